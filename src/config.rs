@@ -1,0 +1,96 @@
+//! One validated configuration from flags, `TESSERA_*`, and a TOML file.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+use crate::layout::{Fit, LayoutKind, Size};
+use crate::topology::Mode;
+
+/// A video codec of the mix.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum VideoCodec {
+    /// H.264 constrained baseline, RFC 6184.
+    H264,
+    /// VP8, RFC 7741.
+    Vp8,
+    /// VP9, RFC 9628; decoded only.
+    Vp9,
+}
+
+/// Everything an operator can set. Every value in it has been checked.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// Where HTTP is served.
+    pub listen: SocketAddr,
+    /// The only addresses on which ICE candidates are gathered.
+    pub media_ips: Vec<IpAddr>,
+    /// The UDP ports for media, inclusive; any free port if `None`.
+    pub media_ports: Option<(u16, u16)>,
+    /// What host candidates say instead of the local address (NAT 1:1).
+    pub public_ip: Option<IpAddr>,
+    /// A folder of `*.launch` files that override the built-in ones.
+    pub pipelines: Option<PathBuf>,
+    /// Asked of every join, if set.
+    pub token: Option<String>,
+    /// Codecs taken and sent, the preferred first.
+    pub codecs: Vec<VideoCodec>,
+    /// Mode of a new room.
+    pub mode: Mode,
+    /// Layout of a new room.
+    pub layout: LayoutKind,
+    /// How a picture is put in its tile.
+    pub fit: Fit,
+    /// The composite's size, even numbers.
+    pub canvas: Size,
+    /// Composite frames per second, 5 to 60.
+    pub fps: u32,
+    /// Bitrate of the full-size composite, bit/s.
+    pub video_bitrate: u32,
+    /// Bitrate of the mixed sound, bit/s.
+    pub audio_bitrate: u32,
+    /// Most rooms at once.
+    pub max_rooms: usize,
+    /// Most participants in a room.
+    pub max_participants: usize,
+    /// Most joins a second from one address, over WebSocket, WHIP and WHEP together.
+    pub joins_per_second: u32,
+    /// Largest SDP or message, bytes.
+    pub max_message: usize,
+    /// Most m-lines in an offer.
+    pub max_mlines: usize,
+    /// ICE servers told to clients: URLs without credentials.
+    pub ice_servers: Vec<String>,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 8080)),
+            media_ips: Vec::new(),
+            media_ports: None,
+            public_ip: None,
+            pipelines: None,
+            token: None,
+            codecs: vec![VideoCodec::H264, VideoCodec::Vp8, VideoCodec::Vp9],
+            mode: Mode::Mcu,
+            layout: LayoutKind::Grid,
+            fit: Fit::Contain,
+            canvas: Size {
+                width: 1280,
+                height: 720,
+            },
+            fps: 30,
+            video_bitrate: 1_500_000,
+            audio_bitrate: 40_000,
+            max_rooms: 100,
+            max_participants: 50,
+            joins_per_second: 20,
+            max_message: 256 * 1024,
+            max_mlines: 32,
+            ice_servers: Vec::new(),
+        }
+    }
+}

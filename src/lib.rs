@@ -1,0 +1,8 @@
+//! Tessera.
+
+pub mod config;
+pub mod id;
+pub mod layout;
+pub mod protocol;
+pub mod room;
+pub mod topology;

@@ -1,0 +1,324 @@
+//! The wire: what crosses the signalling WebSocket and the REST API, as serde types.
+//!
+//! `docs/PROTOCOL.md` is the prose specification; a test parses every example in it with
+//! these types. Only [`crate::signalling`] uses this module.
+
+use serde::{Deserialize, Serialize};
+
+use crate::id::{Mid, ParticipantId, Role, RoomId};
+pub use crate::layout::LayoutKind;
+pub use crate::room::view::{
+    ByeReason, Level, ParticipantState, RoomState, TileState, UplinkState,
+};
+pub use crate::topology::Mode;
+
+/// The only protocol version there is. A join that names another is refused.
+pub const VERSION: u32 = 1;
+
+/// One m-line of the offer and what it is for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Track {
+    /// The m-line's `a=mid`.
+    pub mid: Mid,
+    /// Its role, fixed for the life of the connection.
+    pub role: Role,
+}
+
+/// What a client sends.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "kebab-case")]
+pub enum ClientMessage {
+    /// The first message: enter a room with an SDP offer.
+    Join(Join),
+    /// A local ICE candidate; `None` means there are no more (RFC 8838).
+    Candidate {
+        /// The m-line it belongs to.
+        mid: Mid,
+        /// The `candidate:` line, or null at the end.
+        candidate: Option<String>,
+    },
+    /// Ask for another mode of the room.
+    Mode {
+        /// The mode wanted.
+        mode: Mode,
+    },
+    /// Ask for another layout of the composite.
+    Layout {
+        /// The layout wanted.
+        layout: LayoutKind,
+    },
+    /// Tell the room that an own uplink is muted or live again.
+    Mute {
+        /// The uplink: mic, camera or screen.
+        role: Role,
+        /// True while muted.
+        muted: bool,
+    },
+    /// Put a participant in the large tile of the spotlight layout; null undoes it.
+    Pin {
+        /// Whom, or null.
+        participant: Option<ParticipantId>,
+    },
+    /// A text to everybody in the room.
+    Chat {
+        /// At most 2,000 characters.
+        text: String,
+    },
+    /// A message to one other member of the room.
+    Signal {
+        /// The addressee.
+        to: ParticipantId,
+        /// Not looked at by the server.
+        data: serde_json::Value,
+    },
+    /// Leave; the server answers `bye` and closes.
+    Leave,
+}
+
+/// The body of [`ClientMessage::Join`].
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Join {
+    /// [`VERSION`].
+    pub version: u32,
+    /// The room, made if it is not there.
+    pub room: RoomId,
+    /// The name on the tile, 1 to 64 characters.
+    pub name: String,
+    /// The room's token, where the server asks for one.
+    #[serde(default)]
+    pub token: Option<String>,
+    /// The `resume` secret of an earlier `welcome`: take over that participant, whose
+    /// connection was lost.
+    #[serde(default)]
+    pub resume: Option<String>,
+    /// The SDP offer.
+    pub offer: String,
+    /// The role of each m-line, in the offer's order.
+    pub tracks: Vec<Track>,
+}
+
+/// What the server sends.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "kebab-case")]
+pub enum ServerMessage {
+    /// The join is accepted; an `answer` follows.
+    Welcome {
+        /// [`VERSION`].
+        version: u32,
+        /// Who the client is from now on.
+        participant: ParticipantId,
+        /// A secret with which a later join takes this participant over.
+        resume: String,
+        /// STUN and TURN servers, as `RTCPeerConnection` takes them.
+        ice_servers: Vec<IceServer>,
+    },
+    /// The SDP answer.
+    Answer {
+        /// The SDP.
+        sdp: String,
+    },
+    /// A candidate of the server; null at the end.
+    Candidate {
+        /// The m-line it belongs to.
+        mid: Mid,
+        /// The `candidate:` line, or null at the end.
+        candidate: Option<String>,
+    },
+    /// The room's whole state, again on every change.
+    Room(RoomState),
+    /// Who is in which forward slot; whole, again on every change.
+    Slots {
+        /// One entry per forward m-line.
+        slots: Vec<Slot>,
+    },
+    /// What a sender should capture and send, from the largest tile it fills.
+    Capture {
+        /// camera or screen.
+        role: Role,
+        /// Pixels.
+        width: u32,
+        /// Pixels.
+        height: u32,
+        /// Frames per second.
+        fps: u32,
+        /// Target, bit/s.
+        bitrate: u32,
+    },
+    /// Sound levels, five times a second while somebody speaks.
+    Levels {
+        /// One entry per participant with a microphone.
+        levels: Vec<Level>,
+    },
+    /// A text from a member of the room.
+    Chat {
+        /// The sender.
+        from: ParticipantId,
+        /// The text.
+        text: String,
+    },
+    /// A message from another member of the room.
+    Signal {
+        /// The sender.
+        from: ParticipantId,
+        /// As the sender gave it.
+        data: serde_json::Value,
+    },
+    /// Something the client asked for was refused; the connection stays.
+    Error {
+        /// Stable.
+        code: ErrorCode,
+        /// For people.
+        message: String,
+    },
+    /// The connection ends; the WebSocket closes after it.
+    Bye {
+        /// Why.
+        reason: ByeReason,
+    },
+}
+
+/// An entry of `ice_servers`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct IceServer {
+    /// `stun:` and `turn:` URLs.
+    pub urls: Vec<String>,
+    /// TURN user name.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub username: Option<String>,
+    /// TURN password.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub credential: Option<String>,
+}
+
+/// A forward slot.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Slot {
+    /// The m-line.
+    pub mid: Mid,
+    /// Who is in it, or null.
+    pub participant: Option<ParticipantId>,
+}
+
+/// The stable code of an error, on the WebSocket and in HTTP bodies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ErrorCode {
+    /// Not JSON, not a known type, or a field is wrong.
+    BadMessage,
+    /// The protocol version is not spoken here.
+    UnsupportedVersion,
+    /// Not `[A-Za-z0-9_-]{1,64}`.
+    BadRoomId,
+    /// Empty or over 64 characters.
+    BadName,
+    /// A token is missing or wrong.
+    Unauthorized,
+    /// A message came before `join`.
+    NotJoined,
+    /// A second `join` on one WebSocket.
+    AlreadyJoined,
+    /// The room has as many participants as it may.
+    RoomFull,
+    /// The server has as many rooms or participants as it may.
+    ServerBusy,
+    /// The server is stopping.
+    ShuttingDown,
+    /// Too many requests from one address or connection.
+    RateLimited,
+    /// A body or message over its limit.
+    TooLarge,
+    /// The SDP does not parse, or is not an offer a peer connection can answer.
+    BadOffer,
+    /// More m-lines than a connection may have.
+    TooManyMlines,
+    /// The tracks do not match the offer's m-lines.
+    BadTracks,
+    /// No codec of an m-line is spoken here.
+    UnsupportedCodec,
+    /// The Content-Type is not the one the request needs.
+    UnsupportedMediaType,
+    /// ICE restart over PATCH (RFC 9725 section 4.3.1).
+    IceRestartUnsupported,
+    /// `If-Match` does not name the current ETag.
+    PreconditionFailed,
+    /// No such room, participant or resource.
+    NotFound,
+    /// The method is not for this resource.
+    MethodNotAllowed,
+    /// A room of that name is there already.
+    RoomExists,
+    /// The mode cannot be had here.
+    ModeUnavailable,
+    /// An error in the server; its log says more.
+    Internal,
+}
+
+/// The body of every HTTP error.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ErrorBody {
+    /// The one member.
+    pub error: ErrorDetail,
+}
+
+/// What [`ErrorBody`] holds.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ErrorDetail {
+    /// Stable.
+    pub code: ErrorCode,
+    /// For people.
+    pub message: String,
+}
+
+/// A room in the REST API.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct RoomResource {
+    /// The room's id.
+    pub id: RoomId,
+    /// Everything a page draws.
+    #[serde(flatten)]
+    pub state: RoomState,
+}
+
+/// The body of `POST /api/v1/rooms`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CreateRoom {
+    /// The room's id.
+    pub id: RoomId,
+    /// The mode to start in, the server's default if absent.
+    #[serde(default)]
+    pub mode: Option<Mode>,
+    /// The layout to start with, the server's default if absent.
+    #[serde(default)]
+    pub layout: Option<LayoutKind>,
+}
+
+/// The body of `PATCH /api/v1/rooms/{room}`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PatchRoom {
+    /// Another mode.
+    #[serde(default)]
+    pub mode: Option<Mode>,
+    /// Another layout.
+    #[serde(default)]
+    pub layout: Option<LayoutKind>,
+}
+
+/// The body of `PATCH /api/v1/rooms/{room}/participants/{id}`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PatchParticipant {
+    /// Mute or release the microphone for everybody.
+    #[serde(default)]
+    pub mic_muted: Option<bool>,
+    /// Hide or show the camera for everybody.
+    #[serde(default)]
+    pub camera_muted: Option<bool>,
+    /// Another name.
+    #[serde(default)]
+    pub name: Option<String>,
+    /// Give them the large tile of the spotlight layout, or take it away.
+    #[serde(default)]
+    pub pinned: Option<bool>,
+}

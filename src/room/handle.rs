@@ -1,0 +1,304 @@
+//! What the signalling layer holds of a room: a cheap handle that posts commands to the
+//! room's task and reads its published state. Nothing here blocks or locks.
+
+use std::sync::Arc;
+
+use tokio::sync::{mpsc, oneshot, watch};
+
+use super::error::RoomError;
+use super::view::{ByeReason, Level, RoomState};
+use crate::id::{Mid, ParticipantId, Role, RoomId};
+use crate::layout::LayoutKind;
+use crate::topology::Mode;
+
+/// How the m-lines of an offer get their roles.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Roles {
+    /// Named by the client, one per m-line.
+    Named(Vec<(Mid, Role)>),
+    /// WHIP (RFC 9725): the offer sends; audio is the mic, video the camera.
+    Publish,
+    /// WHEP: the offer receives; audio is the mix's, video the composite.
+    Play,
+}
+
+/// What somebody needs to say to join.
+#[derive(Debug)]
+pub struct JoinRequest {
+    /// 1 to 64 characters, checked by the caller.
+    pub name: String,
+    /// The secret of the participant to take over.
+    pub resume: Option<String>,
+    /// The SDP offer.
+    pub offer: String,
+    /// What its m-lines are for.
+    pub roles: Roles,
+    /// Where the room sends what this participant should hear of. When it is full the
+    /// participant is too slow and is removed; when its receiver is dropped, the participant
+    /// has lost its signalling.
+    pub notices: mpsc::Sender<Notice>,
+}
+
+/// A join that was accepted.
+#[derive(Debug, Clone)]
+pub struct Joined {
+    /// Who the joiner is.
+    pub participant: ParticipantId,
+    /// The secret with which a later join takes over.
+    pub resume: String,
+    /// The SDP answer, with the candidates gathered so far.
+    pub answer: String,
+}
+
+/// Something a participant should hear of.
+#[derive(Debug, Clone)]
+pub enum Notice {
+    /// The room's state changed.
+    Room(Arc<RoomState>),
+    /// A candidate of the server that was not in the answer; `None` ends them.
+    Candidate(Mid, Option<String>),
+    /// Sound levels.
+    Levels(Arc<[Level]>),
+    /// Who is in which forward slot.
+    Slots(Vec<(Mid, Option<ParticipantId>)>),
+    /// What a sender should capture.
+    Capture(Capture),
+    /// A text from a member.
+    Chat(ParticipantId, Arc<str>),
+    /// A message from a member to this one.
+    Signal(ParticipantId, serde_json::Value),
+    /// Something asked for was refused.
+    Refused(RoomError),
+    /// The last one: the connection ends.
+    Bye(ByeReason),
+}
+
+/// The size and rate a sender should send at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Capture {
+    /// Camera or screen.
+    pub role: Role,
+    /// Pixels.
+    pub width: u32,
+    /// Pixels.
+    pub height: u32,
+    /// Frames per second.
+    pub fps: u32,
+    /// bit/s.
+    pub bitrate: u32,
+}
+
+/// Live figures of a room, as JSON for the REST API and the page.
+pub type RoomStats = serde_json::Value;
+
+/// Answer channel of a command that can be refused.
+pub(super) type Reply<T> = oneshot::Sender<Result<T, RoomError>>;
+
+/// What the signalling layer asks of a room.
+#[derive(Debug)]
+pub(super) enum Command {
+    Join(Box<JoinRequest>, Reply<Joined>),
+    Candidate(ParticipantId, Mid, Option<String>),
+    SetMode(Mode, Reply<()>),
+    SetLayout(LayoutKind, Reply<()>),
+    Mute(ParticipantId, Role, Muter, bool, Reply<()>),
+    Pin(Option<ParticipantId>, Reply<()>),
+    Rename(ParticipantId, String, Reply<()>),
+    Chat(ParticipantId, Arc<str>),
+    Signal(ParticipantId, ParticipantId, serde_json::Value, Reply<()>),
+    Leave(ParticipantId, Departure, oneshot::Sender<()>),
+    Stats(oneshot::Sender<RoomStats>),
+    Close(ByeReason, oneshot::Sender<()>),
+}
+
+/// Who mutes: the two add up, a participant is live when neither has muted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Muter {
+    /// The participant.
+    Owner,
+    /// The REST API.
+    Operator,
+}
+
+/// How a participant goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Departure {
+    /// Said so (`leave`, WHIP/WHEP `DELETE`): gone at once.
+    Left,
+    /// The signalling connection was lost: the participant stays while media flows or a
+    /// `resume` may still come, and goes when neither does.
+    SignallingLost,
+    /// An operator removed them.
+    Removed,
+}
+
+/// A handle on a running room. Cloning is cheap; the room outlives its handles.
+#[derive(Debug, Clone)]
+pub struct RoomHandle {
+    id: RoomId,
+    commands: mpsc::Sender<Command>,
+    state: watch::Receiver<Arc<RoomState>>,
+}
+
+impl RoomHandle {
+    pub(super) fn new(
+        id: RoomId,
+        commands: mpsc::Sender<Command>,
+        state: watch::Receiver<Arc<RoomState>>,
+    ) -> Self {
+        Self {
+            id,
+            commands,
+            state,
+        }
+    }
+
+    /// The room's id.
+    pub fn id(&self) -> &RoomId {
+        &self.id
+    }
+
+    /// The state last published.
+    pub fn state(&self) -> Arc<RoomState> {
+        self.state.borrow().clone()
+    }
+
+    /// A receiver that sees every later state.
+    pub fn watch(&self) -> watch::Receiver<Arc<RoomState>> {
+        self.state.clone()
+    }
+
+    /// Joins. [`super::Registry::join`] is the way in from outside: it makes the room.
+    pub(super) async fn join(&self, request: Box<JoinRequest>) -> Result<Joined, JoinError> {
+        let (reply, answer) = oneshot::channel();
+        let command = Command::Join(request, reply);
+        if let Err(mpsc::error::SendError(Command::Join(request, _))) =
+            self.commands.send(command).await
+        {
+            return Err(JoinError::RoomGone(request));
+        }
+        match answer.await {
+            Ok(result) => result.map_err(JoinError::Refused),
+            Err(_) => Err(JoinError::Refused(RoomError::Closed)),
+        }
+    }
+
+    /// Gives the participant's peer connection a remote candidate.
+    pub async fn candidate(&self, who: ParticipantId, mid: Mid, candidate: Option<String>) {
+        self.post(Command::Candidate(who, mid, candidate)).await;
+    }
+
+    /// Switches the mode.
+    ///
+    /// # Errors
+    /// [`RoomError::ModeUnavailable`], [`RoomError::Closed`].
+    pub async fn set_mode(&self, mode: Mode) -> Result<(), RoomError> {
+        self.ask(|reply| Command::SetMode(mode, reply)).await
+    }
+
+    /// Changes the composite's layout.
+    ///
+    /// # Errors
+    /// [`RoomError::Closed`].
+    pub async fn set_layout(&self, layout: LayoutKind) -> Result<(), RoomError> {
+        self.ask(|reply| Command::SetLayout(layout, reply)).await
+    }
+
+    /// Mutes or releases one uplink of a participant.
+    ///
+    /// # Errors
+    /// [`RoomError::NoSuchParticipant`], [`RoomError::Closed`].
+    pub async fn mute(
+        &self,
+        who: ParticipantId,
+        role: Role,
+        by: Muter,
+        muted: bool,
+    ) -> Result<(), RoomError> {
+        self.ask(|reply| Command::Mute(who, role, by, muted, reply))
+            .await
+    }
+
+    /// Gives a participant the large tile of the spotlight layout, or nobody.
+    ///
+    /// # Errors
+    /// [`RoomError::NoSuchParticipant`], [`RoomError::Closed`].
+    pub async fn pin(&self, who: Option<ParticipantId>) -> Result<(), RoomError> {
+        self.ask(|reply| Command::Pin(who, reply)).await
+    }
+
+    /// Changes the name on a participant's tile.
+    ///
+    /// # Errors
+    /// [`RoomError::NoSuchParticipant`], [`RoomError::Closed`].
+    pub async fn rename(&self, who: ParticipantId, name: String) -> Result<(), RoomError> {
+        self.ask(|reply| Command::Rename(who, name, reply)).await
+    }
+
+    /// Sends a text to everybody.
+    pub async fn chat(&self, from: ParticipantId, text: Arc<str>) {
+        self.post(Command::Chat(from, text)).await;
+    }
+
+    /// Passes a message to one member of the same room.
+    ///
+    /// # Errors
+    /// [`RoomError::NoSuchParticipant`], [`RoomError::Closed`].
+    pub async fn signal(
+        &self,
+        from: ParticipantId,
+        to: ParticipantId,
+        data: serde_json::Value,
+    ) -> Result<(), RoomError> {
+        self.ask(|reply| Command::Signal(from, to, data, reply))
+            .await
+    }
+
+    /// Tells the room that a participant goes; returns when they are out of its state.
+    /// Doing it twice is a no-op.
+    pub async fn leave(&self, who: ParticipantId, how: Departure) {
+        let (done, gone) = oneshot::channel();
+        self.post(Command::Leave(who, how, done)).await;
+        // An error means the room closed meanwhile, which is as gone as can be.
+        let _ = gone.await;
+    }
+
+    /// Live figures.
+    ///
+    /// # Errors
+    /// [`RoomError::Closed`].
+    pub async fn stats(&self) -> Result<RoomStats, RoomError> {
+        let (reply, answer) = oneshot::channel();
+        self.post(Command::Stats(reply)).await;
+        answer.await.map_err(|_| RoomError::Closed)
+    }
+
+    /// Ends the room: everybody gets `reason`, then all media is torn down. Returns when
+    /// that is done.
+    pub async fn close(&self, reason: ByeReason) {
+        let (done, closed) = oneshot::channel();
+        self.post(Command::Close(reason, done)).await;
+        let _ = closed.await;
+    }
+
+    async fn post(&self, command: Command) {
+        if self.commands.send(command).await.is_err() {
+            tracing::debug!(room = %self.id, "command for a room that has closed");
+        }
+    }
+
+    async fn ask<T>(&self, command: impl FnOnce(Reply<T>) -> Command) -> Result<T, RoomError> {
+        let (reply, answer) = oneshot::channel();
+        self.post(command(reply)).await;
+        answer.await.map_err(|_| RoomError::Closed)?
+    }
+}
+
+/// Why [`RoomHandle::join`] failed.
+#[derive(Debug)]
+pub(super) enum JoinError {
+    /// The room's task had ended before it saw the request, which is handed back.
+    RoomGone(Box<JoinRequest>),
+    /// The room said no.
+    Refused(RoomError),
+}

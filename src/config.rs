@@ -9,7 +9,7 @@ use crate::layout::{Fit, LayoutKind, Size};
 use crate::topology::Mode;
 
 /// A video codec of the mix.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum VideoCodec {
     /// H.264 constrained baseline, RFC 6184.

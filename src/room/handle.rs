@@ -125,8 +125,8 @@ pub enum Muter {
 pub enum Departure {
     /// Said so (`leave`, WHIP/WHEP `DELETE`): gone at once.
     Left,
-    /// The signalling connection was lost: the participant stays while media flows or a
-    /// `resume` may still come, and goes when neither does.
+    /// The signalling connection was lost: the participant stays for some seconds, in which
+    /// another join may take them over (`resume`), and goes then.
     SignallingLost,
     /// An operator removed them.
     Removed,
@@ -151,6 +151,11 @@ impl RoomHandle {
             commands,
             state,
         }
+    }
+
+    /// Whether both are handles on one run of a room, and not on two of one name.
+    pub(super) fn is_same(&self, other: &Self) -> bool {
+        self.commands.same_channel(&other.commands)
     }
 
     /// The room's id.

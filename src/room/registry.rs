@@ -1,41 +1,201 @@
-//! The map of running rooms: the one mutex of the control path.
+//! The map of running rooms: the one lock of the control path, held only to look up.
 
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use tokio::sync::{mpsc, watch};
+use tracing::Instrument;
+
+use super::actor::{Actor, Shared};
+use super::handle::{JoinError, JoinRequest, Joined};
+use super::state::{Lifetime, Settings, State};
+use super::view::ByeReason;
+use super::{RoomError, RoomHandle};
+use crate::config::Config;
 use crate::id::RoomId;
 use crate::layout::LayoutKind;
+use crate::media::pipeline;
+use crate::media::template::Templates;
 use crate::topology::Mode;
 
-use super::{JoinRequest, Joined, RoomError, RoomHandle};
+/// Commands that may wait for a room's task.
+const COMMAND_QUEUE: usize = 256;
+/// How often a join is tried again when its room ends at the very moment.
+const JOIN_TRIES: usize = 3;
+/// How long rooms may take to say goodbye.
+const CLOSE_DEADLINE: Duration = Duration::from_secs(2);
+/// How long pipelines may take to go after that.
+const DRAIN_DEADLINE: Duration = Duration::from_secs(2);
 
 /// The rooms of a server. Cloning shares them.
-#[derive(Debug, Clone, Default)]
-pub struct Registry {}
+#[derive(Debug, Clone)]
+pub struct Registry {
+    shared: Shared,
+    rooms: Arc<Mutex<Rooms>>,
+}
+
+#[derive(Debug, Default)]
+struct Rooms {
+    running: HashMap<RoomId, RoomHandle>,
+    doors: Doors,
+}
+
+/// Whether rooms may be made.
+#[derive(Debug, Default, PartialEq, Eq)]
+enum Doors {
+    #[default]
+    Open,
+    Shut,
+}
 
 impl Registry {
-    /// Joins a room, making it if it is not there.
+    /// No rooms yet. GStreamer must have been initialised.
+    pub fn new(config: Arc<Config>, templates: Arc<Templates>) -> Self {
+        Self {
+            shared: Shared { config, templates },
+            rooms: Arc::default(),
+        }
+    }
+
+    /// Joins a room, making it if it is not there. Returns when the answer is made.
+    ///
+    /// # Errors
+    /// What the room refuses, [`RoomError::TooManyRooms`], [`RoomError::ShuttingDown`].
     pub async fn join(
         &self,
-        _room: &RoomId,
-        _request: JoinRequest,
+        room: &RoomId,
+        request: JoinRequest,
     ) -> Result<(RoomHandle, Joined), RoomError> {
+        let mut request = Box::new(request);
+        for _ in 0..JOIN_TRIES {
+            let handle = self.get_or_make(room, Lifetime::WhileUsed, None)?;
+            match handle.join(request).await {
+                Ok(joined) => return Ok((handle, joined)),
+                Err(JoinError::Refused(error)) => return Err(error),
+                Err(JoinError::RoomGone(back)) => {
+                    self.forget(&handle);
+                    request = back;
+                }
+            }
+        }
         Err(RoomError::Closed)
     }
+
     /// Makes a room that stays until it is closed, people in it or not.
+    ///
+    /// # Errors
+    /// [`RoomError::Exists`], [`RoomError::ModeUnavailable`], [`RoomError::TooManyRooms`],
+    /// [`RoomError::ShuttingDown`].
     pub async fn create(
         &self,
-        _room: &RoomId,
-        _mode: Option<Mode>,
-        _layout: Option<LayoutKind>,
+        room: &RoomId,
+        mode: Option<Mode>,
+        layout: Option<LayoutKind>,
     ) -> Result<RoomHandle, RoomError> {
-        Err(RoomError::Closed)
+        if self.get(room).is_some() {
+            return Err(RoomError::Exists);
+        }
+        let handle = self.get_or_make(room, Lifetime::UntilClosed, layout)?;
+        if let Some(mode) = mode
+            && let Err(error) = handle.set_mode(mode).await
+        {
+            handle.close(ByeReason::RoomClosed).await;
+            return Err(error);
+        }
+        Ok(handle)
     }
+
     /// The room of that id, if it runs.
-    pub fn get(&self, _room: &RoomId) -> Option<RoomHandle> {
-        None
+    pub fn get(&self, room: &RoomId) -> Option<RoomHandle> {
+        self.rooms.lock().running.get(room).cloned()
     }
-    /// Every running room.
+
+    /// Every running room, by id.
     pub fn list(&self) -> Vec<RoomHandle> {
-        Vec::new()
+        let mut rooms: Vec<RoomHandle> = self.rooms.lock().running.values().cloned().collect();
+        rooms.sort_by(|a, b| a.id().cmp(b.id()));
+        rooms
     }
-    /// Refuses joins from now on, says `bye` to everybody and returns when all media is torn down.
-    pub async fn shutdown(&self) {}
+
+    /// Refuses joins from now on, says `bye` to everybody and returns when all media is torn
+    /// down, or its deadlines have passed: 4 s in all.
+    pub async fn shutdown(&self) {
+        self.rooms.lock().doors = Doors::Shut;
+        let closing: Vec<_> = self
+            .list()
+            .into_iter()
+            .map(|room| async move { room.close(ByeReason::ServerShutdown).await })
+            .collect();
+        let closed = futures::future::join_all(closing);
+        if tokio::time::timeout(CLOSE_DEADLINE, closed).await.is_err() {
+            tracing::error!("a room does not close");
+        }
+        let left = pipeline::drained(DRAIN_DEADLINE).await;
+        if left > 0 {
+            tracing::error!(left, "pipelines do not end");
+        }
+    }
+
+    fn get_or_make(
+        &self,
+        room: &RoomId,
+        lifetime: Lifetime,
+        layout: Option<LayoutKind>,
+    ) -> Result<RoomHandle, RoomError> {
+        let mut rooms = self.rooms.lock();
+        if rooms.doors == Doors::Shut {
+            return Err(RoomError::ShuttingDown);
+        }
+        if let Some(handle) = rooms.running.get(room) {
+            return Ok(handle.clone());
+        }
+        let limit = self.shared.config.max_rooms;
+        if rooms.running.len() >= limit {
+            return Err(RoomError::TooManyRooms { limit });
+        }
+        let handle = self.spawn(room, lifetime, layout);
+        rooms.running.insert(room.clone(), handle.clone());
+        Ok(handle)
+    }
+
+    fn spawn(&self, room: &RoomId, lifetime: Lifetime, layout: Option<LayoutKind>) -> RoomHandle {
+        let config = &self.shared.config;
+        let state = State::new(Settings {
+            max_participants: config.max_participants,
+            canvas: config.canvas,
+            fps: config.fps,
+            mode: config.mode,
+            layout: layout.unwrap_or(config.layout),
+            lifetime,
+        });
+        let (publish, view) = watch::channel(Arc::new(state.view()));
+        let (commands, inbox) = mpsc::channel(COMMAND_QUEUE);
+        let handle = RoomHandle::new(room.clone(), commands, view);
+        let (actor, events) = Actor::new(room.clone(), self.shared.clone(), state, publish);
+        let registry = self.clone();
+        let own = handle.clone();
+        let span = tracing::info_span!("room", id = %room);
+        tokio::spawn(
+            async move {
+                actor.run(inbox, events).await;
+                registry.forget(&own);
+            }
+            .instrument(span),
+        );
+        handle
+    }
+
+    /// Takes a room that has ended off the map, unless another has its name already.
+    fn forget(&self, ended: &RoomHandle) {
+        let mut rooms = self.rooms.lock();
+        if rooms
+            .running
+            .get(ended.id())
+            .is_some_and(|room| room.is_same(ended))
+        {
+            rooms.running.remove(ended.id());
+        }
+    }
 }

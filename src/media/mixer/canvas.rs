@@ -1,0 +1,371 @@
+//! The canvas: one thread that, at the frame rate, puts the newest picture of every tile into
+//! one I420 frame and hands it to the encoders.
+//!
+//! It reads the branches instead of being driven by them, so a tile that is late, stalled or
+//! broken costs the others nothing: its last picture stays, and after a second its avatar.
+//! A scene is applied between two frames, whole. Where nothing has changed since the last frame
+//! that frame is sent again, uncopied.
+//!
+//! It is not GStreamer's `compositor` because in 1.22 a pad without data delays the output to
+//! the latency deadline, and pads cannot be added and removed safely while it runs.
+
+use std::collections::HashMap;
+use std::sync::mpsc;
+
+use gst::prelude::*;
+use gst_video::VideoFrameExt;
+
+use super::SourceId;
+use super::card::Card;
+use super::picture::{Mask, Picture, Plane, PlaneMut, Surface, Yuv};
+use super::scene::{Content, Scene, Tile};
+use super::ticker::Ticker;
+use crate::config::VideoCodec;
+use crate::id::ParticipantId;
+use crate::layout::{self, Fit, Rect, Size};
+use crate::media::pipeline::running_time;
+
+/// A camera tile without a new picture for this long shows its avatar.
+const STALE: gst::ClockTime = gst::ClockTime::from_seconds(1);
+/// Behind and between tiles.
+const GROUND: Yuv = Yuv([24, 129, 127]);
+/// Around whoever speaks.
+const SPEAKING: Yuv = Yuv([157, 98, 62]);
+/// Width of the frame around a tile, pixels.
+const FRAME: u32 = 4;
+
+type ReadFrame = gst_video::VideoFrame<gst_video::video_frame::Readable>;
+
+/// What the canvas is told. Applied before the next frame, in order.
+pub(super) enum Command {
+    Scene(Scene),
+    AddSource(SourceId, gst_app::AppSink),
+    RemoveSource(SourceId),
+    Card(ParticipantId, Box<Card>),
+    ForgetCard(ParticipantId),
+    AddOutput(VideoCodec, gst_app::AppSrc),
+    RemoveOutput(VideoCodec),
+}
+
+/// A branch the canvas reads.
+struct Source {
+    sink: gst_app::AppSink,
+    newest: Option<ReadFrame>,
+    newest_at: gst::ClockTime,
+}
+
+/// A tile with everything drawn on it prepared.
+struct Placed {
+    tile: Tile,
+    label: Mask,
+    initials: Mask,
+    ground: Yuv,
+    shown: Shown,
+}
+
+/// What a tile showed in the last frame.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Shown {
+    Picture,
+    Avatar,
+}
+
+/// The canvas thread's state, all of it.
+pub(super) struct Canvas {
+    info: gst_video::VideoInfo,
+    pool: gst::BufferPool,
+    fit: Fit,
+    size: Size,
+    tiles: Vec<Placed>,
+    sources: HashMap<SourceId, Source>,
+    cards: HashMap<ParticipantId, Card>,
+    outputs: HashMap<VideoCodec, gst_app::AppSrc>,
+    last: Option<gst::Buffer>,
+}
+
+/// Why a canvas cannot be made.
+#[derive(Debug, thiserror::Error)]
+#[error("no canvas of {0:?}: {1}")]
+pub struct CanvasError(Size, String);
+
+/// Caps of the canvas's frames.
+///
+/// # Errors
+/// [`CanvasError`] when there is no such video format.
+pub(super) fn caps(size: Size, fps: u32) -> Result<gst::Caps, CanvasError> {
+    info(size, fps)?
+        .to_caps()
+        .map_err(|error| CanvasError(size, error.to_string()))
+}
+
+fn info(size: Size, fps: u32) -> Result<gst_video::VideoInfo, CanvasError> {
+    let fps = gst::Fraction::new(i32::try_from(fps).unwrap_or(30), 1);
+    gst_video::VideoInfo::builder(gst_video::VideoFormat::I420, size.width, size.height)
+        .fps(fps)
+        .par(gst::Fraction::new(1, 1))
+        .build()
+        .map_err(|error| CanvasError(size, error.to_string()))
+}
+
+impl Canvas {
+    /// A canvas without tiles.
+    ///
+    /// # Errors
+    /// [`CanvasError`] when there is no such video format or no memory for it.
+    pub(super) fn new(size: Size, fps: u32, fit: Fit) -> Result<Self, CanvasError> {
+        let info = info(size, fps)?;
+        let failed = |error: &dyn std::fmt::Display| CanvasError(size, error.to_string());
+        let caps = caps(size, fps)?;
+        let pool = gst_video::VideoBufferPool::new();
+        let mut config = pool.config();
+        let bytes = u32::try_from(info.size()).unwrap_or(u32::MAX);
+        config.set_params(Some(&caps), bytes, 3, 0);
+        pool.set_config(config).map_err(|error| failed(&error))?;
+        pool.set_active(true).map_err(|error| failed(&error))?;
+        Ok(Self {
+            info,
+            pool: pool.upcast(),
+            fit,
+            size,
+            tiles: Vec::new(),
+            sources: HashMap::new(),
+            cards: HashMap::new(),
+            outputs: HashMap::new(),
+            last: None,
+        })
+    }
+
+    /// Runs until the other end of `commands` is dropped. Call on a thread of its own.
+    pub(super) fn run(mut self, mut ticker: Ticker, commands: &mpsc::Receiver<Command>) {
+        while let Some(at) = ticker.wait() {
+            loop {
+                match commands.try_recv() {
+                    Ok(command) => self.apply(command),
+                    Err(mpsc::TryRecvError::Empty) => break,
+                    Err(mpsc::TryRecvError::Disconnected) => return,
+                }
+            }
+            self.tick(at, ticker.period());
+        }
+    }
+
+    fn apply(&mut self, command: Command) {
+        match command {
+            Command::Scene(scene) => {
+                self.tiles = scene.tiles.into_iter().map(|t| self.place(t)).collect();
+            }
+            Command::AddSource(id, sink) => {
+                let source = Source {
+                    sink,
+                    newest: None,
+                    newest_at: gst::ClockTime::ZERO,
+                };
+                self.sources.insert(id, source);
+            }
+            Command::RemoveSource(id) => drop(self.sources.remove(&id)),
+            Command::Card(who, card) => {
+                self.cards.insert(who, *card);
+                let tiles = std::mem::take(&mut self.tiles);
+                self.tiles = tiles.into_iter().map(|p| self.place(p.tile)).collect();
+            }
+            Command::ForgetCard(who) => drop(self.cards.remove(&who)),
+            Command::AddOutput(id, output) => drop(self.outputs.insert(id, output)),
+            Command::RemoveOutput(id) => drop(self.outputs.remove(&id)),
+        }
+        self.last = None;
+    }
+
+    /// Prepares what a tile needs besides its picture.
+    fn place(&self, tile: Tile) -> Placed {
+        let who = tile.source.participant;
+        let blank = Card::blank(who);
+        let card = self.cards.get(&who).unwrap_or(&blank);
+        let height = (tile.rect.h / 11).clamp(16, 36) & !1;
+        let widest = (tile.rect.w as usize).saturating_sub(32);
+        let initials = (tile.rect.h / 2).clamp(16, 240) & !1;
+        Placed {
+            label: card.label.scaled(height as usize, widest),
+            initials: card.initials.scaled(initials as usize, widest),
+            ground: card.ground,
+            shown: Shown::Avatar,
+            tile,
+        }
+    }
+
+    /// One frame.
+    fn tick(&mut self, at: gst::ClockTime, period: gst::ClockTime) {
+        let now = running_time();
+        let fresh = self.read_sources(now);
+        let switched = self.choose_contents(now);
+        if fresh || switched || self.last.is_none() {
+            self.last = self.draw();
+        }
+        let Some(frame) = &self.last else {
+            return;
+        };
+        for output in self.outputs.values() {
+            let mut buffer = frame.copy();
+            let header = buffer.make_mut();
+            header.set_pts(at);
+            header.set_duration(period);
+            // A full queue drops its oldest frame; a flushing one is going away.
+            let _ = output.push_buffer(buffer);
+        }
+    }
+
+    /// Takes the newest picture of every branch. Returns whether a visible one is new.
+    fn read_sources(&mut self, now: gst::ClockTime) -> bool {
+        let mut fresh = false;
+        for (id, source) in &mut self.sources {
+            let Some(sample) = source.sink.try_pull_sample(gst::ClockTime::ZERO) else {
+                continue;
+            };
+            if let Some(frame) = readable(&sample) {
+                source.newest = Some(frame);
+                source.newest_at = now;
+                fresh |= self.tiles.iter().any(|placed| placed.tile.source == *id);
+            }
+        }
+        fresh
+    }
+
+    /// Decides for each tile between picture and avatar. Returns whether one changed.
+    fn choose_contents(&mut self, now: gst::ClockTime) -> bool {
+        let mut changed = false;
+        for placed in &mut self.tiles {
+            let live = self.sources.get(&placed.tile.source).is_some_and(|source| {
+                let age = now.saturating_sub(source.newest_at);
+                // A shared screen that does not change sends nothing for long stretches.
+                let fresh = age < STALE || placed.tile.source.is_screen();
+                source.newest.is_some() && fresh
+            });
+            let shown = match placed.tile.content {
+                Content::Picture if live => Shown::Picture,
+                _ => Shown::Avatar,
+            };
+            changed |= shown != placed.shown;
+            placed.shown = shown;
+        }
+        changed
+    }
+
+    /// Draws a frame; `None` when there is no memory for one.
+    fn draw(&self) -> Option<gst::Buffer> {
+        let buffer = self.pool.acquire_buffer(None).ok()?;
+        let mut frame = gst_video::VideoFrame::from_buffer_writable(buffer, &self.info).ok()?;
+        let [y, u, v] = strides(frame.plane_stride())?;
+        let [luma, blue, red, _] = frame.planes_data_mut();
+        let plane = |data, stride| PlaneMut { data, stride };
+        let mut surface = Surface {
+            planes: [plane(luma, y), plane(blue, u), plane(red, v)],
+            size: self.size,
+        };
+        surface.fill(whole(self.size), GROUND);
+        for placed in &self.tiles {
+            self.draw_tile(&mut surface, placed);
+        }
+        Some(frame.into_buffer())
+    }
+
+    fn draw_tile(&self, surface: &mut Surface<'_>, placed: &Placed) {
+        let rect = placed.tile.rect;
+        let newest = self
+            .sources
+            .get(&placed.tile.source)
+            .and_then(|source| source.newest.as_ref())
+            .and_then(picture);
+        match (placed.shown, newest) {
+            (Shown::Picture, Some(picture)) => self.draw_picture(surface, rect, &picture),
+            _ => {
+                surface.fill(rect, placed.ground);
+                let x = rect.w.saturating_sub(placed.initials.width as u32) / 2;
+                let y = rect.h.saturating_sub(placed.initials.height as u32) / 2;
+                surface.write(&placed.initials, even(rect.x + x), even(rect.y + y));
+            }
+        }
+        draw_label(surface, rect, &placed.label);
+        if placed.tile.speaking {
+            surface.frame(rect, FRAME, SPEAKING);
+        }
+    }
+
+    /// Copies a picture that the branch has brought to the tile's size, scales any other.
+    fn draw_picture(&self, surface: &mut Surface<'_>, rect: Rect, picture: &Picture<'_>) {
+        let tile = Size {
+            width: rect.w,
+            height: rect.h,
+        };
+        let wide = tile.width.saturating_sub(picture.size.width);
+        let high = tile.height.saturating_sub(picture.size.height);
+        let within = picture.size.width <= tile.width && picture.size.height <= tile.height;
+        // Rounding to even numbers may leave a pixel pair on the side that should touch.
+        if within && (wide <= 2 || high <= 2) {
+            let (x, y) = (rect.x + even(wide / 2), rect.y + even(high / 2));
+            surface.copy(picture, x, y);
+            return;
+        }
+        let placement = layout::fit(picture.size, tile, self.fit);
+        let target = Rect {
+            x: rect.x + placement.x,
+            y: rect.y + placement.y,
+            w: placement.scaled.width,
+            h: placement.scaled.height,
+        };
+        surface.scale(picture, target);
+    }
+}
+
+/// A name at the lower left of its tile.
+fn draw_label(surface: &mut Surface<'_>, rect: Rect, label: &Mask) {
+    let (width, height) = (label.width as u32, label.height as u32);
+    let margin = even((height / 2).max(8));
+    if width == 0 || height + 2 * margin > rect.h || width + 3 * margin > rect.w {
+        return;
+    }
+    let ground = Rect {
+        x: rect.x + margin,
+        y: rect.y + even(rect.h - height - margin),
+        w: even(width + margin),
+        h: even(height),
+    };
+    surface.darken(ground);
+    surface.write(label, ground.x + even(margin / 2), ground.y);
+}
+
+/// Rounded down, so that chroma lines up.
+fn even(value: u32) -> u32 {
+    value & !1
+}
+
+fn whole(size: Size) -> Rect {
+    Rect {
+        x: 0,
+        y: 0,
+        w: size.width,
+        h: size.height,
+    }
+}
+
+fn strides(strides: &[i32]) -> Option<[usize; 3]> {
+    let stride = |n: usize| usize::try_from(*strides.get(n)?).ok();
+    Some([stride(0)?, stride(1)?, stride(2)?])
+}
+
+/// A decoded sample as a frame that can be read for as long as it is kept.
+fn readable(sample: &gst::Sample) -> Option<ReadFrame> {
+    let info = gst_video::VideoInfo::from_caps(sample.caps()?).ok()?;
+    gst_video::VideoFrame::from_buffer_readable(sample.buffer_owned()?, &info).ok()
+}
+
+fn picture(frame: &ReadFrame) -> Option<Picture<'_>> {
+    let [y, u, v] = strides(frame.plane_stride())?;
+    let [luma, blue, red, _] = frame.planes_data();
+    let plane = |data, stride| Plane { data, stride };
+    Some(Picture {
+        planes: [plane(luma, y), plane(blue, u), plane(red, v)],
+        size: Size {
+            width: frame.width(),
+            height: frame.height(),
+        },
+    })
+}

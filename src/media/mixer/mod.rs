@@ -1,0 +1,314 @@
+//! The mixer of one room: uplinks in through taps, one composite and one sound out through taps.
+//!
+//! It exists while somebody needs a composite. Two threads do the mixing, [`canvas`] and
+//! [`sound`]; each owns its state and is told what to do through a channel. Decoders
+//! ([`ingest`]) and encoders ([`rendition`]) are pipelines of their own around them.
+//!
+//! The methods here are called by the room's task, do not block, and take effect with the next
+//! frame.
+
+mod blend;
+mod canvas;
+mod card;
+mod ingest;
+mod picture;
+mod playout;
+mod rendition;
+mod scene;
+mod sound;
+mod ticker;
+mod voice;
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, mpsc};
+
+use thiserror::Error;
+
+pub use scene::{Content, Scene, SourceId, Tile};
+pub use sound::{SoundEvent, Without};
+
+use super::pipeline::PipelineError;
+use super::tap::Tap;
+use super::template::{TemplateError, Templates};
+use crate::config::VideoCodec;
+use crate::id::{ParticipantId, Role};
+use crate::layout::{Fit, Size};
+use canvas::Canvas;
+use card::Card;
+use ingest::Ingest;
+use rendition::{Rendition, VideoRung};
+use sound::Sound;
+use ticker::Ticker;
+
+/// What can go wrong with a part of a mixer.
+#[derive(Debug, Error)]
+pub enum MixerError {
+    /// A pipeline could not be made or started.
+    #[error(transparent)]
+    Pipeline(#[from] PipelineError),
+    /// A template is missing or not filled.
+    #[error(transparent)]
+    Template(#[from] TemplateError),
+    /// There is no element for a codec.
+    #[error("no {0} is installed")]
+    NoCodec(&'static str),
+    /// The canvas could not be made.
+    #[error(transparent)]
+    Canvas(#[from] canvas::CanvasError),
+    /// A thread could not be started.
+    #[error("no thread for {0}: {1}")]
+    Thread(&'static str, std::io::Error),
+}
+
+/// What a mixer produces, one encoding each.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Output {
+    /// The composite.
+    Video(VideoCodec),
+    /// The sound, less somebody's own.
+    Sound(Without),
+}
+
+/// What a mixer reports. Sent from threads of the mixer; must not block.
+#[derive(Debug)]
+pub enum MixerEvent {
+    /// Of the sound.
+    Sound(SoundEvent),
+    /// A source cannot be decoded any more.
+    SourceFailed(SourceId, String),
+    /// An encoder failed.
+    OutputFailed(Output, String),
+}
+
+/// Where a mixer's events go.
+pub type OnMixerEvent = Arc<dyn Fn(MixerEvent) + Send + Sync>;
+
+/// How a mixer mixes.
+#[derive(Debug, Clone)]
+pub struct MixerSettings {
+    /// The composite's size, even numbers of pixels.
+    pub canvas: Size,
+    /// Composite frames per second.
+    pub fps: u32,
+    /// How a picture is put in its tile.
+    pub fit: Fit,
+    /// bit/s of the full-size composite.
+    pub video_bitrate: u32,
+    /// bit/s of a mix.
+    pub audio_bitrate: u32,
+    /// The subgraphs.
+    pub templates: Arc<Templates>,
+}
+
+/// A room's mixer; dropping it ends it.
+pub struct Mixer {
+    settings: MixerSettings,
+    on_event: OnMixerEvent,
+    canvas: mpsc::Sender<canvas::Command>,
+    sound: mpsc::Sender<sound::Command>,
+    ingests: BTreeMap<SourceId, Ingest>,
+    outputs: BTreeMap<Output, Rendition>,
+    names: BTreeMap<ParticipantId, String>,
+}
+
+impl std::fmt::Debug for Mixer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Mixer")
+            .field("ingests", &self.ingests.keys())
+            .field("outputs", &self.outputs.keys())
+            .finish_non_exhaustive()
+    }
+}
+
+impl Mixer {
+    /// Starts the mixing threads, with nothing to mix yet.
+    ///
+    /// # Errors
+    /// [`MixerError`] when there is no memory for the canvas or no thread.
+    pub fn start(settings: MixerSettings, on_event: OnMixerEvent) -> Result<Self, MixerError> {
+        let canvas = Canvas::new(settings.canvas, settings.fps, settings.fit)?;
+        let (canvas_commands, commands) = mpsc::channel();
+        let period = gst::ClockTime::SECOND / u64::from(settings.fps.max(1));
+        spawn("mix-video", move || {
+            canvas.run(Ticker::new(period), &commands);
+        })?;
+
+        let report = Arc::clone(&on_event);
+        let sound = Sound::new(Box::new(move |event| report(MixerEvent::Sound(event))));
+        let (sound_commands, commands) = mpsc::channel();
+        spawn("mix-audio", move || {
+            sound.run(Ticker::new(sound::PERIOD), &commands);
+        })?;
+        Ok(Self {
+            settings,
+            on_event,
+            canvas: canvas_commands,
+            sound: sound_commands,
+            ingests: BTreeMap::new(),
+            outputs: BTreeMap::new(),
+            names: BTreeMap::new(),
+        })
+    }
+
+    /// Starts decoding an uplink and mixing what comes of it. One that is there already is
+    /// replaced.
+    ///
+    /// # Errors
+    /// [`MixerError`] when there is no decoder or it does not start.
+    pub fn add_source(&mut self, source: SourceId, tap: &Tap) -> Result<(), MixerError> {
+        self.remove_source(source);
+        let on_event = Arc::clone(&self.on_event);
+        let ingest = Ingest::start(
+            &self.settings.templates,
+            source,
+            tap,
+            self.settings.fit,
+            move |text| on_event(MixerEvent::SourceFailed(source, text)),
+        )?;
+        let sink = ingest.sink().clone();
+        match source.role {
+            Role::Mic => {
+                let _ = self
+                    .sound
+                    .send(sound::Command::AddSource(source.participant, sink));
+            }
+            _ => {
+                let _ = self.canvas.send(canvas::Command::AddSource(source, sink));
+            }
+        }
+        self.ingests.insert(source, ingest);
+        Ok(())
+    }
+
+    /// Stops decoding an uplink. Doing it twice is a no-op.
+    pub fn remove_source(&mut self, source: SourceId) {
+        if self.ingests.remove(&source).is_none() {
+            return;
+        }
+        match source.role {
+            Role::Mic => {
+                let _ = self
+                    .sound
+                    .send(sound::Command::RemoveSource(source.participant));
+            }
+            _ => {
+                let _ = self.canvas.send(canvas::Command::RemoveSource(source));
+            }
+        }
+    }
+
+    /// Shows `scene` from the next frame on; each branch is told its tile's size first.
+    pub fn set_scene(&self, scene: Scene) {
+        for tile in &scene.tiles {
+            if let Some(ingest) = self.ingests.get(&tile.source) {
+                ingest.set_tile(Size {
+                    width: tile.rect.w,
+                    height: tile.rect.h,
+                });
+            }
+        }
+        let _ = self.canvas.send(canvas::Command::Scene(scene));
+    }
+
+    /// Sets the name on a participant's tiles. The label is drawn on a blocking thread and
+    /// appears when it is ready. Must be called within a tokio runtime.
+    pub fn set_name(&mut self, who: ParticipantId, name: &str) {
+        if self.names.get(&who).is_some_and(|known| known == name) {
+            return;
+        }
+        self.names.insert(who, name.to_owned());
+        let canvas = self.canvas.clone();
+        let templates = Arc::clone(&self.settings.templates);
+        let name = name.to_owned();
+        tokio::task::spawn_blocking(move || {
+            let card = Card::render(&templates, who, &name).unwrap_or_else(|error| {
+                tracing::warn!(participant = %who, %error, "no label");
+                Card::blank(who)
+            });
+            let _ = canvas.send(canvas::Command::Card(who, Box::new(card)));
+        });
+    }
+
+    /// Forgets a participant's label.
+    pub fn forget_name(&mut self, who: ParticipantId) {
+        if self.names.remove(&who).is_some() {
+            let _ = self.canvas.send(canvas::Command::ForgetCard(who));
+        }
+    }
+
+    /// Starts an encoding, or finds it running. Returns its tap.
+    ///
+    /// # Errors
+    /// [`MixerError`] when there is no encoder or it does not start.
+    pub fn output(&mut self, output: Output) -> Result<Tap, MixerError> {
+        if let Some(rendition) = self.outputs.get(&output) {
+            return Ok(rendition.tap().clone());
+        }
+        let on_event = Arc::clone(&self.on_event);
+        let on_failure = move |text| on_event(MixerEvent::OutputFailed(output, text));
+        let settings = &self.settings;
+        let rendition = match output {
+            Output::Video(codec) => {
+                let caps = canvas::caps(settings.canvas, settings.fps)?;
+                let rung = VideoRung {
+                    size: settings.canvas,
+                    bitrate: settings.video_bitrate,
+                };
+                Rendition::video(&settings.templates, codec, rung, &caps, on_failure)?
+            }
+            Output::Sound(_) => {
+                Rendition::sound(&settings.templates, settings.audio_bitrate, on_failure)?
+            }
+        };
+        self.feed(output, rendition.input().clone());
+        let tap = rendition.tap().clone();
+        self.outputs.insert(output, rendition);
+        Ok(tap)
+    }
+
+    fn feed(&self, output: Output, input: gst_app::AppSrc) {
+        match output {
+            Output::Video(codec) => {
+                let _ = self.canvas.send(canvas::Command::AddOutput(codec, input));
+            }
+            Output::Sound(without) => {
+                let _ = self.sound.send(sound::Command::AddOutput(without, input));
+            }
+        }
+    }
+
+    /// Ends an encoding. Doing it twice is a no-op.
+    pub fn drop_output(&mut self, output: Output) {
+        if self.outputs.remove(&output).is_none() {
+            return;
+        }
+        match output {
+            Output::Video(codec) => {
+                let _ = self.canvas.send(canvas::Command::RemoveOutput(codec));
+            }
+            Output::Sound(without) => {
+                let _ = self.sound.send(sound::Command::RemoveOutput(without));
+            }
+        }
+    }
+
+    /// The encodings that run, with their taps.
+    pub fn outputs(&self) -> impl Iterator<Item = (Output, &Tap)> {
+        self.outputs
+            .iter()
+            .map(|(output, rendition)| (*output, rendition.tap()))
+    }
+
+    /// The uplinks that are decoded.
+    pub fn sources(&self) -> impl Iterator<Item = SourceId> {
+        self.ingests.keys().copied()
+    }
+}
+
+fn spawn(name: &'static str, work: impl FnOnce() + Send + 'static) -> Result<(), MixerError> {
+    std::thread::Builder::new()
+        .name(name.to_owned())
+        .spawn(work)
+        .map(drop)
+        .map_err(|error| MixerError::Thread(name, error))
+}

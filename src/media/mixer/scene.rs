@@ -1,0 +1,57 @@
+//! What the canvas shows: plain values, decided by the room, applied between two frames.
+
+use std::fmt;
+
+use crate::id::{ParticipantId, Role};
+use crate::layout::Rect;
+
+/// One uplink as the mixer knows it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct SourceId {
+    /// Whose.
+    pub participant: ParticipantId,
+    /// Mic, camera or screen.
+    pub role: Role,
+}
+
+impl SourceId {
+    /// Whether this is a shared screen.
+    pub fn is_screen(self) -> bool {
+        self.role == Role::Screen
+    }
+}
+
+impl fmt::Display for SourceId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}-{}", self.participant, self.role)
+    }
+}
+
+/// What a tile holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Content {
+    /// The source's picture while it is fresh, its avatar otherwise.
+    Picture,
+    /// The avatar: there is no picture to wait for.
+    Avatar,
+}
+
+/// A rectangle of the canvas and who is in it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Tile {
+    /// The camera or screen.
+    pub source: SourceId,
+    /// Where, in canvas pixels.
+    pub rect: Rect,
+    /// Picture or avatar.
+    pub content: Content,
+    /// Marked as speaking.
+    pub speaking: bool,
+}
+
+/// Everything on the canvas, in the order of drawing.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Scene {
+    /// The tiles.
+    pub tiles: Vec<Tile>,
+}

@@ -1,0 +1,222 @@
+//! The sound mixer: one thread that, every 20 ms, takes a frame of every microphone, decides who
+//! is heard, and sends the sum to those who are silent and the sum less their own voice to each
+//! of those who are not.
+//!
+//! It is plain Rust rather than `audiomixer` elements: mix-minus for n speakers is one sum and n
+//! subtractions here and n mixers there, and 1.22's audiomixer can crash when pads come and go.
+
+use std::collections::HashMap;
+use std::sync::mpsc;
+
+use super::blend::{self, FRAME, Frame, Limiter, Ramp};
+use super::playout::{Joint, Playout};
+use super::ticker::Ticker;
+use super::voice::{Change, Voice};
+use crate::id::ParticipantId;
+
+/// Beat of the sound mixer, and length of an Opus frame.
+pub(super) const PERIOD: gst::ClockTime = gst::ClockTime::from_mseconds(20);
+/// Levels are reported every so many beats: five times a second.
+const LEVELS_EVERY: u32 = 10;
+/// A hole longer than this between two decoded buffers is a break, not rounding.
+const BREAK: gst::ClockTime = gst::ClockTime::from_mseconds(5);
+
+/// Whose sound an output leaves out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Without {
+    /// Nobody's: everybody who is heard.
+    Nobody,
+    /// This participant's.
+    Participant(ParticipantId),
+}
+
+/// What the sound thread is told. Applied before the next frame, in order.
+pub(super) enum Command {
+    AddSource(ParticipantId, gst_app::AppSink),
+    RemoveSource(ParticipantId),
+    AddOutput(Without, gst_app::AppSrc),
+    RemoveOutput(Without),
+}
+
+/// What the sound thread reports.
+#[derive(Debug, Clone)]
+pub enum SoundEvent {
+    /// Somebody is heard from now on, or no longer.
+    Heard(ParticipantId, bool),
+    /// RMS levels, dBov, of every microphone; while anybody is heard.
+    Levels(Vec<(ParticipantId, f32)>),
+}
+
+/// A microphone.
+struct Source {
+    sink: gst_app::AppSink,
+    playout: Playout,
+    voice: Voice,
+    frame: Box<Frame>,
+    expected: Option<gst::ClockTime>,
+}
+
+/// An encoder's input.
+struct Output {
+    appsrc: gst_app::AppSrc,
+    limiter: Limiter,
+}
+
+/// The sound thread's state, all of it.
+pub(super) struct Sound {
+    sources: HashMap<ParticipantId, Source>,
+    outputs: HashMap<Without, Output>,
+    report: Box<dyn Fn(SoundEvent) + Send>,
+    beats: u32,
+}
+
+impl Sound {
+    /// A mixer of nothing. `report` is called on the sound thread and must not block.
+    pub(super) fn new(report: Box<dyn Fn(SoundEvent) + Send>) -> Self {
+        Self {
+            sources: HashMap::new(),
+            outputs: HashMap::new(),
+            report,
+            beats: 0,
+        }
+    }
+
+    /// Runs until the other end of `commands` is dropped. Call on a thread of its own.
+    pub(super) fn run(mut self, mut ticker: Ticker, commands: &mpsc::Receiver<Command>) {
+        while let Some(at) = ticker.wait() {
+            loop {
+                match commands.try_recv() {
+                    Ok(command) => self.apply(command),
+                    Err(mpsc::TryRecvError::Empty) => break,
+                    Err(mpsc::TryRecvError::Disconnected) => return,
+                }
+            }
+            self.tick(at);
+        }
+    }
+
+    fn apply(&mut self, command: Command) {
+        match command {
+            Command::AddSource(who, sink) => {
+                self.sources.insert(who, Source::new(sink));
+            }
+            Command::RemoveSource(who) => {
+                let heard = self
+                    .sources
+                    .remove(&who)
+                    .is_some_and(|s| s.voice.is_heard());
+                if heard {
+                    (self.report)(SoundEvent::Heard(who, false));
+                }
+            }
+            Command::AddOutput(without, appsrc) => {
+                let limiter = Limiter::new();
+                self.outputs.insert(without, Output { appsrc, limiter });
+            }
+            Command::RemoveOutput(without) => drop(self.outputs.remove(&without)),
+        }
+    }
+
+    /// One frame of 20 ms.
+    fn tick(&mut self, at: gst::ClockTime) {
+        for (who, source) in &mut self.sources {
+            source.pull();
+            let mut frame = Box::new([0.0; FRAME]);
+            source.playout.take(&mut frame);
+            source.frame = frame;
+            match source.voice.update(&source.frame) {
+                Some(Change::Heard) => (self.report)(SoundEvent::Heard(*who, true)),
+                Some(Change::Silent) => (self.report)(SoundEvent::Heard(*who, false)),
+                None => {}
+            }
+        }
+        let voices: Vec<(&Frame, Ramp)> = self
+            .sources
+            .values()
+            .map(|source| (&*source.frame, source.voice.ramp()))
+            .collect();
+        let sum = blend::mix(&voices);
+        for (without, output) in &mut self.outputs {
+            let own = match without {
+                Without::Nobody => None,
+                Without::Participant(who) => self.sources.get(who),
+            };
+            let frame = match own {
+                Some(own) => blend::minus(&sum, &own.frame, own.voice.ramp()),
+                None => sum,
+            };
+            output.send(frame, at);
+        }
+        self.report_levels();
+    }
+
+    fn report_levels(&mut self) {
+        self.beats = (self.beats + 1) % LEVELS_EVERY;
+        let anybody = self.sources.values().any(|source| source.voice.is_heard());
+        if self.beats == 0 && anybody {
+            let levels = self
+                .sources
+                .iter()
+                .map(|(who, source)| (*who, source.voice.level_dbov()))
+                .collect();
+            (self.report)(SoundEvent::Levels(levels));
+        }
+    }
+}
+
+impl Source {
+    fn new(sink: gst_app::AppSink) -> Self {
+        Self {
+            sink,
+            playout: Playout::new(),
+            voice: Voice::new(),
+            frame: Box::new([0.0; FRAME]),
+            expected: None,
+        }
+    }
+
+    /// Moves what has been decoded into the playout buffer.
+    fn pull(&mut self) {
+        while let Some(sample) = self.sink.try_pull_sample(gst::ClockTime::ZERO) {
+            let Some(buffer) = sample.buffer() else {
+                continue;
+            };
+            let Ok(map) = buffer.map_readable() else {
+                continue;
+            };
+            let samples: Vec<f32> = map
+                .chunks_exact(4)
+                .filter_map(|bytes| Some(f32::from_le_bytes(bytes.try_into().ok()?)))
+                .collect();
+            self.playout.push(&samples, self.joint(buffer));
+            self.expected = buffer
+                .pts()
+                .map(|pts| pts + buffer.duration().unwrap_or_default());
+        }
+    }
+
+    /// Whether a buffer goes on where the last one ended.
+    fn joint(&self, buffer: &gst::BufferRef) -> Joint {
+        match (self.expected, buffer.pts()) {
+            (Some(expected), Some(pts)) if pts > expected + BREAK => Joint::Broken,
+            _ => Joint::Seamless,
+        }
+    }
+}
+
+impl Output {
+    fn send(&mut self, mut frame: Frame, at: gst::ClockTime) {
+        self.limiter.process(&mut frame);
+        let bytes: Vec<u8> = frame
+            .iter()
+            .flat_map(|sample| sample.to_le_bytes())
+            .collect();
+        let mut buffer = gst::Buffer::from_mut_slice(bytes);
+        if let Some(header) = buffer.get_mut() {
+            header.set_pts(at);
+            header.set_duration(PERIOD);
+        }
+        // A full queue drops its oldest frame; a flushing one is going away.
+        let _ = self.appsrc.push_buffer(buffer);
+    }
+}

@@ -1,0 +1,13 @@
+//! Everything that touches GStreamer, and nothing outside it does.
+
+mod certificate;
+pub mod mixer;
+pub mod offer;
+pub mod peer;
+pub mod pipeline;
+pub mod plugins;
+pub mod rewrite;
+pub mod rtp;
+pub mod slot;
+pub mod tap;
+pub mod template;

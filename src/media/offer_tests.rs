@@ -1,0 +1,167 @@
+use super::*;
+
+const VIDEO: [VideoCodec; 3] = [VideoCodec::H264, VideoCodec::Vp8, VideoCodec::Vp9];
+const HEAD: &str = "v=0\r\no=- 1 2 IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\n";
+const TRANSPORT: &str = "a=ice-ufrag:abcd\r\na=ice-pwd:0123456789012345678901\r\n\
+    a=fingerprint:sha-256 AA:BB\r\na=setup:actpass\r\na=rtcp-mux\r\n";
+const OPUS: &str = "a=rtpmap:111 opus/48000/2\r\n";
+const CODECS: &str = "a=rtpmap:96 VP8/90000\r\na=rtpmap:102 H264/90000\r\n\
+    a=fmtp:102 level-asymmetry-allowed=1;packetization-mode=0;profile-level-id=42e01f\r\n\
+    a=rtpmap:103 H264/90000\r\n\
+    a=fmtp:103 level-asymmetry-allowed=1;packetization-mode=1;profile-level-id=42001f\r\n\
+    a=rtpmap:104 H264/90000\r\n\
+    a=fmtp:104 level-asymmetry-allowed=1;packetization-mode=1;profile-level-id=42e01f\r\n\
+    a=rtpmap:98 VP9/90000\r\na=fmtp:98 profile-id=0\r\n\
+    a=rtpmap:100 VP9/90000\r\na=fmtp:100 profile-id=2\r\n";
+
+fn audio(mid: &str, direction: &str) -> String {
+    format!(
+        "m=audio 9 UDP/TLS/RTP/SAVPF 111\r\nc=IN IP4 0.0.0.0\r\na=mid:{mid}\r\na={direction}\r\n{TRANSPORT}{OPUS}"
+    )
+}
+
+fn video(mid: &str, direction: &str) -> String {
+    format!(
+        "m=video 9 UDP/TLS/RTP/SAVPF 96 102 103 104 98 100\r\nc=IN IP4 0.0.0.0\r\na=mid:{mid}\r\na={direction}\r\n{TRANSPORT}{CODECS}"
+    )
+}
+
+fn offer(lines: &[String]) -> String {
+    let mids: Vec<&str> = lines
+        .iter()
+        .filter_map(|line| line.split("a=mid:").nth(1)?.split("\r\n").next())
+        .collect();
+    format!(
+        "{HEAD}a=group:BUNDLE {}\r\n{}",
+        mids.join(" "),
+        lines.concat()
+    )
+}
+
+fn parse(text: &str) -> Result<Offer, OfferError> {
+    gst::init().expect("gst");
+    Offer::parse(text, 32)
+}
+
+fn named(roles: &[(&str, Role)]) -> Vec<(Mid, Role)> {
+    roles
+        .iter()
+        .map(|(mid, role)| (Mid((*mid).to_owned()), *role))
+        .collect()
+}
+
+#[test]
+fn each_m_line_gets_the_codec_its_role_likes_best() {
+    let text = offer(&[
+        audio("0", "sendonly"),
+        video("1", "sendonly"),
+        audio("2", "recvonly"),
+        video("3", "recvonly"),
+    ]);
+    let roles = named(&[
+        ("0", Role::Mic),
+        ("1", Role::Camera),
+        ("2", Role::MixAudio),
+        ("3", Role::MixVideo),
+    ]);
+    let offer = parse(&text).expect("a good offer");
+    let plan = offer
+        .plan(&RoleSource::Named(&roles), &VIDEO)
+        .expect("a plan");
+    let chosen: Vec<_> = plan
+        .iter()
+        .map(|line| (line.format, line.payload_type))
+        .collect();
+    assert_eq!(
+        chosen,
+        [
+            (PayloadFormat::Opus, 111),
+            (PayloadFormat::Vp8, 96),
+            (PayloadFormat::Opus, 111),
+            (PayloadFormat::H264, 104),
+        ],
+        "constrained baseline in packetization mode 1 for the mix, VP8 upwards"
+    );
+    let plan = offer
+        .plan(&RoleSource::Named(&roles), &[VideoCodec::Vp8])
+        .expect("a plan");
+    assert_eq!(plan[3].format, PayloadFormat::Vp8, "H.264 turned off");
+}
+
+#[test]
+fn whip_and_whep_take_their_roles_from_the_kind() {
+    let publish = parse(&offer(&[audio("a", "sendonly"), video("v", "sendonly")])).expect("ok");
+    let plan = publish.plan(&RoleSource::Publish, &VIDEO).expect("a plan");
+    assert_eq!([plan[0].role, plan[1].role], [Role::Mic, Role::Camera]);
+    let wrong = publish.plan(&RoleSource::Play, &VIDEO);
+    assert!(matches!(wrong, Err(OfferError::Roles(_))), "{wrong:?}");
+}
+
+#[test]
+fn what_webrtcbin_would_choke_on_is_refused() {
+    let good = offer(&[audio("0", "sendonly"), video("1", "sendonly")]);
+    assert!(parse(&good).is_ok());
+    for (remove, put) in [
+        ("a=mid:0\r\n", ""),
+        ("a=mid:1\r\n", "a=mid:0\r\n"),
+        ("a=group:BUNDLE 0 1\r\n", ""),
+        ("a=group:BUNDLE 0 1\r\n", "a=group:BUNDLE 0\r\n"),
+        ("a=group:BUNDLE 0 1\r\n", "a=group:BUNDLE 0 1 2\r\n"),
+        ("a=ice-ufrag:abcd\r\n", ""),
+        ("a=ice-pwd:0123456789012345678901\r\n", ""),
+        ("a=setup:actpass\r\n", "a=setup:holdconn\r\n"),
+        ("a=fingerprint:sha-256 AA:BB\r\n", ""),
+        ("a=rtcp-mux\r\n", ""),
+        ("m=audio 9", "m=audio 0"),
+        ("m=audio", "m=application"),
+        ("UDP/TLS/RTP/SAVPF 111", "RTP/AVP 111"),
+        ("v=0\r\n", ""),
+    ] {
+        let text = good.replacen(remove, put, 9);
+        assert_ne!(text, good, "{remove:?} is not in the offer");
+        let outcome = parse(&text).map(drop);
+        assert!(
+            matches!(outcome, Err(OfferError::Malformed(_))),
+            "{remove:?} -> {put:?}: {outcome:?}"
+        );
+    }
+    assert!(matches!(parse(""), Err(OfferError::Malformed(_))));
+    assert!(matches!(parse(HEAD), Err(OfferError::Malformed(_))));
+}
+
+#[test]
+fn too_many_m_lines_and_strange_codecs_are_named() {
+    let many: Vec<String> = (0..40).map(|n| audio(&n.to_string(), "recvonly")).collect();
+    let outcome = parse(&offer(&many)).map(drop);
+    assert_eq!(
+        outcome,
+        Err(OfferError::TooManyMlines { got: 40, limit: 32 })
+    );
+    let strange = offer(&[audio("0", "sendonly").replace("opus", "PCMU")]);
+    let outcome = parse(&strange)
+        .expect("parses")
+        .plan(&RoleSource::Publish, &VIDEO);
+    assert!(
+        matches!(outcome, Err(OfferError::Codec { .. })),
+        "{outcome:?}"
+    );
+}
+
+#[test]
+fn roles_must_match_m_lines() {
+    let text = offer(&[audio("0", "sendonly"), audio("1", "recvonly")]);
+    let offer = parse(&text).expect("ok");
+    for roles in [
+        named(&[("0", Role::Mic)]),
+        named(&[("0", Role::Mic), ("2", Role::MixAudio)]),
+        named(&[("0", Role::Camera), ("1", Role::MixAudio)]),
+        named(&[("0", Role::MixAudio), ("1", Role::Mic)]),
+        named(&[("0", Role::Mic), ("1", Role::Mic)]),
+    ] {
+        let outcome = offer.plan(&RoleSource::Named(&roles), &VIDEO);
+        assert!(
+            matches!(outcome, Err(OfferError::Roles(_))),
+            "{roles:?}: {outcome:?}"
+        );
+    }
+}

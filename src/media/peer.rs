@@ -1,0 +1,528 @@
+//! One participant's connection: a webrtcbin that only transports. It answers one offer, turns
+//! every uplink into a tap and every downlink m-line into a slot, and never renegotiates.
+//!
+//! Threads: [`Peer::answer`] runs on a tokio thread; webrtcbin's callbacks run on threads of
+//! GStreamer, hold weak references only, and send one [`PeerEvent`] each.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use gst::prelude::*;
+use thiserror::Error;
+use tokio::sync::mpsc;
+
+use super::certificate;
+use super::offer::{Fingerprint, Line, Offer};
+use super::pipeline::{BusEvent, Pipeline, PipelineError, running_time};
+use super::rtp::PayloadFormat;
+use super::slot::Slot;
+use super::tap::Tap;
+use crate::id::{Mid, Role};
+
+/// How long webrtcbin may take for one step of the negotiation.
+const STEP_DEADLINE: Duration = Duration::from_secs(5);
+/// How long candidates may keep an answer waiting; later ones are trickled.
+const GATHERING_DEADLINE: Duration = Duration::from_millis(250);
+/// A sender is asked for a keyframe at most this often.
+const KEYFRAME_INTERVAL: Duration = Duration::from_millis(300);
+/// Time a missing packet has to be retransmitted, ms. In-order packets do not wait for it.
+const JITTERBUFFER_MS: u32 = 100;
+
+/// Where and how a peer's transport runs.
+#[derive(Debug, Clone, Default)]
+pub struct Transport {
+    /// The only addresses to gather candidates on; all if empty.
+    pub media_ips: Vec<IpAddr>,
+    /// UDP ports, inclusive; any if `None`.
+    pub media_ports: Option<(u16, u16)>,
+    /// What host candidates say instead of their address.
+    pub public_ip: Option<IpAddr>,
+}
+
+/// What can go wrong with one peer.
+#[derive(Debug, Error)]
+pub enum PeerError {
+    /// The pipeline could not be made.
+    #[error(transparent)]
+    Pipeline(#[from] PipelineError),
+    /// webrtcbin refused a step.
+    #[error("{step}: {reason}")]
+    Negotiation {
+        /// Which step.
+        step: &'static str,
+        /// webrtcbin's words.
+        reason: String,
+    },
+}
+
+/// What a peer tells its owner.
+#[derive(Debug)]
+pub enum PeerEvent {
+    /// A candidate that was not in the answer.
+    Candidate(Mid, String),
+    /// ICE and DTLS are up, and the certificate is the one the offer named.
+    Connected,
+    /// Media arrives on an uplink for the first time.
+    Uplink(Role, Tap),
+    /// The connection is of no more use.
+    Lost(Loss),
+}
+
+/// Why a connection is of no more use.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Loss {
+    /// ICE or DTLS failed, or the other side closed.
+    Transport,
+    /// The DTLS certificate is not the one the offer named.
+    Fingerprint,
+    /// An element failed.
+    Pipeline(String),
+}
+
+/// Where a peer's events go. Called on GStreamer threads; must not block.
+pub type OnPeerEvent = Arc<dyn Fn(PeerEvent) + Send + Sync>;
+
+/// A participant's connection.
+#[derive(Debug)]
+pub struct Peer {
+    webrtc: gst::Element,
+    slots: BTreeMap<Mid, Slot>,
+    heard: Arc<AtomicU64>,
+    lines: Vec<Mid>,
+    // Last, so that it is dropped after everything that points into it.
+    _pipeline: Pipeline,
+}
+
+impl Peer {
+    /// Answers `offer` with one transceiver per line of `plan`. Returns the peer and the SDP
+    /// answer with the candidates gathered within [`GATHERING_DEADLINE`].
+    ///
+    /// # Errors
+    /// [`PeerError`] when the pipeline cannot be made or webrtcbin refuses a step.
+    pub async fn answer(
+        label: String,
+        offer: Offer,
+        plan: Vec<Line>,
+        transport: &Transport,
+        on_event: OnPeerEvent,
+    ) -> Result<(Self, String), PeerError> {
+        let mut pipeline = Pipeline::new(label);
+        let webrtc = make_webrtcbin(transport)?;
+        add(&pipeline, &webrtc)?;
+        let lines: Arc<[Line]> = plan.into();
+        take_uplinks(&pipeline, &webrtc, &lines, &on_event);
+        watch_connection(&webrtc, offer.fingerprint.clone(), &on_event);
+        let (candidates, gathered) = gather(&webrtc);
+
+        let bus_events = Arc::clone(&on_event);
+        pipeline.start(move |event| {
+            if let BusEvent::Error(text) = event {
+                bus_events(PeerEvent::Lost(Loss::Pipeline(text)));
+            }
+        })?;
+        let slots = make_transceivers(&pipeline, &webrtc, &lines)?;
+        let answer = negotiate(&webrtc, offer).await?;
+        let heard = Arc::new(AtomicU64::new(running_time().nseconds()));
+        watch_traffic(&webrtc, &heard);
+
+        let mids: Vec<Mid> = lines.iter().map(|line| line.mid.clone()).collect();
+        let answer = complete(answer, candidates, gathered, transport, &mids, on_event).await;
+        let peer = Self {
+            webrtc,
+            slots,
+            heard,
+            lines: mids,
+            _pipeline: pipeline,
+        };
+        Ok((peer, answer))
+    }
+
+    /// Gives the peer a remote candidate; an unknown m-line or an empty candidate is ignored,
+    /// as RFC 8838 asks.
+    pub fn add_candidate(&self, mid: &Mid, candidate: &str) {
+        let Some(index) = self.lines.iter().position(|line| line == mid) else {
+            return;
+        };
+        let index = u32::try_from(index).unwrap_or_default();
+        self.webrtc
+            .emit_by_name::<()>("add-ice-candidate", &[&index, &candidate]);
+    }
+
+    /// The downlink slot of an m-line.
+    pub fn slot(&mut self, mid: &Mid) -> Option<&mut Slot> {
+        self.slots.get_mut(mid)
+    }
+
+    /// Running time at which anything at all last arrived from this peer.
+    pub fn last_heard(&self) -> gst::ClockTime {
+        gst::ClockTime::from_nseconds(self.heard.load(Ordering::Relaxed))
+    }
+}
+
+fn refused(step: &'static str, reason: impl ToString) -> PeerError {
+    PeerError::Negotiation {
+        step,
+        reason: reason.to_string(),
+    }
+}
+
+fn add(pipeline: &Pipeline, element: &impl IsA<gst::Element>) -> Result<(), PeerError> {
+    pipeline
+        .gst()
+        .add(element)
+        .map_err(|error| refused("add element", error))
+}
+
+fn make_webrtcbin(transport: &Transport) -> Result<gst::Element, PeerError> {
+    let webrtc = gst::ElementFactory::make("webrtcbin")
+        .property_from_str("bundle-policy", "max-bundle")
+        .property("latency", JITTERBUFFER_MS)
+        .build()
+        .map_err(|error| refused("make webrtcbin", error))?;
+    let ice = webrtc.property::<gst::glib::Object>("ice-agent");
+    for ip in &transport.media_ips {
+        ice.emit_by_name::<bool>("add-local-ip-address", &[&ip.to_string()]);
+    }
+    if let Some((low, high)) = transport.media_ports {
+        ice.set_property("min-rtp-port", u32::from(low));
+        ice.set_property("max-rtp-port", u32::from(high));
+    }
+    let agent = ice.property::<gst::glib::Object>("agent");
+    agent.set_property("ice-tcp", false);
+    agent.set_property("upnp", false);
+    Ok(webrtc)
+}
+
+/// One transceiver per line, in the order of the m-lines, which is how webrtcbin pairs them.
+/// A pad for what we send, `add-transceiver` for what we receive, and never both: that makes two.
+fn make_transceivers(
+    pipeline: &Pipeline,
+    webrtc: &gst::Element,
+    lines: &[Line],
+) -> Result<BTreeMap<Mid, Slot>, PeerError> {
+    let mut slots = BTreeMap::new();
+    for line in lines {
+        if line.role.is_uplink() {
+            let receive = gst_webrtc::WebRTCRTPTransceiverDirection::Recvonly;
+            let transceiver = webrtc.emit_by_name::<gst_webrtc::WebRTCRTPTransceiver>(
+                "add-transceiver",
+                &[&receive, &line.caps()],
+            );
+            transceiver.set_property("do-nack", line.format != PayloadFormat::Opus);
+        } else {
+            let slot = Slot::new(line.clone());
+            link_slot(pipeline, webrtc, &slot)?;
+            slots.insert(line.mid.clone(), slot);
+        }
+    }
+    Ok(slots)
+}
+
+fn link_slot(pipeline: &Pipeline, webrtc: &gst::Element, slot: &Slot) -> Result<(), PeerError> {
+    let caps = slot.caps();
+    let template = webrtc
+        .pad_template("sink_%u")
+        .ok_or_else(|| refused("request pad", "webrtcbin has no sink_%u"))?;
+    let pad = webrtc
+        .request_pad(&template, None, Some(&caps))
+        .ok_or_else(|| refused("request pad", "webrtcbin gives none"))?;
+    let transceiver = pad.property::<gst_webrtc::WebRTCRTPTransceiver>("transceiver");
+    transceiver.set_property(
+        "direction",
+        gst_webrtc::WebRTCRTPTransceiverDirection::Sendonly,
+    );
+    transceiver.set_property("codec-preferences", &caps);
+    transceiver.set_property("do-nack", slot.line().format != PayloadFormat::Opus);
+    let source = slot.element();
+    add(pipeline, source)?;
+    source
+        .static_pad("src")
+        .ok_or_else(|| refused("link slot", "appsrc has no pad"))?
+        .link(&pad)
+        .map_err(|error| refused("link slot", error))?;
+    source
+        .sync_state_with_parent()
+        .map_err(|error| refused("start slot", error))
+}
+
+/// Turns every pad webrtcbin adds for an uplink into a tap, at once.
+fn take_uplinks(
+    pipeline: &Pipeline,
+    webrtc: &gst::Element,
+    lines: &Arc<[Line]>,
+    on_event: &OnPeerEvent,
+) {
+    let weak = pipeline.gst().downgrade();
+    let lines = Arc::clone(lines);
+    let on_event = Arc::clone(on_event);
+    webrtc.connect_pad_added(move |_, pad| {
+        let Some(pipeline) = weak.upgrade() else {
+            return;
+        };
+        if pad.direction() != gst::PadDirection::Src {
+            return;
+        }
+        match take_uplink(&pipeline, pad, &lines) {
+            Ok((role, tap)) => on_event(PeerEvent::Uplink(role, tap)),
+            Err(error) => on_event(PeerEvent::Lost(Loss::Pipeline(error.to_string()))),
+        }
+    });
+}
+
+fn take_uplink(
+    pipeline: &gst::Pipeline,
+    pad: &gst::Pad,
+    lines: &[Line],
+) -> Result<(Role, Tap), PeerError> {
+    let transceiver = pad.property::<gst_webrtc::WebRTCRTPTransceiver>("transceiver");
+    let index = transceiver.property::<u32>("mlineindex") as usize;
+    let line = lines
+        .get(index)
+        .ok_or_else(|| refused("uplink", format!("no m-line {index}")))?;
+    let sink = gst_app::AppSink::builder().sync(false).build();
+    sink.set_property("async", false);
+    sink.set_property("enable-last-sample", false);
+    let tap = Tap::new(&sink, line.format, KEYFRAME_INTERVAL);
+    pipeline
+        .add(&sink)
+        .map_err(|error| refused("uplink", error))?;
+    sink.sync_state_with_parent()
+        .map_err(|error| refused("uplink", error))?;
+    let target = sink
+        .static_pad("sink")
+        .ok_or_else(|| refused("uplink", "appsink has no pad"))?;
+    pad.link(&target)
+        .map_err(|error| refused("uplink", error))?;
+    Ok((line.role, tap))
+}
+
+/// Reports when the connection is up, verified, or lost.
+fn watch_connection(webrtc: &gst::Element, expected: Fingerprint, on_event: &OnPeerEvent) {
+    let on_event = Arc::clone(on_event);
+    webrtc.connect_notify(Some("connection-state"), move |webrtc, _| {
+        use gst_webrtc::WebRTCPeerConnectionState as State;
+        let event = match webrtc.property::<State>("connection-state") {
+            // webrtcbin does not compare the certificate with the offer (fixed in 1.28.5):
+            // until this has been done nothing is fed and nothing is decoded.
+            State::Connected => match verify(webrtc, &expected) {
+                true => PeerEvent::Connected,
+                false => PeerEvent::Lost(Loss::Fingerprint),
+            },
+            State::Failed | State::Closed => PeerEvent::Lost(Loss::Transport),
+            _ => return,
+        };
+        on_event(event);
+    });
+}
+
+fn verify(webrtc: &gst::Element, expected: &Fingerprint) -> bool {
+    let transceiver = webrtc
+        .emit_by_name::<Option<gst_webrtc::WebRTCRTPTransceiver>>("get-transceiver", &[&0i32]);
+    let transport = transceiver.and_then(|transceiver| {
+        transceiver
+            .receiver()
+            .and_then(|receiver| receiver.transport())
+            .or_else(|| transceiver.sender().and_then(|sender| sender.transport()))
+    });
+    transport
+        .and_then(|transport| transport.property::<Option<String>>("remote-certificate"))
+        .is_some_and(|pem| certificate::matches(&pem, expected))
+}
+
+/// The candidates as they are gathered, and a signal when that is complete.
+fn gather(
+    webrtc: &gst::Element,
+) -> (
+    mpsc::UnboundedReceiver<(u32, String)>,
+    Arc<tokio::sync::Notify>,
+) {
+    let (sender, candidates) = mpsc::unbounded_channel();
+    webrtc.connect("on-ice-candidate", false, move |values| {
+        let index = values.get(1).and_then(|value| value.get::<u32>().ok());
+        let candidate = values.get(2).and_then(|value| value.get::<String>().ok());
+        if let (Some(index), Some(candidate)) = (index, candidate) {
+            let _ = sender.send((index, candidate));
+        }
+        None
+    });
+    let complete = Arc::new(tokio::sync::Notify::new());
+    let notify = Arc::clone(&complete);
+    webrtc.connect_notify(Some("ice-gathering-state"), move |webrtc, _| {
+        use gst_webrtc::WebRTCICEGatheringState as State;
+        if webrtc.property::<State>("ice-gathering-state") == State::Complete {
+            notify.notify_one();
+        }
+    });
+    (candidates, complete)
+}
+
+/// Offer in, answer out.
+async fn negotiate(webrtc: &gst::Element, offer: Offer) -> Result<gst_sdp::SDPMessage, PeerError> {
+    let remote =
+        gst_webrtc::WebRTCSessionDescription::new(gst_webrtc::WebRTCSDPType::Offer, offer.sdp);
+    step("set-remote-description", |promise| {
+        webrtc.emit_by_name::<()>("set-remote-description", &[&remote, &promise]);
+    })
+    .await?;
+    let reply = step("create-answer", |promise| {
+        webrtc.emit_by_name::<()>("create-answer", &[&None::<gst::Structure>, &promise]);
+    })
+    .await?;
+    let answer = reply
+        .as_ref()
+        .and_then(|reply| {
+            reply
+                .get::<gst_webrtc::WebRTCSessionDescription>("answer")
+                .ok()
+        })
+        .ok_or_else(|| refused("create-answer", "no answer in the reply"))?;
+    step("set-local-description", |promise| {
+        webrtc.emit_by_name::<()>("set-local-description", &[&answer, &promise]);
+    })
+    .await?;
+    Ok(answer.sdp().to_owned())
+}
+
+/// Runs one promise-based step under a deadline.
+async fn step(
+    name: &'static str,
+    call: impl FnOnce(gst::Promise),
+) -> Result<Option<gst::Structure>, PeerError> {
+    let (promise, future) = gst::Promise::new_future();
+    call(promise);
+    let reply = tokio::time::timeout(STEP_DEADLINE, future)
+        .await
+        .map_err(|_| refused(name, "no reply in time"))?
+        .map_err(|error| refused(name, format!("{error:?}")))?
+        .map(|reply| reply.to_owned());
+    // A reply can be an error in disguise.
+    if let Some(error) = reply
+        .as_ref()
+        .and_then(|reply| reply.get::<gst::glib::Error>("error").ok())
+    {
+        return Err(refused(name, error));
+    }
+    Ok(reply)
+}
+
+/// Puts the candidates gathered by now into the answer, and trickles the later ones.
+async fn complete(
+    answer: gst_sdp::SDPMessage,
+    mut candidates: mpsc::UnboundedReceiver<(u32, String)>,
+    gathered: Arc<tokio::sync::Notify>,
+    transport: &Transport,
+    mids: &[Mid],
+    on_event: OnPeerEvent,
+) -> String {
+    let mut early = Vec::new();
+    let collect = async {
+        loop {
+            tokio::select! {
+                biased;
+                Some((_, candidate)) = candidates.recv() => early.push(candidate),
+                () = gathered.notified() => break,
+            }
+        }
+    };
+    let whole = tokio::time::timeout(GATHERING_DEADLINE, collect)
+        .await
+        .is_ok();
+    while let Ok((_, candidate)) = candidates.try_recv() {
+        early.push(candidate);
+    }
+    let public_ip = transport.public_ip;
+    let early: Vec<String> = early
+        .iter()
+        .map(|candidate| advertise(candidate, public_ip))
+        .collect();
+    let text = with_candidates(&answer, &early, whole);
+    let mids = mids.to_vec();
+    tokio::spawn(async move {
+        while let Some((index, candidate)) = candidates.recv().await {
+            if let Some(mid) = mids.get(index as usize) {
+                let candidate = advertise(&candidate, public_ip);
+                on_event(PeerEvent::Candidate(mid.clone(), candidate));
+            }
+        }
+    });
+    text
+}
+
+/// The answer's text with candidate lines in its first m-line, which carries the bundle.
+fn with_candidates(answer: &gst_sdp::SDPMessage, candidates: &[String], whole: bool) -> String {
+    let text = answer.to_string();
+    let mut lines: Vec<&str> = text.lines().collect();
+    let second = lines
+        .iter()
+        .enumerate()
+        .filter(|(_, line)| line.starts_with("m="))
+        .nth(1)
+        .map_or(lines.len(), |(index, _)| index);
+    let attributes: Vec<String> = candidates.iter().map(|c| format!("a={c}")).collect();
+    let end = if whole {
+        &["a=end-of-candidates"][..]
+    } else {
+        &[]
+    };
+    let inserted = attributes
+        .iter()
+        .map(String::as_str)
+        .chain(end.iter().copied());
+    lines.splice(second..second, inserted);
+    let mut text = lines.join("\r\n");
+    text.push_str("\r\n");
+    text
+}
+
+/// A host candidate as it should be seen from outside (NAT 1:1).
+fn advertise(candidate: &str, public_ip: Option<IpAddr>) -> String {
+    let mut fields: Vec<String> = candidate.split(' ').map(str::to_owned).collect();
+    let host = fields.windows(2).any(|pair| pair == ["typ", "host"]);
+    if let (true, Some(ip), Some(address)) = (host, public_ip, fields.get_mut(4)) {
+        *address = ip.to_string();
+    }
+    fields.join(" ")
+}
+
+/// Notes when anything arrives, on the elements that read the sockets: there is no consent
+/// freshness (RFC 7675) in libnice, so silence has to be seen here.
+fn watch_traffic(webrtc: &gst::Element, heard: &Arc<AtomicU64>) {
+    let Some(bin) = webrtc.downcast_ref::<gst::Bin>() else {
+        return;
+    };
+    let sources = bin
+        .iterate_recurse()
+        .into_iter()
+        .flatten()
+        .filter(|element| element.factory().is_some_and(|f| f.name() == "nicesrc"));
+    for source in sources {
+        let heard = Arc::clone(heard);
+        if let Some(pad) = source.static_pad("src") {
+            pad.add_probe(gst::PadProbeType::BUFFER, move |_, _| {
+                heard.store(running_time().nseconds(), Ordering::Relaxed);
+                gst::PadProbeReturn::Ok
+            });
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn host_candidates_carry_the_public_address_and_others_do_not() {
+        let ip = Some(IpAddr::from([203, 0, 113, 7]));
+        let host = "candidate:1 1 UDP 2015363327 127.0.0.1 40000 typ host";
+        let srflx = "candidate:2 1 UDP 1 198.51.100.1 4 typ srflx raddr 127.0.0.1 rport 4";
+        assert_eq!(
+            advertise(host, ip),
+            "candidate:1 1 UDP 2015363327 203.0.113.7 40000 typ host"
+        );
+        assert_eq!(advertise(srflx, ip), srflx);
+        assert_eq!(advertise(host, None), host);
+    }
+}

@@ -1,0 +1,258 @@
+//! A tap: the point where RTP leaves the pipeline that made it and can be consumed any number
+//! of times, by downlink slots and by decoders.
+//!
+//! This is `gstreamer-utils`' `StreamProducer` reduced to what RTP between pipelines needs. It
+//! is our own because a `StreamProducer` imposes its caps and its latency on every consumer,
+//! and both must stand still on a downlink slot: webrtcbin renegotiates when the caps of a sink
+//! pad change, and its clocksync would hold every packet back for the uplink's jitterbuffer.
+//!
+//! The lock is held while packets are handed over; consumers only push into leaky queues, so
+//! nothing under it can block.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+
+use gst::prelude::*;
+use parking_lot::Mutex;
+
+use super::pipeline::running_time;
+use super::rtp::PayloadFormat;
+
+/// What a consumer does with a packet. Called on the streaming thread of the tap's pipeline.
+pub(super) type Deliver = Box<dyn FnMut(&gst::Buffer, &gst::CapsRef) + Send>;
+
+/// Counters of a tap since it was made.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct TapCounters {
+    /// RTP packets.
+    pub packets: u64,
+    /// Bytes of RTP, headers included.
+    pub bytes: u64,
+    /// Keyframe requests sent upstream.
+    pub keyframes_asked: u64,
+    /// Keyframe requests that were answered by another one's keyframe.
+    pub keyframes_avoided: u64,
+}
+
+/// A tap. Cloning shares it.
+#[derive(Clone)]
+pub struct Tap(Arc<Inner>);
+
+struct Inner {
+    sink: gst_app::AppSink,
+    format: PayloadFormat,
+    consumers: Mutex<Vec<(u64, Deliver)>>,
+    next_consumer: AtomicU64,
+    packets: AtomicU64,
+    bytes: AtomicU64,
+    last_packet: AtomicU64,
+    keyframes: KeyframeGate,
+}
+
+impl std::fmt::Debug for Tap {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Tap")
+            .field("sink", &self.0.sink.name())
+            .field("format", &self.0.format)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A consumer's connection to a tap; dropping it disconnects.
+#[derive(Debug)]
+#[must_use]
+pub struct Link {
+    tap: Tap,
+    consumer: u64,
+}
+
+impl Drop for Link {
+    fn drop(&mut self) {
+        let mut consumers = self.tap.0.consumers.lock();
+        consumers.retain(|(id, _)| *id != self.consumer);
+    }
+}
+
+impl Tap {
+    /// Makes a tap of `sink`, whose callbacks it takes. Keyframes are asked for at most once per
+    /// `keyframe_interval`.
+    pub fn new(
+        sink: &gst_app::AppSink,
+        format: PayloadFormat,
+        keyframe_interval: Duration,
+    ) -> Self {
+        sink.set_property("sync", false);
+        sink.set_property("async", false);
+        let tap = Self(Arc::new(Inner {
+            sink: sink.clone(),
+            format,
+            consumers: Mutex::new(Vec::new()),
+            next_consumer: AtomicU64::new(0),
+            packets: AtomicU64::new(0),
+            bytes: AtomicU64::new(0),
+            last_packet: AtomicU64::new(0),
+            keyframes: KeyframeGate::new(keyframe_interval),
+        }));
+        let weak = Arc::downgrade(&tap.0);
+        sink.set_callbacks(
+            gst_app::AppSinkCallbacks::builder()
+                .new_sample(move |sink| {
+                    let sample = sink.pull_sample().map_err(|_| gst::FlowError::Eos)?;
+                    if let Some(inner) = weak.upgrade() {
+                        inner.deliver(&sample);
+                    }
+                    Ok(gst::FlowSuccess::Ok)
+                })
+                .build(),
+        );
+        tap
+    }
+
+    /// What the packets carry.
+    pub fn format(&self) -> PayloadFormat {
+        self.0.format
+    }
+
+    /// Connects a consumer: `deliver` sees every packet from now on.
+    pub(super) fn connect(&self, deliver: Deliver) -> Link {
+        let consumer = self.0.next_consumer.fetch_add(1, Ordering::Relaxed);
+        self.0.consumers.lock().push((consumer, deliver));
+        Link {
+            tap: self.clone(),
+            consumer,
+        }
+    }
+
+    /// Asks the sender or encoder for a keyframe. Requests that come close together become one;
+    /// the last of them is never lost, it is sent when the interval has passed.
+    pub fn request_keyframe(&self) {
+        if self.0.keyframes.ask(running_time()) {
+            self.0.send_keyframe_request();
+        }
+    }
+
+    /// Running time of the newest packet; zero before the first.
+    pub fn last_packet(&self) -> gst::ClockTime {
+        gst::ClockTime::from_nseconds(self.0.last_packet.load(Ordering::Relaxed))
+    }
+
+    /// Counters so far.
+    pub fn counters(&self) -> TapCounters {
+        TapCounters {
+            packets: self.0.packets.load(Ordering::Relaxed),
+            bytes: self.0.bytes.load(Ordering::Relaxed),
+            keyframes_asked: self.0.keyframes.asked.load(Ordering::Relaxed),
+            keyframes_avoided: self.0.keyframes.avoided.load(Ordering::Relaxed),
+        }
+    }
+}
+
+impl Inner {
+    fn deliver(&self, sample: &gst::Sample) {
+        let (Some(buffer), Some(caps)) = (sample.buffer_owned(), sample.caps()) else {
+            return;
+        };
+        let now = running_time();
+        self.packets.fetch_add(1, Ordering::Relaxed);
+        self.bytes
+            .fetch_add(buffer.size() as u64, Ordering::Relaxed);
+        self.last_packet.store(now.nseconds(), Ordering::Relaxed);
+        for (_, deliver) in self.consumers.lock().iter_mut() {
+            deliver(&buffer, caps);
+        }
+        if self.keyframes.due(now) {
+            self.send_keyframe_request();
+        }
+    }
+
+    fn send_keyframe_request(&self) {
+        let event = gst_video::UpstreamForceKeyUnitEvent::builder()
+            .all_headers(true)
+            .build();
+        if let Some(pad) = self.sink.static_pad("sink") {
+            pad.push_event(event);
+        }
+    }
+}
+
+/// Coalesces keyframe requests.
+struct KeyframeGate {
+    interval: u64,
+    last: AtomicU64,
+    pending: AtomicBool,
+    asked: AtomicU64,
+    avoided: AtomicU64,
+}
+
+impl KeyframeGate {
+    fn new(interval: Duration) -> Self {
+        Self {
+            interval: u64::try_from(interval.as_nanos()).unwrap_or(u64::MAX),
+            last: AtomicU64::new(0),
+            pending: AtomicBool::new(false),
+            asked: AtomicU64::new(0),
+            avoided: AtomicU64::new(0),
+        }
+    }
+
+    /// A request at `now`: whether to send one upstream at once.
+    fn ask(&self, now: gst::ClockTime) -> bool {
+        if self.take_turn(now) {
+            return true;
+        }
+        if self.pending.swap(true, Ordering::Relaxed) {
+            self.avoided.fetch_add(1, Ordering::Relaxed);
+        }
+        false
+    }
+
+    /// Whether a request that was held back is to be sent now.
+    fn due(&self, now: gst::ClockTime) -> bool {
+        self.pending.load(Ordering::Relaxed)
+            && self.take_turn(now)
+            && self.pending.swap(false, Ordering::Relaxed)
+    }
+
+    /// Claims the right to send at `now`, at most one caller per interval.
+    fn take_turn(&self, now: gst::ClockTime) -> bool {
+        let last = self.last.load(Ordering::Relaxed);
+        let open = last == 0 || now.nseconds().saturating_sub(last) >= self.interval;
+        let won = open
+            && self
+                .last
+                .compare_exchange(
+                    last,
+                    now.nseconds().max(1),
+                    Ordering::Relaxed,
+                    Ordering::Relaxed,
+                )
+                .is_ok();
+        if won {
+            self.asked.fetch_add(1, Ordering::Relaxed);
+        }
+        won
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ms(n: u64) -> gst::ClockTime {
+        gst::ClockTime::from_mseconds(n)
+    }
+
+    #[test]
+    fn requests_close_together_become_two_and_none_is_lost() {
+        let gate = KeyframeGate::new(Duration::from_millis(500));
+        assert!(gate.ask(ms(1000)), "the first goes at once");
+        assert!(!gate.ask(ms(1100)) && !gate.ask(ms(1200)) && !gate.ask(ms(1300)));
+        assert!(!gate.due(ms(1400)), "not before the interval is over");
+        assert!(gate.due(ms(1500)), "what came meanwhile is sent, once");
+        assert!(!gate.due(ms(2100)));
+        assert_eq!(gate.asked.load(Ordering::Relaxed), 2);
+        assert_eq!(gate.avoided.load(Ordering::Relaxed), 2);
+        assert!(gate.ask(ms(2100)));
+    }
+}

@@ -1,0 +1,485 @@
+//! One task per room: the only place where a room's effects happen. It owns the peers, the
+//! mixer and the way to each participant's signalling, feeds everything that happens to
+//! [`State`] as an input, and carries out what comes back. It takes no decision of its own.
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::time::Instant;
+
+use super::error::RoomError;
+use super::handle::{Command, JoinRequest, Joined, Notice, Reply};
+use super::member::{Answered, Flow, Member, negotiate};
+use super::state::{Effect, Input, RequestId, State};
+use super::stats;
+use super::view::{ByeReason, Level, RoomState};
+use super::wiring::{Downlink, Step};
+use crate::config::Config;
+use crate::id::{ParticipantId, Role, RoomId};
+use crate::media::mixer::{Mixer, MixerEvent, MixerSettings, Output, SoundEvent, SourceId};
+use crate::media::peer::{Loss, PeerEvent};
+use crate::media::template::Templates;
+
+/// How often taps and peers are looked at for silence.
+const LIVENESS: Duration = Duration::from_millis(250);
+
+/// What every room of a server shares.
+#[derive(Debug, Clone)]
+pub(super) struct Shared {
+    pub(super) config: Arc<Config>,
+    pub(super) templates: Arc<Templates>,
+}
+
+/// What reaches the task from peers and the mixer. The numbers tell the events of one peer or
+/// mixer from those of the one before it.
+pub(super) enum Event {
+    Answered(ParticipantId, u64, Result<Box<Answered>, RoomError>),
+    Peer(ParticipantId, u64, PeerEvent),
+    Mixer(u64, MixerEvent),
+}
+
+/// Somebody who waits for an answer.
+enum Waiting {
+    Join(Box<JoinRequest>, Reply<Joined>),
+    Plain(Reply<()>),
+}
+
+/// The task's state, all of it.
+pub(super) struct Actor {
+    id: RoomId,
+    shared: Shared,
+    state: State,
+    began: Instant,
+    inputs: VecDeque<Input>,
+    members: HashMap<ParticipantId, Member>,
+    waiting: HashMap<RequestId, Waiting>,
+    closing: Vec<oneshot::Sender<()>>,
+    mixer: Option<Mixer>,
+    mixer_serial: u64,
+    serial: u64,
+    events: mpsc::UnboundedSender<Event>,
+    publish: watch::Sender<Arc<RoomState>>,
+    rates: stats::Rates,
+    over: bool,
+}
+
+impl Actor {
+    pub(super) fn new(
+        id: RoomId,
+        shared: Shared,
+        state: State,
+        publish: watch::Sender<Arc<RoomState>>,
+    ) -> (Self, mpsc::UnboundedReceiver<Event>) {
+        let (events, inbox) = mpsc::unbounded_channel();
+        let actor = Self {
+            id,
+            shared,
+            state,
+            began: Instant::now(),
+            inputs: VecDeque::new(),
+            members: HashMap::new(),
+            waiting: HashMap::new(),
+            closing: Vec::new(),
+            mixer: None,
+            mixer_serial: 0,
+            serial: 0,
+            events,
+            publish,
+            rates: stats::Rates::default(),
+            over: false,
+        };
+        (actor, inbox)
+    }
+
+    /// Runs until the room has ended.
+    pub(super) async fn run(
+        mut self,
+        mut commands: mpsc::Receiver<Command>,
+        mut events: mpsc::UnboundedReceiver<Event>,
+    ) {
+        tracing::info!("room opens");
+        let mut liveness = tokio::time::interval(LIVENESS);
+        liveness.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        while !self.over {
+            let deadline = self.deadline();
+            tokio::select! {
+                Some(command) = commands.recv() => self.command(command),
+                Some(event) = events.recv() => self.event(event),
+                _ = liveness.tick() => self.check_liveness(),
+                () = tokio::time::sleep_until(deadline) => self.inputs.push_back(Input::Tick),
+            }
+            self.settle();
+        }
+        commands.close();
+        for closed in self.closing.drain(..) {
+            let _ = closed.send(());
+        }
+        tracing::info!("room closes");
+    }
+
+    fn now(&self) -> Duration {
+        self.began.elapsed()
+    }
+
+    fn deadline(&self) -> Instant {
+        let idle = Duration::from_secs(3600);
+        let next = self.state.next_deadline(self.now());
+        next.map_or_else(|| Instant::now() + idle, |at| self.began + at)
+    }
+
+    /// Feeds what is queued to the state, and whatever that brings about, until all is quiet.
+    fn settle(&mut self) {
+        while let Some(input) = self.inputs.pop_front() {
+            for effect in self.state.handle(self.now(), input) {
+                self.carry_out(effect);
+            }
+        }
+    }
+
+    fn command(&mut self, command: Command) {
+        match command {
+            Command::Join(request, reply) => {
+                let takes_over = request
+                    .resume
+                    .as_ref()
+                    .and_then(|secret| self.holder(secret));
+                let name = request.name.clone();
+                let request = self.wait(Waiting::Join(request, reply));
+                self.inputs.push_back(Input::Join {
+                    request,
+                    name,
+                    takes_over,
+                });
+            }
+            Command::Candidate(who, mid, candidate) => {
+                if let (Some(member), Some(candidate)) = (self.members.get_mut(&who), candidate) {
+                    member.add_candidate(mid, candidate);
+                }
+            }
+            Command::SetMode(mode, reply) => self.ask(reply, |r| Input::SetMode(r, mode)),
+            Command::SetLayout(layout, reply) => self.ask(reply, |r| Input::SetLayout(r, layout)),
+            Command::Mute(who, role, by, muted, reply) => self.ask(reply, |request| Input::Mute {
+                request,
+                who,
+                role,
+                by,
+                muted,
+            }),
+            Command::Pin(who, reply) => self.ask(reply, |r| Input::Pin(r, who)),
+            Command::Rename(who, name, reply) => self.ask(reply, |r| Input::Rename(r, who, name)),
+            Command::Chat(from, text) => self.inputs.push_back(Input::Chat(from, text)),
+            Command::Signal(from, to, data, reply) => self.ask(reply, |request| Input::Signal {
+                request,
+                from,
+                to,
+                data,
+            }),
+            Command::Leave(who, how, done) => {
+                self.inputs.push_back(Input::Leave(who, how));
+                self.settle();
+                let _ = done.send(());
+            }
+            Command::Stats(reply) => {
+                let _ = reply.send(self.stats());
+            }
+            Command::Close(reason, done) => {
+                self.inputs.push_back(Input::Close(reason));
+                self.closing.push(done);
+            }
+        }
+    }
+
+    fn wait(&mut self, waiting: Waiting) -> RequestId {
+        self.serial += 1;
+        self.waiting.insert(self.serial, waiting);
+        self.serial
+    }
+
+    fn ask(&mut self, reply: Reply<()>, input: impl FnOnce(RequestId) -> Input) {
+        let request = self.wait(Waiting::Plain(reply));
+        self.inputs.push_back(input(request));
+    }
+
+    /// Whose `resume` secret this is.
+    fn holder(&self, secret: &str) -> Option<ParticipantId> {
+        self.members
+            .iter()
+            .find(|(_, member)| member.resume == secret)
+            .map(|(who, _)| *who)
+    }
+
+    fn event(&mut self, event: Event) {
+        match event {
+            Event::Answered(who, serial, outcome) => {
+                if let Some(member) = self.members.get_mut(&who).filter(|m| m.serial == serial) {
+                    self.inputs.push_back(member.answered(who, outcome));
+                }
+            }
+            Event::Peer(who, serial, event) => {
+                if self.members.get(&who).is_some_and(|m| m.serial == serial) {
+                    self.peer_event(who, event);
+                }
+            }
+            Event::Mixer(serial, event) => {
+                if self.mixer.is_some() && serial == self.mixer_serial {
+                    self.mixer_event(event);
+                }
+            }
+        }
+    }
+
+    fn peer_event(&mut self, who: ParticipantId, event: PeerEvent) {
+        let input = match event {
+            PeerEvent::Connected => Input::Connected(who),
+            PeerEvent::Candidate(mid, candidate) => {
+                self.tell(who, Notice::Candidate(mid, Some(candidate)));
+                return;
+            }
+            PeerEvent::Uplink(role, tap) => {
+                if let Some(member) = self.members.get_mut(&who) {
+                    member.flows.insert(role, Flow::new(tap));
+                }
+                Input::UplinkBegan(who, role)
+            }
+            PeerEvent::Lost(loss) => {
+                tracing::info!(participant = %who, ?loss, "connection lost");
+                let reason = match loss {
+                    Loss::Fingerprint => ByeReason::FingerprintMismatch,
+                    Loss::Transport | Loss::Pipeline(_) => ByeReason::ConnectionFailed,
+                };
+                Input::PeerLost(who, reason)
+            }
+        };
+        self.inputs.push_back(input);
+    }
+
+    fn mixer_event(&mut self, event: MixerEvent) {
+        let input = match event {
+            MixerEvent::Sound(SoundEvent::Heard(who, heard)) => Input::Heard(who, heard),
+            MixerEvent::Sound(SoundEvent::Levels(levels)) => {
+                self.tell_levels(&levels);
+                return;
+            }
+            MixerEvent::SourceFailed(source, error) => {
+                tracing::info!(%source, error, "cannot be decoded");
+                Input::SourceFailed(source)
+            }
+            MixerEvent::OutputFailed(output, error) => {
+                tracing::error!(?output, error, "encoder failed");
+                if let Some(mixer) = &mut self.mixer {
+                    mixer.drop_output(output);
+                }
+                Input::OutputFailed(output)
+            }
+        };
+        self.inputs.push_back(input);
+    }
+
+    fn tell_levels(&mut self, levels: &[(ParticipantId, f32)]) {
+        let levels: Arc<[Level]> = levels
+            .iter()
+            .map(|(participant, dbov)| Level {
+                participant: *participant,
+                dbov: *dbov,
+            })
+            .collect();
+        for member in self.members.values() {
+            // A queue that is full has more important things in it.
+            let _ = member.notices.try_send(Notice::Levels(Arc::clone(&levels)));
+        }
+    }
+
+    /// Sends a notice; a participant who does not read theirs is too slow to keep.
+    fn tell(&mut self, who: ParticipantId, notice: Notice) {
+        let Some(member) = self.members.get(&who) else {
+            return;
+        };
+        if let Err(mpsc::error::TrySendError::Full(_)) = member.notices.try_send(notice) {
+            self.inputs
+                .push_back(Input::PeerLost(who, ByeReason::TooSlow));
+        }
+    }
+
+    fn check_liveness(&mut self) {
+        for (who, member) in &mut self.members {
+            self.inputs.extend(member.check_liveness(*who));
+        }
+        self.rates.sample(&self.members, self.mixer.as_ref());
+    }
+
+    fn carry_out(&mut self, effect: Effect) {
+        match effect {
+            Effect::Settle(request, outcome) => self.settle_request(request, outcome),
+            Effect::StartPeer(request, who) => self.start_peer(request, who),
+            Effect::StopPeer(who) => {
+                if let Some(member) = self.members.remove(&who) {
+                    tracing::info!(participant = %who, "leaves");
+                    member.refuse_if_joining();
+                }
+            }
+            Effect::Bye(who, reason) => {
+                if let Some(member) = self.members.get(&who) {
+                    member.say_bye(reason);
+                }
+            }
+            Effect::Publish(view) => {
+                self.publish.send_replace(Arc::clone(&view));
+                for who in self.members.keys().copied().collect::<Vec<_>>() {
+                    self.tell(who, Notice::Room(Arc::clone(&view)));
+                }
+            }
+            Effect::TellChat(to, from, text) => {
+                for who in to {
+                    self.tell(who, Notice::Chat(from, Arc::clone(&text)));
+                }
+            }
+            Effect::TellSignal(to, from, data) => self.tell(to, Notice::Signal(from, data)),
+            Effect::Media(step) => self.wire(step),
+            Effect::Closed => {
+                self.mixer = None;
+                self.over = true;
+            }
+        }
+    }
+
+    fn settle_request(&mut self, request: RequestId, outcome: Result<(), RoomError>) {
+        match (self.waiting.remove(&request), outcome) {
+            (Some(Waiting::Plain(reply)), outcome) => {
+                let _ = reply.send(outcome);
+            }
+            (Some(Waiting::Join(_, reply)), Err(error)) => {
+                let _ = reply.send(Err(error));
+            }
+            // An accepted join is settled by `start_peer`.
+            (Some(Waiting::Join(..)), Ok(())) | (None, _) => {}
+        }
+    }
+
+    fn start_peer(&mut self, request: RequestId, who: ParticipantId) {
+        let Some(Waiting::Join(join, reply)) = self.waiting.remove(&request) else {
+            return;
+        };
+        self.serial += 1;
+        let serial = self.serial;
+        let JoinRequest {
+            name,
+            offer,
+            roles,
+            notices,
+            ..
+        } = *join;
+        tracing::info!(participant = %who, name, "joins");
+        self.members
+            .insert(who, Member::new(serial, notices, reply));
+        let label = format!("{}-{who}", self.id);
+        let events = self.events.clone();
+        let config = Arc::clone(&self.shared.config);
+        tokio::spawn(async move {
+            let peer_events = events.clone();
+            let on_event = Arc::new(move |event| {
+                let _ = peer_events.send(Event::Peer(who, serial, event));
+            });
+            let outcome = negotiate(label, &offer, &roles, &config, on_event).await;
+            // The room may have ended meanwhile; the peer ends with the value then.
+            let _ = events.send(Event::Answered(who, serial, outcome.map(Box::new)));
+        });
+    }
+
+    /// One step of the media wiring.
+    fn wire(&mut self, step: Step) {
+        match step {
+            Step::StartMixer => self.start_mixer(),
+            Step::StopMixer => self.mixer = None,
+            Step::Feed(who, downlink, output) => self.feed(who, downlink, output),
+            Step::Capture(who, capture) => self.tell(who, Notice::Capture(capture)),
+            Step::AddSource(source) => self.add_source(source),
+            Step::StartOutput(output) => {
+                if let Some(Err(error)) = self.mixer.as_mut().map(|m| m.output(output)) {
+                    tracing::error!(?output, %error, "cannot be encoded");
+                    self.inputs.push_back(Input::OutputFailed(output));
+                }
+            }
+            Step::SetName(who, name) => self.with_mixer(|mixer| mixer.set_name(who, &name)),
+            Step::ForgetName(who) => self.with_mixer(|mixer| mixer.forget_name(who)),
+            Step::RemoveSource(source) => self.with_mixer(|mixer| mixer.remove_source(source)),
+            Step::StopOutput(output) => self.with_mixer(|mixer| mixer.drop_output(output)),
+            Step::SetScene(scene) => self.with_mixer(|mixer| mixer.set_scene(scene)),
+        }
+    }
+
+    fn with_mixer(&mut self, act: impl FnOnce(&mut Mixer)) {
+        if let Some(mixer) = &mut self.mixer {
+            act(mixer);
+        }
+    }
+
+    fn start_mixer(&mut self) {
+        self.serial += 1;
+        self.mixer_serial = self.serial;
+        let serial = self.serial;
+        let events = self.events.clone();
+        let on_event = Arc::new(move |event| {
+            let _ = events.send(Event::Mixer(serial, event));
+        });
+        let config = &self.shared.config;
+        let settings = MixerSettings {
+            canvas: config.canvas,
+            fps: config.fps,
+            fit: config.fit,
+            video_bitrate: config.video_bitrate,
+            audio_bitrate: config.audio_bitrate,
+            templates: Arc::clone(&self.shared.templates),
+        };
+        match Mixer::start(settings, on_event) {
+            Ok(mixer) => self.mixer = Some(mixer),
+            Err(error) => {
+                tracing::error!(%error, "no mixer");
+                self.inputs.push_back(Input::MixerFailed);
+            }
+        }
+    }
+
+    fn add_source(&mut self, source: SourceId) {
+        let tap = self
+            .members
+            .get(&source.participant)
+            .and_then(|member| member.flows.get(&source.role))
+            .map(|flow| flow.tap.clone());
+        let (Some(tap), Some(mixer)) = (tap, &mut self.mixer) else {
+            return;
+        };
+        if let Err(error) = mixer.add_source(source, &tap) {
+            tracing::error!(%source, %error, "cannot be decoded");
+            self.inputs.push_back(Input::SourceFailed(source));
+        }
+    }
+
+    /// Feeds the mix slot of a participant.
+    fn feed(&mut self, who: ParticipantId, downlink: Downlink, output: Option<Output>) {
+        let tap = match (&mut self.mixer, output) {
+            (Some(mixer), Some(output)) => mixer.output(output).ok(),
+            _ => None,
+        };
+        let role = match downlink {
+            Downlink::Video => Role::MixVideo,
+            Downlink::Audio => Role::MixAudio,
+        };
+        if let Some(slot) = self.members.get_mut(&who).and_then(|m| m.slot(role)) {
+            slot.feed(tap.as_ref());
+        }
+    }
+
+    fn stats(&self) -> super::handle::RoomStats {
+        let members: BTreeMap<ParticipantId, &Member> =
+            self.members.iter().map(|(who, m)| (*who, m)).collect();
+        stats::report(
+            &self.id,
+            &self.state.view(),
+            &members,
+            self.mixer.as_ref(),
+            &self.rates,
+        )
+    }
+}

@@ -1,0 +1,252 @@
+//! What the room's task holds of one participant: the way to their signalling, their peer, and
+//! the taps of their uplinks.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+
+use super::error::RoomError;
+use super::handle::{Joined, Notice, Reply, Roles};
+use super::person::Downlinks;
+use super::state::Input;
+use super::view::ByeReason;
+use crate::config::Config;
+use crate::id::{Mid, ParticipantId, Role};
+use crate::media::offer::{Line, Offer, OfferError, RoleSource, codec_of};
+use crate::media::peer::{OnPeerEvent, Peer, PeerError, Transport};
+use crate::media::pipeline::running_time;
+use crate::media::slot::Slot;
+use crate::media::tap::Tap;
+
+/// RTP silence after which an uplink counts as silent.
+const UPLINK_SILENCE: Duration = Duration::from_secs(1);
+/// Silence of the whole transport after which it counts as gone. RTCP alone breaks it every
+/// few seconds (RFC 3550 section 6.2).
+const PEER_SILENCE: Duration = Duration::from_secs(20);
+/// Most candidates kept for a peer that is still being made.
+const EARLY_CANDIDATES: usize = 64;
+/// How long a negotiation may take in all.
+const NEGOTIATION_DEADLINE: Duration = Duration::from_secs(8);
+
+/// An uplink that delivers.
+#[derive(Debug)]
+pub(super) struct Flow {
+    pub(super) tap: Tap,
+    flowing: bool,
+}
+
+impl Flow {
+    pub(super) fn new(tap: Tap) -> Self {
+        Self { tap, flowing: true }
+    }
+}
+
+/// A peer that has answered.
+pub(super) struct Answered {
+    peer: Peer,
+    answer: String,
+    lines: Vec<Line>,
+}
+
+/// A participant's connections.
+#[derive(Debug)]
+pub(super) struct Member {
+    pub(super) serial: u64,
+    pub(super) notices: mpsc::Sender<Notice>,
+    pub(super) resume: String,
+    pub(super) flows: BTreeMap<Role, Flow>,
+    joining: Option<Reply<Joined>>,
+    early_candidates: Vec<(Mid, String)>,
+    mix_slots: BTreeMap<Role, Mid>,
+    peer: Option<Peer>,
+}
+
+impl Member {
+    pub(super) fn new(serial: u64, notices: mpsc::Sender<Notice>, reply: Reply<Joined>) -> Self {
+        Self {
+            serial,
+            notices,
+            resume: format!("{:032x}", rand::random::<u128>()),
+            flows: BTreeMap::new(),
+            joining: Some(reply),
+            early_candidates: Vec::new(),
+            mix_slots: BTreeMap::new(),
+            peer: None,
+        }
+    }
+
+    /// Takes the outcome of the negotiation, tells the joiner, and says what follows.
+    pub(super) fn answered(
+        &mut self,
+        who: ParticipantId,
+        outcome: Result<Box<Answered>, RoomError>,
+    ) -> Input {
+        let reply = self.joining.take();
+        let answered = match outcome {
+            Ok(answered) => answered,
+            Err(error) => {
+                tracing::info!(participant = %who, %error, "join refused");
+                send(reply, Err(error));
+                return Input::PeerLost(who, ByeReason::ConnectionFailed);
+            }
+        };
+        let Answered {
+            peer,
+            answer,
+            lines,
+        } = *answered;
+        for (mid, candidate) in self.early_candidates.drain(..) {
+            peer.add_candidate(&mid, &candidate);
+        }
+        self.peer = Some(peer);
+        self.mix_slots = lines
+            .iter()
+            .filter(|line| matches!(line.role, Role::MixAudio | Role::MixVideo))
+            .map(|line| (line.role, line.mid.clone()))
+            .collect();
+        let joined = Joined {
+            participant: who,
+            resume: self.resume.clone(),
+            answer,
+        };
+        if !send(reply, Ok(joined)) {
+            return Input::PeerLost(who, ByeReason::ConnectionFailed);
+        }
+        Input::Answered {
+            who,
+            uplinks: lines
+                .iter()
+                .filter(|line| line.role.is_uplink())
+                .map(|line| line.role)
+                .collect(),
+            downlinks: downlinks(&lines),
+        }
+    }
+
+    /// Gives the peer a remote candidate, now or when it is there.
+    pub(super) fn add_candidate(&mut self, mid: Mid, candidate: String) {
+        match &self.peer {
+            Some(peer) => peer.add_candidate(&mid, &candidate),
+            None if self.early_candidates.len() < EARLY_CANDIDATES => {
+                self.early_candidates.push((mid, candidate));
+            }
+            None => {}
+        }
+    }
+
+    /// The mix slot of a role.
+    pub(super) fn slot(&mut self, role: Role) -> Option<&mut Slot> {
+        let mid = self.mix_slots.get(&role)?;
+        self.peer.as_mut()?.slot(mid)
+    }
+
+    /// What has fallen silent, and what flows again.
+    pub(super) fn check_liveness(&mut self, who: ParticipantId) -> Vec<Input> {
+        let now = running_time();
+        let silent_for = |last: gst::ClockTime, limit: Duration| {
+            Duration::from_nanos(now.saturating_sub(last).nseconds()) > limit
+        };
+        let mut inputs = Vec::new();
+        for (role, flow) in &mut self.flows {
+            let flowing = !silent_for(flow.tap.last_packet(), UPLINK_SILENCE);
+            if flowing != flow.flowing {
+                flow.flowing = flowing;
+                inputs.push(match flowing {
+                    true => Input::UplinkFlows(who, *role),
+                    false => Input::UplinkSilent(who, *role),
+                });
+            }
+        }
+        let gone = |peer: &Peer| silent_for(peer.last_heard(), PEER_SILENCE);
+        if self.peer.as_ref().is_some_and(gone) {
+            inputs.push(Input::PeerLost(who, ByeReason::ConnectionFailed));
+        }
+        inputs
+    }
+
+    /// The last notice. A full queue gets no goodbye: its reader has stopped reading.
+    pub(super) fn say_bye(&self, reason: ByeReason) {
+        let _ = self.notices.try_send(Notice::Bye(reason));
+    }
+
+    /// Tells a joiner whose negotiation is still under way that it comes to nothing.
+    pub(super) fn refuse_if_joining(mut self) {
+        let reason = "the connection was not negotiated in time".to_owned();
+        send(self.joining.take(), Err(RoomError::Internal(reason)));
+    }
+}
+
+/// Answers a joiner; false if nobody waits any more.
+fn send(reply: Option<Reply<Joined>>, outcome: Result<Joined, RoomError>) -> bool {
+    reply.is_some_and(|reply| reply.send(outcome).is_ok())
+}
+
+fn downlinks(lines: &[Line]) -> Downlinks {
+    let mut downlinks = Downlinks::default();
+    for line in lines {
+        match line.role {
+            Role::MixVideo => downlinks.mix_video = codec_of(line.format),
+            Role::MixAudio => downlinks.mix_audio = true,
+            _ => {}
+        }
+    }
+    downlinks
+}
+
+/// Offer in, peer and answer out.
+pub(super) async fn negotiate(
+    label: String,
+    offer: &str,
+    roles: &Roles,
+    config: &Config,
+    on_event: OnPeerEvent,
+) -> Result<Answered, RoomError> {
+    let offer = Offer::parse(offer, config.max_mlines)?;
+    let roles = match roles {
+        Roles::Named(named) => RoleSource::Named(named),
+        Roles::Publish => RoleSource::Publish,
+        Roles::Play => RoleSource::Play,
+    };
+    let lines = offer.plan(&roles, &config.codecs)?;
+    let transport = Transport {
+        media_ips: config.media_ips.clone(),
+        media_ports: config.media_ports,
+        public_ip: config.public_ip,
+    };
+    let answer = Peer::answer(label, offer, lines.clone(), &transport, on_event);
+    let (peer, answer) = tokio::time::timeout(NEGOTIATION_DEADLINE, answer)
+        .await
+        .map_err(|_| RoomError::Internal("webrtcbin does not answer".to_owned()))??;
+    Ok(Answered {
+        peer,
+        answer,
+        lines,
+    })
+}
+
+impl From<OfferError> for RoomError {
+    fn from(error: OfferError) -> Self {
+        match error {
+            OfferError::Malformed(text) => Self::BadOffer(text),
+            OfferError::TooManyMlines { got, limit } => Self::TooManyMlines { got, limit },
+            OfferError::Roles(text) => Self::BadTracks(text),
+            OfferError::Codec { mid, spoken } => Self::UnsupportedCodec {
+                mid: mid.to_string(),
+                spoken,
+            },
+        }
+    }
+}
+
+impl From<PeerError> for RoomError {
+    fn from(error: PeerError) -> Self {
+        match error {
+            PeerError::Negotiation {
+                step: "set-remote-description",
+                reason,
+            } => Self::BadOffer(reason),
+            other => Self::Internal(other.to_string()),
+        }
+    }
+}

@@ -1,0 +1,294 @@
+//! One participant as the room's state knows them; pure.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use super::view::{ParticipantState, UplinkState};
+use crate::config::VideoCodec;
+use crate::id::{ParticipantId, Role};
+
+/// How long a join may take until the connection is up.
+pub(super) const CONNECT_DEADLINE: Duration = Duration::from_secs(10);
+/// How long a participant whose WebSocket is gone may come back to be taken over.
+pub(super) const RESUME_GRACE: Duration = Duration::from_secs(4);
+/// How long all uplinks may be silent, beyond the second after which silence is noticed, until
+/// the tile goes.
+const VANISH_AFTER: Duration = Duration::from_secs(3);
+/// How long somebody who fell silent keeps the mix made for them, so that a dialogue does not
+/// start and stop encoders with every sentence.
+const OWN_MIX_LINGER: Duration = Duration::from_secs(3);
+/// First pause before a stream that could not be decoded is tried again; it doubles.
+const RETRY_FIRST: Duration = Duration::from_millis(250);
+/// Longest such pause.
+const RETRY_LONGEST: Duration = Duration::from_secs(8);
+/// A stream that decoded this long has been forgiven.
+const RETRY_FORGET: Duration = Duration::from_secs(30);
+
+/// How far a connection has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Phase {
+    /// Until the answer is made and ICE and DTLS are up, or the deadline.
+    Joining { deadline: Duration },
+    /// Media may flow.
+    Connected,
+}
+
+/// The signalling connection beside the media.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Signalling {
+    /// A WebSocket, or an HTTP session, which has none to lose.
+    Attached,
+    /// Lost; gone for good at the deadline.
+    Lost { deadline: Duration },
+}
+
+/// What arrives on an uplink.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Media {
+    /// Nothing yet.
+    Absent,
+    /// RTP flows.
+    Flowing,
+    /// RTP flowed, and has been silent since.
+    Silent { since: Duration },
+}
+
+/// Whether what arrives can be decoded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Decoding {
+    Fine,
+    /// It failed `times`, last at `at`, and is not tried before `until`.
+    Failed {
+        times: u32,
+        at: Duration,
+        until: Duration,
+    },
+}
+
+/// One uplink of a participant.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Uplink {
+    media: Media,
+    decoding: Decoding,
+    /// Counts what must be decoded anew: a new tap, a decoder that failed.
+    pub(super) generation: u32,
+    pub(super) muted_by_owner: bool,
+    pub(super) muted_by_operator: bool,
+}
+
+impl Uplink {
+    pub(super) fn new() -> Self {
+        Self {
+            media: Media::Absent,
+            decoding: Decoding::Fine,
+            generation: 0,
+            muted_by_owner: false,
+            muted_by_operator: false,
+        }
+    }
+
+    pub(super) fn is_muted(&self) -> bool {
+        self.muted_by_owner || self.muted_by_operator
+    }
+
+    /// A new tap delivers.
+    pub(super) fn begin(&mut self) {
+        self.media = Media::Flowing;
+        self.decoding = Decoding::Fine;
+        self.generation += 1;
+    }
+
+    pub(super) fn set_media(&mut self, media: Media) {
+        if self.media != Media::Absent {
+            self.media = media;
+        }
+    }
+
+    /// The decoder gave up at `now`.
+    pub(super) fn fail(&mut self, now: Duration) {
+        let times = match self.decoding {
+            Decoding::Failed { times, at, .. } if now < at + RETRY_FORGET => times + 1,
+            _ => 0,
+        };
+        let pause = (RETRY_FIRST * 2u32.saturating_pow(times.min(8))).min(RETRY_LONGEST);
+        self.generation += 1;
+        self.decoding = Decoding::Failed {
+            times,
+            at: now,
+            until: now + pause,
+        };
+    }
+
+    /// Whether this should be decoded at `now`, if anybody sees or hears it.
+    pub(super) fn is_usable(&self, now: Duration) -> bool {
+        let decodable = match self.decoding {
+            Decoding::Fine => true,
+            Decoding::Failed { until, .. } => now >= until,
+        };
+        self.media != Media::Absent && !self.is_muted() && decodable
+    }
+
+    /// When a failed decoder is tried again, if that is still to come.
+    fn retry_at(&self, now: Duration) -> Option<Duration> {
+        match self.decoding {
+            Decoding::Failed { until, .. } if until > now => Some(until),
+            _ => None,
+        }
+    }
+
+    fn view(&self) -> UplinkState {
+        match self.media {
+            _ if self.is_muted() => UplinkState::Muted,
+            Media::Absent => UplinkState::None,
+            Media::Flowing => UplinkState::Live,
+            Media::Silent { .. } => UplinkState::Stalled,
+        }
+    }
+}
+
+/// What a participant receives.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Downlinks {
+    /// The codec of the composite's slot, if there is one.
+    pub mix_video: Option<VideoCodec>,
+    /// Whether there is a slot for the mix.
+    pub mix_audio: bool,
+}
+
+/// Which mix a participant hears.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Voice {
+    /// Not heard: the common mix.
+    Silent,
+    /// Heard: one without themselves.
+    Heard,
+    /// Not heard any more, but the own mix is kept until then.
+    Lingering { until: Duration },
+}
+
+/// One participant.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Person {
+    pub(super) name: String,
+    pub(super) phase: Phase,
+    pub(super) signalling: Signalling,
+    pub(super) uplinks: BTreeMap<Role, Uplink>,
+    pub(super) downlinks: Downlinks,
+    voice: Voice,
+}
+
+impl Person {
+    pub(super) fn new(name: String, now: Duration) -> Self {
+        Self {
+            name,
+            phase: Phase::Joining {
+                deadline: now + CONNECT_DEADLINE,
+            },
+            signalling: Signalling::Attached,
+            uplinks: BTreeMap::new(),
+            downlinks: Downlinks::default(),
+            voice: Voice::Silent,
+        }
+    }
+
+    pub(super) fn is_connected(&self) -> bool {
+        self.phase == Phase::Connected
+    }
+
+    /// Has no uplink at all.
+    pub(super) fn is_viewer(&self) -> bool {
+        self.uplinks.is_empty()
+    }
+
+    pub(super) fn is_heard(&self) -> bool {
+        self.voice == Voice::Heard
+    }
+
+    pub(super) fn set_heard(&mut self, heard: bool, now: Duration) {
+        self.voice = match (heard, self.voice) {
+            (true, _) => Voice::Heard,
+            (false, Voice::Heard) => Voice::Lingering {
+                until: now + OWN_MIX_LINGER,
+            },
+            (false, other) => other,
+        };
+    }
+
+    /// Whether the sound sent to them is made without theirs.
+    pub(super) fn has_own_mix(&self, now: Duration) -> bool {
+        match self.voice {
+            Voice::Silent => false,
+            Voice::Heard => true,
+            Voice::Lingering { until } => now < until,
+        }
+    }
+
+    /// Whether they have a tile: connected, with something to show or an avatar, and not
+    /// silent on every uplink for so long that they must be taken for gone.
+    pub(super) fn is_present(&self, now: Duration) -> bool {
+        self.is_connected() && !self.is_viewer() && self.vanishes_at().is_none_or(|at| now < at)
+    }
+
+    /// When they are taken for gone, if every uplink that ever delivered is silent.
+    fn vanishes_at(&self) -> Option<Duration> {
+        let mut silent = None;
+        for uplink in self.uplinks.values() {
+            match uplink.media {
+                // A muted uplink is silent by intention.
+                Media::Flowing => return None,
+                Media::Silent { .. } if uplink.muted_by_owner => return None,
+                Media::Silent { since } => silent = silent.max(Some(since + VANISH_AFTER)),
+                Media::Absent => {}
+            }
+        }
+        silent
+    }
+
+    /// The next moment at which time alone changes something about them.
+    pub(super) fn next_deadline(&self, now: Duration) -> Option<Duration> {
+        let joining = match self.phase {
+            Phase::Joining { deadline } => Some(deadline),
+            Phase::Connected => None,
+        };
+        let lost = match self.signalling {
+            Signalling::Lost { deadline } => Some(deadline),
+            Signalling::Attached => None,
+        };
+        let mix = match self.voice {
+            Voice::Lingering { until } => Some(until),
+            _ => None,
+        };
+        let retries = self.uplinks.values().filter_map(|u| u.retry_at(now));
+        [joining, lost, mix, self.vanishes_at()]
+            .into_iter()
+            .flatten()
+            .chain(retries)
+            .filter(|at| *at > now)
+            .min()
+    }
+
+    /// Whether a deadline has passed that ends their participation.
+    pub(super) fn is_overdue(&self, now: Duration) -> bool {
+        let joining = matches!(self.phase, Phase::Joining { deadline } if now >= deadline);
+        let lost = matches!(self.signalling, Signalling::Lost { deadline } if now >= deadline);
+        joining || lost
+    }
+
+    pub(super) fn view(&self, id: ParticipantId) -> ParticipantState {
+        let uplink = |role| {
+            self.uplinks
+                .get(&role)
+                .map_or(UplinkState::None, Uplink::view)
+        };
+        ParticipantState {
+            id,
+            name: self.name.clone(),
+            speaking: self.is_heard(),
+            mic: uplink(Role::Mic),
+            camera: uplink(Role::Camera),
+            screen: uplink(Role::Screen),
+            viewer: self.is_viewer(),
+            connected: self.is_connected(),
+        }
+    }
+}

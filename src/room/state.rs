@@ -1,0 +1,674 @@
+//! The room as a pure state machine: `(now, Input)` in, `Effect`s out.
+//!
+//! It knows no tokio, no GStreamer and no clock; time is the caller's, as a [`Duration`] since
+//! a moment of its choice that never goes back. [`super::actor`] carries the effects out and
+//! turns what happens into inputs. After an effect that can hang there is always a deadline
+//! here whose expiry evicts the peer at fault.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::error::RoomError;
+use super::handle::{Capture, Departure, Muter};
+use super::person::{Downlinks, Media, Person, Phase, RESUME_GRACE, Signalling, Uplink};
+use super::view::{ByeReason, RoomState, TileState};
+use super::wiring::{Downlink, Mix, Mixing, Step, Wiring};
+use crate::id::{ParticipantId, Role};
+use crate::layout::{self, LayoutKind, Size};
+use crate::media::mixer::{Content, Output, Scene, SourceId, Tile, Without};
+use crate::topology::Mode;
+
+/// An encoder or mixer that failed is tried again after this.
+const MIXER_RETRY: Duration = Duration::from_secs(1);
+
+/// A request of somebody who waits for its [`Effect::Settle`].
+pub type RequestId = u64;
+
+/// How long a room lives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Lifetime {
+    /// As long as somebody is in it.
+    WhileUsed,
+    /// Until it is closed: it was made through the API.
+    UntilClosed,
+}
+
+/// What a room is made with.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Most participants at once.
+    pub max_participants: usize,
+    /// The composite's size, pixels.
+    pub canvas: Size,
+    /// Composite frames per second.
+    pub fps: u32,
+    /// The mode to start in.
+    pub mode: Mode,
+    /// The layout to start with.
+    pub layout: LayoutKind,
+    /// How long it lives.
+    pub lifetime: Lifetime,
+}
+
+/// Something that happened, or that somebody asks for.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Input {
+    /// Somebody wants in, as a new participant or in the place of one whose connection was lost.
+    Join {
+        /// Settled by [`Effect::Settle`] if refused, answered by the actor if not.
+        request: RequestId,
+        /// The name on the tile.
+        name: String,
+        /// Whom to take over, if they are still here.
+        takes_over: Option<ParticipantId>,
+    },
+    /// A peer has answered its offer.
+    Answered {
+        /// Whose.
+        who: ParticipantId,
+        /// What they will send.
+        uplinks: Vec<Role>,
+        /// What they receive.
+        downlinks: Downlinks,
+    },
+    /// ICE and DTLS are up and the certificate is the right one.
+    Connected(ParticipantId),
+    /// A peer is of no more use.
+    PeerLost(ParticipantId, ByeReason),
+    /// A tap of an uplink is there.
+    UplinkBegan(ParticipantId, Role),
+    /// RTP flows on an uplink again.
+    UplinkFlows(ParticipantId, Role),
+    /// An uplink has had no RTP for a second.
+    UplinkSilent(ParticipantId, Role),
+    /// Somebody is heard from now on, or no longer.
+    Heard(ParticipantId, bool),
+    /// An uplink could not be decoded.
+    SourceFailed(SourceId),
+    /// An encoder failed.
+    OutputFailed(Output),
+    /// The mixer could not be started.
+    MixerFailed,
+    /// Somebody goes.
+    Leave(ParticipantId, Departure),
+    /// Another mode is asked for.
+    SetMode(RequestId, Mode),
+    /// Another layout is asked for.
+    SetLayout(RequestId, LayoutKind),
+    /// An uplink is to be muted or released.
+    Mute {
+        /// Settled.
+        request: RequestId,
+        /// Whose.
+        who: ParticipantId,
+        /// Which uplink.
+        role: Role,
+        /// Who asks.
+        by: Muter,
+        /// To be muted.
+        muted: bool,
+    },
+    /// The large tile of the spotlight is given to somebody, or to nobody in particular.
+    Pin(RequestId, Option<ParticipantId>),
+    /// Somebody gets another name.
+    Rename(RequestId, ParticipantId, String),
+    /// A text to everybody.
+    Chat(ParticipantId, Arc<str>),
+    /// A message to one.
+    Signal {
+        /// Settled.
+        request: RequestId,
+        /// The sender.
+        from: ParticipantId,
+        /// The addressee.
+        to: ParticipantId,
+        /// Passed on as it is.
+        data: serde_json::Value,
+    },
+    /// The room is to end.
+    Close(ByeReason),
+    /// A deadline of [`State::next_deadline`] has come.
+    Tick,
+}
+
+/// Something to be done.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Effect {
+    /// Answer a request.
+    Settle(RequestId, Result<(), RoomError>),
+    /// Make a peer for the offer that came with a request.
+    StartPeer(RequestId, ParticipantId),
+    /// Tear a peer down.
+    StopPeer(ParticipantId),
+    /// Say goodbye and let the signalling connection go.
+    Bye(ParticipantId, ByeReason),
+    /// The state changed; show it to everybody.
+    Publish(Arc<RoomState>),
+    /// A text for these people.
+    TellChat(Vec<ParticipantId>, ParticipantId, Arc<str>),
+    /// A message for this one.
+    TellSignal(ParticipantId, ParticipantId, serde_json::Value),
+    /// A step of the media wiring.
+    Media(Step),
+    /// The room has ended: nobody is in it and nothing runs.
+    Closed,
+}
+
+/// Whether the room takes people in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Life {
+    Open,
+    Over,
+}
+
+/// The state of a room.
+#[derive(Debug)]
+pub struct State {
+    settings: Settings,
+    life: Life,
+    mode: Mode,
+    layout: LayoutKind,
+    pinned: Option<ParticipantId>,
+    people: BTreeMap<ParticipantId, Person>,
+    last_ordinal: u32,
+    last_speaker: Option<ParticipantId>,
+    wired: Wiring,
+    /// Encoders not to be tried before.
+    failed_outputs: BTreeMap<Output, Duration>,
+    /// The mixer is not to be tried before.
+    mixer_rests_until: Duration,
+    published: Option<Arc<RoomState>>,
+}
+
+impl State {
+    /// An empty room.
+    pub fn new(settings: Settings) -> Self {
+        Self {
+            life: Life::Open,
+            mode: settings.mode,
+            layout: settings.layout,
+            settings,
+            pinned: None,
+            people: BTreeMap::new(),
+            last_ordinal: 0,
+            last_speaker: None,
+            wired: Wiring::default(),
+            failed_outputs: BTreeMap::new(),
+            mixer_rests_until: Duration::ZERO,
+            published: None,
+        }
+    }
+
+    /// Takes one input at `now` and returns what is to be done, in order.
+    pub fn handle(&mut self, now: Duration, input: Input) -> Vec<Effect> {
+        let mut effects = Vec::new();
+        self.take(now, input, &mut effects);
+        self.evict_overdue(now, &mut effects);
+        self.rewire(now, &mut effects);
+        self.publish(&mut effects);
+        self.end_if_unused(&mut effects);
+        effects
+    }
+
+    /// When [`Input::Tick`] is due, if time alone will change anything.
+    pub fn next_deadline(&self, now: Duration) -> Option<Duration> {
+        let people = self.people.values().filter_map(|p| p.next_deadline(now));
+        let retries = self.failed_outputs.values().copied();
+        people
+            .chain(retries)
+            .chain([self.mixer_rests_until])
+            .filter(|at| *at > now)
+            .min()
+    }
+
+    /// What the room shows of itself.
+    pub fn view(&self) -> RoomState {
+        let tile = |tile: &Tile| TileState {
+            participant: tile.source.participant,
+            role: tile.source.role,
+            x: tile.rect.x,
+            y: tile.rect.y,
+            w: tile.rect.w,
+            h: tile.rect.h,
+        };
+        RoomState {
+            mode: self.mode,
+            layout: self.layout,
+            canvas: self.settings.canvas,
+            pinned: self.pinned,
+            participants: self.people.iter().map(|(id, p)| p.view(*id)).collect(),
+            tiles: self
+                .wired
+                .scene()
+                .map(|scene| scene.tiles.iter().map(tile).collect())
+                .unwrap_or_default(),
+        }
+    }
+
+    fn take(&mut self, now: Duration, input: Input, effects: &mut Vec<Effect>) {
+        match input {
+            Input::Join {
+                request,
+                name,
+                takes_over,
+            } => self.join(now, request, name, takes_over, effects),
+            Input::Answered {
+                who,
+                uplinks,
+                downlinks,
+            } => {
+                if let Some(person) = self.people.get_mut(&who) {
+                    person.downlinks = downlinks;
+                    for role in uplinks {
+                        person.uplinks.entry(role).or_insert_with(Uplink::new);
+                    }
+                }
+            }
+            Input::Connected(who) => {
+                if let Some(person) = self.people.get_mut(&who) {
+                    person.phase = Phase::Connected;
+                }
+            }
+            Input::PeerLost(who, reason) => self.evict(who, reason, effects),
+            Input::Leave(who, how) => self.leave(now, who, how, effects),
+            Input::Close(reason) => self.close(reason, effects),
+            Input::Tick => {}
+            Input::UplinkBegan(..)
+            | Input::UplinkFlows(..)
+            | Input::UplinkSilent(..)
+            | Input::Heard(..)
+            | Input::SourceFailed(..)
+            | Input::OutputFailed(..)
+            | Input::MixerFailed => self.media_changed(now, input),
+            request => self.requested(request, effects),
+        }
+    }
+
+    fn join(
+        &mut self,
+        now: Duration,
+        request: RequestId,
+        name: String,
+        takes_over: Option<ParticipantId>,
+        effects: &mut Vec<Effect>,
+    ) {
+        if self.life == Life::Over {
+            effects.push(Effect::Settle(request, Err(RoomError::Closed)));
+            return;
+        }
+        let taken = takes_over.filter(|who| self.people.contains_key(who));
+        if let Some(who) = taken {
+            effects.push(Effect::Bye(who, ByeReason::Replaced));
+            effects.push(Effect::StopPeer(who));
+            self.wired.forget_person(who);
+            self.people.insert(who, Person::new(name, now));
+            effects.push(Effect::StartPeer(request, who));
+            return;
+        }
+        let limit = self.settings.max_participants;
+        if self.people.len() >= limit {
+            effects.push(Effect::Settle(request, Err(RoomError::Full { limit })));
+            return;
+        }
+        self.last_ordinal += 1;
+        let who = ParticipantId::new(self.last_ordinal);
+        self.people.insert(who, Person::new(name, now));
+        effects.push(Effect::StartPeer(request, who));
+    }
+
+    fn leave(
+        &mut self,
+        now: Duration,
+        who: ParticipantId,
+        how: Departure,
+        effects: &mut Vec<Effect>,
+    ) {
+        match how {
+            Departure::Left => self.evict(who, ByeReason::Left, effects),
+            Departure::Removed => self.evict(who, ByeReason::Removed, effects),
+            Departure::SignallingLost => {
+                if let Some(person) = self.people.get_mut(&who)
+                    && person.signalling == Signalling::Attached
+                {
+                    let deadline = now + RESUME_GRACE;
+                    person.signalling = Signalling::Lost { deadline };
+                }
+            }
+        }
+    }
+
+    /// Takes somebody out of the room. Doing it twice is a no-op.
+    fn evict(&mut self, who: ParticipantId, reason: ByeReason, effects: &mut Vec<Effect>) {
+        if self.people.remove(&who).is_none() {
+            return;
+        }
+        self.wired.forget_person(who);
+        self.pinned = self.pinned.filter(|pinned| *pinned != who);
+        self.last_speaker = self.last_speaker.filter(|speaker| *speaker != who);
+        effects.push(Effect::Bye(who, reason));
+        effects.push(Effect::StopPeer(who));
+    }
+
+    fn evict_overdue(&mut self, now: Duration, effects: &mut Vec<Effect>) {
+        let overdue: Vec<ParticipantId> = self
+            .people
+            .iter()
+            .filter(|(_, person)| person.is_overdue(now))
+            .map(|(who, _)| *who)
+            .collect();
+        for who in overdue {
+            self.evict(who, ByeReason::ConnectionFailed, effects);
+        }
+    }
+
+    fn close(&mut self, reason: ByeReason, effects: &mut Vec<Effect>) {
+        let everybody: Vec<ParticipantId> = self.people.keys().copied().collect();
+        for who in everybody {
+            self.evict(who, reason, effects);
+        }
+        self.settings.lifetime = Lifetime::WhileUsed;
+    }
+
+    fn media_changed(&mut self, now: Duration, input: Input) {
+        match input {
+            Input::UplinkBegan(who, role) => self.with_uplink(who, role, Uplink::begin),
+            Input::UplinkFlows(who, role) => {
+                self.with_uplink(who, role, |uplink| uplink.set_media(Media::Flowing));
+            }
+            Input::UplinkSilent(who, role) => {
+                let media = Media::Silent { since: now };
+                self.with_uplink(who, role, |uplink| uplink.set_media(media));
+            }
+            Input::SourceFailed(source) => {
+                self.with_uplink(source.participant, source.role, |uplink| uplink.fail(now));
+            }
+            Input::Heard(who, heard) => {
+                if let Some(person) = self.people.get_mut(&who) {
+                    person.set_heard(heard, now);
+                    if heard {
+                        self.last_speaker = Some(who);
+                    }
+                }
+            }
+            Input::OutputFailed(output) => {
+                self.wired.forget_output(output);
+                self.failed_outputs.insert(output, now + MIXER_RETRY);
+            }
+            Input::MixerFailed => {
+                self.wired = Wiring::default();
+                self.mixer_rests_until = now + MIXER_RETRY;
+            }
+            _ => {}
+        }
+    }
+
+    fn with_uplink(&mut self, who: ParticipantId, role: Role, change: impl FnOnce(&mut Uplink)) {
+        if let Some(uplink) = self
+            .people
+            .get_mut(&who)
+            .and_then(|person| person.uplinks.get_mut(&role))
+        {
+            change(uplink);
+        }
+    }
+
+    /// What somebody asks for and is told the outcome of.
+    fn requested(&mut self, input: Input, effects: &mut Vec<Effect>) {
+        let (request, outcome) = match input {
+            Input::SetMode(request, mode) => (request, self.set_mode(mode)),
+            Input::SetLayout(request, layout) => {
+                self.layout = layout;
+                (request, Ok(()))
+            }
+            Input::Mute {
+                request,
+                who,
+                role,
+                by,
+                muted,
+            } => (request, self.mute(who, role, by, muted)),
+            Input::Pin(request, who) => (request, self.pin(who)),
+            Input::Rename(request, who, name) => {
+                (request, self.person(who).map(|person| person.name = name))
+            }
+            Input::Chat(from, text) => {
+                if self.people.contains_key(&from) {
+                    let everybody = self.people.keys().copied().collect();
+                    effects.push(Effect::TellChat(everybody, from, text));
+                }
+                return;
+            }
+            Input::Signal {
+                request,
+                from,
+                to,
+                data,
+            } => {
+                let outcome = self.person(to).map(drop);
+                if outcome.is_ok() {
+                    effects.push(Effect::TellSignal(to, from, data));
+                }
+                (request, outcome)
+            }
+            _ => return,
+        };
+        effects.push(Effect::Settle(request, outcome));
+    }
+
+    fn person(&mut self, who: ParticipantId) -> Result<&mut Person, RoomError> {
+        self.people
+            .get_mut(&who)
+            .ok_or(RoomError::NoSuchParticipant(who))
+    }
+
+    fn set_mode(&mut self, mode: Mode) -> Result<(), RoomError> {
+        match mode {
+            Mode::Mcu => {
+                self.mode = mode;
+                Ok(())
+            }
+            Mode::Sfu | Mode::P2p => {
+                Err(RoomError::ModeUnavailable(mode, "this version mixes only"))
+            }
+        }
+    }
+
+    fn mute(
+        &mut self,
+        who: ParticipantId,
+        role: Role,
+        by: Muter,
+        muted: bool,
+    ) -> Result<(), RoomError> {
+        let person = self.person(who)?;
+        if let Some(uplink) = person.uplinks.get_mut(&role) {
+            match by {
+                Muter::Owner => uplink.muted_by_owner = muted,
+                Muter::Operator => uplink.muted_by_operator = muted,
+            }
+        }
+        Ok(())
+    }
+
+    fn pin(&mut self, who: Option<ParticipantId>) -> Result<(), RoomError> {
+        if let Some(who) = who {
+            self.person(who)?;
+        }
+        self.pinned = who;
+        Ok(())
+    }
+
+    /// Brings the media to what the state asks for now.
+    fn rewire(&mut self, now: Duration, effects: &mut Vec<Effect>) {
+        self.failed_outputs.retain(|_, until| *until > now);
+        let next = self.desired(now);
+        effects.extend(self.wired.steps_to(&next).into_iter().map(Effect::Media));
+        self.wired = next;
+    }
+
+    fn desired(&self, now: Duration) -> Wiring {
+        let wanted = self.desired_feeds(now);
+        let rests = now < self.mixer_rests_until;
+        if self.mode != Mode::Mcu || wanted.is_empty() || rests {
+            return Wiring::default();
+        }
+        let scene = self.desired_scene(now);
+        let mix = Mix {
+            names: self
+                .people
+                .iter()
+                .filter(|(_, person)| !person.is_viewer())
+                .map(|(who, person)| (*who, person.name.clone()))
+                .collect(),
+            sources: self.desired_sources(now, &scene),
+            outputs: wanted.values().copied().collect(),
+            scene,
+        };
+        Wiring {
+            captures: self.desired_captures(&mix.scene),
+            mixer: Mixing::Running(Box::new(mix)),
+            feeds: wanted,
+        }
+    }
+
+    /// Which encoding each mix slot gets.
+    fn desired_feeds(&self, now: Duration) -> BTreeMap<(ParticipantId, Downlink), Output> {
+        let mut feeds = BTreeMap::new();
+        for (who, person) in self.people.iter().filter(|(_, p)| p.is_connected()) {
+            if let Some(codec) = person.downlinks.mix_video {
+                feeds.insert((*who, Downlink::Video), Output::Video(codec));
+            }
+            if person.downlinks.mix_audio {
+                let without = if person.has_own_mix(now) {
+                    Without::Participant(*who)
+                } else {
+                    Without::Nobody
+                };
+                feeds.insert((*who, Downlink::Audio), Output::Sound(without));
+            }
+        }
+        feeds.retain(|_, output| !self.failed_outputs.contains_key(output));
+        feeds
+    }
+
+    /// Microphones of everybody, and the pictures that have a tile.
+    fn desired_sources(&self, now: Duration, scene: &Scene) -> BTreeMap<SourceId, u32> {
+        let mut sources = BTreeMap::new();
+        for (who, person) in self.people.iter().filter(|(_, p)| p.is_connected()) {
+            for (role, uplink) in &person.uplinks {
+                let source = SourceId {
+                    participant: *who,
+                    role: *role,
+                };
+                let seen = || scene.tiles.iter().any(|tile| tile.source == source);
+                if uplink.is_usable(now) && (*role == Role::Mic || seen()) {
+                    sources.insert(source, uplink.generation);
+                }
+            }
+        }
+        sources
+    }
+
+    fn desired_scene(&self, now: Duration) -> Scene {
+        let shown = self.shown(now);
+        let spotlit = self.spotlit(&shown);
+        let rects = layout::tiles(self.settings.canvas, self.layout, shown.len(), spotlit);
+        let tiles = shown
+            .iter()
+            .zip(rects)
+            .filter_map(|(source, rect)| {
+                let person = self.people.get(&source.participant)?;
+                let usable = person
+                    .uplinks
+                    .get(&source.role)
+                    .is_some_and(|uplink| uplink.is_usable(now));
+                Some(Tile {
+                    source: *source,
+                    rect: rect?,
+                    content: if usable {
+                        Content::Picture
+                    } else {
+                        Content::Avatar
+                    },
+                    speaking: person.is_heard() && source.role == Role::Camera,
+                })
+            })
+            .collect();
+        Scene { tiles }
+    }
+
+    /// A tile for everybody present, and one more for each shared screen.
+    fn shown(&self, now: Duration) -> Vec<SourceId> {
+        let mut shown = Vec::new();
+        for (who, person) in self.people.iter().filter(|(_, p)| p.is_present(now)) {
+            let source = |role| SourceId {
+                participant: *who,
+                role,
+            };
+            shown.push(source(Role::Camera));
+            let screen = person.uplinks.get(&Role::Screen);
+            if screen.is_some_and(|uplink| uplink.is_usable(now)) {
+                shown.push(source(Role::Screen));
+            }
+        }
+        shown
+    }
+
+    /// Who gets the spotlight's large tile: the pinned, else a shared screen, else whoever
+    /// spoke last.
+    fn spotlit(&self, shown: &[SourceId]) -> Option<usize> {
+        let camera_of = |who: ParticipantId| {
+            shown
+                .iter()
+                .position(|source| source.participant == who && source.role == Role::Camera)
+        };
+        self.pinned
+            .and_then(camera_of)
+            .or_else(|| shown.iter().position(|source| source.is_screen()))
+            .or_else(|| self.last_speaker.and_then(camera_of))
+    }
+
+    /// Everybody's camera at the size of its tile: then the mixer copies instead of scaling.
+    fn desired_captures(&self, scene: &Scene) -> BTreeMap<ParticipantId, Capture> {
+        scene
+            .tiles
+            .iter()
+            .filter(|tile| tile.source.role == Role::Camera)
+            .map(|tile| {
+                let (width, height) = (tile.rect.w, tile.rect.h);
+                let capture = Capture {
+                    role: Role::Camera,
+                    width,
+                    height,
+                    fps: self.settings.fps,
+                    bitrate: bitrate_for(width, height, self.settings.fps),
+                };
+                (tile.source.participant, capture)
+            })
+            .collect()
+    }
+
+    fn publish(&mut self, effects: &mut Vec<Effect>) {
+        let view = self.view();
+        if self.published.as_deref() != Some(&view) {
+            let view = Arc::new(view);
+            self.published = Some(Arc::clone(&view));
+            effects.push(Effect::Publish(view));
+        }
+    }
+
+    fn end_if_unused(&mut self, effects: &mut Vec<Effect>) {
+        let unused = self.people.is_empty() && self.settings.lifetime == Lifetime::WhileUsed;
+        if unused && self.life == Life::Open {
+            self.life = Life::Over;
+            effects.push(Effect::Closed);
+        }
+    }
+}
+
+/// bit/s for a camera of this size: a tenth of a bit a pixel, which VP8 does well with on faces.
+fn bitrate_for(width: u32, height: u32, fps: u32) -> u32 {
+    let pixels = u64::from(width) * u64::from(height) * u64::from(fps);
+    u32::try_from((pixels / 10).clamp(80_000, 2_500_000)).unwrap_or(2_500_000)
+}

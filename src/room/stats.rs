@@ -1,0 +1,151 @@
+//! Live figures of a room, for `GET /api/v1/rooms/{room}/stats`.
+
+use std::collections::{BTreeMap, HashMap};
+
+use serde_json::{Value, json};
+use tokio::time::{Duration, Instant};
+
+use super::member::Member;
+use super::view::RoomState;
+use crate::id::{ParticipantId, Role, RoomId};
+use crate::media::mixer::{Mixer, Output, Without};
+use crate::media::pipeline;
+use crate::media::tap::TapCounters;
+
+/// Bitrates are means over this long.
+const WINDOW: Duration = Duration::from_secs(1);
+
+/// What is counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+enum Counted {
+    Uplink(ParticipantId, Role),
+    Output(Output),
+}
+
+/// Bitrates from counters, sampled once a second.
+#[derive(Debug, Default)]
+pub(super) struct Rates {
+    sampled: Option<Instant>,
+    bytes: HashMap<Counted, u64>,
+    bits_per_second: HashMap<Counted, u64>,
+}
+
+impl Rates {
+    /// Samples the counters if a second has passed.
+    pub(super) fn sample(
+        &mut self,
+        members: &HashMap<ParticipantId, Member>,
+        mixer: Option<&Mixer>,
+    ) {
+        let elapsed = self.sampled.map_or(WINDOW, |at| at.elapsed());
+        if elapsed < WINDOW {
+            return;
+        }
+        self.sampled = Some(Instant::now());
+        let uplinks = members.iter().flat_map(|(who, member)| {
+            member.flows.iter().map(|(role, flow)| {
+                let counted = Counted::Uplink(*who, *role);
+                (counted, flow.tap.counters().bytes)
+            })
+        });
+        let outputs = mixer.into_iter().flat_map(|mixer| {
+            mixer
+                .outputs()
+                .map(|(output, tap)| (Counted::Output(output), tap.counters().bytes))
+        });
+        let bytes: HashMap<Counted, u64> = uplinks.chain(outputs).collect();
+        let millis = u64::try_from(elapsed.as_millis())
+            .unwrap_or(u64::MAX)
+            .max(1);
+        self.bits_per_second = bytes
+            .iter()
+            .map(|(counted, now)| {
+                let before = self.bytes.get(counted).copied().unwrap_or(0);
+                (*counted, now.saturating_sub(before) * 8 * 1000 / millis)
+            })
+            .collect();
+        self.bytes = bytes;
+    }
+
+    fn bits_per_second(&self, counted: Counted) -> u64 {
+        self.bits_per_second.get(&counted).copied().unwrap_or(0)
+    }
+}
+
+/// The figures as JSON.
+pub(super) fn report(
+    id: &RoomId,
+    view: &RoomState,
+    members: &BTreeMap<ParticipantId, &Member>,
+    mixer: Option<&Mixer>,
+    rates: &Rates,
+) -> Value {
+    let participants: Vec<Value> = view
+        .participants
+        .iter()
+        .map(|person| {
+            let uplinks: BTreeMap<String, Value> = members
+                .get(&person.id)
+                .into_iter()
+                .flat_map(|member| &member.flows)
+                .map(|(role, flow)| {
+                    let bps = rates.bits_per_second(Counted::Uplink(person.id, *role));
+                    (role.to_string(), counters(flow.tap.counters(), bps))
+                })
+                .collect();
+            json!({ "id": person.id, "name": person.name, "connected": person.connected, "uplinks": uplinks })
+        })
+        .collect();
+    let renditions: Vec<Value> = mixer
+        .into_iter()
+        .flat_map(Mixer::outputs)
+        .map(|(output, tap)| {
+            let bps = rates.bits_per_second(Counted::Output(output));
+            let mut value = counters(tap.counters(), bps);
+            if let Some(fields) = value.as_object_mut() {
+                fields.extend(describe(output, view));
+            }
+            value
+        })
+        .collect();
+    json!({
+        "id": id,
+        "mode": view.mode,
+        "participants": participants,
+        "decoders": mixer.map_or(0, |mixer| mixer.sources().count()),
+        "renditions": renditions,
+        "server": {
+            "pipelines": pipeline::alive(),
+            "pipelines_abandoned": pipeline::abandoned(),
+        },
+    })
+}
+
+fn counters(counters: TapCounters, bits_per_second: u64) -> Value {
+    json!({
+        "packets": counters.packets,
+        "bytes": counters.bytes,
+        "bps": bits_per_second,
+        "keyframes_asked": counters.keyframes_asked,
+        "keyframes_avoided": counters.keyframes_avoided,
+    })
+}
+
+fn describe(output: Output, view: &RoomState) -> serde_json::Map<String, Value> {
+    let fields = match output {
+        Output::Video(codec) => json!({
+            "kind": "video",
+            "codec": codec,
+            "width": view.canvas.width,
+            "height": view.canvas.height,
+        }),
+        Output::Sound(Without::Nobody) => json!({ "kind": "audio", "codec": "opus" }),
+        Output::Sound(Without::Participant(who)) => {
+            json!({ "kind": "audio", "codec": "opus", "without": who })
+        }
+    };
+    match fields {
+        Value::Object(fields) => fields,
+        _ => serde_json::Map::new(),
+    }
+}

@@ -1,4 +1,7 @@
 //! Where the tiles of a composite stand: `(canvas, people, kind) -> tiles`; pure.
+//!
+//! All lengths are pixels with an aspect ratio of 1:1. Tiles have the proportions of the
+//! canvas, turned to landscape if the canvas is upright, because cameras are landscape.
 
 use serde::{Deserialize, Serialize};
 
@@ -42,4 +45,333 @@ pub enum Fit {
     Contain,
     /// The tile filled, the picture's edges cut.
     Cover,
+}
+
+/// Most tiles a grid shows; whoever comes later in the list has none.
+pub const MAX_GRID: usize = 25;
+
+/// Most tiles in the strip beside the large tile of a spotlight. A strip is a fifth of the
+/// canvas and tiles have its proportions, so that five of them fill it exactly.
+pub const MAX_STRIP: usize = 5;
+
+/// The fraction of the canvas's long side that a spotlight's strip takes.
+const STRIP_SHARE: u32 = 5;
+
+/// The rectangles of `people` participants on `canvas`: entry `i` belongs to person `i`,
+/// and is `None` for somebody who has no room on it (see [`MAX_GRID`] and [`MAX_STRIP`]).
+///
+/// Tiles have even edges, lie inside the canvas and touch without overlapping. In a grid all
+/// have one size, the largest that any number of columns allows, and stand in the order of
+/// reading, with every row centred. A spotlight gives `spotlit` (person 0 if that is `None` or
+/// nobody) the large tile, at the left of a landscape canvas or the top of an upright one, and
+/// puts the first of the others in a strip of equal tiles on the opposite side.
+///
+/// A canvas too small for tiles of 2x2 pixels shows nobody.
+pub fn tiles(
+    canvas: Size,
+    kind: LayoutKind,
+    people: usize,
+    spotlit: Option<usize>,
+) -> Vec<Option<Rect>> {
+    let aspect = Aspect::of(canvas);
+    let whole = Rect {
+        x: 0,
+        y: 0,
+        w: even(canvas.width),
+        h: even(canvas.height),
+    };
+    match kind {
+        LayoutKind::Grid => {
+            let shown = people.min(MAX_GRID);
+            let mut all = pack(whole, aspect, shown);
+            all.resize(people, None);
+            all
+        }
+        LayoutKind::Spotlight => spotlight(whole, aspect, people, spotlit),
+    }
+}
+
+/// A tile's proportions, always landscape.
+#[derive(Debug, Clone, Copy)]
+struct Aspect {
+    long: u32,
+    short: u32,
+}
+
+impl Aspect {
+    fn of(canvas: Size) -> Self {
+        Self {
+            long: canvas.width.max(canvas.height).max(1),
+            short: canvas.width.min(canvas.height).max(1),
+        }
+    }
+
+    /// The largest tile of these proportions in a cell.
+    ///
+    /// The height is rounded to the nearest even number and not down, so that three columns of
+    /// 1280x720 are 426x240, the full height of the cell, and not 426x238.
+    fn largest_in(self, width: u32, height: u32) -> Size {
+        let width = even(width.min(scale(height, self.long, self.short)));
+        let height = even(height).min(nearest_even(width, self.short, self.long));
+        Size { width, height }
+    }
+}
+
+/// `count` equal tiles in `area`, as large as they can be.
+fn pack(area: Rect, aspect: Aspect, count: usize) -> Vec<Option<Rect>> {
+    // At most MAX_GRID, so it fits.
+    let count = count as u32;
+    // Among arrangements of one size the one with most columns wins: wide groups suit the eye
+    // better than tall ones.
+    let best = (1..=count)
+        .map(|columns| {
+            let rows = count.div_ceil(columns);
+            let tile = aspect.largest_in(area.w / columns, area.h / rows);
+            (
+                u64::from(tile.width) * u64::from(tile.height),
+                columns,
+                tile,
+            )
+        })
+        .max_by_key(|&(pixels, columns, _)| (pixels, columns));
+    let Some((pixels, columns, tile)) = best else {
+        return Vec::new();
+    };
+    if pixels == 0 {
+        return vec![None; count as usize];
+    }
+    let top = area.y + even((area.h - count.div_ceil(columns) * tile.height) / 2);
+    (0..count)
+        .map(|i| {
+            let (row, column) = (i / columns, i % columns);
+            let in_row = columns.min(count - row * columns);
+            let left = area.x + even((area.w - in_row * tile.width) / 2);
+            Some(Rect {
+                x: left + column * tile.width,
+                y: top + row * tile.height,
+                w: tile.width,
+                h: tile.height,
+            })
+        })
+        .collect()
+}
+
+fn spotlight(
+    whole: Rect,
+    aspect: Aspect,
+    people: usize,
+    spotlit: Option<usize>,
+) -> Vec<Option<Rect>> {
+    if people < 2 {
+        return pack(whole, aspect, people);
+    }
+    let star = spotlit.filter(|&i| i < people).unwrap_or(0);
+    let (stage, strip) = split(whole);
+    let mut large = pack(stage, aspect, 1).into_iter();
+    let mut small = pack(strip, aspect, MAX_STRIP.min(people - 1)).into_iter();
+    (0..people)
+        .map(|i| {
+            let source = if i == star { &mut large } else { &mut small };
+            source.next().flatten()
+        })
+        .collect()
+}
+
+/// The spotlight's stage and its strip.
+fn split(whole: Rect) -> (Rect, Rect) {
+    if whole.w >= whole.h {
+        let w = even(whole.w / STRIP_SHARE);
+        let x = whole.w - w;
+        (Rect { w: x, ..whole }, Rect { x, w, ..whole })
+    } else {
+        let h = even(whole.h / STRIP_SHARE);
+        let y = whole.h - h;
+        (Rect { h: y, ..whole }, Rect { y, h, ..whole })
+    }
+}
+
+/// How a picture is cut, scaled and placed to stand in a tile.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Placement {
+    /// The part of the source that is shown, in source pixels. Its left and top are even; its
+    /// size is odd only where the whole of an odd source is shown.
+    pub crop: Rect,
+    /// What the crop is scaled to: even, at least 2x2, no larger than the tile.
+    pub scaled: Size,
+    /// Left edge of the scaled picture, from the tile's left edge; even.
+    pub x: u32,
+    /// Top edge of the scaled picture, from the tile's top edge; even.
+    pub y: u32,
+}
+
+/// Places a picture of `source` pixels in a tile of `tile` pixels, centred.
+///
+/// Neither changes the picture's proportions, but for rounding to even numbers. A tile is taken
+/// to be at least 2x2 and a source at least 1x1, whatever is given.
+pub fn fit(source: Size, tile: Size, fit: Fit) -> Placement {
+    let source = Size {
+        width: source.width.max(1),
+        height: source.height.max(1),
+    };
+    let tile = Size {
+        width: even(tile.width).max(2),
+        height: even(tile.height).max(2),
+    };
+    let wider = u64::from(source.width) * u64::from(tile.height)
+        >= u64::from(source.height) * u64::from(tile.width);
+    match fit {
+        Fit::Contain => contain(source, tile, wider),
+        Fit::Cover => cover(source, tile, wider),
+    }
+}
+
+fn contain(source: Size, tile: Size, wider: bool) -> Placement {
+    let mut scaled = tile;
+    if wider {
+        let height = nearest_even(tile.width, source.height, source.width);
+        scaled.height = height.clamp(2, tile.height);
+    } else {
+        let width = nearest_even(tile.height, source.width, source.height);
+        scaled.width = width.clamp(2, tile.width);
+    }
+    Placement {
+        crop: Rect {
+            x: 0,
+            y: 0,
+            w: source.width,
+            h: source.height,
+        },
+        scaled,
+        x: even((tile.width - scaled.width) / 2),
+        y: even((tile.height - scaled.height) / 2),
+    }
+}
+
+fn cover(source: Size, tile: Size, wider: bool) -> Placement {
+    let (mut w, mut h) = (source.width, source.height);
+    // The bounds are applied in this order because a source may be 1 pixel wide.
+    if wider {
+        w = nearest_even(h, tile.width, tile.height).max(2).min(w);
+    } else {
+        h = nearest_even(w, tile.height, tile.width).max(2).min(h);
+    }
+    Placement {
+        crop: Rect {
+            x: even((source.width - w) / 2),
+            y: even((source.height - h) / 2),
+            w,
+            h,
+        },
+        scaled: tile,
+        x: 0,
+        y: 0,
+    }
+}
+
+/// `n` or the even number below it.
+fn even(n: u32) -> u32 {
+    n & !1
+}
+
+/// `n * num / den`, rounded down.
+fn scale(n: u32, num: u32, den: u32) -> u32 {
+    let scaled = u64::from(n) * u64::from(num) / u64::from(den);
+    u32::try_from(scaled).unwrap_or(u32::MAX)
+}
+
+/// The even number nearest to `n * num / den`.
+fn nearest_even(n: u32, num: u32, den: u32) -> u32 {
+    let den = u64::from(den);
+    let halves = (u64::from(n) * u64::from(num) + den) / (2 * den);
+    u32::try_from(2 * halves).unwrap_or(u32::MAX - 1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HD: Size = Size {
+        width: 1280,
+        height: 720,
+    };
+
+    fn rect(x: u32, y: u32, w: u32, h: u32) -> Option<Rect> {
+        Some(Rect { x, y, w, h })
+    }
+
+    #[test]
+    fn one_person_fills_the_canvas() {
+        for kind in [LayoutKind::Grid, LayoutKind::Spotlight] {
+            assert_eq!(tiles(HD, kind, 1, None), [rect(0, 0, 1280, 720)]);
+            assert_eq!(tiles(HD, kind, 0, Some(3)), []);
+        }
+    }
+
+    #[test]
+    fn two_stand_side_by_side_and_three_have_the_last_one_centred() {
+        assert_eq!(
+            tiles(HD, LayoutKind::Grid, 2, None),
+            [rect(0, 180, 640, 360), rect(640, 180, 640, 360)]
+        );
+        assert_eq!(
+            tiles(HD, LayoutKind::Grid, 3, None)[2],
+            rect(320, 360, 640, 360)
+        );
+    }
+
+    #[test]
+    fn tile_sizes_of_the_usual_rooms() {
+        for (people, w, h) in [(4, 640, 360), (5, 426, 240), (9, 426, 240), (10, 320, 180)] {
+            let tile = tiles(HD, LayoutKind::Grid, people, None)[0].expect("shown");
+            assert_eq!((tile.w, tile.h), (w, h), "{people} people");
+        }
+        let all = tiles(HD, LayoutKind::Grid, 27, None);
+        assert_eq!(all.iter().flatten().count(), 25);
+        assert_eq!(all[24], rect(1024, 576, 256, 144));
+        assert_eq!(all[25..], [None, None]);
+    }
+
+    #[test]
+    fn an_upright_canvas_stacks_landscape_tiles() {
+        let phone = Size {
+            width: 720,
+            height: 1280,
+        };
+        assert_eq!(
+            tiles(phone, LayoutKind::Grid, 2, None),
+            [rect(0, 234, 720, 406), rect(0, 640, 720, 406)]
+        );
+        let spot = tiles(phone, LayoutKind::Spotlight, 3, Some(2));
+        assert_eq!(spot[2], rect(0, 308, 720, 406));
+        assert_eq!(spot[0], rect(0, 1050, 360, 202));
+    }
+
+    #[test]
+    fn a_spotlight_has_its_strip_on_the_right() {
+        let all = tiles(HD, LayoutKind::Spotlight, 8, Some(1));
+        assert_eq!(all[1], rect(0, 72, 1024, 576));
+        assert_eq!(all[0], rect(1024, 0, 256, 144));
+        assert_eq!(all[5], rect(1024, 576, 256, 144));
+        assert_eq!(all[6..], [None, None]);
+    }
+
+    #[test]
+    fn fitting_a_camera_and_a_phone() {
+        let tile = Size {
+            width: 640,
+            height: 360,
+        };
+        let same = fit(HD, tile, Fit::Contain);
+        assert_eq!((same.scaled, same.x, same.y), (tile, 0, 0));
+        let phone = Size {
+            width: 720,
+            height: 1280,
+        };
+        let barred = fit(phone, tile, Fit::Contain);
+        assert_eq!((barred.scaled.width, barred.scaled.height), (202, 360));
+        assert_eq!((barred.x, barred.y), (218, 0));
+        let cut = fit(phone, tile, Fit::Cover);
+        assert_eq!(cut.scaled, tile);
+        assert_eq!(Some(cut.crop), rect(0, 436, 720, 406));
+    }
 }

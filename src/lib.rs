@@ -3,6 +3,7 @@
 pub mod config;
 pub mod id;
 pub mod layout;
+pub mod media;
 pub mod protocol;
 pub mod room;
 pub mod topology;

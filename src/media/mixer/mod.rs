@@ -1,0 +1,5 @@
+//! The room's mixer.
+
+pub mod blend;
+pub mod playout;
+pub mod voice;

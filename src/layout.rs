@@ -108,11 +108,13 @@ impl Aspect {
 
     /// The largest tile of these proportions in a cell.
     ///
-    /// The height is rounded to the nearest even number and not down, so that three columns of
-    /// 1280x720 are 426x240, the full height of the cell, and not 426x238.
+    /// What follows from the other dimension is rounded to the nearest even number and not
+    /// down, so that three columns of 1280x720 are 426x240, the full height of the cell, and
+    /// not 426x238.
     fn largest_in(self, width: u32, height: u32) -> Size {
-        let width = even(width.min(scale(height, self.long, self.short)));
-        let height = even(height).min(nearest_even(width, self.short, self.long));
+        let height = even(height);
+        let width = even(width).min(nearest_even(height, self.long, self.short));
+        let height = height.min(nearest_even(width, self.short, self.long));
         Size { width, height }
     }
 }
@@ -271,12 +273,6 @@ fn cover(source: Size, tile: Size, wider: bool) -> Placement {
 /// `n` or the even number below it.
 fn even(n: u32) -> u32 {
     n & !1
-}
-
-/// `n * num / den`, rounded down.
-fn scale(n: u32, num: u32, den: u32) -> u32 {
-    let scaled = u64::from(n) * u64::from(num) / u64::from(den);
-    u32::try_from(scaled).unwrap_or(u32::MAX)
 }
 
 /// The even number nearest to `n * num / den`.

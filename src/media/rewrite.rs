@@ -115,6 +115,8 @@ pub struct Rewriter {
     expected: Expected,
     source: Option<Source>,
     sent: Option<Sent>,
+    /// A source that was held back until its keyframe.
+    candidate: Option<u32>,
     /// SSRCs of sources left, and when they stop counting as stragglers; oldest first.
     left: Vec<(u32, Duration)>,
     /// Set by `switch` until the next packet tells the time.
@@ -132,6 +134,7 @@ impl Rewriter {
             expected: Expected::Any,
             source: None,
             sent: None,
+            candidate: None,
             left: Vec::new(),
             leaving: false,
             picture_id: Counter::default(),
@@ -144,16 +147,18 @@ impl Rewriter {
     ///
     /// What still arrives under an SSRC left within the last second is dropped. To go back to
     /// such a source at once, or to one that kept its SSRC, name it with [`Self::switch_to`].
+    /// Name it too if the slot may be switched on before a source has sent anything: packets of
+    /// a source that was never seen cannot be told from those of the next.
     pub fn switch(&mut self) {
         self.expected = Expected::Any;
-        self.leaving = self.source.is_some();
+        self.leaving = true;
     }
 
     /// The slot leaves its source for the one with this SSRC, and drops all else until it has
     /// taken over.
     pub fn switch_to(&mut self, ssrc: u32) {
         self.expected = Expected::Ssrc(ssrc);
-        self.leaving = self.source.is_some();
+        self.leaving = true;
     }
 
     /// Whether packets are held back until the next source starts.
@@ -188,6 +193,7 @@ impl Rewriter {
             return Verdict::Drop(Reason::OtherSource);
         }
         if self.params.entry == Entry::Keyframe && !keyframe_start {
+            self.candidate = Some(header.ssrc);
             return Verdict::Drop(Reason::AwaitingKeyframe);
         }
         self.enter(now, header)
@@ -217,16 +223,16 @@ impl Rewriter {
         }
     }
 
-    /// Forgets the source, and remembers to drop its stragglers.
+    /// Forgets the source, and the one that was to follow, and remembers to drop stragglers.
     fn leave(&mut self, now: Duration) {
         self.leaving = false;
-        if let Some(source) = self.source.take() {
-            self.left.retain(|&(ssrc, _)| ssrc != source.ssrc);
+        let source = self.source.take().map(|s| s.ssrc);
+        for ssrc in source.into_iter().chain(self.candidate.take()) {
+            self.left.retain(|&(left, _)| left != ssrc);
             if self.left.len() == MAX_LEFT {
                 self.left.remove(0);
             }
-            self.left
-                .push((source.ssrc, now.saturating_add(STRAGGLERS)));
+            self.left.push((ssrc, now.saturating_add(STRAGGLERS)));
         }
     }
 

@@ -157,6 +157,10 @@ impl Playout {
                 out.fill(0.0);
                 self.played.fill(0.0);
                 let dry = dry.saturating_add(1);
+                if dry == PAUSE_FRAMES {
+                    // The last words before a pause do not belong before the next ones.
+                    self.buffer.clear();
+                }
                 self.state = State::Filling { dry };
                 return Taken::Silent;
             }
@@ -332,9 +336,14 @@ mod tests {
     fn a_pause_is_not_held_against_the_source() {
         let mut p = Playout::new();
         push_ms(&mut p, 40);
-        for _ in 0..30 {
+        for _ in 0..10 {
             take(&mut p);
         }
+        push_ms(&mut p, 20);
+        for _ in 0..20 {
+            take(&mut p);
+        }
+        assert_eq!(p.depth_ms(), 0, "what came before the pause");
         push_ms(&mut p, 60);
         assert_eq!(take(&mut p).0, Taken::Played);
         assert_eq!(p.target_ms(), 20);

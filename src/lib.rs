@@ -5,4 +5,6 @@ pub mod id;
 pub mod layout;
 pub mod protocol;
 pub mod room;
+pub mod signalling;
+pub mod telemetry;
 pub mod topology;

@@ -35,6 +35,9 @@ pub struct Config {
     pub pipelines: Option<PathBuf>,
     /// Asked of every join, if set.
     pub token: Option<String>,
+    /// Browser origins besides the server's own that may open WebSockets and change rooms,
+    /// such as `https://meet.example.org`; `*` is any.
+    pub allowed_origins: Vec<String>,
     /// Codecs taken and sent, the preferred first.
     pub codecs: Vec<VideoCodec>,
     /// Mode of a new room.
@@ -74,6 +77,7 @@ impl Default for Config {
             public_ip: None,
             pipelines: None,
             token: None,
+            allowed_origins: Vec::new(),
             codecs: vec![VideoCodec::H264, VideoCodec::Vp8, VideoCodec::Vp9],
             mode: Mode::Mcu,
             layout: LayoutKind::Grid,

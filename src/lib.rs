@@ -6,4 +6,6 @@ pub mod layout;
 pub mod media;
 pub mod protocol;
 pub mod room;
+pub mod signalling;
+pub mod telemetry;
 pub mod topology;

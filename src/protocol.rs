@@ -213,6 +213,8 @@ pub enum ErrorCode {
     BadName,
     /// A token is missing or wrong.
     Unauthorized,
+    /// A browser page of a foreign origin asked.
+    OriginNotAllowed,
     /// A message came before `join`.
     NotJoined,
     /// A second `join` on one WebSocket.
@@ -241,6 +243,8 @@ pub enum ErrorCode {
     IceRestartUnsupported,
     /// `If-Match` does not name the current ETag.
     PreconditionFailed,
+    /// A `PATCH` without the `If-Match` it needs (RFC 9725 section 4.3.1).
+    PreconditionRequired,
     /// No such room, participant or resource.
     NotFound,
     /// The method is not for this resource.

@@ -1,6 +1,6 @@
 //! Everything that touches GStreamer, and nothing outside it does.
 
-mod certificate;
+pub mod certificate;
 pub mod mixer;
 pub mod offer;
 pub mod peer;

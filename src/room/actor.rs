@@ -10,7 +10,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::Instant;
 
 use super::error::RoomError;
-use super::handle::{Command, JoinRequest, Joined, Notice, Reply};
+use super::handle::{Command, Departure, JoinRequest, Joined, Notice, Reply};
 use super::member::{Answered, Flow, Member, negotiate};
 use super::state::{Effect, Input, RequestId, State};
 use super::stats;
@@ -296,10 +296,14 @@ impl Actor {
         let Some(member) = self.members.get(&who) else {
             return;
         };
-        if let Err(mpsc::error::TrySendError::Full(_)) = member.notices.try_send(notice) {
-            self.inputs
-                .push_back(Input::PeerLost(who, ByeReason::TooSlow));
-        }
+        let input = match member.notices.try_send(notice) {
+            Ok(()) => return,
+            Err(mpsc::error::TrySendError::Full(_)) => Input::PeerLost(who, ByeReason::TooSlow),
+            Err(mpsc::error::TrySendError::Closed(_)) => {
+                Input::Leave(who, Departure::SignallingLost)
+            }
+        };
+        self.inputs.push_back(input);
     }
 
     fn check_liveness(&mut self) {

@@ -107,6 +107,8 @@ pub enum ByeReason {
     FingerprintMismatch,
     /// The client reads too slowly.
     TooSlow,
+    /// The client did not join in time, or kept sending what is not understood here.
+    ProtocolError,
     /// An error in the server; its log says more.
     Internal,
 }

@@ -7,17 +7,17 @@
 //! The methods here are called by the room's task, do not block, and take effect with the next
 //! frame.
 
-mod blend;
+pub mod blend;
 mod canvas;
-mod card;
-mod ingest;
-mod picture;
-mod playout;
-mod rendition;
+pub mod card;
+pub mod ingest;
+pub mod picture;
+pub mod playout;
+pub mod rendition;
 mod scene;
 mod sound;
 mod ticker;
-mod voice;
+pub mod voice;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, mpsc};

@@ -1,0 +1,160 @@
+//! The REST API below `/api/v1`.
+
+use serde_json::Value;
+use warp::http::header::LOCATION;
+use warp::http::{Method, StatusCode};
+use warp::path::Tail;
+use warp::reply::{Reply, Response};
+
+use crate::id::{ParticipantId, Role, RoomId};
+use crate::protocol::{
+    ByeReason, CreateRoom, ParticipantState, PatchParticipant, PatchRoom, RoomResource,
+};
+use crate::room::{Departure, Muter, RoomError, RoomHandle};
+
+use super::error::ApiError;
+use super::request::Call;
+use super::{limits, reply};
+
+/// Answers everything below `/api/v1`.
+pub(super) async fn handle(path: Tail, call: Call) -> Response {
+    let segments: Vec<&str> = path.as_str().split('/').collect();
+    let result = match segments.as_slice() {
+        ["rooms"] => rooms(call).await,
+        ["rooms", room] => one_room(room, call).await,
+        ["rooms", room, "stats"] => stats(room, call).await,
+        ["rooms", room, "participants", id] => participant(room, id, call).await,
+        _ => Err(ApiError::NotFound("resource")),
+    };
+    result.into_response()
+}
+
+async fn rooms(call: Call) -> Result<Response, ApiError> {
+    match call.method {
+        Method::GET | Method::HEAD => {
+            let rooms: Vec<_> = call.app.registry.list().iter().map(resource).collect();
+            Ok(reply::json(StatusCode::OK, &rooms))
+        }
+        Method::POST => {
+            call.authorize_change()?;
+            let registry = call.app.registry.clone();
+            // The id is judged by itself, so that a bad one gets the code of its own.
+            let body: Value = call.json().await?;
+            if let Some(id) = body.get("id").and_then(Value::as_str) {
+                RoomId::new(id)?;
+            }
+            let wanted: CreateRoom = serde_json::from_value(body)
+                .map_err(|error| ApiError::BadMessage(error.to_string()))?;
+            let room = registry
+                .create(&wanted.id, wanted.mode, wanted.layout)
+                .await?;
+            let mut response = reply::json(StatusCode::CREATED, &resource(&room));
+            let location = format!("/api/v1/rooms/{}", wanted.id);
+            reply::set_header(&mut response, LOCATION, &location);
+            Ok(response)
+        }
+        _ => Err(ApiError::MethodNotAllowed("GET, HEAD, POST")),
+    }
+}
+
+async fn one_room(room: &str, call: Call) -> Result<Response, ApiError> {
+    match call.method {
+        Method::GET | Method::HEAD => {
+            let room = find(room, &call)?;
+            Ok(reply::json(StatusCode::OK, &resource(&room)))
+        }
+        Method::PATCH => {
+            call.authorize_change()?;
+            let room = find(room, &call)?;
+            let wanted: PatchRoom = call.json().await?;
+            if let Some(mode) = wanted.mode {
+                room.set_mode(mode).await?;
+            }
+            if let Some(layout) = wanted.layout {
+                room.set_layout(layout).await?;
+            }
+            Ok(reply::json(StatusCode::OK, &resource(&room)))
+        }
+        Method::DELETE => {
+            call.authorize_change()?;
+            find(room, &call)?.close(ByeReason::RoomClosed).await;
+            Ok(reply::empty(StatusCode::NO_CONTENT))
+        }
+        _ => Err(ApiError::MethodNotAllowed("GET, HEAD, PATCH, DELETE")),
+    }
+}
+
+async fn stats(room: &str, call: Call) -> Result<Response, ApiError> {
+    match call.method {
+        Method::GET | Method::HEAD => {
+            let stats = find(room, &call)?.stats().await?;
+            Ok(reply::json(StatusCode::OK, &stats))
+        }
+        _ => Err(ApiError::MethodNotAllowed("GET, HEAD")),
+    }
+}
+
+async fn participant(room: &str, id: &str, call: Call) -> Result<Response, ApiError> {
+    if !matches!(call.method, Method::PATCH | Method::DELETE) {
+        return Err(ApiError::MethodNotAllowed("PATCH, DELETE"));
+    }
+    call.authorize_change()?;
+    let room = find(room, &call)?;
+    let id: ParticipantId = id.parse().map_err(|_| ApiError::NotFound("participant"))?;
+    member(&room, id)?;
+    if call.method == Method::PATCH {
+        let wanted = call.json().await?;
+        change(&room, id, wanted).await?;
+        return Ok(reply::json(StatusCode::OK, &member(&room, id)?));
+    }
+    room.leave(id, Departure::Removed).await;
+    Ok(reply::empty(StatusCode::NO_CONTENT))
+}
+
+async fn change(
+    room: &RoomHandle,
+    id: ParticipantId,
+    wanted: PatchParticipant,
+) -> Result<(), ApiError> {
+    // Everything that can be refused for what it says is judged before anything is done.
+    let name = wanted.name.as_deref().map(limits::display_name);
+    if let Some(name) = name.transpose()? {
+        room.rename(id, name).await?;
+    }
+    for (role, muted) in [
+        (Role::Mic, wanted.mic_muted),
+        (Role::Camera, wanted.camera_muted),
+    ] {
+        if let Some(muted) = muted {
+            room.mute(id, role, Muter::Operator, muted).await?;
+        }
+    }
+    match wanted.pinned {
+        Some(true) => room.pin(Some(id)).await?,
+        // Releasing one who is not pinned must not release whoever is.
+        Some(false) if room.state().pinned == Some(id) => room.pin(None).await?,
+        _ => {}
+    }
+    Ok(())
+}
+
+fn find(room: &str, call: &Call) -> Result<RoomHandle, ApiError> {
+    let id = RoomId::new(room)?;
+    call.app.registry.get(&id).ok_or(ApiError::NotFound("room"))
+}
+
+fn member(room: &RoomHandle, id: ParticipantId) -> Result<ParticipantState, ApiError> {
+    room.state()
+        .participants
+        .iter()
+        .find(|participant| participant.id == id)
+        .cloned()
+        .ok_or_else(|| RoomError::NoSuchParticipant(id).into())
+}
+
+fn resource(room: &RoomHandle) -> RoomResource {
+    RoomResource {
+        id: room.id().clone(),
+        state: (*room.state()).clone(),
+    }
+}

@@ -1,0 +1,265 @@
+//! Every refusal of the signalling layer, and the one place that gives each its stable code
+//! and its HTTP status.
+
+use serde_json::json;
+use thiserror::Error;
+use warp::http::header::{ALLOW, RETRY_AFTER, UPGRADE, WWW_AUTHENTICATE};
+use warp::http::{HeaderValue, StatusCode};
+use warp::reply::{Reply, Response};
+
+use crate::id::BadRoomId;
+use crate::protocol::{ErrorBody, ErrorCode, ErrorDetail, ServerMessage, VERSION};
+use crate::room::RoomError;
+
+use super::reply;
+
+/// Why a request or a message was refused. Its text is for people; [`ApiError::code`] is
+/// what programs look at.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub(super) enum ApiError {
+    /// The room, or the map of rooms, said no.
+    #[error("{}", public_text(.0))]
+    Room(#[from] RoomError),
+    /// Not JSON, an unknown type, a field that is wrong.
+    #[error("{0}")]
+    BadMessage(String),
+    /// A join for another version of the protocol.
+    #[error("protocol version {0} is not spoken here, {VERSION} is")]
+    UnsupportedVersion(u64),
+    /// The room's name is none.
+    #[error(transparent)]
+    BadRoomId(#[from] BadRoomId),
+    /// The participant's name is none.
+    #[error("a name is 1 to 64 characters without control characters")]
+    BadName,
+    /// The tracks contradict themselves.
+    #[error("{0}")]
+    BadTracks(String),
+    /// The token is missing or wrong.
+    #[error("a valid token is required")]
+    Unauthorized,
+    /// A web page of another origin asked.
+    #[error("pages of that origin may not use this server")]
+    OriginNotAllowed,
+    /// Something other than `join` came first.
+    #[error("send join first")]
+    NotJoined,
+    /// A second join on one WebSocket.
+    #[error("this connection has joined already")]
+    AlreadyJoined,
+    /// Joins from one address, or messages on one connection, come too fast.
+    #[error("too many {0}: slow down")]
+    RateLimited(&'static str),
+    /// A body or message is over its limit.
+    #[error("{what} is over its limit of {limit} {unit}")]
+    TooLarge {
+        /// What was too large.
+        what: &'static str,
+        /// How large it may be.
+        limit: usize,
+        /// What `limit` counts.
+        unit: &'static str,
+    },
+    /// The body is of another type than the request takes.
+    #[error("this request takes a body of type {0}")]
+    UnsupportedMediaType(&'static str),
+    /// A `PATCH` that restarts ICE.
+    #[error("ICE restart is not supported: delete this session and start another")]
+    IceRestartUnsupported,
+    /// `If-Match` names another ICE session.
+    #[error("If-Match does not name the current ETag of this session")]
+    PreconditionFailed,
+    /// `If-Match` is missing.
+    #[error("this request needs an If-Match header with the ETag of this session")]
+    PreconditionRequired,
+    /// The path, room, participant or session does not exist.
+    #[error("there is no such {0}")]
+    NotFound(&'static str),
+    /// The path exists, and takes other methods: those listed.
+    #[error("this resource takes {0}")]
+    MethodNotAllowed(&'static str),
+    /// A plain request to the WebSocket's path.
+    #[error("this is a WebSocket endpoint: upgrade the connection")]
+    UpgradeRequired,
+    /// The server is stopping.
+    #[error("the server is stopping")]
+    ShuttingDown,
+}
+
+impl ApiError {
+    /// The stable code on the wire.
+    pub(super) fn code(&self) -> ErrorCode {
+        match self {
+            Self::Room(error) => room_code(error),
+            Self::BadMessage(_) | Self::UpgradeRequired => ErrorCode::BadMessage,
+            Self::UnsupportedVersion(_) => ErrorCode::UnsupportedVersion,
+            Self::BadRoomId(_) => ErrorCode::BadRoomId,
+            Self::BadName => ErrorCode::BadName,
+            Self::BadTracks(_) => ErrorCode::BadTracks,
+            Self::Unauthorized => ErrorCode::Unauthorized,
+            Self::OriginNotAllowed => ErrorCode::OriginNotAllowed,
+            Self::NotJoined => ErrorCode::NotJoined,
+            Self::AlreadyJoined => ErrorCode::AlreadyJoined,
+            Self::RateLimited(_) => ErrorCode::RateLimited,
+            Self::TooLarge { .. } => ErrorCode::TooLarge,
+            Self::UnsupportedMediaType(_) => ErrorCode::UnsupportedMediaType,
+            Self::IceRestartUnsupported => ErrorCode::IceRestartUnsupported,
+            Self::PreconditionFailed => ErrorCode::PreconditionFailed,
+            Self::PreconditionRequired => ErrorCode::PreconditionRequired,
+            Self::NotFound(_) => ErrorCode::NotFound,
+            Self::MethodNotAllowed(_) => ErrorCode::MethodNotAllowed,
+            Self::ShuttingDown => ErrorCode::ShuttingDown,
+        }
+    }
+
+    /// The HTTP status.
+    pub(super) fn status(&self) -> StatusCode {
+        match self {
+            Self::UpgradeRequired => StatusCode::UPGRADE_REQUIRED,
+            _ => status(self.code()),
+        }
+    }
+
+    /// The same refusal as a WebSocket message. Counted, like every refusal that leaves.
+    pub(super) fn to_message(&self) -> ServerMessage {
+        count(self.code());
+        ServerMessage::Error {
+            code: self.code(),
+            message: self.to_string(),
+        }
+    }
+}
+
+impl Reply for ApiError {
+    fn into_response(self) -> Response {
+        count(self.code());
+        let body = ErrorBody {
+            error: ErrorDetail {
+                code: self.code(),
+                message: self.to_string(),
+            },
+        };
+        let mut response = reply::json(self.status(), &body);
+        let header = match self {
+            Self::Unauthorized => Some((WWW_AUTHENTICATE, "Bearer")),
+            Self::MethodNotAllowed(methods) => Some((ALLOW, methods)),
+            Self::RateLimited(_) => Some((RETRY_AFTER, "1")),
+            Self::UpgradeRequired => Some((UPGRADE, "websocket")),
+            _ => None,
+        };
+        if let Some((name, value)) = header {
+            response
+                .headers_mut()
+                .insert(name, HeaderValue::from_static(value));
+        }
+        response
+    }
+}
+
+/// What a client may read of a room's refusal: details of inner failures stay in the log.
+fn public_text(error: &RoomError) -> String {
+    match error {
+        RoomError::Internal(details) => {
+            tracing::error!(details, "request failed");
+            "an error in the server; its log says more".into()
+        }
+        other => other.to_string(),
+    }
+}
+
+fn room_code(error: &RoomError) -> ErrorCode {
+    match error {
+        RoomError::Full { .. } => ErrorCode::RoomFull,
+        RoomError::TooManyRooms { .. } => ErrorCode::ServerBusy,
+        RoomError::Exists => ErrorCode::RoomExists,
+        RoomError::Closed | RoomError::NoSuchParticipant(_) => ErrorCode::NotFound,
+        RoomError::ShuttingDown => ErrorCode::ShuttingDown,
+        RoomError::ModeUnavailable(..) => ErrorCode::ModeUnavailable,
+        RoomError::BadOffer(_) => ErrorCode::BadOffer,
+        RoomError::TooManyMlines { .. } => ErrorCode::TooManyMlines,
+        RoomError::BadTracks(_) => ErrorCode::BadTracks,
+        RoomError::UnsupportedCodec { .. } => ErrorCode::UnsupportedCodec,
+        RoomError::Internal(_) => ErrorCode::Internal,
+    }
+}
+
+fn status(code: ErrorCode) -> StatusCode {
+    match code {
+        ErrorCode::BadMessage
+        | ErrorCode::UnsupportedVersion
+        | ErrorCode::BadRoomId
+        | ErrorCode::BadName
+        | ErrorCode::NotJoined
+        | ErrorCode::AlreadyJoined
+        | ErrorCode::BadOffer
+        | ErrorCode::TooManyMlines
+        | ErrorCode::BadTracks => StatusCode::BAD_REQUEST,
+        ErrorCode::Unauthorized => StatusCode::UNAUTHORIZED,
+        ErrorCode::OriginNotAllowed => StatusCode::FORBIDDEN,
+        ErrorCode::NotFound => StatusCode::NOT_FOUND,
+        ErrorCode::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
+        ErrorCode::RoomFull | ErrorCode::RoomExists | ErrorCode::ModeUnavailable => {
+            StatusCode::CONFLICT
+        }
+        ErrorCode::PreconditionFailed => StatusCode::PRECONDITION_FAILED,
+        ErrorCode::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+        ErrorCode::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+        ErrorCode::UnsupportedCodec | ErrorCode::IceRestartUnsupported => {
+            StatusCode::UNPROCESSABLE_ENTITY
+        }
+        ErrorCode::PreconditionRequired => StatusCode::PRECONDITION_REQUIRED,
+        ErrorCode::RateLimited => StatusCode::TOO_MANY_REQUESTS,
+        ErrorCode::Internal => StatusCode::INTERNAL_SERVER_ERROR,
+        ErrorCode::ServerBusy | ErrorCode::ShuttingDown => StatusCode::SERVICE_UNAVAILABLE,
+    }
+}
+
+fn count(code: ErrorCode) {
+    // The label is the code as it stands on the wire.
+    let label = json!(code).as_str().unwrap_or_default().to_owned();
+    metrics::counter!("tessera_errors_total", "code" => label).increment(1);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::id::ParticipantId;
+
+    #[test]
+    fn refusals_of_a_room_keep_their_meaning() {
+        let cases = [
+            (RoomError::Full { limit: 2 }, ErrorCode::RoomFull, 409),
+            (
+                RoomError::TooManyRooms { limit: 2 },
+                ErrorCode::ServerBusy,
+                503,
+            ),
+            (RoomError::ShuttingDown, ErrorCode::ShuttingDown, 503),
+            (
+                RoomError::NoSuchParticipant(ParticipantId::new(3)),
+                ErrorCode::NotFound,
+                404,
+            ),
+            (RoomError::BadOffer("x".into()), ErrorCode::BadOffer, 400),
+        ];
+        for (error, code, status) in cases {
+            let error = ApiError::from(error);
+            assert_eq!(error.code(), code);
+            assert_eq!(error.status().as_u16(), status);
+        }
+    }
+
+    #[test]
+    fn details_of_inner_failures_are_not_told() {
+        let error = ApiError::from(RoomError::Internal("/etc/secret is missing".into()));
+        assert!(!error.to_string().contains("secret"));
+        assert_eq!(error.status(), StatusCode::INTERNAL_SERVER_ERROR);
+    }
+
+    #[test]
+    fn a_405_says_what_is_allowed() {
+        let response = ApiError::MethodNotAllowed("GET, HEAD").into_response();
+        assert_eq!(response.status(), StatusCode::METHOD_NOT_ALLOWED);
+        assert_eq!(response.headers()[ALLOW], "GET, HEAD");
+    }
+}

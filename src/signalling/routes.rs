@@ -1,0 +1,162 @@
+//! Which handler answers which path.
+//!
+//! Filters match paths only. Methods, types and limits are the handlers' business: warp's own
+//! rejections could not say which of them failed on a path that exists.
+
+use std::sync::Arc;
+
+use warp::Filter;
+use warp::filters::BoxedFilter;
+use warp::http::header::{CONTENT_SECURITY_POLICY, X_CONTENT_TYPE_OPTIONS};
+use warp::http::{HeaderValue, Method, StatusCode};
+use warp::path::Tail;
+use warp::reply::{Reply, Response};
+use warp::ws::Ws;
+
+use crate::id::RoomId;
+
+use super::error::ApiError;
+use super::request::{Call, call};
+use super::whip::Flavour;
+use super::{App, api, assets, origin, reply, socket, whip};
+
+const INDEX: &str = "index.html";
+
+/// Everything the server answers.
+pub(super) fn all(app: &Arc<App>) -> BoxedFilter<(Response,)> {
+    let routes = pages(app)
+        .or(signalling(app))
+        .unify()
+        .or(operations(app))
+        .unify()
+        .or(warp::any().map(|| ApiError::NotFound("page").into_response()))
+        .unify();
+    warp::method().and(routes).map(finish).boxed()
+}
+
+fn pages(app: &Arc<App>) -> BoxedFilter<(Response,)> {
+    let root = warp::path::end()
+        .and(call(app))
+        .map(|call: Call| assets::serve(INDEX, &call).into_response());
+    let room = warp::path("r")
+        .and(warp::path::tail())
+        .and(call(app))
+        .map(|room: Tail, call: Call| room_page(room.as_str(), &call).into_response());
+    let files = warp::path("assets")
+        .and(warp::path::tail())
+        .and(call(app))
+        .map(|name: Tail, call: Call| assets::serve(name.as_str(), &call).into_response());
+    root.or(room).unify().or(files).unify().boxed()
+}
+
+fn signalling(app: &Arc<App>) -> BoxedFilter<(Response,)> {
+    let upgrade = warp::ws().map(Some).or(warp::any().map(|| None)).unify();
+    let socket = warp::path!("ws")
+        .and(call(app))
+        .and(upgrade)
+        .map(|call: Call, ws: Option<Ws>| open_socket(&call, ws).into_response());
+    let whip = warp::path("whip")
+        .and(warp::path::tail())
+        .and(call(app))
+        .then(|path, call| whip::handle(Flavour::Whip, path, call));
+    let whep = warp::path("whep")
+        .and(warp::path::tail())
+        .and(call(app))
+        .then(|path, call| whip::handle(Flavour::Whep, path, call));
+    socket.or(whip).unify().or(whep).unify().boxed()
+}
+
+fn operations(app: &Arc<App>) -> BoxedFilter<(Response,)> {
+    let api = warp::path!("api" / "v1" / ..)
+        .and(warp::path::tail())
+        .and(call(app))
+        .then(api::handle);
+    let alive = warp::path!("healthz")
+        .and(call(app))
+        .map(|call: Call| read_only(&call, |_| text("ok\n")));
+    let ready = warp::path!("readyz")
+        .and(call(app))
+        .map(|call: Call| read_only(&call, readiness));
+    let metrics = warp::path!("metrics")
+        .and(call(app))
+        .map(|call: Call| read_only(&call, |app| exposition(app.metrics.render())));
+    api.or(alive)
+        .unify()
+        .or(ready)
+        .unify()
+        .or(metrics)
+        .unify()
+        .boxed()
+}
+
+/// The page of a room is the page; it reads the room's name from its address.
+fn room_page(room: &str, call: &Call) -> Result<Response, ApiError> {
+    RoomId::new(room)?;
+    assets::serve(INDEX, call)
+}
+
+fn open_socket(call: &Call, ws: Option<Ws>) -> Result<Response, ApiError> {
+    if call.method != Method::GET {
+        return Err(ApiError::MethodNotAllowed("GET"));
+    }
+    let ws = ws.ok_or(ApiError::UpgradeRequired)?;
+    origin::check(&call.headers, &call.app.config.allowed_origins)?;
+    let (app, client) = (call.app.clone(), call.client);
+    let limit = socket::frame_limit(&app);
+    let response = ws
+        .max_message_size(limit)
+        .max_frame_size(limit)
+        .on_upgrade(move |socket| {
+            // Tracked, so that stopping the server waits for the socket's close.
+            let tasks = app.tasks.clone();
+            tasks.track_future(socket::serve(app, client, socket))
+        });
+    Ok(response.into_response())
+}
+
+fn read_only(call: &Call, answer: impl FnOnce(&App) -> Response) -> Response {
+    match call.method {
+        Method::GET | Method::HEAD => answer(&call.app),
+        _ => ApiError::MethodNotAllowed("GET, HEAD").into_response(),
+    }
+}
+
+fn readiness(app: &App) -> Response {
+    if app.stopping.is_cancelled() {
+        ApiError::ShuttingDown.into_response()
+    } else {
+        text("ready\n")
+    }
+}
+
+fn text(content: &'static str) -> Response {
+    reply::body(StatusCode::OK, "text/plain; charset=utf-8", content)
+}
+
+fn exposition(content: String) -> Response {
+    reply::body(
+        StatusCode::OK,
+        "text/plain; version=0.0.4; charset=utf-8",
+        content,
+    )
+}
+
+/// What every response gets.
+fn finish(method: Method, mut response: Response) -> Response {
+    // Methods can be any text; a label must not be.
+    let label = match method {
+        Method::GET | Method::HEAD | Method::OPTIONS => "read",
+        Method::POST | Method::PUT | Method::PATCH | Method::DELETE => "write",
+        _ => "other",
+    };
+    let status = response.status().as_u16().to_string();
+    metrics::counter!("tessera_http_requests_total", "kind" => label, "status" => status)
+        .increment(1);
+    let headers = response.headers_mut();
+    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    // Also on errors and JSON: nothing this server says is to run as anything else.
+    headers
+        .entry(CONTENT_SECURITY_POLICY)
+        .or_insert(HeaderValue::from_static(assets::CONTENT_POLICY));
+    response
+}

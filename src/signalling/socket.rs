@@ -1,0 +1,353 @@
+//! One signalling WebSocket: one task, from the upgrade to the close.
+//!
+//! The task owns the socket and does everything in turn, so a client's messages take effect
+//! in the order sent. What the room has to say waits in a bounded queue meanwhile; a client
+//! that lets it fill is removed by the room.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use futures::{SinkExt, StreamExt};
+use tokio::sync::mpsc;
+use tokio::time::{Instant, Interval, MissedTickBehavior, interval, sleep_until, timeout};
+use tracing::{Instrument, Span, field};
+use warp::ws::{Message, WebSocket};
+
+use crate::id::ParticipantId;
+use crate::protocol::{ByeReason, ClientMessage, Join, ServerMessage, VERSION};
+use crate::room::{Departure, JoinRequest, Muter, Notice, RoomHandle};
+
+use super::error::ApiError;
+use super::limits::{
+    CLOSE_DEADLINE, HARD_LIMIT, JOIN_DEADLINE, MALFORMED_LIMIT, MessageLimiter, NOTICE_QUEUE,
+    PING_EVERY, SILENCE_LIMIT, WRITE_DEADLINE,
+};
+use super::{App, limits, message};
+
+const TRANSPORT: &str = "websocket";
+
+/// Serves one socket until it ends.
+pub(super) async fn serve(app: Arc<App>, client: IpAddr, socket: WebSocket) {
+    let span = tracing::info_span!(
+        "participant",
+        room = field::Empty,
+        id = field::Empty,
+        transport = TRANSPORT,
+        %client,
+    );
+    let open = metrics::gauge!("tessera_websockets_open");
+    open.increment(1.0);
+    async {
+        let mut connection = Connection::new(app, client, socket);
+        let end = connection.run().await;
+        connection.finish(end).await;
+    }
+    .instrument(span)
+    .await;
+    open.decrement(1.0);
+}
+
+/// The limit of the WebSocket layer, above which it fails instead of delivering.
+pub(super) fn frame_limit(app: &App) -> usize {
+    HARD_LIMIT.max(app.config.max_message)
+}
+
+/// Why a connection ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum End {
+    /// The client said `leave`.
+    Left,
+    /// The room has let go of the participant, for this reason.
+    Told(ByeReason),
+    /// This side gives the client up, for this reason.
+    GivenUp(ByeReason),
+    /// The connection broke, was closed without `leave`, or fell silent.
+    Lost,
+}
+
+/// Shorthand of everything that writes: an `End` stops the connection.
+type Flow = Result<(), End>;
+
+struct Member {
+    room: RoomHandle,
+    id: ParticipantId,
+    notices: mpsc::Receiver<Notice>,
+}
+
+enum Event {
+    Frame(Option<Result<Message, warp::Error>>),
+    Notice(Option<Notice>),
+    Beat,
+    NotJoined,
+    Stopping,
+}
+
+struct Connection {
+    app: Arc<App>,
+    client: IpAddr,
+    socket: WebSocket,
+    member: Option<Member>,
+    limiter: MessageLimiter,
+    heartbeat: Interval,
+    last_heard: Instant,
+    join_by: Instant,
+    malformed: u32,
+}
+
+impl Connection {
+    fn new(app: Arc<App>, client: IpAddr, socket: WebSocket) -> Self {
+        let now = Instant::now();
+        let mut heartbeat = interval(PING_EVERY);
+        heartbeat.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        Self {
+            app,
+            client,
+            socket,
+            member: None,
+            limiter: MessageLimiter::new(),
+            heartbeat,
+            last_heard: now,
+            join_by: now + JOIN_DEADLINE,
+            malformed: 0,
+        }
+    }
+
+    async fn run(&mut self) -> End {
+        loop {
+            let event = self.next().await;
+            if let Err(end) = self.handle(event).await {
+                return end;
+            }
+        }
+    }
+
+    async fn next(&mut self) -> Event {
+        let waiting = self.member.is_none();
+        let notice = async {
+            match &mut self.member {
+                Some(member) => member.notices.recv().await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            frame = self.socket.next() => Event::Frame(frame),
+            notice = notice => Event::Notice(notice),
+            _ = self.heartbeat.tick() => Event::Beat,
+            () = sleep_until(self.join_by), if waiting => Event::NotJoined,
+            // A member hears of it from the room, which says `bye` in its own time.
+            () = self.app.stopping.cancelled(), if waiting => Event::Stopping,
+        }
+    }
+
+    async fn handle(&mut self, event: Event) -> Flow {
+        match event {
+            Event::Frame(frame) => self.frame(frame).await,
+            Event::Notice(Some(Notice::Bye(reason))) => Err(End::Told(reason)),
+            Event::Notice(Some(notice)) => self.send(&message::from_notice(notice)).await,
+            // The room's task ended without a word.
+            Event::Notice(None) => Err(End::Told(ByeReason::Internal)),
+            Event::Beat if self.last_heard.elapsed() > SILENCE_LIMIT => Err(End::Lost),
+            Event::Beat => self.write(Message::ping(Vec::new())).await,
+            Event::NotJoined => Err(End::GivenUp(ByeReason::ProtocolError)),
+            Event::Stopping => Err(End::GivenUp(ByeReason::ServerShutdown)),
+        }
+    }
+
+    async fn frame(&mut self, frame: Option<Result<Message, warp::Error>>) -> Flow {
+        let frame = match frame {
+            Some(Ok(frame)) => frame,
+            Some(Err(error)) => return self.broken(&error).await,
+            None => return Err(End::Lost),
+        };
+        self.last_heard = Instant::now();
+        if frame.is_close() {
+            return Err(End::Lost);
+        }
+        if frame.is_ping() || frame.is_pong() {
+            return Ok(());
+        }
+        match self.read(&frame) {
+            Ok(message) => {
+                self.malformed = 0;
+                match self.obey(message).await {
+                    Ok(flow) => flow,
+                    Err(error) => self.send(&error.to_message()).await,
+                }
+            }
+            Err(error) => {
+                if !matches!(error, ApiError::RateLimited(_)) {
+                    self.malformed += 1;
+                }
+                self.send(&error.to_message()).await?;
+                if self.malformed > MALFORMED_LIMIT {
+                    return Err(End::GivenUp(ByeReason::ProtocolError));
+                }
+                Ok(())
+            }
+        }
+    }
+
+    /// After a frame over the hard limit, or one that is no WebSocket, reading cannot go on;
+    /// the reason is told before the close where it is ours to tell.
+    async fn broken(&mut self, error: &warp::Error) -> Flow {
+        tracing::debug!(%error, "websocket failed");
+        if is_oversize(error) {
+            self.send(&self.too_large().to_message()).await?;
+            return Err(End::GivenUp(ByeReason::ProtocolError));
+        }
+        Err(End::Lost)
+    }
+
+    fn too_large(&self) -> ApiError {
+        ApiError::TooLarge {
+            what: "the message",
+            limit: self.app.config.max_message,
+            unit: "bytes",
+        }
+    }
+
+    fn read(&self, frame: &Message) -> Result<ClientMessage, ApiError> {
+        self.limiter.check()?;
+        let text = frame
+            .to_str()
+            .map_err(|()| ApiError::BadMessage("messages are text frames".into()))?;
+        if text.len() > self.app.config.max_message {
+            return Err(self.too_large());
+        }
+        message::parse(text)
+    }
+
+    /// Does what a message asks. The outer error is for the client, the inner ends the
+    /// connection.
+    async fn obey(&mut self, message: ClientMessage) -> Result<Flow, ApiError> {
+        let member = match (&self.member, message) {
+            (_, ClientMessage::Leave) => return Ok(Err(End::Left)),
+            (None, ClientMessage::Join(join)) => return self.join(join).await,
+            (None, _) => return Err(ApiError::NotJoined),
+            (Some(_), ClientMessage::Join(_)) => return Err(ApiError::AlreadyJoined),
+            (Some(member), message) => (member, message),
+        };
+        let (Member { room, id, .. }, message) = member;
+        match message {
+            ClientMessage::Candidate { mid, candidate } => {
+                tracing::trace!(%mid, ?candidate, "candidate of the client");
+                room.candidate(*id, mid, candidate).await;
+            }
+            ClientMessage::Mode { mode } => room.set_mode(mode).await?,
+            ClientMessage::Layout { layout } => room.set_layout(layout).await?,
+            ClientMessage::Mute { role, muted } => {
+                room.mute(*id, role, Muter::Owner, muted).await?;
+            }
+            ClientMessage::Pin { participant } => room.pin(participant).await?,
+            ClientMessage::Chat { text } => room.chat(*id, text.into()).await,
+            ClientMessage::Signal { to, data } => room.signal(*id, to, data).await?,
+            ClientMessage::Join(_) | ClientMessage::Leave => {}
+        }
+        Ok(Ok(()))
+    }
+
+    async fn join(&mut self, join: Join) -> Result<Flow, ApiError> {
+        let app = &self.app;
+        app.joins.check(self.client)?;
+        limits::check_token(app.config.token.as_deref(), join.token.as_deref())?;
+        let (sender, notices) = mpsc::channel(NOTICE_QUEUE);
+        let request = JoinRequest {
+            name: limits::display_name(&join.name)?,
+            resume: join.resume,
+            offer: join.offer,
+            roles: message::roles(join.tracks)?,
+            notices: sender,
+        };
+        let (room, joined) = app.registry.join(&join.room, request).await?;
+        app.count_join(TRANSPORT);
+        Span::current()
+            .record("room", field::display(room.id()))
+            .record("id", field::display(joined.participant));
+        tracing::info!("joined");
+        let ice_servers = message::ice_servers(&app.config);
+        self.member = Some(Member {
+            room,
+            id: joined.participant,
+            notices,
+        });
+        let welcome = ServerMessage::Welcome {
+            version: VERSION,
+            participant: joined.participant,
+            resume: joined.resume,
+            ice_servers,
+        };
+        let answer = ServerMessage::Answer { sdp: joined.answer };
+        // Notices wait in the channel until both are out.
+        if let Err(end) = self.send(&welcome).await {
+            return Ok(Err(end));
+        }
+        Ok(self.send(&answer).await)
+    }
+
+    async fn send(&mut self, message: &ServerMessage) -> Flow {
+        match serde_json::to_string(message) {
+            Ok(text) => self.write(Message::text(text)).await,
+            Err(error) => {
+                tracing::error!(%error, "a message could not be written as JSON");
+                Err(End::GivenUp(ByeReason::Internal))
+            }
+        }
+    }
+
+    async fn write(&mut self, message: Message) -> Flow {
+        match timeout(WRITE_DEADLINE, self.socket.send(message)).await {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(_)) | Err(_) => Err(End::Lost),
+        }
+    }
+
+    /// Tells the room, then the client, and closes.
+    async fn finish(mut self, end: End) {
+        if let Some(member) = self.member.take() {
+            let (departure, reason) = match end {
+                End::Left => (Some(Departure::Left), "left"),
+                End::GivenUp(_) => (Some(Departure::SignallingLost), "given_up"),
+                End::Lost => (Some(Departure::SignallingLost), "lost"),
+                End::Told(_) => (None, "ended"),
+            };
+            // The room must not wait on a queue nobody empties any more.
+            drop(member.notices);
+            if let Some(departure) = departure {
+                member.room.leave(member.id, departure).await;
+            }
+            self.app.count_leave(TRANSPORT, reason);
+        }
+        tracing::info!(?end, "connection ends");
+        let reason = match end {
+            End::Left => Some(ByeReason::Left),
+            End::Told(reason) | End::GivenUp(reason) => Some(reason),
+            End::Lost => None,
+        };
+        if let Some(reason) = reason
+            && self.send(&ServerMessage::Bye { reason }).await.is_err()
+        {
+            return;
+        }
+        self.close().await;
+    }
+
+    /// The closing handshake (RFC 6455 section 7.1). Waiting for the peer's half keeps the
+    /// kernel from resetting the connection over unread data, which would lose the `bye`.
+    async fn close(mut self) {
+        let handshake = async {
+            if self.socket.send(Message::close()).await.is_ok() {
+                while let Some(Ok(_)) = self.socket.next().await {}
+            }
+        };
+        if timeout(CLOSE_DEADLINE, handshake).await.is_err() {
+            tracing::debug!("the client did not answer the close");
+        }
+    }
+}
+
+fn is_oversize(error: &warp::Error) -> bool {
+    use tokio_tungstenite::tungstenite::Error;
+    std::error::Error::source(error)
+        .and_then(|source| source.downcast_ref::<Error>())
+        .is_some_and(|error| matches!(error, Error::Capacity(_)))
+}

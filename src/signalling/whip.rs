@@ -1,0 +1,292 @@
+//! WHIP (RFC 9725) and WHEP (draft-ietf-wish-whep): join with one HTTP request.
+
+use std::sync::Arc;
+
+use tokio::sync::mpsc;
+use tracing::Instrument;
+use warp::http::header::{
+    ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
+    ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE, ETAG, IF_MATCH, LINK, LOCATION,
+};
+use warp::http::{HeaderName, HeaderValue, Method, StatusCode};
+use warp::path::Tail;
+use warp::reply::{Reply, Response};
+
+use crate::id::RoomId;
+use crate::room::{Departure, JoinRequest, Notice, Roles, RoomHandle};
+
+use super::error::ApiError;
+use super::limits::{self, NOTICE_QUEUE};
+use super::request::Call;
+use super::sdpfrag::{Fragment, OfferIce};
+use super::sessions::{self, ResourceId, Session};
+use super::{App, reply};
+
+const SDP: &str = "application/sdp";
+const FRAGMENT: &str = "application/trickle-ice-sdpfrag";
+const ENDPOINT_METHODS: &str = "POST, OPTIONS";
+const SESSION_METHODS: &str = "PATCH, DELETE, OPTIONS";
+
+/// Which of the two protocols, they differ in the direction of media only.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Flavour {
+    /// The client publishes.
+    Whip,
+    /// The client plays.
+    Whep,
+}
+
+impl Flavour {
+    fn base(self) -> &'static str {
+        match self {
+            Self::Whip => "/whip",
+            Self::Whep => "/whep",
+        }
+    }
+
+    fn transport(self) -> &'static str {
+        match self {
+            Self::Whip => "whip",
+            Self::Whep => "whep",
+        }
+    }
+
+    fn roles(self) -> Roles {
+        match self {
+            Self::Whip => Roles::Publish,
+            Self::Whep => Roles::Play,
+        }
+    }
+
+    /// The name on the tile of a client that gives none.
+    fn default_name(self) -> &'static str {
+        match self {
+            Self::Whip => "Publisher",
+            Self::Whep => "Viewer",
+        }
+    }
+}
+
+/// Answers everything below `/whip` and `/whep`.
+pub(super) async fn handle(flavour: Flavour, path: Tail, call: Call) -> Response {
+    let mut segments = path.as_str().split('/');
+    let result = match (segments.next(), segments.next(), segments.next()) {
+        (Some(room), None, None) => endpoint(flavour, room, call).await,
+        (Some(room), Some(resource), None) => session(flavour, room, resource, call).await,
+        _ => Err(ApiError::NotFound("session")),
+    };
+    with_cors(result.into_response())
+}
+
+async fn endpoint(flavour: Flavour, room: &str, call: Call) -> Result<Response, ApiError> {
+    match call.method {
+        Method::OPTIONS => Ok(preflight(ENDPOINT_METHODS, "accept-post", SDP)),
+        Method::POST => create(flavour, RoomId::new(room)?, call).await,
+        _ => Err(ApiError::MethodNotAllowed(ENDPOINT_METHODS)),
+    }
+}
+
+async fn session(
+    flavour: Flavour,
+    room: &str,
+    resource: &str,
+    call: Call,
+) -> Result<Response, ApiError> {
+    let id = ResourceId::from_path(resource);
+    match call.method {
+        Method::OPTIONS => Ok(preflight(SESSION_METHODS, "accept-patch", FRAGMENT)),
+        Method::PATCH | Method::DELETE => {
+            call.authorize()?;
+            let session = call
+                .app
+                .sessions
+                .get(flavour.base(), room, &id)
+                .ok_or(ApiError::NotFound("session"))?;
+            if call.method == Method::PATCH {
+                patch(session, call).await
+            } else {
+                delete(&id, session, &call.app).await
+            }
+        }
+        // GET, HEAD and PUT are reserved (RFC 9725 section 4.2).
+        _ => Err(ApiError::MethodNotAllowed(SESSION_METHODS)),
+    }
+}
+
+async fn create(flavour: Flavour, room: RoomId, call: Call) -> Result<Response, ApiError> {
+    call.require_type(SDP)?;
+    call.app.joins.check(call.client)?;
+    call.authorize()?;
+    let name = call.query("name");
+    let name = limits::display_name(name.as_deref().unwrap_or(flavour.default_name()))?;
+    let app = call.app.clone();
+    let offer = call.text().await?;
+    if app.stopping.is_cancelled() {
+        return Err(ApiError::ShuttingDown);
+    }
+    let ice = OfferIce::of(&offer);
+    let (sender, notices) = mpsc::channel(NOTICE_QUEUE);
+    let request = JoinRequest {
+        name,
+        resume: None,
+        offer,
+        roles: flavour.roles(),
+        notices: sender,
+    };
+    let (handle, joined) = app.registry.join(&room, request).await?;
+    app.count_join(flavour.transport());
+
+    let etag: Arc<str> = format!("\"{:032x}\"", rand::random::<u128>()).into();
+    let session = Session {
+        base: flavour.base(),
+        room: handle,
+        participant: joined.participant,
+        etag: etag.clone(),
+        offer: Arc::new(ice),
+    };
+    let id = ResourceId::random();
+    let location = format!("{}/{room}/{}", flavour.base(), id.as_str());
+    remember(&app, flavour, id, session, notices);
+    Ok(created(&app, &location, &etag, joined.answer))
+}
+
+/// Keeps the session, with a task that forgets it when the room says so.
+fn remember(
+    app: &Arc<App>,
+    flavour: Flavour,
+    id: ResourceId,
+    session: Session,
+    notices: mpsc::Receiver<Notice>,
+) {
+    let span = tracing::info_span!(
+        "participant",
+        room = %session.room.id(),
+        id = %session.participant,
+        transport = flavour.transport(),
+    );
+    app.sessions.insert(id.clone(), session);
+    let owner = app.clone();
+    let task = async move {
+        sessions::drain(notices).await;
+        if owner.sessions.remove(&id).is_some() {
+            owner.count_leave(flavour.transport(), "ended");
+        }
+    };
+    app.tasks.spawn(task.instrument(span));
+}
+
+fn created(app: &App, location: &str, etag: &str, answer: String) -> Response {
+    let mut response = reply::body(StatusCode::CREATED, SDP, answer);
+    reply::set_header(&mut response, LOCATION, location);
+    reply::set_header(&mut response, ETAG, etag);
+    for url in &app.config.ice_servers {
+        let link = format!("<{url}>; rel=\"ice-server\"");
+        reply::set_header(&mut response, LINK, &link);
+    }
+    response.headers_mut().insert(
+        HeaderName::from_static("accept-patch"),
+        HeaderValue::from_static(FRAGMENT),
+    );
+    response
+}
+
+async fn patch(session: Session, call: Call) -> Result<Response, ApiError> {
+    call.require_type(FRAGMENT)?;
+    check_if_match(call.header(IF_MATCH), &session.etag)?;
+    let fragment = call.text().await?;
+    tracing::trace!(%fragment, "trickled");
+    match session.offer.read(&fragment)? {
+        Fragment::Restart => Err(ApiError::IceRestartUnsupported),
+        Fragment::Trickle(candidates) => {
+            for (mid, candidate) in candidates {
+                session
+                    .room
+                    .candidate(session.participant, mid, candidate)
+                    .await;
+            }
+            Ok(reply::empty(StatusCode::NO_CONTENT))
+        }
+    }
+}
+
+/// RFC 9725 section 4.3.1: a trickle names the ICE session it belongs to; `*` is how a
+/// client asks for a restart.
+fn check_if_match(given: Option<&str>, etag: &str) -> Result<(), ApiError> {
+    match given.map(str::trim) {
+        None => Err(ApiError::PreconditionRequired),
+        Some("*") => Err(ApiError::IceRestartUnsupported),
+        Some(list) if list.split(',').any(|tag| tag.trim() == etag) => Ok(()),
+        Some(_) => Err(ApiError::PreconditionFailed),
+    }
+}
+
+async fn delete(id: &ResourceId, session: Session, app: &App) -> Result<Response, ApiError> {
+    // Two clients may delete at once: the first does it, for the second it is gone.
+    if app.sessions.remove(id).is_none() {
+        return Err(ApiError::NotFound("session"));
+    }
+    app.count_leave(session.base.trim_start_matches('/'), "left");
+    let room: RoomHandle = session.room;
+    room.leave(session.participant, Departure::Left).await;
+    Ok(reply::empty(StatusCode::OK))
+}
+
+/// The answer to `OPTIONS`; what CORS needs besides is on every response.
+fn preflight(methods: &'static str, accepts: &'static str, what: &'static str) -> Response {
+    let mut response = reply::empty(StatusCode::NO_CONTENT);
+    let headers = response.headers_mut();
+    for (name, value) in [
+        (ACCESS_CONTROL_ALLOW_METHODS, methods),
+        (
+            ACCESS_CONTROL_ALLOW_HEADERS,
+            "Authorization, Content-Type, If-Match",
+        ),
+        (ACCESS_CONTROL_MAX_AGE, "86400"),
+        (HeaderName::from_static(accepts), what),
+    ] {
+        headers.insert(name, HeaderValue::from_static(value));
+    }
+    response
+}
+
+/// Players and publishers live on pages of any origin; what protects a room is the token in
+/// a header, which no page can send on a visitor's behalf.
+fn with_cors(mut response: Response) -> Response {
+    let headers = response.headers_mut();
+    headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
+    headers.insert(
+        ACCESS_CONTROL_EXPOSE_HEADERS,
+        HeaderValue::from_static(
+            "Location, ETag, Link, Accept-Patch, Accept-Post, Allow, Retry-After, WWW-Authenticate",
+        ),
+    );
+    response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn if_match_is_judged_as_rfc_9725_says() {
+        let etag = "\"abc\"";
+        assert_eq!(check_if_match(Some("\"abc\""), etag), Ok(()));
+        assert_eq!(check_if_match(Some("\"x\", \"abc\""), etag), Ok(()));
+        assert_eq!(
+            check_if_match(None, etag),
+            Err(ApiError::PreconditionRequired)
+        );
+        assert_eq!(
+            check_if_match(Some("*"), etag),
+            Err(ApiError::IceRestartUnsupported)
+        );
+        // A weak tag never matches in If-Match (RFC 9110 section 13.1.1).
+        for other in ["\"x\"", "abc", "W/\"abc\"", ""] {
+            assert_eq!(
+                check_if_match(Some(other), etag),
+                Err(ApiError::PreconditionFailed),
+                "{other}"
+            );
+        }
+    }
+}

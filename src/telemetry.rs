@@ -1,0 +1,176 @@
+//! Logs and metrics: the tracing subscriber, GStreamer's log brought into it, the recorder.
+
+use std::io::IsTerminal;
+use std::sync::OnceLock;
+
+use metrics::{Unit, describe_counter, describe_gauge};
+use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
+use thiserror::Error;
+use tracing_subscriber::EnvFilter;
+
+/// Why telemetry could not be set up.
+#[derive(Debug, Error)]
+pub enum TelemetryError {
+    /// A log filter does not parse.
+    #[error("the log filter {filter:?} is not understood: {reason}")]
+    BadFilter {
+        /// The filter.
+        filter: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// Another tracing subscriber was there first.
+    #[error("logging is set up already")]
+    LoggingTaken,
+    /// Another metrics recorder was there first.
+    #[error("metrics are set up already: {0}")]
+    MetricsTaken(String),
+}
+
+/// Sends the program's log to stderr. The filter is `TESSERA_LOG`, else `RUST_LOG`, else
+/// `level`, each in the syntax of [`EnvFilter`]. SDP and candidates appear at `trace` only.
+///
+/// # Errors
+/// [`TelemetryError::BadFilter`], and [`TelemetryError::LoggingTaken`] on a second call.
+pub fn init_logging(level: &str) -> Result<(), TelemetryError> {
+    let filter = ["TESSERA_LOG", "RUST_LOG"]
+        .into_iter()
+        .find_map(|name| std::env::var(name).ok().filter(|value| !value.is_empty()))
+        .unwrap_or_else(|| level.to_owned());
+    tracing_subscriber::fmt()
+        .with_env_filter(parse_filter(&filter)?)
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal())
+        .try_init()
+        .map_err(|_| TelemetryError::LoggingTaken)
+}
+
+fn parse_filter(filter: &str) -> Result<EnvFilter, TelemetryError> {
+    EnvFilter::try_new(filter).map_err(|error| TelemetryError::BadFilter {
+        filter: filter.to_owned(),
+        reason: error.to_string(),
+    })
+}
+
+/// Brings GStreamer's log into tracing, target `gstreamer`, in place of its own writing to
+/// stderr. Warnings and errors only, unless `GST_DEBUG` asks for more. To be called once,
+/// after [`gst::init`].
+pub fn bridge_gstreamer_log() {
+    if std::env::var_os("GST_DEBUG").is_none() {
+        gst::log::set_default_threshold(gst::DebugLevel::Warning);
+    }
+    gst::log::remove_default_log_function();
+    // Called on streaming threads: it formats and returns, and what it calls must not log
+    // through GStreamer itself.
+    gst::log::add_log_function(|category, level, file, function, line, object, message| {
+        let object = object.map(ToString::to_string).unwrap_or_default();
+        let text = message.get().unwrap_or_default();
+        let category = category.name();
+        macro_rules! forward {
+            ($level:ident) => {
+                tracing::$level!(
+                    target: "gstreamer",
+                    category,
+                    object,
+                    at = format_args!("{file}:{line} {function}"),
+                    "{text}"
+                )
+            };
+        }
+        match level {
+            gst::DebugLevel::Error => forward!(error),
+            gst::DebugLevel::Warning => forward!(warn),
+            gst::DebugLevel::Fixme | gst::DebugLevel::Info => forward!(info),
+            gst::DebugLevel::Debug => forward!(debug),
+            _ => forward!(trace),
+        }
+    });
+}
+
+/// The process's metrics, as Prometheus reads them. Cloning shares them.
+#[derive(Debug, Clone)]
+pub struct Metrics(PrometheusHandle);
+
+impl Metrics {
+    /// Installs the recorder behind the `metrics` macros; later calls share the first one's.
+    ///
+    /// # Errors
+    /// [`TelemetryError::MetricsTaken`] if something else installed another recorder.
+    pub fn install() -> Result<Self, TelemetryError> {
+        static INSTALLED: OnceLock<Result<PrometheusHandle, String>> = OnceLock::new();
+        INSTALLED
+            .get_or_init(|| {
+                let recorder = PrometheusBuilder::new().build_recorder();
+                let handle = recorder.handle();
+                metrics::set_global_recorder(recorder).map_err(|error| error.to_string())?;
+                describe();
+                Ok(handle)
+            })
+            .clone()
+            .map(Self)
+            .map_err(TelemetryError::MetricsTaken)
+    }
+
+    /// The text exposition format of Prometheus, version 0.0.4.
+    pub fn render(&self) -> String {
+        self.0.render()
+    }
+
+    /// Moves histogram samples into their buckets; to be called every few seconds, or they
+    /// pile up until somebody renders.
+    pub fn sweep(&self) {
+        self.0.run_upkeep();
+    }
+}
+
+fn describe() {
+    for (name, text) in [
+        ("tessera_joins_total", "Joins accepted, by transport"),
+        (
+            "tessera_leaves_total",
+            "Participants gone, by transport and reason",
+        ),
+        ("tessera_errors_total", "Refusals sent, by code"),
+        (
+            "tessera_http_requests_total",
+            "HTTP requests answered, by kind and status",
+        ),
+    ] {
+        describe_counter!(name, Unit::Count, text);
+    }
+    describe_gauge!(
+        "tessera_websockets_open",
+        Unit::Count,
+        "Signalling WebSockets open now"
+    );
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn metrics_are_installed_once_and_shared() {
+        let one = Metrics::install().expect("the first");
+        let other = Metrics::install().expect("the second");
+        metrics::counter!("tessera_errors_total", "code" => "test_only").increment(3);
+        for metrics in [one, other] {
+            let text = metrics.render();
+            assert!(
+                text.contains(r#"tessera_errors_total{code="test_only"} 3"#),
+                "{text}"
+            );
+            assert!(
+                text.contains("# TYPE tessera_errors_total counter"),
+                "{text}"
+            );
+        }
+    }
+
+    #[test]
+    fn filters_are_checked() {
+        assert!(parse_filter("info,tessera::room=trace").is_ok());
+        let error = parse_filter("tessera=shouting").expect_err("no such level");
+        assert!(error.to_string().contains("shouting"));
+    }
+}

@@ -1,0 +1,295 @@
+//! Over plain HTTP: pages, operations, REST, WHIP and WHEP.
+
+use std::path::Path;
+use std::time::Instant;
+
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use crate::support::{TestServer, assert_error, join};
+
+#[tokio::test]
+async fn operators_see_that_it_lives() {
+    let server = TestServer::start().await;
+    assert_eq!(server.get("/healthz").await.status(), 200);
+    assert_eq!(server.get("/readyz").await.status(), 200);
+    server.get("/nowhere").await;
+    let _socket = server.socket().await;
+    let metrics = server.get("/metrics").await;
+    assert!(
+        metrics.headers()["content-type"]
+            .to_str()
+            .unwrap()
+            .starts_with("text/plain")
+    );
+    let text = metrics.text().await.unwrap();
+    for series in [
+        r#"tessera_errors_total{code="not_found"}"#,
+        r#"tessera_http_requests_total{kind="read",status="200"}"#,
+        "tessera_websockets_open",
+    ] {
+        assert!(text.contains(series), "{series} in\n{text}");
+    }
+}
+
+#[tokio::test]
+async fn unknown_paths_and_wrong_methods_say_so_in_json() {
+    let server = TestServer::start().await;
+    for path in [
+        "/nowhere",
+        "/api",
+        "/api/v1",
+        "/api/v1/room",
+        "/api/v1/rooms/r1",
+        "/api/v1/rooms/r1/stats",
+        "/api/v1/rooms/r1/recordings",
+        "/api/v1/rooms/r1/participants/p1/x",
+        "/whip/r1/x/y",
+        "/assets/nothing.js",
+        "/assets/media/bigbuckbunny.mp4",
+        "/assets/..%2FCargo.toml",
+        "/assets/%2e%2e/Cargo.toml",
+    ] {
+        assert_error(server.get(path).await, 404, "not_found").await;
+    }
+    for (method, path, allow) in [
+        (Method::POST, "/", "GET, HEAD"),
+        (Method::PUT, "/r/r1", "GET, HEAD"),
+        (Method::POST, "/healthz", "GET, HEAD"),
+        (Method::DELETE, "/metrics", "GET, HEAD"),
+        (Method::POST, "/ws", "GET"),
+        (Method::DELETE, "/api/v1/rooms", "GET, HEAD, POST"),
+        (Method::PUT, "/api/v1/rooms/r1", "GET, HEAD, PATCH, DELETE"),
+        (Method::POST, "/api/v1/rooms/r1/stats", "GET, HEAD"),
+        (
+            Method::GET,
+            "/api/v1/rooms/r1/participants/p1",
+            "PATCH, DELETE",
+        ),
+        (Method::GET, "/whip/r1", "POST, OPTIONS"),
+        (Method::GET, "/whep/r1/x", "PATCH, DELETE, OPTIONS"),
+        (Method::PUT, "/whip/r1/x", "PATCH, DELETE, OPTIONS"),
+    ] {
+        let response = server.request(method.clone(), path).send().await.unwrap();
+        assert_eq!(response.headers()["allow"], allow, "{method} {path}");
+        assert_error(response, 405, "method_not_allowed").await;
+    }
+    let head = server
+        .request(Method::HEAD, "/whip/r1/x")
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(head.status(), 405);
+    let plain = server.get("/ws").await;
+    assert_eq!(plain.headers()["upgrade"], "websocket");
+    assert_error(plain, 426, "bad_message").await;
+}
+
+#[tokio::test]
+async fn a_room_id_with_a_slash_is_refused_everywhere() {
+    let server = TestServer::start().await;
+    for path in ["/r/a%2Fb", "/r/a/b", "/r/", "/r/a.b", "/api/v1/rooms/a%2Fb"] {
+        assert_error(server.get(path).await, 400, "bad_room_id").await;
+    }
+    for path in ["/whip/a%2Fb", "/whep/a%2Fb", "/whip/"] {
+        let response = server.offer(path).send().await.unwrap();
+        assert_error(response, 400, "bad_room_id").await;
+    }
+    let create = server
+        .request(Method::POST, "/api/v1/rooms")
+        .json(&json!({"id": "a/b"}));
+    assert_error(create.send().await.unwrap(), 400, "bad_room_id").await;
+    let mut socket = server.socket().await;
+    socket.send(join(|join| join["room"] = json!("a/b"))).await;
+    socket.expect_error("bad_room_id").await;
+}
+
+#[tokio::test]
+async fn pages_may_run_nothing_foreign() {
+    let server = TestServer::start().await;
+    let index = Path::new(env!("CARGO_MANIFEST_DIR")).join("assets/index.html");
+    let expected = if index.exists() { 200 } else { 404 };
+    for path in ["/", "/r/r1"] {
+        let response = server.get(path).await;
+        assert_eq!(response.status(), expected, "{path}");
+        let policy = response.headers()["content-security-policy"]
+            .to_str()
+            .unwrap();
+        assert!(policy.starts_with("default-src 'self';"), "{policy}");
+        assert_eq!(response.headers()["x-content-type-options"], "nosniff");
+    }
+}
+
+#[tokio::test]
+async fn rest_bodies_are_judged_before_anything_is_done() {
+    let server = TestServer::start().await;
+    assert_eq!(
+        server
+            .get("/api/v1/rooms")
+            .await
+            .json::<Value>()
+            .await
+            .unwrap(),
+        json!([])
+    );
+    let post = || server.request(Method::POST, "/api/v1/rooms");
+    for body in [
+        "",
+        "{",
+        "[]",
+        "{}",
+        r#"{"id":"r","x":1}"#,
+        r#"{"id":"r","mode":"loud"}"#,
+    ] {
+        let response = post().body(body).send().await.unwrap();
+        assert_error(response, 400, "bad_message").await;
+    }
+    let large = post().body("x".repeat(1 << 20)).send().await.unwrap();
+    assert_error(large, 413, "too_large").await;
+    let form = post().header("content-type", "text/plain").body("{}");
+    assert_error(form.send().await.unwrap(), 415, "unsupported_media_type").await;
+    let foreign = post().header("origin", "https://evil.example").body("{}");
+    assert_error(foreign.send().await.unwrap(), 403, "origin_not_allowed").await;
+}
+
+#[tokio::test]
+async fn changes_need_the_token_and_reading_does_not() {
+    let server = TestServer::with(|config| config.token = Some("secret".into())).await;
+    assert_eq!(server.get("/api/v1/rooms").await.status(), 200);
+    for (method, path) in [
+        (Method::POST, "/api/v1/rooms"),
+        (Method::PATCH, "/api/v1/rooms/r1"),
+        (Method::DELETE, "/api/v1/rooms/r1"),
+        (Method::PATCH, "/api/v1/rooms/r1/participants/p1"),
+        (Method::DELETE, "/api/v1/rooms/r1/participants/p1"),
+        (Method::DELETE, "/whip/r1/x"),
+    ] {
+        let request = || server.request(method.clone(), path);
+        for request in [
+            request(),
+            request().bearer_auth("secre"),
+            request().bearer_auth(""),
+        ] {
+            let response = request.send().await.unwrap();
+            assert_eq!(
+                response.headers()["www-authenticate"],
+                "Bearer",
+                "{method} {path}"
+            );
+            assert_error(response, 401, "unauthorized").await;
+        }
+        let response = request().bearer_auth("secret").send().await.unwrap();
+        assert_ne!(response.status(), 401, "{method} {path}");
+    }
+    let response = server.offer("/whip/r1").send().await.unwrap();
+    assert_error(response, 401, "unauthorized").await;
+    let mut socket = server.socket().await;
+    for token in [json!(null), json!("guess")] {
+        socket.send(join(|join| join["token"] = token)).await;
+        socket.expect_error("unauthorized").await;
+    }
+}
+
+#[tokio::test]
+async fn whip_and_whep_refuse_what_is_no_offer() {
+    let server = TestServer::start().await;
+    for path in ["/whip/r1", "/whep/r1"] {
+        let post = || server.request(Method::POST, path);
+        let untyped = post().body("v=0\r\n").send().await.unwrap();
+        assert_error(untyped, 415, "unsupported_media_type").await;
+        let json = post().json(&json!({})).send().await.unwrap();
+        assert_eq!(json.headers()["access-control-allow-origin"], "*");
+        assert_error(json, 415, "unsupported_media_type").await;
+        let large = server.offer(path).body("a=x\r\n".repeat(200_000));
+        assert_error(large.send().await.unwrap(), 413, "too_large").await;
+        let named = server
+            .offer(&format!("{path}?name=a%00b"))
+            .send()
+            .await
+            .unwrap();
+        assert_error(named, 400, "bad_name").await;
+        for method in [Method::PATCH, Method::DELETE] {
+            let gone = server
+                .request(method, &format!("{path}/x"))
+                .send()
+                .await
+                .unwrap();
+            assert_error(gone, 404, "not_found").await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn any_page_may_ask_whip_what_it_takes() {
+    let server = TestServer::start().await;
+    for (path, methods, accepts, what) in [
+        (
+            "/whip/r1",
+            "POST, OPTIONS",
+            "accept-post",
+            "application/sdp",
+        ),
+        (
+            "/whep/r1/x",
+            "PATCH, DELETE, OPTIONS",
+            "accept-patch",
+            "application/trickle-ice-sdpfrag",
+        ),
+    ] {
+        let response = server
+            .request(Method::OPTIONS, path)
+            .header("origin", "https://studio.example")
+            .header("access-control-request-method", "POST")
+            .send()
+            .await
+            .unwrap();
+        assert_eq!(response.status(), 204);
+        let headers = response.headers();
+        assert_eq!(headers["access-control-allow-origin"], "*");
+        assert_eq!(headers["access-control-allow-methods"], methods);
+        assert_eq!(headers[accepts], what);
+        let allowed = headers["access-control-allow-headers"].to_str().unwrap();
+        assert!(allowed.contains("Authorization") && allowed.contains("If-Match"));
+        let exposed = headers["access-control-expose-headers"].to_str().unwrap();
+        assert!(
+            ["Location", "ETag", "Link"]
+                .iter()
+                .all(|name| exposed.contains(name))
+        );
+    }
+}
+
+#[tokio::test]
+async fn two_hundred_joins_a_second_are_held_back_for_all_transports() {
+    let server = TestServer::start().await;
+    let mut socket = server.socket().await;
+    let begin = Instant::now();
+    let mut passed = 0;
+    for turn in 0..200 {
+        let path = if turn % 2 == 0 {
+            "/whip/r1"
+        } else {
+            "/whep/r1"
+        };
+        let response = server.offer(path).send().await.unwrap();
+        if response.status() == 429 {
+            assert_eq!(response.headers()["retry-after"], "1");
+            assert_error(response, 429, "rate_limited").await;
+        } else {
+            passed += 1;
+        }
+    }
+    let refilled = (begin.elapsed().as_secs_f64() * 20.0).ceil() as usize;
+    assert!(
+        (40..=41 + refilled).contains(&passed),
+        "{passed} passed, {refilled} refilled"
+    );
+    // The allowance is used up; what one tick refilled may let few through.
+    let mut limited = false;
+    for _ in 0..5 + refilled {
+        socket.send(join(|_| {})).await;
+        limited |= socket.next().await.unwrap()["code"] == "rate_limited";
+    }
+    assert!(limited, "the WebSocket has the same allowance");
+    assert_eq!(server.get("/healthz").await.status(), 200);
+}

@@ -1,0 +1,6 @@
+//! What the signalling server says before anybody is in a room: paths, limits, refusals.
+#![allow(clippy::unwrap_used)]
+
+mod http;
+mod socket;
+mod support;

@@ -7,7 +7,7 @@ import { encodingFor } from './geometry.js';
 const UPLINKS = new Set(['mic', 'camera', 'screen']);
 const isAudio = (role) => role === 'mic' || role.endsWith('-audio');
 
-/** Codecs of an m-line, the preferred first; others are left out to keep the offer small. */
+/** Codecs of an m-line, the preferred first. */
 const CODECS = {
   mic: ['opus'],
   camera: ['vp8', 'h264', 'vp9'],
@@ -167,18 +167,18 @@ export class Call {
   }
 }
 
-/** Where the browser can, offers `wanted` in that order, with RTX beside. */
+/** Where the browser can, moves the codecs in `wanted` to the front, in that order. */
 function preferCodecs(transceiver, wanted) {
   const kind = transceiver.receiver.track.kind;
   const known = RTCRtpReceiver.getCapabilities?.(kind)?.codecs ?? [];
-  const name = (codec) => codec.mimeType.split('/')[1].toLowerCase();
-  // Without packetization-mode=1 an H.264 slice has to fit a packet, which no encoder here does.
-  const usable = (codec) =>
-    name(codec) !== 'h264' || /packetization-mode=1/.test(codec.sdpFmtpLine ?? '');
-  const media = wanted.flatMap((want) => known.filter((c) => name(c) === want && usable(c)));
-  if (!media.length) return;
+  const rank = (codec) => {
+    const at = wanted.indexOf(codec.mimeType.split('/')[1].toLowerCase());
+    return at < 0 ? wanted.length : at;
+  };
   try {
-    transceiver.setCodecPreferences?.([...media, ...known.filter((c) => name(c) === 'rtx')]);
+    // Reordered, not filtered: Firefox leaves the feedback lines of a codec left out in its
+    // offer, and Chromium, for one, refuses to read that.
+    transceiver.setCodecPreferences?.([...known].sort((a, b) => rank(a) - rank(b)));
   } catch (error) {
     console.warn('codec preferences refused', error);
   }

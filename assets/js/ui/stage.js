@@ -15,7 +15,6 @@ export class Stage {
   constructor({ onPin }) {
     this.#onPin = onPin;
     byId('unmute').addEventListener('click', () => this.#hear());
-    this.#frame.addEventListener('dblclick', () => this.toggleFullscreen());
     byId('fullscreen').addEventListener('click', () => this.toggleFullscreen());
   }
 

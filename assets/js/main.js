@@ -1,0 +1,133 @@
+// Wires the store, the session and the parts of the page together.
+
+import { onDeviceChange } from './devices.js';
+import { byId } from './dom.js';
+import { captureProblem, environmentProblem } from './errors.js';
+import { LocalMedia, NONE } from './media.js';
+import { loadChoices } from './prefs.js';
+import { randomRoom, roomFromPath } from './room-name.js';
+import { Session } from './session.js';
+import { signallingUrl } from './signalling.js';
+import { announcements, createStore, nextPin, Phase } from './state.js';
+import { Chat } from './ui/chat.js';
+import { Controls } from './ui/controls.js';
+import { Figures } from './ui/figures.js';
+import { Join } from './ui/join.js';
+import { Panels } from './ui/panels.js';
+import { People } from './ui/people.js';
+import { Stage } from './ui/stage.js';
+import { toast } from './ui/toast.js';
+
+const query = new URLSearchParams(location.search);
+const store = createStore();
+const media = new LocalMedia();
+const stage = new Stage({ onPin: pin });
+const session = new Session({
+  url: signallingUrl(location),
+  media,
+  store,
+  iceTransportPolicy: query.get('relay') === '1' ? 'relay' : 'all',
+  onConnected: (stream) => stage.show(stream),
+  onInterrupted: () => stage.freeze(),
+  onRefused: (text) => toast(text, 'error'),
+});
+const panels = new Panels({ onChange: (name) => name === 'chat' && chat.read() });
+const chat = new Chat({ onSend: (text) => session.chat(text), isOpen: () => panels.open === 'chat' });
+const join = new Join({ media, onJoin: enter });
+const parts = [
+  join,
+  stage,
+  chat,
+  new Controls({ media, store, session, stage, panels }),
+  new Figures(),
+  new People({ onPin: pin }),
+];
+
+function pin(id) {
+  session.send({ type: 'pin', participant: nextPin(store.get(), id) });
+}
+
+function enter(who) {
+  history.replaceState(null, '', `/r/${who.room}${location.search}`);
+  document.title = `${who.room} – Tessera`;
+  session.join(who);
+}
+
+store.subscribe((state, before) => {
+  const inCall = state.phase !== Phase.Idle;
+  byId('join').hidden = inCall;
+  byId('call').hidden = !inCall;
+  for (const part of parts) part.render(state, before);
+  if (before.phase !== state.phase) phaseChanged(state, before);
+  for (const text of announcements(before, state)) toast(text);
+});
+
+function phaseChanged(state, before) {
+  if (state.phase === Phase.Idle) {
+    stage.clear();
+    panels.close();
+    media.settle().then(() => join.listDevices());
+    join.enter(state.notice?.code);
+  } else if (before.phase === Phase.Idle) {
+    join.exit();
+    byId('call').focus();
+    if (query.get('stats') === '1') panels.show('figures');
+  } else if (before.phase === Phase.Reconnecting && state.phase === Phase.InCall) {
+    toast('You are back in the room');
+  }
+}
+
+media.onChange((role, problem) => {
+  const inCall = store.get().phase !== Phase.Idle;
+  if (problem && inCall) toast(problem, 'error');
+  for (const part of parts) part.mediaChanged?.(role, problem);
+});
+onDeviceChange(() => join.listDevices());
+// A page that goes away says so, and its tile goes at once.
+window.addEventListener('pagehide', () => session.leave());
+
+/** For tests and for a curious console. */
+window.tessera = {
+  state: () => {
+    const { figures, ...state } = store.get();
+    const { totals: _, ...stats } = figures ?? {};
+    const on = (role) => media.isOn(role);
+    return JSON.parse(
+      JSON.stringify({
+        ...state,
+        connection: session.pc?.connectionState ?? 'none',
+        local: { mic: on('mic'), camera: on('camera'), screen: on('screen') },
+        muted: byId('video').muted,
+        stats: figures ? stats : null,
+      }),
+    );
+  },
+  join: enter,
+  leave: () => session.leave(),
+  send: (message) => session.send(message),
+  get pc() {
+    return session.pc;
+  },
+};
+
+/** Fills the join screen, and joins at once where the address says so. */
+async function start() {
+  const fatal = environmentProblem(window);
+  if (fatal) {
+    join.refuse(fatal);
+    return;
+  }
+  const stored = loadChoices();
+  const choice = {
+    mic: query.get('audio') === '0' ? NONE : stored.mic,
+    camera: query.get('video') === '0' ? NONE : stored.camera,
+  };
+  const name = query.get('name') ?? stored.name;
+  const room = roomFromPath(location.pathname) ?? randomRoom();
+  const opened = join.open({ name, room, choice, problem: captureProblem(window) });
+  if (query.get('autojoin') !== '1') return;
+  await opened;
+  join.submit({ name: name || 'Guest', room });
+}
+
+start();

@@ -1,0 +1,149 @@
+// The page's own tracks: microphone, camera and screen, through every reconnection.
+
+import { openDevice, openDevices } from './devices.js';
+import { BOTH_REFUSED, captureProblem, wordsForDevice } from './errors.js';
+
+/** The device choice that means "none". */
+export const NONE = 'none';
+
+export class LocalMedia {
+  #tracks = { mic: null, camera: null, screen: null };
+  #choice = { mic: '', camera: '' };
+  #muted = false;
+  #busy = new Set();
+  #listeners = new Set();
+
+  /** Calls `listener(role, problem)` after every change; `problem` is text for people or null. */
+  onChange(listener) {
+    this.#listeners.add(listener);
+  }
+
+  /** The live tracks, by role. */
+  get tracks() {
+    return { ...this.#tracks };
+  }
+
+  /** Device ids by role; '' is the default device, NONE no device. */
+  get choice() {
+    return { ...this.#choice };
+  }
+
+  /** Whether others get something on this uplink. */
+  isOn(role) {
+    return this.#tracks[role] !== null && !(role === 'mic' && this.#muted);
+  }
+
+  /** Opens what is chosen, with one question to the user where the browser allows it. */
+  async open(choice) {
+    this.#choice = { ...this.#choice, ...choice };
+    const wanted = ['mic', 'camera'].filter((role) => this.#choice[role] !== NONE);
+    const results = await openDevices(wanted, this.#choice);
+    const refused = wanted.filter((role) => results[role].error?.name === 'NotAllowedError');
+    const words = refused.length === 2 ? BOTH_REFUSED : null;
+    for (const role of wanted) this.#take(role, results[role], words);
+  }
+
+  /** Changes one device, on the join screen or in a call. */
+  async choose(role, id) {
+    this.#choice[role] = id;
+    this.#drop(role);
+    if (id === NONE) this.#changed(role, null);
+    else await this.#openOne(role);
+  }
+
+  async #openOne(role) {
+    // A second press while the browser asks must not open the device twice.
+    if (this.#busy.has(role)) return;
+    this.#busy.add(role);
+    const id = this.#choice[role];
+    const result = await openDevice(role, id);
+    this.#busy.delete(role);
+    if (this.#choice[role] === id) {
+      this.#take(role, result);
+    } else {
+      result.track?.stop();
+      if (this.#choice[role] !== NONE) await this.#openOne(role);
+    }
+  }
+
+  #take(role, { track, error }, words = null) {
+    if (!track) {
+      // What could not be had is not chosen any more, so that choosing it tries again.
+      if (role !== 'screen') this.#choice[role] = NONE;
+      this.#changed(role, captureProblem(window) ?? words ?? wordsForDevice(role, error));
+      return;
+    }
+    this.#drop(role);
+    this.#tracks[role] = track;
+    if (role === 'mic') track.enabled = !this.#muted;
+    track.addEventListener('ended', () => {
+      if (this.#tracks[role] !== track) return;
+      this.#tracks[role] = null;
+      this.#changed(role, role === 'screen' ? null : `Your ${role === 'mic' ? 'microphone' : 'camera'} was disconnected.`);
+    });
+    this.#changed(role, null);
+  }
+
+  #drop(role) {
+    const track = this.#tracks[role];
+    this.#tracks[role] = null;
+    track?.stop();
+  }
+
+  #changed(role, problem) {
+    for (const listener of this.#listeners) listener(role, problem);
+  }
+
+  /** Mutes or releases the microphone; opens one if there is none yet. */
+  async setMic(on) {
+    this.#muted = !on;
+    if (this.#tracks.mic) {
+      this.#tracks.mic.enabled = on;
+      this.#changed('mic', null);
+    } else if (on) {
+      if (this.#choice.mic === NONE) this.#choice.mic = '';
+      await this.#openOne('mic');
+    }
+  }
+
+  /** Opens the camera or stops it, so that its light goes out. */
+  async setCamera(on) {
+    if (on) {
+      if (this.#choice.camera === NONE) this.#choice.camera = '';
+      await this.#openOne('camera');
+    } else {
+      this.#drop('camera');
+      this.#changed('camera', null);
+    }
+  }
+
+  /** Asks for a screen or window and shares it; stops sharing with false. */
+  async setScreen(on) {
+    if (!on) {
+      this.#drop('screen');
+      this.#changed('screen', null);
+      return;
+    }
+    try {
+      const stream = await navigator.mediaDevices.getDisplayMedia({
+        video: { frameRate: { ideal: 15, max: 30 } },
+        audio: false,
+      });
+      const [track] = stream.getVideoTracks();
+      track.contentHint = 'detail';
+      this.#take('screen', { track });
+    } catch (error) {
+      this.#take('screen', { error });
+    }
+  }
+
+  /** Back to a join screen, where what is off is a choice of no device, and nothing is muted. */
+  async settle() {
+    await this.setScreen(false);
+    this.#muted = false;
+    for (const role of ['mic', 'camera']) {
+      if (this.#tracks[role] === null) this.#choice[role] = NONE;
+    }
+    if (this.#tracks.mic) await this.setMic(true);
+  }
+}

@@ -1,0 +1,54 @@
+// One signalling WebSocket: JSON text in both directions, one tagged object a message.
+
+/** The signalling address of the page at `location`. */
+export function signallingUrl(location) {
+  return `${location.protocol === 'https:' ? 'wss' : 'ws'}://${location.host}/ws`;
+}
+
+export class Signalling {
+  #socket;
+
+  /**
+   * Connects at once. `onMessage` gets every object with a `type`; `onClose` is called once,
+   * unless `close` was called before.
+   */
+  constructor(url, { onMessage, onClose }) {
+    const socket = new WebSocket(url);
+    this.#socket = socket;
+    /** Resolves when messages can be sent; never, if the connection fails. */
+    this.opened = new Promise((resolve) => socket.addEventListener('open', resolve, { once: true }));
+    socket.addEventListener('message', ({ data }) => {
+      const message = parse(data);
+      if (message && this.#socket === socket) onMessage(message);
+    });
+    socket.addEventListener('close', () => {
+      if (this.#socket !== socket) return;
+      this.#socket = null;
+      onClose();
+    });
+  }
+
+  /** Sends one message; false if the connection is not open. */
+  send(message) {
+    if (this.#socket?.readyState !== WebSocket.OPEN) return false;
+    this.#socket.send(JSON.stringify(message));
+    return true;
+  }
+
+  /** Closes after what was sent; no callback follows. */
+  close() {
+    const socket = this.#socket;
+    this.#socket = null;
+    socket?.close();
+  }
+}
+
+/** The message in `data`, or null: a server newer than the page may say things unknown here. */
+function parse(data) {
+  try {
+    const message = JSON.parse(data);
+    return typeof message?.type === 'string' ? message : null;
+  } catch {
+    return null;
+  }
+}

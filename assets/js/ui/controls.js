@@ -1,0 +1,127 @@
+// The bars above and below the picture, and the keyboard.
+
+import { byId, setIcon, setLabel, setText } from '../dom.js';
+import { Phase } from '../state.js';
+import { toast } from './toast.js';
+
+const MODES = {
+  mcu: 'Mixed by the server: one stream to each person',
+  sfu: 'Forwarded by the server: every person’s own stream',
+  p2p: 'Directly between the people in the room',
+};
+
+export class Controls {
+  #media;
+  #store;
+  #session;
+  #stage;
+  #panels;
+
+  constructor({ media, store, session, stage, panels }) {
+    this.#media = media;
+    this.#store = store;
+    this.#session = session;
+    this.#stage = stage;
+    this.#panels = panels;
+    this.#onClick('toggle-mic', () => this.#toggleMic());
+    this.#onClick('toggle-camera', () => this.#toggleCamera());
+    this.#onClick('toggle-screen', () => media.setScreen(!media.isOn('screen')));
+    this.#onClick('leave', () => session.leave());
+    this.#onClick('copy-link', () => copyLink());
+    this.#onClick('invite', () => copyLink());
+    this.#onClick('help', () => byId('shortcuts').showModal());
+    this.#onClick('layout-grid', () => this.#layout('grid'));
+    this.#onClick('layout-spotlight', () => this.#layout('spotlight'));
+    byId('toggle-screen').hidden = !navigator.mediaDevices?.getDisplayMedia;
+    byId('fullscreen').hidden = !document.fullscreenEnabled && !byId('video').webkitEnterFullscreen;
+    document.addEventListener('keydown', (event) => this.#key(event));
+  }
+
+  #onClick(id, action) {
+    byId(id).addEventListener('click', action);
+  }
+
+  #toggleMic() {
+    this.#media.setMic(!this.#media.isOn('mic'));
+  }
+
+  #toggleCamera() {
+    this.#media.setCamera(!this.#media.isOn('camera'));
+  }
+
+  #layout(layout) {
+    this.#session.send({ type: 'layout', layout });
+  }
+
+  #key(event) {
+    if (this.#store.get().phase === Phase.Idle || byId('shortcuts').open) return;
+    if (event.key === 'Escape') {
+      if (this.#panels.open) this.#panels.close(true);
+      return;
+    }
+    const typing = event.target.closest?.('input, textarea, select');
+    if (typing || event.ctrlKey || event.metaKey || event.altKey || event.repeat) return;
+    const action = this.#shortcut(event.key.toLowerCase());
+    if (!action) return;
+    event.preventDefault();
+    action();
+  }
+
+  #shortcut(key) {
+    const other = this.#store.get().room?.layout === 'grid' ? 'spotlight' : 'grid';
+    return {
+      m: () => this.#toggleMic(),
+      v: () => this.#toggleCamera(),
+      l: () => this.#layout(other),
+      f: () => this.#stage.toggleFullscreen(),
+      p: () => this.#panels.toggle('people'),
+      c: () => this.#panels.toggle('chat'),
+      i: () => this.#panels.toggle('figures'),
+      '?': () => byId('shortcuts').showModal(),
+    }[key];
+  }
+
+  mediaChanged() {
+    this.#uplink('mic', 'Mute', 'Unmute', 'M');
+    this.#uplink('camera', 'Turn camera off', 'Turn camera on', 'V');
+    const sharing = this.#media.isOn('screen');
+    const button = byId('toggle-screen');
+    setLabel(button, sharing ? 'Stop sharing' : 'Share your screen');
+    button.classList.toggle('control--active', sharing);
+    button.setAttribute('aria-pressed', String(sharing));
+  }
+
+  #uplink(role, whenOn, whenOff, key) {
+    const on = this.#media.isOn(role);
+    const button = byId(`toggle-${role}`);
+    setIcon(button, on ? role : `${role}-off`);
+    setLabel(button, on ? whenOn : whenOff, key);
+    button.classList.toggle('control--off', !on);
+  }
+
+  render(state, before) {
+    if (state.phase === Phase.Idle) return;
+    if (before.phase === Phase.Idle) {
+      this.mediaChanged();
+      setText(byId('room-name'), state.roomId);
+    }
+    if (state.room === before.room) return;
+    const mode = byId('mode');
+    mode.hidden = !state.room;
+    setText(mode, state.room?.mode.toUpperCase() ?? '');
+    mode.title = MODES[state.room?.mode] ?? '';
+    for (const layout of ['grid', 'spotlight']) {
+      byId(`layout-${layout}`).setAttribute('aria-pressed', String(state.room?.layout === layout));
+    }
+  }
+}
+
+async function copyLink() {
+  const link = `${location.origin}${location.pathname}`;
+  try {
+    await navigator.clipboard.writeText(link);
+    toast('Link copied. Send it to whom you want here.');
+  } catch {
+    toast(`The link to this room is ${link}`);
+  }
+}

@@ -1,0 +1,58 @@
+// The panel of live figures.
+
+import { byId, setText } from '../dom.js';
+import { formatBitrate, formatShare, sparkline } from '../stats.js';
+
+const SAMPLES = 60;
+const CHART = { width: 240, height: 48, slots: SAMPLES };
+
+export class Figures {
+  #history = [];
+
+  render(state, before) {
+    if (state.figures === before.figures) return;
+    const figures = state.figures;
+    if (!figures) this.#history = [];
+    else this.#history = [...this.#history, figures].slice(-SAMPLES);
+    if (byId('panel-figures').hidden && before.figures) return;
+    for (const [id, text] of Object.entries(texts(figures))) setText(byId(`fig-${id}`), text);
+    const most = Math.max(100_000, ...this.#history.flatMap((one) => [one.up ?? 0, one.down ?? 0]));
+    for (const side of ['up', 'down']) {
+      const values = this.#history.map((one) => one[side]);
+      byId(`chart-${side}`).setAttribute('points', sparkline(values, { ...CHART, most: most * 1.1 }));
+    }
+  }
+}
+
+const size = (one) => (one?.frameWidth ? `${one.frameWidth} × ${one.frameHeight}` : '–');
+const number = (value, unit) => (value === null || value === undefined ? '–' : `${Math.round(value)} ${unit}`);
+
+function texts(figures) {
+  const { video, audio, sent = [] } = figures ?? {};
+  const camera = sent.find((one) => one.role === 'camera');
+  const screen = sent.find((one) => one.role === 'screen');
+  const mic = sent.find((one) => one.role === 'mic');
+  return {
+    up: formatBitrate(figures?.up),
+    down: formatBitrate(figures?.down),
+    rtt: figures?.rtt === null || figures?.rtt === undefined ? '–' : `${figures.rtt.toFixed(figures.rtt < 10 ? 1 : 0)} ms`,
+    'in-size': size(video),
+    'in-fps': number(video?.fps, 'fps'),
+    'in-loss': formatShare(video?.loss),
+    'in-freezes': video ? `${video.freezeCount} (${video.totalFreezesDuration.toFixed(1)} s)` : '–',
+    'in-jitter': number(video?.jitter, 'ms'),
+    'in-codec': [video?.codec, audio?.codec].filter(Boolean).join(' + ') || '–',
+    'out-camera': describe(camera),
+    'out-screen': describe(screen),
+    'out-mic': mic ? `${mic.codec ?? ''} ${formatBitrate(mic.bitrate)}`.trim() : 'off',
+    'out-loss': formatShare(camera?.loss ?? mic?.loss),
+    'out-limit': LIMITS[camera?.limitedBy] ?? '–',
+  };
+}
+
+const LIMITS = { none: 'nothing', cpu: 'this computer', bandwidth: 'the network', other: 'the browser' };
+
+const describe = (stream) =>
+  stream?.frameWidth
+    ? `${size(stream)}, ${number(stream.fps, 'fps')}, ${stream.codec ?? ''} ${formatBitrate(stream.bitrate)}`
+    : 'off';

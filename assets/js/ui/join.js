@@ -1,0 +1,196 @@
+// The screen before a call: who, where, and with which devices.
+
+import { listDevices, LevelMeter } from '../devices.js';
+import { byId, el, setText } from '../dom.js';
+import { levelFraction } from '../geometry.js';
+import { NONE } from '../media.js';
+import { loadChoices, loadToken, saveChoices, saveToken } from '../prefs.js';
+import { roomIdFrom } from '../room-name.js';
+import { listOf } from '../state.js';
+
+const ROLES = ['mic', 'camera'];
+const TITLES = { mic: 'microphone', camera: 'camera' };
+const METER_TILES = 16;
+
+export class Join {
+  #media;
+  #onJoin;
+  #meter = new LevelMeter();
+  #metering = 0;
+  #lookup = 0;
+  #problems = { mic: null, camera: null };
+
+  /** `media` is the LocalMedia; `onJoin({name, room, token})` enters a room. */
+  constructor({ media, onJoin }) {
+    this.#media = media;
+    this.#onJoin = onJoin;
+    byId('meter').append(...Array.from({ length: METER_TILES }, () => el('span')));
+    byId('join-form').addEventListener('submit', (event) => {
+      event.preventDefault();
+      this.#meter.wake();
+      this.submit({ name: byId('name').value.trim(), room: roomIdFrom(byId('room').value) });
+    });
+    byId('room').addEventListener('input', () => this.#lookupSoon());
+    for (const role of ROLES) {
+      byId(`choose-${role}`).addEventListener('change', ({ target }) => this.#choose(role, target.value));
+    }
+    document.addEventListener('pointerdown', () => this.#meter.wake());
+  }
+
+  /** Shows the screen with these values, and opens the devices; resolves when they are open. */
+  async open({ name, room, choice, problem }) {
+    byId('name').value = name;
+    byId('room').value = room;
+    byId('token').value = new URLSearchParams(location.hash.slice(1)).get('token') ?? loadToken();
+    this.enter();
+    if (problem) {
+      for (const role of ROLES) byId(`choose-${role}`).disabled = true;
+      this.#problems.camera = problem;
+      this.#showProblems();
+      await this.#media.choose('mic', NONE);
+      await this.#media.choose('camera', NONE);
+      return;
+    }
+    await this.#media.open(choice);
+    await this.listDevices();
+  }
+
+  /** The screen comes into view, after `code` ended a call if there was one. */
+  enter(code = null) {
+    document.title = 'Tessera';
+    this.#preview();
+    this.#lookupSoon(0);
+    byId(this.#firstField(code)).focus({ preventScroll: true });
+  }
+
+  #firstField(code) {
+    if (code === 'unauthorized') return 'token';
+    return byId('name').value ? 'join-button' : 'name';
+  }
+
+  /** The screen goes out of view; the tracks go on into the call. */
+  exit() {
+    clearInterval(this.#metering);
+    this.#meter.close();
+    byId('preview').srcObject = null;
+  }
+
+  /** Joins, if what was typed will do. */
+  submit({ name, room }) {
+    if (!name) return this.#invalid('name', 'Please give a name; the others see it on your tile.');
+    if (!room) return this.#invalid('room', 'Please name a room: letters, digits, “-” and “_”.');
+    const token = byId('token').value.trim();
+    saveToken(token);
+    saveChoices({ ...loadChoices(), name });
+    byId('name').value = name;
+    byId('room').value = room;
+    this.#notice(null);
+    this.#onJoin({ name, room, token });
+    return undefined;
+  }
+
+  #invalid(field, text) {
+    this.#notice({ tone: 'error', text });
+    byId(field).focus();
+  }
+
+  /** Says why no call can be made at all. */
+  refuse(text) {
+    byId('join-fields').disabled = true;
+    this.#notice({ tone: 'error', text });
+  }
+
+  render(state, before) {
+    if (state.notice === before.notice || state.phase !== 'idle') return;
+    this.#notice(state.notice);
+    if (state.notice?.code === 'unauthorized') byId('token-row').hidden = false;
+  }
+
+  #notice(notice) {
+    const box = byId('join-notice');
+    box.hidden = !notice;
+    if (!notice) return;
+    box.className = `notice notice--${notice.tone}`;
+    setText(box, notice.text);
+  }
+
+  #choose(role, id) {
+    saveChoices({ ...loadChoices(), [role]: id });
+    this.#media.choose(role, id).then(() => this.listDevices());
+  }
+
+  /** Fills the device lists; labels come once the user has allowed a device. */
+  async listDevices() {
+    const devices = await listDevices();
+    for (const role of ROLES) {
+      const chosen = this.#media.choice[role];
+      const known = chosen === NONE || devices[role].some(({ id }) => id === chosen);
+      const options = [
+        ['', `Default ${TITLES[role]}`],
+        ...devices[role].map(({ id, label }, i) => [id, label || `${TITLES[role]} ${i + 1}`]),
+        [NONE, `No ${TITLES[role]}`],
+      ];
+      const select = byId(`choose-${role}`);
+      select.replaceChildren(...options.map(([value, text]) => el('option', { value, text })));
+      select.value = known ? chosen : '';
+    }
+  }
+
+  mediaChanged(role, problem) {
+    if (byId('join').hidden || role === 'screen') return;
+    this.#problems[role] = problem;
+    this.#showProblems();
+    this.#preview();
+  }
+
+  #showProblems() {
+    const texts = [...new Set(ROLES.map((role) => this.#problems[role]).filter(Boolean))];
+    byId('device-problem').hidden = texts.length === 0;
+    setText(byId('device-problem'), texts.join(' '));
+  }
+
+  #preview() {
+    const { mic, camera } = this.#media.tracks;
+    const video = byId('preview');
+    video.srcObject = camera ? new MediaStream([camera]) : null;
+    video.hidden = !camera;
+    setText(byId('preview-empty-text'), this.#problems.camera ? 'No picture from your camera' : 'Your camera is off');
+    this.#meter.attach(mic);
+    clearInterval(this.#metering);
+    this.#metering = setInterval(() => this.#showLevel(), 80);
+    byId('meter').classList.toggle('meter--off', !mic);
+    byId('meter').setAttribute('aria-label', mic ? 'Microphone level' : 'Microphone off');
+  }
+
+  #showLevel() {
+    const lit = Math.round(levelFraction(this.#meter.read()) * METER_TILES);
+    [...byId('meter').children].forEach((tile, i) => tile.classList.toggle('lit', i < lit));
+  }
+
+  /** Asks who is in the room, a moment after the last key. */
+  #lookupSoon(delay = 400) {
+    clearTimeout(this.#lookup);
+    setText(byId('room-hint'), '');
+    this.#lookup = setTimeout(() => this.#showWhoIsThere(), delay);
+  }
+
+  async #showWhoIsThere() {
+    const room = roomIdFrom(byId('room').value);
+    if (!room || byId('join').hidden) return;
+    try {
+      const answer = await fetch(`/api/v1/rooms/${room}`);
+      const { participants } = answer.ok ? await answer.json() : {};
+      if (room !== roomIdFrom(byId('room').value)) return;
+      setText(byId('room-hint'), hint(answer.status, participants));
+    } catch {
+      // A courtesy only; joining tells whether the server is there.
+    }
+  }
+}
+
+function hint(status, participants = []) {
+  if (status !== 200 && status !== 404) return '';
+  const names = participants.map((one) => one.name);
+  if (!names.length) return 'Nobody is here yet.';
+  return `${listOf(names)} ${names.length > 1 ? 'are' : 'is'} here.`;
+}

@@ -1,0 +1,77 @@
+// Who is here: one row a person, with what they send and how loud they are.
+
+import { byId, el, icon, reconcile, setIcon, setText } from '../dom.js';
+import { initials } from '../geometry.js';
+import { people, spokenLabel } from '../state.js';
+
+const TONES = 6;
+
+/** A palette entry that stays with a participant. */
+const toneOf = (id) => [...id].reduce((sum, char) => (sum * 31 + char.charCodeAt(0)) % 997, 7) % TONES;
+
+export class People {
+  #onPin;
+
+  /** `onPin(id)` is called when a person is chosen. */
+  constructor({ onPin }) {
+    this.#onPin = onPin;
+  }
+
+  render(state, before) {
+    if (state.room === before.room && state.levels === before.levels && state.self === before.self) return;
+    const rows = people(state);
+    setText(byId('people-count'), rows.length ? String(rows.length) : '');
+    setText(byId('people-title-count'), String(rows.length));
+    byId('people-alone').hidden = rows.length !== 1;
+    reconcile(byId('people-list'), rows, {
+      key: (row) => row.id,
+      create: (row) => this.#create(row),
+      update: (item, row) => this.#update(item, row),
+    });
+  }
+
+  #create(row) {
+    const button = el('button', { class: 'person', type: 'button' },
+      el('span', { class: `avatar avatar--${toneOf(row.id)}`, 'aria-hidden': 'true' }),
+      el('span', { class: 'person__text' },
+        el('span', { class: 'person__name' }),
+        el('span', { class: 'person__note' })),
+      el('span', { class: 'person__level', 'aria-hidden': 'true' }, el('span')),
+      el('span', { class: 'person__icons', 'aria-hidden': 'true' }, icon('screen'), icon('camera'), icon('mic'), icon('pin')));
+    button.addEventListener('click', () => this.#onPin(row.id));
+    return el('li', {}, button);
+  }
+
+  #update(item, row) {
+    const button = item.firstElementChild;
+    const [avatar, text, level, icons] = button.children;
+    const [screen, camera, mic, pinned] = icons.children;
+    setText(avatar, initials(row.name));
+    setText(text.children[0], row.name);
+    setText(text.children[1], note(row));
+    button.classList.toggle('person--speaking', row.speaking);
+    button.setAttribute('aria-label', spokenLabel(row));
+    button.setAttribute('aria-pressed', String(row.pinned));
+    button.title = row.pinned ? 'Click to unpin' : 'Click to pin to the large tile';
+    level.firstElementChild.style.transform = `scaleY(${row.level.toFixed(2)})`;
+    toggle(screen, row.screen === 'live');
+    toggle(pinned, row.pinned);
+    for (const [svg, name, state] of [[camera, 'camera', row.camera], [mic, 'mic', row.mic]]) {
+      setIcon({ querySelector: () => svg.firstElementChild }, state === 'live' ? name : `${name}-off`);
+      svg.classList.toggle('icon--off', state !== 'live');
+      svg.classList.toggle('icon--warn', state === 'stalled');
+    }
+  }
+}
+
+const toggle = (svg, shown) => svg.classList.toggle('icon--gone', !shown);
+
+function note(row) {
+  if (!row.connected) return 'connecting…';
+  if (row.own) return 'you';
+  if (row.viewer) return 'watching';
+  if (row.camera === 'stalled' || row.mic === 'stalled') return 'connection trouble';
+  if (row.screen === 'live') return 'sharing a screen';
+  if (row.mic === 'none' && row.camera === 'none') return 'listening';
+  return '';
+}

@@ -1,5 +1,6 @@
 //! Tessera.
 
+pub mod bots;
 pub mod config;
 pub mod id;
 pub mod layout;

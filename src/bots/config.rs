@@ -1,0 +1,306 @@
+//! What a bot sends, what it takes, and how it enters.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::config::VideoCodec;
+use crate::id::RoomId;
+use crate::layout::Size;
+
+/// The form of a bot's video.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct VideoFormat {
+    /// How it is encoded.
+    pub codec: VideoCodec,
+    /// Pixels; even.
+    pub size: Size,
+    /// Frames per second.
+    pub fps: u32,
+}
+
+impl VideoFormat {
+    /// 640x360 at 30 frames per second.
+    pub fn new(codec: VideoCodec) -> Self {
+        Self::sized(codec, 640, 360)
+    }
+
+    /// A size of one's own at 30 frames per second.
+    pub fn sized(codec: VideoCodec, width: u32, height: u32) -> Self {
+        let size = Size { width, height };
+        Self {
+            codec,
+            size,
+            fps: 30,
+        }
+    }
+
+    /// What it is encoded at, bit/s: about what a browser gives a camera of that size.
+    pub fn bitrate(self) -> u32 {
+        let pixels = u64::from(self.size.width) * u64::from(self.size.height) * u64::from(self.fps);
+        u32::try_from(pixels * 7 / 100)
+            .unwrap_or(u32::MAX)
+            .clamp(100_000, 2_500_000)
+    }
+}
+
+/// What a bot's camera shows.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum VideoSource {
+    /// No camera m-line.
+    None,
+    /// One colour.
+    Color {
+        /// R'G'B', of [`super::palette`] if it is to be recognised.
+        rgb: [u8; 3],
+        /// Its form.
+        format: VideoFormat,
+    },
+    /// The film of `assets/media`, over and over.
+    Film {
+        /// Its form.
+        format: VideoFormat,
+        /// Where in the film this bot is at the clock's zero.
+        offset: Duration,
+    },
+    /// The sender's clock, see [`super::probe::timecode`]. Bots of one format and phase share
+    /// an encoder.
+    TimeCode {
+        /// Its form.
+        format: VideoFormat,
+        /// Which of [`super::live::PHASES`] parts of a frame interval its frames are taken at,
+        /// so that many bots do not all send at one instant.
+        phase: u32,
+    },
+}
+
+impl VideoSource {
+    /// The form, if there is video.
+    pub fn format(self) -> Option<VideoFormat> {
+        match self {
+            Self::None => None,
+            Self::Color { format, .. }
+            | Self::Film { format, .. }
+            | Self::TimeCode { format, .. } => Some(format),
+        }
+    }
+
+    /// The same content in another form.
+    pub fn with_format(mut self, other: VideoFormat) -> Self {
+        match &mut self {
+            Self::None => {}
+            Self::Color { format, .. }
+            | Self::Film { format, .. }
+            | Self::TimeCode { format, .. } => *format = other,
+        }
+        self
+    }
+}
+
+/// A voice of the demo. They take turns, by the machine's clock, so that the voices of bots in
+/// one process do not talk at once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Voice {
+    /// The first to speak.
+    Ada,
+    /// The second.
+    Ben,
+    /// The third.
+    Cleo,
+}
+
+/// What a bot's microphone hears.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum AudioSource {
+    /// No mic m-line.
+    None,
+    /// Packets of silence, as a muted browser sends.
+    Silence,
+    /// A sine.
+    Tone {
+        /// Its frequency, Hz; whole, so that the loop has no seam.
+        hz: u32,
+        /// Its peak, dB below full scale: 0 or less.
+        dbfs: i32,
+    },
+    /// A voice.
+    Speech(Voice),
+    /// The film's sound.
+    Film,
+}
+
+/// How a bot enters the room.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Entry {
+    /// Over the signalling WebSocket.
+    WebSocket {
+        /// Forward m-lines it offers of each kind.
+        forward_slots: usize,
+    },
+    /// Over WHIP (RFC 9725): sends only.
+    Whip,
+    /// Over WHEP: receives only.
+    Whep,
+}
+
+/// What is decoded of what comes in; the rest is counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Decode {
+    /// Nothing.
+    No,
+    /// Video.
+    Video,
+    /// Sound.
+    Audio,
+    /// Both.
+    Both,
+}
+
+impl Decode {
+    pub(super) fn audio(self) -> bool {
+        matches!(self, Self::Audio | Self::Both)
+    }
+
+    pub(super) fn video(self) -> bool {
+        matches!(self, Self::Video | Self::Both)
+    }
+}
+
+/// What a bot takes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Receive {
+    /// The codecs offered for the composite and the forward slots, the preferred first; if there
+    /// are none, the bot offers to receive nothing at all.
+    pub codecs: Vec<VideoCodec>,
+    /// What is decoded.
+    pub decode: Decode,
+}
+
+impl Receive {
+    /// Takes nothing.
+    pub fn nothing() -> Self {
+        Self {
+            codecs: Vec::new(),
+            decode: Decode::No,
+        }
+    }
+
+    /// Offers H.264 and VP8 as browsers do.
+    pub fn like_a_browser(decode: Decode) -> Self {
+        Self {
+            codecs: vec![VideoCodec::H264, VideoCodec::Vp8],
+            decode,
+        }
+    }
+}
+
+/// Whether a sender does as the server asks with `capture`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Capture {
+    /// It sends at the size and rate asked for, as the page does.
+    Follow,
+    /// It goes on at its own.
+    Ignore,
+}
+
+/// Which certificate an offer names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fingerprint {
+    /// The one the bot then shows.
+    True,
+    /// Another: the server must close the connection.
+    Wrong,
+}
+
+/// Everything about a bot.
+#[derive(Debug, Clone)]
+pub struct BotConfig {
+    /// `http://127.0.0.1:PORT`; where the host is a loopback address, so is all media.
+    pub server: String,
+    /// The room.
+    pub room: RoomId,
+    /// The name on the tile.
+    pub name: String,
+    /// The room's token.
+    pub token: Option<String>,
+    /// How it enters.
+    pub entry: Entry,
+    /// Its camera; none over WHEP.
+    pub video: VideoSource,
+    /// Its microphone; none over WHEP.
+    pub audio: AudioSource,
+    /// What it takes; nothing over WHIP.
+    pub receive: Receive,
+    /// Whether it sends at the size it is asked for.
+    pub capture: Capture,
+    /// Which certificate its offer names.
+    pub fingerprint: Fingerprint,
+}
+
+impl BotConfig {
+    /// A bot that enters over the WebSocket, sends nothing, and takes the mix without decoding it.
+    pub fn new(server: impl Into<String>, room: RoomId, name: impl Into<String>) -> Self {
+        Self {
+            server: server.into(),
+            room,
+            name: name.into(),
+            token: None,
+            entry: Entry::WebSocket { forward_slots: 0 },
+            video: VideoSource::None,
+            audio: AudioSource::None,
+            receive: Receive::like_a_browser(Decode::No),
+            capture: Capture::Follow,
+            fingerprint: Fingerprint::True,
+        }
+    }
+
+    /// The `i`-th person of a test: the colour and the tone (-24 dBFS) of that place in
+    /// [`super::palette`].
+    #[must_use]
+    pub fn person(mut self, i: usize, format: VideoFormat) -> Self {
+        self.video = VideoSource::Color {
+            rgb: super::palette::color(i),
+            format,
+        };
+        self.audio = AudioSource::Tone {
+            hz: super::palette::tone(i) as u32,
+            dbfs: -24,
+        };
+        self
+    }
+
+    /// Decodes both sound and picture.
+    #[must_use]
+    pub fn decoding(mut self, decode: Decode) -> Self {
+        self.receive.decode = decode;
+        self
+    }
+
+    /// Offers these codecs for what it receives.
+    #[must_use]
+    pub fn receiving(mut self, codecs: &[VideoCodec]) -> Self {
+        self.receive.codecs = codecs.to_vec();
+        self
+    }
+
+    /// Enters another way.
+    #[must_use]
+    pub fn entering(mut self, entry: Entry) -> Self {
+        self.entry = entry;
+        self
+    }
+
+    /// What is left of the configuration for the way of entry: a publisher takes nothing and a
+    /// player sends nothing.
+    pub(super) fn for_entry(mut self) -> Self {
+        match self.entry {
+            Entry::WebSocket { .. } => {}
+            Entry::Whip => self.receive = Receive::nothing(),
+            Entry::Whep => {
+                self.video = VideoSource::None;
+                self.audio = AudioSource::None;
+            }
+        }
+        self
+    }
+}

@@ -1,0 +1,34 @@
+//! The three people a newcomer finds in the demo room.
+
+use std::time::Duration;
+
+use super::bot::Bot;
+use super::config::{AudioSource, BotConfig, Receive, VideoFormat, VideoSource, Voice};
+use super::error::BotError;
+use crate::config::VideoCodec;
+use crate::id::RoomId;
+
+/// Joins three bots, each with the film at another place and a voice that takes its turn. They
+/// receive nothing, and stay until they are dropped or told to leave.
+///
+/// # Errors
+/// The first bot's that cannot join.
+pub async fn demo(server: &str, room: &RoomId) -> Result<Vec<Bot>, BotError> {
+    let people = [
+        ("Ada", Voice::Ada),
+        ("Ben", Voice::Ben),
+        ("Cleo", Voice::Cleo),
+    ];
+    let mut bots = Vec::with_capacity(people.len());
+    for (offset, (name, voice)) in (0u32..).zip(people) {
+        let mut config = BotConfig::new(server, room.clone(), name);
+        config.video = VideoSource::Film {
+            format: VideoFormat::new(VideoCodec::Vp8),
+            offset: Duration::from_millis(1_700) * offset,
+        };
+        config.audio = AudioSource::Speech(voice);
+        config.receive = Receive::nothing();
+        bots.push(Bot::join(config).await?);
+    }
+    Ok(bots)
+}

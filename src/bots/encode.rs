@@ -1,0 +1,119 @@
+//! Encoding at the least cost: small pipelines that turn a source into encoded frames.
+
+use gst::prelude::*;
+
+use super::config::VideoFormat;
+use super::error::BotError;
+use crate::config::VideoCodec;
+use crate::layout::Size;
+
+/// An encoded frame or packet; its buffer carries no timestamp of use.
+#[derive(Debug, Clone)]
+pub(super) struct Frame {
+    pub(super) buffer: gst::Buffer,
+    pub(super) key: bool,
+}
+
+/// Caps of encoded video, as the payloader takes it.
+pub(super) fn video_caps(codec: VideoCodec) -> gst::Caps {
+    match codec {
+        VideoCodec::H264 => gst::Caps::builder("video/x-h264")
+            .field("stream-format", "byte-stream")
+            .field("alignment", "au")
+            .field("profile", "constrained-baseline")
+            .build(),
+        VideoCodec::Vp8 => gst::Caps::builder("video/x-vp8").build(),
+        VideoCodec::Vp9 => gst::Caps::builder("video/x-vp9").build(),
+    }
+}
+
+/// The encoder of a format, in gst-launch syntax: a keyframe each second, no frame skipped.
+pub(super) fn encoder(format: VideoFormat) -> String {
+    let (bitrate, fps) = (format.bitrate(), format.fps);
+    let vpx = format!(
+        "deadline=1 cpu-used=8 target-bitrate={bitrate} end-usage=cbr threads=1 \
+         keyframe-max-dist={fps} lag-in-frames=0 buffer-size=1000 buffer-initial-size=500 \
+         buffer-optimal-size=600"
+    );
+    match format.codec {
+        VideoCodec::H264 => format!(
+            "openh264enc bitrate={bitrate} max-bitrate={} rate-control=bitrate complexity=low \
+             gop-size={fps} multi-thread=1 enable-frame-skip=false ! \
+             video/x-h264,profile=constrained-baseline,stream-format=byte-stream,alignment=au",
+            bitrate * 2
+        ),
+        VideoCodec::Vp8 => format!("vp8enc {vpx}"),
+        VideoCodec::Vp9 => format!("vp9enc {vpx} row-mt=false"),
+    }
+}
+
+/// Raw caps of a format. The matrix is BT.601 at every size, as cameras of browsers have it.
+pub(super) fn raw_caps(size: Size, fps: u32) -> String {
+    let Size { width, height } = size;
+    format!(
+        "video/x-raw,format=I420,width={width},height={height},framerate={fps}/1,\
+         pixel-aspect-ratio=1/1,colorimetry=bt601"
+    )
+}
+
+/// Runs a pipeline that ends in an appsink named `out` until its end, and returns what came out;
+/// `input` goes into its appsrc named `in`, if it has one. Blocks.
+///
+/// # Errors
+/// The first error of the pipeline.
+pub(super) fn run(launch: &str, input: Option<&'static [u8]>) -> Result<Vec<Frame>, BotError> {
+    let pipeline = gst::parse::launch(launch)
+        .map_err(|e| BotError::media("encoder pipeline", e))?
+        .downcast::<gst::Pipeline>()
+        .map_err(|_| BotError::Media(format!("not a pipeline: {launch}")))?;
+    let result = drain(&pipeline, input);
+    // Nothing can be done about a failure to stop, and the frames are there.
+    let _ = pipeline.set_state(gst::State::Null);
+    result
+}
+
+fn drain(pipeline: &gst::Pipeline, input: Option<&'static [u8]>) -> Result<Vec<Frame>, BotError> {
+    let sink = named::<gst_app::AppSink>(pipeline, "out")?;
+    pipeline
+        .set_state(gst::State::Playing)
+        .map_err(|e| BotError::media("starting an encoder", e))?;
+    if let Some(bytes) = input {
+        let source = named::<gst_app::AppSrc>(pipeline, "in")?;
+        source
+            .push_buffer(gst::Buffer::from_slice(bytes))
+            .and_then(|_| source.end_of_stream())
+            .map_err(|e| BotError::media("feeding an encoder", e))?;
+    }
+    let mut frames = Vec::new();
+    // Fails at the end of the stream and on an error; the bus tells which it was.
+    while let Ok(sample) = sink.pull_sample() {
+        if let Some(frame) = sample.buffer_owned().map(frame) {
+            frames.push(frame);
+        }
+    }
+    let bus = pipeline
+        .bus()
+        .ok_or_else(|| BotError::Media("no bus".into()))?;
+    match bus.pop_filtered(&[gst::MessageType::Error]) {
+        Some(message) => Err(BotError::Media(format!("encoding: {message:?}"))),
+        None if frames.is_empty() => Err(BotError::Media("an encoder gave nothing".into())),
+        None => Ok(frames),
+    }
+}
+
+/// A frame of an encoder's buffer.
+pub(super) fn frame(buffer: gst::Buffer) -> Frame {
+    let key = !buffer.flags().contains(gst::BufferFlags::DELTA_UNIT);
+    Frame { buffer, key }
+}
+
+/// The element of that name and type in a pipeline.
+pub(super) fn named<T: IsA<gst::Element>>(
+    pipeline: &gst::Pipeline,
+    name: &str,
+) -> Result<T, BotError> {
+    pipeline
+        .by_name(name)
+        .and_then(|element| element.downcast().ok())
+        .ok_or_else(|| BotError::Media(format!("no element {name} of the right kind")))
+}

@@ -1,0 +1,38 @@
+//! Synthetic participants: WebRTC clients with real codecs, for the demo, the tests and the
+//! benchmarks.
+//!
+//! A [`Bot`] is one `webrtcbin` that offers, in a pipeline of its own, and shares nothing with
+//! other bots but encoded frames. What bots send is encoded once in a process (`reel`) or, for
+//! time codes, by one encoder for many (`live`), and paced by one thread (`pace`), so that a bot
+//! costs its packets and little else. [`probe`] reads what they receive.
+
+pub mod bot;
+mod camera;
+pub mod clock;
+pub mod config;
+pub mod corrupt;
+mod demo;
+mod encode;
+pub mod error;
+mod join;
+pub mod live;
+mod outlet;
+mod pace;
+pub mod palette;
+mod peer;
+pub mod probe;
+pub mod receive;
+mod reel;
+pub mod run;
+mod signalling;
+
+pub use bot::{Bot, BotStats};
+pub use config::{
+    AudioSource, BotConfig, Capture, Decode, Entry, Fingerprint, Receive, VideoFormat, VideoSource,
+    Voice,
+};
+pub use corrupt::CorruptMode;
+pub use demo::demo;
+pub use error::BotError;
+pub use receive::{Incoming, StreamStats};
+pub use run::{BotsOptions, Report, run};

@@ -1,0 +1,219 @@
+//! Reels: loops of encoded frames, made once in a process and played by any number of bots.
+//!
+//! They keep the cost of a bot at packets in and packets out, so that a machine that carries
+//! bots and server measures the server.
+
+use std::collections::HashMap;
+use std::sync::{Arc, LazyLock, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::OnceCell;
+
+use super::config::{AudioSource, VideoFormat, VideoSource, Voice};
+use super::encode::{self, Frame, encoder, raw_caps};
+use super::error::BotError;
+
+/// The film, so that the binary works wherever it is put.
+static FILM: &[u8] = include_bytes!("../../assets/media/bigbuckbunny.mp4");
+static VOICES: [&[u8]; 3] = [
+    include_bytes!("../../assets/media/voice-1.opus"),
+    include_bytes!("../../assets/media/voice-2.opus"),
+    include_bytes!("../../assets/media/voice-3.opus"),
+];
+
+/// How much of the film is played: a whole number of frames at 5, 10, 15, 20, 25, 30 and 60
+/// frames per second, and of 20 ms packets.
+const FILM_LENGTH: Duration = Duration::from_millis(5_200);
+
+/// The length of an Opus packet.
+pub(super) const PACKET: Duration = Duration::from_millis(20);
+
+/// Packets in two seconds, in which any whole number of Hz comes round.
+const TONE_PACKETS: usize = 100;
+
+/// A loop of encoded frames. The first one is a keyframe.
+#[derive(Debug)]
+pub(super) struct Reel {
+    pub(super) frames: Vec<Frame>,
+    pub(super) interval: Duration,
+}
+
+impl Reel {
+    fn new(frames: Vec<Frame>, interval: Duration) -> Result<Self, BotError> {
+        if frames.first().is_some_and(|frame| frame.key) {
+            Ok(Self { frames, interval })
+        } else {
+            Err(BotError::Media("a reel without a keyframe first".into()))
+        }
+    }
+
+    /// How many whole intervals have gone by at an instant of the machine's clock.
+    pub(super) fn count_at(&self, instant: Duration) -> usize {
+        let count = instant.as_nanos() / self.interval.as_nanos().max(1);
+        // Only its remainder by the reel's length is of interest.
+        (count % self.frames.len() as u128) as usize
+    }
+
+    /// The first keyframe at or after a position, the loop's end leading to its start.
+    pub(super) fn key_from(&self, position: usize) -> usize {
+        let position = position % self.frames.len();
+        let key = self.frames[position..].iter().position(|frame| frame.key);
+        key.map_or(0, |ahead| position + ahead)
+    }
+}
+
+/// What a reel shows or says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+enum Key {
+    Color([u8; 3], VideoFormat),
+    Film(VideoFormat),
+    Silence,
+    Tone { hz: u32, dbfs: i32 },
+    Speech(Voice),
+    FilmSound,
+}
+
+type Cell = Arc<OnceCell<Arc<Reel>>>;
+
+/// The reels made so far. The lock is held for a look-up, never while encoding.
+static REELS: LazyLock<Mutex<HashMap<Key, Cell>>> = LazyLock::new(Mutex::default);
+
+/// The reel of a video source; `None` if it is live or there is no video.
+pub(super) async fn video(source: VideoSource) -> Result<Option<Arc<Reel>>, BotError> {
+    let key = match source {
+        VideoSource::Color { rgb, format } => Key::Color(rgb, format),
+        VideoSource::Film { format, .. } => Key::Film(format),
+        VideoSource::None | VideoSource::TimeCode { .. } => return Ok(None),
+    };
+    cached(key).await.map(Some)
+}
+
+/// The reel of an audio source; `None` if there is no audio.
+pub(super) async fn audio(source: AudioSource) -> Result<Option<Arc<Reel>>, BotError> {
+    let key = match source {
+        AudioSource::None => return Ok(None),
+        AudioSource::Silence => Key::Silence,
+        AudioSource::Tone { hz, dbfs } => Key::Tone { hz, dbfs },
+        AudioSource::Speech(voice) => Key::Speech(voice),
+        AudioSource::Film => Key::FilmSound,
+    };
+    cached(key).await.map(Some)
+}
+
+async fn cached(key: Key) -> Result<Arc<Reel>, BotError> {
+    let cell = {
+        let mut reels = REELS.lock().unwrap_or_else(PoisonError::into_inner);
+        reels.entry(key).or_default().clone()
+    };
+    let encode = || async move {
+        tokio::task::spawn_blocking(move || make(key))
+            .await
+            .map_err(|e| BotError::media("making a reel", e))?
+            .map(Arc::new)
+    };
+    cell.get_or_try_init(encode).await.cloned()
+}
+
+fn make(key: Key) -> Result<Reel, BotError> {
+    match key {
+        Key::Color(rgb, format) => color(rgb, format),
+        Key::Film(format) => film(format),
+        Key::Silence => Reel::new(silence()?, PACKET),
+        Key::Tone { hz, dbfs } => tone(hz, dbfs),
+        Key::Speech(voice) => speech(voice),
+        Key::FilmSound => film_sound(),
+    }
+}
+
+fn color([r, g, b]: [u8; 3], format: VideoFormat) -> Result<Reel, BotError> {
+    let launch = format!(
+        "videotestsrc pattern=solid-color foreground-color=0xff{r:02x}{g:02x}{b:02x} \
+         num-buffers={} ! {} ! {} ! appsink name=out sync=false",
+        format.fps,
+        raw_caps(format.size, format.fps),
+        encoder(format),
+    );
+    Reel::new(encode::run(&launch, None)?, interval(format.fps))
+}
+
+fn film(format: VideoFormat) -> Result<Reel, BotError> {
+    let launch = format!(
+        "appsrc name=in ! qtdemux name=demux demux.video_0 ! queue ! h264parse ! \
+         avdec_h264 max-threads=1 ! videorate ! videoconvertscale ! {} ! {} ! \
+         appsink name=out sync=false",
+        raw_caps(format.size, format.fps),
+        encoder(format),
+    );
+    let mut frames = encode::run(&launch, Some(FILM))?;
+    let length = FILM_LENGTH.as_millis() * u128::from(format.fps) / 1000;
+    frames.truncate(length as usize);
+    Reel::new(frames, interval(format.fps))
+}
+
+fn interval(fps: u32) -> Duration {
+    Duration::from_secs(1) / fps.max(1)
+}
+
+/// The Opus encoder of tones, silence and film.
+fn opus(bitrate: u32) -> String {
+    format!(
+        "audio/x-raw,rate=48000,channels=1 ! \
+         opusenc bitrate={bitrate} bitrate-type=cbr frame-size=20 complexity=5"
+    )
+}
+
+fn silence() -> Result<Vec<Frame>, BotError> {
+    let launch = format!(
+        "audiotestsrc wave=silence samplesperbuffer=960 num-buffers=50 ! {} ! \
+         appsink name=out sync=false",
+        opus(16_000)
+    );
+    encode::run(&launch, None)
+}
+
+fn tone(hz: u32, dbfs: i32) -> Result<Reel, BotError> {
+    // Twice round, of which the second is kept: its encoder comes from where its end leads to,
+    // so that the loop has no seam.
+    let launch = format!(
+        "audiotestsrc freq={hz} volume={} samplesperbuffer=960 num-buffers={} ! audioconvert ! {} \
+         ! appsink name=out sync=false",
+        10f64.powf(f64::from(dbfs.min(0)) / 20.0),
+        2 * TONE_PACKETS,
+        opus(64_000),
+    );
+    let mut packets = encode::run(&launch, None)?;
+    packets.truncate(2 * TONE_PACKETS);
+    if packets.len() < 2 * TONE_PACKETS {
+        return Err(BotError::Media("the Opus encoder held packets back".into()));
+    }
+    Reel::new(packets.split_off(TONE_PACKETS), PACKET)
+}
+
+/// One voice's turn with silence for the turns of the others, so that all three reels are of one
+/// length.
+fn speech(voice: Voice) -> Result<Reel, BotError> {
+    let quiet = silence()?;
+    let mut packets = Vec::new();
+    for (turn, ogg) in [Voice::Ada, Voice::Ben, Voice::Cleo].into_iter().zip(VOICES) {
+        // The files hold Opus in packets of 20 ms: they are played as they are.
+        let launch = "appsrc name=in ! oggdemux ! opusparse ! appsink name=out sync=false";
+        let spoken = encode::run(launch, Some(ogg))?;
+        if turn == voice {
+            packets.extend(spoken);
+        } else {
+            packets.extend(quiet.iter().cycle().take(spoken.len()).cloned());
+        }
+    }
+    Reel::new(packets, PACKET)
+}
+
+fn film_sound() -> Result<Reel, BotError> {
+    let launch = format!(
+        "appsrc name=in ! qtdemux name=demux demux.audio_0 ! queue ! aacparse ! avdec_aac ! \
+         audioconvert ! audioresample ! {} ! appsink name=out sync=false",
+        opus(48_000)
+    );
+    let mut packets = encode::run(&launch, Some(FILM))?;
+    packets.truncate((FILM_LENGTH.as_millis() / PACKET.as_millis()) as usize);
+    Reel::new(packets, PACKET)
+}

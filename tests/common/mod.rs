@@ -3,3 +3,4 @@
 
 pub mod look;
 pub mod reflector;
+pub mod server;

@@ -63,7 +63,11 @@ async fn everybody_is_seen_and_heard(n: usize) {
         .room_when("everybody to be live", |state| is_full_swing(state, n))
         .await
         .unwrap_or_else(|error| panic!("{error}: {:?}", bots[0].room().borrow()));
-    let expected: Vec<_> = bots.iter().enumerate().map(|(i, bot)| (id(bot), palette::color(i))).collect();
+    let expected: Vec<_> = bots
+        .iter()
+        .enumerate()
+        .map(|(i, bot)| (id(bot), palette::color(i)))
+        .collect();
     for bot in bots.iter().take(2) {
         let right = bot
             .picture_when("the right colours", |picture| {
@@ -72,10 +76,18 @@ async fn everybody_is_seen_and_heard(n: usize) {
             .await;
         if right.is_err() {
             let picture = bot.picture().await.expect("a picture");
-            panic!("{}: {:?}", bot.name(), check_tiles(&picture, &state, &expected));
+            panic!(
+                "{}: {:?}",
+                bot.name(),
+                check_tiles(&picture, &state, &expected)
+            );
         }
     }
-    for (i, heard) in join_all(bots.iter().map(|bot| settled_sound(bot, n))).await.into_iter().enumerate() {
+    for (i, heard) in join_all(bots.iter().map(|bot| settled_sound(bot, n)))
+        .await
+        .into_iter()
+        .enumerate()
+    {
         let others: Vec<f64> = (0..n).filter(|j| *j != i).map(palette::tone).collect();
         if let Err(why) = check_tones(&heard, &others, &[palette::tone(i)]) {
             panic!("person {i} of {n}: {why}");
@@ -144,9 +156,15 @@ async fn every_codec_and_odd_sizes_find_their_tile() {
         .room_when("three live cameras", |state| is_full_swing(state, 3))
         .await
         .expect("live");
-    let expected: Vec<_> = bots.iter().enumerate().map(|(i, bot)| (id(bot), palette::color(i))).collect();
+    let expected: Vec<_> = bots
+        .iter()
+        .enumerate()
+        .map(|(i, bot)| (id(bot), palette::color(i)))
+        .collect();
     let seen = bots[0]
-        .picture_when("three colours", |picture| check_tiles(picture, &state, &expected).is_ok())
+        .picture_when("three colours", |picture| {
+            check_tiles(picture, &state, &expected).is_ok()
+        })
         .await;
     if seen.is_err() {
         let picture = bots[0].picture().await.expect("a picture");
@@ -161,30 +179,47 @@ async fn every_codec_and_odd_sizes_find_their_tile() {
 async fn whip_and_whep_see_and_are_seen() {
     let server = TestServer::start().await;
     let base = |name: &str| BotConfig::new(&server.url, room("web"), name);
-    let member = Bot::join(base("Member").person(0, small(VideoCodec::Vp8)).decoding(Decode::Both))
-        .await
-        .expect("the member joins");
-    let publisher = Bot::join(base("Publisher").person(1, small(VideoCodec::H264)).entering(Entry::Whip))
-        .await
-        .expect("WHIP");
+    let member = Bot::join(
+        base("Member")
+            .person(0, small(VideoCodec::Vp8))
+            .decoding(Decode::Both),
+    )
+    .await
+    .expect("the member joins");
+    let publisher = Bot::join(
+        base("Publisher")
+            .person(1, small(VideoCodec::H264))
+            .entering(Entry::Whip),
+    )
+    .await
+    .expect("WHIP");
     let player = Bot::join(base("Player").entering(Entry::Whep).decoding(Decode::Both))
         .await
         .expect("WHEP");
     let state = member
-        .room_when("both to be live", |state| is_full_swing(state, 2) || {
-            state.participants.iter().filter(|p| p.speaking).count() == 2 && state.tiles.len() == 2
+        .room_when("both to be live", |state| {
+            is_full_swing(state, 2) || {
+                state.participants.iter().filter(|p| p.speaking).count() == 2
+                    && state.tiles.len() == 2
+            }
         })
         .await
         .expect("both are live");
-    let publishing = state.participants.iter().find(|p| p.name == "Publisher").expect("listed");
+    let publishing = state
+        .participants
+        .iter()
+        .find(|p| p.name == "Publisher")
+        .expect("listed");
     let expected = [
         (id(&member), palette::color(0)),
         (publishing.id, palette::color(1)),
     ];
     for bot in [&member, &player] {
-        bot.picture_when("both colours", |picture| check_tiles(picture, &state, &expected).is_ok())
-            .await
-            .unwrap_or_else(|error| panic!("{}: {error}", bot.name()));
+        bot.picture_when("both colours", |picture| {
+            check_tiles(picture, &state, &expected).is_ok()
+        })
+        .await
+        .unwrap_or_else(|error| panic!("{}: {error}", bot.name()));
     }
     let tones = palette::tones(2);
     let heard = player.sound(LISTEN).await.expect("sound");
@@ -195,7 +230,9 @@ async fn whip_and_whep_see_and_are_seen() {
     player.leave().await.expect("DELETE ends a WHEP session");
     publisher.leave().await.expect("DELETE ends a WHIP session");
     member
-        .room_when("only the member", |state| state.participants.len() == 1 && state.tiles.len() == 1)
+        .room_when("only the member", |state| {
+            state.participants.len() == 1 && state.tiles.len() == 1
+        })
         .await
         .expect("they are gone");
     member.leave().await.expect("leave");
@@ -222,10 +259,15 @@ async fn sixteen_shouting_people_do_not_clip() {
         .await
         .expect("all are heard");
     let heard = bots[0].sound(Duration::from_secs(1)).await.expect("sound");
-    let peak = heard.iter().fold(0.0_f32, |peak, sample| peak.max(sample.abs()));
+    let peak = heard
+        .iter()
+        .fold(0.0_f32, |peak, sample| peak.max(sample.abs()));
     // The limiter's ceiling is 0.98; the codec adds a little of its own.
     assert!((0.5..1.0).contains(&peak), "peak {peak}");
-    let flat = heard.windows(3).filter(|w| w[0].abs() > 0.97 && w[0] == w[1] && w[1] == w[2]).count();
+    let flat = heard
+        .windows(3)
+        .filter(|w| w[0].abs() > 0.97 && w[0] == w[1] && w[1] == w[2])
+        .count();
     assert_eq!(flat, 0, "samples stand on the rail");
     join_all(bots.into_iter().map(Bot::leave)).await;
     server.stop().await;
@@ -259,13 +301,25 @@ async fn people_without_a_picture_have_an_avatar() {
         .expect("tiles");
     assert_eq!(viewer.id(), Some(state.participants[0].id));
     assert_eq!(state.participants[0].camera, UplinkState::None);
-    viewer.picture_when("the colour", |p| shows(&state, p)).await.expect("seen");
+    viewer
+        .picture_when("the colour", |p| shows(&state, p))
+        .await
+        .expect("seen");
 
-    let mute = |muted| ClientMessage::Mute { role: Role::Camera, muted };
+    let mute = |muted| ClientMessage::Mute {
+        role: Role::Camera,
+        muted,
+    };
     sender.send(mute(true)).expect("sent");
-    viewer.picture_when("the avatar", |p| !shows(&state, p)).await.expect("avatar");
+    viewer
+        .picture_when("the avatar", |p| !shows(&state, p))
+        .await
+        .expect("avatar");
     sender.send(mute(false)).expect("sent");
-    viewer.picture_when("the colour again", |p| shows(&state, p)).await.expect("seen again");
+    viewer
+        .picture_when("the colour again", |p| shows(&state, p))
+        .await
+        .expect("seen again");
     join_all([viewer, sender].map(Bot::leave)).await;
     server.stop().await;
 }
@@ -286,7 +340,10 @@ async fn film_moves_in_every_tile() {
     let bots = try_join_all(joins).await.expect("they join");
     let state = bots[0]
         .room_when("three live cameras", |state| {
-            let live = state.participants.iter().filter(|p| p.camera == UplinkState::Live);
+            let live = state
+                .participants
+                .iter()
+                .filter(|p| p.camera == UplinkState::Live);
             live.count() == 3 && state.tiles.len() == 3
         })
         .await
@@ -296,7 +353,10 @@ async fn film_moves_in_every_tile() {
     let moved = (0..30).any(|from| {
         common::look::check_motion(&pictures[from], &pictures[from + 15], &state, &people).is_ok()
     });
-    assert!(moved, "half a second apart, something has moved in every tile");
+    assert!(
+        moved,
+        "half a second apart, something has moved in every tile"
+    );
     join_all(bots.into_iter().map(Bot::leave)).await;
     server.stop().await;
 }

@@ -316,7 +316,9 @@ impl Peer {
                 let kinds = gst::PadProbeType::BUFFER
                     | gst::PadProbeType::BUFFER_LIST
                     | gst::PadProbeType::EVENT_DOWNSTREAM;
-                pad.add_probe(kinds, |_, _| gst::PadProbeReturn::Drop);
+                // Handled and not Drop: after Drop, GStreamer 1.22.0 releases once more what
+                // the binding has released.
+                pad.add_probe(kinds, |_, _| gst::PadProbeReturn::Handled);
             }
         }
     }

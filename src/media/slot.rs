@@ -145,7 +145,8 @@ fn relay_keyframe_requests(shared: &Arc<Shared>) {
                 tap.request_keyframe();
             }
         }
-        gst::PadProbeReturn::Drop
+        // Handled and not Drop: after Drop, GStreamer 1.22.0 releases the event once more.
+        gst::PadProbeReturn::Handled
     });
 }
 

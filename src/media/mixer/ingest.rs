@@ -16,7 +16,7 @@ use crate::media::offer::encoding_name;
 use crate::media::pipeline::{BusEvent, Pipeline};
 use crate::media::plugins;
 use crate::media::rtp::PayloadFormat;
-use crate::media::tap::{Link, Tap};
+use crate::media::tap::{self, Link, Tap};
 use crate::media::template::{Templates, Value};
 
 /// At most this much RTP waits for a decoder.
@@ -61,6 +61,12 @@ impl Ingest {
                 on_failure(text);
             }
         })?;
+        if fitter.is_some() {
+            tap::relay_keyframe_requests(&input, {
+                let tap = tap.clone();
+                move || Some(tap.clone())
+            });
+        }
         let link = connect(tap, input);
         if fitter.is_some() {
             tap.request_keyframe();

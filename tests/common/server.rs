@@ -1,0 +1,83 @@
+//! A server of the test's own: port 0, media on 127.0.0.1 only.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::Value;
+use tessera::config::Config;
+use tessera::id::RoomId;
+use tessera::media::template::Templates;
+use tessera::room::Registry;
+use tessera::signalling::Server;
+use tessera::telemetry::Metrics;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+/// Longer than anything here takes; only a hang reaches it.
+pub const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A running server.
+pub struct TestServer {
+    /// `http://127.0.0.1:PORT`.
+    pub url: String,
+    pub registry: Registry,
+    stop: CancellationToken,
+    task: JoinHandle<()>,
+}
+
+impl TestServer {
+    /// A server with the defaults, but for what must differ in tests.
+    pub async fn start() -> Self {
+        Self::with(|_| {}).await
+    }
+
+    /// The same, with some settings changed.
+    pub async fn with(change: impl FnOnce(&mut Config)) -> Self {
+        gst::init().expect("GStreamer");
+        let mut config = Config {
+            listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
+            media_ips: vec![IpAddr::V4(Ipv4Addr::LOCALHOST)],
+            joins_per_second: 1000,
+            ..Config::default()
+        };
+        change(&mut config);
+        let config = Arc::new(config);
+        let templates = Templates::load(config.pipelines.as_deref()).expect("templates");
+        let registry = Registry::new(Arc::clone(&config), Arc::new(templates));
+        let metrics = Metrics::install().expect("metrics");
+        let server = Server::bind(config, registry.clone(), metrics)
+            .await
+            .expect("a free port");
+        let url = format!("http://{}", server.local_addr());
+        let stop = CancellationToken::new();
+        let task = tokio::spawn(server.run(stop.clone().cancelled_owned()));
+        Self {
+            url,
+            registry,
+            stop,
+            task,
+        }
+    }
+
+    /// Stops it and waits until it has.
+    pub async fn stop(self) {
+        self.stop.cancel();
+        tokio::time::timeout(PATIENCE, self.task)
+            .await
+            .expect("the server stops")
+            .expect("the server does not panic");
+    }
+
+    /// What `GET` of an API path answers.
+    pub async fn get(&self, path: &str) -> Value {
+        let url = format!("{}{path}", self.url);
+        let response = reqwest::get(url).await.expect("an answer");
+        response.json().await.expect("JSON")
+    }
+}
+
+/// A room id.
+pub fn room(name: &str) -> RoomId {
+    RoomId::new(name).expect("a room id")
+}

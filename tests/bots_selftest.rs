@@ -11,12 +11,14 @@ use common::reflector::{Ending, Reflector};
 use gst::prelude::*;
 use tessera::bots::probe::Picture;
 use tessera::bots::probe::timecode::TimeCode;
-use tessera::bots::run::ages_in;
+use tessera::bots::run::{VideoKind, ages_in};
 use tessera::bots::{
-    Bot, BotConfig, CorruptMode, Decode, Entry, Fingerprint, VideoFormat, VideoSource, palette,
+    Bot, BotConfig, BotsOptions, CorruptMode, Decode, Entry, VideoFormat, VideoSource, demo,
+    palette, run,
 };
 use tessera::config::VideoCodec;
-use tessera::id::RoomId;
+use tessera::id::{Role, RoomId};
+use tessera::layout::Size;
 
 fn config(server: &Reflector, name: &str) -> BotConfig {
     BotConfig::new(&server.url, RoomId::new("mirror").unwrap(), name).decoding(Decode::Both)
@@ -30,9 +32,13 @@ async fn looks_into_the_mirror(codec: VideoCodec, person: usize) {
         .receiving(&[VideoCodec::H264, VideoCodec::Vp8, VideoCodec::Vp9]);
     let bot = Bot::join(config).await.unwrap();
     bot.connected().await.unwrap();
-    assert!(bot.first_picture().await.unwrap() > Duration::ZERO);
+    let first = bot.first_picture().await.unwrap();
+    assert!(first > Duration::ZERO);
     let own = bot.id().unwrap();
-    let room = bot.room_when("tile", |room| room.tiles.len() == 1).await.unwrap();
+    let room = bot
+        .room_when("tile", |room| room.tiles.len() == 1)
+        .await
+        .unwrap();
 
     let picture = bot.picture().await.unwrap();
     assert_eq!((picture.width, picture.height), (640, 360));
@@ -81,7 +87,10 @@ async fn the_time_code_tells_the_way_there_and_back() {
     };
     let bot = Bot::join(config).await.unwrap();
     bot.first_picture().await.unwrap();
-    let room = bot.room_when("tile", |room| room.tiles.len() == 1).await.unwrap();
+    let room = bot
+        .room_when("tile", |room| room.tiles.len() == 1)
+        .await
+        .unwrap();
     let pictures = bot.pictures(30).await.unwrap();
     let ages: Vec<_> = pictures.iter().flat_map(|p| ages_in(p, &room)).collect();
     assert!(ages.len() >= 27, "{} of 30 codes were read", ages.len());
@@ -103,7 +112,10 @@ async fn film_moves_and_a_colour_does_not() {
     for (config, moves) in [(film, true), (color, false)] {
         let bot = Bot::join(config).await.unwrap();
         bot.first_picture().await.unwrap();
-        let room = bot.room_when("tile", |room| room.tiles.len() == 1).await.unwrap();
+        let room = bot
+            .room_when("tile", |room| room.tiles.len() == 1)
+            .await
+            .unwrap();
         let pictures = bot.pictures(25).await.unwrap();
         let own = bot.id().unwrap();
         let seen = check_motion(&pictures[0], &pictures[24], &room, &[own]);
@@ -116,21 +128,22 @@ async fn film_moves_and_a_colour_does_not() {
 async fn corruption_arrives() {
     let server = Reflector::start().await;
     let format = VideoFormat::new(VideoCodec::Vp8);
-    let bot = Bot::join(config(&server, "Ann").person(0, format)).await.unwrap();
+    let bot = Bot::join(config(&server, "Ann").person(0, format))
+        .await
+        .unwrap();
     bot.first_picture().await.unwrap();
-    let room = bot.room_when("tile", |room| room.tiles.len() == 1).await.unwrap();
+    let room = bot
+        .room_when("tile", |room| room.tiles.len() == 1)
+        .await
+        .unwrap();
     let own = (bot.id().unwrap(), palette::color(0));
-    assert_tiles(&*bot.picture().await.unwrap(), &room, &[own]);
-    let before = bot.stats();
+    assert_tiles(&bot.picture().await.unwrap(), &room, &[own]);
+    let mut requests = bot.key_requests().unwrap();
+    requests.mark_unchanged();
     bot.corrupt(CorruptMode::Noise).unwrap();
     // The receiver, given only noise, asks for a keyframe.
-    tokio::time::timeout(Duration::from_secs(10), async {
-        while bot.stats().key_requests == before.key_requests {
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-    })
-    .await
-    .expect("the noise did no harm");
+    let asked = tokio::time::timeout(Duration::from_secs(10), requests.changed()).await;
+    asked.expect("the noise did no harm").unwrap();
     bot.kill().await;
 }
 
@@ -138,21 +151,94 @@ async fn corruption_arrives() {
 async fn the_killed_vanish() {
     let mut server = Reflector::start().await;
     let format = VideoFormat::new(VideoCodec::Vp8);
-    let bot = Bot::join(config(&server, "Ann").person(0, format)).await.unwrap();
+    let bot = Bot::join(config(&server, "Ann").person(0, format))
+        .await
+        .unwrap();
     bot.first_picture().await.unwrap();
     bot.kill().await;
     assert_eq!(server.endings.recv().await, Some(Ending::Vanished));
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_wrong_fingerprint_is_in_the_offer_and_a_true_one_connects() {
+async fn forward_slots_are_negotiated_and_stay_empty() {
     let server = Reflector::start().await;
-    let mut liar = config(&server, "Eve").entering(Entry::WebSocket { forward_slots: 1 });
-    liar.fingerprint = Fingerprint::Wrong;
-    // The reflector does not look at it; that the server does is the server's test.
-    let bot = Bot::join(liar).await.unwrap();
-    bot.connected().await.unwrap();
-    bot.kill().await;
+    let format = VideoFormat::new(VideoCodec::Vp8);
+    let config = config(&server, "Ann")
+        .person(0, format)
+        .entering(Entry::WebSocket { forward_slots: 2 });
+    let bot = Bot::join(config).await.unwrap();
+    bot.first_picture().await.unwrap();
+    for role in [Role::ForwardAudio, Role::ForwardVideo] {
+        for n in 0..2 {
+            let slot = bot.incoming(role, n).unwrap();
+            assert!(slot.mid().is_some());
+            assert_eq!(slot.stats().packets, 0);
+        }
+        assert!(bot.incoming(role, 2).is_err());
+    }
+    bot.leave().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_reports_what_its_bots_saw() {
+    let mut server = Reflector::start().await;
+    let report = run(BotsOptions {
+        server: server.url.clone(),
+        room: RoomId::new("mirror").unwrap(),
+        count: 2,
+        seconds: 1,
+        video: VideoKind::Timecode,
+        codec: VideoCodec::Vp8,
+        size: Size {
+            width: 320,
+            height: 180,
+        },
+        fps: 20,
+        receive: vec![VideoCodec::Vp8],
+        decode: 1,
+        speakers: 1,
+    })
+    .await
+    .unwrap();
+    let [reader, counter] = &report.bots[..] else {
+        panic!("two bots: {report}");
+    };
+    // One tile a picture; 20 pictures a second, some of which a busy machine may drop.
+    let latency = reader.latency_ms.unwrap();
+    assert!((10..=25).contains(&latency.count), "{report}");
+    assert_eq!(counter.latency_ms, None);
+    assert_eq!(report.join_ms.unwrap().count, 2);
+    for bot in [reader, counter] {
+        let video = bot.received.iter().find(|s| s.role == Role::MixVideo);
+        assert!(
+            video.unwrap().frames >= 10 && bot.sent_bps > 10e3,
+            "{report}"
+        );
+    }
+    serde_json::to_string(&report).unwrap();
+    for _ in 0..2 {
+        assert_eq!(server.endings.recv().await, Some(Ending::Left));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_people_of_the_demo_send_film_and_speech() {
+    let server = Reflector::start().await;
+    let bots = demo(&server.url, &RoomId::new("demo").unwrap())
+        .await
+        .unwrap();
+    let names: Vec<_> = bots.iter().map(|bot| bot.name()).collect();
+    assert_eq!(names, ["Ada", "Ben", "Cleo"]);
+    for bot in &bots {
+        bot.connected().await.unwrap();
+        bot.sent(10).await.unwrap();
+        let stats = bot.stats();
+        assert!(stats.received.is_empty(), "{stats:?}");
+        assert!(stats.video_bytes_sent > 1_000, "{stats:?}");
+    }
+    for bot in bots {
+        bot.leave().await.unwrap();
+    }
 }
 
 /// Time codes of 90 frames through VP8 at `bitrate`, scaled to `width` x `height`.
@@ -166,8 +252,16 @@ fn coded(bitrate: u32, width: u32, height: u32) -> Vec<(TimeCode, Picture)> {
     );
     let pipeline = gst::parse::launch(&launch).unwrap();
     let pipeline = pipeline.downcast::<gst::Pipeline>().unwrap();
-    let source = pipeline.by_name("in").unwrap().downcast::<gst_app::AppSrc>().unwrap();
-    let sink = pipeline.by_name("out").unwrap().downcast::<gst_app::AppSink>().unwrap();
+    let source = pipeline
+        .by_name("in")
+        .unwrap()
+        .downcast::<gst_app::AppSrc>()
+        .unwrap();
+    let sink = pipeline
+        .by_name("out")
+        .unwrap()
+        .downcast::<gst_app::AppSink>()
+        .unwrap();
     pipeline.set_state(gst::State::Playing).unwrap();
     let mut codes = Vec::new();
     for i in 0..90u64 {

@@ -1,25 +1,21 @@
 //! A participant: what a test, the demo or a benchmark holds of one.
 
-use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use serde::Serialize;
 use tokio::sync::{broadcast, watch};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
 use super::camera::{Camera, Stock};
 use super::clock;
-use super::config::{BotConfig, Capture, Entry, Fingerprint};
+use super::config::{BotConfig, Capture};
 use super::corrupt::CorruptMode;
 use super::error::BotError;
 use super::join::{self, Signalling};
-use super::outlet::{Outlet, Player};
+use super::outlet::Player;
 use super::pace;
 use super::peer::{ConnectionState, Peer};
-use super::probe::Picture;
-use super::receive::{Incoming, StreamStats};
 use super::reel;
 use super::signalling::Outgoing;
 use crate::id::{ParticipantId, Role};
@@ -35,26 +31,11 @@ const STOPPING: Duration = Duration::from_secs(5);
 /// Messages of the server kept for a reader who is slow.
 const NOTICES: usize = 1024;
 
-/// What a bot has sent and received.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct BotStats {
-    /// Video frames sent.
-    pub frames_sent: u64,
-    /// Bytes of encoded video sent, RTP not counted.
-    pub video_bytes_sent: u64,
-    /// Audio packets sent.
-    pub packets_sent: u64,
-    /// Keyframes asked of it.
-    pub key_requests: u64,
-    /// What came in, in the order of the m-lines.
-    pub received: Vec<StreamStats>,
-}
-
 /// The published side of a bot's signalling.
 #[derive(Debug, Clone)]
 pub(super) struct Published {
-    room: watch::Sender<Option<RoomState>>,
-    notices: broadcast::Sender<ServerMessage>,
+    pub(super) room: watch::Sender<Option<RoomState>>,
+    pub(super) notices: broadcast::Sender<ServerMessage>,
     capture: watch::Sender<Option<(Size, u32)>>,
 }
 
@@ -97,10 +78,10 @@ impl Published {
 #[derive(Debug)]
 pub struct Bot {
     name: String,
-    started: Duration,
-    peer: Arc<Peer>,
+    pub(super) started: Duration,
+    pub(super) peer: Arc<Peer>,
     signalling: Signalling,
-    published: Published,
+    pub(super) published: Published,
     camera: Option<Arc<Camera>>,
     mic: Option<Arc<Player>>,
     tasks: Vec<JoinHandle<()>>,
@@ -174,83 +155,6 @@ impl Bot {
         self.started
     }
 
-    /// Waits until ICE and DTLS are up.
-    ///
-    /// # Errors
-    /// [`BotError::ConnectionFailed`], [`BotError::Deadline`].
-    pub async fn connected(&self) -> Result<(), BotError> {
-        self.connection(ConnectionState::Connected, "connection")
-            .await
-    }
-
-    /// Waits until the connection has failed or was closed by the server, as it must be after a
-    /// wrong fingerprint.
-    ///
-    /// # Errors
-    /// [`BotError::Deadline`].
-    pub async fn disconnected(&self) -> Result<(), BotError> {
-        let mut states = self.peer.connection.clone();
-        let over = |state: &ConnectionState| {
-            matches!(
-                state,
-                ConnectionState::Failed | ConnectionState::Closed | ConnectionState::Disconnected
-            )
-        };
-        within("end of the connection", states.wait_for(over)).await
-    }
-
-    async fn connection(&self, wanted: ConnectionState, what: &'static str) -> Result<(), BotError> {
-        let mut states = self.peer.connection.clone();
-        let settled = |state: &ConnectionState| *state == wanted || has_failed(*state);
-        within(what, states.wait_for(settled)).await?;
-        if *states.borrow() == wanted {
-            Ok(())
-        } else {
-            Err(BotError::ConnectionFailed)
-        }
-    }
-
-    /// Waits for the first picture of the mix; how long after the start of the join it came. Where
-    /// video is not decoded, the first whole keyframe counts.
-    ///
-    /// # Errors
-    /// [`BotError::NotConfigured`], [`BotError::Deadline`].
-    pub async fn first_picture(&self) -> Result<Duration, BotError> {
-        let mut first = self.incoming(Role::MixVideo, 0)?.first();
-        within("first picture", first.wait_for(Option::is_some)).await?;
-        let at = first.borrow().unwrap_or(self.started);
-        Ok(at.saturating_sub(self.started))
-    }
-
-    /// The room as the server last described it; `None` before it did, and over WHIP and WHEP.
-    pub fn room(&self) -> watch::Receiver<Option<RoomState>> {
-        self.published.room.subscribe()
-    }
-
-    /// Waits until the room is as wanted.
-    ///
-    /// # Errors
-    /// [`BotError::Deadline`].
-    pub async fn room_when(
-        &self,
-        what: &'static str,
-        mut wanted: impl FnMut(&RoomState) -> bool,
-    ) -> Result<RoomState, BotError> {
-        let mut room = self.room();
-        let found = timeout(PATIENCE, room.wait_for(|r| r.as_ref().is_some_and(&mut wanted))).await;
-        let after = PATIENCE;
-        match found {
-            Ok(Ok(state)) => state.clone().ok_or(BotError::Closed),
-            Ok(Err(_)) => Err(BotError::Closed),
-            Err(_) => Err(BotError::Deadline { what, after }),
-        }
-    }
-
-    /// Everything the server says from now on.
-    pub fn notices(&self) -> broadcast::Receiver<ServerMessage> {
-        self.published.notices.subscribe()
-    }
-
     /// Says something to the server.
     ///
     /// # Errors
@@ -272,111 +176,6 @@ impl Bot {
             Signalling::Socket { outbox, .. } => outbox.send(order).map_err(|_| BotError::Closed),
             Signalling::Http(_) => Err(BotError::NotConfigured("WebSocket")),
         }
-    }
-
-    /// The `n`-th m-line of a role it receives on.
-    ///
-    /// # Errors
-    /// [`BotError::NotConfigured`].
-    pub fn incoming(&self, role: Role, n: usize) -> Result<&Arc<Incoming>, BotError> {
-        let mut lines = self.peer.incoming().filter(|line| line.role() == role);
-        lines.nth(n).ok_or(BotError::NotConfigured("such m-line"))
-    }
-
-    /// The next picture of the mix.
-    ///
-    /// # Errors
-    /// [`BotError::NotConfigured`], [`BotError::Deadline`].
-    pub async fn picture(&self) -> Result<Arc<Picture>, BotError> {
-        let mut next = self.pictures(1).await?;
-        next.pop().ok_or(BotError::Closed)
-    }
-
-    /// The next `n` pictures of the mix; some may be left out on a busy machine.
-    ///
-    /// # Errors
-    /// As [`Bot::picture`].
-    pub async fn pictures(&self, n: usize) -> Result<Vec<Arc<Picture>>, BotError> {
-        let mut newest = self.incoming(Role::MixVideo, 0)?.pictures();
-        let mut pictures = Vec::with_capacity(n);
-        while pictures.len() < n {
-            within("picture", newest.changed()).await?;
-            pictures.extend(newest.borrow_and_update().clone());
-        }
-        Ok(pictures)
-    }
-
-    /// The next picture of the mix that is as wanted: for what takes a moment to show.
-    ///
-    /// # Errors
-    /// As [`Bot::picture`].
-    pub async fn picture_when(
-        &self,
-        what: &'static str,
-        wanted: impl Fn(&Picture) -> bool,
-    ) -> Result<Arc<Picture>, BotError> {
-        let mut newest = self.incoming(Role::MixVideo, 0)?.pictures();
-        let found = newest.wait_for(|p| p.as_deref().is_some_and(&wanted));
-        let after = PATIENCE;
-        match timeout(PATIENCE, found).await {
-            Ok(Ok(picture)) => picture.clone().ok_or(BotError::Closed),
-            Ok(Err(_)) => Err(BotError::Closed),
-            Err(_) => Err(BotError::Deadline { what, after }),
-        }
-    }
-
-    /// What the mix sounds like from now on, for that long: mono, 48 kHz, full scale 1.0.
-    ///
-    /// # Errors
-    /// [`BotError::NotConfigured`], [`BotError::Deadline`].
-    pub async fn sound(&self, length: Duration) -> Result<Vec<f32>, BotError> {
-        let mut chunks = self.incoming(Role::MixAudio, 0)?.sound();
-        let wanted = (length.as_secs_f64() * 48_000.0) as usize;
-        let mut samples = Vec::with_capacity(wanted);
-        let collect = async {
-            while samples.len() < wanted {
-                match chunks.recv().await {
-                    Ok(chunk) => samples.extend_from_slice(&chunk),
-                    // What was missed is not silence: go on with what there is.
-                    Err(broadcast::error::RecvError::Lagged(_)) => {}
-                    Err(broadcast::error::RecvError::Closed) => return Err(BotError::Closed),
-                }
-            }
-            Ok(())
-        };
-        let after = length + PATIENCE;
-        let what = "sound";
-        timeout(after, collect)
-            .await
-            .map_err(|_| BotError::Deadline { what, after })??;
-        samples.truncate(wanted);
-        Ok(samples)
-    }
-
-    /// The figures since the start, or for what comes in since [`Bot::reset_stats`].
-    pub fn stats(&self) -> BotStats {
-        let read = |outlet: &Option<Arc<Outlet>>| {
-            outlet.as_ref().map_or((0, 0, 0), |outlet| {
-                (
-                    outlet.frames.load(Ordering::Relaxed),
-                    outlet.bytes.load(Ordering::Relaxed),
-                    outlet.key_requests.load(Ordering::Relaxed),
-                )
-            })
-        };
-        let (frames_sent, video_bytes_sent, key_requests) = read(&self.peer.camera);
-        BotStats {
-            frames_sent,
-            video_bytes_sent,
-            key_requests,
-            packets_sent: read(&self.peer.mic).0,
-            received: self.peer.incoming().map(|line| line.stats()).collect(),
-        }
-    }
-
-    /// Measures what comes in from now on.
-    pub fn reset_stats(&self) {
-        self.peer.incoming().for_each(|line| line.reset_stats());
     }
 
     /// Damages the video it sends from now on.
@@ -433,24 +232,6 @@ impl Drop for Bot {
     }
 }
 
-fn has_failed(state: ConnectionState) -> bool {
-    matches!(state, ConnectionState::Failed | ConnectionState::Closed)
-}
-
-async fn within<T, E>(
-    what: &'static str,
-    wait: impl Future<Output = Result<T, E>>,
-) -> Result<(), BotError> {
-    match timeout(PATIENCE, wait).await {
-        Ok(Ok(_)) => Ok(()),
-        Ok(Err(_)) => Err(BotError::Closed),
-        Err(_) => Err(BotError::Deadline {
-            what,
-            after: PATIENCE,
-        }),
-    }
-}
-
 async fn open_when_connected(peer: Arc<Peer>) {
     let mut states = peer.connection.clone();
     let up = |state: &ConnectionState| *state == ConnectionState::Connected;
@@ -470,72 +251,6 @@ async fn follow(camera: Weak<Camera>, mut wanted: watch::Receiver<Option<(Size, 
         };
         if let Err(error) = camera.follow(size, fps).await {
             tracing::warn!(%error, "a bot's camera does not follow");
-        }
-    }
-}
-
-/// An offer that names another certificate.
-pub(super) fn offered(sdp: String, fingerprint: Fingerprint) -> String {
-    match fingerprint {
-        Fingerprint::True => sdp,
-        Fingerprint::Wrong => {
-            const LABEL: &str = "a=fingerprint:sha-256 ";
-            let mut parts = sdp.split(LABEL);
-            let mut altered = parts.next().unwrap_or_default().to_owned();
-            for part in parts {
-                altered.push_str(LABEL);
-                // Another first digit, whatever it was.
-                altered.push(if part.starts_with('0') { '1' } else { '0' });
-                altered.push_str(part.get(1..).unwrap_or_default());
-            }
-            altered
-        }
-    }
-}
-
-/// Whether media must stay on the loopback interface: the server does.
-pub(super) fn is_loopback(config: &BotConfig) -> Result<bool, BotError> {
-    let bad_server = |_| BotError::BadServer(config.server.clone());
-    let url = reqwest::Url::parse(&config.server).map_err(bad_server)?;
-    let host = url.host_str().unwrap_or_default();
-    let host = host.trim_matches(['[', ']']);
-    Ok(host == "localhost"
-        || host
-            .parse::<std::net::IpAddr>()
-            .is_ok_and(|ip| ip.is_loopback()))
-}
-
-/// Whether the entry is one over HTTP alone.
-pub(super) fn over_http(entry: Entry) -> bool {
-    matches!(entry, Entry::Whip | Entry::Whep)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::id::RoomId;
-
-    #[test]
-    fn a_wrong_fingerprint_differs_in_every_line() {
-        let sdp = "v=0\r\na=fingerprint:sha-256 0A:11\r\na=fingerprint:sha-256 F0:11\r\n";
-        assert_eq!(offered(sdp.into(), Fingerprint::True), sdp);
-        assert_eq!(
-            offered(sdp.into(), Fingerprint::Wrong),
-            "v=0\r\na=fingerprint:sha-256 1A:11\r\na=fingerprint:sha-256 00:11\r\n"
-        );
-    }
-
-    #[test]
-    fn loopback_is_known_by_the_address() {
-        for (server, loopback) in [
-            ("http://127.0.0.1:8080", true),
-            ("http://[::1]:8080/", true),
-            ("http://localhost:1", true),
-            ("http://192.0.2.7:8080", false),
-            ("https://example.org", false),
-        ] {
-            let config = BotConfig::new(server, RoomId::new("r").unwrap(), "Ann");
-            assert_eq!(is_loopback(&config).unwrap(), loopback, "{server}");
         }
     }
 }

@@ -131,6 +131,7 @@ fn fitted(own: Size, wanted: Size) -> Size {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
 

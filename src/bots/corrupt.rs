@@ -76,17 +76,14 @@ impl CorruptMode {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
 
     #[test]
     fn the_rtp_header_stays() {
         let packet: Vec<u8> = (0..=255).collect();
-        for mode in [
-            CorruptMode::Flip,
-            CorruptMode::Noise,
-            CorruptMode::Truncate,
-        ] {
+        for mode in [CorruptMode::Flip, CorruptMode::Noise, CorruptMode::Truncate] {
             let damaged = mode.apply(&packet, &mut rand::rng());
             assert_eq!(damaged[..12], packet[..12], "{mode:?}");
             assert_ne!(damaged, packet, "{mode:?}");
@@ -97,11 +94,7 @@ mod tests {
     fn short_packets_do_no_harm() {
         for length in 0..20 {
             let packet = vec![0x80; length];
-            for mode in [
-                CorruptMode::Flip,
-                CorruptMode::Noise,
-                CorruptMode::Truncate,
-            ] {
+            for mode in [CorruptMode::Flip, CorruptMode::Noise, CorruptMode::Truncate] {
                 assert!(mode.apply(&packet, &mut rand::rng()).len() <= length);
             }
         }

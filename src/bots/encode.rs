@@ -21,6 +21,8 @@ pub(super) fn video_caps(codec: VideoCodec) -> gst::Caps {
             .field("stream-format", "byte-stream")
             .field("alignment", "au")
             .field("profile", "constrained-baseline")
+            // The level of the offer's profile-level-id: the payloader takes none higher, nor none.
+            .field("level", "3.1")
             .build(),
         VideoCodec::Vp8 => gst::Caps::builder("video/x-vp8").build(),
         VideoCodec::Vp9 => gst::Caps::builder("video/x-vp9").build(),

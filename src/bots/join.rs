@@ -5,8 +5,8 @@ use std::sync::{Arc, Weak};
 use tokio::sync::{broadcast, mpsc};
 use tokio::task::JoinHandle;
 
-use super::bot::{Published, is_loopback, offered, over_http};
-use super::config::BotConfig;
+use super::bot::Published;
+use super::config::{BotConfig, Entry, Fingerprint};
 use super::error::BotError;
 use super::peer::{Candidate, Peer};
 use super::signalling::{HttpSession, Outgoing, Socket};
@@ -47,8 +47,13 @@ pub(super) async fn enter(config: &BotConfig, published: &Published) -> Result<E
     let (participant, answer) = answered(&mut inbox, published).await?;
     peer.accept(&answer).await?;
     let peer = Arc::new(peer);
-    let hearing = hear(inbox, Arc::downgrade(&peer), mids.clone(), published.clone());
-    let mut tasks = vec![tokio::spawn(hearing)];
+    let hearing = hear(
+        inbox,
+        Arc::downgrade(&peer),
+        mids.clone(),
+        published.clone(),
+    );
+    let mut tasks = vec![tokio::spawn(hearing), tokio::spawn(peer.listen())];
     if let Some(candidates) = candidates {
         tasks.push(tokio::spawn(trickle(candidates, mids, outbox.clone())));
     }
@@ -69,10 +74,11 @@ async fn enter_http(config: &BotConfig, loopback: bool) -> Result<Entered, BotEr
     let sdp = offered(peer.gathered().await?, config.fingerprint);
     let (session, answer) = HttpSession::open(config, sdp).await?;
     peer.accept(&answer).await?;
+    let tasks = vec![tokio::spawn(peer.listen())];
     Ok(Entered {
         peer: Arc::new(peer),
         signalling: Signalling::Http(Some(session)),
-        tasks: Vec::new(),
+        tasks,
     })
 }
 
@@ -186,6 +192,73 @@ pub(super) async fn leave(
                     Err(broadcast::error::RecvError::Closed) => return Err(BotError::Closed),
                 }
             }
+        }
+    }
+}
+
+/// An offer that names another certificate.
+fn offered(sdp: String, fingerprint: Fingerprint) -> String {
+    match fingerprint {
+        Fingerprint::True => sdp,
+        Fingerprint::Wrong => {
+            const LABEL: &str = "a=fingerprint:sha-256 ";
+            let mut parts = sdp.split(LABEL);
+            let mut altered = parts.next().unwrap_or_default().to_owned();
+            for part in parts {
+                altered.push_str(LABEL);
+                // Another first digit, whatever it was.
+                altered.push(if part.starts_with('0') { '1' } else { '0' });
+                altered.push_str(part.get(1..).unwrap_or_default());
+            }
+            altered
+        }
+    }
+}
+
+/// Whether media must stay on the loopback interface: the server does.
+fn is_loopback(config: &BotConfig) -> Result<bool, BotError> {
+    let bad_server = |_| BotError::BadServer(config.server.clone());
+    let url = reqwest::Url::parse(&config.server).map_err(bad_server)?;
+    let host = url.host_str().unwrap_or_default();
+    let host = host.trim_matches(['[', ']']);
+    Ok(host == "localhost"
+        || host
+            .parse::<std::net::IpAddr>()
+            .is_ok_and(|ip| ip.is_loopback()))
+}
+
+/// Whether the entry is one over HTTP alone.
+fn over_http(entry: Entry) -> bool {
+    matches!(entry, Entry::Whip | Entry::Whep)
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use crate::id::RoomId;
+
+    #[test]
+    fn a_wrong_fingerprint_differs_in_every_line() {
+        let sdp = "v=0\r\na=fingerprint:sha-256 0A:11\r\na=fingerprint:sha-256 F0:11\r\n";
+        assert_eq!(offered(sdp.into(), Fingerprint::True), sdp);
+        assert_eq!(
+            offered(sdp.into(), Fingerprint::Wrong),
+            "v=0\r\na=fingerprint:sha-256 1A:11\r\na=fingerprint:sha-256 00:11\r\n"
+        );
+    }
+
+    #[test]
+    fn loopback_is_known_by_the_address() {
+        for (server, loopback) in [
+            ("http://127.0.0.1:8080", true),
+            ("http://[::1]:8080/", true),
+            ("http://localhost:1", true),
+            ("http://192.0.2.7:8080", false),
+            ("https://example.org", false),
+        ] {
+            let config = BotConfig::new(server, RoomId::new("r").unwrap(), "Ann");
+            assert_eq!(is_loopback(&config).unwrap(), loopback, "{server}");
         }
     }
 }

@@ -9,6 +9,7 @@
 pub mod bot;
 mod camera;
 pub mod clock;
+mod codec;
 pub mod config;
 pub mod corrupt;
 mod demo;
@@ -16,6 +17,8 @@ mod encode;
 pub mod error;
 mod join;
 pub mod live;
+mod negotiate;
+pub mod observe;
 mod outlet;
 mod pace;
 pub mod palette;
@@ -26,7 +29,7 @@ mod reel;
 pub mod run;
 mod signalling;
 
-pub use bot::{Bot, BotStats};
+pub use bot::Bot;
 pub use config::{
     AudioSource, BotConfig, Capture, Decode, Entry, Fingerprint, Receive, VideoFormat, VideoSource,
     Voice,
@@ -34,5 +37,6 @@ pub use config::{
 pub use corrupt::CorruptMode;
 pub use demo::demo;
 pub use error::BotError;
+pub use observe::BotStats;
 pub use receive::{Incoming, StreamStats};
 pub use run::{BotsOptions, Report, run};

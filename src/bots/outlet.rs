@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use gst::prelude::*;
+use tokio::sync::watch;
 
 use super::clock;
 use super::encode::Frame;
@@ -25,9 +26,9 @@ pub(super) struct Outlet {
     /// A receiver asked for a keyframe.
     key_wanted: AtomicBool,
     last_key: Mutex<Option<Duration>>,
-    pub(super) frames: AtomicU64,
+    pub(super) frames: watch::Sender<u64>,
     pub(super) bytes: AtomicU64,
-    pub(super) key_requests: AtomicU64,
+    pub(super) key_requests: watch::Sender<u64>,
 }
 
 impl Outlet {
@@ -39,9 +40,9 @@ impl Outlet {
             starting: AtomicBool::new(true),
             key_wanted: AtomicBool::new(false),
             last_key: Mutex::new(None),
-            frames: AtomicU64::new(0),
+            frames: watch::Sender::new(0),
             bytes: AtomicU64::new(0),
-            key_requests: AtomicU64::new(0),
+            key_requests: watch::Sender::new(0),
         });
         if let Some(pad) = outlet.source.static_pad("src") {
             let weak = Arc::downgrade(&outlet);
@@ -49,7 +50,7 @@ impl Outlet {
                 if let (Some(event), Some(outlet)) = (info.event(), weak.upgrade())
                     && gst_video::UpstreamForceKeyUnitEvent::parse(event).is_ok()
                 {
-                    outlet.key_requests.fetch_add(1, Ordering::Relaxed);
+                    outlet.key_requests.send_modify(|count| *count += 1);
                     outlet.key_wanted.store(true, Ordering::Relaxed);
                 }
                 gst::PadProbeReturn::Ok
@@ -103,13 +104,17 @@ impl Outlet {
         let size = buffer.size() as u64;
         {
             let buffer = buffer.make_mut();
-            buffer.set_pts(gst::ClockTime::try_from(at).ok().map(|t| t.saturating_sub(base)));
+            buffer.set_pts(
+                gst::ClockTime::try_from(at)
+                    .ok()
+                    .map(|t| t.saturating_sub(base)),
+            );
             buffer.set_dts(None);
             buffer.set_duration(None);
         }
         // Refused only while the pipeline stops, when nobody misses the frame.
         if self.source.push_buffer(buffer).is_ok() {
-            self.frames.fetch_add(1, Ordering::Relaxed);
+            self.frames.send_modify(|count| *count += 1);
             self.bytes.fetch_add(size, Ordering::Relaxed);
         }
     }

@@ -61,6 +61,7 @@ pub fn tones(n: usize) -> Vec<f64> {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
     use crate::bots::probe::picture::{Matrix, rgb_to_yuv, yuv_to_rgb};

@@ -1,17 +1,15 @@
 //! A bot's pipeline: one webrtcbin that offers, its uplinks, and what comes in.
 
 use std::sync::Arc;
-use std::time::Duration;
 
+use futures::StreamExt;
 use gst::prelude::*;
-use gst_webrtc::{
-    WebRTCRTPTransceiver, WebRTCRTPTransceiverDirection as Direction, WebRTCSDPType,
-    WebRTCSessionDescription,
-};
+use gst_webrtc::{WebRTCRTPTransceiver, WebRTCRTPTransceiverDirection as Direction};
 use tokio::sync::{mpsc, watch};
 
 pub(super) use gst_webrtc::WebRTCPeerConnectionState as ConnectionState;
 
+use super::codec::{opus_caps, rtp_video_caps};
 use super::config::{BotConfig, Entry};
 use super::corrupt::CorruptMode;
 use super::encode::video_caps;
@@ -19,15 +17,7 @@ use super::error::BotError;
 use super::outlet::Outlet;
 use super::receive::{self, Incoming};
 use crate::config::VideoCodec;
-use crate::id::{Mid, Role};
-use crate::protocol::Track;
-
-/// How long webrtcbin may take over a description.
-const NEGOTIATION: Duration = Duration::from_secs(10);
-
-/// How long gathering may take where candidates cannot be sent later. `ice-gathering-state` may
-/// never reach complete.
-const GATHERING: Duration = Duration::from_millis(500);
+use crate::id::Role;
 
 /// How long a retransmission is waited for, ms. Nothing is delayed by it as long as nothing is
 /// lost, since no sink here waits for the clock.
@@ -40,12 +30,12 @@ pub(super) type Candidate = (u32, String);
 #[derive(Debug)]
 pub(super) struct Peer {
     pipeline: gst::Pipeline,
-    webrtc: gst::Element,
+    pub(super) webrtc: gst::Element,
     pub(super) camera: Option<Arc<Outlet>>,
     pub(super) mic: Option<Arc<Outlet>>,
     camera_payloader: Option<gst::Element>,
     /// In the order of the m-lines; a `None` is an uplink.
-    lines: Vec<(Role, Option<Arc<Incoming>>)>,
+    pub(super) lines: Vec<(Role, Option<Arc<Incoming>>)>,
     pub(super) connection: watch::Receiver<ConnectionState>,
     pub(super) candidates: Option<mpsc::UnboundedReceiver<Candidate>>,
 }
@@ -97,6 +87,7 @@ impl Peer {
                 None
             });
         peer.watch_pads();
+        peer.start_fast();
         peer.set_state(gst::State::Playing)?;
         Ok(peer)
     }
@@ -138,7 +129,7 @@ impl Peer {
         role: Role,
         caps: &gst::Caps,
         payloader: &str,
-        rtp: gst::Caps,
+        mut rtp: gst::Caps,
     ) -> Result<(Arc<Outlet>, gst::Element), BotError> {
         let doing = |e: &dyn std::fmt::Display| BotError::Media(format!("{role} uplink: {e}"));
         let source = gst_app::AppSrc::builder()
@@ -149,8 +140,15 @@ impl Peer {
             .leaky_type(gst_app::AppLeakyType::Downstream)
             .build();
         let payload = rtp.structure(0).and_then(|s| s.get::<i32>("payload").ok());
+        // Named in the caps it stands in the offer, without which a receiver of several m-lines
+        // has to guess whose the packets are.
+        let ssrc = rand::random::<u32>().max(1);
+        rtp.make_mut().set("ssrc", ssrc);
         let payloader = gst::parse::bin_from_description(
-            &format!("{payloader} mtu=1200 pt={}", payload.unwrap_or(96)),
+            &format!(
+                "{payloader} mtu=1200 ssrc={ssrc} pt={}",
+                payload.unwrap_or(96)
+            ),
             true,
         )
         .map_err(|e| doing(&e))?
@@ -213,6 +211,20 @@ impl Peer {
         Ok(())
     }
 
+    /// Has jitter buffers give out their first packet at once, and not after waiting for one that
+    /// might have been before it: that wait would count as the server's.
+    fn start_fast(&self) {
+        let Some(bin) = self.webrtc.dynamic_cast_ref::<gst::Bin>() else {
+            return;
+        };
+        bin.connect_deep_element_added(|_, _, element| {
+            let factory = element.factory();
+            if factory.is_some_and(|factory| factory.name() == "rtpjitterbuffer") {
+                element.set_property("faststart-min-packets", 1u32);
+            }
+        });
+    }
+
     /// Links what comes in, by the index of its m-line.
     fn watch_pads(&self) {
         let incoming: Vec<_> = self.lines.iter().map(|(_, line)| line.clone()).collect();
@@ -238,91 +250,39 @@ impl Peer {
         });
     }
 
-    /// Makes the offer and starts gathering. Returns its SDP, and what its m-lines are for.
-    pub(super) async fn offer(&mut self) -> Result<(String, Vec<Track>), BotError> {
-        let (promise, reply) = gst::Promise::new_future();
-        self.webrtc
-            .emit_by_name::<()>("create-offer", &[&None::<gst::Structure>, &promise]);
-        let reply = settled("offer", reply).await?;
-        let offer = reply
-            .as_ref()
-            .and_then(|reply| reply.get::<WebRTCSessionDescription>("offer").ok())
-            .ok_or_else(|| BotError::Media("webrtcbin made no offer".into()))?;
-        let text = offer
-            .sdp()
-            .as_text()
-            .map_err(|e| BotError::media("offer", e))?;
-        let mids = mids(offer.sdp());
-        if mids.len() != self.lines.len() {
-            return Err(BotError::Media("the offer has other m-lines".into()));
-        }
-        self.describe("set-local-description", &offer).await?;
-        let mut tracks = Vec::with_capacity(mids.len());
-        for (mid, (role, incoming)) in mids.into_iter().zip(&self.lines) {
-            if let Some(incoming) = incoming {
-                incoming.name(mid.clone());
-            }
-            tracks.push(Track { mid, role: *role });
-        }
-        Ok((text, tracks))
-    }
-
-    /// The offer with the candidates that could be gathered in time.
-    pub(super) async fn gathered(&self) -> Result<String, BotError> {
-        let (done, mut gathered) = watch::channel(false);
-        let check = move |webrtc: &gst::Element| {
-            let state = webrtc
-                .property::<gst_webrtc::WebRTCICEGatheringState>("ice-gathering-state");
-            done.send_replace(state == gst_webrtc::WebRTCICEGatheringState::Complete);
-        };
-        check(&self.webrtc);
-        let handler = self
-            .webrtc
-            .connect_notify(Some("ice-gathering-state"), move |webrtc, _| check(webrtc));
-        // What there is when the time is up has to do.
-        let _ = tokio::time::timeout(GATHERING, gathered.wait_for(|done| *done)).await;
-        self.webrtc.disconnect(handler);
-        self.webrtc
-            .property::<Option<WebRTCSessionDescription>>("local-description")
-            .and_then(|description| description.sdp().as_text().ok())
-            .ok_or_else(|| BotError::Media("no local description".into()))
-    }
-
-    /// Takes the server's answer.
-    pub(super) async fn accept(&self, answer: &str) -> Result<(), BotError> {
-        let sdp = gst_sdp::SDPMessage::parse_buffer(answer.as_bytes())
-            .map_err(|e| BotError::BadAnswer(e.to_string()))?;
-        if sdp.medias_len() as usize != self.lines.len() {
-            return Err(BotError::BadAnswer("it has other m-lines".into()));
-        }
-        let answer = WebRTCSessionDescription::new(WebRTCSDPType::Answer, sdp);
-        self.describe("set-remote-description", &answer).await
-    }
-
-    async fn describe(
-        &self,
-        signal: &'static str,
-        description: &WebRTCSessionDescription,
-    ) -> Result<(), BotError> {
-        let (promise, reply) = gst::Promise::new_future();
-        self.webrtc
-            .emit_by_name::<()>(signal, &[description, &promise]);
-        settled(signal, reply).await.map(|_| ())
-    }
-
-    /// Gives webrtcbin a candidate of the server.
-    pub(super) fn add_candidate(&self, index: u32, candidate: &str) {
-        self.webrtc
-            .emit_by_name::<()>("add-ice-candidate", &[&index, &candidate]);
-    }
-
     /// What comes in, in the order of the m-lines.
     pub(super) fn incoming(&self) -> impl Iterator<Item = &Arc<Incoming>> {
         self.lines.iter().filter_map(|(_, line)| line.as_ref())
     }
 
+    /// Hears what the pipeline has to say, until it is gone.
+    pub(super) fn listen(&self) -> impl Future<Output = ()> + Send + use<> {
+        let messages = self.pipeline.bus().map(|bus| bus.stream());
+        let pipeline = self.pipeline.downgrade();
+        async move {
+            let Some(mut messages) = messages else { return };
+            while let Some(message) = messages.next().await {
+                match message.view() {
+                    gst::MessageView::Latency(_) => {
+                        let Some(pipeline) = pipeline.upgrade() else {
+                            return;
+                        };
+                        recalculate_latency(&pipeline);
+                    }
+                    gst::MessageView::Error(error) => {
+                        tracing::warn!(error = %error.error(), "in a bot's pipeline");
+                    }
+                    _ => {}
+                }
+            }
+        }
+    }
+
     /// Lets the uplinks flow, from a keyframe on.
     pub(super) fn open(&self) {
+        // The elements that came with the connection have not been told the latency, and without
+        // it there are no sender reports to synchronise sound and picture by.
+        recalculate_latency(&self.pipeline);
         self.outlets().for_each(|outlet| outlet.open());
     }
 
@@ -347,7 +307,11 @@ impl Peer {
         let Some(bin) = self.webrtc.dynamic_cast_ref::<gst::Bin>() else {
             return;
         };
-        for sink in bin.iterate_all_by_element_factory_name("nicesink").into_iter().flatten() {
+        for sink in bin
+            .iterate_all_by_element_factory_name("nicesink")
+            .into_iter()
+            .flatten()
+        {
             if let Some(pad) = sink.static_pad("sink") {
                 let kinds = gst::PadProbeType::BUFFER
                     | gst::PadProbeType::BUFFER_LIST
@@ -387,22 +351,9 @@ impl Drop for Peer {
     }
 }
 
-/// Waits for a promise's reply, in which an error may hide.
-async fn settled<R: std::ops::Deref<Target = gst::StructureRef>>(
-    what: &'static str,
-    reply: impl Future<Output = Result<Option<R>, gst::PromiseError>>,
-) -> Result<Option<R>, BotError> {
-    let after = NEGOTIATION;
-    let reply = tokio::time::timeout(after, reply)
-        .await
-        .map_err(|_| BotError::Deadline { what, after })?
-        .map_err(|e| BotError::Media(format!("{what}: {e:?}")))?;
-    let error = reply
-        .as_ref()
-        .and_then(|reply| reply.get::<gst::glib::Error>("error").ok());
-    match error {
-        Some(error) => Err(BotError::media(what, error)),
-        None => Ok(reply),
+fn recalculate_latency(pipeline: &gst::Pipeline) {
+    if let Err(error) = pipeline.recalculate_latency() {
+        tracing::debug!(%error, "the latency of a bot's pipeline is not known yet");
     }
 }
 
@@ -412,83 +363,4 @@ fn watch_connection(webrtc: &gst::Element) -> watch::Receiver<ConnectionState> {
         sender.send_replace(webrtc.property::<ConnectionState>("connection-state"));
     });
     receiver
-}
-
-/// The mids of a description's m-lines.
-fn mids(sdp: &gst_sdp::SDPMessageRef) -> Vec<Mid> {
-    sdp.medias()
-        .filter_map(|media| media.attribute_val("mid"))
-        .map(|mid| Mid(mid.to_owned()))
-        .collect()
-}
-
-fn opus_caps() -> gst::Caps {
-    gst::Caps::builder("application/x-rtp")
-        .field("media", "audio")
-        .field("encoding-name", "OPUS")
-        .field("payload", 111)
-        .field("clock-rate", 48_000)
-        .field("encoding-params", "2")
-        .build()
-}
-
-fn rtp_video_caps(codec: VideoCodec) -> gst::Caps {
-    let builder = gst::Caps::builder("application/x-rtp")
-        .field("media", "video")
-        .field("clock-rate", 90_000)
-        .field("rtcp-fb-nack-pli", true)
-        .field("rtcp-fb-ccm-fir", true);
-    match codec {
-        VideoCodec::Vp8 => builder.field("encoding-name", "VP8").field("payload", 96),
-        VideoCodec::Vp9 => builder.field("encoding-name", "VP9").field("payload", 98),
-        VideoCodec::H264 => builder
-            .field("encoding-name", "H264")
-            .field("payload", 102)
-            .field("packetization-mode", "1")
-            .field("profile-level-id", "42e01f"),
-    }
-    .build()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::bots::config::{Decode, VideoFormat};
-    use crate::id::RoomId;
-
-    #[tokio::test]
-    async fn the_offer_has_every_line_in_order() {
-        gst::init().unwrap();
-        let config = BotConfig::new("", RoomId::new("r").unwrap(), "Ann")
-            .person(0, VideoFormat::new(VideoCodec::H264))
-            .decoding(Decode::Both)
-            .entering(Entry::WebSocket { forward_slots: 2 });
-        let mut peer = Peer::new(&config, true).unwrap();
-        let (sdp, tracks) = peer.offer().await.unwrap();
-        let roles: Vec<_> = tracks.iter().map(|t| t.role.to_string()).collect();
-        assert_eq!(
-            roles.join(" "),
-            "mic camera mix-audio mix-video forward-audio forward-audio forward-video \
-             forward-video"
-        );
-        let sections: Vec<_> = sdp.split("\r\nm=").skip(1).collect();
-        assert_eq!(sections.len(), tracks.len(), "{sdp}");
-        for (section, track) in sections.iter().zip(&tracks) {
-            let kind = if track.role.is_audio() { "audio" } else { "video" };
-            assert!(section.starts_with(kind), "{track:?} in {section}");
-            let mid = format!("\r\na=mid:{}\r\n", track.mid);
-            assert!(section.contains(&mid), "{track:?} in {section}");
-            let direction = if track.role.is_uplink() {
-                "sendonly"
-            } else {
-                "recvonly"
-            };
-            assert!(section.contains(&format!("a={direction}\r")), "{section}");
-        }
-        assert!(sections[3].contains("H264/90000") && sections[3].contains("VP8/90000"));
-        assert!(sections[3].contains("packetization-mode=1"));
-        let gathered = peer.gathered().await.unwrap();
-        assert!(gathered.contains(" 127.0.0.1 "), "{gathered}");
-        assert!(!gathered.contains("TCP"), "{gathered}");
-    }
 }

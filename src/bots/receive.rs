@@ -9,6 +9,7 @@ use serde::Serialize;
 use tokio::sync::{broadcast, watch};
 
 use super::clock;
+use super::codec::Codec;
 use super::config::Decode;
 use super::error::BotError;
 use super::probe::{Cadence, Picture};
@@ -232,8 +233,7 @@ impl Incoming {
             counters.decoded.count()
         };
         let planes = [plane(0)?, plane(1)?, plane(2)?];
-        let picture =
-            Picture::from_planes(frame.width(), frame.height(), planes, arrival, number)?;
+        let picture = Picture::from_planes(frame.width(), frame.height(), planes, arrival, number)?;
         self.picture.send_replace(Some(Arc::new(picture)));
         self.arrived(arrival);
         Some(())
@@ -251,92 +251,6 @@ impl Incoming {
         let _ = self.sound.send(chunk);
         Some(())
     }
-}
-
-/// What the payload of an m-line is, as its pad's caps say.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Codec {
-    Opus,
-    H264,
-    Vp8,
-    Vp9,
-}
-
-impl Codec {
-    fn of(pad: &gst::Pad) -> Option<Self> {
-        let caps = pad.current_caps().unwrap_or_else(|| pad.query_caps(None));
-        match caps.structure(0)?.get::<&str>("encoding-name").ok()? {
-            "OPUS" => Some(Self::Opus),
-            "H264" => Some(Self::H264),
-            "VP8" => Some(Self::Vp8),
-            "VP9" => Some(Self::Vp9),
-            _ => None,
-        }
-    }
-
-    /// Whether a packet holds the start of a keyframe.
-    fn starts_key(self, payload: &[u8]) -> bool {
-        match self {
-            Self::Opus => false,
-            Self::H264 => h264_starts_key(payload),
-            Self::Vp8 => vp8_starts_key(payload),
-            // RFC 9628 section 4.2: P (not predicted from earlier frames) and B (first packet).
-            Self::Vp9 => payload.first().is_some_and(|b| b & 0x48 == 0x08),
-        }
-    }
-
-    fn decoder(self) -> &'static str {
-        match self {
-            Self::Opus => "rtpopusdepay ! opusdec plc=true",
-            Self::H264 => {
-                "rtph264depay request-keyframe=true wait-for-keyframe=true ! h264parse ! \
-                 avdec_h264 max-threads=1"
-            }
-            Self::Vp8 => {
-                "rtpvp8depay request-keyframe=true wait-for-keyframe=true ! vp8dec threads=1"
-            }
-            Self::Vp9 => {
-                "rtpvp9depay request-keyframe=true wait-for-keyframe=true ! vp9dec threads=1"
-            }
-        }
-    }
-}
-
-/// RFC 6184: an SPS (7) or IDR slice (5), alone, in a STAP-A (24), or as the start of a FU-A (28).
-fn h264_starts_key(payload: &[u8]) -> bool {
-    let kind = |byte: u8| byte & 0x1f;
-    let key = |kind: u8| kind == 5 || kind == 7;
-    match payload {
-        [first, indicator, ..] if kind(*first) == 28 => {
-            indicator & 0x80 != 0 && key(kind(*indicator))
-        }
-        [first, _, _, nal, ..] if kind(*first) == 24 => key(kind(*nal)),
-        [first, ..] => key(kind(*first)),
-        [] => false,
-    }
-}
-
-/// RFC 7741 section 4.2: behind the descriptor of a first packet (S, partition 0), the lowest bit
-/// of the frame header is 0 for a keyframe.
-fn vp8_starts_key(payload: &[u8]) -> bool {
-    let Some(first) = payload.first() else {
-        return false;
-    };
-    if first & 0x17 != 0x10 {
-        return false;
-    }
-    let mut skip = 1;
-    if first & 0x80 != 0 {
-        let extensions = payload.get(1).copied().unwrap_or(0);
-        skip += 1;
-        if extensions & 0x80 != 0 {
-            let long = payload.get(skip).is_some_and(|b| b & 0x80 != 0);
-            skip += if long { 2 } else { 1 };
-        }
-        skip += usize::from(extensions & 0x40 != 0);
-        skip += usize::from(extensions & 0x30 != 0);
-    }
-    payload.get(skip).is_some_and(|b| b & 1 == 0)
 }
 
 /// Links a pad of webrtcbin to what its m-line needs. Runs on a streaming thread, and leaves the
@@ -411,32 +325,12 @@ fn count(pad: &gst::Pad, incoming: &Arc<Incoming>, codec: Codec) {
             match &info.data {
                 Some(gst::PadProbeData::Buffer(buffer)) => incoming.packet(buffer, codec),
                 Some(gst::PadProbeData::BufferList(list)) => {
-                    list.iter().for_each(|buffer| incoming.packet(buffer, codec));
+                    list.iter()
+                        .for_each(|buffer| incoming.packet(buffer, codec));
                 }
                 _ => {}
             }
         }
         gst::PadProbeReturn::Ok
     });
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn keyframes_are_known_by_their_first_packet() {
-        // X with a 15-bit picture id, then the frame header.
-        assert!(vp8_starts_key(&[0x90, 0x80, 0x81, 0x02, 0x10]));
-        assert!(!vp8_starts_key(&[0x90, 0x80, 0x81, 0x02, 0x11]));
-        assert!(!vp8_starts_key(&[0x80, 0x80, 0x81, 0x02, 0x10]), "no start");
-        assert!(vp8_starts_key(&[0x10, 0x10]));
-        assert!(!vp8_starts_key(&[0x90, 0x80]));
-        assert!(h264_starts_key(&[0x67, 0x42]));
-        assert!(h264_starts_key(&[0x78, 0, 9, 0x67]));
-        assert!(h264_starts_key(&[0x7c, 0x85]));
-        assert!(!h264_starts_key(&[0x7c, 0x05]), "the middle of one");
-        assert!(!h264_starts_key(&[0x41, 0x9a]));
-        assert!(Codec::Vp9.starts_key(&[0x88]) && !Codec::Vp9.starts_key(&[0xc8]));
-    }
 }

@@ -194,7 +194,10 @@ fn tone(hz: u32, dbfs: i32) -> Result<Reel, BotError> {
 fn speech(voice: Voice) -> Result<Reel, BotError> {
     let quiet = silence()?;
     let mut packets = Vec::new();
-    for (turn, ogg) in [Voice::Ada, Voice::Ben, Voice::Cleo].into_iter().zip(VOICES) {
+    for (turn, ogg) in [Voice::Ada, Voice::Ben, Voice::Cleo]
+        .into_iter()
+        .zip(VOICES)
+    {
         // The files hold Opus in packets of 20 ms: they are played as they are.
         let launch = "appsrc name=in ! oggdemux ! opusparse ! appsink name=out sync=false";
         let spoken = encode::run(launch, Some(ogg))?;
@@ -216,4 +219,65 @@ fn film_sound() -> Result<Reel, BotError> {
     let mut packets = encode::run(&launch, Some(FILM))?;
     packets.truncate((FILM_LENGTH.as_millis() / PACKET.as_millis()) as usize);
     Reel::new(packets, PACKET)
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn reels_are_as_long_as_they_should_be() {
+        gst::init().unwrap();
+        let tone = AudioSource::Tone { hz: 400, dbfs: -24 };
+        for (source, packets) in [
+            (AudioSource::Silence, 50),
+            (tone, TONE_PACKETS),
+            (AudioSource::Film, 260),
+        ] {
+            let reel = audio(source).await.unwrap().unwrap();
+            assert_eq!(reel.frames.len(), packets, "{source:?}");
+        }
+        let offset = Duration::ZERO;
+        for codec in [
+            crate::config::VideoCodec::H264,
+            crate::config::VideoCodec::Vp8,
+        ] {
+            let format = VideoFormat::sized(codec, 160, 90);
+            let film = VideoSource::Film { format, offset };
+            let reel = video(film).await.unwrap().unwrap();
+            assert_eq!(reel.frames.len(), 156, "{codec:?}");
+            // Whoever loses something waits for a second at most.
+            for position in 0..156 {
+                let ahead = (reel.key_from(position) + 156 - position) % 156;
+                assert!(ahead <= 30, "{codec:?}: no keyframe for {ahead} frames");
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn voices_take_turns() {
+        gst::init().unwrap();
+        let mut spoken = Vec::new();
+        for voice in [Voice::Ada, Voice::Ben, Voice::Cleo] {
+            let reel = audio(AudioSource::Speech(voice)).await.unwrap().unwrap();
+            // Speech at 24 kbit/s has packets of other sizes than silence at a constant rate.
+            let quiet = silence().unwrap()[1].buffer.size();
+            let sizes = reel.frames.iter().map(|frame| frame.buffer.size());
+            spoken.push(sizes.map(|size| size != quiet).collect::<Vec<_>>());
+        }
+        let [ada, ben, cleo] = &spoken[..] else {
+            panic!("three voices");
+        };
+        assert!(ada.len() == ben.len() && ben.len() == cleo.len());
+        // 14 to 16 s each.
+        assert!((2_100..2_500).contains(&ada.len()), "{} packets", ada.len());
+        for i in 0..ada.len() {
+            let talking = [ada[i], ben[i], cleo[i]].into_iter().filter(|t| *t).count();
+            assert!(talking <= 1, "{talking} talk at packet {i}");
+        }
+        for voice in &spoken {
+            assert!(voice.iter().filter(|talks| **talks).count() > 500);
+        }
+    }
 }

@@ -319,7 +319,12 @@ impl fmt::Display for Spread {
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "{} bots, {:.1} s", self.bots.len(), self.measured_ms / 1000.0)?;
+        writeln!(
+            f,
+            "{} bots, {:.1} s",
+            self.bots.len(),
+            self.measured_ms / 1000.0
+        )?;
         if let Some(spread) = self.join_ms {
             writeln!(f, "join to first picture: {spread}")?;
         }
@@ -351,6 +356,7 @@ impl fmt::Display for Report {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
 

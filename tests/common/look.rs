@@ -97,7 +97,9 @@ pub fn check_tones(sound: &[f32], heard: &[f64], unheard: &[f64]) -> Result<(), 
     let heard_db = tone::levels(sound, heard);
     let faintest = heard_db.iter().copied().fold(0.0, f64::min);
     if faintest < HEARD_DB {
-        return Err(format!("not all of {heard:?} Hz are heard: {heard_db:.1?} dB"));
+        return Err(format!(
+            "not all of {heard:?} Hz are heard: {heard_db:.1?} dB"
+        ));
     }
     let limit = if heard.is_empty() { HEARD_DB } else { faintest } - OWN_TONE_DB;
     let unheard_db = tone::levels(sound, unheard);

@@ -91,7 +91,9 @@ async fn serve(stream: TcpStream, who: ParticipantId) -> anyhow::Result<Ending> 
         ServerMessage::Answer { sdp: answer },
         ServerMessage::Room(room(who)),
     ] {
-        socket.send(Message::text(serde_json::to_string(&message)?)).await?;
+        socket
+            .send(Message::text(serde_json::to_string(&message)?))
+            .await?;
     }
     loop {
         let message = tokio::select! {
@@ -113,7 +115,9 @@ async fn serve(stream: TcpStream, who: ParticipantId) -> anyhow::Result<Ending> 
                 _ => return Ok(Ending::Vanished),
             },
         };
-        socket.send(Message::text(serde_json::to_string(&message)?)).await?;
+        socket
+            .send(Message::text(serde_json::to_string(&message)?))
+            .await?;
         if matches!(message, ServerMessage::Bye { .. }) {
             return Ok(Ending::Left);
         }
@@ -217,7 +221,12 @@ async fn negotiate(
     webrtc.emit_by_name::<()>("set-local-description", &[&answer, &promise]);
     reply.await.ok().context("set-local-description")?;
     // webrtcbin names the SSRC only where there is RTX.
-    let mut lines = answer.sdp().as_text()?.split("\r\nm=").map(str::to_owned).collect::<Vec<_>>();
+    let mut lines = answer
+        .sdp()
+        .as_text()?
+        .split("\r\nm=")
+        .map(str::to_owned)
+        .collect::<Vec<_>>();
     for (index, track) in join.tracks.iter().enumerate() {
         let section = &mut lines[index + 1];
         if !track.role.is_uplink() && !section.contains("a=ssrc:") {
@@ -317,13 +326,20 @@ fn reflect(
             Role::Mic => Role::MixAudio,
             _ => Role::MixVideo,
         };
-        let sink = gst_app::AppSink::builder().sync(false).async_(false).build();
+        let sink = gst_app::AppSink::builder()
+            .sync(false)
+            .async_(false)
+            .build();
         pipeline.add(&sink).unwrap();
         let mirror = mirrors.get(&slot).cloned();
         let callbacks = gst_app::AppSinkCallbacks::builder().new_sample(move |sink| {
             let sample = sink.pull_sample().map_err(|_| gst::FlowError::Eos)?;
             if let (Some(mirror), Some(mut packet)) = (&mirror, sample.buffer_owned()) {
-                mirror.uplink.lock().unwrap().get_or_insert_with(|| sink.clone());
+                mirror
+                    .uplink
+                    .lock()
+                    .unwrap()
+                    .get_or_insert_with(|| sink.clone());
                 let buffer = packet.make_mut();
                 buffer.set_pts(None);
                 buffer.set_dts(None);

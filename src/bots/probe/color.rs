@@ -43,6 +43,7 @@ fn each_sample(picture: &Picture, rect: Rect, mut see: impl FnMut([u8; 3])) -> O
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
 
@@ -52,7 +53,17 @@ mod tests {
         let all = picture.bounds();
         assert!(error(&picture, all, [128; 3]).unwrap() < 2.0);
         for y in (0..64).step_by(4) {
-            let stripe = |y, value| (Rect { x: 0, y, w: 64, h: 2 }, value);
+            let stripe = |y, value| {
+                (
+                    Rect {
+                        x: 0,
+                        y,
+                        w: 64,
+                        h: 2,
+                    },
+                    value,
+                )
+            };
             for (rect, value) in [stripe(y, 16), stripe(y + 2, 235)] {
                 picture.fill_luma(rect, value);
             }

@@ -24,6 +24,7 @@ pub fn between(a: &Picture, b: &Picture, rect: Rect) -> Option<f64> {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
 
@@ -32,12 +33,33 @@ mod tests {
         let still = Picture::solid(64, 32, [90; 3]);
         let mut moved = still.clone();
         let (left, right) = (
-            Rect { x: 0, y: 0, w: 32, h: 32 },
-            Rect { x: 32, y: 0, w: 32, h: 32 },
+            Rect {
+                x: 0,
+                y: 0,
+                w: 32,
+                h: 32,
+            },
+            Rect {
+                x: 32,
+                y: 0,
+                w: 32,
+                h: 32,
+            },
         );
-        moved.fill_luma(Rect { x: 40, y: 8, w: 16, h: 16 }, 235);
+        moved.fill_luma(
+            Rect {
+                x: 40,
+                y: 8,
+                w: 16,
+                h: 16,
+            },
+            235,
+        );
         assert_eq!(between(&still, &moved, left), Some(0.0));
         assert!(between(&still, &moved, right).unwrap() > 20.0);
-        assert_eq!(between(&still, &Picture::solid(32, 32, [90; 3]), left), None);
+        assert_eq!(
+            between(&still, &Picture::solid(32, 32, [90; 3]), left),
+            None
+        );
     }
 }

@@ -237,6 +237,7 @@ fn to_byte(value: f64) -> u8 {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
 

@@ -128,6 +128,7 @@ fn mean_luma(picture: &Picture, rect: Rect) -> Option<f64> {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
 

@@ -48,6 +48,7 @@ fn decibels(amplitude: f64) -> f64 {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
     use crate::bots::palette;

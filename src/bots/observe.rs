@@ -1,0 +1,266 @@
+//! What can be seen, heard and counted of a bot.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use serde::Serialize;
+use tokio::sync::{broadcast, watch};
+use tokio::time::timeout;
+
+use super::bot::{Bot, PATIENCE};
+use super::error::BotError;
+use super::outlet::Outlet;
+use super::peer::ConnectionState;
+use super::probe::Picture;
+use super::receive::{Incoming, StreamStats};
+use crate::id::Role;
+use crate::protocol::{RoomState, ServerMessage};
+
+/// What a bot has sent and received.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct BotStats {
+    /// Video frames sent.
+    pub frames_sent: u64,
+    /// Bytes of encoded video sent, RTP not counted.
+    pub video_bytes_sent: u64,
+    /// Audio packets sent.
+    pub packets_sent: u64,
+    /// Keyframes asked of it.
+    pub key_requests: u64,
+    /// What came in, in the order of the m-lines.
+    pub received: Vec<StreamStats>,
+}
+
+impl Bot {
+    /// Waits until ICE and DTLS are up.
+    ///
+    /// # Errors
+    /// [`BotError::ConnectionFailed`], [`BotError::Deadline`].
+    pub async fn connected(&self) -> Result<(), BotError> {
+        self.connection(ConnectionState::Connected, "connection")
+            .await
+    }
+
+    /// Waits until the connection has failed or was closed by the server, as it must be after a
+    /// wrong fingerprint.
+    ///
+    /// # Errors
+    /// [`BotError::Deadline`].
+    pub async fn disconnected(&self) -> Result<(), BotError> {
+        let mut states = self.peer.connection.clone();
+        let over = |state: &ConnectionState| {
+            matches!(
+                state,
+                ConnectionState::Failed | ConnectionState::Closed | ConnectionState::Disconnected
+            )
+        };
+        within("end of the connection", states.wait_for(over)).await
+    }
+
+    async fn connection(
+        &self,
+        wanted: ConnectionState,
+        what: &'static str,
+    ) -> Result<(), BotError> {
+        let mut states = self.peer.connection.clone();
+        let settled = |state: &ConnectionState| *state == wanted || has_failed(*state);
+        within(what, states.wait_for(settled)).await?;
+        if *states.borrow() == wanted {
+            Ok(())
+        } else {
+            Err(BotError::ConnectionFailed)
+        }
+    }
+
+    /// Waits for the first picture of the mix; how long after the start of the join it came. Where
+    /// video is not decoded, the first whole keyframe counts.
+    ///
+    /// # Errors
+    /// [`BotError::NotConfigured`], [`BotError::Deadline`].
+    pub async fn first_picture(&self) -> Result<Duration, BotError> {
+        let mut first = self.incoming(Role::MixVideo, 0)?.first();
+        within("first picture", first.wait_for(Option::is_some)).await?;
+        let at = first.borrow().unwrap_or(self.started);
+        Ok(at.saturating_sub(self.started))
+    }
+
+    /// The room as the server last described it; `None` before it did, and over WHIP and WHEP.
+    pub fn room(&self) -> watch::Receiver<Option<RoomState>> {
+        self.published.room.subscribe()
+    }
+
+    /// Waits until the room is as wanted.
+    ///
+    /// # Errors
+    /// [`BotError::Deadline`].
+    pub async fn room_when(
+        &self,
+        what: &'static str,
+        mut wanted: impl FnMut(&RoomState) -> bool,
+    ) -> Result<RoomState, BotError> {
+        let mut room = self.room();
+        let found = timeout(
+            PATIENCE,
+            room.wait_for(|r| r.as_ref().is_some_and(&mut wanted)),
+        )
+        .await;
+        let after = PATIENCE;
+        match found {
+            Ok(Ok(state)) => state.clone().ok_or(BotError::Closed),
+            Ok(Err(_)) => Err(BotError::Closed),
+            Err(_) => Err(BotError::Deadline { what, after }),
+        }
+    }
+
+    /// Everything the server says from now on.
+    pub fn notices(&self) -> broadcast::Receiver<ServerMessage> {
+        self.published.notices.subscribe()
+    }
+
+    /// The `n`-th m-line of a role it receives on.
+    ///
+    /// # Errors
+    /// [`BotError::NotConfigured`].
+    pub fn incoming(&self, role: Role, n: usize) -> Result<&Arc<Incoming>, BotError> {
+        let mut lines = self.peer.incoming().filter(|line| line.role() == role);
+        lines.nth(n).ok_or(BotError::NotConfigured("such m-line"))
+    }
+
+    /// The next picture of the mix.
+    ///
+    /// # Errors
+    /// [`BotError::NotConfigured`], [`BotError::Deadline`].
+    pub async fn picture(&self) -> Result<Arc<Picture>, BotError> {
+        let mut next = self.pictures(1).await?;
+        next.pop().ok_or(BotError::Closed)
+    }
+
+    /// The next `n` pictures of the mix; some may be left out on a busy machine.
+    ///
+    /// # Errors
+    /// As [`Bot::picture`].
+    pub async fn pictures(&self, n: usize) -> Result<Vec<Arc<Picture>>, BotError> {
+        let mut newest = self.incoming(Role::MixVideo, 0)?.pictures();
+        let mut pictures = Vec::with_capacity(n);
+        while pictures.len() < n {
+            within("picture", newest.changed()).await?;
+            pictures.extend(newest.borrow_and_update().clone());
+        }
+        Ok(pictures)
+    }
+
+    /// The next picture of the mix that is as wanted: for what takes a moment to show.
+    ///
+    /// # Errors
+    /// As [`Bot::picture`].
+    pub async fn picture_when(
+        &self,
+        what: &'static str,
+        wanted: impl Fn(&Picture) -> bool,
+    ) -> Result<Arc<Picture>, BotError> {
+        let mut newest = self.incoming(Role::MixVideo, 0)?.pictures();
+        let found = newest.wait_for(|p| p.as_deref().is_some_and(&wanted));
+        let after = PATIENCE;
+        match timeout(PATIENCE, found).await {
+            Ok(Ok(picture)) => picture.clone().ok_or(BotError::Closed),
+            Ok(Err(_)) => Err(BotError::Closed),
+            Err(_) => Err(BotError::Deadline { what, after }),
+        }
+    }
+
+    /// What the mix sounds like from now on, for that long: mono, 48 kHz, full scale 1.0.
+    ///
+    /// # Errors
+    /// [`BotError::NotConfigured`], [`BotError::Deadline`].
+    pub async fn sound(&self, length: Duration) -> Result<Vec<f32>, BotError> {
+        let mut chunks = self.incoming(Role::MixAudio, 0)?.sound();
+        let wanted = (length.as_secs_f64() * 48_000.0) as usize;
+        let mut samples = Vec::with_capacity(wanted);
+        let collect = async {
+            while samples.len() < wanted {
+                match chunks.recv().await {
+                    Ok(chunk) => samples.extend_from_slice(&chunk),
+                    // What was missed is not silence: go on with what there is.
+                    Err(broadcast::error::RecvError::Lagged(_)) => {}
+                    Err(broadcast::error::RecvError::Closed) => return Err(BotError::Closed),
+                }
+            }
+            Ok(())
+        };
+        let after = length + PATIENCE;
+        let what = "sound";
+        timeout(after, collect)
+            .await
+            .map_err(|_| BotError::Deadline { what, after })??;
+        samples.truncate(wanted);
+        Ok(samples)
+    }
+
+    /// The figures since the start, or for what comes in since [`Bot::reset_stats`].
+    pub fn stats(&self) -> BotStats {
+        let read = |outlet: &Option<Arc<Outlet>>| {
+            outlet.as_ref().map_or((0, 0, 0), |outlet| {
+                (
+                    *outlet.frames.borrow(),
+                    outlet.bytes.load(Ordering::Relaxed),
+                    *outlet.key_requests.borrow(),
+                )
+            })
+        };
+        let (frames_sent, video_bytes_sent, key_requests) = read(&self.peer.camera);
+        BotStats {
+            frames_sent,
+            video_bytes_sent,
+            key_requests,
+            packets_sent: read(&self.peer.mic).0,
+            received: self.peer.incoming().map(|line| line.stats()).collect(),
+        }
+    }
+
+    /// Waits until it has sent that many frames of video and packets of sound, of what it sends.
+    ///
+    /// # Errors
+    /// [`BotError::Deadline`].
+    pub async fn sent(&self, count: u64) -> Result<(), BotError> {
+        for outlet in self.peer.camera.iter().chain(&self.peer.mic) {
+            let mut frames = outlet.frames.subscribe();
+            within("sending", frames.wait_for(|sent| *sent >= count)).await?;
+        }
+        Ok(())
+    }
+
+    /// How many keyframes have been asked of its camera, and every change of that.
+    ///
+    /// # Errors
+    /// [`BotError::NotConfigured`] without a camera.
+    pub fn key_requests(&self) -> Result<watch::Receiver<u64>, BotError> {
+        let camera = self.peer.camera.as_ref();
+        camera
+            .map(|outlet| outlet.key_requests.subscribe())
+            .ok_or(BotError::NotConfigured("camera"))
+    }
+
+    /// Measures what comes in from now on.
+    pub fn reset_stats(&self) {
+        self.peer.incoming().for_each(|line| line.reset_stats());
+    }
+}
+
+fn has_failed(state: ConnectionState) -> bool {
+    matches!(state, ConnectionState::Failed | ConnectionState::Closed)
+}
+
+async fn within<T, E>(
+    what: &'static str,
+    wait: impl Future<Output = Result<T, E>>,
+) -> Result<(), BotError> {
+    match timeout(PATIENCE, wait).await {
+        Ok(Ok(_)) => Ok(()),
+        Ok(Err(_)) => Err(BotError::Closed),
+        Err(_) => Err(BotError::Deadline {
+            what,
+            after: PATIENCE,
+        }),
+    }
+}

@@ -20,7 +20,7 @@ const START_DEADLINE: Duration = Duration::from_secs(40);
 
 /// What headless Chromium needs here: no sandbox in containers, ICE on loopback, a camera and a
 /// microphone that are not there, and nothing that calls home.
-const CHROMIUM_ARGS: [&str; 12] = [
+const CHROMIUM_ARGS: [&str; 11] = [
     "--headless",
     "--no-sandbox",
     "--disable-gpu",
@@ -29,7 +29,6 @@ const CHROMIUM_ARGS: [&str; 12] = [
     "--disable-background-networking",
     "--disable-component-update",
     "--disable-sync",
-    "--hide-scrollbars=false",
     "--use-fake-device-for-media-stream",
     "--autoplay-policy=no-user-gesture-required",
     "--allow-loopback-in-peer-connection",

@@ -46,12 +46,8 @@ fn assert_flows(who: &str, seen: &Value) {
     assert!(fps >= 15.0, "{who}: {fps:.1} frames per second: {seen}");
     let gap = number(seen, "longestGap");
     assert!(gap < LONGEST_GAP_MS, "{who}: no frame for {gap} ms: {seen}");
-    // Not every browser counts the energy; all can listen.
-    let heard = number(seen, "loudest");
-    assert!(heard > 0.003, "{who} hears nothing: {seen}");
-    if let Some(energy) = seen["audioEnergy"].as_f64() {
-        assert!(energy > 0.0, "{who} is sent no sound: {seen}");
-    }
+    let energy = number(seen, "audioEnergy");
+    assert!(energy > 0.001, "{who} hears nothing: {seen}");
 }
 
 /// Asserts that a tile of the colour of bot 0 stands where it must.
@@ -252,6 +248,8 @@ async fn a_page_comes_back_by_itself_when_the_server_does() {
     let page = Page::chromium("Ann").await;
     page.join(&server.url, "back").await;
     page.pictured().await;
+    page.until("the camera", "probe.person('Ann')?.camera === 'live'")
+        .await;
     server.stop().await;
     page.until("its notice", "probe.state().phase === 'reconnecting' && probe.shown('reconnecting')")
         .await;

@@ -34,9 +34,12 @@ const CHROMIUM_ARGS: [&str; 11] = [
     "--allow-loopback-in-peer-connection",
 ];
 
-/// The same for Firefox, as preferences of a fresh profile.
+/// The same for Firefox, as preferences of a fresh profile. A page that may use the camera gets
+/// plain host addresses; with the question switched off Firefox takes it for one that may not,
+/// and then drops the server's loopback candidate.
 const FIREFOX_PREFS: &str = r#"
 user_pref("media.peerconnection.ice.loopback", true);
+user_pref("media.peerconnection.ice.obfuscate_host_addresses", false);
 user_pref("media.navigator.streams.fake", true);
 user_pref("media.navigator.permission.disabled", true);
 user_pref("media.autoplay.default", 0);

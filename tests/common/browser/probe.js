@@ -49,24 +49,6 @@
     return { video: most('video', 'framesDecoded'), audio: most('audio', 'packetsReceived') };
   }
 
-  /** The loudest RMS heard in the mix; asked for while `watch` runs. */
-  function listen() {
-    const context = new AudioContext();
-    const analyser = new AnalyserNode(context, { fftSize: 2048 });
-    context.createMediaStreamSource(new MediaStream(video().srcObject.getAudioTracks())).connect(analyser);
-    const samples = new Float32Array(2048);
-    let loudest = 0;
-    const timer = setInterval(() => {
-      analyser.getFloatTimeDomainData(samples);
-      loudest = Math.max(loudest, Math.sqrt(samples.reduce((sum, s) => sum + s * s, 0) / samples.length));
-    }, 20);
-    return () => {
-      clearInterval(timer);
-      context.close();
-      return loudest;
-    };
-  }
-
   /** Calls back at every frame shown; returns the longest time without one, ms. */
   function watchFrames() {
     let last = performance.now();
@@ -85,14 +67,13 @@
     };
   }
 
-  /** Watches and hears the mix for `ms`: what moved where, what was heard, what was missed. */
+  /** Watches the mix for `ms`: what moved where, how it flowed, and how much was heard. */
   async function watch(ms) {
     const before = await inbound();
-    const hush = listen();
     const shut = watchFrames();
     const first = look();
     const moved = new Map([...first.keys()].map((id) => [id, 0]));
-    let colors = {};
+    const colors = {};
     const start = performance.now();
     while (performance.now() - start < ms) {
       await pause(ms / 8);
@@ -106,11 +87,9 @@
     return {
       moved: Object.fromEntries(moved),
       colors,
-      loudest: hush(),
       longestGap: shut(),
       framesPerSecond: (after.video.framesDecoded - before.video.framesDecoded) / seconds,
-      audioEnergy: after.audio.totalAudioEnergy === undefined ? null : after.audio.totalAudioEnergy - before.audio.totalAudioEnergy,
-      audioPackets: after.audio.packetsReceived - before.audio.packetsReceived,
+      audioEnergy: after.audio.totalAudioEnergy - before.audio.totalAudioEnergy,
     };
   }
 

@@ -1,9 +1,22 @@
 //! One validated configuration from flags, `TESSERA_*`, and a TOML file.
+//!
+//! [`Options`] is the table of settings as an operator writes them: one field each, from
+//! which the flag, the environment variable, the key in the file and the row in the README
+//! follow. [`Config`] is what the rest of the program sees, and holds checked values only.
 
+mod options;
+mod validate;
+
+use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
+use thiserror::Error;
+
+pub use options::{Options, Setting, settings, with_defaults_in_help};
+pub use validate::BadSetting;
 
 use crate::layout::{Fit, LayoutKind, Size};
 use crate::topology::Mode;
@@ -20,12 +33,51 @@ pub enum VideoCodec {
     Vp9,
 }
 
+impl VideoCodec {
+    /// Whether the mix can be sent in it.
+    pub fn is_encoded(self) -> bool {
+        match self {
+            Self::H264 | Self::Vp8 => true,
+            Self::Vp9 => false,
+        }
+    }
+}
+
+/// Why a text is not a codec.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+#[error("a video codec is h264, vp8 or vp9")]
+pub struct BadCodec;
+
+impl FromStr for VideoCodec {
+    type Err = BadCodec;
+
+    fn from_str(text: &str) -> Result<Self, BadCodec> {
+        match text {
+            "h264" => Ok(Self::H264),
+            "vp8" => Ok(Self::Vp8),
+            "vp9" => Ok(Self::Vp9),
+            _ => Err(BadCodec),
+        }
+    }
+}
+
+impl fmt::Display for VideoCodec {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::H264 => "h264",
+            Self::Vp8 => "vp8",
+            Self::Vp9 => "vp9",
+        })
+    }
+}
+
 /// Everything an operator can set. Every value in it has been checked.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Config {
     /// Where HTTP is served.
     pub listen: SocketAddr,
-    /// The only addresses on which ICE candidates are gathered.
+    /// The only addresses on which ICE candidates are gathered; every one of the machine's
+    /// if empty.
     pub media_ips: Vec<IpAddr>,
     /// The UDP ports for media, inclusive; any free port if `None`.
     pub media_ports: Option<(u16, u16)>,
@@ -72,7 +124,7 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 8080)),
-            media_ips: Vec::new(),
+            media_ips: vec![IpAddr::V4(Ipv4Addr::LOCALHOST)],
             media_ports: None,
             public_ip: None,
             pipelines: None,
@@ -96,5 +148,44 @@ impl Default for Config {
             max_mlines: 32,
             ice_servers: Vec::new(),
         }
+    }
+}
+
+/// Why there is no configuration.
+#[derive(Debug, Error)]
+pub enum ConfigError {
+    /// The file cannot be read.
+    #[error("cannot read the configuration file {path}: {source}")]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// The file is not TOML, or has a key or a type that no setting has.
+    #[error("the configuration file {path} is not valid: {source}")]
+    Parse {
+        /// The file.
+        path: PathBuf,
+        /// Line, column and what was expected there.
+        source: Box<toml::de::Error>,
+    },
+    /// A setting has a value it cannot have.
+    #[error(transparent)]
+    Setting(#[from] BadSetting),
+}
+
+impl Config {
+    /// Puts the settings given on the command line and in the environment over those of
+    /// `file`, those over the built-in defaults, and checks the result.
+    ///
+    /// # Errors
+    /// [`ConfigError`]; the text is meant for the operator.
+    pub fn load(file: Option<&Path>, given: Options) -> Result<Self, ConfigError> {
+        let options = match file {
+            Some(path) => given.over(Options::read(path)?),
+            None => given,
+        };
+        Ok(Self::try_from(options)?)
     }
 }

@@ -92,7 +92,8 @@ enum Event {
 }
 
 fn event() -> impl Strategy<Value = Event> {
-    let ms = prop_oneof![Just(10usize), Just(20), Just(40), Just(60)];
+    // 18 leaves a rest that is too short for the fade.
+    let ms = prop_oneof![Just(10usize), Just(18), Just(20), Just(40), Just(60)];
     prop_oneof![
         6 => ms.clone().prop_map(Event::Arrive),
         1 => ms.prop_map(Event::Lose),
@@ -152,7 +153,7 @@ proptest! {
         let (mut pushed, mut heard) = (Vec::new(), Vec::new());
         for i in 0..frames {
             while pushed.len() < i * FRAME + 2 * FRAME {
-                let next: Vec<f32> = (0..packet).map(|s| (pushed.len() + s) as f32).collect();
+                let next: Vec<f32> = (0..packet).map(|s| (pushed.len() + s) as f32 / 65_536.0).collect();
                 playout.push(&next, Joint::Seamless);
                 pushed.extend(next);
             }
@@ -426,7 +427,7 @@ fn a_hot_tone_is_turned_down_and_not_distorted() {
             let fundamental = amplitude(&out, hertz) / 2f64.sqrt();
             let distortion = (rms(&out).powi(2) - fundamental.powi(2)).max(0.0).sqrt();
             let thd = distortion / fundamental;
-            assert!(thd < 0.01, "{hertz} Hz at {level}: {thd}");
+            assert!(thd < 0.001, "{hertz} Hz at {level}: {thd}");
             assert!(fundamental > 0.45, "{hertz} Hz at {level}: {fundamental}");
         }
     }

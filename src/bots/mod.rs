@@ -39,4 +39,4 @@ pub use demo::demo;
 pub use error::BotError;
 pub use observe::BotStats;
 pub use receive::{Incoming, StreamStats};
-pub use run::{BotsOptions, Report, run};
+pub use run::{BotsOptions, Report, join_all, run};

@@ -161,6 +161,20 @@ pub struct Report {
     pub bots: Vec<BotReport>,
 }
 
+/// Joins the bots one after the other.
+///
+/// # Errors
+/// The first bot's that cannot join or is not connected in time.
+pub async fn join_all(options: &BotsOptions) -> Result<Vec<Bot>, BotError> {
+    let mut bots = Vec::with_capacity(options.count);
+    for i in 0..options.count {
+        let bot = Bot::join(config(options, i)).await?;
+        bot.connected().await?;
+        bots.push(bot);
+    }
+    Ok(bots)
+}
+
 /// Joins the bots one after the other, measures, and has them leave.
 ///
 /// # Errors

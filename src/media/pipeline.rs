@@ -4,19 +4,23 @@
 //! Pipelines are joined by taps, so a buffer's running time must mean the same moment in each:
 //! they share the system clock (`CLOCK_MONOTONIC`), the base time below, and `start-time` NONE.
 
+use std::collections::BTreeMap;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures::StreamExt;
 use gst::prelude::*;
+use parking_lot::Mutex;
 use thiserror::Error;
 
-/// How long a pipeline may take to reach `Null` before it is abandoned.
+/// How long a pipeline may take to reach `Null` before it counts as abandoned.
 const TEARDOWN_DEADLINE: Duration = Duration::from_secs(3);
 
 static ALIVE: AtomicI64 = AtomicI64::new(0);
-static ABANDONED: AtomicU64 = AtomicU64::new(0);
+static NEXT_TICKET: AtomicU64 = AtomicU64::new(0);
+/// The teardowns under way, with the moment each began.
+static TEARDOWNS: Mutex<BTreeMap<u64, Instant>> = Mutex::new(BTreeMap::new());
 
 /// What can go wrong with a pipeline as a whole.
 #[derive(Debug, Error)]
@@ -73,9 +77,11 @@ pub fn alive() -> i64 {
     ALIVE.load(Ordering::Relaxed)
 }
 
-/// Pipelines whose teardown did not end within its deadline since the process started.
-pub fn abandoned() -> u64 {
-    ABANDONED.load(Ordering::Relaxed)
+/// Pipelines whose teardown should have ended by now and has not: it hangs in native code.
+pub fn abandoned() -> usize {
+    let teardowns = TEARDOWNS.lock();
+    let late = |began: &&Instant| began.elapsed() > TEARDOWN_DEADLINE;
+    teardowns.values().filter(late).count()
 }
 
 /// A pipeline that is brought to `Null` when this is dropped.
@@ -231,23 +237,24 @@ impl Drop for Pipeline {
     }
 }
 
-/// Runs `work` off the async threads, and reports when it does not end in time.
+/// Runs `work` on a thread of its own: a tokio runtime that is shutting down would drop it, and
+/// a pipeline that is disposed of while it plays takes the process with it.
 fn teardown(label: String, work: impl FnOnce() + Send + 'static) {
+    let began = Instant::now();
+    let ticket = NEXT_TICKET.fetch_add(1, Ordering::Relaxed);
+    TEARDOWNS.lock().insert(ticket, began);
     let finish = move || {
         work();
+        TEARDOWNS.lock().remove(&ticket);
         ALIVE.fetch_sub(1, Ordering::Relaxed);
-    };
-    let Ok(runtime) = tokio::runtime::Handle::try_current() else {
-        finish();
-        return;
-    };
-    let done = runtime.spawn_blocking(finish);
-    runtime.spawn(async move {
-        if tokio::time::timeout(TEARDOWN_DEADLINE, done).await.is_err() {
-            ABANDONED.fetch_add(1, Ordering::Relaxed);
-            tracing::error!(pipeline = label, "teardown hangs; abandoned");
+        if began.elapsed() > TEARDOWN_DEADLINE {
+            tracing::warn!(pipeline = label, "teardown took {:?}", began.elapsed());
         }
-    });
+    };
+    let thread = std::thread::Builder::new().name("teardown".to_owned());
+    if let Err(error) = thread.spawn(finish) {
+        tracing::error!(%error, "no thread for a teardown; the pipeline is left as it is");
+    }
 }
 
 /// Waits until no pipeline lives, or `deadline` has passed. Returns how many still do.

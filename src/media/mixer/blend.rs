@@ -72,10 +72,11 @@ pub fn minus(sum: &Frame, own: &Frame, ramp: Ramp) -> Frame {
 }
 
 /// Up to here the limiter leaves every bit alone, as long as it is at rest.
-pub const KNEE: f32 = 0.7;
+pub const KNEE: f32 = 0.6;
 
-/// No sample leaves the limiter beyond this.
-pub const CEILING: f32 = 0.98;
+/// No sample leaves the limiter beyond this: 2.5 dB below full scale, because Opus decodes a dense
+/// mix to peaks that are up to 2 dB above those that were encoded.
+pub const CEILING: f32 = 0.75;
 
 /// How fast the gain falls: time constant in samples, 0.5 ms.
 const ATTACK: f32 = 24.0;

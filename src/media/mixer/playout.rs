@@ -131,7 +131,8 @@ impl Playout {
 
     /// Appends sound that has arrived. Beyond [`CAP`] the oldest goes.
     ///
-    /// What is not a number is taken for silence: it would spread to everybody's mix.
+    /// What is beyond full scale is clipped and what is not a number is taken for silence: a
+    /// broken decoder must not reach into the mix of others.
     pub fn push(&mut self, samples: &[f32], joint: Joint) {
         let tail = match joint {
             Joint::Seamless => None,
@@ -139,7 +140,11 @@ impl Playout {
         };
         let fade = samples.len().min(FADE);
         for (i, &sample) in samples.iter().enumerate() {
-            let mut sample = if sample.is_finite() { sample } else { 0.0 };
+            let mut sample = if sample.is_nan() {
+                0.0
+            } else {
+                sample.clamp(-1.0, 1.0)
+            };
             if let Some(tail) = tail
                 && i < fade
             {
@@ -380,9 +385,13 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_a_number_is_silence() {
+    fn what_no_decoder_should_say_is_tamed() {
         let mut p = Playout::new();
         p.push(&[f32::NAN; 2 * FRAME], Joint::Broken);
         assert_eq!(take(&mut p), (Taken::Played, [0.0; FRAME]));
+        p.push(&[f32::INFINITY, -1e30], Joint::Seamless);
+        p.push(&[0.0; FRAME - 2], Joint::Seamless);
+        take(&mut p);
+        assert_eq!(take(&mut p).1[..2], [1.0, -1.0]);
     }
 }

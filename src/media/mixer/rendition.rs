@@ -6,8 +6,9 @@ use std::time::Duration;
 use super::MixerError;
 use crate::config::VideoCodec;
 use crate::layout::Size;
-use crate::media::offer::{encoding_name, format_of};
+use crate::media::offer::format_of;
 use crate::media::pipeline::{BusEvent, Pipeline};
+use crate::media::plugins::{self, H264Encoder};
 use crate::media::rtp::PayloadFormat;
 use crate::media::tap::Tap;
 use crate::media::template::{Templates, Value};
@@ -48,18 +49,25 @@ impl Rendition {
         input: &gst::Caps,
         on_failure: impl Fn(String) + Send + 'static,
     ) -> Result<Self, MixerError> {
-        if codec == VideoCodec::Vp9 {
-            return Err(MixerError::NoCodec("VP9 encoder"));
-        }
         let format = format_of(codec);
+        let template = match codec {
+            VideoCodec::Vp8 => "rendition-vp8",
+            VideoCodec::Vp9 => return Err(MixerError::NoCodec("VP9 encoder")),
+            VideoCodec::H264 => match plugins::h264_encoder() {
+                Some(H264Encoder::OpenH264) => "rendition-h264",
+                Some(H264Encoder::X264) => "rendition-h264-x264",
+                None => return Err(MixerError::NoCodec("H.264 encoder")),
+            },
+        };
         let values = [
             ("width", Value::Int(u64::from(rung.size.width))),
             ("height", Value::Int(u64::from(rung.size.height))),
             ("bitrate", Value::Int(u64::from(rung.bitrate))),
+            ("kbitrate", Value::Int(u64::from(rung.bitrate / 1000))),
             ("cpu", Value::Int(VP8_SPEED)),
             ("keyframe", Value::Int(KEYFRAME_DISTANCE)),
         ];
-        let rendition = Self::start(templates, format, &values, on_failure)?;
+        let rendition = Self::start(templates, template, format, &values, on_failure)?;
         rendition.input.set_caps(Some(input));
         Ok(rendition)
     }
@@ -74,17 +82,23 @@ impl Rendition {
         on_failure: impl Fn(String) + Send + 'static,
     ) -> Result<Self, MixerError> {
         let values = [("bitrate", Value::Int(u64::from(bitrate)))];
-        Self::start(templates, PayloadFormat::Opus, &values, on_failure)
+        Self::start(
+            templates,
+            "rendition-opus",
+            PayloadFormat::Opus,
+            &values,
+            on_failure,
+        )
     }
 
     fn start(
         templates: &Templates,
+        name: &str,
         format: PayloadFormat,
         values: &[(&str, Value)],
         on_failure: impl Fn(String) + Send + 'static,
     ) -> Result<Self, MixerError> {
-        let name = format!("rendition-{}", encoding_name(format).to_ascii_lowercase());
-        let mut pipeline = Pipeline::parse(name.clone(), &templates.fill(&name, values)?)?;
+        let mut pipeline = Pipeline::parse(name, &templates.fill(name, values)?)?;
         let input = pipeline.element::<gst_app::AppSrc>("in")?;
         let output = pipeline.element::<gst_app::AppSink>("out")?;
         let tap = Tap::new(&output, format, KEYFRAME_INTERVAL);

@@ -1,0 +1,38 @@
+# syntax=docker/dockerfile:1
+# Tessera in a container: docker build -t tessera . && docker run --rm --network host tessera
+#
+# Debian 13 for its GStreamer 1.26. The packages are those of `make run`, from the same lists.
+
+FROM rust:1.95-trixie AS builder
+WORKDIR /build
+COPY scripts scripts
+RUN scripts/install-packages runtime build && rm -rf /var/lib/apt/lists/*
+COPY Cargo.toml Cargo.lock ./
+COPY src src
+COPY pipelines pipelines
+COPY assets assets
+RUN --mount=type=cache,target=/usr/local/cargo/registry \
+    --mount=type=cache,target=/build/target \
+    cargo build --release --locked --bin tessera \
+    && install -D target/release/tessera /out/tessera
+
+FROM debian:trixie-slim
+COPY scripts /tmp/scripts
+RUN apt-get update \
+    && apt-get install -y --no-install-recommends curl \
+    && /tmp/scripts/install-packages runtime \
+    && rm -rf /var/lib/apt/lists/* /tmp/scripts \
+    && useradd --system --uid 10001 --create-home --home-dir /var/lib/tessera tessera
+COPY --from=builder /out/tessera /usr/local/bin/tessera
+COPY LICENSE-MIT LICENSE-APACHE assets/media/README.md /usr/share/doc/tessera/
+
+USER tessera
+WORKDIR /var/lib/tessera
+# Fails the build, not the first call, if a GStreamer element is missing in the image.
+RUN tessera doctor
+
+EXPOSE 8080/tcp
+STOPSIGNAL SIGTERM
+HEALTHCHECK --interval=10s --timeout=3s --start-period=10s \
+    CMD ["curl", "-fsS", "-o", "/dev/null", "http://127.0.0.1:8080/healthz"]
+ENTRYPOINT ["tessera", "serve", "--listen", "0.0.0.0:8080"]

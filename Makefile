@@ -1,0 +1,75 @@
+# Tessera's everyday commands; `make` alone lists them.
+
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+CARGO ?= cargo
+IMAGE ?= tessera
+# Profile of cargo-nextest, see .config/nextest.toml.
+NEXTEST_PROFILE ?= default
+# Arguments for `make run`: make run ARGS="--listen 0.0.0.0:8080"
+ARGS ?=
+
+.PHONY: help run test test-rust test-client lint fmt-check clippy doc deny bench doctor image
+.PHONY: packages-run packages-test
+
+help: ## list these commands
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1 \2/p' $(MAKEFILE_LIST) | \
+		awk '{ printf "  %s %-10s", $$1, $$2; $$1 = $$2 = ""; print }'
+
+run: packages-run ## install what is missing, build, and start the demo
+	$(CARGO) run --release --locked -- demo $(ARGS)
+
+test: packages-test test-rust test-client ## install what tests need and run every test
+
+# Doc tests first: they are few, and the summary of the others should be the last thing seen.
+test-rust:
+	$(CARGO) test --locked --doc
+	@if $(CARGO) nextest --version >/dev/null 2>&1; then \
+		set -x; $(CARGO) nextest run --locked --profile $(NEXTEST_PROFILE); \
+	else \
+		echo 'no cargo-nextest here: cargo test, one test at a time, for media tests share the cores'; \
+		set -x; $(CARGO) test --locked --all-targets -- --test-threads=1; \
+	fi
+
+# The page has no build step, so Node is not needed to run Tessera: only these tests want it.
+test-client:
+	@if [ ! -d tests/client ]; then \
+		:; \
+	elif command -v node >/dev/null; then \
+		set -x; node --test tests/client/; \
+	else \
+		echo 'tests of the page NOT RUN: no node here'; \
+	fi
+
+lint: packages-run fmt-check clippy doc deny ## formatting, clippy, rustdoc, licences and advisories
+
+fmt-check:
+	$(CARGO) fmt --check
+
+clippy:
+	$(CARGO) clippy --locked --all-targets -- -D warnings
+
+doc:
+	RUSTDOCFLAGS='-D warnings' $(CARGO) doc --locked --no-deps --document-private-items
+
+deny:
+	scripts/check-dependencies
+
+bench: packages-run ## print the figures of docs/PERFORMANCE.md (a quiet machine, please)
+	$(CARGO) bench --locked
+
+doctor: packages-run ## list the GStreamer elements and what is missing
+	$(CARGO) run --locked --quiet -- doctor
+
+image: ## build the container image
+	docker build --tag $(IMAGE) .
+
+packages-run:
+	@scripts/check-rust
+	@scripts/install-packages runtime build
+
+packages-test:
+	@scripts/check-rust
+	@scripts/install-packages runtime build test

@@ -1,0 +1,205 @@
+//! The subcommands.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use anyhow::{Context, Result, bail};
+use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
+use tessera::bots::{self, BotsOptions};
+use tessera::config::{self, Config, ConfigError, Options};
+use tessera::id::RoomId;
+use tessera::media::plugins;
+use tessera::media::template::Templates;
+use tessera::process;
+use tessera::room::Registry;
+use tessera::signalling::Server;
+use tessera::telemetry::{self, Metrics};
+use tokio::task::JoinHandle;
+
+/// A WebRTC mixing server: one stream for every viewer, however many people are in the room
+#[derive(Debug, Parser)]
+#[command(version, arg_required_else_help = true)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the server
+    Serve(ServeArgs),
+    /// Run the server with a room that three synthetic participants already fill
+    Demo(ServeArgs),
+    /// Send synthetic participants into a room of a running server
+    Bots(BotsArgs),
+    /// List the GStreamer elements that are needed, what is missing, and what brings it
+    Doctor,
+}
+
+#[derive(Debug, Args)]
+struct ServeArgs {
+    /// TOML file with settings; the environment and flags go before it
+    #[arg(long, env = "TESSERA_CONFIG", value_name = "FILE")]
+    config: Option<PathBuf>,
+    #[command(flatten)]
+    options: Options,
+}
+
+#[derive(Debug, Args)]
+struct BotsArgs {
+    #[command(flatten)]
+    options: BotsOptions,
+    /// Measure for --seconds, print what they saw, and leave; without it they stay until
+    /// SIGINT or SIGTERM
+    #[arg(long)]
+    report: bool,
+}
+
+impl Cli {
+    /// The arguments of this process; ends it where they are wrong or ask for help.
+    pub(crate) fn from_process() -> Self {
+        let command = Self::command()
+            .mut_subcommand("serve", config::with_defaults_in_help)
+            .mut_subcommand("demo", config::with_defaults_in_help);
+        Self::from_arg_matches(&command.get_matches()).unwrap_or_else(|error| error.exit())
+    }
+}
+
+/// Runs a command to its end.
+pub(crate) fn run(cli: Cli) -> Result<ExitCode> {
+    match cli.command {
+        Command::Serve(args) => {
+            let config = prepare(args)?;
+            runtime()?.block_on(serve(config))?;
+        }
+        Command::Demo(args) => {
+            let config = prepare(args)?;
+            runtime()?.block_on(demo(config))?;
+        }
+        Command::Bots(args) => {
+            raise_open_files();
+            start_gstreamer()?;
+            runtime()?.block_on(bots(args))?;
+        }
+        Command::Doctor => return doctor(),
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The exit status that goes with an error: 2 where the operator has to change what they
+/// wrote, as clap has it, and 1 for everything else.
+pub(crate) fn status_of(error: &anyhow::Error) -> u8 {
+    if error.is::<ConfigError>() { 2 } else { 1 }
+}
+
+fn doctor() -> Result<ExitCode> {
+    start_gstreamer()?;
+    let survey = plugins::survey();
+    println!("{}\n\n{}", gst::version_string(), survey.render());
+    let sound = survey.missing_required().is_empty();
+    Ok(ExitCode::from(u8::from(!sound)))
+}
+
+/// Everything that can be refused before a socket is opened.
+fn prepare(args: ServeArgs) -> Result<Config> {
+    let mut config = Config::load(args.config.as_deref(), args.options)?;
+    raise_open_files();
+    start_gstreamer()?;
+    if let Some(complaint) = plugins::survey().complaint() {
+        bail!("{complaint}");
+    }
+    let available = plugins::available_codecs(&config);
+    let wanted = std::mem::replace(&mut config.codecs, available);
+    for codec in wanted.iter().filter(|codec| !config.codecs.contains(codec)) {
+        tracing::warn!(%codec, "codec not available here; `tessera doctor` says why");
+    }
+    if !config.codecs.iter().any(|codec| codec.is_encoded()) {
+        bail!("none of the codecs asked for can be encoded here; `tessera doctor` says why");
+    }
+    Ok(config)
+}
+
+fn start_gstreamer() -> Result<()> {
+    gst::init().context("GStreamer does not start")?;
+    telemetry::bridge_gstreamer_log();
+    Ok(())
+}
+
+fn raise_open_files() {
+    match process::raise_open_files() {
+        Ok(limit) => tracing::debug!(limit, "open files"),
+        Err(error) => tracing::warn!(%error, "the limit of open files stays as it is"),
+    }
+}
+
+fn runtime() -> Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .context("no threads for the runtime")
+}
+
+/// A server that has announced its address.
+struct Running {
+    url: String,
+    serving: JoinHandle<()>,
+}
+
+/// Binds, announces the address, and serves until SIGINT or SIGTERM.
+async fn start(config: Config) -> Result<Running> {
+    let templates = Templates::load(config.pipelines.as_deref())?;
+    let metrics = Metrics::install()?;
+    let config = Arc::new(config);
+    let registry = Registry::new(Arc::clone(&config), Arc::new(templates));
+    let mut termination = process::Termination::listen().context("no signal handlers")?;
+    let listen = config.listen;
+    let server = Server::bind(config, registry, metrics)
+        .await
+        .with_context(|| format!("cannot listen on {listen}"))?;
+    let address = server.local_addr();
+    process::announce(std::io::stdout(), address).context("cannot write to stdout")?;
+    let serving = tokio::spawn(server.run(async move { termination.received().await }));
+    Ok(Running {
+        url: process::local_url(address),
+        serving,
+    })
+}
+
+/// Serves until SIGINT or SIGTERM.
+async fn serve(config: Config) -> Result<()> {
+    let server = start(config).await?;
+    server.serving.await.context("the server failed")
+}
+
+/// Serves like [`serve`], with three bots in the room `demo`.
+async fn demo(config: Config) -> Result<()> {
+    let server = start(config).await?;
+    let room = RoomId::new("demo")?;
+    let bots = bots::demo(&server.url, &room)
+        .await
+        .context("the demo's participants cannot join")?;
+    println!("open {}/r/{room} in a browser", server.url);
+    let outcome = server.serving.await.context("the server failed");
+    // Held until here: a bot that is dropped vanishes from its room.
+    drop(bots);
+    outcome
+}
+
+/// Runs bots in a room, to measure or until a signal comes.
+async fn bots(args: BotsArgs) -> Result<()> {
+    if args.report {
+        let report = bots::run(args.options).await?;
+        println!("{report}");
+        return Ok(());
+    }
+    let mut termination = process::Termination::listen().context("no signal handlers")?;
+    let bots = bots::join_all(&args.options).await?;
+    println!("{} bots are in room {}", bots.len(), args.options.room);
+    termination.received().await;
+    let leaving = bots.into_iter().map(bots::Bot::leave);
+    for outcome in futures::future::join_all(leaving).await {
+        outcome?;
+    }
+    Ok(())
+}

@@ -1,0 +1,216 @@
+//! The settings as an operator writes them, before any check.
+
+use std::path::{Path, PathBuf};
+
+use clap::{Args, Command};
+use serde::Deserialize;
+
+use super::{Config, ConfigError};
+use crate::layout::{Fit, LayoutKind, Size};
+use crate::topology::Mode;
+
+/// Declares [`Options`] and everything that has to name each setting once more: the
+/// precedence of one source over another and the defaults as text. A setting is one entry;
+/// leaving a part of it out does not compile.
+macro_rules! options {
+    ($(
+        $(#[$help:meta])+
+        $field:ident: $kind:ty, $long:literal, $env:literal, $value:literal,
+            $default:expr $(, $arg:ident = $arg_value:expr)*;
+    )+) => {
+        /// Every setting, each absent until somebody gives it. Flag, environment variable and
+        /// key in the file are the same words: `--media-ip`, `TESSERA_MEDIA_IP`, `media-ip`.
+        #[derive(Debug, Clone, Default, PartialEq, Eq, Args, Deserialize)]
+        #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+        pub struct Options {
+            $(
+                $(#[$help])+
+                #[arg(long = $long, env = $env, value_name = $value $(, $arg = $arg_value)*)]
+                pub $field: Option<$kind>,
+            )+
+        }
+
+        impl Options {
+            /// What is given here, and `below` where nothing is.
+            #[must_use]
+            pub fn over(self, below: Self) -> Self {
+                Self { $($field: self.$field.or(below.$field),)+ }
+            }
+        }
+
+        /// Every setting's default as it would be written, by flag name.
+        fn defaults() -> Vec<(&'static str, String)> {
+            let config = Config::default();
+            vec![$(($long, ($default as fn(&Config) -> String)(&config)),)+]
+        }
+    };
+}
+
+options! {
+    /// Where HTTP and WebSocket are served; port 0 takes a free port
+    listen: String, "listen", "TESSERA_LISTEN", "ADDR:PORT", |c| c.listen.to_string();
+
+    /// Address media may use (repeatable, in the environment separated by commas). Default:
+    /// the address of --listen if that is loopback and there is no --public-ip, else every
+    /// address of the machine
+    media_ip: Vec<String>, "media-ip", "TESSERA_MEDIA_IP", "IP",
+        |_| String::new(), value_delimiter = ',';
+
+    /// UDP ports media may use, both ends included. Default: any free port
+    media_ports: String, "media-ports", "TESSERA_MEDIA_PORTS", "LOW-HIGH", |_| String::new();
+
+    /// Address that clients are told instead of the machine's own, behind a 1:1 NAT
+    public_ip: String, "public-ip", "TESSERA_PUBLIC_IP", "IP", |_| String::new();
+
+    /// Folder whose *.launch files replace the built-in ones of the same name
+    pipelines: PathBuf, "pipelines", "TESSERA_PIPELINES", "DIR", |_| String::new();
+
+    /// Secret asked of everybody who joins. Better given in the environment: flags show in `ps`
+    token: String, "token", "TESSERA_TOKEN", "SECRET", |_| String::new(), hide_env_values = true;
+
+    /// Origin besides the server's own whose pages may connect (repeatable); * for any
+    allowed_origin: Vec<String>, "allowed-origin", "TESSERA_ALLOWED_ORIGIN", "ORIGIN",
+        |c| list(&c.allowed_origins), value_delimiter = ',';
+
+    /// STUN or TURN server told to clients, for example stun:stun.example.org:3478 (repeatable)
+    ice_server: Vec<String>, "ice-server", "TESSERA_ICE_SERVER", "URL",
+        |c| list(&c.ice_servers), value_delimiter = ',';
+
+    /// Video codecs taken and sent, the preferred first: h264, vp8, vp9 (vp9 is only taken)
+    codecs: Vec<String>, "codecs", "TESSERA_CODECS", "LIST",
+        |c| list(&c.codecs), value_delimiter = ',';
+
+    /// Mode of a new room: mcu, sfu or p2p
+    mode: String, "mode", "TESSERA_MODE", "MODE", |c| mode_name(c.mode).into();
+
+    /// Layout of a new room: grid or spotlight
+    layout: String, "layout", "TESSERA_LAYOUT", "LAYOUT", |c| layout_name(c.layout).into();
+
+    /// How a picture is put in its tile: contain (all of it, with bars) or cover (filled, cut)
+    fit: String, "fit", "TESSERA_FIT", "FIT", |c| fit_name(c.fit).into();
+
+    /// Size of the composite, even numbers
+    canvas: String, "canvas", "TESSERA_CANVAS", "WIDTHxHEIGHT", |c| size_text(c.canvas);
+
+    /// Frames per second of the composite, 5 to 60
+    fps: u32, "fps", "TESSERA_FPS", "N", |c| c.fps.to_string();
+
+    /// Bitrate of the full-size composite, bit/s
+    video_bitrate: u32, "video-bitrate", "TESSERA_VIDEO_BITRATE", "BPS",
+        |c| c.video_bitrate.to_string();
+
+    /// Bitrate of the mixed sound, bit/s
+    audio_bitrate: u32, "audio-bitrate", "TESSERA_AUDIO_BITRATE", "BPS",
+        |c| c.audio_bitrate.to_string();
+
+    /// Most rooms at once
+    max_rooms: usize, "max-rooms", "TESSERA_MAX_ROOMS", "N", |c| c.max_rooms.to_string();
+
+    /// Most participants in a room
+    max_participants: usize, "max-participants", "TESSERA_MAX_PARTICIPANTS", "N",
+        |c| c.max_participants.to_string();
+
+    /// Most joins a second from one address
+    joins_per_second: u32, "joins-per-second", "TESSERA_JOINS_PER_SECOND", "N",
+        |c| c.joins_per_second.to_string();
+
+    /// Largest SDP or message taken, bytes
+    max_message: usize, "max-message", "TESSERA_MAX_MESSAGE", "BYTES",
+        |c| c.max_message.to_string();
+
+    /// Most m-lines in an offer
+    max_mlines: usize, "max-mlines", "TESSERA_MAX_MLINES", "N", |c| c.max_mlines.to_string();
+}
+
+impl Options {
+    /// Reads a TOML file. A key that is no setting is an error, so that a typing mistake
+    /// cannot leave a limit unset without anybody noticing.
+    pub(super) fn read(path: &Path) -> Result<Self, ConfigError> {
+        let text = std::fs::read_to_string(path).map_err(|source| ConfigError::Read {
+            path: path.to_owned(),
+            source,
+        })?;
+        toml::from_str(&text).map_err(|source| ConfigError::Parse {
+            path: path.to_owned(),
+            source: Box::new(source),
+        })
+    }
+}
+
+/// Adds the defaults to the help texts of a command that takes [`Options`]. clap cannot be told
+/// of them as such: a default of its own would win over the file.
+#[must_use]
+pub fn with_defaults_in_help(mut command: Command) -> Command {
+    for (long, default) in defaults() {
+        if !default.is_empty() {
+            command = command.mut_arg(long.replace('-', "_"), |argument| {
+                let help = argument.get_help().cloned().unwrap_or_default();
+                argument.help(format!("{help} [default: {default}]"))
+            });
+        }
+    }
+    command
+}
+
+/// One setting, for documents.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Setting {
+    /// The flag with its dashes; without them it is the key in the file.
+    pub flag: String,
+    /// The environment variable.
+    pub env: String,
+    /// The default as it would be written; empty if there is none.
+    pub default: String,
+    /// What it does, one line.
+    pub help: String,
+}
+
+/// Every setting in the order of `--help`.
+pub fn settings() -> Vec<Setting> {
+    let command = Options::augment_args(Command::new("tessera"));
+    let arguments = command.get_arguments();
+    arguments
+        .zip(defaults())
+        .map(|(argument, (long, default))| Setting {
+            flag: format!("--{long}"),
+            env: argument
+                .get_env()
+                .map_or_else(String::new, |env| env.to_string_lossy().into_owned()),
+            default,
+            help: argument
+                .get_help()
+                .map_or_else(String::new, ToString::to_string),
+        })
+        .collect()
+}
+
+fn list<T: ToString>(items: &[T]) -> String {
+    let items: Vec<String> = items.iter().map(ToString::to_string).collect();
+    items.join(",")
+}
+
+fn size_text(size: Size) -> String {
+    format!("{}x{}", size.width, size.height)
+}
+
+fn mode_name(mode: Mode) -> &'static str {
+    match mode {
+        Mode::Mcu => "mcu",
+        Mode::Sfu => "sfu",
+        Mode::P2p => "p2p",
+    }
+}
+
+fn layout_name(layout: LayoutKind) -> &'static str {
+    match layout {
+        LayoutKind::Grid => "grid",
+        LayoutKind::Spotlight => "spotlight",
+    }
+}
+
+fn fit_name(fit: Fit) -> &'static str {
+    match fit {
+        Fit::Contain => "contain",
+        Fit::Cover => "cover",
+    }
+}

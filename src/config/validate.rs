@@ -1,0 +1,280 @@
+//! From what an operator wrote to values that can be relied on.
+
+use std::fmt::Display;
+use std::net::{IpAddr, SocketAddr};
+use std::ops::RangeInclusive;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+
+use thiserror::Error;
+
+use super::{Config, Options, VideoCodec};
+use crate::layout::{Fit, LayoutKind, Size};
+use crate::topology::Mode;
+
+/// A setting with a value it cannot have.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[error("{setting} cannot be {value:?}: {allowed}")]
+pub struct BadSetting {
+    /// The setting, by its flag without dashes, which is also its key in the file.
+    pub setting: &'static str,
+    /// What was given.
+    pub value: String,
+    /// What can be given instead.
+    pub allowed: String,
+}
+
+impl BadSetting {
+    fn new(setting: &'static str, value: impl Display, allowed: impl Into<String>) -> Self {
+        Self {
+            setting,
+            value: value.to_string(),
+            allowed: allowed.into(),
+        }
+    }
+}
+
+type Checked<T> = Result<T, BadSetting>;
+
+impl TryFrom<Options> for Config {
+    type Error = BadSetting;
+
+    fn try_from(given: Options) -> Checked<Self> {
+        let default = Self::default();
+        let listen = given.listen.map_or(Ok(default.listen), listen)?;
+        let public_ip = given.public_ip.map(|ip| address("public-ip", &ip));
+        let public_ip = public_ip.transpose()?;
+        let media_ips = match given.media_ip {
+            Some(ips) => each(&ips, |ip| address("media-ip", ip))?,
+            None => default_media_ips(listen.ip(), public_ip),
+        };
+        Ok(Self {
+            listen,
+            media_ips,
+            media_ports: given.media_ports.map(media_ports).transpose()?,
+            public_ip,
+            pipelines: given.pipelines.map(folder).transpose()?,
+            token: given.token.map(token).transpose()?,
+            allowed_origins: each(&given.allowed_origin.unwrap_or_default(), origin)?,
+            codecs: given.codecs.map_or(Ok(default.codecs), |c| codecs(&c))?,
+            mode: given.mode.map_or(Ok(default.mode), mode)?,
+            layout: given.layout.map_or(Ok(default.layout), layout)?,
+            fit: given.fit.map_or(Ok(default.fit), fit)?,
+            canvas: given.canvas.map_or(Ok(default.canvas), canvas)?,
+            fps: within("fps", given.fps.unwrap_or(default.fps), 5..=60)?,
+            video_bitrate: within(
+                "video-bitrate",
+                given.video_bitrate.unwrap_or(default.video_bitrate),
+                100_000..=50_000_000,
+            )?,
+            // RFC 6716 section 2.1.1.
+            audio_bitrate: within(
+                "audio-bitrate",
+                given.audio_bitrate.unwrap_or(default.audio_bitrate),
+                6_000..=510_000,
+            )?,
+            max_rooms: within(
+                "max-rooms",
+                given.max_rooms.unwrap_or(default.max_rooms),
+                1..=100_000,
+            )?,
+            max_participants: within(
+                "max-participants",
+                given.max_participants.unwrap_or(default.max_participants),
+                1..=1_000,
+            )?,
+            joins_per_second: within(
+                "joins-per-second",
+                given.joins_per_second.unwrap_or(default.joins_per_second),
+                1..=10_000,
+            )?,
+            // Below 16 KiB an ordinary browser's offer would not fit.
+            max_message: within(
+                "max-message",
+                given.max_message.unwrap_or(default.max_message),
+                16 * 1024..=16 * 1024 * 1024,
+            )?,
+            max_mlines: within(
+                "max-mlines",
+                given.max_mlines.unwrap_or(default.max_mlines),
+                1..=256,
+            )?,
+            ice_servers: each(&given.ice_server.unwrap_or_default(), ice_server)?,
+        })
+    }
+}
+
+/// A server that only this machine can reach has no use for media addresses that others can;
+/// one that says where it stands in the internet is not that kind of server, even if its HTTP
+/// comes through a proxy beside it.
+fn default_media_ips(listen: IpAddr, public_ip: Option<IpAddr>) -> Vec<IpAddr> {
+    if listen.is_loopback() && public_ip.is_none() {
+        vec![listen]
+    } else {
+        Vec::new()
+    }
+}
+
+fn each<T>(texts: &[String], check: impl Fn(&str) -> Checked<T>) -> Checked<Vec<T>> {
+    texts.iter().map(|text| check(text.trim())).collect()
+}
+
+fn within<T: PartialOrd + Display>(
+    setting: &'static str,
+    value: T,
+    range: RangeInclusive<T>,
+) -> Checked<T> {
+    if range.contains(&value) {
+        Ok(value)
+    } else {
+        let allowed = format!("it goes from {} to {}", range.start(), range.end());
+        Err(BadSetting::new(setting, value, allowed))
+    }
+}
+
+fn listen(text: String) -> Checked<SocketAddr> {
+    text.parse().map_err(|_| {
+        let allowed = "it is an IP address and a port, such as 127.0.0.1:8080 or [::]:8080";
+        BadSetting::new("listen", &text, allowed)
+    })
+}
+
+fn address(setting: &'static str, text: &str) -> Checked<IpAddr> {
+    match text.parse::<IpAddr>() {
+        Ok(ip) if !ip.is_unspecified() && !ip.is_multicast() => Ok(ip),
+        _ => Err(BadSetting::new(
+            setting,
+            text,
+            "it is one address of one machine, such as 192.0.2.7",
+        )),
+    }
+}
+
+fn media_ports(text: String) -> Checked<(u16, u16)> {
+    let range = text.split_once('-').and_then(|(low, high)| {
+        let range = (low.trim().parse().ok()?, high.trim().parse().ok()?);
+        (1 <= range.0 && range.0 <= range.1).then_some(range)
+    });
+    range.ok_or_else(|| {
+        let allowed = "it is two ports from 1 to 65535, the lower one first, such as 50000-50999";
+        BadSetting::new("media-ports", &text, allowed)
+    })
+}
+
+fn folder(path: PathBuf) -> Checked<PathBuf> {
+    if Path::is_dir(&path) {
+        Ok(path)
+    } else {
+        Err(BadSetting::new(
+            "pipelines",
+            path.display(),
+            "it is a folder that exists and can be read",
+        ))
+    }
+}
+
+fn token(text: String) -> Checked<String> {
+    if text.trim().is_empty() {
+        // An empty secret is most likely an unset variable; taking it for "no token" would
+        // open the server to everybody.
+        let allowed = "it has at least one character; leave it out to let everybody in";
+        return Err(BadSetting::new("token", text, allowed));
+    }
+    Ok(text)
+}
+
+/// An origin as browsers send it (RFC 6454 section 6.1): scheme, host and port, no path.
+fn origin(text: &str) -> Checked<String> {
+    let authority = text
+        .strip_prefix("https://")
+        .or_else(|| text.strip_prefix("http://"));
+    let is_origin = authority.is_some_and(|rest| {
+        !rest.is_empty() && !rest.contains(|c: char| c.is_whitespace() || "/?#@,*".contains(c))
+    });
+    if text == "*" || is_origin {
+        Ok(text.to_ascii_lowercase())
+    } else {
+        let allowed = "it is scheme, host and port without a path, such as \
+                       https://meet.example.org, or * for any";
+        Err(BadSetting::new("allowed-origin", text, allowed))
+    }
+}
+
+/// RFC 7064 and RFC 7065 URIs. They are told to everybody who joins, so a URI that carries
+/// credentials in the HTTP manner (which no browser takes anyway) is refused, not published.
+fn ice_server(text: &str) -> Checked<String> {
+    let rest = ["stun:", "stuns:", "turn:", "turns:"]
+        .iter()
+        .find_map(|scheme| text.strip_prefix(scheme));
+    let fits = rest.is_some_and(|rest| {
+        !rest.is_empty() && !rest.contains(|c: char| c.is_whitespace() || "/@,".contains(c))
+    });
+    if fits {
+        Ok(text.to_owned())
+    } else {
+        let allowed = "it is stun:, stuns:, turn: or turns: and HOST:PORT, without credentials, \
+                       such as stun:stun.example.org:3478";
+        Err(BadSetting::new("ice-server", text, allowed))
+    }
+}
+
+fn codecs(texts: &[String]) -> Checked<Vec<VideoCodec>> {
+    let refuse = |allowed: &str| Err(BadSetting::new("codecs", texts.join(","), allowed));
+    let mut codecs = Vec::new();
+    for text in texts {
+        match VideoCodec::from_str(text.trim()) {
+            Ok(codec) if !codecs.contains(&codec) => codecs.push(codec),
+            Ok(_) => return refuse("each codec can be named once"),
+            Err(_) => return refuse("they are h264, vp8 and vp9, with commas between them"),
+        }
+    }
+    if !codecs.iter().any(|codec| codec.is_encoded()) {
+        return refuse("h264 or vp8 must be among them, for the mix is encoded in one of the two");
+    }
+    Ok(codecs)
+}
+
+fn mode(text: String) -> Checked<Mode> {
+    match text.as_str() {
+        "mcu" => Ok(Mode::Mcu),
+        "sfu" => Ok(Mode::Sfu),
+        "p2p" => Ok(Mode::P2p),
+        _ => Err(BadSetting::new("mode", text, "it is mcu, sfu or p2p")),
+    }
+}
+
+fn layout(text: String) -> Checked<LayoutKind> {
+    match text.as_str() {
+        "grid" => Ok(LayoutKind::Grid),
+        "spotlight" => Ok(LayoutKind::Spotlight),
+        _ => Err(BadSetting::new("layout", text, "it is grid or spotlight")),
+    }
+}
+
+fn fit(text: String) -> Checked<Fit> {
+    match text.as_str() {
+        "contain" => Ok(Fit::Contain),
+        "cover" => Ok(Fit::Cover),
+        _ => Err(BadSetting::new("fit", text, "it is contain or cover")),
+    }
+}
+
+/// Even edges because I420 has one chroma sample for two pixels; the upper bound is what
+/// H.264 level 5.1 takes.
+fn canvas(text: String) -> Checked<Size> {
+    let size = text.split_once('x').and_then(|(width, height)| {
+        let size = Size {
+            width: width.trim().parse().ok()?,
+            height: height.trim().parse().ok()?,
+        };
+        let fits = (160..=3840).contains(&size.width)
+            && (90..=2160).contains(&size.height)
+            && size.width.is_multiple_of(2)
+            && size.height.is_multiple_of(2);
+        fits.then_some(size)
+    });
+    size.ok_or_else(|| {
+        let allowed = "it is two even numbers from 160x90 to 3840x2160, such as 1280x720";
+        BadSetting::new("canvas", &text, allowed)
+    })
+}

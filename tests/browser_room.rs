@@ -11,16 +11,22 @@ use serde_json::Value;
 use tessera::bots::{Bot, BotConfig, Decode, VideoFormat, palette};
 use tessera::config::VideoCodec;
 use tessera::id::Role;
+use tessera::room::Muter;
 use tessera::room::view::UplinkState;
 
 /// Longer than any frame may be missing.
 const LONGEST_GAP_MS: f64 = 1000.0;
 
-/// A bot with a colour and a tone, which decodes what it sees.
+/// The first of the palette, which [`assert_color`] looks for.
 async fn bot(server: &TestServer, room_name: &str, name: &str) -> Bot {
+    person(0, server, room_name, name).await
+}
+
+/// A bot with a colour and a tone, which decodes what it sees.
+async fn person(number: usize, server: &TestServer, room_name: &str, name: &str) -> Bot {
     let format = VideoFormat::new(VideoCodec::Vp8);
     let config = BotConfig::new(&server.url, room(room_name), name)
-        .person(0, format)
+        .person(number, format)
         .decoding(Decode::Video);
     Bot::join(config).await.unwrap()
 }
@@ -55,7 +61,9 @@ fn assert_flows(who: &str, seen: &Value) {
 fn assert_color(who: &str, seen: &Value, bot: &str) {
     let color = seen["colors"][bot].as_array().expect("the bot's tile");
     let off = color.iter().zip(palette::color(0));
-    let off: f64 = off.map(|(c, want)| (c.as_f64().unwrap() - f64::from(want)).abs()).sum();
+    let off: f64 = off
+        .map(|(c, want)| (c.as_f64().unwrap() - f64::from(want)).abs())
+        .sum();
     assert!(off / 3.0 < 12.0, "{who}: the bot is {color:?}: {seen}");
 }
 
@@ -77,7 +85,8 @@ async fn two_chromium_pages_a_firefox_page_and_a_bot_see_and_hear_each_other() {
         page.pictured().await;
         let all_live = "probe.state().room?.tiles.length === 4 \
             && probe.state().room.participants.every((one) => one.camera === 'live' && one.mic === 'live')";
-        page.until("everybody's camera and microphone", all_live).await;
+        page.until("everybody's camera and microphone", all_live)
+            .await;
     }
     let bot_id = id_of(&ann, "Bot").await;
     let length = Duration::from_secs(5);
@@ -103,13 +112,16 @@ async fn the_page_looks_right_in_every_size_and_colour() {
     let _alone = alone().await;
     let server = TestServer::start().await;
     let _bots = [
-        bot(&server, "look", "Ada Lovelace").await,
-        bot(&server, "look", "Ben").await,
+        person(2, &server, "look", "Ada Lovelace").await,
+        person(5, &server, "look", "Ben").await,
     ];
     let page = Page::chromium("Ann").await;
     page.open(&format!("{}/r/look?name=Ann", server.url)).await;
-    page.until("the preview", "document.getElementById('preview').videoWidth")
-        .await;
+    page.until(
+        "the preview",
+        "document.getElementById('preview').videoWidth",
+    )
+    .await;
     page.until("who is there", "probe.text('room-hint')").await;
     shots(&page, "join").await;
     page.evaluate("document.getElementById('join-button').click()")
@@ -118,8 +130,10 @@ async fn the_page_looks_right_in_every_size_and_colour() {
     page.until("figures", "probe.state().stats?.down").await;
     shots(&page, "call").await;
     for panel in ["people", "chat", "figures", "settings"] {
-        page.evaluate(&format!("document.getElementById('toggle-{panel}').click()"))
-            .await;
+        page.evaluate(&format!(
+            "document.getElementById('toggle-{panel}').click()"
+        ))
+        .await;
         shots(&page, panel).await;
         for (width, height) in [(1280, 720), (390, 844)] {
             page.resize(width, height).await;
@@ -156,19 +170,26 @@ async fn the_keyboard_does_everything() {
     let bot = bot(&server, "keys", "Bot").await;
     let page = Page::chromium("Ann").await;
     page.open(&format!("{}/r/keys", server.url)).await;
-    page.until("the preview", "document.getElementById('preview').videoWidth")
-        .await;
+    page.until(
+        "the preview",
+        "document.getElementById('preview').videoWidth",
+    )
+    .await;
     let focused = |id: &str| format!("document.activeElement?.id === '{id}'");
     page.until("the name", &focused("name")).await;
     page.press_with(key::SHIFT, key::TAB).await;
-    page.until("what is before the name", &focused("choose-mic")).await;
+    page.until("what is before the name", &focused("choose-mic"))
+        .await;
     page.press([key::TAB]).await;
     page.until("the name again", &focused("name")).await;
     page.press("Ann".chars().chain([key::ENTER])).await;
     page.pictured().await;
 
     let ann = |room: &tessera::protocol::RoomState| {
-        room.participants.iter().find(|one| one.name == "Ann").cloned()
+        room.participants
+            .iter()
+            .find(|one| one.name == "Ann")
+            .cloned()
     };
     let when = async |what: &'static str, role: Role, state: UplinkState| {
         bot.room_when(what, |room| {
@@ -191,7 +212,8 @@ async fn the_keyboard_does_everything() {
     page.press(['v']).await;
     let off = when("the camera muted", Role::Camera, UplinkState::Muted).await;
     assert_eq!(off.tiles.len(), 2, "who is muted keeps the tile: {off:?}");
-    page.until("a card in place of the picture", &stands_still(&id)).await;
+    page.until("a card in place of the picture", &stands_still(&id))
+        .await;
     page.press(['v']).await;
     when("the camera live again", Role::Camera, UplinkState::Live).await;
     page.until("the picture again", &format!("!({})", stands_still(&id)))
@@ -203,6 +225,59 @@ async fn the_keyboard_does_everything() {
 /// Whether nothing moves for a second in the tile of `id`.
 fn stands_still(id: &str) -> String {
     format!("await probe.watch(1000).then((seen) => seen.moved['{id}'] < 0.1)")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn devices_change_in_the_call_and_an_operators_mute_is_shown() {
+    let _alone = alone().await;
+    let server = TestServer::start().await;
+    let page = Page::chromium("Ann").await;
+    page.join(&server.url, "tools").await;
+    page.pictured().await;
+    page.until("her microphone", "probe.person('Ann').mic === 'live'")
+        .await;
+
+    page.press(['s']).await;
+    page.until(
+        "the lists",
+        "document.getElementById('settings-camera').length >= 4",
+    )
+    .await;
+    page.evaluate(
+        "void (globalThis.before = { pc: tessera.pc, sdp: tessera.pc.remoteDescription.sdp })",
+    )
+    .await;
+    for (list, kind) in [("settings-camera", "video"), ("settings-mic", "audio")] {
+        let choose = format!(
+            "(() => {{ const list = document.getElementById('{list}'); list.selectedIndex = list.length - 2; \
+             list.dispatchEvent(new Event('change')); return list.selectedOptions[0].text; }})()"
+        );
+        let label = page.evaluate(&choose).await;
+        let sent = format!(
+            "tessera.pc.getSenders().some(({{ track }}) => track?.kind === '{kind}' \
+             && track.label === {label} && track.readyState === 'live')"
+        );
+        page.until("the other device", &sent).await;
+    }
+    let same = "tessera.pc === before.pc && tessera.pc.remoteDescription.sdp === before.sdp";
+    assert_eq!(page.evaluate(same).await, true, "nothing is renegotiated");
+    let id = id_of(&page, "Ann").await;
+    page.until("the new picture", &format!("!({})", stands_still(&id)))
+        .await;
+
+    let handle = server.registry.get(&room("tools")).unwrap();
+    let who = handle.state().participants[0].id;
+    let label = "document.getElementById('toggle-mic').title";
+    for (muted, words) in [(true, "by an operator"), (false, "Mute (M)")] {
+        handle
+            .mute(who, Role::Mic, Muter::Operator, muted)
+            .await
+            .unwrap();
+        page.until(words, &format!("{label}.includes('{words}')"))
+            .await;
+    }
+    page.assert_no_errors();
+    server.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -219,7 +294,8 @@ async fn a_browser_that_is_killed_takes_nothing_from_the_others() {
         page.until("three tiles", "probe.state().room.tiles.length === 3")
             .await;
     }
-    ben.evaluate("void (window.shut = probe.watchFrames())").await;
+    ben.evaluate("void (window.shut = probe.watchFrames())")
+        .await;
     bot.reset_stats();
     let killed = Instant::now();
     ann.kill();
@@ -251,19 +327,29 @@ async fn a_page_comes_back_by_itself_when_the_server_does() {
     page.until("the camera", "probe.person('Ann')?.camera === 'live'")
         .await;
     server.stop().await;
-    page.until("its notice", "probe.state().phase === 'reconnecting' && probe.shown('reconnecting')")
-        .await;
+    page.until(
+        "its notice",
+        "probe.state().phase === 'reconnecting' && probe.shown('reconnecting')",
+    )
+    .await;
     let words = page.evaluate("probe.text('reconnecting')").await;
-    assert!(words.as_str().unwrap().starts_with("Reconnecting"), "{words}");
+    assert!(
+        words.as_str().unwrap().starts_with("Reconnecting"),
+        "{words}"
+    );
     page.screenshot("reconnecting").await;
 
     let server = TestServer::with(|config| config.listen = address).await;
-    page.until("its return", "probe.state().phase === 'in-call'").await;
+    page.until("its return", "probe.state().phase === 'in-call'")
+        .await;
     page.pictured().await;
     let seen = page.watch(Duration::from_secs(2)).await;
     assert!(number(&seen, "framesPerSecond") >= 15.0, "{seen}");
-    page.until("the cover gone", "!probe.shown('reconnecting') && !probe.shown('still')")
-        .await;
+    page.until(
+        "the cover gone",
+        "!probe.shown('reconnecting') && !probe.shown('still')",
+    )
+    .await;
     page.screenshot("returned").await;
     server.stop().await;
 }
@@ -276,7 +362,10 @@ async fn a_full_room_is_said_in_words() {
     let page = Page::chromium("Ann").await;
     page.join(&server.url, "full").await;
     let notice = page.until("a notice", "probe.text('join-notice')").await;
-    assert!(notice.as_str().unwrap().contains("room is full"), "{notice}");
+    assert!(
+        notice.as_str().unwrap().contains("room is full"),
+        "{notice}"
+    );
     page.screenshot("room-full").await;
     server.stop().await;
 }
@@ -295,9 +384,15 @@ async fn who_refuses_the_camera_listens_and_is_told_so() {
     let seen = page.watch(Duration::from_secs(2)).await;
     assert_flows("Ann", &seen);
     let ann = page.evaluate("probe.person('Ann')").await;
-    assert_eq!((&ann["camera"], &ann["mic"]), (&"none".into(), &"none".into()));
+    assert_eq!(
+        (&ann["camera"], &ann["mic"]),
+        (&"none".into(), &"none".into())
+    );
     page.press(['v']).await;
-    page.until("the advice again", "probe.text('toasts').includes('camera is blocked')")
-        .await;
+    page.until(
+        "the advice again",
+        "probe.text('toasts').includes('camera is blocked')",
+    )
+    .await;
     server.stop().await;
 }

@@ -51,6 +51,13 @@ export class LocalMedia {
     else await this.#openOne(role);
   }
 
+  /** Changes one device in a call, where a camera that is off stays off. */
+  async switchTo(role, id) {
+    const off = this.#tracks[role] === null && this.#choice[role] !== NONE;
+    if (off && id !== NONE) this.#choice[role] = id;
+    else await this.choose(role, id);
+  }
+
   async #openOne(role) {
     // A second press while the browser asks must not open the device twice.
     if (this.#busy.has(role)) return;

@@ -120,7 +120,10 @@ impl Shared {
             let words = |key: &str| entry[key].as_str().unwrap_or("?").to_owned();
             let (level, kind, text) = (words("level"), words("type"), words("text"));
             self.log.push(format!("{level} ({kind}): {text}"));
-        } else if let Some(reply) = message["id"].as_u64().and_then(|id| self.pending.remove(&id)) {
+        } else if let Some(reply) = message["id"]
+            .as_u64()
+            .and_then(|id| self.pending.remove(&id))
+        {
             let answer = if message["type"] == "success" {
                 Ok(message["result"].clone())
             } else {

@@ -198,7 +198,11 @@ impl Page {
         };
         let context = json!({"context": self.context});
         let session = self.call("goog:cdp.getSession", context).await;
-        let features = json!([{"name": "prefers-color-scheme", "value": value}]);
+        // Without transitions a screenshot shows what it will come to.
+        let features = json!([
+            {"name": "prefers-color-scheme", "value": value},
+            {"name": "prefers-reduced-motion", "value": "reduce"},
+        ]);
         let params = json!({
             "method": "Emulation.setEmulatedMedia",
             "params": {"features": features},
@@ -230,7 +234,10 @@ impl Page {
     #[track_caller]
     pub fn assert_no_errors(&self) {
         let log = self.bidi.log();
-        let errors: Vec<_> = log.iter().filter(|line| line.starts_with("error")).collect();
+        let errors: Vec<_> = log
+            .iter()
+            .filter(|line| line.starts_with("error"))
+            .collect();
         assert!(errors.is_empty(), "{}'s page: {errors:#?}", self.name);
     }
 }

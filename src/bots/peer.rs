@@ -87,7 +87,7 @@ impl Peer {
                 None
             });
         peer.watch_pads();
-        peer.start_fast();
+        peer.tune_jitter_buffers();
         peer.set_state(gst::State::Playing)?;
         Ok(peer)
     }
@@ -211,9 +211,10 @@ impl Peer {
         Ok(())
     }
 
-    /// Has jitter buffers give out their first packet at once, and not after waiting for one that
-    /// might have been before it: that wait would count as the server's.
-    fn start_fast(&self) {
+    /// Has jitter buffers behave as a browser's: they give out their first packet at once, not
+    /// after waiting for one that might have been before it, which would count as the server's
+    /// delay; and they ask for what is missing, not for what they guess should have come by now.
+    fn tune_jitter_buffers(&self) {
         let Some(bin) = self.webrtc.dynamic_cast_ref::<gst::Bin>() else {
             return;
         };
@@ -221,6 +222,7 @@ impl Peer {
             let factory = element.factory();
             if factory.is_some_and(|factory| factory.name() == "rtpjitterbuffer") {
                 element.set_property("faststart-min-packets", 1u32);
+                element.set_property("rtx-next-seqnum", false);
             }
         });
     }
@@ -316,7 +318,9 @@ impl Peer {
                 let kinds = gst::PadProbeType::BUFFER
                     | gst::PadProbeType::BUFFER_LIST
                     | gst::PadProbeType::EVENT_DOWNSTREAM;
-                pad.add_probe(kinds, |_, _| gst::PadProbeReturn::Drop);
+                // Handled and not Drop: after Drop, GStreamer 1.22.0 releases once more what
+                // the binding has released.
+                pad.add_probe(kinds, |_, _| gst::PadProbeReturn::Handled);
             }
         }
     }

@@ -31,6 +31,9 @@ pub(super) const PACKET: Duration = Duration::from_millis(20);
 /// Packets in two seconds, in which any whole number of Hz comes round.
 const TONE_PACKETS: usize = 100;
 
+/// Packets in a second of silence.
+const SILENCE_PACKETS: usize = 50;
+
 /// A loop of encoded frames. The first one is a keyframe.
 #[derive(Debug)]
 pub(super) struct Reel {
@@ -164,11 +167,14 @@ fn opus(bitrate: u32) -> String {
 
 fn silence() -> Result<Vec<Frame>, BotError> {
     let launch = format!(
-        "audiotestsrc wave=silence samplesperbuffer=960 num-buffers=50 ! {} ! \
+        "audiotestsrc wave=silence samplesperbuffer=960 num-buffers={SILENCE_PACKETS} ! {} ! \
          appsink name=out sync=false",
         opus(16_000)
     );
-    encode::run(&launch, None)
+    let mut packets = encode::run(&launch, None)?;
+    // At its end the encoder gives out what it had looked ahead as one more packet.
+    packets.truncate(SILENCE_PACKETS);
+    Ok(packets)
 }
 
 fn tone(hz: u32, dbfs: i32) -> Result<Reel, BotError> {
@@ -231,7 +237,7 @@ mod tests {
         gst::init().unwrap();
         let tone = AudioSource::Tone { hz: 400, dbfs: -24 };
         for (source, packets) in [
-            (AudioSource::Silence, 50),
+            (AudioSource::Silence, SILENCE_PACKETS),
             (tone, TONE_PACKETS),
             (AudioSource::Film, 260),
         ] {

@@ -10,7 +10,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::Instant;
 
 use super::error::RoomError;
-use super::handle::{Command, Departure, JoinRequest, Joined, Notice, Reply};
+use super::handle::{Command, Departure, JoinError, JoinReply, JoinRequest, Notice, Reply};
 use super::member::{Answered, Flow, Member, negotiate};
 use super::state::{Effect, Input, RequestId, State};
 use super::stats;
@@ -42,7 +42,7 @@ pub(super) enum Event {
 
 /// Somebody who waits for an answer.
 enum Waiting {
-    Join(Box<JoinRequest>, Reply<Joined>),
+    Join(Box<JoinRequest>, JoinReply),
     Plain(Reply<()>),
 }
 
@@ -112,7 +112,13 @@ impl Actor {
             }
             self.settle();
         }
+        // Who comes through the door as it closes is sent to the room of that name that follows.
         commands.close();
+        while let Ok(command) = commands.try_recv() {
+            if let Command::Join(request, reply) = command {
+                let _ = reply.send(Err(JoinError::RoomGone(request)));
+            }
+        }
         for closed in self.closing.drain(..) {
             let _ = closed.send(());
         }
@@ -353,8 +359,11 @@ impl Actor {
             (Some(Waiting::Plain(reply)), outcome) => {
                 let _ = reply.send(outcome);
             }
+            (Some(Waiting::Join(join, reply)), Err(RoomError::Closed)) => {
+                let _ = reply.send(Err(JoinError::RoomGone(join)));
+            }
             (Some(Waiting::Join(_, reply)), Err(error)) => {
-                let _ = reply.send(Err(error));
+                let _ = reply.send(Err(JoinError::Refused(error)));
             }
             // An accepted join is settled by `start_peer`.
             (Some(Waiting::Join(..)), Ok(())) | (None, _) => {}

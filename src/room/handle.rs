@@ -94,10 +94,13 @@ pub type RoomStats = serde_json::Value;
 /// Answer channel of a command that can be refused.
 pub(super) type Reply<T> = oneshot::Sender<Result<T, RoomError>>;
 
+/// Answer channel of a join.
+pub(super) type JoinReply = oneshot::Sender<Result<Joined, JoinError>>;
+
 /// What the signalling layer asks of a room.
 #[derive(Debug)]
 pub(super) enum Command {
-    Join(Box<JoinRequest>, Reply<Joined>),
+    Join(Box<JoinRequest>, JoinReply),
     Candidate(ParticipantId, Mid, Option<String>),
     SetMode(Mode, Reply<()>),
     SetLayout(LayoutKind, Reply<()>),
@@ -183,7 +186,7 @@ impl RoomHandle {
             return Err(JoinError::RoomGone(request));
         }
         match answer.await {
-            Ok(result) => result.map_err(JoinError::Refused),
+            Ok(outcome) => outcome,
             Err(_) => Err(JoinError::Refused(RoomError::Closed)),
         }
     }
@@ -302,7 +305,7 @@ impl RoomHandle {
 /// Why [`RoomHandle::join`] failed.
 #[derive(Debug)]
 pub(super) enum JoinError {
-    /// The room's task had ended before it saw the request, which is handed back.
+    /// The room ended before it took the request up, which is handed back.
     RoomGone(Box<JoinRequest>),
     /// The room said no.
     Refused(RoomError),

@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 
 use super::error::RoomError;
-use super::handle::{Joined, Notice, Reply, Roles};
+use super::handle::{JoinError, JoinReply, Joined, Notice, Roles};
 use super::person::Downlinks;
 use super::state::Input;
 use super::view::ByeReason;
@@ -56,14 +56,14 @@ pub(super) struct Member {
     pub(super) notices: mpsc::Sender<Notice>,
     pub(super) resume: String,
     pub(super) flows: BTreeMap<Role, Flow>,
-    joining: Option<Reply<Joined>>,
+    joining: Option<JoinReply>,
     early_candidates: Vec<(Mid, String)>,
     mix_slots: BTreeMap<Role, Mid>,
     peer: Option<Peer>,
 }
 
 impl Member {
-    pub(super) fn new(serial: u64, notices: mpsc::Sender<Notice>, reply: Reply<Joined>) -> Self {
+    pub(super) fn new(serial: u64, notices: mpsc::Sender<Notice>, reply: JoinReply) -> Self {
         Self {
             serial,
             notices,
@@ -178,7 +178,8 @@ impl Member {
 }
 
 /// Answers a joiner; false if nobody waits any more.
-fn send(reply: Option<Reply<Joined>>, outcome: Result<Joined, RoomError>) -> bool {
+fn send(reply: Option<JoinReply>, outcome: Result<Joined, RoomError>) -> bool {
+    let outcome = outcome.map_err(JoinError::Refused);
     reply.is_some_and(|reply| reply.send(outcome).is_ok())
 }
 

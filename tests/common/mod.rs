@@ -1,5 +1,5 @@
 //! What the tests share. Each test file uses a part of it.
-#![allow(dead_code, unreachable_pub)]
+#![allow(dead_code, unreachable_pub, clippy::unwrap_used)]
 
 pub mod browser;
 pub mod look;

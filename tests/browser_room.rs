@@ -234,7 +234,7 @@ async fn devices_change_in_the_call_and_an_operators_mute_is_shown() {
     let page = Page::chromium("Ann").await;
     page.join(&server.url, "tools").await;
     page.pictured().await;
-    page.until("her microphone", "probe.person('Ann').mic === 'live'")
+    page.until("her microphone", "probe.person('Ann').mic === 'live' && probe.person('Ann').camera === 'live' && probe.state().stats?.sent.some((one) => one.frameWidth > 0 && one.fps > 5)")
         .await;
 
     page.press(['s']).await;
@@ -262,6 +262,7 @@ async fn devices_change_in_the_call_and_an_operators_mute_is_shown() {
     let same = "tessera.pc === before.pc && tessera.pc.remoteDescription.sdp === before.sdp";
     assert_eq!(page.evaluate(same).await, true, "nothing is renegotiated");
     let id = id_of(&page, "Ann").await;
+    println!("DBG {}", page.evaluate("(async () => { const s = tessera.pc.getSenders()[1]; const n = async () => { await probe.pause(1200); const r = await tessera.pc.getStats(); const o = [...r.values()].find((x) => x.type === 'outbound-rtp' && x.mid === '1'); const m = r.get(o?.mediaSourceId); return [o?.framesEncoded, m?.frames, m?.width, o?.active]; }; const out = [await n(), await n()]; const t = s.track; await s.replaceTrack(null); await s.replaceTrack(t); out.push(await n(), 'then clone'); await s.replaceTrack(t.clone()); out.push(await n(), 'params'); await s.setParameters(s.getParameters()); out.push(await n()); return out; })()").await);
     page.until("the new picture", &format!("!({})", stands_still(&id)))
         .await;
 

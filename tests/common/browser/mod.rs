@@ -142,8 +142,13 @@ impl Page {
             "probe.until(async () => {{ const value = await ({condition}); \
              return value && (typeof value === 'object' && !Object.keys(value).length ? true : value); }}, {ms})"
         );
-        let result = self.try_evaluate(&expression).await;
-        result.unwrap_or_else(|error| self.fail(&error.context(format!("waiting for {what}"))))
+        match self.try_evaluate(&expression).await {
+            Ok(value) => value,
+            Err(error) => {
+                self.screenshot(&format!("failed-{}", self.name)).await;
+                self.fail(&error.context(format!("waiting for {what}")))
+            }
+        }
     }
 
     /// Waits until the composite is on the screen.

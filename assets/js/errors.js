@@ -6,6 +6,7 @@ const CODES = {
   bad_room_id: 'That room name cannot be used. Take letters, digits, “-” and “_”, at most 64 of them.',
   bad_name: 'Please give a name of 1 to 64 characters.',
   unauthorized: 'This server asks for a token. Enter the one you were given and join again.',
+  origin_not_allowed: 'This server takes calls only from its own pages. Open its address directly.',
   not_joined: 'You are not in the room yet. Reload the page and join again.',
   already_joined: 'This page has joined already. Reload it if the call does not appear.',
   room_full: 'This room is full. Wait for somebody to leave, or choose another room.',
@@ -47,6 +48,7 @@ const BYES = {
   connection_failed: 'The connection for picture and sound was lost.',
   fingerprint_mismatch: 'The media connection was not encrypted for this page, so the server closed it. A device on your network may be interfering; try another network.',
   too_slow: 'Your connection was too slow for the server.',
+  protocol_error: 'This page and the server do not understand each other. Reload the page.',
   internal: 'Something went wrong in the server.',
 };
 
@@ -54,7 +56,7 @@ const BYES = {
 export const wordsForBye = (reason) => BYES[reason] ?? 'The server ended the connection.';
 
 /** After these the page does not come back by itself. */
-const FINAL_BYES = new Set(['left', 'room_closed', 'removed', 'replaced', 'fingerprint_mismatch']);
+const FINAL_BYES = new Set(['left', 'room_closed', 'removed', 'replaced', 'fingerprint_mismatch', 'protocol_error']);
 export const isFinalBye = (reason) => FINAL_BYES.has(reason);
 
 const LOSSES = {
@@ -69,11 +71,17 @@ const LOSSES = {
 /** What to say when the connection could not be made or was lost. */
 export const wordsForLoss = (cause) => LOSSES[cause] ?? LOSSES.closed;
 
+/** What is still possible, before a call and in it. */
+const WITHOUT = {
+  camera: 'Without it the others see your initials.',
+  mic: 'Without it you can listen and watch.',
+};
+
 const DEVICE = { camera: 'camera', mic: 'microphone', screen: 'screen' };
 
 /** What to say when camera and microphone were refused together. */
 export const BOTH_REFUSED =
-  'Camera and microphone are blocked for this page. Allow them with the icon beside the address, then choose them again. You can join without them.';
+  'Camera and microphone are blocked for this page. Allow them with the icon beside the address, then choose them again. Without them you can listen and watch.';
 
 /**
  * What to say when a device cannot be had; `error` as getUserMedia or getDisplayMedia rejects.
@@ -92,16 +100,16 @@ export function wordsForDevice(role, error) {
       }
       return bySystem
         ? `Your system does not let this browser use the ${device}. Allow it in the system’s privacy settings, then choose it again.`
-        : `The ${device} is blocked for this page. Allow it with the icon beside the address, then choose it again. You can join without it.`;
+        : `The ${device} is blocked for this page. Allow it with the icon beside the address, then choose it again. ${WITHOUT[role]}`;
     case 'NotFoundError':
-      return `No ${device} was found. Plug one in and choose it, or join without it.`;
+      return `No ${device} was found. Plug one in and choose it. ${WITHOUT[role] ?? ''}`.trim();
     case 'OverconstrainedError':
       return `The chosen ${device} is not there any more. Choose another one.`;
     case 'NotReadableError':
     case 'AbortError':
       return `The ${device} is in use by another program, or does not respond. Close that program and choose it again.`;
     default:
-      return `The ${device} could not be started. Choose another one, or join without it.`;
+      return `The ${device} could not be started. Choose another one. ${WITHOUT[role] ?? ''}`.trim();
   }
 }
 

@@ -15,6 +15,7 @@ import { Figures } from './ui/figures.js';
 import { Join } from './ui/join.js';
 import { Panels } from './ui/panels.js';
 import { People } from './ui/people.js';
+import { Settings } from './ui/settings.js';
 import { Stage } from './ui/stage.js';
 import { toast } from './ui/toast.js';
 
@@ -31,7 +32,8 @@ const session = new Session({
   onInterrupted: () => stage.freeze(),
   onRefused: (text) => toast(text, 'error'),
 });
-const panels = new Panels({ onChange: (name) => name === 'chat' && chat.read() });
+const panels = new Panels({ onChange: panelChanged });
+const settings = new Settings({ media });
 const chat = new Chat({ onSend: (text) => session.chat(text), isOpen: () => panels.open === 'chat' });
 const join = new Join({ media, onJoin: enter });
 const parts = [
@@ -40,11 +42,17 @@ const parts = [
   chat,
   new Controls({ media, store, session, stage, panels }),
   new Figures(),
+  settings,
   new People({ onPin: pin }),
 ];
 
 function pin(id) {
   session.send({ type: 'pin', participant: nextPin(store.get(), id) });
+}
+
+function panelChanged(name) {
+  if (name === 'chat') chat.read();
+  if (name === 'settings') settings.refresh();
 }
 
 function enter(who) {
@@ -69,6 +77,8 @@ function phaseChanged(state, before) {
     media.settle().then(() => join.listDevices());
     join.enter(state.notice?.code);
   } else if (before.phase === Phase.Idle) {
+    // A page that joins by its address never showed them.
+    for (const text of join.problems) toast(text, 'error');
     join.exit();
     byId('call').focus();
     if (query.get('stats') === '1') panels.show('figures');
@@ -82,7 +92,10 @@ media.onChange((role, problem) => {
   if (problem && inCall) toast(problem, 'error');
   for (const part of parts) part.mediaChanged?.(role, problem);
 });
-onDeviceChange(() => join.listDevices());
+onDeviceChange(() => {
+  join.listDevices();
+  settings.refresh();
+});
 // A page that goes away says so, and its tile goes at once.
 window.addEventListener('pagehide', () => session.leave());
 

@@ -16,7 +16,7 @@ function wireNames(file, name) {
 }
 
 /** Only HTTP answers carry these; a page never sends what would bring them. */
-const HTTP_ONLY = ['unsupported_media_type', 'ice_restart_unsupported', 'precondition_failed', 'method_not_allowed'];
+const HTTP_ONLY = ['unsupported_media_type', 'ice_restart_unsupported', 'precondition_failed', 'precondition_required', 'method_not_allowed'];
 
 test('every error code that can meet a page has words', () => {
   const codes = wireNames('protocol.rs', 'ErrorCode').filter((code) => !HTTP_ONLY.includes(code));

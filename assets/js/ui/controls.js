@@ -1,8 +1,16 @@
 // The bars above and below the picture, and the keyboard.
 
 import { byId, setIcon, setLabel, setText } from '../dom.js';
-import { Phase } from '../state.js';
+import { participant, Phase } from '../state.js';
 import { toast } from './toast.js';
+
+/** After an own change, how long until the room's view of it counts, ms. */
+const SETTLE = 1_000;
+
+const HELD = {
+  mic: 'Your microphone was muted by an operator',
+  camera: 'Your camera was turned off by an operator',
+};
 
 const MODES = {
   mcu: 'Mixed by the server: one stream to each person',
@@ -16,6 +24,9 @@ export class Controls {
   #session;
   #stage;
   #panels;
+  /** Uplinks that are on here, and that an operator has muted for the others. */
+  #held = { mic: false, camera: false };
+  #settling = 0;
 
   constructor({ media, store, session, stage, panels }) {
     this.#media = media;
@@ -77,11 +88,31 @@ export class Controls {
       p: () => this.#panels.toggle('people'),
       c: () => this.#panels.toggle('chat'),
       i: () => this.#panels.toggle('figures'),
+      s: () => this.#panels.toggle('settings'),
       '?': () => byId('shortcuts').showModal(),
     }[key];
   }
 
   mediaChanged() {
+    // Until the room has heard of it, what it says of this uplink is of the time before.
+    clearTimeout(this.#settling);
+    this.#settling = setTimeout(() => {
+      this.#settling = 0;
+      this.#judge(this.#store.get());
+    }, SETTLE);
+    this.#show();
+  }
+
+  /** An uplink that is on here and muted in the room has been muted by an operator. */
+  #judge(state) {
+    const own = participant(state, state.self);
+    for (const role of Object.keys(this.#held)) {
+      if (own && this.#media.isOn(role)) this.#held[role] = own[role] === 'muted';
+    }
+    this.#show();
+  }
+
+  #show() {
     this.#uplink('mic', 'Mute', 'Unmute', 'M');
     this.#uplink('camera', 'Turn camera off', 'Turn camera on', 'V');
     const sharing = this.#media.isOn('screen');
@@ -93,19 +124,22 @@ export class Controls {
 
   #uplink(role, whenOn, whenOff, key) {
     const on = this.#media.isOn(role);
+    const held = on && this.#held[role];
     const button = byId(`toggle-${role}`);
-    setIcon(button, on ? role : `${role}-off`);
-    setLabel(button, on ? whenOn : whenOff, key);
-    button.classList.toggle('control--off', !on);
+    setIcon(button, on && !held ? role : `${role}-off`);
+    setLabel(button, held ? HELD[role] : on ? whenOn : whenOff, key);
+    button.classList.toggle('control--off', !on || held);
   }
 
   render(state, before) {
     if (state.phase === Phase.Idle) return;
     if (before.phase === Phase.Idle) {
+      this.#held = { mic: false, camera: false };
       this.mediaChanged();
       setText(byId('room-name'), state.roomId);
     }
     if (state.room === before.room) return;
+    if (!this.#settling) this.#judge(state);
     const mode = byId('mode');
     mode.hidden = !state.room;
     setText(mode, state.room?.mode.toUpperCase() ?? '');

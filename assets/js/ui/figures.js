@@ -15,7 +15,7 @@ export class Figures {
     if (!figures) this.#history = [];
     else this.#history = [...this.#history, figures].slice(-SAMPLES);
     if (byId('panel-figures').hidden && before.figures) return;
-    for (const [id, text] of Object.entries(texts(figures))) setText(byId(`fig-${id}`), text);
+    for (const [id, text] of Object.entries(texts(figures))) setText(byId(`fig-${id}`), unbroken(text));
     const most = Math.max(100_000, ...this.#history.flatMap((one) => [one.up ?? 0, one.down ?? 0]));
     for (const side of ['up', 'down']) {
       const values = this.#history.map((one) => one[side]);
@@ -23,6 +23,9 @@ export class Figures {
     }
   }
 }
+
+/** Keeps a number and its unit on one line. */
+const unbroken = (text) => text.replaceAll(/(\d) (?=[a-zA-Z×%])|× /g, (space) => space.replace(' ', '\u00a0'));
 
 const size = (one) => (one?.frameWidth ? `${one.frameWidth} × ${one.frameHeight}` : '–');
 const number = (value, unit) => (value === null || value === undefined ? '–' : `${Math.round(value)} ${unit}`);

@@ -1,19 +1,20 @@
 // The screen before a call: who, where, and with which devices.
 
-import { listDevices, LevelMeter } from '../devices.js';
+import { LevelMeter } from '../devices.js';
 import { byId, el, setText } from '../dom.js';
 import { levelFraction } from '../geometry.js';
 import { NONE } from '../media.js';
 import { loadChoices, loadToken, saveChoices, saveToken } from '../prefs.js';
 import { roomIdFrom } from '../room-name.js';
 import { listOf } from '../state.js';
+import { DeviceLists } from './device-lists.js';
 
 const ROLES = ['mic', 'camera'];
-const TITLES = { mic: 'microphone', camera: 'camera' };
 const METER_TILES = 16;
 
 export class Join {
   #media;
+  #lists;
   #onJoin;
   #meter = new LevelMeter();
   #metering = 0;
@@ -31,9 +32,11 @@ export class Join {
       this.submit({ name: byId('name').value.trim(), room: roomIdFrom(byId('room').value) });
     });
     byId('room').addEventListener('input', () => this.#lookupSoon());
-    for (const role of ROLES) {
-      byId(`choose-${role}`).addEventListener('change', ({ target }) => this.#choose(role, target.value));
-    }
+    this.#lists = new DeviceLists({
+      media,
+      selects: { camera: byId('choose-camera'), mic: byId('choose-mic') },
+      onChoose: (role, id) => media.choose(role, id),
+    });
     document.addEventListener('pointerdown', () => this.#meter.wake());
   }
 
@@ -44,7 +47,7 @@ export class Join {
     byId('token').value = new URLSearchParams(location.hash.slice(1)).get('token') ?? loadToken();
     this.enter();
     if (problem) {
-      for (const role of ROLES) byId(`choose-${role}`).disabled = true;
+      this.#lists.disable();
       this.#problems.camera = problem;
       this.#showProblems();
       await this.#media.choose('mic', NONE);
@@ -114,26 +117,14 @@ export class Join {
     setText(box, notice.text);
   }
 
-  #choose(role, id) {
-    saveChoices({ ...loadChoices(), [role]: id });
-    this.#media.choose(role, id).then(() => this.listDevices());
+  /** Fills the device lists. */
+  listDevices() {
+    return this.#lists.refresh();
   }
 
-  /** Fills the device lists; labels come once the user has allowed a device. */
-  async listDevices() {
-    const devices = await listDevices();
-    for (const role of ROLES) {
-      const chosen = this.#media.choice[role];
-      const known = chosen === NONE || devices[role].some(({ id }) => id === chosen);
-      const options = [
-        ['', `Default ${TITLES[role]}`],
-        ...devices[role].map(({ id, label }, i) => [id, label || `${TITLES[role]} ${i + 1}`]),
-        [NONE, `No ${TITLES[role]}`],
-      ];
-      const select = byId(`choose-${role}`);
-      select.replaceChildren(...options.map(([value, text]) => el('option', { value, text })));
-      select.value = known ? chosen : '';
-    }
+  /** What is wrong with the devices, in words, each once. */
+  get problems() {
+    return [...new Set(ROLES.map((role) => this.#problems[role]).filter(Boolean))];
   }
 
   mediaChanged(role, problem) {
@@ -144,7 +135,7 @@ export class Join {
   }
 
   #showProblems() {
-    const texts = [...new Set(ROLES.map((role) => this.#problems[role]).filter(Boolean))];
+    const texts = this.problems;
     byId('device-problem').hidden = texts.length === 0;
     setText(byId('device-problem'), texts.join(' '));
   }

@@ -2,7 +2,7 @@
 
 import { byId } from '../dom.js';
 
-const NAMES = ['people', 'chat', 'figures'];
+const NAMES = ['people', 'chat', 'figures', 'settings'];
 
 export class Panels {
   #open = null;

@@ -1,0 +1,46 @@
+// The lists of cameras and microphones: on the screen before a call, and in the settings in it.
+
+import { listDevices } from '../devices.js';
+import { el } from '../dom.js';
+import { NONE } from '../media.js';
+import { loadChoices, saveChoices } from '../prefs.js';
+
+const TITLES = { mic: 'microphone', camera: 'camera' };
+
+export class DeviceLists {
+  #media;
+  #selects;
+
+  /** `selects` are the two select elements by role; `onChoose(role, id)` acts on a choice. */
+  constructor({ media, selects, onChoose }) {
+    this.#media = media;
+    this.#selects = Object.entries(selects);
+    for (const [role, select] of this.#selects) {
+      select.addEventListener('change', () => {
+        saveChoices({ ...loadChoices(), [role]: select.value });
+        onChoose(role, select.value).then(() => this.refresh());
+      });
+    }
+  }
+
+  /** For pages that get no devices at all. */
+  disable() {
+    for (const [, select] of this.#selects) select.disabled = true;
+  }
+
+  /** Fills the lists; labels come once the user has allowed a device. */
+  async refresh() {
+    const devices = await listDevices();
+    for (const [role, select] of this.#selects) {
+      const chosen = this.#media.choice[role];
+      const known = chosen === NONE || devices[role].some(({ id }) => id === chosen);
+      const options = [
+        ['', `Default ${TITLES[role]}`],
+        ...devices[role].map(({ id, label }, i) => [id, label || `${TITLES[role]} ${i + 1}`]),
+        [NONE, `No ${TITLES[role]}`],
+      ];
+      select.replaceChildren(...options.map(([value, text]) => el('option', { value, text })));
+      select.value = known ? chosen : '';
+    }
+  }
+}

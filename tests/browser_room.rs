@@ -1,0 +1,399 @@
+//! A room as people see it: Chromium and Firefox pages in front of a real server.
+#![allow(clippy::unwrap_used)]
+
+mod common;
+
+use std::time::{Duration, Instant};
+
+use common::browser::{Page, Permission, Scheme, alone, key};
+use common::server::{TestServer, room};
+use serde_json::Value;
+use tessera::bots::{Bot, BotConfig, Decode, VideoFormat, palette};
+use tessera::config::VideoCodec;
+use tessera::id::Role;
+use tessera::room::Muter;
+use tessera::room::view::UplinkState;
+
+/// Longer than any frame may be missing.
+const LONGEST_GAP_MS: f64 = 1000.0;
+
+/// The first of the palette, which [`assert_color`] looks for.
+async fn bot(server: &TestServer, room_name: &str, name: &str) -> Bot {
+    person(0, server, room_name, name).await
+}
+
+/// A bot with a colour and a tone, which decodes what it sees.
+async fn person(number: usize, server: &TestServer, room_name: &str, name: &str) -> Bot {
+    let format = VideoFormat::new(VideoCodec::Vp8);
+    let config = BotConfig::new(&server.url, room(room_name), name)
+        .person(number, format)
+        .decoding(Decode::Video);
+    Bot::join(config).await.unwrap()
+}
+
+/// The id of the person of that name, as a page sees the room.
+async fn id_of(page: &Page, name: &str) -> String {
+    let id = page
+        .until(name, &format!("probe.person('{name}')?.id"))
+        .await;
+    id.as_str().unwrap().to_owned()
+}
+
+fn number(seen: &Value, key: &str) -> f64 {
+    seen[key]
+        .as_f64()
+        .unwrap_or_else(|| panic!("no {key} in {seen}"))
+}
+
+/// Asserts what everybody who watches must see: a picture that flows, and sound.
+#[track_caller]
+fn assert_flows(who: &str, seen: &Value) {
+    let fps = number(seen, "framesPerSecond");
+    assert!(fps >= 15.0, "{who}: {fps:.1} frames per second: {seen}");
+    let gap = number(seen, "longestGap");
+    assert!(gap < LONGEST_GAP_MS, "{who}: no frame for {gap} ms: {seen}");
+    let energy = number(seen, "audioEnergy");
+    assert!(energy > 0.001, "{who} hears nothing: {seen}");
+}
+
+/// Asserts that a tile of the colour of bot 0 stands where it must.
+#[track_caller]
+fn assert_color(who: &str, seen: &Value, bot: &str) {
+    let color = seen["colors"][bot].as_array().expect("the bot's tile");
+    let off = color.iter().zip(palette::color(0));
+    let off: f64 = off
+        .map(|(c, want)| (c.as_f64().unwrap() - f64::from(want)).abs())
+        .sum();
+    assert!(off / 3.0 < 12.0, "{who}: the bot is {color:?}: {seen}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_chromium_pages_a_firefox_page_and_a_bot_see_and_hear_each_other() {
+    let _alone = alone().await;
+    let server = TestServer::start().await;
+    let bot = bot(&server, "meet", "Bot").await;
+    let (ann, ben, fay) = tokio::join!(
+        Page::chromium("Ann"),
+        Page::chromium("Ben"),
+        Page::firefox("Fay"),
+    );
+    let pages = [("Ann", &ann), ("Ben", &ben), ("Fay", &fay)];
+    for (_, page) in pages {
+        page.join(&server.url, "meet").await;
+    }
+    for (_, page) in pages {
+        page.pictured().await;
+        let all_live = "probe.state().room?.tiles.length === 4 \
+            && probe.state().room.participants.every((one) => one.camera === 'live' && one.mic === 'live')";
+        page.until("everybody's camera and microphone", all_live)
+            .await;
+    }
+    let bot_id = id_of(&ann, "Bot").await;
+    let length = Duration::from_secs(5);
+    let seen = tokio::join!(ann.watch(length), ben.watch(length), fay.watch(length));
+    for ((who, page), seen) in pages.iter().zip([seen.0, seen.1, seen.2]) {
+        println!("{who}: {seen}");
+        assert_flows(who, &seen);
+        assert_color(who, &seen, &bot_id);
+        for other in ["Ann", "Ben", "Fay"] {
+            let id = id_of(page, other).await;
+            let moved = number(&seen["moved"], &id);
+            assert!(moved > 0.2, "{who}: {other}'s tile stands still: {seen}");
+        }
+        page.screenshot(&format!("{who}-desktop")).await;
+        page.assert_no_errors();
+    }
+    drop(bot);
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_page_looks_right_in_every_size_and_colour() {
+    let _alone = alone().await;
+    let server = TestServer::start().await;
+    let _bots = [
+        person(2, &server, "look", "Ada Lovelace").await,
+        person(5, &server, "look", "Ben").await,
+    ];
+    let page = Page::chromium("Ann").await;
+    page.open(&format!("{}/r/look?name=Ann", server.url)).await;
+    page.until(
+        "the preview",
+        "document.getElementById('preview').videoWidth",
+    )
+    .await;
+    page.until("who is there", "probe.text('room-hint')").await;
+    shots(&page, "join").await;
+    page.evaluate("document.getElementById('join-button').click()")
+        .await;
+    page.pictured().await;
+    page.until("figures", "probe.state().stats?.down").await;
+    shots(&page, "call").await;
+    for panel in ["people", "chat", "figures", "settings"] {
+        page.evaluate(&format!(
+            "document.getElementById('toggle-{panel}').click()"
+        ))
+        .await;
+        shots(&page, panel).await;
+        for (width, height) in [(1280, 720), (390, 844)] {
+            page.resize(width, height).await;
+            let wide = page.evaluate(OVERFLOWING).await;
+            assert_eq!(wide, Value::Array(vec![]), "{panel} at {width}x{height}");
+        }
+    }
+    page.assert_no_errors();
+    server.stop().await;
+}
+
+/// The elements that are wider than their place, so that one would have to scroll sideways.
+const OVERFLOWING: &str = "[...document.querySelectorAll('html, #call, .panel, .panel *')] \
+    .filter((one) => one.checkVisibility() && one.scrollWidth > one.clientWidth + 1 \
+        && ['auto', 'scroll', 'visible'].includes(getComputedStyle(one).overflowX) \
+        && getComputedStyle(one).display !== 'inline' && !(one instanceof SVGElement)) \
+    .map((one) => `${one.tagName}#${one.id}.${one.className}`)";
+
+/// Screenshots at desktop and phone size, light and dark.
+async fn shots(page: &Page, name: &str) {
+    for (size, width, height) in [("desktop", 1280, 800), ("phone", 390, 844)] {
+        page.resize(width, height).await;
+        for (scheme, colors) in [(Scheme::Dark, "dark"), (Scheme::Light, "light")] {
+            page.prefer(scheme).await;
+            page.screenshot(&format!("{name}-{size}-{colors}")).await;
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_keyboard_does_everything() {
+    let _alone = alone().await;
+    let server = TestServer::start().await;
+    let bot = bot(&server, "keys", "Bot").await;
+    let page = Page::chromium("Ann").await;
+    page.open(&format!("{}/r/keys", server.url)).await;
+    page.until(
+        "the preview",
+        "document.getElementById('preview').videoWidth",
+    )
+    .await;
+    let focused = |id: &str| format!("document.activeElement?.id === '{id}'");
+    page.until("the name", &focused("name")).await;
+    page.press_with(key::SHIFT, key::TAB).await;
+    page.until("what is before the name", &focused("choose-mic"))
+        .await;
+    page.press([key::TAB]).await;
+    page.until("the name again", &focused("name")).await;
+    page.press("Ann".chars().chain([key::ENTER])).await;
+    page.pictured().await;
+
+    let ann = |room: &tessera::protocol::RoomState| {
+        room.participants
+            .iter()
+            .find(|one| one.name == "Ann")
+            .cloned()
+    };
+    let when = async |what: &'static str, role: Role, state: UplinkState| {
+        bot.room_when(what, |room| {
+            ann(room).is_some_and(|one| match role {
+                Role::Mic => one.mic == state,
+                _ => one.camera == state,
+            })
+        })
+        .await
+        .unwrap()
+    };
+    when("the camera live", Role::Camera, UplinkState::Live).await;
+    when("the microphone live", Role::Mic, UplinkState::Live).await;
+    page.press(['m']).await;
+    when("the microphone muted", Role::Mic, UplinkState::Muted).await;
+    page.press(['m']).await;
+    when("the microphone live again", Role::Mic, UplinkState::Live).await;
+
+    let id = id_of(&page, "Ann").await;
+    page.press(['v']).await;
+    let off = when("the camera muted", Role::Camera, UplinkState::Muted).await;
+    assert_eq!(off.tiles.len(), 2, "who is muted keeps the tile: {off:?}");
+    page.until("a card in place of the picture", &stands_still(&id))
+        .await;
+    page.press(['v']).await;
+    when("the camera live again", Role::Camera, UplinkState::Live).await;
+    page.until("the picture again", &format!("!({})", stands_still(&id)))
+        .await;
+    page.assert_no_errors();
+    server.stop().await;
+}
+
+/// Whether nothing moves for a second in the tile of `id`.
+fn stands_still(id: &str) -> String {
+    format!("await probe.watch(1000).then((seen) => seen.moved['{id}'] < 0.1)")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn devices_change_in_the_call_and_an_operators_mute_is_shown() {
+    let _alone = alone().await;
+    let server = TestServer::start().await;
+    let page = Page::chromium("Ann").await;
+    page.join(&server.url, "tools").await;
+    page.pictured().await;
+    page.until("her microphone", "probe.person('Ann').mic === 'live' && probe.person('Ann').camera === 'live' && probe.state().stats?.sent.some((one) => one.frameWidth > 0 && one.fps > 5)")
+        .await;
+
+    page.press(['s']).await;
+    page.until(
+        "the lists",
+        "document.getElementById('settings-camera').length >= 4",
+    )
+    .await;
+    page.evaluate(
+        "void (globalThis.before = { pc: tessera.pc, sdp: tessera.pc.remoteDescription.sdp })",
+    )
+    .await;
+    for (list, kind) in [("settings-camera", "video"), ("settings-mic", "audio")] {
+        let choose = format!(
+            "(() => {{ const list = document.getElementById('{list}'); list.selectedIndex = list.length - 2; \
+             list.dispatchEvent(new Event('change')); return list.selectedOptions[0].text; }})()"
+        );
+        let label = page.evaluate(&choose).await;
+        let sent = format!(
+            "tessera.pc.getSenders().some(({{ track }}) => track?.kind === '{kind}' \
+             && track.label === {label} && track.readyState === 'live')"
+        );
+        page.until("the other device", &sent).await;
+    }
+    let same = "tessera.pc === before.pc && tessera.pc.remoteDescription.sdp === before.sdp";
+    assert_eq!(page.evaluate(same).await, true, "nothing is renegotiated");
+    let id = id_of(&page, "Ann").await;
+    println!("DBG {}", page.evaluate("(async () => { const s = tessera.pc.getSenders()[1]; const n = async () => { await probe.pause(1200); const r = await tessera.pc.getStats(); const o = [...r.values()].find((x) => x.type === 'outbound-rtp' && x.mid === '1'); const m = r.get(o?.mediaSourceId); return [o?.framesEncoded, m?.frames, m?.width, o?.active]; }; const out = [await n(), await n()]; const t = s.track; await s.replaceTrack(null); await s.replaceTrack(t); out.push(await n(), 'then clone'); await s.replaceTrack(t.clone()); out.push(await n(), 'params'); await s.setParameters(s.getParameters()); out.push(await n()); return out; })()").await);
+    page.until("the new picture", &format!("!({})", stands_still(&id)))
+        .await;
+
+    let handle = server.registry.get(&room("tools")).unwrap();
+    let who = handle.state().participants[0].id;
+    let label = "document.getElementById('toggle-mic').title";
+    for (muted, words) in [(true, "by an operator"), (false, "Mute (M)")] {
+        handle
+            .mute(who, Role::Mic, Muter::Operator, muted)
+            .await
+            .unwrap();
+        page.until(words, &format!("{label}.includes('{words}')"))
+            .await;
+    }
+    page.assert_no_errors();
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_browser_that_is_killed_takes_nothing_from_the_others() {
+    let _alone = alone().await;
+    let server = TestServer::start().await;
+    let bot = bot(&server, "crash", "Bot").await;
+    let (ann, ben) = tokio::join!(Page::chromium("Ann"), Page::chromium("Ben"));
+    for page in [&ann, &ben] {
+        page.join(&server.url, "crash").await;
+    }
+    for page in [&ann, &ben] {
+        page.pictured().await;
+        page.until("three tiles", "probe.state().room.tiles.length === 3")
+            .await;
+    }
+    ben.evaluate("void (window.shut = probe.watchFrames())")
+        .await;
+    bot.reset_stats();
+    let killed = Instant::now();
+    ann.kill();
+    let deadline = Duration::from_secs(5);
+    let gone = "probe.state().room.tiles.length === 2 && !probe.person('Ann')";
+    ben.until_within("Ann's tile to go", gone, deadline).await;
+    println!("gone after {:?}", killed.elapsed());
+    // What follows the leave, a rearrangement of the picture, is watched too.
+    let seen = ben.watch(Duration::from_secs(3)).await;
+    assert_flows("Ben", &seen);
+    let gap = ben.evaluate("window.shut()").await.as_f64().unwrap();
+    assert!(gap < LONGEST_GAP_MS, "Ben: no frame for {gap} ms");
+    let stats = bot.stats();
+    let video = stats.received.iter().find(|one| one.role == Role::MixVideo);
+    let video = video.expect("the mix");
+    assert!(video.decoded > 50, "{video:?}");
+    assert!(video.longest_gap < Duration::from_secs(1), "{video:?}");
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_page_comes_back_by_itself_when_the_server_does() {
+    let _alone = alone().await;
+    let server = TestServer::start().await;
+    let address = server.url.trim_start_matches("http://").parse().unwrap();
+    let page = Page::chromium("Ann").await;
+    page.join(&server.url, "back").await;
+    page.pictured().await;
+    page.until("the camera", "probe.person('Ann')?.camera === 'live'")
+        .await;
+    server.stop().await;
+    page.until(
+        "its notice",
+        "probe.state().phase === 'reconnecting' && probe.shown('reconnecting')",
+    )
+    .await;
+    let words = page.evaluate("probe.text('reconnecting')").await;
+    assert!(
+        words.as_str().unwrap().starts_with("Reconnecting"),
+        "{words}"
+    );
+    page.screenshot("reconnecting").await;
+
+    let server = TestServer::with(|config| config.listen = address).await;
+    page.until("its return", "probe.state().phase === 'in-call'")
+        .await;
+    page.pictured().await;
+    let seen = page.watch(Duration::from_secs(2)).await;
+    assert!(number(&seen, "framesPerSecond") >= 15.0, "{seen}");
+    page.until(
+        "the cover gone",
+        "!probe.shown('reconnecting') && !probe.shown('still')",
+    )
+    .await;
+    page.screenshot("returned").await;
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_full_room_is_said_in_words() {
+    let _alone = alone().await;
+    let server = TestServer::with(|config| config.max_participants = 1).await;
+    let _bot = bot(&server, "full", "Bot").await;
+    let page = Page::chromium("Ann").await;
+    page.join(&server.url, "full").await;
+    let notice = page.until("a notice", "probe.text('join-notice')").await;
+    assert!(
+        notice.as_str().unwrap().contains("room is full"),
+        "{notice}"
+    );
+    page.screenshot("room-full").await;
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_refuses_the_camera_listens_and_is_told_so() {
+    let _alone = alone().await;
+    let server = TestServer::start().await;
+    let _bot = bot(&server, "shy", "Bot").await;
+    let page = Page::chromium_with("Ann", Permission::Refused).await;
+    page.join(&server.url, "shy").await;
+    let words = page.until("a notice", "probe.text('toasts')").await;
+    assert!(words.as_str().unwrap().contains("blocked"), "{words}");
+    page.screenshot("camera-refused").await;
+    page.pictured().await;
+    let seen = page.watch(Duration::from_secs(2)).await;
+    assert_flows("Ann", &seen);
+    let ann = page.evaluate("probe.person('Ann')").await;
+    assert_eq!(
+        (&ann["camera"], &ann["mic"]),
+        (&"none".into(), &"none".into())
+    );
+    page.press(['v']).await;
+    page.until(
+        "the advice again",
+        "probe.text('toasts').includes('camera is blocked')",
+    )
+    .await;
+    server.stop().await;
+}

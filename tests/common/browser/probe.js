@@ -1,0 +1,107 @@
+// What the tests ask of a page. Evaluated in it once, before the first question.
+(() => {
+  const video = () => document.getElementById('video');
+  const state = () => window.tessera.state();
+  const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
+
+  /** Resolves with what `condition` gives as soon as that is truthy. */
+  async function until(condition, ms) {
+    for (const end = performance.now() + ms; performance.now() < end; await pause(40)) {
+      const value = await condition();
+      if (value) return value;
+    }
+    throw new Error(`not within ${ms} ms; the page: ${JSON.stringify(state())}`);
+  }
+
+  /** The samples of each tile's middle, without the name on it, by participant. */
+  function look() {
+    const { canvas: { width, height }, tiles } = state().room;
+    const canvas = new OffscreenCanvas(width, height);
+    const context = canvas.getContext('2d', { willReadFrequently: true });
+    context.drawImage(video(), 0, 0, width, height);
+    return new Map(tiles.map(({ participant, x, y, w, h }) => [
+      participant,
+      context.getImageData(Math.round(x + w / 4), Math.round(y + h / 4), Math.round(w / 2), Math.round(h / 2)).data,
+    ]));
+  }
+
+  function meanColor(samples) {
+    const sum = [0, 0, 0];
+    for (let i = 0; i < samples.length; i += 4) for (const c of [0, 1, 2]) sum[c] += samples[i + c];
+    return sum.map((channel) => channel / (samples.length / 4));
+  }
+
+  /** The share of samples, in percent, that differ by more than noise. */
+  function difference(one, other) {
+    if (one?.length !== other?.length) return 100;
+    let changed = 0;
+    for (let i = 0; i < one.length; i += 4) {
+      const by = Math.abs(one[i] - other[i]) + Math.abs(one[i + 1] - other[i + 1]) + Math.abs(one[i + 2] - other[i + 2]);
+      if (by > 45) changed += 1;
+    }
+    return (400 * changed) / one.length;
+  }
+
+  async function inbound() {
+    const all = [...(await window.tessera.pc.getStats()).values()].filter((s) => s.type === 'inbound-rtp');
+    // Forward slots are fed with nothing: the mix is what has the most.
+    const most = (kind, of) => all.filter((s) => s.kind === kind).sort((a, b) => (b[of] ?? 0) - (a[of] ?? 0))[0] ?? {};
+    return { video: most('video', 'framesDecoded'), audio: most('audio', 'packetsReceived') };
+  }
+
+  /** Calls back at every frame shown; returns the longest time without one, ms. */
+  function watchFrames() {
+    let last = performance.now();
+    let longest = 0;
+    let stopped = false;
+    const frame = () => {
+      const now = performance.now();
+      longest = Math.max(longest, now - last);
+      last = now;
+      if (!stopped) video().requestVideoFrameCallback(frame);
+    };
+    video().requestVideoFrameCallback(frame);
+    return () => {
+      stopped = true;
+      return Math.max(longest, performance.now() - last);
+    };
+  }
+
+  /** Watches the mix for `ms`: what moved where, how it flowed, and how much was heard. */
+  async function watch(ms) {
+    const before = await inbound();
+    const shut = watchFrames();
+    const first = look();
+    const moved = new Map([...first.keys()].map((id) => [id, 0]));
+    const colors = {};
+    const start = performance.now();
+    while (performance.now() - start < ms) {
+      await pause(ms / 8);
+      for (const [id, samples] of look()) {
+        moved.set(id, Math.max(moved.get(id) ?? 0, difference(first.get(id), samples)));
+        colors[id] = meanColor(samples);
+      }
+    }
+    const seconds = (performance.now() - start) / 1000;
+    const after = await inbound();
+    return {
+      moved: Object.fromEntries(moved),
+      colors,
+      longestGap: shut(),
+      framesPerSecond: (after.video.framesDecoded - before.video.framesDecoded) / seconds,
+      audioEnergy: after.audio.totalAudioEnergy - before.audio.totalAudioEnergy,
+    };
+  }
+
+  /** Resolves once a picture of the mix is on the screen. */
+  async function pictured(ms) {
+    await until(() => state().phase === 'in-call' && video().videoWidth > 0 && state().room?.tiles.length, ms);
+    await until(async () => (await inbound()).video.framesDecoded > 0, ms);
+  }
+
+  const shown = (id) => !document.getElementById(id).hidden && document.getElementById(id).checkVisibility();
+  const text = (id) => (shown(id) ? document.getElementById(id).textContent.trim() : '');
+  const person = (name) => state().room?.participants.find((one) => one.name === name);
+
+  globalThis.probe = { until, watch, pictured, inbound, state, shown, text, person, pause, watchFrames };
+})();

@@ -115,7 +115,8 @@ fn view(model: &Model, view: &RoomState, mixer: Option<&Mixer>) {
         w: tile.rect.w,
         h: tile.rect.h,
     };
-    let scene = mixer.map(|mixer| mixer.scene.tiles.iter().map(tile).collect());
+    let scene: Option<Vec<TileState>> =
+        mixer.map(|mixer| mixer.scene.tiles.iter().map(tile).collect());
     assert_eq!(
         view.tiles,
         scene.unwrap_or_default(),

@@ -98,7 +98,7 @@ pub struct Peer {
 
 impl Peer {
     /// Answers `offer` with one transceiver per line of `plan`. Returns the peer and the SDP
-    /// answer with the candidates gathered within [`GATHERING_DEADLINE`].
+    /// answer with the candidates gathered within a quarter of a second.
     ///
     /// # Errors
     /// [`PeerError`] when the pipeline cannot be made or webrtcbin refuses a step.

@@ -1,7 +1,7 @@
 //! The room as a pure state machine: `(now, Input)` in, `Effect`s out.
 //!
 //! It knows no tokio, no GStreamer and no clock; time is the caller's, as a [`Duration`] since
-//! a moment of its choice that never goes back. [`super::actor`] carries the effects out and
+//! a moment of its choice that never goes back. The room's task carries the effects out and
 //! turns what happens into inputs. After an effect that can hang there is always a deadline
 //! here whose expiry evicts the peer at fault.
 

@@ -61,6 +61,9 @@ impl Ingest {
                 on_failure(text);
             }
         })?;
+        if fitter.is_some() {
+            relay_keyframe_requests(&input, tap);
+        }
         let link = connect(tap, input);
         if fitter.is_some() {
             tap.request_keyframe();
@@ -96,6 +99,24 @@ fn describe(templates: &Templates, format: PayloadFormat) -> Result<String, Mixe
         _ => Vec::new(),
     };
     Ok(templates.fill(&name, &values)?)
+}
+
+/// Hands on to the tap what depayloader and decoder ask for. The one request at the start can
+/// reach a sender whose camera is not there yet, and nothing else would ever ask again.
+fn relay_keyframe_requests(input: &gst_app::AppSrc, tap: &Tap) {
+    let tap = tap.clone();
+    if let Some(pad) = input.static_pad("src") {
+        pad.add_probe(gst::PadProbeType::EVENT_UPSTREAM, move |_, info| {
+            let asked = info
+                .event()
+                .is_some_and(|event| gst_video::UpstreamForceKeyUnitEvent::parse(event).is_ok());
+            if asked {
+                tap.request_keyframe();
+                return gst::PadProbeReturn::Drop;
+            }
+            gst::PadProbeReturn::Ok
+        });
+    }
 }
 
 /// Passes every packet of the tap on, and its caps when they change.

@@ -13,7 +13,7 @@
     throw new Error(`not within ${ms} ms; the page: ${JSON.stringify(state())}`);
   }
 
-  /** The samples of each tile's middle, without the name on it, by participant. */
+  /** The samples of each tile, but for the strip with the name, by participant. */
   function look() {
     const { canvas: { width, height }, tiles } = state().room;
     const canvas = new OffscreenCanvas(width, height);
@@ -21,7 +21,7 @@
     context.drawImage(video(), 0, 0, width, height);
     return new Map(tiles.map(({ participant, x, y, w, h }) => [
       participant,
-      context.getImageData(Math.round(x + w / 4), Math.round(y + h / 4), Math.round(w / 2), Math.round(h / 2)).data,
+      context.getImageData(x, y, w, Math.round(h * 0.8)).data,
     ]));
   }
 

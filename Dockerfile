@@ -9,6 +9,7 @@ COPY scripts scripts
 RUN scripts/install-packages runtime build && rm -rf /var/lib/apt/lists/*
 COPY Cargo.toml Cargo.lock ./
 COPY src src
+COPY benches benches
 COPY pipelines pipelines
 COPY assets assets
 RUN --mount=type=cache,target=/usr/local/cargo/registry \

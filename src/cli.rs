@@ -68,6 +68,9 @@ impl Cli {
 
 /// Runs a command to its end.
 pub(crate) fn run(cli: Cli) -> Result<ExitCode> {
+    if !matches!(cli.command, Command::Doctor) {
+        limit_memory();
+    }
     match cli.command {
         Command::Serve(args) => {
             let config = prepare(args)?;
@@ -124,6 +127,13 @@ fn start_gstreamer() -> Result<()> {
     gst::init().context("GStreamer does not start")?;
     telemetry::bridge_gstreamer_log();
     Ok(())
+}
+
+/// Before anything is started: it may start the program anew.
+fn limit_memory() {
+    if let Err(error) = process::limit_memory_arenas() {
+        tracing::warn!(%error, "memory arenas are not limited");
+    }
 }
 
 fn raise_open_files() {

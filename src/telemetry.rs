@@ -78,8 +78,9 @@ pub fn bridge_gstreamer_log() {
             };
         }
         match level {
-            gst::DebugLevel::Error => forward!(error),
-            gst::DebugLevel::Warning => forward!(warn),
+            // GStreamer warns of what is normal here: a codec offered and not taken, a peer that left.
+            gst::DebugLevel::Error => forward!(warn),
+            gst::DebugLevel::Warning => forward!(debug),
             gst::DebugLevel::Fixme | gst::DebugLevel::Info => forward!(info),
             gst::DebugLevel::Debug => forward!(debug),
             _ => forward!(trace),

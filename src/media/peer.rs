@@ -98,7 +98,7 @@ pub struct Peer {
 
 impl Peer {
     /// Answers `offer` with one transceiver per line of `plan`. Returns the peer and the SDP
-    /// answer with the candidates gathered within [`GATHERING_DEADLINE`].
+    /// answer with the candidates gathered within a quarter of a second.
     ///
     /// # Errors
     /// [`PeerError`] when the pipeline cannot be made or webrtcbin refuses a step.
@@ -114,7 +114,7 @@ impl Peer {
         add(&pipeline, &webrtc)?;
         let lines: Arc<[Line]> = plan.into();
         take_uplinks(&pipeline, &webrtc, &lines, &on_event);
-        watch_connection(&webrtc, offer.fingerprint.clone(), &on_event);
+        watch_connection(&pipeline, &webrtc, offer.fingerprint.clone(), &on_event);
         let (candidates, gathered) = gather(&webrtc);
 
         let bus_events = Arc::clone(&on_event);
@@ -190,10 +190,26 @@ fn make_webrtcbin(transport: &Transport) -> Result<gst::Element, PeerError> {
         ice.set_property("min-rtp-port", u32::from(low));
         ice.set_property("max-rtp-port", u32::from(high));
     }
+    tune_jitterbuffers(&webrtc);
     let agent = ice.property::<gst::glib::Object>("agent");
     agent.set_property("ice-tcp", false);
     agent.set_property("upnp", false);
     Ok(webrtc)
+}
+
+/// `rtx-next-seqnum` asks for packets that are only guessed to be late, among them ones that
+/// were never sent; where frames come unevenly that is a flood of NACKs.
+fn tune_jitterbuffers(webrtc: &gst::Element) {
+    let Some(bin) = webrtc.downcast_ref::<gst::Bin>() else {
+        return;
+    };
+    bin.connect_deep_element_added(|_, _, element| {
+        let factory = element.factory();
+        if factory.is_some_and(|factory| factory.name() == "rtpjitterbuffer") {
+            element.set_property("faststart-min-packets", 1u32);
+            element.set_property("rtx-next-seqnum", false);
+        }
+    });
 }
 
 /// One transceiver per line, in the order of the m-lines, which is how webrtcbin pairs them.
@@ -300,17 +316,32 @@ fn take_uplink(
 }
 
 /// Reports when the connection is up, verified, or lost.
-fn watch_connection(webrtc: &gst::Element, expected: Fingerprint, on_event: &OnPeerEvent) {
+fn watch_connection(
+    pipeline: &Pipeline,
+    webrtc: &gst::Element,
+    expected: Fingerprint,
+    on_event: &OnPeerEvent,
+) {
     let on_event = Arc::clone(on_event);
+    let pipeline = pipeline.gst().downgrade();
     webrtc.connect_notify(Some("connection-state"), move |webrtc, _| {
         use gst_webrtc::WebRTCPeerConnectionState as State;
         let event = match webrtc.property::<State>("connection-state") {
             // webrtcbin does not compare the certificate with the offer (fixed in 1.28.5):
             // until this has been done nothing is fed and nothing is decoded.
-            State::Connected => match verify(webrtc, &expected) {
-                true => PeerEvent::Connected,
-                false => PeerEvent::Lost(Loss::Fingerprint),
-            },
+            State::Connected => {
+                // What webrtcbin adds on connecting has not heard the latency, and without it
+                // cannot time its sender reports.
+                if let Some(pipeline) = pipeline.upgrade() {
+                    pipeline.call_async(|pipeline| {
+                        let _ = pipeline.recalculate_latency();
+                    });
+                }
+                match verify(webrtc, &expected) {
+                    true => PeerEvent::Connected,
+                    false => PeerEvent::Lost(Loss::Fingerprint),
+                }
+            }
             State::Failed | State::Closed => PeerEvent::Lost(Loss::Transport),
             _ => return,
         };

@@ -4,14 +4,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use gst::prelude::*;
 use parking_lot::Mutex;
 
 use super::offer::Line;
 use super::pipeline::running_time;
 use super::rewrite::{Entry, Rewriter, SlotParams, Verdict};
 use super::rtp::{PayloadFormat, RtpHeader, Vp8Descriptor, Vp8Numbers, starts_keyframe};
-use super::tap::{Link, Tap};
+use super::tap::{self, Link, Tap};
 
 /// At most this much waits in a slot; a peer whose link or pipeline stalls loses the oldest.
 const SLOT_QUEUE: gst::ClockTime = gst::ClockTime::from_mseconds(500);
@@ -73,7 +72,12 @@ impl Slot {
             rewriter: Mutex::new(rewriter),
             source: Mutex::new(None),
         });
-        relay_keyframe_requests(&shared);
+        // A viewer's PLI or FIR goes to whoever feeds the slot when it comes.
+        let weak = Arc::downgrade(&shared);
+        tap::relay_keyframe_requests(&shared.appsrc, move || {
+            weak.upgrade()
+                .and_then(|shared| shared.source.lock().clone())
+        });
         Self {
             line,
             ssrc,
@@ -123,30 +127,6 @@ fn caps_with_ssrc(line: &Line, ssrc: u32) -> gst::Caps {
     let mut caps = line.caps();
     caps.make_mut().set("ssrc", ssrc);
     caps
-}
-
-/// A viewer's PLI or FIR arrives here as an event from webrtcbin; it goes to whoever feeds the
-/// slot now.
-fn relay_keyframe_requests(shared: &Arc<Shared>) {
-    let Some(pad) = shared.appsrc.static_pad("src") else {
-        return;
-    };
-    let weak = Arc::downgrade(shared);
-    pad.add_probe(gst::PadProbeType::EVENT_UPSTREAM, move |_, info| {
-        let Some(gst::PadProbeData::Event(event)) = &info.data else {
-            return gst::PadProbeReturn::Ok;
-        };
-        if gst_video::UpstreamForceKeyUnitEvent::parse(event).is_err() {
-            return gst::PadProbeReturn::Ok;
-        }
-        if let Some(shared) = weak.upgrade() {
-            let source = shared.source.lock().clone();
-            if let Some(tap) = source {
-                tap.request_keyframe();
-            }
-        }
-        gst::PadProbeReturn::Drop
-    });
 }
 
 impl Shared {

@@ -148,6 +148,30 @@ impl Tap {
     }
 }
 
+/// Takes the keyframe requests that come up to `appsrc`, from a decoder or a viewer, to the tap
+/// that `source` names at that moment. An appsrc hands them on to nobody by itself.
+pub(super) fn relay_keyframe_requests(
+    appsrc: &gst_app::AppSrc,
+    source: impl Fn() -> Option<Tap> + Send + Sync + 'static,
+) {
+    let Some(pad) = appsrc.static_pad("src") else {
+        return;
+    };
+    pad.add_probe(gst::PadProbeType::EVENT_UPSTREAM, move |_, info| {
+        let asked = info
+            .event()
+            .is_some_and(|event| gst_video::UpstreamForceKeyUnitEvent::parse(event).is_ok());
+        if !asked {
+            return gst::PadProbeReturn::Ok;
+        }
+        if let Some(tap) = source() {
+            tap.request_keyframe();
+        }
+        // Handled and not Drop: after Drop, GStreamer 1.22.0 releases the event once more.
+        gst::PadProbeReturn::Handled
+    });
+}
+
 impl Inner {
     fn deliver(&self, sample: &gst::Sample) {
         let (Some(buffer), Some(caps)) = (sample.buffer_owned(), sample.caps()) else {

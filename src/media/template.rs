@@ -34,6 +34,10 @@ const BUILT_IN: &[(&str, &str)] = &[
         include_str!("../../pipelines/rendition-h264.launch"),
     ),
     (
+        "rendition-h264-x264",
+        include_str!("../../pipelines/rendition-h264-x264.launch"),
+    ),
+    (
         "rendition-opus",
         include_str!("../../pipelines/rendition-opus.launch"),
     ),

@@ -72,7 +72,7 @@ pub(super) struct Uplink {
     decoding: Decoding,
     /// Counts what must be decoded anew: a new tap, a decoder that failed.
     pub(super) generation: u32,
-    pub(super) muted_by_owner: bool,
+    muted_by_owner: bool,
     pub(super) muted_by_operator: bool,
 }
 
@@ -89,6 +89,17 @@ impl Uplink {
 
     pub(super) fn is_muted(&self) -> bool {
         self.muted_by_owner || self.muted_by_operator
+    }
+
+    pub(super) fn set_muted_by_owner(&mut self, muted: bool, now: Duration) {
+        if let Media::Silent { since } = &mut self.media
+            && self.muted_by_owner
+            && !muted
+        {
+            // Until now it was silent by intention, which does not count against them.
+            *since = now;
+        }
+        self.muted_by_owner = muted;
     }
 
     /// A new tap delivers.
@@ -212,6 +223,11 @@ impl Person {
             },
             (false, other) => other,
         };
+    }
+
+    /// They are not heard, and there is no mix of their own to keep.
+    pub(super) fn unhear(&mut self) {
+        self.voice = Voice::Silent;
     }
 
     /// Whether the sound sent to them is made without theirs.

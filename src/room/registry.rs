@@ -166,7 +166,7 @@ impl Registry {
             max_participants: config.max_participants,
             canvas: config.canvas,
             fps: config.fps,
-            mode: config.mode,
+            mode: Mode::Mcu,
             layout: layout.unwrap_or(config.layout),
             lifetime,
         });

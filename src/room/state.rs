@@ -1,7 +1,7 @@
 //! The room as a pure state machine: `(now, Input)` in, `Effect`s out.
 //!
 //! It knows no tokio, no GStreamer and no clock; time is the caller's, as a [`Duration`] since
-//! a moment of its choice that never goes back. [`super::actor`] carries the effects out and
+//! a moment of its choice that never goes back. The room's task carries the effects out and
 //! turns what happens into inputs. After an effect that can hang there is always a deadline
 //! here whose expiry evicts the peer at fault.
 
@@ -179,6 +179,8 @@ pub struct State {
     /// The mixer is not to be tried before.
     mixer_rests_until: Duration,
     published: Option<Arc<RoomState>>,
+    /// When the last input came.
+    last_input: Duration,
 }
 
 impl State {
@@ -197,12 +199,18 @@ impl State {
             failed_outputs: BTreeMap::new(),
             mixer_rests_until: Duration::ZERO,
             published: None,
+            last_input: Duration::ZERO,
         }
     }
 
     /// Takes one input at `now` and returns what is to be done, in order.
     pub fn handle(&mut self, now: Duration, input: Input) -> Vec<Effect> {
         let mut effects = Vec::new();
+        self.last_input = now;
+        if self.life == Life::Over {
+            effects.extend(refusal(&input));
+            return effects;
+        }
         self.take(now, input, &mut effects);
         self.evict_overdue(now, &mut effects);
         self.rewire(now, &mut effects);
@@ -211,15 +219,22 @@ impl State {
         effects
     }
 
-    /// When [`Input::Tick`] is due, if time alone will change anything.
+    /// When [`Input::Tick`] is due, if time alone will change anything: later than `now`, or
+    /// `now` itself if the moment has passed since the last input.
     pub fn next_deadline(&self, now: Duration) -> Option<Duration> {
-        let people = self.people.values().filter_map(|p| p.next_deadline(now));
+        if self.life == Life::Over {
+            return None;
+        }
+        // What came due since the last input must not be skipped: nobody has looked at it yet.
+        let seen = self.last_input;
+        let people = self.people.values().filter_map(|p| p.next_deadline(seen));
         let retries = self.failed_outputs.values().copied();
         people
             .chain(retries)
             .chain([self.mixer_rests_until])
-            .filter(|at| *at > now)
+            .filter(|at| *at > seen)
             .min()
+            .map(|at| at.max(now))
     }
 
     /// What the room shows of itself.
@@ -281,7 +296,7 @@ impl State {
             | Input::SourceFailed(..)
             | Input::OutputFailed(..)
             | Input::MixerFailed => self.media_changed(now, input),
-            request => self.requested(request, effects),
+            request => self.requested(now, request, effects),
         }
     }
 
@@ -293,10 +308,6 @@ impl State {
         takes_over: Option<ParticipantId>,
         effects: &mut Vec<Effect>,
     ) {
-        if self.life == Life::Over {
-            effects.push(Effect::Settle(request, Err(RoomError::Closed)));
-            return;
-        }
         let taken = takes_over.filter(|who| self.people.contains_key(who));
         if let Some(who) = taken {
             effects.push(Effect::Bye(who, ByeReason::Replaced));
@@ -414,7 +425,7 @@ impl State {
     }
 
     /// What somebody asks for and is told the outcome of.
-    fn requested(&mut self, input: Input, effects: &mut Vec<Effect>) {
+    fn requested(&mut self, now: Duration, input: Input, effects: &mut Vec<Effect>) {
         let (request, outcome) = match input {
             Input::SetMode(request, mode) => (request, self.set_mode(mode)),
             Input::SetLayout(request, layout) => {
@@ -427,7 +438,7 @@ impl State {
                 role,
                 by,
                 muted,
-            } => (request, self.mute(who, role, by, muted)),
+            } => (request, self.mute(now, who, role, by, muted)),
             Input::Pin(request, who) => (request, self.pin(who)),
             Input::Rename(request, who, name) => {
                 (request, self.person(who).map(|person| person.name = name))
@@ -476,6 +487,7 @@ impl State {
 
     fn mute(
         &mut self,
+        now: Duration,
         who: ParticipantId,
         role: Role,
         by: Muter,
@@ -484,7 +496,7 @@ impl State {
         let person = self.person(who)?;
         if let Some(uplink) = person.uplinks.get_mut(&role) {
             match by {
-                Muter::Owner => uplink.muted_by_owner = muted,
+                Muter::Owner => uplink.set_muted_by_owner(muted, now),
                 Muter::Operator => uplink.muted_by_operator = muted,
             }
         }
@@ -505,14 +517,20 @@ impl State {
         let next = self.desired(now);
         effects.extend(self.wired.steps_to(&next).into_iter().map(Effect::Media));
         self.wired = next;
+        if self.wired.mixer == Mixing::None {
+            // Nobody listens any more who could say that somebody fell silent.
+            self.people.values_mut().for_each(Person::unhear);
+        }
     }
 
     fn desired(&self, now: Duration) -> Wiring {
-        let wanted = self.desired_feeds(now);
+        let mut feeds = self.desired_feeds(now);
         let rests = now < self.mixer_rests_until;
-        if self.mode != Mode::Mcu || wanted.is_empty() || rests {
+        if self.mode != Mode::Mcu || feeds.is_empty() || rests {
             return Wiring::default();
         }
+        // An encoder that failed costs its viewers their picture, and not the room its mixer.
+        feeds.retain(|_, output| !self.failed_outputs.contains_key(output));
         let scene = self.desired_scene(now);
         let mix = Mix {
             names: self
@@ -522,17 +540,17 @@ impl State {
                 .map(|(who, person)| (*who, person.name.clone()))
                 .collect(),
             sources: self.desired_sources(now, &scene),
-            outputs: wanted.values().copied().collect(),
+            outputs: feeds.values().copied().collect(),
             scene,
         };
         Wiring {
             captures: self.desired_captures(&mix.scene),
             mixer: Mixing::Running(Box::new(mix)),
-            feeds: wanted,
+            feeds,
         }
     }
 
-    /// Which encoding each mix slot gets.
+    /// Which encoding each mix slot should get.
     fn desired_feeds(&self, now: Duration) -> BTreeMap<(ParticipantId, Downlink), Output> {
         let mut feeds = BTreeMap::new();
         for (who, person) in self.people.iter().filter(|(_, p)| p.is_connected()) {
@@ -548,7 +566,6 @@ impl State {
                 feeds.insert((*who, Downlink::Audio), Output::Sound(without));
             }
         }
-        feeds.retain(|_, output| !self.failed_outputs.contains_key(output));
         feeds
     }
 
@@ -665,6 +682,21 @@ impl State {
             effects.push(Effect::Closed);
         }
     }
+}
+
+/// The answer to a request that comes when the room has ended.
+fn refusal(input: &Input) -> Option<Effect> {
+    let request = match input {
+        Input::Join { request, .. }
+        | Input::Mute { request, .. }
+        | Input::Signal { request, .. }
+        | Input::SetMode(request, _)
+        | Input::SetLayout(request, _)
+        | Input::Pin(request, _)
+        | Input::Rename(request, ..) => *request,
+        _ => return None,
+    };
+    Some(Effect::Settle(request, Err(RoomError::Closed)))
 }
 
 /// bit/s for a camera of this size: a tenth of a bit a pixel, which VP8 does well with on faces.

@@ -134,6 +134,25 @@ fn text(templates: &Templates, line: &str, size: Size, points: u64) -> Result<Ma
 mod tests {
     use super::*;
 
+    /// An appsink that waits for its reader at the end of the stream made this hang.
+    #[test]
+    fn many_cards_at_once_are_all_drawn() {
+        gst::init().unwrap();
+        let draw = |ordinal| {
+            let templates = Templates::default();
+            for round in 0..30 {
+                let name = format!("Guest {round}");
+                let card = Card::render(&templates, ParticipantId::new(ordinal), &name).unwrap();
+                assert!(card.label.width > 0);
+            }
+        };
+        std::thread::scope(|scope| {
+            for ordinal in 0..8 {
+                scope.spawn(move || draw(ordinal));
+            }
+        });
+    }
+
     #[test]
     fn initials_are_of_the_first_and_last_word() {
         assert_eq!(initials("Ann"), "A");

@@ -16,7 +16,7 @@ use crate::media::offer::encoding_name;
 use crate::media::pipeline::{BusEvent, Pipeline};
 use crate::media::plugins;
 use crate::media::rtp::PayloadFormat;
-use crate::media::tap::{Link, Tap};
+use crate::media::tap::{self, Link, Tap};
 use crate::media::template::{Templates, Value};
 
 /// At most this much RTP waits for a decoder.
@@ -62,7 +62,10 @@ impl Ingest {
             }
         })?;
         if fitter.is_some() {
-            relay_keyframe_requests(&input, tap);
+            tap::relay_keyframe_requests(&input, {
+                let tap = tap.clone();
+                move || Some(tap.clone())
+            });
         }
         let link = connect(tap, input);
         if fitter.is_some() {
@@ -99,24 +102,6 @@ fn describe(templates: &Templates, format: PayloadFormat) -> Result<String, Mixe
         _ => Vec::new(),
     };
     Ok(templates.fill(&name, &values)?)
-}
-
-/// Hands on to the tap what depayloader and decoder ask for. The one request at the start can
-/// reach a sender whose camera is not there yet, and nothing else would ever ask again.
-fn relay_keyframe_requests(input: &gst_app::AppSrc, tap: &Tap) {
-    let tap = tap.clone();
-    if let Some(pad) = input.static_pad("src") {
-        pad.add_probe(gst::PadProbeType::EVENT_UPSTREAM, move |_, info| {
-            let asked = info
-                .event()
-                .is_some_and(|event| gst_video::UpstreamForceKeyUnitEvent::parse(event).is_ok());
-            if asked {
-                tap.request_keyframe();
-            }
-            // Not dropped: 1.22 complains about a dropped event, and appsrc takes no interest.
-            gst::PadProbeReturn::Ok
-        });
-    }
 }
 
 /// Passes every packet of the tap on, and its caps when they change.

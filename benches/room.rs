@@ -1,0 +1,290 @@
+//! What a room costs: CPU of a server with 4, 9 and 16 people at 720p30, beside the bare cost of
+//! the same decodes and encodes (the codec floor), the latency that mixing adds, and the time from
+//! a join to the first picture. Prints figures; nothing here passes or fails.
+//!
+//! The server runs in a process of its own and the bots in this one, on the same machine.
+#![allow(missing_docs)]
+
+use std::io::{BufRead, BufReader};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result};
+use clap::Parser;
+use gst::prelude::*;
+use procfs::process::Process;
+use tessera::bots::{self, BotsOptions, Report};
+use tessera::layout::{self, LayoutKind, Size};
+
+const CANVAS: Size = Size {
+    width: 1280,
+    height: 720,
+};
+/// People in the rooms measured.
+const ROOMS: [usize; 3] = [4, 9, 16];
+/// How many of them speak.
+const SPEAKERS: usize = 2;
+/// How long each room is measured, s.
+const SECONDS: u64 = 10;
+
+#[derive(Parser)]
+struct Options {
+    #[command(flatten)]
+    bots: BotsOptions,
+}
+
+/// A server of its own process.
+struct Server {
+    child: Child,
+    url: String,
+}
+
+impl Server {
+    fn start() -> Result<Self> {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_tessera"))
+            .args([
+                "serve",
+                "--listen",
+                "127.0.0.1:0",
+                "--joins-per-second",
+                "1000",
+            ])
+            .env("TESSERA_LOG", "warn")
+            .stdout(Stdio::piped())
+            .spawn()
+            .context("the server does not start")?;
+        let stdout = child.stdout.take().context("no stdout")?;
+        let mut line = String::new();
+        BufReader::new(stdout).read_line(&mut line)?;
+        let url = line
+            .trim()
+            .strip_prefix("listening on ")
+            .with_context(|| format!("unexpected first line {line:?}"))?
+            .to_owned();
+        Ok(Self { child, url })
+    }
+
+    fn cpu(&self) -> Result<f64> {
+        cpu_seconds(i32::try_from(self.child.id())?)
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // An error means that it has ended by itself.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// CPU time a process has used, user and system.
+fn cpu_seconds(pid: i32) -> Result<f64> {
+    let stat = Process::new(pid)?.stat()?;
+    Ok((stat.utime + stat.stime) as f64 / procfs::ticks_per_second() as f64)
+}
+
+fn options(arguments: &[&str]) -> BotsOptions {
+    let all = std::iter::once("bots").chain(arguments.iter().copied());
+    Options::parse_from(all).bots
+}
+
+/// A room of `people`: the server's cores while they watch each other's film, and their report.
+async fn room(people: usize, video: &str) -> Result<(f64, Report)> {
+    let server = Server::start()?;
+    let (count, speakers) = (people.to_string(), SPEAKERS.to_string());
+    let seconds = SECONDS.to_string();
+    let options = options(&[
+        "--server",
+        &server.url,
+        "--room",
+        "bench",
+        "--count",
+        &count,
+        "--seconds",
+        &seconds,
+        "--video",
+        video,
+        "--size",
+        "1280x720",
+        "--speakers",
+        &speakers,
+        "--decode",
+        "1",
+    ]);
+    // The same film is joined by all, so the middle of the run is when all are in.
+    let running = tokio::spawn(bots::run(options));
+    let cores = measure_when_full(&server, people).await?;
+    let report = running.await??;
+    Ok((cores, report))
+}
+
+/// Cores the server uses once all are in and what joining cost is over.
+async fn measure_when_full(server: &Server, people: usize) -> Result<f64> {
+    let url = format!("{}/api/v1/rooms/bench", server.url);
+    let mut poll = tokio::time::interval(Duration::from_millis(200));
+    loop {
+        poll.tick().await;
+        let Ok(answer) = reqwest::get(&url).await else {
+            continue;
+        };
+        let state: serde_json::Value = answer.json().await?;
+        let live = |p: &&serde_json::Value| p["camera"] == "live";
+        let people_in = state["participants"]
+            .as_array()
+            .map_or(0, |all| all.iter().filter(live).count());
+        if people_in == people {
+            break;
+        }
+    }
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    let (began, before) = (Instant::now(), server.cpu()?);
+    tokio::time::sleep(Duration::from_secs(SECONDS - 4)).await;
+    Ok((server.cpu()? - before) / began.elapsed().as_secs_f64())
+}
+
+/// Cores that a codec alone takes in real time: CPU seconds per second of media.
+fn bare(description: &str, media_seconds: f64) -> Result<f64> {
+    let pid = i32::try_from(std::process::id())?;
+    let pipeline = gst::parse::launch(description)?;
+    pipeline.set_state(gst::State::Paused)?;
+    pipeline.state(gst::ClockTime::from_seconds(20)).0?;
+    let before = cpu_seconds(pid)?;
+    pipeline.set_state(gst::State::Playing)?;
+    let bus = pipeline.bus().context("a bus")?;
+    let end = [gst::MessageType::Eos, gst::MessageType::Error];
+    let message = bus.timed_pop_filtered(gst::ClockTime::from_seconds(120), &end);
+    let used = cpu_seconds(pid)? - before;
+    pipeline.set_state(gst::State::Null)?;
+    match message.context("the codec does not end")?.view() {
+        gst::MessageView::Eos(_) => Ok(used / media_seconds),
+        other => anyhow::bail!("{description}: {other:?}"),
+    }
+}
+
+/// The film's length, s.
+const FILM: f64 = 5.2;
+
+/// The bare cost of each codec of a room, cores.
+struct Floor {
+    folder: tempfile::TempDir,
+    film: String,
+}
+
+impl Floor {
+    fn new() -> Result<Self> {
+        let film = format!(
+            "{}/assets/media/bigbuckbunny.mp4",
+            env!("CARGO_MANIFEST_DIR")
+        );
+        let folder = tempfile::tempdir()?;
+        Ok(Self { folder, film })
+    }
+
+    fn path(&self, name: &str) -> String {
+        self.folder.path().join(name).display().to_string()
+    }
+
+    fn decode(&self, size: Size) -> Result<f64> {
+        let Size { width, height } = size;
+        let file = self.path(&format!("{width}.webm"));
+        bare(
+            &format!(
+                "filesrc location={} ! qtdemux ! h264parse ! avdec_h264 ! videorate ! videoconvertscale \
+                 ! video/x-raw,format=I420,width={width},height={height},framerate=30/1 \
+                 ! vp8enc deadline=1 cpu-used=8 target-bitrate={} ! webmmux ! filesink location={file}",
+                self.film,
+                width * height * 2
+            ),
+            FILM,
+        )?;
+        bare(
+            &format!(
+                "filesrc location={file} ! matroskademux ! vp8dec threads=1 ! fakesink sync=false"
+            ),
+            FILM,
+        )
+    }
+
+    fn encode_video(&self) -> Result<f64> {
+        let raw = self.path("raw.i420");
+        let Size { width, height } = CANVAS;
+        bare(
+            &format!(
+                "filesrc location={} ! qtdemux ! h264parse ! avdec_h264 ! videorate ! videoconvertscale \
+                 ! video/x-raw,format=I420,width={width},height={height},framerate=30/1 \
+                 ! filesink location={raw}",
+                self.film
+            ),
+            FILM,
+        )?;
+        bare(
+            &format!(
+                "filesrc location={raw} blocksize={} ! rawvideoparse format=i420 width={width} height={height} framerate=30/1 \
+                 ! openh264enc complexity=low rate-control=bitrate bitrate=1500000 gop-size=900 multi-thread=1 \
+                 ! fakesink sync=false",
+                width * height * 3 / 2
+            ),
+            FILM,
+        )
+    }
+
+    /// One Opus encoder and one decoder.
+    fn opus(&self) -> Result<(f64, f64)> {
+        let file = self.path("voice.ogg");
+        let source = "audiotestsrc wave=ticks num-buffers=3000 samplesperbuffer=960 \
+             ! audio/x-raw,format=F32LE,rate=48000,channels=1";
+        let alone = bare(&format!("{source} ! fakesink sync=false"), 60.0)?;
+        let encode = bare(
+            &format!(
+                "{source} ! audioconvert ! opusenc bitrate=40000 complexity=5 ! oggmux ! filesink location={file}"
+            ),
+            60.0,
+        )?;
+        let decode = bare(
+            &format!("filesrc location={file} ! oggdemux ! opusdec ! fakesink sync=false"),
+            60.0,
+        )?;
+        Ok(((encode - alone).max(0.0), decode))
+    }
+}
+
+fn main() -> Result<()> {
+    gst::init()?;
+    let runtime = tokio::runtime::Runtime::new()?;
+    let floor = Floor::new()?;
+    let video = floor.encode_video()?;
+    let (opus_encode, opus_decode) = floor.opus()?;
+    println!(
+        "bare 720p30 openh264 encode {video:.3}, Opus encode {opus_encode:.4}, decode {opus_decode:.4} core"
+    );
+    println!(
+        "| people | server, cores | codec floor, cores | ratio | join p50 ms | longest gap ms | freezes |"
+    );
+    println!("| --- | --- | --- | --- | --- | --- | --- |");
+    for people in ROOMS {
+        let tile = layout::tiles(CANVAS, LayoutKind::Grid, people, None)[0].context("a tile")?;
+        let size = Size {
+            width: tile.w,
+            height: tile.h,
+        };
+        let decode = floor.decode(size)?;
+        let sound = opus_encode * (SPEAKERS + 1) as f64 + opus_decode * people as f64;
+        let bare = decode * people as f64 + video + sound;
+        let (cores, report) = runtime.block_on(room(people, "film"))?;
+        let join = report.join_ms.map_or(f64::NAN, |join| join.p50);
+        println!(
+            "| {people} | {cores:.2} | {bare:.2} | {:.2} | {join:.0} | {:.0} | {} |",
+            cores / bare,
+            report.longest_gap_ms,
+            report.freezes
+        );
+    }
+    println!("| people | added latency p50 ms | p95 ms |\n| --- | --- | --- |");
+    for people in [2, 4, 9] {
+        let (_, report) = runtime.block_on(room(people, "timecode"))?;
+        if let Some(latency) = report.latency_ms {
+            println!("| {people} | {:.0} | {:.0} |", latency.p50, latency.p95);
+        }
+    }
+    Ok(())
+}

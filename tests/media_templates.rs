@@ -1,0 +1,64 @@
+//! Every subgraph of `pipelines/` parses with GStreamer, and an operator's own takes its place.
+
+use tessera::media::pipeline::Pipeline;
+use tessera::media::template::{Templates, Value};
+
+/// Something that fits each placeholder.
+fn sample(placeholder: &str) -> Value {
+    match placeholder {
+        "width" => Value::Int(640),
+        "height" => Value::Int(360),
+        "bitrate" => Value::Int(500_000),
+        "kbitrate" => Value::Int(500),
+        "cpu" => Value::Int(8),
+        "keyframe" => Value::Int(300),
+        "points" => Value::Int(20),
+        "decoder" => Value::Word("avdec_h264"),
+        other => panic!("a placeholder that no test knows: {other}"),
+    }
+}
+
+#[test]
+fn every_template_is_a_file_with_a_header_and_parses() {
+    gst::init().expect("GStreamer");
+    let templates = Templates::default();
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("pipelines");
+    let files = std::fs::read_dir(folder).expect("pipelines/");
+    let mut names: Vec<String> = files
+        .map(|entry| entry.expect("an entry").path())
+        .filter(|path| path.extension().is_some_and(|e| e == "launch"))
+        .map(|path| {
+            path.file_stem()
+                .expect("a name")
+                .to_string_lossy()
+                .into_owned()
+        })
+        .collect();
+    names.sort();
+    assert_eq!(
+        names,
+        templates.names(),
+        "files and built-in templates are the same"
+    );
+    for name in &names {
+        let placeholders = templates.placeholders(name);
+        let header = std::fs::read_to_string(format!("pipelines/{name}.launch")).expect("a file");
+        assert!(header.starts_with("# "), "{name} says what it is");
+        for placeholder in &placeholders {
+            let described = header
+                .lines()
+                .any(|line| line.starts_with('#') && line.contains(&format!("{{{placeholder}}}")));
+            assert!(described, "{name} does not describe {{{placeholder}}}");
+        }
+        let values: Vec<(&str, Value)> = placeholders
+            .iter()
+            .map(|p| (p.as_str(), sample(p)))
+            .collect();
+        let text = templates
+            .fill(name, &values)
+            .expect("all placeholders have values");
+        if let Err(error) = Pipeline::parse(name.as_str(), &text) {
+            panic!("{name}: {error}");
+        }
+    }
+}

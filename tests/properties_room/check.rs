@@ -1,0 +1,249 @@
+//! What must be so after every input, whatever came before.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tessera::id::{ParticipantId, Role};
+use tessera::layout::{LayoutKind, MAX_GRID, MAX_STRIP, Rect, Size};
+use tessera::media::mixer::{Content, Output, SourceId, Tile};
+use tessera::room::RoomError;
+use tessera::room::state::{Effect, Input, State};
+use tessera::room::view::{RoomState, TileState};
+
+use super::model::{Model, Outcome};
+use super::world::{Mixer, World};
+
+/// Requests are settled and people come and go as expected, and not otherwise.
+pub(crate) fn outcome(expected: &Outcome, effects: &[Effect], input: &Input) {
+    let mut seen = Outcome::default();
+    let mut stopped = Vec::new();
+    let mut told = 0;
+    for effect in effects {
+        match effect {
+            Effect::Settle(request, answer) => seen.settled.push((*request, answer.clone())),
+            Effect::StartPeer(request, who) => seen.started.push((*request, *who)),
+            Effect::Bye(who, reason) => seen.gone.push((*who, *reason)),
+            Effect::StopPeer(who) => stopped.push(*who),
+            Effect::Closed => {
+                assert!(!seen.closed, "ends twice");
+                seen.closed = true;
+            }
+            Effect::TellSignal(..) => told += 1,
+            _ => {}
+        }
+    }
+    for (_, answer) in &mut seen.settled {
+        // The words are for people.
+        if let Err(RoomError::ModeUnavailable(_, words)) = answer {
+            *words = "this version mixes only";
+        }
+    }
+    assert_eq!(seen, *expected, "after {input:?}");
+    let gone: Vec<ParticipantId> = seen.gone.iter().map(|(who, _)| *who).collect();
+    assert_eq!(stopped, gone, "peers and goodbyes");
+    let passed_on = matches!(input, Input::Signal { .. })
+        && seen.settled.iter().all(|(_, answer)| answer.is_ok());
+    assert_eq!(told, usize::from(passed_on), "messages passed on");
+}
+
+/// The view is published exactly when it has changed.
+pub(crate) fn publication(
+    before: Option<&Arc<RoomState>>,
+    state: &State,
+    effects: &[Effect],
+    was_over: bool,
+) {
+    let published: Vec<&RoomState> = effects
+        .iter()
+        .filter_map(|effect| match effect {
+            Effect::Publish(view) => Some(&**view),
+            _ => None,
+        })
+        .collect();
+    let view = state.view();
+    let changed = !was_over && before.is_none_or(|before| **before != view);
+    assert_eq!(published, Vec::from_iter(changed.then_some(&view)));
+}
+
+pub(crate) fn everything(world: &World) {
+    deadline(world);
+    if world.over {
+        assert!(world.mixer.is_none() && world.peers.is_empty());
+        return;
+    }
+    let (model, now) = (&world.model, world.now);
+    assert!(world.peers.keys().eq(model.people.keys()), "who is here");
+    assert!(model.people.len() <= model.settings.max_participants);
+    view(model, &world.state.view(), world.mixer.as_ref());
+    assert_eq!(world.mixer.is_some(), model.wants_mixer(now), "a mixer");
+    feeds(world);
+    if let Some(mixer) = &world.mixer {
+        tiles_stand_well(model.settings.canvas, &mixer.scene.tiles);
+        scene(model, now, &mixer.scene.tiles);
+        sources(world, mixer);
+        let named = model.people.iter().filter(|(_, p)| !p.uplinks.is_empty());
+        let names: BTreeMap<_, _> = named.map(|(who, p)| (*who, p.name.clone())).collect();
+        assert_eq!(mixer.names, names, "names");
+        captures(world, &mixer.scene.tiles);
+    }
+}
+
+/// The next deadline is to come, and stays the next one until it has been acted on.
+fn deadline(world: &World) {
+    let now = world.now;
+    let Some(at) = world.state.next_deadline(now) else {
+        return;
+    };
+    assert!(!world.over, "nothing is due when all is over");
+    assert!(at > now, "due at {at:?}, which is not after {now:?}");
+    let between = now + (at - now) / 2;
+    assert_eq!(world.state.next_deadline(between), Some(at));
+    let late = at + Duration::from_millis(1);
+    assert_eq!(world.state.next_deadline(late), Some(late), "overdue");
+}
+
+fn view(model: &Model, view: &RoomState, mixer: Option<&Mixer>) {
+    let people = model.people.iter().map(|(who, person)| person.view(*who));
+    assert_eq!(view.participants, people.collect::<Vec<_>>());
+    assert_eq!((view.pinned, view.layout), (model.pinned, model.layout));
+    let tile = |tile: &Tile| TileState {
+        participant: tile.source.participant,
+        role: tile.source.role,
+        x: tile.rect.x,
+        y: tile.rect.y,
+        w: tile.rect.w,
+        h: tile.rect.h,
+    };
+    let scene: Option<Vec<TileState>> =
+        mixer.map(|mixer| mixer.scene.tiles.iter().map(tile).collect());
+    assert_eq!(
+        view.tiles,
+        scene.unwrap_or_default(),
+        "tiles as they are drawn"
+    );
+}
+
+/// Every slot is fed by what it should be, and nothing is encoded that feeds nobody.
+fn feeds(world: &World) {
+    let mut used = BTreeSet::new();
+    for (who, peer) in &world.peers {
+        for (slot, fed) in &peer.slots {
+            let expected = world.model.feed(world.now, *who, *slot);
+            assert_eq!(*fed, expected, "{slot:?} of {who}");
+            used.extend(*fed);
+        }
+    }
+    let running: BTreeSet<Output> = world.mixer.iter().flat_map(|m| m.outputs.clone()).collect();
+    assert_eq!(running, used, "encodings and their viewers");
+}
+
+fn tiles_stand_well(canvas: Size, tiles: &[Tile]) {
+    let inside = |r: Rect| r.x + r.w <= canvas.width && r.y + r.h <= canvas.height;
+    let apart = |a: Rect, b: Rect| {
+        a.x + a.w <= b.x || b.x + b.w <= a.x || a.y + a.h <= b.y || b.y + b.h <= a.y
+    };
+    for (i, tile) in tiles.iter().enumerate() {
+        let rect = tile.rect;
+        assert!(inside(rect) && rect.w >= 2 && rect.h >= 2, "{tile:?}");
+        let rest = &tiles[i + 1..];
+        assert!(
+            rest.iter().all(|other| apart(rect, other.rect)),
+            "{tiles:?} overlap"
+        );
+        assert!(
+            rest.iter().all(|other| other.source != tile.source),
+            "{tile:?} twice"
+        );
+    }
+}
+
+fn scene(model: &Model, now: Duration, tiles: &[Tile]) {
+    let candidates = model.candidates(now);
+    let star = model.star(&candidates);
+    let shown: Vec<SourceId> = match model.layout {
+        LayoutKind::Grid => candidates.iter().take(MAX_GRID).copied().collect(),
+        LayoutKind::Spotlight => {
+            let others = candidates.iter().filter(|source| Some(**source) != star);
+            let strip: Vec<SourceId> = others.take(MAX_STRIP).copied().collect();
+            let fits = |source: &&SourceId| Some(**source) == star || strip.contains(source);
+            candidates.iter().filter(fits).copied().collect()
+        }
+    };
+    let sources: Vec<SourceId> = tiles.iter().map(|tile| tile.source).collect();
+    assert_eq!(sources, shown, "who is on the canvas");
+    let area = |tile: &Tile| u64::from(tile.rect.w) * u64::from(tile.rect.h);
+    for tile in tiles {
+        let SourceId { participant, role } = tile.source;
+        let person = &model.people[&participant];
+        let picture = tile.content == Content::Picture;
+        assert_eq!(
+            picture,
+            person.is_usable(role, now),
+            "content of {}",
+            tile.source
+        );
+        let heard = person.view(participant).speaking;
+        assert_eq!(
+            tile.speaking,
+            heard && role == Role::Camera,
+            "frame of {}",
+            tile.source
+        );
+        if model.layout == LayoutKind::Spotlight && Some(tile.source) != star {
+            let large = tiles.iter().find(|t| Some(t.source) == star);
+            assert!(
+                large.is_some_and(|large| area(large) > area(tile)),
+                "the spotlight"
+            );
+        }
+    }
+}
+
+/// Every usable microphone is decoded, every picture with a tile, from the newest tap, and
+/// nothing else.
+fn sources(world: &World, mixer: &Mixer) {
+    let mut wanted = BTreeSet::new();
+    for (who, person) in world.model.people.iter().filter(|(_, p)| p.connected) {
+        for role in person.uplinks.keys() {
+            let source = SourceId {
+                participant: *who,
+                role: *role,
+            };
+            let seen = mixer.scene.tiles.iter().any(|tile| tile.source == source);
+            if person.is_usable(*role, world.now) && (*role == Role::Mic || seen) {
+                wanted.insert(source);
+            }
+        }
+    }
+    assert!(
+        mixer.sources.keys().eq(&wanted),
+        "{:?} for {wanted:?}",
+        mixer.sources
+    );
+    for (source, decoder) in &mixer.sources {
+        let tap = world.peers[&source.participant].taps[&source.role];
+        assert_eq!(decoder.tap, tap, "{source} is decoded from an old tap");
+        assert!(
+            !decoder.dead || world.is_failing(*source),
+            "{source} is dead"
+        );
+        assert!(
+            decoder.told || source.role == Role::Mic,
+            "{source} knows no size"
+        );
+    }
+}
+
+/// Everybody on the canvas sends at the size of their tile.
+fn captures(world: &World, tiles: &[Tile]) {
+    for tile in tiles.iter().filter(|tile| tile.source.role == Role::Camera) {
+        let capture = world.peers[&tile.source.participant]
+            .capture
+            .expect("a size");
+        let size = (capture.width, capture.height);
+        assert_eq!(size, (tile.rect.w, tile.rect.h), "size of {}", tile.source);
+        assert_eq!(capture.fps, world.model.settings.fps);
+        assert!(capture.role == Role::Camera && capture.bitrate > 0);
+    }
+}

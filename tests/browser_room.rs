@@ -222,6 +222,10 @@ async fn the_keyboard_does_everything() {
     server.stop().await;
 }
 
+/// How many frames of its camera a page has sent.
+const ENCODED: &str = "tessera.pc.getSenders()[1].getStats() \
+    .then((all) => [...all.values()].find((one) => one.type === 'outbound-rtp').framesEncoded)";
+
 /// Whether nothing moves for a second in the tile of `id`.
 fn stands_still(id: &str) -> String {
     format!("await probe.watch(1000).then((seen) => seen.moved['{id}'] < 0.1)")
@@ -234,13 +238,13 @@ async fn devices_change_in_the_call_and_an_operators_mute_is_shown() {
     let page = Page::chromium("Ann").await;
     page.join(&server.url, "tools").await;
     page.pictured().await;
-    page.until("her microphone", "probe.person('Ann').mic === 'live' && probe.person('Ann').camera === 'live' && probe.state().stats?.sent.some((one) => one.frameWidth > 0 && one.fps > 5)")
-        .await;
+    let live = "probe.person('Ann').mic === 'live' && probe.person('Ann').camera === 'live'";
+    page.until("her microphone and camera", live).await;
 
     page.press(['s']).await;
     page.until(
         "the lists",
-        "document.getElementById('settings-camera').length >= 4",
+        "document.getElementById('settings-camera').length >= 5",
     )
     .await;
     page.evaluate(
@@ -261,10 +265,16 @@ async fn devices_change_in_the_call_and_an_operators_mute_is_shown() {
     }
     let same = "tessera.pc === before.pc && tessera.pc.remoteDescription.sdp === before.sdp";
     assert_eq!(page.evaluate(same).await, true, "nothing is renegotiated");
+    let encoded = page.evaluate(ENCODED).await;
+    page.until(
+        "the new picture sent",
+        &format!("await {ENCODED} > {encoded} + 20"),
+    )
+    .await;
+    page.until("it is still live", live).await;
     let id = id_of(&page, "Ann").await;
-    println!("DBG {}", page.evaluate("(async () => { const s = tessera.pc.getSenders()[1]; const n = async () => { await probe.pause(1200); const r = await tessera.pc.getStats(); const o = [...r.values()].find((x) => x.type === 'outbound-rtp' && x.mid === '1'); const m = r.get(o?.mediaSourceId); return [o?.framesEncoded, m?.frames, m?.width, o?.active]; }; const out = [await n(), await n()]; const t = s.track; await s.replaceTrack(null); await s.replaceTrack(t); out.push(await n(), 'then clone'); await s.replaceTrack(t.clone()); out.push(await n(), 'params'); await s.setParameters(s.getParameters()); out.push(await n()); return out; })()").await);
-    page.until("the new picture", &format!("!({})", stands_still(&id)))
-        .await;
+    let moves = format!("!({})", stands_still(&id));
+    page.until("the new picture", &moves).await;
 
     let handle = server.registry.get(&room("tools")).unwrap();
     let who = handle.state().participants[0].id;

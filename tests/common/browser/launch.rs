@@ -29,7 +29,8 @@ const CHROMIUM_ARGS: [&str; 11] = [
     "--disable-background-networking",
     "--disable-component-update",
     "--disable-sync",
-    "--use-fake-device-for-media-stream=device-count=2",
+    // The second of them gives Y16, which nothing can send.
+    "--use-fake-device-for-media-stream=device-count=3",
     "--autoplay-policy=no-user-gesture-required",
     "--allow-loopback-in-peer-connection",
 ];

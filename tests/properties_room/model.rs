@@ -1,7 +1,7 @@
 //! What should be, said a second time and as plainly as possible: who is in the room, what each
 //! of them sends and receives, and what follows from an input. It knows nothing of wiring.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use tessera::id::{ParticipantId, Role};
@@ -143,6 +143,8 @@ pub(crate) struct Model {
     mixer_rests_until: Duration,
     failed: BTreeMap<Output, Duration>,
     joined: u32,
+    /// What the mixer decodes as the input comes: only that can fail.
+    pub(crate) decoded: BTreeSet<SourceId>,
     pub(crate) over: bool,
 }
 
@@ -157,6 +159,7 @@ impl Model {
             mixer_rests_until: Duration::ZERO,
             failed: BTreeMap::new(),
             joined: 0,
+            decoded: BTreeSet::new(),
             over: false,
         }
     }
@@ -319,7 +322,8 @@ impl Model {
             Input::UplinkSilent(who, role) => {
                 self.with_uplink(who, role, |uplink| uplink.silent_since = Some(now));
             }
-            Input::SourceFailed(SourceId { participant, role }) => {
+            Input::SourceFailed(source) if self.decoded.contains(&source) => {
+                let SourceId { participant, role } = source;
                 self.with_uplink(participant, role, |uplink| uplink.fail(now));
             }
             Input::Heard(who, true) if self.people.contains_key(&who) => {

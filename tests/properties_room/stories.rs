@@ -240,6 +240,8 @@ fn a_decoder_that_keeps_failing_is_tried_less_and_less_and_forgiven_in_the_end()
     for _ in 0..8 {
         world.give(Input::SourceFailed(camera(ann)));
         assert!(!decodes(&world, camera(ann)));
+        world.give(Input::SourceFailed(camera(ann)));
+        assert_eq!(world.log, [], "one failure, however often it is told");
         assert_eq!(tiles(&world)[0].content, Content::Avatar);
         let failed_at = world.now;
         world.now = world.state.next_deadline(failed_at).expect("a retry");

@@ -146,6 +146,8 @@ impl World {
             self.waiting.insert(request, input.clone());
         }
         let was_over = self.over;
+        let decoded = self.mixer.iter().flat_map(|mixer| mixer.sources.keys());
+        self.model.decoded = decoded.copied().collect();
         let expected = self.model.take(self.now, &input);
         let effects = self.state.handle(self.now, input.clone());
         check::outcome(&expected, &effects, &input);

@@ -391,7 +391,8 @@ impl State {
                 let media = Media::Silent { since: now };
                 self.with_uplink(who, role, |uplink| uplink.set_media(media));
             }
-            Input::SourceFailed(source) => {
+            // A pipeline that breaks often says so more than once; only the first counts.
+            Input::SourceFailed(source) if self.wired.decodes(source) => {
                 self.with_uplink(source.participant, source.role, |uplink| uplink.fail(now));
             }
             Input::Heard(who, heard) => {

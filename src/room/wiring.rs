@@ -79,6 +79,14 @@ impl Wiring {
         }
     }
 
+    /// Whether an uplink is being decoded.
+    pub(super) fn decodes(&self, source: SourceId) -> bool {
+        match &self.mixer {
+            Mixing::None => false,
+            Mixing::Running(mix) => mix.sources.contains_key(&source),
+        }
+    }
+
     /// Forgets an encoding that ended by itself, with whatever it fed.
     pub(super) fn forget_output(&mut self, output: Output) {
         if let Mixing::Running(mix) = &mut self.mixer {

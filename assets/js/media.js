@@ -47,9 +47,8 @@ export class LocalMedia {
   async choose(role, id) {
     this.#choice[role] = id;
     this.#drop(role);
-    // Said at once: senders let go of the old track before they are given the new one.
-    this.#changed(role, null);
-    if (id !== NONE) await this.#openOne(role);
+    if (id === NONE) this.#changed(role, null);
+    else await this.#openOne(role);
   }
 
   /** Changes one device in a call, where a camera that is off stays off. */

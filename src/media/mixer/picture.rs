@@ -380,7 +380,7 @@ mod tests {
 
     #[test]
     fn colours_follow_bt601() {
-        assert_eq!(Yuv::from_rgb([255, 0, 0]), Yuv([81, 91, 240]));
+        assert_eq!(Yuv::from_rgb([255, 0, 0]), RED);
         assert_eq!(Yuv::from_rgb([255, 255, 255]), Yuv([235, 128, 128]));
         assert_eq!(Yuv::from_rgb([0, 0, 0]), GROUND);
     }

@@ -183,8 +183,10 @@ impl Actor {
                 data,
             }),
             Command::Leave(who, how, done) => {
-                self.inputs.push_back(Input::Leave(who, how));
-                self.settle();
+                if !self.is_superseded(who, how) {
+                    self.inputs.push_back(Input::Leave(who, how));
+                    self.settle();
+                }
                 let _ = done.send(());
             }
             Command::Stats(reply) => {
@@ -206,6 +208,13 @@ impl Actor {
     fn ask(&mut self, reply: Reply<()>, input: impl FnOnce(RequestId) -> Input) {
         let request = self.wait(Waiting::Plain(reply));
         self.inputs.push_back(input(request));
+    }
+
+    /// Whether it is a connection that was taken over whose loss is reported: the one that has
+    /// the participant now still reads its notices.
+    fn is_superseded(&self, who: ParticipantId, how: Departure) -> bool {
+        let reads = |member: &Member| !member.notices.is_closed();
+        how == Departure::SignallingLost && self.members.get(&who).is_some_and(reads)
     }
 
     /// Whose `resume` secret this is.

@@ -1,6 +1,7 @@
 //! Rooms: who is in them, what mode and layout they have, and what follows from that.
 
 mod actor;
+mod desired;
 pub mod error;
 pub mod handle;
 mod member;

@@ -10,13 +10,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::error::RoomError;
-use super::handle::{Capture, Departure, Muter};
+use super::handle::{Departure, Muter};
 use super::person::{Downlinks, Media, Person, Phase, RESUME_GRACE, Signalling, Uplink};
 use super::view::{ByeReason, RoomState, TileState};
-use super::wiring::{Downlink, Mix, Mixing, Step, Wiring};
+use super::wiring::{Mixing, Step, Wiring};
 use crate::id::{ParticipantId, Role};
-use crate::layout::{self, LayoutKind, Size};
-use crate::media::mixer::{Content, Output, Scene, SourceId, Tile, Without};
+use crate::layout::{LayoutKind, Size};
+use crate::media::mixer::{Output, SourceId, Tile};
 use crate::topology::Mode;
 
 /// An encoder or mixer that failed is tried again after this.
@@ -165,22 +165,22 @@ enum Life {
 /// The state of a room.
 #[derive(Debug)]
 pub struct State {
-    settings: Settings,
+    pub(super) settings: Settings,
     life: Life,
-    mode: Mode,
-    layout: LayoutKind,
-    pinned: Option<ParticipantId>,
-    people: BTreeMap<ParticipantId, Person>,
-    last_ordinal: u32,
-    last_speaker: Option<ParticipantId>,
-    wired: Wiring,
+    pub(super) mode: Mode,
+    pub(super) layout: LayoutKind,
+    pub(super) pinned: Option<ParticipantId>,
+    pub(super) people: BTreeMap<ParticipantId, Person>,
+    pub(super) last_ordinal: u32,
+    pub(super) last_speaker: Option<ParticipantId>,
+    pub(super) wired: Wiring,
     /// Encoders not to be tried before.
-    failed_outputs: BTreeMap<Output, Duration>,
+    pub(super) failed_outputs: BTreeMap<Output, Duration>,
     /// The mixer is not to be tried before.
-    mixer_rests_until: Duration,
-    published: Option<Arc<RoomState>>,
+    pub(super) mixer_rests_until: Duration,
+    pub(super) published: Option<Arc<RoomState>>,
     /// When the last input came.
-    last_input: Duration,
+    pub(super) last_input: Duration,
 }
 
 impl State {
@@ -524,149 +524,6 @@ impl State {
         }
     }
 
-    fn desired(&self, now: Duration) -> Wiring {
-        let mut feeds = self.desired_feeds(now);
-        let rests = now < self.mixer_rests_until;
-        if self.mode != Mode::Mcu || feeds.is_empty() || rests {
-            return Wiring::default();
-        }
-        // An encoder that failed costs its viewers their picture, and not the room its mixer.
-        feeds.retain(|_, output| !self.failed_outputs.contains_key(output));
-        let scene = self.desired_scene(now);
-        let mix = Mix {
-            names: self
-                .people
-                .iter()
-                .filter(|(_, person)| !person.is_viewer())
-                .map(|(who, person)| (*who, person.name.clone()))
-                .collect(),
-            sources: self.desired_sources(now, &scene),
-            outputs: feeds.values().copied().collect(),
-            scene,
-        };
-        Wiring {
-            captures: self.desired_captures(&mix.scene),
-            mixer: Mixing::Running(Box::new(mix)),
-            feeds,
-        }
-    }
-
-    /// Which encoding each mix slot should get.
-    fn desired_feeds(&self, now: Duration) -> BTreeMap<(ParticipantId, Downlink), Output> {
-        let mut feeds = BTreeMap::new();
-        for (who, person) in self.people.iter().filter(|(_, p)| p.is_connected()) {
-            if let Some(codec) = person.downlinks.mix_video {
-                feeds.insert((*who, Downlink::Video), Output::Video(codec));
-            }
-            if person.downlinks.mix_audio {
-                let without = if person.has_own_mix(now) {
-                    Without::Participant(*who)
-                } else {
-                    Without::Nobody
-                };
-                feeds.insert((*who, Downlink::Audio), Output::Sound(without));
-            }
-        }
-        feeds
-    }
-
-    /// Microphones of everybody, and the pictures that have a tile.
-    fn desired_sources(&self, now: Duration, scene: &Scene) -> BTreeMap<SourceId, u32> {
-        let mut sources = BTreeMap::new();
-        for (who, person) in self.people.iter().filter(|(_, p)| p.is_connected()) {
-            for (role, uplink) in &person.uplinks {
-                let source = SourceId {
-                    participant: *who,
-                    role: *role,
-                };
-                let seen = || scene.tiles.iter().any(|tile| tile.source == source);
-                if uplink.is_usable(now) && (*role == Role::Mic || seen()) {
-                    sources.insert(source, uplink.generation);
-                }
-            }
-        }
-        sources
-    }
-
-    fn desired_scene(&self, now: Duration) -> Scene {
-        let shown = self.shown(now);
-        let spotlit = self.spotlit(&shown);
-        let rects = layout::tiles(self.settings.canvas, self.layout, shown.len(), spotlit);
-        let tiles = shown
-            .iter()
-            .zip(rects)
-            .filter_map(|(source, rect)| {
-                let person = self.people.get(&source.participant)?;
-                let usable = person
-                    .uplinks
-                    .get(&source.role)
-                    .is_some_and(|uplink| uplink.is_usable(now));
-                Some(Tile {
-                    source: *source,
-                    rect: rect?,
-                    content: if usable {
-                        Content::Picture
-                    } else {
-                        Content::Avatar
-                    },
-                    speaking: person.is_heard() && source.role == Role::Camera,
-                })
-            })
-            .collect();
-        Scene { tiles }
-    }
-
-    /// A tile for everybody present, and one more for each shared screen.
-    fn shown(&self, now: Duration) -> Vec<SourceId> {
-        let mut shown = Vec::new();
-        for (who, person) in self.people.iter().filter(|(_, p)| p.is_present(now)) {
-            let source = |role| SourceId {
-                participant: *who,
-                role,
-            };
-            shown.push(source(Role::Camera));
-            let screen = person.uplinks.get(&Role::Screen);
-            if screen.is_some_and(|uplink| uplink.is_usable(now)) {
-                shown.push(source(Role::Screen));
-            }
-        }
-        shown
-    }
-
-    /// Who gets the spotlight's large tile: the pinned, else a shared screen, else whoever
-    /// spoke last.
-    fn spotlit(&self, shown: &[SourceId]) -> Option<usize> {
-        let camera_of = |who: ParticipantId| {
-            shown
-                .iter()
-                .position(|source| source.participant == who && source.role == Role::Camera)
-        };
-        self.pinned
-            .and_then(camera_of)
-            .or_else(|| shown.iter().position(|source| source.is_screen()))
-            .or_else(|| self.last_speaker.and_then(camera_of))
-    }
-
-    /// Everybody's camera at the size of its tile: then the mixer copies instead of scaling.
-    fn desired_captures(&self, scene: &Scene) -> BTreeMap<ParticipantId, Capture> {
-        scene
-            .tiles
-            .iter()
-            .filter(|tile| tile.source.role == Role::Camera)
-            .map(|tile| {
-                let (width, height) = (tile.rect.w, tile.rect.h);
-                let capture = Capture {
-                    role: Role::Camera,
-                    width,
-                    height,
-                    fps: self.settings.fps,
-                    bitrate: bitrate_for(width, height, self.settings.fps),
-                };
-                (tile.source.participant, capture)
-            })
-            .collect()
-    }
-
     fn publish(&mut self, effects: &mut Vec<Effect>) {
         let view = self.view();
         if self.published.as_deref() != Some(&view) {
@@ -698,10 +555,4 @@ fn refusal(input: &Input) -> Option<Effect> {
         _ => return None,
     };
     Some(Effect::Settle(request, Err(RoomError::Closed)))
-}
-
-/// bit/s for a camera of this size: a tenth of a bit a pixel, which VP8 does well with on faces.
-fn bitrate_for(width: u32, height: u32, fps: u32) -> u32 {
-    let pixels = u64::from(width) * u64::from(height) * u64::from(fps);
-    u32::try_from((pixels / 10).clamp(80_000, 2_500_000)).unwrap_or(2_500_000)
 }

@@ -1,0 +1,164 @@
+//! What media a room's state asks for, all of it: who is fed what, who is decoded, what the
+//! canvas shows and what senders are asked to send; pure.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use super::handle::Capture;
+use super::state::State;
+use super::wiring::{Downlink, Mix, Mixing, Wiring};
+use crate::id::{ParticipantId, Role};
+use crate::layout;
+use crate::media::mixer::{Content, Output, Scene, SourceId, Tile, Without};
+use crate::topology::Mode;
+
+impl State {
+    pub(super) fn desired(&self, now: Duration) -> Wiring {
+        let mut feeds = self.desired_feeds(now);
+        let rests = now < self.mixer_rests_until;
+        if self.mode != Mode::Mcu || feeds.is_empty() || rests {
+            return Wiring::default();
+        }
+        // An encoder that failed costs its viewers their picture, and not the room its mixer.
+        feeds.retain(|_, output| !self.failed_outputs.contains_key(output));
+        let scene = self.desired_scene(now);
+        let mix = Mix {
+            names: self
+                .people
+                .iter()
+                .filter(|(_, person)| !person.is_viewer())
+                .map(|(who, person)| (*who, person.name.clone()))
+                .collect(),
+            sources: self.desired_sources(now, &scene),
+            outputs: feeds.values().copied().collect(),
+            scene,
+        };
+        Wiring {
+            captures: self.desired_captures(&mix.scene),
+            mixer: Mixing::Running(Box::new(mix)),
+            feeds,
+        }
+    }
+
+    /// Which encoding each mix slot should get.
+    fn desired_feeds(&self, now: Duration) -> BTreeMap<(ParticipantId, Downlink), Output> {
+        let mut feeds = BTreeMap::new();
+        for (who, person) in self.people.iter().filter(|(_, p)| p.is_connected()) {
+            if let Some(codec) = person.downlinks.mix_video {
+                feeds.insert((*who, Downlink::Video), Output::Video(codec));
+            }
+            if person.downlinks.mix_audio {
+                let without = if person.has_own_mix(now) {
+                    Without::Participant(*who)
+                } else {
+                    Without::Nobody
+                };
+                feeds.insert((*who, Downlink::Audio), Output::Sound(without));
+            }
+        }
+        feeds
+    }
+
+    /// Microphones of everybody, and the pictures that have a tile.
+    fn desired_sources(&self, now: Duration, scene: &Scene) -> BTreeMap<SourceId, u32> {
+        let mut sources = BTreeMap::new();
+        for (who, person) in self.people.iter().filter(|(_, p)| p.is_connected()) {
+            for (role, uplink) in &person.uplinks {
+                let source = SourceId {
+                    participant: *who,
+                    role: *role,
+                };
+                let seen = || scene.tiles.iter().any(|tile| tile.source == source);
+                if uplink.is_usable(now) && (*role == Role::Mic || seen()) {
+                    sources.insert(source, uplink.generation);
+                }
+            }
+        }
+        sources
+    }
+
+    fn desired_scene(&self, now: Duration) -> Scene {
+        let shown = self.shown(now);
+        let spotlit = self.spotlit(&shown);
+        let rects = layout::tiles(self.settings.canvas, self.layout, shown.len(), spotlit);
+        let tiles = shown
+            .iter()
+            .zip(rects)
+            .filter_map(|(source, rect)| {
+                let person = self.people.get(&source.participant)?;
+                let usable = person
+                    .uplinks
+                    .get(&source.role)
+                    .is_some_and(|uplink| uplink.is_usable(now));
+                Some(Tile {
+                    source: *source,
+                    rect: rect?,
+                    content: if usable {
+                        Content::Picture
+                    } else {
+                        Content::Avatar
+                    },
+                    speaking: person.is_heard() && source.role == Role::Camera,
+                })
+            })
+            .collect();
+        Scene { tiles }
+    }
+
+    /// A tile for everybody present, and one more for each shared screen.
+    fn shown(&self, now: Duration) -> Vec<SourceId> {
+        let mut shown = Vec::new();
+        for (who, person) in self.people.iter().filter(|(_, p)| p.is_present(now)) {
+            let source = |role| SourceId {
+                participant: *who,
+                role,
+            };
+            shown.push(source(Role::Camera));
+            let screen = person.uplinks.get(&Role::Screen);
+            if screen.is_some_and(|uplink| uplink.is_usable(now)) {
+                shown.push(source(Role::Screen));
+            }
+        }
+        shown
+    }
+
+    /// Who gets the spotlight's large tile: the pinned, else a shared screen, else whoever
+    /// spoke last.
+    fn spotlit(&self, shown: &[SourceId]) -> Option<usize> {
+        let camera_of = |who: ParticipantId| {
+            shown
+                .iter()
+                .position(|source| source.participant == who && source.role == Role::Camera)
+        };
+        self.pinned
+            .and_then(camera_of)
+            .or_else(|| shown.iter().position(|source| source.is_screen()))
+            .or_else(|| self.last_speaker.and_then(camera_of))
+    }
+
+    /// Everybody's camera at the size of its tile: then the mixer copies instead of scaling.
+    fn desired_captures(&self, scene: &Scene) -> BTreeMap<ParticipantId, Capture> {
+        scene
+            .tiles
+            .iter()
+            .filter(|tile| tile.source.role == Role::Camera)
+            .map(|tile| {
+                let (width, height) = (tile.rect.w, tile.rect.h);
+                let capture = Capture {
+                    role: Role::Camera,
+                    width,
+                    height,
+                    fps: self.settings.fps,
+                    bitrate: bitrate_for(width, height, self.settings.fps),
+                };
+                (tile.source.participant, capture)
+            })
+            .collect()
+    }
+}
+
+/// bit/s for a camera of this size: a tenth of a bit a pixel, which VP8 does well with on faces.
+fn bitrate_for(width: u32, height: u32, fps: u32) -> u32 {
+    let pixels = u64::from(width) * u64::from(height) * u64::from(fps);
+    u32::try_from((pixels / 10).clamp(80_000, 2_500_000)).unwrap_or(2_500_000)
+}

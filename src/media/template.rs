@@ -152,8 +152,8 @@ impl Templates {
     /// The placeholders of a template, as its text holds them.
     pub fn placeholders(&self, name: &str) -> Vec<String> {
         let mut found = Vec::new();
-        let mut rest = self.body(name);
-        let mut text = rest.as_str();
+        let body = self.body(name);
+        let mut text = body.as_str();
         while let Some((_, after)) = text.split_once('{') {
             let Some((placeholder, tail)) = after.split_once('}') else {
                 break;
@@ -161,7 +161,6 @@ impl Templates {
             found.push(placeholder.to_owned());
             text = tail;
         }
-        rest.clear();
         found.sort();
         found.dedup();
         found

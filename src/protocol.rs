@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::id::{Mid, ParticipantId, Role, RoomId};
 pub use crate::layout::LayoutKind;
 pub use crate::room::view::{
-    ByeReason, Level, ParticipantState, RoomState, TileState, UplinkState,
+    ByeReason, Level, MeasuredPaths, ParticipantState, RoomState, SlotState, TileState, UplinkState,
 };
 pub use crate::topology::Mode;
 
@@ -41,6 +41,16 @@ pub enum ClientMessage {
     Mode {
         /// The mode wanted.
         mode: Mode,
+    },
+    /// Ask for a mode of one's own instead of the room's.
+    View {
+        /// `mcu` or `sfu`; null follows the room.
+        mode: Option<Mode>,
+    },
+    /// In mode `p2p`: from whom media arrives directly. Sent whenever that changes.
+    Mesh {
+        /// The members, in any order.
+        receiving: Vec<ParticipantId>,
     },
     /// Ask for another layout of the composite.
     Layout {
@@ -91,6 +101,9 @@ pub struct Join {
     /// connection was lost.
     #[serde(default)]
     pub resume: Option<String>,
+    /// A mode of one's own instead of the room's, as in [`ClientMessage::View`].
+    #[serde(default)]
+    pub view: Option<Mode>,
     /// The SDP offer.
     pub offer: String,
     /// The role of each m-line, in the offer's order.
@@ -126,10 +139,20 @@ pub enum ServerMessage {
     },
     /// The room's whole state, again on every change.
     Room(RoomState),
-    /// Who is in which forward slot; whole, again on every change.
+    /// How this participant is served, and who is in which forward slot; whole, again on every
+    /// change.
     Slots {
+        /// The mode this participant is served in: their own if they asked for one, else the
+        /// room's.
+        mode: Mode,
         /// One entry per forward m-line.
-        slots: Vec<Slot>,
+        slots: Vec<SlotState>,
+    },
+    /// Whether anything here needs what this participant sends. While it does not, they need not
+    /// send it.
+    Uplinks {
+        /// True at the beginning.
+        wanted: bool,
     },
     /// What a sender should capture and send, from the largest tile it fills.
     Capture {
@@ -177,6 +200,49 @@ pub enum ServerMessage {
     },
 }
 
+/// What members say to each other in the `data` of [`ClientMessage::Signal`] in mode `p2p`. The
+/// server does not look at it; bots and the page do.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum MeshSignal {
+    /// An offer or answer, as `RTCSessionDescription` is written.
+    Description(MeshDescription),
+    /// A candidate, as `RTCIceCandidate` is written; null ends them.
+    Candidate(Option<MeshCandidate>),
+    /// The sender does not need the other's media any more.
+    Done(bool),
+}
+
+/// `RTCSessionDescriptionInit`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MeshDescription {
+    /// `offer` or `answer`.
+    #[serde(rename = "type")]
+    pub kind: MeshDescriptionKind,
+    /// The SDP.
+    pub sdp: String,
+}
+
+/// The two kinds of description that members exchange.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum MeshDescriptionKind {
+    /// An offer.
+    Offer,
+    /// An answer.
+    Answer,
+}
+
+/// `RTCIceCandidateInit`, the members used here.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MeshCandidate {
+    /// The `candidate:` line.
+    pub candidate: String,
+    /// The m-line.
+    #[serde(rename = "sdpMid")]
+    pub sdp_mid: Option<Mid>,
+}
+
 /// An entry of `ice_servers`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct IceServer {
@@ -188,15 +254,6 @@ pub struct IceServer {
     /// TURN password.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub credential: Option<String>,
-}
-
-/// A forward slot.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Slot {
-    /// The m-line.
-    pub mid: Mid,
-    /// Who is in it, or null.
-    pub participant: Option<ParticipantId>,
 }
 
 /// The stable code of an error, on the WebSocket and in HTTP bodies.

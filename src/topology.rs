@@ -16,7 +16,7 @@ pub enum Mode {
 
 /// How many paths a call takes. A path is one one-way media flow between two machines; the
 /// sound and the picture of one person travel together and count as one.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Paths {
     /// Paths with a participant at one end: what people's own links carry.
     pub outside: u64,

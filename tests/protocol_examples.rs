@@ -8,8 +8,8 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use tessera::protocol::{
-    ByeReason, ClientMessage, CreateRoom, ErrorBody, ErrorCode, ParticipantState, PatchParticipant,
-    PatchRoom, RoomResource, ServerMessage,
+    ByeReason, ClientMessage, CreateRoom, ErrorBody, ErrorCode, MeshSignal, ParticipantState,
+    PatchParticipant, PatchRoom, RoomResource, ServerMessage,
 };
 
 const DOCUMENT: &str = include_str!("../docs/PROTOCOL.md");
@@ -64,6 +64,7 @@ fn every_example_is_read_and_written_as_it_stands() {
         let written = match kind {
             "client" => round_trip::<ClientMessage>(text),
             "server" => round_trip::<ServerMessage>(text),
+            "mesh" => round_trip::<MeshSignal>(text),
             "rest-error" => round_trip::<ErrorBody>(text),
             "rest-room" => round_trip::<RoomResource>(text),
             "rest-rooms" => round_trip::<Vec<RoomResource>>(text),

@@ -96,6 +96,7 @@ fn join_message(config: &BotConfig, sdp: String, tracks: Vec<Track>) -> ClientMe
         name: config.name.clone(),
         token: config.token.clone(),
         resume: None,
+        view: None,
         offer: offered(sdp, config.fingerprint),
         tracks,
     })

@@ -152,10 +152,13 @@ impl Actor {
                     .as_ref()
                     .and_then(|secret| self.holder(secret));
                 let name = request.name.clone();
+                let (reach, view) = (request.reach, request.view);
                 let request = self.wait(Waiting::Join(request, reply));
                 self.inputs.push_back(Input::Join {
                     request,
                     name,
+                    reach,
+                    view,
                     takes_over,
                 });
             }
@@ -165,6 +168,8 @@ impl Actor {
                 }
             }
             Command::SetMode(mode, reply) => self.ask(reply, |r| Input::SetMode(r, mode)),
+            Command::SetView(who, mode, reply) => self.ask(reply, |r| Input::SetView(r, who, mode)),
+            Command::Mesh(who, receiving) => self.inputs.push_back(Input::Mesh(who, receiving)),
             Command::SetLayout(layout, reply) => self.ask(reply, |r| Input::SetLayout(r, layout)),
             Command::Mute(who, role, by, muted, reply) => self.ask(reply, |request| Input::Mute {
                 request,

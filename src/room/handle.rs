@@ -6,7 +6,7 @@ use std::sync::Arc;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::error::RoomError;
-use super::view::{ByeReason, Level, RoomState};
+use super::view::{ByeReason, Level, RoomState, SlotState};
 use crate::id::{Mid, ParticipantId, Role, RoomId};
 use crate::layout::LayoutKind;
 use crate::topology::Mode;
@@ -29,6 +29,10 @@ pub struct JoinRequest {
     pub name: String,
     /// The secret of the participant to take over.
     pub resume: Option<String>,
+    /// A mode of one's own instead of the room's.
+    pub view: Option<Mode>,
+    /// Whether others can call the joiner (mode `p2p`).
+    pub reach: Reach,
     /// The SDP offer.
     pub offer: String,
     /// What its m-lines are for.
@@ -37,6 +41,15 @@ pub struct JoinRequest {
     /// participant is too slow and is removed; when its receiver is dropped, the participant
     /// has lost its signalling.
     pub notices: mpsc::Sender<Notice>,
+}
+
+/// How a participant can be reached beside their media.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reach {
+    /// Messages of other members get to them.
+    Signalling,
+    /// HTTP only (WHIP, WHEP): nobody can call them.
+    HttpOnly,
 }
 
 /// A join that was accepted.
@@ -59,8 +72,10 @@ pub enum Notice {
     Candidate(Mid, Option<String>),
     /// Sound levels.
     Levels(Arc<[Level]>),
-    /// Who is in which forward slot.
-    Slots(Vec<(Mid, Option<ParticipantId>)>),
+    /// How they are served, and who is in which forward slot.
+    Slots(Mode, Vec<SlotState>),
+    /// Whether what they send is needed.
+    Uplinks(bool),
     /// What a sender should capture.
     Capture(Capture),
     /// A text from a member.
@@ -103,6 +118,8 @@ pub(super) enum Command {
     Join(Box<JoinRequest>, JoinReply),
     Candidate(ParticipantId, Mid, Option<String>),
     SetMode(Mode, Reply<()>),
+    SetView(ParticipantId, Option<Mode>, Reply<()>),
+    Mesh(ParticipantId, Vec<ParticipantId>),
     SetLayout(LayoutKind, Reply<()>),
     Mute(ParticipantId, Role, Muter, bool, Reply<()>),
     Pin(Option<ParticipantId>, Reply<()>),
@@ -202,6 +219,19 @@ impl RoomHandle {
     /// [`RoomError::ModeUnavailable`], [`RoomError::Closed`].
     pub async fn set_mode(&self, mode: Mode) -> Result<(), RoomError> {
         self.ask(|reply| Command::SetMode(mode, reply)).await
+    }
+
+    /// Gives a participant a mode of their own, or the room's again.
+    ///
+    /// # Errors
+    /// [`RoomError::ModeUnavailable`], [`RoomError::NoSuchParticipant`], [`RoomError::Closed`].
+    pub async fn set_view(&self, who: ParticipantId, mode: Option<Mode>) -> Result<(), RoomError> {
+        self.ask(|reply| Command::SetView(who, mode, reply)).await
+    }
+
+    /// Notes from whom a participant receives media directly.
+    pub async fn mesh(&self, who: ParticipantId, receiving: Vec<ParticipantId>) {
+        self.post(Command::Mesh(who, receiving)).await;
     }
 
     /// Changes the composite's layout.

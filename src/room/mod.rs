@@ -14,7 +14,7 @@ pub mod wiring;
 
 pub use error::RoomError;
 pub use handle::{
-    Capture, Departure, JoinRequest, Joined, Muter, Notice, Roles, RoomHandle, RoomStats,
+    Capture, Departure, JoinRequest, Joined, Muter, Notice, Reach, Roles, RoomHandle, RoomStats,
 };
 pub use person::Downlinks;
 pub use registry::Registry;

@@ -1,11 +1,13 @@
 //! One participant as the room's state knows them; pure.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use super::handle::Reach;
 use super::view::{ParticipantState, UplinkState};
 use crate::config::VideoCodec;
 use crate::id::{ParticipantId, Role};
+use crate::topology::Mode;
 
 /// How long a join may take until the connection is up.
 pub(super) const CONNECT_DEADLINE: Duration = Duration::from_secs(10);
@@ -185,11 +187,16 @@ pub(super) struct Person {
     pub(super) signalling: Signalling,
     pub(super) uplinks: BTreeMap<Role, Uplink>,
     pub(super) downlinks: Downlinks,
+    pub(super) reach: Reach,
+    /// The mode they asked for instead of the room's.
+    pub(super) view: Option<Mode>,
+    /// From whom they receive media directly.
+    pub(super) mesh: BTreeSet<ParticipantId>,
     voice: Voice,
 }
 
 impl Person {
-    pub(super) fn new(name: String, now: Duration) -> Self {
+    pub(super) fn new(name: String, reach: Reach, now: Duration) -> Self {
         Self {
             name,
             phase: Phase::Joining {
@@ -198,6 +205,9 @@ impl Person {
             signalling: Signalling::Attached,
             uplinks: BTreeMap::new(),
             downlinks: Downlinks::default(),
+            reach,
+            view: None,
+            mesh: BTreeSet::new(),
             voice: Voice::Silent,
         }
     }
@@ -290,7 +300,7 @@ impl Person {
         joining || lost
     }
 
-    pub(super) fn view(&self, id: ParticipantId) -> ParticipantState {
+    pub(super) fn shown(&self, id: ParticipantId) -> ParticipantState {
         let uplink = |role| {
             self.uplinks
                 .get(&role)
@@ -305,6 +315,7 @@ impl Person {
             screen: uplink(Role::Screen),
             viewer: self.is_viewer(),
             connected: self.is_connected(),
+            view: self.view,
         }
     }
 }

@@ -10,9 +10,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::error::RoomError;
-use super::handle::{Departure, Muter};
+use super::handle::{Departure, Muter, Reach};
 use super::person::{Downlinks, Media, Person, Phase, RESUME_GRACE, Signalling, Uplink};
-use super::view::{ByeReason, RoomState, TileState};
+use super::view::{ByeReason, MeasuredPaths, RoomState, TileState};
 use super::wiring::{Mixing, Step, Wiring};
 use crate::id::{ParticipantId, Role};
 use crate::layout::{LayoutKind, Size};
@@ -60,6 +60,10 @@ pub enum Input {
         request: RequestId,
         /// The name on the tile.
         name: String,
+        /// Whether others can call them.
+        reach: Reach,
+        /// The mode they want instead of the room's.
+        view: Option<Mode>,
         /// Whom to take over, if they are still here.
         takes_over: Option<ParticipantId>,
     },
@@ -94,6 +98,10 @@ pub enum Input {
     Leave(ParticipantId, Departure),
     /// Another mode is asked for.
     SetMode(RequestId, Mode),
+    /// Somebody wants a mode of their own, or the room's again.
+    SetView(RequestId, ParticipantId, Option<Mode>),
+    /// From whom somebody receives media directly now.
+    Mesh(ParticipantId, Vec<ParticipantId>),
     /// Another layout is asked for.
     SetLayout(RequestId, LayoutKind),
     /// An uplink is to be muted or released.
@@ -252,12 +260,13 @@ impl State {
             layout: self.layout,
             canvas: self.settings.canvas,
             pinned: self.pinned,
-            participants: self.people.iter().map(|(id, p)| p.view(*id)).collect(),
+            participants: self.people.iter().map(|(id, p)| p.shown(*id)).collect(),
             tiles: self
                 .wired
                 .scene()
                 .map(|scene| scene.tiles.iter().map(tile).collect())
                 .unwrap_or_default(),
+            paths: MeasuredPaths::default(),
         }
     }
 
@@ -266,8 +275,14 @@ impl State {
             Input::Join {
                 request,
                 name,
+                reach,
+                view,
                 takes_over,
-            } => self.join(now, request, name, takes_over, effects),
+            } => {
+                let mut person = Person::new(name, reach, now);
+                person.view = view;
+                self.join(request, person, takes_over, effects);
+            }
             Input::Answered {
                 who,
                 uplinks,
@@ -302,9 +317,8 @@ impl State {
 
     fn join(
         &mut self,
-        now: Duration,
         request: RequestId,
-        name: String,
+        person: Person,
         takes_over: Option<ParticipantId>,
         effects: &mut Vec<Effect>,
     ) {
@@ -313,7 +327,7 @@ impl State {
             effects.push(Effect::Bye(who, ByeReason::Replaced));
             effects.push(Effect::StopPeer(who));
             self.wired.forget_person(who);
-            self.people.insert(who, Person::new(name, now));
+            self.people.insert(who, person);
             effects.push(Effect::StartPeer(request, who));
             return;
         }
@@ -324,7 +338,7 @@ impl State {
         }
         self.last_ordinal += 1;
         let who = ParticipantId::new(self.last_ordinal);
-        self.people.insert(who, Person::new(name, now));
+        self.people.insert(who, person);
         effects.push(Effect::StartPeer(request, who));
     }
 

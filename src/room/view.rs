@@ -5,9 +5,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::id::{ParticipantId, Role};
+use crate::id::{Mid, ParticipantId, Role};
 use crate::layout::{LayoutKind, Size};
-use crate::topology::Mode;
+use crate::topology::{Mode, Paths};
 
 /// State of an uplink as others see it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -42,6 +42,28 @@ pub struct ParticipantState {
     pub viewer: bool,
     /// The ICE and DTLS connection is up.
     pub connected: bool,
+    /// The mode they asked for instead of the room's.
+    pub view: Option<Mode>,
+}
+
+/// A forward slot of a participant.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SlotState {
+    /// The m-line.
+    pub mid: Mid,
+    /// Who is in it, or null.
+    pub participant: Option<ParticipantId>,
+    /// Which of their uplinks, or null.
+    pub role: Option<Role>,
+}
+
+/// The paths of a room: what the arithmetic says and what was counted.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MeasuredPaths {
+    /// For as many people in this mode ([`crate::topology::Topology::paths`]).
+    pub expected: Paths,
+    /// On which packets moved during the last second.
+    pub measured: Paths,
 }
 
 /// A rectangle of the composite, in canvas pixels.
@@ -76,6 +98,8 @@ pub struct RoomState {
     pub participants: Vec<ParticipantState>,
     /// In the order of drawing; empty while no composite exists.
     pub tiles: Vec<TileState>,
+    /// How many flows there are between machines.
+    pub paths: MeasuredPaths,
 }
 
 /// One participant's sound level.

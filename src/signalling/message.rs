@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use crate::config::Config;
 use crate::id::{Role, RoomId};
-use crate::protocol::{ClientMessage, IceServer, ServerMessage, Slot, Track, VERSION};
+use crate::protocol::{ClientMessage, IceServer, ServerMessage, Track, VERSION};
 use crate::room::{Capture, Notice, Roles};
 
 use super::error::ApiError;
@@ -123,12 +123,8 @@ pub(super) fn from_notice(notice: Notice) -> ServerMessage {
         Notice::Levels(levels) => ServerMessage::Levels {
             levels: levels.to_vec(),
         },
-        Notice::Slots(slots) => ServerMessage::Slots {
-            slots: slots
-                .into_iter()
-                .map(|(mid, participant)| Slot { mid, participant })
-                .collect(),
-        },
+        Notice::Slots(mode, slots) => ServerMessage::Slots { mode, slots },
+        Notice::Uplinks(wanted) => ServerMessage::Uplinks { wanted },
         Notice::Capture(Capture {
             role,
             width,

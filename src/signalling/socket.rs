@@ -15,7 +15,7 @@ use warp::ws::{Message, WebSocket};
 
 use crate::id::ParticipantId;
 use crate::protocol::{ByeReason, ClientMessage, Join, ServerMessage, VERSION};
-use crate::room::{Departure, JoinRequest, Muter, Notice, RoomHandle};
+use crate::room::{Departure, JoinRequest, Muter, Notice, Reach, RoomHandle};
 
 use super::error::ApiError;
 use super::limits::{
@@ -234,6 +234,8 @@ impl Connection {
                 room.candidate(*id, mid, candidate).await;
             }
             ClientMessage::Mode { mode } => room.set_mode(mode).await?,
+            ClientMessage::View { mode } => room.set_view(*id, mode).await?,
+            ClientMessage::Mesh { receiving } => room.mesh(*id, receiving).await,
             ClientMessage::Layout { layout } => room.set_layout(layout).await?,
             ClientMessage::Mute { role, muted } => {
                 room.mute(*id, role, Muter::Owner, muted).await?;
@@ -254,6 +256,8 @@ impl Connection {
         let request = JoinRequest {
             name: limits::display_name(&join.name)?,
             resume: join.resume,
+            view: join.view,
+            reach: Reach::Signalling,
             offer: join.offer,
             roles: message::roles(join.tracks)?,
             notices: sender,

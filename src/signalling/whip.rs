@@ -13,7 +13,7 @@ use warp::path::Tail;
 use warp::reply::{Reply, Response};
 
 use crate::id::RoomId;
-use crate::room::{Departure, JoinRequest, Notice, Roles, RoomHandle};
+use crate::room::{Departure, JoinRequest, Notice, Reach, Roles, RoomHandle};
 
 use super::error::ApiError;
 use super::limits::{self, NOTICE_QUEUE};
@@ -129,6 +129,8 @@ async fn create(flavour: Flavour, room: RoomId, call: Call) -> Result<Response, 
     let request = JoinRequest {
         name,
         resume: None,
+        view: None,
+        reach: Reach::HttpOnly,
         offer,
         roles: flavour.roles(),
         notices: sender,

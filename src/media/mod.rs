@@ -9,5 +9,6 @@ pub mod plugins;
 pub mod rewrite;
 pub mod rtp;
 pub mod slot;
+pub mod speech;
 pub mod tap;
 pub mod template;

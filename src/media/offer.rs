@@ -9,8 +9,16 @@ use std::collections::BTreeSet;
 use thiserror::Error;
 
 use super::rtp::PayloadFormat;
+use super::speech::AUDIO_LEVEL;
 use crate::config::VideoCodec;
 use crate::id::{Mid, Role};
+
+/// The header extensions of uplinks that are taken up where they are offered: how loud a packet
+/// is, and the numbers the sender's congestion control is told the arrival of.
+const EXTENSIONS: [&str; 2] = [
+    AUDIO_LEVEL,
+    "http://www.ietf.org/id/draft-holmer-rmcat-transport-wide-cc-extensions-01",
+];
 
 /// Why an offer is not taken.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -62,6 +70,7 @@ struct OfferedLine {
     kind: Kind,
     direction: Direction,
     codecs: Vec<OfferedCodec>,
+    extensions: Vec<(u8, &'static str)>,
 }
 
 /// A payload type of an m-line and what it carries.
@@ -84,12 +93,14 @@ pub struct Line {
     pub format: PayloadFormat,
     /// The offer's payload type for it.
     pub payload_type: u8,
+    /// RTP header extensions (RFC 8285) that are used, by id.
+    pub extensions: Vec<(u8, &'static str)>,
 }
 
 impl Line {
     /// RTP caps for the transceiver: media, encoding, clock rate (Hz) and payload type.
     pub fn caps(&self) -> gst::Caps {
-        gst::Caps::builder("application/x-rtp")
+        let caps = gst::Caps::builder("application/x-rtp")
             .field(
                 "media",
                 if self.role.is_audio() {
@@ -100,8 +111,19 @@ impl Line {
             )
             .field("encoding-name", encoding_name(self.format))
             .field("clock-rate", self.clock_rate())
-            .field("payload", i32::from(self.payload_type))
+            .field("payload", i32::from(self.payload_type));
+        let extensions = self.extensions.iter();
+        extensions
+            .fold(caps, |caps, (id, uri)| {
+                caps.field(format!("extmap-{id}"), *uri)
+            })
             .build()
+    }
+
+    /// The id of a header extension, if it is used.
+    pub fn extension(&self, uri: &str) -> Option<u8> {
+        let known = self.extensions.iter().find(|(_, known)| *known == uri);
+        known.map(|(id, _)| *id)
     }
 
     /// RTP clock rate, Hz.
@@ -274,6 +296,7 @@ fn parse_line(media: &gst_sdp::SDPMediaRef) -> Result<OfferedLine, OfferError> {
         kind,
         direction: direction(media),
         codecs: codecs(media),
+        extensions: extensions(media),
     })
 }
 
@@ -316,6 +339,34 @@ fn codecs(media: &gst_sdp::SDPMediaRef) -> Vec<OfferedCodec> {
             })
         })
         .collect()
+}
+
+/// The header extensions we use, in the short form (RFC 8285 section 4.2).
+fn extensions(media: &gst_sdp::SDPMediaRef) -> Vec<(u8, &'static str)> {
+    let values = media
+        .attributes()
+        .filter(|attribute| attribute.key() == "extmap")
+        .filter_map(|attribute| attribute.value());
+    let mut used: Vec<(u8, &'static str)> = Vec::new();
+    for value in values {
+        let mut fields = value.split_ascii_whitespace();
+        // An id can be followed by a direction, as in `3/sendonly`.
+        let id = fields
+            .next()
+            .and_then(|id| id.split('/').next()?.parse().ok());
+        let uri = fields.next().and_then(|uri| {
+            let known = EXTENSIONS.iter().find(|known| **known == uri);
+            known.copied()
+        });
+        if let (Some(id @ 1..=14), Some(uri)) = (id, uri)
+            && !used
+                .iter()
+                .any(|(other, name)| *other == id || *name == uri)
+        {
+            used.push((id, uri));
+        }
+    }
+    used
 }
 
 /// Format and rank of a payload type, if it is one of ours.
@@ -446,6 +497,11 @@ fn choose(line: &OfferedLine, role: Role, video: &[VideoCodec]) -> Result<Line, 
             role,
             format: codec.format,
             payload_type: codec.payload_type,
+            // What we send carries none: a slot's packets come from elsewhere.
+            extensions: match role.is_uplink() {
+                true => line.extensions.clone(),
+                false => Vec::new(),
+            },
         }),
         None => Err(OfferError::Codec {
             mid: line.mid.clone(),

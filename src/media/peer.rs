@@ -19,6 +19,7 @@ use super::offer::{Fingerprint, Line, Offer};
 use super::pipeline::{BusEvent, Pipeline, PipelineError, running_time};
 use super::rtp::PayloadFormat;
 use super::slot::Slot;
+use super::speech::{AUDIO_LEVEL, Speech};
 use super::tap::Tap;
 use crate::id::{Mid, Role};
 
@@ -154,6 +155,11 @@ impl Peer {
     /// The downlink slot of an m-line.
     pub fn slot(&mut self, mid: &Mid) -> Option<&mut Slot> {
         self.slots.get_mut(mid)
+    }
+
+    /// The downlink slot of an m-line, to look at.
+    pub fn slot_ref(&self, mid: &Mid) -> Option<&Slot> {
+        self.slots.get(mid)
     }
 
     /// Running time at which anything at all last arrived from this peer.
@@ -301,7 +307,8 @@ fn take_uplink(
     let sink = gst_app::AppSink::builder().sync(false).build();
     sink.set_property("async", false);
     sink.set_property("enable-last-sample", false);
-    let tap = Tap::new(&sink, line.format, KEYFRAME_INTERVAL);
+    let speech = line.extension(AUDIO_LEVEL).map(Speech::new);
+    let tap = Tap::new(&sink, line.format, KEYFRAME_INTERVAL, speech);
     pipeline
         .add(&sink)
         .map_err(|error| refused("uplink", error))?;

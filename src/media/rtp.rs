@@ -17,6 +17,25 @@ pub struct RtpHeader {
     pub ssrc: u32,
 }
 
+impl RtpHeader {
+    /// A packet with this header, without padding and header extensions: those of one
+    /// connection mean nothing on another. `csrc` names who contributed to it.
+    pub fn packet(&self, csrc: Option<u32>, payload: &[u8]) -> Vec<u8> {
+        const VERSION: u8 = 2 << 6;
+        let mut packet = Vec::with_capacity(16 + payload.len());
+        packet.push(VERSION | u8::from(csrc.is_some()));
+        packet.push(u8::from(self.marker) << 7 | self.payload_type & 0x7f);
+        packet.extend(self.seq.to_be_bytes());
+        packet.extend(self.timestamp.to_be_bytes());
+        packet.extend(self.ssrc.to_be_bytes());
+        if let Some(csrc) = csrc {
+            packet.extend(csrc.to_be_bytes());
+        }
+        packet.extend_from_slice(payload);
+        packet
+    }
+}
+
 /// How the bytes after the RTP header are to be read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum PayloadFormat {

@@ -2,6 +2,7 @@
 //! never. Its SSRC, payload type, sequence and time line are its own and outlive its sources.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use parking_lot::Mutex;
@@ -9,7 +10,7 @@ use parking_lot::Mutex;
 use super::offer::Line;
 use super::pipeline::running_time;
 use super::rewrite::{Entry, Rewriter, SlotParams, Verdict};
-use super::rtp::{PayloadFormat, RtpHeader, Vp8Descriptor, Vp8Numbers, starts_keyframe};
+use super::rtp::{PayloadFormat, RtpHeader, Vp8Descriptor, starts_keyframe};
 use super::tap::{self, Link, Tap};
 
 /// At most this much waits in a slot; a peer whose link or pipeline stalls loses the oldest.
@@ -30,6 +31,16 @@ struct Shared {
     format: PayloadFormat,
     rewriter: Mutex<Rewriter>,
     source: Mutex<Option<Tap>>,
+    packets: AtomicU64,
+}
+
+/// What a slot is fed.
+#[derive(Debug, Clone, Copy)]
+pub struct Feed<'a> {
+    /// Where its packets come from.
+    pub tap: &'a Tap,
+    /// Named as contributing source (CSRC, RFC 3550 section 5.1) in every packet.
+    pub contributor: Option<u32>,
 }
 
 impl std::fmt::Debug for Shared {
@@ -71,6 +82,7 @@ impl Slot {
             format: line.format,
             rewriter: Mutex::new(rewriter),
             source: Mutex::new(None),
+            packets: AtomicU64::new(0),
         });
         // A viewer's PLI or FIR goes to whoever feeds the slot when it comes.
         let weak = Arc::downgrade(&shared);
@@ -106,17 +118,37 @@ impl Slot {
         caps_with_ssrc(&self.line, self.ssrc)
     }
 
-    /// Feeds the slot from `tap` from now on, or from nothing. The old source is let go first;
-    /// video starts with the new one's next keyframe, which is asked for.
-    pub fn feed(&mut self, tap: Option<&Tap>) {
+    /// Packets sent so far.
+    pub fn packets(&self) -> u64 {
+        self.shared.packets.load(Ordering::Relaxed)
+    }
+
+    /// Feeds the slot from now on, or from nothing. The old source is let go first; video starts
+    /// with the new one's next keyframe, which is asked for. `opened` is called on a streaming
+    /// thread when the first packet has gone out, and must not block.
+    pub fn feed(&mut self, feed: Option<Feed<'_>>, opened: impl FnOnce() + Send + 'static) {
         self.link = None;
-        *self.shared.source.lock() = tap.cloned();
-        let Some(tap) = tap else {
+        *self.shared.source.lock() = feed.map(|feed| feed.tap.clone());
+        let Some(Feed { tap, contributor }) = feed else {
             return;
         };
-        self.shared.rewriter.lock().switch();
+        let mut rewriter = self.shared.rewriter.lock();
+        match tap.ssrc() {
+            // Nothing of the old source can come any more: its link is gone. A source that comes
+            // back must not be taken for its own straggler.
+            Some(ssrc) => rewriter.switch_to(ssrc),
+            None => rewriter.switch(),
+        }
+        drop(rewriter);
         let shared = Arc::clone(&self.shared);
-        self.link = Some(tap.connect(Box::new(move |buffer, _caps| shared.deliver(buffer))));
+        let mut opened = Some(opened);
+        self.link = Some(tap.connect(Box::new(move |buffer, _caps| {
+            if shared.deliver(buffer, contributor)
+                && let Some(opened) = opened.take()
+            {
+                opened();
+            }
+        })));
         if self.shared.format != PayloadFormat::Opus {
             tap.request_keyframe();
         }
@@ -130,26 +162,23 @@ fn caps_with_ssrc(line: &Line, ssrc: u32) -> gst::Caps {
 }
 
 impl Shared {
-    /// One packet of the source, rewritten into the slot's own stream.
-    fn deliver(&self, buffer: &gst::Buffer) {
-        let Some((header, keyframe, vp8)) = self.inspect(buffer) else {
-            return;
+    /// One packet of the source, rewritten into the slot's own stream. True if it was sent.
+    fn deliver(&self, buffer: &gst::Buffer, contributor: Option<u32>) -> bool {
+        let Some(packet) = self.rewrite(buffer, contributor) else {
+            return false;
         };
-        let now = Duration::from_nanos(running_time().nseconds());
-        let mut rewriter = self.rewriter.lock();
-        let Verdict::Forward(header) = rewriter.rewrite(now, &header, keyframe) else {
-            return;
-        };
-        let numbers = vp8.map(|descriptor| (descriptor, rewriter.rewrite_vp8(&descriptor)));
-        drop(rewriter);
-        let mut copy = buffer.copy();
-        if write(copy.make_mut(), &header, numbers.as_ref()).is_some() {
-            // A full or flushing queue is the peer's own trouble; its liveness check will tell.
-            let _ = self.appsrc.push_buffer(copy);
+        let mut rewritten = gst::Buffer::from_mut_slice(packet);
+        if let Some(rewritten) = rewritten.get_mut() {
+            rewritten.set_pts(buffer.pts());
+            rewritten.set_dts(buffer.dts());
         }
+        self.packets.fetch_add(1, Ordering::Relaxed);
+        // A full or flushing queue is the peer's own trouble; its liveness check will tell.
+        let _ = self.appsrc.push_buffer(rewritten);
+        true
     }
 
-    fn inspect(&self, buffer: &gst::Buffer) -> Option<(RtpHeader, bool, Option<Vp8Descriptor>)> {
+    fn rewrite(&self, buffer: &gst::Buffer, contributor: Option<u32>) -> Option<Vec<u8>> {
         let rtp = gst_rtp::RTPBuffer::from_buffer_readable(buffer).ok()?;
         let header = RtpHeader {
             payload_type: rtp.payload_type(),
@@ -163,24 +192,19 @@ impl Shared {
             PayloadFormat::Vp8 => Vp8Descriptor::parse(payload),
             _ => None,
         };
-        Some((header, starts_keyframe(self.format, payload), vp8))
+        let now = Duration::from_nanos(running_time().nseconds());
+        let keyframe = starts_keyframe(self.format, payload);
+        let mut rewriter = self.rewriter.lock();
+        let Verdict::Forward(header) = rewriter.rewrite(now, &header, keyframe) else {
+            return None;
+        };
+        let numbers = vp8.map(|descriptor| (descriptor, rewriter.rewrite_vp8(&descriptor)));
+        drop(rewriter);
+        let mut packet = header.packet(contributor, payload);
+        if let Some((descriptor, numbers)) = numbers {
+            let start = packet.len() - payload.len();
+            descriptor.write(packet.get_mut(start..)?, &numbers);
+        }
+        Some(packet)
     }
-}
-
-/// Puts the slot's numbers into a packet. Only the memory that holds them is copied.
-fn write(
-    buffer: &mut gst::BufferRef,
-    header: &RtpHeader,
-    vp8: Option<&(Vp8Descriptor, Vp8Numbers)>,
-) -> Option<()> {
-    let mut rtp = gst_rtp::RTPBuffer::from_buffer_writable(buffer).ok()?;
-    rtp.set_payload_type(header.payload_type);
-    rtp.set_seq(header.seq);
-    rtp.set_timestamp(header.timestamp);
-    rtp.set_ssrc(header.ssrc);
-    rtp.set_marker(header.marker);
-    if let Some((descriptor, numbers)) = vp8 {
-        descriptor.write(rtp.payload_mut().ok()?, numbers);
-    }
-    Some(())
 }

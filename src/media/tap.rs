@@ -10,7 +10,7 @@
 //! nothing under it can block.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
 
 use gst::prelude::*;
@@ -18,6 +18,7 @@ use parking_lot::Mutex;
 
 use super::pipeline::running_time;
 use super::rtp::PayloadFormat;
+use super::speech::Speech;
 
 /// What a consumer does with a packet. Called on the streaming thread of the tap's pipeline.
 pub(super) type Deliver = Box<dyn FnMut(&gst::Buffer, &gst::CapsRef) + Send>;
@@ -47,6 +48,9 @@ struct Inner {
     packets: AtomicU64,
     bytes: AtomicU64,
     last_packet: AtomicU64,
+    /// Zero before the first packet.
+    ssrc: AtomicU32,
+    speech: Option<Speech>,
     keyframes: KeyframeGate,
 }
 
@@ -76,11 +80,12 @@ impl Drop for Link {
 
 impl Tap {
     /// Makes a tap of `sink`, whose callbacks it takes. Keyframes are asked for at most once per
-    /// `keyframe_interval`.
+    /// `keyframe_interval`; `speech` listens to what the packets say of their loudness.
     pub fn new(
         sink: &gst_app::AppSink,
         format: PayloadFormat,
         keyframe_interval: Duration,
+        speech: Option<Speech>,
     ) -> Self {
         sink.set_property("sync", false);
         sink.set_property("async", false);
@@ -92,6 +97,8 @@ impl Tap {
             packets: AtomicU64::new(0),
             bytes: AtomicU64::new(0),
             last_packet: AtomicU64::new(0),
+            ssrc: AtomicU32::new(0),
+            speech,
             keyframes: KeyframeGate::new(keyframe_interval),
         }));
         let weak = Arc::downgrade(&tap.0);
@@ -130,6 +137,19 @@ impl Tap {
         if self.0.keyframes.ask(running_time()) {
             self.0.send_keyframe_request();
         }
+    }
+
+    /// The SSRC of the newest packet.
+    pub fn ssrc(&self) -> Option<u32> {
+        match self.0.ssrc.load(Ordering::Relaxed) {
+            0 => None,
+            ssrc => Some(ssrc),
+        }
+    }
+
+    /// What the packets say of their loudness, where the sender says it.
+    pub fn speech(&self) -> Option<&Speech> {
+        self.0.speech.as_ref()
     }
 
     /// Running time of the newest packet; zero before the first.
@@ -182,11 +202,22 @@ impl Inner {
         self.bytes
             .fetch_add(buffer.size() as u64, Ordering::Relaxed);
         self.last_packet.store(now.nseconds(), Ordering::Relaxed);
+        self.read_header(&buffer, now);
         for (_, deliver) in self.consumers.lock().iter_mut() {
             deliver(&buffer, caps);
         }
         if self.keyframes.due(now) {
             self.send_keyframe_request();
+        }
+    }
+
+    fn read_header(&self, buffer: &gst::Buffer, now: gst::ClockTime) {
+        let Ok(rtp) = gst_rtp::RTPBuffer::from_buffer_readable(buffer) else {
+            return;
+        };
+        self.ssrc.store(rtp.ssrc(), Ordering::Relaxed);
+        if let Some(speech) = &self.speech {
+            speech.hear(&rtp, now);
         }
     }
 

@@ -9,21 +9,24 @@ use std::time::Duration;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::Instant;
 
+use super::ears::Ears;
 use super::error::RoomError;
 use super::handle::{Command, Departure, JoinError, JoinReply, JoinRequest, Notice, Reply};
 use super::member::{Answered, Flow, Member, negotiate};
 use super::state::{Effect, Input, RequestId, State};
 use super::stats;
 use super::view::{ByeReason, Level, RoomState};
-use super::wiring::{Downlink, Step};
+use super::wiring::{Downlink, Feed, Step};
 use crate::config::Config;
-use crate::id::{ParticipantId, Role, RoomId};
-use crate::media::mixer::{Mixer, MixerEvent, MixerSettings, Output, SoundEvent, SourceId};
+use crate::id::{ParticipantId, RoomId};
+use crate::media::mixer::{Mixer, MixerEvent, MixerSettings, SoundEvent, SourceId};
 use crate::media::peer::{Loss, PeerEvent};
+use crate::media::slot;
+use crate::media::tap::Tap;
 use crate::media::template::Templates;
 
-/// How often taps and peers are looked at for silence.
-const LIVENESS: Duration = Duration::from_millis(250);
+/// How often taps and peers are looked at for silence and speech.
+const LIVENESS: Duration = Duration::from_millis(100);
 
 /// What every room of a server shares.
 #[derive(Debug, Clone)]
@@ -38,6 +41,7 @@ pub(super) enum Event {
     Answered(ParticipantId, u64, Result<Box<Answered>, RoomError>),
     Peer(ParticipantId, u64, PeerEvent),
     Mixer(u64, MixerEvent),
+    Opened(ParticipantId, u64, Downlink, Feed),
 }
 
 /// Somebody who waits for an answer.
@@ -62,6 +66,7 @@ pub(super) struct Actor {
     events: mpsc::UnboundedSender<Event>,
     publish: watch::Sender<Arc<RoomState>>,
     rates: stats::Rates,
+    ears: Ears,
     over: bool,
 }
 
@@ -88,6 +93,7 @@ impl Actor {
             events,
             publish,
             rates: stats::Rates::default(),
+            ears: Ears::default(),
             over: false,
         };
         (actor, inbox)
@@ -242,6 +248,11 @@ impl Actor {
                     self.peer_event(who, event);
                 }
             }
+            Event::Opened(who, serial, slot, feed) => {
+                if self.members.get(&who).is_some_and(|m| m.serial == serial) {
+                    self.inputs.push_back(Input::SlotOpened(who, slot, feed));
+                }
+            }
             Event::Mixer(serial, event) => {
                 if self.mixer.is_some() && serial == self.mixer_serial {
                     self.mixer_event(event);
@@ -277,9 +288,13 @@ impl Actor {
 
     fn mixer_event(&mut self, event: MixerEvent) {
         let input = match event {
-            MixerEvent::Sound(SoundEvent::Heard(who, heard)) => Input::Heard(who, heard),
+            MixerEvent::Sound(SoundEvent::Heard(who, heard)) => {
+                self.ears.note(who, heard);
+                Input::Heard(who, heard)
+            }
             MixerEvent::Sound(SoundEvent::Levels(levels)) => {
-                self.tell_levels(&levels);
+                let level = |(participant, dbov)| Level { participant, dbov };
+                self.tell_levels(levels.into_iter().map(level).collect());
                 return;
             }
             MixerEvent::SourceFailed(source, error) => {
@@ -297,14 +312,7 @@ impl Actor {
         self.inputs.push_back(input);
     }
 
-    fn tell_levels(&mut self, levels: &[(ParticipantId, f32)]) {
-        let levels: Arc<[Level]> = levels
-            .iter()
-            .map(|(participant, dbov)| Level {
-                participant: *participant,
-                dbov: *dbov,
-            })
-            .collect();
+    fn tell_levels(&mut self, levels: Arc<[Level]>) {
         for member in self.members.values() {
             // A queue that is full has more important things in it.
             let _ = member.notices.try_send(Notice::Levels(Arc::clone(&levels)));
@@ -330,7 +338,19 @@ impl Actor {
         for (who, member) in &mut self.members {
             self.inputs.extend(member.check_liveness(*who));
         }
-        self.rates.sample(&self.members, self.mixer.as_ref());
+        if let Some(paths) = self
+            .rates
+            .sample(&self.members, self.mixer.as_ref(), &self.state)
+        {
+            self.inputs.push_back(Input::Counted(paths));
+        }
+        if self.mixer.is_none() {
+            self.inputs.extend(self.ears.listen(&self.members));
+            let levels = self.ears.levels(&self.members);
+            if !levels.is_empty() {
+                self.tell_levels(levels.into());
+            }
+        }
     }
 
     fn carry_out(&mut self, effect: Effect) {
@@ -419,7 +439,14 @@ impl Actor {
         match step {
             Step::StartMixer => self.start_mixer(),
             Step::StopMixer => self.mixer = None,
-            Step::Feed(who, downlink, output) => self.feed(who, downlink, output),
+            Step::Feed(who, slot, feed) => self.feed(who, slot, feed),
+            Step::Slots(who, table) => self.tell(who, Notice::Slots(table.mode, table.slots)),
+            Step::Uplinks(who, wanted) => {
+                if let Some(member) = self.members.get_mut(&who) {
+                    member.ask_to_send(wanted);
+                }
+                self.tell(who, Notice::Uplinks(wanted));
+            }
             Step::Capture(who, capture) => self.tell(who, Notice::Capture(capture)),
             Step::AddSource(source) => self.add_source(source),
             Step::StartOutput(output) => {
@@ -460,7 +487,10 @@ impl Actor {
             templates: Arc::clone(&self.shared.templates),
         };
         match Mixer::start(settings, on_event) {
-            Ok(mixer) => self.mixer = Some(mixer),
+            Ok(mixer) => {
+                self.mixer = Some(mixer);
+                self.inputs.extend(self.ears.hand_over());
+            }
             Err(error) => {
                 tracing::error!(%error, "no mixer");
                 self.inputs.push_back(Input::MixerFailed);
@@ -469,12 +499,7 @@ impl Actor {
     }
 
     fn add_source(&mut self, source: SourceId) {
-        let tap = self
-            .members
-            .get(&source.participant)
-            .and_then(|member| member.flows.get(&source.role))
-            .map(|flow| flow.tap.clone());
-        let (Some(tap), Some(mixer)) = (tap, &mut self.mixer) else {
+        let (Some(tap), Some(mixer)) = (self.tap_of(source), &mut self.mixer) else {
             return;
         };
         if let Err(error) = mixer.add_source(source, &tap) {
@@ -483,19 +508,36 @@ impl Actor {
         }
     }
 
-    /// Feeds the mix slot of a participant.
-    fn feed(&mut self, who: ParticipantId, downlink: Downlink, output: Option<Output>) {
-        let tap = match (&mut self.mixer, output) {
-            (Some(mixer), Some(output)) => mixer.output(output).ok(),
+    /// Feeds a slot of a participant.
+    fn feed(&mut self, who: ParticipantId, slot: Downlink, feed: Option<Feed>) {
+        let tap = match feed {
+            Some(Feed::Output(output)) => self.mixer.as_mut().and_then(|m| m.output(output).ok()),
+            Some(Feed::Uplink { source, .. }) => self.tap_of(source),
+            None => None,
+        };
+        let contributor = match feed {
+            Some(Feed::Uplink { source, .. }) => Some(source.participant.ordinal()),
             _ => None,
         };
-        let role = match downlink {
-            Downlink::Video => Role::MixVideo,
-            Downlink::Audio => Role::MixAudio,
+        let Some(member) = self.members.get_mut(&who) else {
+            return;
         };
-        if let Some(slot) = self.members.get_mut(&who).and_then(|m| m.slot(role)) {
-            slot.feed(tap.as_ref());
+        let serial = member.serial;
+        let events = self.events.clone();
+        let opened = move || {
+            if let Some(feed) = feed {
+                let _ = events.send(Event::Opened(who, serial, slot, feed));
+            }
+        };
+        if let Some(slot) = member.slot(slot) {
+            let feed = tap.as_ref().map(|tap| slot::Feed { tap, contributor });
+            slot.feed(feed, opened);
         }
+    }
+
+    fn tap_of(&self, source: SourceId) -> Option<Tap> {
+        let member = self.members.get(&source.participant)?;
+        Some(member.flows.get(&source.role)?.tap.clone())
     }
 
     fn stats(&self) -> super::handle::RoomStats {

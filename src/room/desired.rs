@@ -1,53 +1,72 @@
 //! What media a room's state asks for, all of it: who is fed what, who is decoded, what the
 //! canvas shows and what senders are asked to send; pure.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::handle::Capture;
+use super::service::Route;
 use super::state::State;
-use super::wiring::{Downlink, Mix, Mixing, Wiring};
+use super::wiring::{Downlink, Feed, Mix, Mixing, Wiring};
 use crate::id::{ParticipantId, Role};
 use crate::layout;
 use crate::media::mixer::{Content, Output, Scene, SourceId, Tile, Without};
-use crate::topology::Mode;
 
 impl State {
     pub(super) fn desired(&self, now: Duration) -> Wiring {
-        let mut feeds = self.desired_feeds(now);
-        let rests = now < self.mixer_rests_until;
-        if self.mode != Mode::Mcu || feeds.is_empty() || rests {
-            return Wiring::default();
-        }
-        // An encoder that failed costs its viewers their picture, and not the room its mixer.
-        feeds.retain(|_, output| !self.failed_outputs.contains_key(output));
         let scene = self.desired_scene(now);
-        let mix = Mix {
+        let forwards = self.desired_forwards(now);
+        let mut feeds = self.desired_mix_feeds(now);
+        let mixer = match feeds.is_empty() || now < self.mixer_rests_until {
+            true => Mixing::None,
+            false => {
+                // An encoder that failed costs its viewers their picture, and not the room its
+                // mixer.
+                feeds.retain(|_, output| !self.failed_outputs.contains_key(output));
+                let outputs = feeds.values().copied().collect();
+                Mixing::Running(Box::new(self.desired_mix(now, &scene, outputs)))
+            }
+        };
+        if mixer == Mixing::None {
+            feeds.clear();
+        }
+        let mixed = feeds
+            .into_iter()
+            .map(|(slot, output)| (slot, Feed::Output(output)));
+        Wiring {
+            feeds: mixed.chain(self.forward_feeds(&forwards)).collect(),
+            captures: self.desired_captures(&scene),
+            tables: self.slot_tables(&forwards),
+            excused: self.excused(),
+            forwards,
+            mixer,
+        }
+    }
+
+    fn desired_mix(&self, now: Duration, scene: &Scene, outputs: BTreeSet<Output>) -> Mix {
+        Mix {
             names: self
                 .people
                 .iter()
                 .filter(|(_, person)| !person.is_viewer())
                 .map(|(who, person)| (*who, person.name.clone()))
                 .collect(),
-            sources: self.desired_sources(now, &scene),
-            outputs: feeds.values().copied().collect(),
-            scene,
-        };
-        Wiring {
-            captures: self.desired_captures(&mix.scene),
-            mixer: Mixing::Running(Box::new(mix)),
-            feeds,
+            sources: self.desired_sources(now, scene),
+            outputs,
+            scene: scene.clone(),
         }
     }
 
     /// Which encoding each mix slot should get.
-    fn desired_feeds(&self, now: Duration) -> BTreeMap<(ParticipantId, Downlink), Output> {
+    fn desired_mix_feeds(&self, now: Duration) -> BTreeMap<(ParticipantId, Downlink), Output> {
         let mut feeds = BTreeMap::new();
-        for (who, person) in self.people.iter().filter(|(_, p)| p.is_connected()) {
-            if let Some(codec) = person.downlinks.mix_video {
+        for (who, person) in &self.people {
+            if let Some(codec) = person.downlinks.mix_video
+                && person.picture.uses(Route::Mix)
+            {
                 feeds.insert((*who, Downlink::Video), Output::Video(codec));
             }
-            if person.downlinks.mix_audio {
+            if person.downlinks.mix_audio && person.sound.uses(Route::Mix) {
                 let without = if person.has_own_mix(now) {
                     Without::Participant(*who)
                 } else {
@@ -106,7 +125,7 @@ impl State {
     }
 
     /// A tile for everybody present, and one more for each shared screen.
-    fn shown(&self, now: Duration) -> Vec<SourceId> {
+    pub(super) fn shown(&self, now: Duration) -> Vec<SourceId> {
         let mut shown = Vec::new();
         for (who, person) in self.people.iter().filter(|(_, p)| p.is_present(now)) {
             let source = |role| SourceId {

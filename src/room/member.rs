@@ -11,12 +11,14 @@ use super::handle::{JoinError, JoinReply, Joined, Notice, Roles};
 use super::person::Downlinks;
 use super::state::Input;
 use super::view::ByeReason;
+use super::wiring::Downlink;
 use crate::config::Config;
 use crate::id::{Mid, ParticipantId, Role};
 use crate::media::offer::{Line, Offer, OfferError, RoleSource, codec_of};
 use crate::media::peer::{OnPeerEvent, Peer, PeerError, Transport};
 use crate::media::pipeline::running_time;
 use crate::media::slot::Slot;
+use crate::media::speech::Speech;
 use crate::media::tap::Tap;
 
 /// RTP silence after which an uplink counts as silent.
@@ -42,6 +44,15 @@ impl Flow {
     }
 }
 
+/// Whether somebody is asked to send.
+#[derive(Debug, Clone, Copy)]
+enum Asked {
+    /// Since that running time.
+    Since(gst::ClockTime),
+    /// They were told not to: their silence means nothing.
+    Not,
+}
+
 /// A peer that has answered.
 pub(super) struct Answered {
     peer: Peer,
@@ -58,7 +69,8 @@ pub(super) struct Member {
     pub(super) flows: BTreeMap<Role, Flow>,
     joining: Option<JoinReply>,
     early_candidates: Vec<(Mid, String)>,
-    mix_slots: BTreeMap<Role, Mid>,
+    slots: BTreeMap<Downlink, Mid>,
+    asked: Asked,
     peer: Option<Peer>,
 }
 
@@ -71,7 +83,8 @@ impl Member {
             flows: BTreeMap::new(),
             joining: Some(reply),
             early_candidates: Vec::new(),
-            mix_slots: BTreeMap::new(),
+            slots: BTreeMap::new(),
+            asked: Asked::Since(gst::ClockTime::ZERO),
             peer: None,
         }
     }
@@ -100,11 +113,7 @@ impl Member {
             peer.add_candidate(&mid, &candidate);
         }
         self.peer = Some(peer);
-        self.mix_slots = lines
-            .iter()
-            .filter(|line| matches!(line.role, Role::MixAudio | Role::MixVideo))
-            .map(|line| (line.role, line.mid.clone()))
-            .collect();
+        self.slots = slots(&lines);
         let joined = Joined {
             participant: who,
             resume: self.resume.clone(),
@@ -118,7 +127,7 @@ impl Member {
             uplinks: lines
                 .iter()
                 .filter(|line| line.role.is_uplink())
-                .map(|line| line.role)
+                .map(|line| (line.role, codec_of(line.format)))
                 .collect(),
             downlinks: downlinks(&lines),
         }
@@ -135,10 +144,42 @@ impl Member {
         }
     }
 
-    /// The mix slot of a role.
-    pub(super) fn slot(&mut self, role: Role) -> Option<&mut Slot> {
-        let mid = self.mix_slots.get(&role)?;
+    /// A downlink slot.
+    pub(super) fn slot(&mut self, slot: Downlink) -> Option<&mut Slot> {
+        let mid = self.slots.get(&slot)?;
         self.peer.as_mut()?.slot(mid)
+    }
+
+    /// How many packets each slot has sent.
+    pub(super) fn slots_sent(&self) -> impl Iterator<Item = (Downlink, u64)> {
+        self.slots.iter().filter_map(|(slot, mid)| {
+            let peer = self.peer.as_ref()?;
+            Some((*slot, peer.slot_ref(mid)?.packets()))
+        })
+    }
+
+    /// Notes whether they are asked to send.
+    pub(super) fn ask_to_send(&mut self, wanted: bool) {
+        self.asked = match wanted {
+            true => Asked::Since(running_time()),
+            false => Asked::Not,
+        };
+    }
+
+    /// Whether they speak, by what their packets say.
+    pub(super) fn speaks(&self) -> bool {
+        self.speech()
+            .is_some_and(|speech| speech.is_speaking(running_time()))
+    }
+
+    /// How loud they are, dBov; `None` without a microphone that says so.
+    pub(super) fn level(&self) -> Option<f32> {
+        self.speech()
+            .map(|speech| speech.level_dbov(running_time()))
+    }
+
+    fn speech(&self) -> Option<&Speech> {
+        self.flows.get(&Role::Mic)?.tap.speech()
     }
 
     /// What has fallen silent, and what flows again.
@@ -158,7 +199,11 @@ impl Member {
                 });
             }
         }
-        let gone = |peer: &Peer| silent_for(peer.last_heard(), PEER_SILENCE);
+        let gone = |peer: &Peer| match self.asked {
+            // Signalling has a heartbeat of its own.
+            Asked::Not => false,
+            Asked::Since(at) => silent_for(peer.last_heard().max(at), PEER_SILENCE),
+        };
         if self.peer.as_ref().is_some_and(gone) {
             inputs.push(Input::PeerLost(who, ByeReason::ConnectionFailed));
         }
@@ -186,13 +231,35 @@ fn send(reply: Option<JoinReply>, outcome: Result<Joined, RoomError>) -> bool {
 fn downlinks(lines: &[Line]) -> Downlinks {
     let mut downlinks = Downlinks::default();
     for line in lines {
-        match line.role {
-            Role::MixVideo => downlinks.mix_video = codec_of(line.format),
-            Role::MixAudio => downlinks.mix_audio = true,
+        match (line.role, codec_of(line.format)) {
+            (Role::MixVideo, codec) => downlinks.mix_video = codec,
+            (Role::MixAudio, _) => downlinks.mix_audio = true,
+            (Role::ForwardVideo, Some(codec)) => {
+                downlinks.forward_video.push((line.mid.clone(), codec));
+            }
+            (Role::ForwardAudio, _) => downlinks.forward_audio.push(line.mid.clone()),
             _ => {}
         }
     }
     downlinks
+}
+
+/// Which m-line each slot is, the n-th of a kind by its place in the offer.
+fn slots(lines: &[Line]) -> BTreeMap<Downlink, Mid> {
+    let (mut videos, mut voices) = (0.., 0..);
+    lines
+        .iter()
+        .filter_map(|line| {
+            let slot = match line.role {
+                Role::MixVideo => Downlink::Video,
+                Role::MixAudio => Downlink::Audio,
+                Role::ForwardVideo => Downlink::ForwardVideo(videos.next()?),
+                Role::ForwardAudio => Downlink::ForwardAudio(voices.next()?),
+                Role::Mic | Role::Camera | Role::Screen => return None,
+            };
+            Some((slot, line.mid.clone()))
+        })
+        .collect()
 }
 
 /// Offer in, peer and answer out.

@@ -1,12 +1,18 @@
 //! Rooms: who is in them, what mode and layout they have, and what follows from that.
 
 mod actor;
+mod assign;
 mod desired;
+mod ears;
 pub mod error;
+mod forwards;
 pub mod handle;
 mod member;
 mod person;
 pub mod registry;
+mod requests;
+mod routing;
+mod service;
 pub mod state;
 mod stats;
 pub mod view;
@@ -18,3 +24,4 @@ pub use handle::{
 };
 pub use person::Downlinks;
 pub use registry::Registry;
+pub use requests::MAX_MESH;

@@ -3,10 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use super::assign::Claim;
 use super::handle::Reach;
+use super::service::Service;
 use super::view::{ParticipantState, UplinkState};
 use crate::config::VideoCodec;
-use crate::id::{ParticipantId, Role};
+use crate::id::{Mid, ParticipantId, Role};
 use crate::topology::Mode;
 
 /// How long a join may take until the connection is up.
@@ -70,20 +72,26 @@ enum Decoding {
 /// One uplink of a participant.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Uplink {
+    /// What video is sent in; `None` for sound.
+    pub(super) codec: Option<VideoCodec>,
     media: Media,
     decoding: Decoding,
     /// Counts what must be decoded anew: a new tap, a decoder that failed.
     pub(super) generation: u32,
+    /// Counts the taps alone: what must be forwarded anew.
+    pub(super) tap: u32,
     muted_by_owner: bool,
     pub(super) muted_by_operator: bool,
 }
 
 impl Uplink {
-    pub(super) fn new() -> Self {
+    pub(super) fn new(codec: Option<VideoCodec>) -> Self {
         Self {
+            codec,
             media: Media::Absent,
             decoding: Decoding::Fine,
             generation: 0,
+            tap: 0,
             muted_by_owner: false,
             muted_by_operator: false,
         }
@@ -94,12 +102,9 @@ impl Uplink {
     }
 
     pub(super) fn set_muted_by_owner(&mut self, muted: bool, now: Duration) {
-        if let Media::Silent { since } = &mut self.media
-            && self.muted_by_owner
-            && !muted
-        {
+        if self.muted_by_owner && !muted {
             // Until now it was silent by intention, which does not count against them.
-            *since = now;
+            self.restart_silence(now);
         }
         self.muted_by_owner = muted;
     }
@@ -109,6 +114,24 @@ impl Uplink {
         self.media = Media::Flowing;
         self.decoding = Decoding::Fine;
         self.generation += 1;
+        self.tap += 1;
+    }
+
+    /// Whether a tap is there.
+    pub(super) fn has_begun(&self) -> bool {
+        self.media != Media::Absent
+    }
+
+    /// Whether it may be forwarded.
+    pub(super) fn is_live(&self) -> bool {
+        self.has_begun() && !self.is_muted()
+    }
+
+    /// Silence from now on counts, whatever it was before.
+    pub(super) fn restart_silence(&mut self, now: Duration) {
+        if let Media::Silent { since } = &mut self.media {
+            *since = now;
+        }
     }
 
     pub(super) fn set_media(&mut self, media: Media) {
@@ -138,7 +161,7 @@ impl Uplink {
             Decoding::Fine => true,
             Decoding::Failed { until, .. } => now >= until,
         };
-        self.media != Media::Absent && !self.is_muted() && decodable
+        self.is_live() && decodable
     }
 
     /// When a failed decoder is tried again, if that is still to come.
@@ -149,11 +172,12 @@ impl Uplink {
         }
     }
 
-    fn view(&self) -> UplinkState {
+    fn shown(&self, sending: Sending) -> UplinkState {
         match self.media {
             _ if self.is_muted() => UplinkState::Muted,
             Media::Absent => UplinkState::None,
             Media::Flowing => UplinkState::Live,
+            Media::Silent { .. } if sending == Sending::Excused => UplinkState::Live,
             Media::Silent { .. } => UplinkState::Stalled,
         }
     }
@@ -166,6 +190,29 @@ pub struct Downlinks {
     pub mix_video: Option<VideoCodec>,
     /// Whether there is a slot for the mix.
     pub mix_audio: bool,
+    /// The slots for other people's pictures and their codecs, in the order of the m-lines.
+    pub forward_video: Vec<(Mid, VideoCodec)>,
+    /// The slots for other people's voices, in the order of the m-lines.
+    pub forward_audio: Vec<Mid>,
+}
+
+impl Downlinks {
+    pub(super) fn has_mix(&self) -> bool {
+        self.mix_audio || self.mix_video.is_some()
+    }
+
+    pub(super) fn has_forwards(&self) -> bool {
+        !self.forward_video.is_empty() || !self.forward_audio.is_empty()
+    }
+}
+
+/// Whether anything needs what somebody sends to the server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Sending {
+    /// Their silence says something about them.
+    Asked,
+    /// They were told not to.
+    Excused,
 }
 
 /// Which mix a participant hears.
@@ -188,11 +235,18 @@ pub(super) struct Person {
     pub(super) uplinks: BTreeMap<Role, Uplink>,
     pub(super) downlinks: Downlinks,
     pub(super) reach: Reach,
+    /// How they get the others' pictures.
+    pub(super) picture: Service,
+    /// How they get the others' voices.
+    pub(super) sound: Service,
+    pub(super) sending: Sending,
     /// The mode they asked for instead of the room's.
     pub(super) view: Option<Mode>,
     /// From whom they receive media directly.
     pub(super) mesh: BTreeSet<ParticipantId>,
     voice: Voice,
+    /// When they were last heard, if they are not now.
+    spoke: Option<Duration>,
 }
 
 impl Person {
@@ -206,9 +260,13 @@ impl Person {
             uplinks: BTreeMap::new(),
             downlinks: Downlinks::default(),
             reach,
+            picture: Service::default(),
+            sound: Service::default(),
+            sending: Sending::Asked,
             view: None,
             mesh: BTreeSet::new(),
             voice: Voice::Silent,
+            spoke: None,
         }
     }
 
@@ -225,7 +283,19 @@ impl Person {
         self.voice == Voice::Heard
     }
 
+    /// How good a claim they have to be forwarded.
+    pub(super) fn claim(&self) -> Claim {
+        match self.spoke {
+            _ if self.is_heard() => Claim::Urgent,
+            Some(at) => Claim::Spoke(at),
+            None => Claim::Silent,
+        }
+    }
+
     pub(super) fn set_heard(&mut self, heard: bool, now: Duration) {
+        if self.is_heard() {
+            self.spoke = Some(now);
+        }
         self.voice = match (heard, self.voice) {
             (true, _) => Voice::Heard,
             (false, Voice::Heard) => Voice::Lingering {
@@ -235,9 +305,21 @@ impl Person {
         };
     }
 
-    /// They are not heard, and there is no mix of their own to keep.
-    pub(super) fn unhear(&mut self) {
-        self.voice = Voice::Silent;
+    /// Whether they can be called by others: mode `p2p` is for such only.
+    pub(super) fn is_reachable(&self) -> bool {
+        self.reach == Reach::Signalling && !self.is_viewer()
+    }
+
+    /// Tells them whether to send. True if that is news.
+    pub(super) fn set_sending(&mut self, sending: Sending, now: Duration) -> bool {
+        let news = self.sending != sending;
+        if news && sending == Sending::Asked {
+            for uplink in self.uplinks.values_mut() {
+                uplink.restart_silence(now);
+            }
+        }
+        self.sending = sending;
+        news
     }
 
     /// Whether the sound sent to them is made without theirs.
@@ -257,6 +339,9 @@ impl Person {
 
     /// When they are taken for gone, if every uplink that ever delivered is silent.
     fn vanishes_at(&self) -> Option<Duration> {
+        if self.sending == Sending::Excused {
+            return None;
+        }
         let mut silent = None;
         for uplink in self.uplinks.values() {
             match uplink.media {
@@ -304,7 +389,7 @@ impl Person {
         let uplink = |role| {
             self.uplinks
                 .get(&role)
-                .map_or(UplinkState::None, Uplink::view)
+                .map_or(UplinkState::None, |uplink| uplink.shown(self.sending))
         };
         ParticipantState {
             id,

@@ -12,12 +12,14 @@ use std::time::Duration;
 use super::error::RoomError;
 use super::handle::{Departure, Muter, Reach};
 use super::person::{Downlinks, Media, Person, Phase, RESUME_GRACE, Signalling, Uplink};
-use super::view::{ByeReason, MeasuredPaths, RoomState, TileState};
-use super::wiring::{Mixing, Step, Wiring};
+use super::requests::refusal;
+use super::view::{ByeReason, RoomState, TileState};
+use super::wiring::{Downlink, Feed, Step, Wiring};
+use crate::config::VideoCodec;
 use crate::id::{ParticipantId, Role};
 use crate::layout::{LayoutKind, Size};
 use crate::media::mixer::{Output, SourceId, Tile};
-use crate::topology::Mode;
+use crate::topology::{Mode, Paths};
 
 /// An encoder or mixer that failed is tried again after this.
 const MIXER_RETRY: Duration = Duration::from_secs(1);
@@ -71,8 +73,8 @@ pub enum Input {
     Answered {
         /// Whose.
         who: ParticipantId,
-        /// What they will send.
-        uplinks: Vec<Role>,
+        /// What they will send, video with its codec.
+        uplinks: Vec<(Role, Option<VideoCodec>)>,
         /// What they receive.
         downlinks: Downlinks,
     },
@@ -88,6 +90,12 @@ pub enum Input {
     UplinkSilent(ParticipantId, Role),
     /// Somebody is heard from now on, or no longer.
     Heard(ParticipantId, bool),
+    /// A slot delivers what it was fed, for the first time since.
+    SlotOpened(ParticipantId, Downlink, Feed),
+    /// The composite shows a source's first picture.
+    SourcePainted(SourceId),
+    /// Paths on which packets moved, those between participants not counted.
+    Counted(Paths),
     /// An uplink could not be decoded.
     SourceFailed(SourceId),
     /// An encoder failed.
@@ -182,6 +190,12 @@ pub struct State {
     pub(super) last_ordinal: u32,
     pub(super) last_speaker: Option<ParticipantId>,
     pub(super) wired: Wiring,
+    /// Slots that deliver what they are fed, and since when.
+    pub(super) open: BTreeMap<(ParticipantId, Downlink), Duration>,
+    /// Pictures that stand in the composite, and since when.
+    pub(super) painted: BTreeMap<SourceId, Duration>,
+    /// What was counted last.
+    pub(super) counted: Paths,
     /// Encoders not to be tried before.
     pub(super) failed_outputs: BTreeMap<Output, Duration>,
     /// The mixer is not to be tried before.
@@ -204,6 +218,9 @@ impl State {
             last_ordinal: 0,
             last_speaker: None,
             wired: Wiring::default(),
+            open: BTreeMap::new(),
+            painted: BTreeMap::new(),
+            counted: Paths::default(),
             failed_outputs: BTreeMap::new(),
             mixer_rests_until: Duration::ZERO,
             published: None,
@@ -240,6 +257,8 @@ impl State {
         people
             .chain(retries)
             .chain([self.mixer_rests_until])
+            .chain(self.next_arrival(seen))
+            .chain(self.wired.reviews())
             .filter(|at| *at > seen)
             .min()
             .map(|at| at.max(now))
@@ -266,7 +285,7 @@ impl State {
                 .scene()
                 .map(|scene| scene.tiles.iter().map(tile).collect())
                 .unwrap_or_default(),
-            paths: MeasuredPaths::default(),
+            paths: self.paths(),
         }
     }
 
@@ -290,8 +309,9 @@ impl State {
             } => {
                 if let Some(person) = self.people.get_mut(&who) {
                     person.downlinks = downlinks;
-                    for role in uplinks {
-                        person.uplinks.entry(role).or_insert_with(Uplink::new);
+                    for (role, codec) in uplinks {
+                        let fresh = || Uplink::new(codec);
+                        person.uplinks.entry(role).or_insert_with(fresh);
                     }
                 }
             }
@@ -303,6 +323,14 @@ impl State {
             Input::PeerLost(who, reason) => self.evict(who, reason, effects),
             Input::Leave(who, how) => self.leave(now, who, how, effects),
             Input::Close(reason) => self.close(reason, effects),
+            Input::SlotOpened(who, slot, feed) => self.slot_opened(now, (who, slot), feed),
+            Input::SourcePainted(source) => self.source_painted(now, source),
+            Input::Counted(paths) => self.counted = paths,
+            Input::Mesh(who, receiving) => {
+                if let Some(person) = self.people.get_mut(&who) {
+                    person.mesh = receiving.into_iter().collect();
+                }
+            }
             Input::Tick => {}
             Input::UplinkBegan(..)
             | Input::UplinkFlows(..)
@@ -331,9 +359,8 @@ impl State {
             effects.push(Effect::StartPeer(request, who));
             return;
         }
-        let limit = self.settings.max_participants;
-        if self.people.len() >= limit {
-            effects.push(Effect::Settle(request, Err(RoomError::Full { limit })));
+        if let Err(refusal) = self.admit(&person) {
+            effects.push(Effect::Settle(request, Err(refusal)));
             return;
         }
         self.last_ordinal += 1;
@@ -371,6 +398,9 @@ impl State {
         self.wired.forget_person(who);
         self.pinned = self.pinned.filter(|pinned| *pinned != who);
         self.last_speaker = self.last_speaker.filter(|speaker| *speaker != who);
+        for person in self.people.values_mut() {
+            person.mesh.remove(&who);
+        }
         effects.push(Effect::Bye(who, reason));
         effects.push(Effect::StopPeer(who));
     }
@@ -422,7 +452,7 @@ impl State {
                 self.failed_outputs.insert(output, now + MIXER_RETRY);
             }
             Input::MixerFailed => {
-                self.wired = Wiring::default();
+                self.wired.forget_mixer();
                 self.mixer_rests_until = now + MIXER_RETRY;
             }
             _ => {}
@@ -439,102 +469,20 @@ impl State {
         }
     }
 
-    /// What somebody asks for and is told the outcome of.
-    fn requested(&mut self, now: Duration, input: Input, effects: &mut Vec<Effect>) {
-        let (request, outcome) = match input {
-            Input::SetMode(request, mode) => (request, self.set_mode(mode)),
-            Input::SetLayout(request, layout) => {
-                self.layout = layout;
-                (request, Ok(()))
-            }
-            Input::Mute {
-                request,
-                who,
-                role,
-                by,
-                muted,
-            } => (request, self.mute(now, who, role, by, muted)),
-            Input::Pin(request, who) => (request, self.pin(who)),
-            Input::Rename(request, who, name) => {
-                (request, self.person(who).map(|person| person.name = name))
-            }
-            Input::Chat(from, text) => {
-                if self.people.contains_key(&from) {
-                    let everybody = self.people.keys().copied().collect();
-                    effects.push(Effect::TellChat(everybody, from, text));
-                }
-                return;
-            }
-            Input::Signal {
-                request,
-                from,
-                to,
-                data,
-            } => {
-                let outcome = self.person(to).map(drop);
-                if outcome.is_ok() {
-                    effects.push(Effect::TellSignal(to, from, data));
-                }
-                (request, outcome)
-            }
-            _ => return,
-        };
-        effects.push(Effect::Settle(request, outcome));
-    }
-
-    fn person(&mut self, who: ParticipantId) -> Result<&mut Person, RoomError> {
-        self.people
-            .get_mut(&who)
-            .ok_or(RoomError::NoSuchParticipant(who))
-    }
-
-    fn set_mode(&mut self, mode: Mode) -> Result<(), RoomError> {
-        match mode {
-            Mode::Mcu => {
-                self.mode = mode;
-                Ok(())
-            }
-            Mode::Sfu | Mode::P2p => {
-                Err(RoomError::ModeUnavailable(mode, "this version mixes only"))
-            }
-        }
-    }
-
-    fn mute(
-        &mut self,
-        now: Duration,
-        who: ParticipantId,
-        role: Role,
-        by: Muter,
-        muted: bool,
-    ) -> Result<(), RoomError> {
-        let person = self.person(who)?;
-        if let Some(uplink) = person.uplinks.get_mut(&role) {
-            match by {
-                Muter::Owner => uplink.set_muted_by_owner(muted, now),
-                Muter::Operator => uplink.muted_by_operator = muted,
-            }
-        }
-        Ok(())
-    }
-
-    fn pin(&mut self, who: Option<ParticipantId>) -> Result<(), RoomError> {
-        if let Some(who) = who {
-            self.person(who)?;
-        }
-        self.pinned = who;
-        Ok(())
-    }
-
     /// Brings the media to what the state asks for now.
     fn rewire(&mut self, now: Duration, effects: &mut Vec<Effect>) {
         self.failed_outputs.retain(|_, until| *until > now);
-        let next = self.desired(now);
-        effects.extend(self.wired.steps_to(&next).into_iter().map(Effect::Media));
-        self.wired = next;
-        if self.wired.mixer == Mixing::None {
-            // Nobody listens any more who could say that somebody fell silent.
-            self.people.values_mut().for_each(Person::unhear);
+        self.aim(now);
+        // A change can be complete as soon as it is wired: there may be nothing to wait for.
+        loop {
+            let next = self.desired(now);
+            effects.extend(self.wired.steps_to(&next).into_iter().map(Effect::Media));
+            self.forget_deliveries(&next);
+            self.wired = next;
+            self.set_sending(now);
+            if !self.arrive(now) {
+                break;
+            }
         }
     }
 
@@ -554,19 +502,4 @@ impl State {
             effects.push(Effect::Closed);
         }
     }
-}
-
-/// The answer to a request that comes when the room has ended.
-fn refusal(input: &Input) -> Option<Effect> {
-    let request = match input {
-        Input::Join { request, .. }
-        | Input::Mute { request, .. }
-        | Input::Signal { request, .. }
-        | Input::SetMode(request, _)
-        | Input::SetLayout(request, _)
-        | Input::Pin(request, _)
-        | Input::Rename(request, ..) => *request,
-        _ => return None,
-    };
-    Some(Effect::Settle(request, Err(RoomError::Closed)))
 }

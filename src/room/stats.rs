@@ -1,16 +1,19 @@
 //! Live figures of a room, for `GET /api/v1/rooms/{room}/stats`.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use serde_json::{Value, json};
 use tokio::time::{Duration, Instant};
 
 use super::member::Member;
+use super::state::State;
 use super::view::RoomState;
+use super::wiring::{Downlink, Feed};
 use crate::id::{ParticipantId, Role, RoomId};
 use crate::media::mixer::{Mixer, Output, Without};
 use crate::media::pipeline;
 use crate::media::tap::TapCounters;
+use crate::topology::Paths;
 
 /// Bitrates are means over this long.
 const WINDOW: Duration = Duration::from_secs(1);
@@ -28,18 +31,20 @@ pub(super) struct Rates {
     sampled: Option<Instant>,
     bytes: HashMap<Counted, u64>,
     bits_per_second: HashMap<Counted, u64>,
+    packets: HashMap<(ParticipantId, Downlink), u64>,
 }
 
 impl Rates {
-    /// Samples the counters if a second has passed.
+    /// Samples the counters if a second has passed, and counts the paths on which packets moved.
     pub(super) fn sample(
         &mut self,
         members: &HashMap<ParticipantId, Member>,
         mixer: Option<&Mixer>,
-    ) {
+        state: &State,
+    ) -> Option<Paths> {
         let elapsed = self.sampled.map_or(WINDOW, |at| at.elapsed());
         if elapsed < WINDOW {
-            return;
+            return None;
         }
         self.sampled = Some(Instant::now());
         let uplinks = members.iter().flat_map(|(who, member)| {
@@ -65,6 +70,44 @@ impl Rates {
             })
             .collect();
         self.bytes = bytes;
+        Some(Paths {
+            outside: self.count_up() + self.count_down(members, state),
+            inside: 0,
+        })
+    }
+
+    /// Participants from whom anything came.
+    fn count_up(&self) -> u64 {
+        let senders: BTreeSet<ParticipantId> = self
+            .bits_per_second
+            .iter()
+            .filter_map(|(counted, rate)| match counted {
+                Counted::Uplink(who, _) if *rate > 0 => Some(*who),
+                _ => None,
+            })
+            .collect();
+        senders.len() as u64
+    }
+
+    /// Pairs of a participant and the mix, or another participant, that got through to them.
+    fn count_down(&mut self, members: &HashMap<ParticipantId, Member>, state: &State) -> u64 {
+        let packets: HashMap<(ParticipantId, Downlink), u64> = members
+            .iter()
+            .flat_map(|(who, member)| member.slots_sent().map(|(slot, n)| ((*who, slot), n)))
+            .collect();
+        let moved = packets.iter().filter(|(slot, now)| {
+            let before = self.packets.get(slot).copied().unwrap_or(0);
+            **now > before
+        });
+        // Sound and picture of one person, or of the mix, are one path.
+        let paths: BTreeSet<(ParticipantId, Option<ParticipantId>)> = moved
+            .filter_map(|((who, slot), _)| match state.feed_of(*who, *slot)? {
+                Feed::Output(_) => Some((*who, None)),
+                Feed::Uplink { source, .. } => Some((*who, Some(source.participant))),
+            })
+            .collect();
+        self.packets = packets;
+        paths.len() as u64
     }
 
     fn bits_per_second(&self, counted: Counted) -> u64 {
@@ -112,6 +155,7 @@ pub(super) fn report(
         "id": id,
         "mode": view.mode,
         "participants": participants,
+        "paths": view.paths,
         "decoders": mixer.map_or(0, |mixer| mixer.sources().count()),
         "renditions": renditions,
         "server": {

@@ -3,18 +3,40 @@
 //! be, and the difference is carried out.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
+use super::assign::Assignment;
 use super::handle::Capture;
+use super::view::SlotState;
 use crate::id::ParticipantId;
 use crate::media::mixer::{Output, Scene, SourceId};
+use crate::topology::Mode;
 
-/// A mix slot of a participant.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+/// A slot of a participant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Downlink {
     /// The composite.
     Video,
     /// The sound.
     Audio,
+    /// The n-th one for somebody's picture.
+    ForwardVideo(usize),
+    /// The n-th one for somebody's voice.
+    ForwardAudio(usize),
+}
+
+/// What a slot is fed from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Feed {
+    /// An encoding of the mixer.
+    Output(Output),
+    /// An uplink, as it comes.
+    Uplink {
+        /// Whose, and which.
+        source: SourceId,
+        /// The number of its tap: another one must be connected anew.
+        tap: u32,
+    },
 }
 
 /// A step towards what should run.
@@ -36,20 +58,46 @@ pub enum Step {
     StartOutput(Output),
     /// End it.
     StopOutput(Output),
-    /// Feed a participant's slot from an encoding, or from nothing.
-    Feed(ParticipantId, Downlink, Option<Output>),
+    /// Feed a participant's slot from an encoding or an uplink, or from nothing.
+    Feed(ParticipantId, Downlink, Option<Feed>),
+    /// Tell a participant how they are served and who is in their slots.
+    Slots(ParticipantId, SlotTable),
+    /// Tell a participant whether what they send is needed.
+    Uplinks(ParticipantId, bool),
     /// Show these tiles.
     SetScene(Scene),
     /// Tell a sender what to send.
     Capture(ParticipantId, Capture),
 }
 
+/// Who is in a participant's forward slots, and by which mode they are served.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SlotTable {
+    /// The mode.
+    pub mode: Mode,
+    /// One entry per forward m-line.
+    pub slots: Vec<SlotState>,
+}
+
 /// Everything that runs, or should.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(super) struct Wiring {
     pub(super) mixer: Mixing,
-    pub(super) feeds: BTreeMap<(ParticipantId, Downlink), Output>,
+    pub(super) feeds: BTreeMap<(ParticipantId, Downlink), Feed>,
     pub(super) captures: BTreeMap<ParticipantId, Capture>,
+    /// Who has which forward slot of whom.
+    pub(super) forwards: BTreeMap<ParticipantId, Forwards>,
+    /// What each participant was told of that.
+    pub(super) tables: BTreeMap<ParticipantId, SlotTable>,
+    /// Who was told not to send.
+    pub(super) excused: BTreeSet<ParticipantId>,
+}
+
+/// Who has a participant's forward slots.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Forwards {
+    pub(super) video: Assignment,
+    pub(super) audio: Assignment,
 }
 
 /// Whether there is a mixer, and what is in it.
@@ -81,10 +129,23 @@ impl Wiring {
 
     /// Whether an uplink is being decoded.
     pub(super) fn decodes(&self, source: SourceId) -> bool {
+        self.generation(source).is_some()
+    }
+
+    /// Which generation of an uplink is being decoded.
+    pub(super) fn generation(&self, source: SourceId) -> Option<u32> {
         match &self.mixer {
-            Mixing::None => false,
-            Mixing::Running(mix) => mix.sources.contains_key(&source),
+            Mixing::None => None,
+            Mixing::Running(mix) => mix.sources.get(&source).copied(),
         }
+    }
+
+    /// When somebody who waits for a forward slot may take one over.
+    pub(super) fn reviews(&self) -> impl Iterator<Item = Duration> {
+        self.forwards
+            .values()
+            .flat_map(|forwards| [forwards.video.review, forwards.audio.review])
+            .flatten()
     }
 
     /// Forgets an encoding that ended by itself, with whatever it fed.
@@ -92,13 +153,22 @@ impl Wiring {
         if let Mixing::Running(mix) = &mut self.mixer {
             mix.outputs.remove(&output);
         }
-        self.feeds.retain(|_, fed| *fed != output);
+        self.feeds.retain(|_, fed| *fed != Feed::Output(output));
     }
 
     /// Forgets the slots of a participant whose peer is gone.
     pub(super) fn forget_person(&mut self, who: ParticipantId) {
         self.feeds.retain(|(fed, _), _| *fed != who);
         self.captures.remove(&who);
+        self.forwards.remove(&who);
+        self.tables.remove(&who);
+        self.excused.remove(&who);
+    }
+
+    /// Forgets the mixer, which could not be started, with all it fed.
+    pub(super) fn forget_mixer(&mut self) {
+        self.mixer = Mixing::None;
+        self.feeds.retain(|_, fed| !matches!(fed, Feed::Output(_)));
     }
 
     /// The steps from here to `next`: first what starts, then the switch, then what ends, so
@@ -127,12 +197,29 @@ impl Wiring {
             }
             steps.extend(ends(old, new));
         }
-        for (who, capture) in &next.captures {
-            if self.captures.get(who) != Some(capture) {
-                steps.push(Step::Capture(*who, *capture));
-            }
-        }
+        steps.extend(self.word_steps(next));
         steps
+    }
+
+    /// What participants are told.
+    fn word_steps(&self, next: &Self) -> Vec<Step> {
+        let captures = next
+            .captures
+            .iter()
+            .filter(|(who, capture)| self.captures.get(who) != Some(capture))
+            .map(|(who, capture)| Step::Capture(*who, *capture));
+        let tables = next
+            .tables
+            .iter()
+            .filter(|(who, table)| self.tables.get(who) != Some(table))
+            .map(|(who, table)| Step::Slots(*who, table.clone()));
+        let excused = next.excused.difference(&self.excused);
+        let asked = self.excused.difference(&next.excused);
+        captures
+            .chain(tables)
+            .chain(excused.map(|who| Step::Uplinks(*who, false)))
+            .chain(asked.map(|who| Step::Uplinks(*who, true)))
+            .collect()
     }
 
     fn feed_steps(&self, next: &Self) -> Vec<Step> {

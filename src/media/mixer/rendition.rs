@@ -101,7 +101,7 @@ impl Rendition {
         let mut pipeline = Pipeline::parse(name, &templates.fill(name, values)?)?;
         let input = pipeline.element::<gst_app::AppSrc>("in")?;
         let output = pipeline.element::<gst_app::AppSink>("out")?;
-        let tap = Tap::new(&output, format, KEYFRAME_INTERVAL);
+        let tap = Tap::new(&output, format, KEYFRAME_INTERVAL, None);
         pipeline.start(move |event| {
             if let BusEvent::Error(text) = event {
                 on_failure(text);

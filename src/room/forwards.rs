@@ -1,0 +1,211 @@
+//! What the forward slots of a room should carry, and what participants are told of it; pure.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use super::assign::{self, Assignment, Candidate, Claim, Held};
+use super::person::{Downlinks, Person, Sending};
+use super::service::{Route, Service};
+use super::state::State;
+use super::view::SlotState;
+use super::wiring::{Downlink, Feed, Forwards, SlotTable};
+use crate::config::VideoCodec;
+use crate::id::{Mid, ParticipantId, Role};
+use crate::media::mixer::SourceId;
+use crate::topology::Mode;
+
+impl State {
+    /// Who should have whose forward slots, going on from who has them now.
+    pub(super) fn desired_forwards(&self, now: Duration) -> BTreeMap<ParticipantId, Forwards> {
+        let voices = self.voices(now);
+        let pictures = self.pictures(now);
+        let mut forwards = BTreeMap::new();
+        for (who, person) in self.people.iter().filter(|(_, p)| p.is_connected()) {
+            let Downlinks {
+                forward_video,
+                forward_audio,
+                ..
+            } = &person.downlinks;
+            if forward_video.is_empty() && forward_audio.is_empty() {
+                continue;
+            }
+            let had = self.wired.forwards.get(who).cloned().unwrap_or_default();
+            let codec = forward_video.first().map(|(_, codec)| *codec);
+            let fits = |c: &&Candidate| c.source.participant != *who;
+            let decodable = |c: &&Candidate| self.codec_of(c.source) == codec;
+            let seen = pictures.iter().filter(fits).filter(decodable).copied();
+            let heard = voices.iter().filter(fits).copied();
+            let new = Forwards {
+                video: fill(had.video, forward_video.len(), person.picture, seen, now),
+                audio: fill(had.audio, forward_audio.len(), person.sound, heard, now),
+            };
+            forwards.insert(*who, new);
+        }
+        forwards
+    }
+
+    /// Every picture that can be forwarded: shared screens first, then in the order of joining.
+    fn pictures(&self, now: Duration) -> Vec<Candidate> {
+        let mut shown = self.shown(now);
+        shown.retain(|source| self.is_live(*source));
+        shown.sort_by_key(|source| !source.is_screen());
+        shown
+            .into_iter()
+            .map(|source| Candidate {
+                source,
+                claim: match self.people.get(&source.participant) {
+                    _ if source.is_screen() => Claim::Urgent,
+                    _ if self.pinned == Some(source.participant) => Claim::Urgent,
+                    Some(person) => person.claim(),
+                    None => Claim::Silent,
+                },
+            })
+            .collect()
+    }
+
+    /// Every microphone. One that is muted keeps its slot, for the moment it is not.
+    fn voices(&self, now: Duration) -> Vec<Candidate> {
+        self.people
+            .iter()
+            .filter(|(_, person)| person.is_present(now))
+            .filter(|(_, person)| {
+                let mic = person.uplinks.get(&Role::Mic);
+                mic.is_some_and(|mic| mic.has_begun())
+            })
+            .map(|(who, person)| Candidate {
+                source: SourceId {
+                    participant: *who,
+                    role: Role::Mic,
+                },
+                claim: person.claim(),
+            })
+            .collect()
+    }
+
+    fn is_live(&self, source: SourceId) -> bool {
+        let person = self.people.get(&source.participant);
+        let uplink = person.and_then(|person| person.uplinks.get(&source.role));
+        uplink.is_some_and(|uplink| uplink.is_live())
+    }
+
+    fn codec_of(&self, source: SourceId) -> Option<VideoCodec> {
+        let person = self.people.get(&source.participant)?;
+        person.uplinks.get(&source.role)?.codec
+    }
+
+    /// The feeds of forward slots.
+    pub(super) fn forward_feeds(
+        &self,
+        forwards: &BTreeMap<ParticipantId, Forwards>,
+    ) -> BTreeMap<(ParticipantId, Downlink), Feed> {
+        let mut feeds = BTreeMap::new();
+        for (who, forwards) in forwards {
+            let slots = occupied(&forwards.video, Downlink::ForwardVideo)
+                .chain(occupied(&forwards.audio, Downlink::ForwardAudio));
+            for (slot, source) in slots {
+                if let Some(tap) = self.live_tap(source) {
+                    feeds.insert((*who, slot), Feed::Uplink { source, tap });
+                }
+            }
+        }
+        feeds
+    }
+
+    fn live_tap(&self, source: SourceId) -> Option<u32> {
+        let person = self.people.get(&source.participant)?;
+        let uplink = person.uplinks.get(&source.role)?;
+        uplink.is_live().then_some(uplink.tap)
+    }
+
+    /// What each participant with forward slots should know of them.
+    pub(super) fn slot_tables(
+        &self,
+        forwards: &BTreeMap<ParticipantId, Forwards>,
+    ) -> BTreeMap<ParticipantId, SlotTable> {
+        forwards
+            .iter()
+            .filter_map(|(who, forwards)| {
+                let person = self.people.get(who)?;
+                let downlinks = &person.downlinks;
+                let audio = entries(downlinks.forward_audio.iter(), &forwards.audio);
+                let video = downlinks.forward_video.iter().map(|(mid, _)| mid);
+                let table = SlotTable {
+                    mode: self.served(person),
+                    slots: audio.chain(entries(video, &forwards.video)).collect(),
+                };
+                Some((*who, table))
+            })
+            .collect()
+    }
+
+    /// The mode a participant is served in, or is being moved to.
+    fn served(&self, person: &Person) -> Mode {
+        match self.route_of(person) {
+            Route::Mix => Mode::Mcu,
+            Route::Forward => Mode::Sfu,
+            Route::Mesh => Mode::P2p,
+        }
+    }
+
+    /// Who need not send: everybody, once all have each other directly.
+    pub(super) fn excused(&self) -> BTreeSet<ParticipantId> {
+        let direct = |service: Service| !service.uses(Route::Mix) && !service.uses(Route::Forward);
+        let all_direct = self
+            .people
+            .values()
+            .filter(|person| person.is_connected())
+            .all(|person| direct(person.picture) && direct(person.sound));
+        if self.mode != Mode::P2p || !all_direct {
+            return BTreeSet::new();
+        }
+        let connected = self.people.iter().filter(|(_, p)| p.is_connected());
+        connected.map(|(who, _)| *who).collect()
+    }
+
+    /// Tells people what [`State::excused`] says; their silence is judged by it.
+    pub(super) fn set_sending(&mut self, now: Duration) {
+        for (who, person) in &mut self.people {
+            let sending = match self.wired.excused.contains(who) {
+                true => Sending::Excused,
+                false => Sending::Asked,
+            };
+            person.set_sending(sending, now);
+        }
+    }
+}
+
+/// `n` slots of a kind, filled while the service uses them.
+fn fill(
+    had: Assignment,
+    n: usize,
+    service: Service,
+    candidates: impl Iterator<Item = Candidate>,
+    now: Duration,
+) -> Assignment {
+    let mut held = had.slots;
+    held.resize(n, None);
+    let candidates: Vec<Candidate> = match service.uses(Route::Forward) {
+        true => candidates.collect(),
+        false => Vec::new(),
+    };
+    assign::assign(&held, &candidates, now)
+}
+
+fn occupied(
+    assignment: &Assignment,
+    slot: fn(usize) -> Downlink,
+) -> impl Iterator<Item = (Downlink, SourceId)> {
+    let held = assignment.slots.iter().enumerate();
+    held.filter_map(move |(n, held)| held.map(|held: Held| (slot(n), held.source)))
+}
+
+fn entries<'a>(
+    mids: impl Iterator<Item = &'a Mid>,
+    assignment: &Assignment,
+) -> impl Iterator<Item = SlotState> {
+    mids.zip(&assignment.slots).map(|(mid, held)| SlotState {
+        mid: mid.clone(),
+        participant: held.map(|held| held.source.participant),
+        role: held.map(|held| held.source.role),
+    })
+}

@@ -1,0 +1,190 @@
+//! By which way each participant is served, and when a change of that is complete; pure.
+
+use std::time::Duration;
+
+use super::person::Person;
+use super::service::{HANDOVER_LIMIT, Route, SOUND_OVERLAP, VOICES_LIMIT};
+use super::state::State;
+use super::wiring::{Downlink, Feed, Mixing};
+use crate::id::{ParticipantId, Role};
+use crate::media::mixer::{Content, SourceId};
+use crate::topology::Mode;
+
+/// Sound or picture.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Picture,
+    Sound,
+}
+
+impl State {
+    /// The way a participant is to be served: as they or the room want it, as far as the slots
+    /// they have allow.
+    pub(super) fn route_of(&self, person: &Person) -> Route {
+        if self.mode == Mode::P2p {
+            return Route::Mesh;
+        }
+        let (mix, forwards) = (person.downlinks.has_mix(), person.downlinks.has_forwards());
+        match person.view.unwrap_or(self.mode) {
+            Mode::Sfu if forwards || !mix => Route::Forward,
+            Mode::Mcu if !mix && forwards => Route::Forward,
+            _ => Route::Mix,
+        }
+    }
+
+    /// Aims everybody's service at what is wanted now.
+    pub(super) fn aim(&mut self, now: Duration) {
+        let routes: Vec<(ParticipantId, Route)> = self
+            .people
+            .iter()
+            .filter(|(_, person)| person.is_connected())
+            .map(|(who, person)| (*who, self.route_of(person)))
+            .collect();
+        for (who, route) in routes {
+            if let Some(person) = self.people.get_mut(&who) {
+                person.picture.aim(route, now);
+                person.sound.aim(route, now);
+            }
+        }
+    }
+
+    /// Completes the changes whose new way delivers. True if there was one.
+    pub(super) fn arrive(&mut self, now: Duration) -> bool {
+        let arrived = |kind| -> Vec<ParticipantId> {
+            self.people
+                .keys()
+                .filter(|who| self.arrives_at(**who, kind).is_some_and(|at| at <= now))
+                .copied()
+                .collect()
+        };
+        let (pictures, sounds) = (arrived(Kind::Picture), arrived(Kind::Sound));
+        for who in &pictures {
+            if let Some(person) = self.people.get_mut(who) {
+                person.picture.arrive();
+            }
+        }
+        for who in &sounds {
+            if let Some(person) = self.people.get_mut(who) {
+                person.sound.arrive();
+            }
+        }
+        !pictures.is_empty() || !sounds.is_empty()
+    }
+
+    /// When the next change will be complete, whatever happens.
+    pub(super) fn next_arrival(&self, after: Duration) -> Option<Duration> {
+        let kinds = [Kind::Picture, Kind::Sound];
+        self.people
+            .keys()
+            .flat_map(|who| kinds.map(|kind| self.arrives_at(*who, kind)))
+            .flatten()
+            .filter(|at| *at > after)
+            .min()
+    }
+
+    /// When a change that is under way will be complete as things stand; the past if it is.
+    /// `None` where there is none, or where it waits for others without limit.
+    fn arrives_at(&self, who: ParticipantId, kind: Kind) -> Option<Duration> {
+        let person = self.people.get(&who)?;
+        let service = match kind {
+            Kind::Picture => person.picture,
+            Kind::Sound => person.sound,
+        };
+        let (route, since) = service.coming()?;
+        let (delivers, limit) = match (route, kind) {
+            // Who cannot reach somebody directly is served as before for as long as it takes.
+            (Route::Mesh, _) => return self.meshed(who, person).then_some(since),
+            (Route::Forward, Kind::Picture) => (
+                self.slots_open(who, |slot| matches!(slot, Downlink::ForwardVideo(_))),
+                HANDOVER_LIMIT,
+            ),
+            (Route::Forward, Kind::Sound) => (
+                self.slots_open(who, |slot| matches!(slot, Downlink::ForwardAudio(_))),
+                VOICES_LIMIT,
+            ),
+            (Route::Mix, Kind::Picture) => (self.composite_stands(who, person), HANDOVER_LIMIT),
+            (Route::Mix, Kind::Sound) => (self.mix_sounds(who, person), HANDOVER_LIMIT),
+        };
+        let limit = since + limit;
+        Some(delivers.map_or(limit, |at| at.min(limit)))
+    }
+
+    /// Whether somebody receives directly from everybody who can be called.
+    fn meshed(&self, who: ParticipantId, person: &Person) -> bool {
+        self.people
+            .iter()
+            .filter(|(other, p)| **other != who && p.is_connected() && p.is_reachable())
+            .all(|(other, _)| person.mesh.contains(other))
+    }
+
+    /// Since when all fed slots of a kind deliver.
+    fn slots_open(&self, who: ParticipantId, kind: impl Fn(Downlink) -> bool) -> Option<Duration> {
+        let mut latest = Duration::ZERO;
+        for slot in self.wired.feeds.keys() {
+            if slot.0 == who && kind(slot.1) {
+                latest = latest.max(*self.open.get(slot)?);
+            }
+        }
+        Some(latest)
+    }
+
+    /// Since when the composite delivers with everybody's picture in it.
+    fn composite_stands(&self, who: ParticipantId, person: &Person) -> Option<Duration> {
+        if person.downlinks.mix_video.is_none() {
+            return Some(Duration::ZERO);
+        }
+        let Mixing::Running(mix) = &self.wired.mixer else {
+            return None;
+        };
+        let pictures = mix.scene.tiles.iter().filter(|tile| {
+            tile.content == Content::Picture && mix.sources.contains_key(&tile.source)
+        });
+        let mut latest = *self.open.get(&(who, Downlink::Video))?;
+        for tile in pictures {
+            latest = latest.max(*self.painted.get(&tile.source)?);
+        }
+        Some(latest)
+    }
+
+    /// When the mix will have everybody's voice in it.
+    fn mix_sounds(&self, who: ParticipantId, person: &Person) -> Option<Duration> {
+        if !person.downlinks.mix_audio {
+            return Some(Duration::ZERO);
+        }
+        let open = self.open.get(&(who, Downlink::Audio))?;
+        Some(*open + SOUND_OVERLAP)
+    }
+
+    /// What feeds a slot.
+    pub(super) fn feed_of(&self, who: ParticipantId, slot: Downlink) -> Option<Feed> {
+        self.wired.feeds.get(&(who, slot)).copied()
+    }
+
+    /// A slot delivers what it was fed.
+    pub(super) fn slot_opened(
+        &mut self,
+        now: Duration,
+        slot: (ParticipantId, Downlink),
+        feed: Feed,
+    ) {
+        if self.wired.feeds.get(&slot) == Some(&feed) {
+            self.open.entry(slot).or_insert(now);
+        }
+    }
+
+    /// The canvas has drawn a source's first picture.
+    pub(super) fn source_painted(&mut self, now: Duration, source: SourceId) {
+        if self.wired.decodes(source) && source.role != Role::Mic {
+            self.painted.entry(source).or_insert(now);
+        }
+    }
+
+    /// Forgets what delivered by a wiring that is not any more.
+    pub(super) fn forget_deliveries(&mut self, next: &super::wiring::Wiring) {
+        let wired = &self.wired;
+        self.open
+            .retain(|slot, _| wired.feeds.get(slot) == next.feeds.get(slot));
+        self.painted
+            .retain(|source, _| wired.generation(*source) == next.generation(*source));
+    }
+}

@@ -14,7 +14,8 @@ use gst_webrtc::{
 use tessera::id::{Mid, ParticipantId, Role};
 use tessera::layout::Size;
 use tessera::protocol::{
-    ByeReason, ClientMessage, Join, LayoutKind, Mode, RoomState, ServerMessage, TileState, VERSION,
+    ByeReason, ClientMessage, Join, LayoutKind, MeasuredPaths, Mode, RoomState, ServerMessage,
+    TileState, VERSION,
 };
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
@@ -143,6 +144,8 @@ fn room(who: ParticipantId) -> RoomState {
             w: 640,
             h: 360,
         }],
+
+        paths: MeasuredPaths::default(),
     }
 }
 

@@ -19,6 +19,7 @@ pub use options::{Options, Setting, settings, with_defaults_in_help};
 pub use validate::BadSetting;
 
 use crate::layout::{Fit, LayoutKind, Size};
+use crate::topology::Mode;
 
 /// A video codec of the mix.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -91,6 +92,8 @@ pub struct Config {
     pub allowed_origins: Vec<String>,
     /// Codecs taken and sent, the preferred first.
     pub codecs: Vec<VideoCodec>,
+    /// Mode of a new room.
+    pub mode: Mode,
     /// Layout of a new room.
     pub layout: LayoutKind,
     /// How a picture is put in its tile.
@@ -128,6 +131,7 @@ impl Default for Config {
             token: None,
             allowed_origins: Vec::new(),
             codecs: vec![VideoCodec::H264, VideoCodec::Vp8, VideoCodec::Vp9],
+            mode: Mode::Mcu,
             layout: LayoutKind::Grid,
             fit: Fit::Contain,
             canvas: Size {

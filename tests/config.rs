@@ -6,6 +6,7 @@ use std::process::{Command, Output};
 
 use tessera::config::{Config, ConfigError, Options, Setting, VideoCodec, settings};
 use tessera::layout::{Fit, LayoutKind, Size};
+use tessera::topology::Mode;
 
 fn from_file(text: &str) -> Result<Config, ConfigError> {
     let folder = tempfile::tempdir().expect("a temporary folder");
@@ -41,6 +42,7 @@ fn a_file_can_set_everything() {
         allowed-origin = ["https://Meet.example.org"]
         ice-server = ["stun:stun.example.org:3478", "turns:turn.example.org?transport=tcp"]
         codecs = ["vp8", "vp9"]
+        mode = "sfu"
         layout = "spotlight"
         fit = "cover"
         canvas = "640x360"
@@ -65,6 +67,7 @@ fn a_file_can_set_everything() {
         token: Some("s3cret".into()),
         allowed_origins: vec!["https://meet.example.org".into()],
         codecs: vec![VideoCodec::Vp8, VideoCodec::Vp9],
+        mode: Mode::Sfu,
         layout: LayoutKind::Spotlight,
         fit: Fit::Cover,
         canvas: Size {
@@ -142,6 +145,7 @@ fn a_bad_value_is_refused_with_its_name_and_what_would_do() {
         ("codecs = ['vp9']", "codecs", "h264 or vp8"),
         ("codecs = ['av1']", "codecs", "h264, vp8 and vp9"),
         ("codecs = ['vp8', 'vp8']", "codecs", "once"),
+        ("mode = 'mesh'", "mode", "mcu, sfu or p2p"),
         ("layout = 'tiles'", "layout", "grid or spotlight"),
         ("fit = 'stretch'", "fit", "contain or cover"),
         ("canvas = '1280'", "canvas", "1280x720"),

@@ -7,6 +7,7 @@ use serde::Deserialize;
 
 use super::{Config, ConfigError};
 use crate::layout::{Fit, LayoutKind, Size};
+use crate::topology::Mode;
 
 /// Declares [`Options`] and everything that has to name each setting once more: the
 /// precedence of one source over another and the defaults as text. A setting is one entry;
@@ -78,6 +79,9 @@ options! {
     /// Video codecs taken and sent, the preferred first: h264, vp8, vp9 (vp9 is only taken)
     codecs: Vec<String>, "codecs", "TESSERA_CODECS", "LIST",
         |c| list(&c.codecs), value_delimiter = ',';
+
+    /// Mode of a new room: mcu (mixed), sfu (forwarded) or p2p (between participants)
+    mode: String, "mode", "TESSERA_MODE", "MODE", |c| mode_name(c.mode).into();
 
     /// Layout of a new room: grid or spotlight
     layout: String, "layout", "TESSERA_LAYOUT", "LAYOUT", |c| layout_name(c.layout).into();
@@ -187,6 +191,14 @@ fn list<T: ToString>(items: &[T]) -> String {
 
 fn size_text(size: Size) -> String {
     format!("{}x{}", size.width, size.height)
+}
+
+fn mode_name(mode: Mode) -> &'static str {
+    match mode {
+        Mode::Mcu => "mcu",
+        Mode::Sfu => "sfu",
+        Mode::P2p => "p2p",
+    }
 }
 
 fn layout_name(layout: LayoutKind) -> &'static str {

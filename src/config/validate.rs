@@ -10,6 +10,7 @@ use thiserror::Error;
 
 use super::{Config, Options, VideoCodec};
 use crate::layout::{Fit, LayoutKind, Size};
+use crate::topology::Mode;
 
 /// A setting with a value it cannot have.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -56,6 +57,7 @@ impl TryFrom<Options> for Config {
             token: given.token.map(token).transpose()?,
             allowed_origins: each(&given.allowed_origin.unwrap_or_default(), origin)?,
             codecs: given.codecs.map_or(Ok(default.codecs), |c| codecs(&c))?,
+            mode: given.mode.map_or(Ok(default.mode), mode)?,
             layout: given.layout.map_or(Ok(default.layout), layout)?,
             fit: given.fit.map_or(Ok(default.fit), fit)?,
             canvas: given.canvas.map_or(Ok(default.canvas), canvas)?,
@@ -230,6 +232,15 @@ fn codecs(texts: &[String]) -> Checked<Vec<VideoCodec>> {
         return refuse("h264 or vp8 must be among them, for the mix is encoded in one of the two");
     }
     Ok(codecs)
+}
+
+fn mode(text: String) -> Checked<Mode> {
+    match text.as_str() {
+        "mcu" => Ok(Mode::Mcu),
+        "sfu" => Ok(Mode::Sfu),
+        "p2p" => Ok(Mode::P2p),
+        _ => Err(BadSetting::new("mode", text, "it is mcu, sfu or p2p")),
+    }
 }
 
 fn layout(text: String) -> Checked<LayoutKind> {

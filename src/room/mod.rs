@@ -23,5 +23,5 @@ pub use handle::{
     Capture, Departure, JoinRequest, Joined, Muter, Notice, Reach, Roles, RoomHandle, RoomStats,
 };
 pub use person::Downlinks;
-pub use registry::Registry;
+pub use registry::{Registry, Wanted};
 pub use requests::MAX_MESH;

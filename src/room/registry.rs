@@ -29,6 +29,15 @@ const CLOSE_DEADLINE: Duration = Duration::from_secs(2);
 /// How long pipelines may take to go after that.
 const DRAIN_DEADLINE: Duration = Duration::from_secs(2);
 
+/// What a new room should be like, where that differs from the server's defaults.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Wanted {
+    /// The mode to start in.
+    pub mode: Option<Mode>,
+    /// The layout to start with.
+    pub layout: Option<LayoutKind>,
+}
+
 /// The rooms of a server. Cloning shares them.
 #[derive(Debug, Clone)]
 pub struct Registry {
@@ -70,7 +79,7 @@ impl Registry {
     ) -> Result<(RoomHandle, Joined), RoomError> {
         let mut request = Box::new(request);
         for _ in 0..JOIN_TRIES {
-            let handle = self.get_or_make(room, Lifetime::WhileUsed, None)?;
+            let handle = self.get_or_make(room, Lifetime::WhileUsed, Wanted::default())?;
             match handle.join(request).await {
                 Ok(joined) => return Ok((handle, joined)),
                 Err(JoinError::Refused(error)) => return Err(error),
@@ -86,25 +95,12 @@ impl Registry {
     /// Makes a room that stays until it is closed, people in it or not.
     ///
     /// # Errors
-    /// [`RoomError::Exists`], [`RoomError::ModeUnavailable`], [`RoomError::TooManyRooms`],
-    /// [`RoomError::ShuttingDown`].
-    pub async fn create(
-        &self,
-        room: &RoomId,
-        mode: Option<Mode>,
-        layout: Option<LayoutKind>,
-    ) -> Result<RoomHandle, RoomError> {
+    /// [`RoomError::Exists`], [`RoomError::TooManyRooms`], [`RoomError::ShuttingDown`].
+    pub fn create(&self, room: &RoomId, wanted: Wanted) -> Result<RoomHandle, RoomError> {
         if self.get(room).is_some() {
             return Err(RoomError::Exists);
         }
-        let handle = self.get_or_make(room, Lifetime::UntilClosed, layout)?;
-        if let Some(mode) = mode
-            && let Err(error) = handle.set_mode(mode).await
-        {
-            handle.close(ByeReason::RoomClosed).await;
-            return Err(error);
-        }
-        Ok(handle)
+        self.get_or_make(room, Lifetime::UntilClosed, wanted)
     }
 
     /// The room of that id, if it runs.
@@ -142,7 +138,7 @@ impl Registry {
         &self,
         room: &RoomId,
         lifetime: Lifetime,
-        layout: Option<LayoutKind>,
+        wanted: Wanted,
     ) -> Result<RoomHandle, RoomError> {
         let mut rooms = self.rooms.lock();
         if rooms.doors == Doors::Shut {
@@ -155,19 +151,19 @@ impl Registry {
         if rooms.running.len() >= limit {
             return Err(RoomError::TooManyRooms { limit });
         }
-        let handle = self.spawn(room, lifetime, layout);
+        let handle = self.spawn(room, lifetime, wanted);
         rooms.running.insert(room.clone(), handle.clone());
         Ok(handle)
     }
 
-    fn spawn(&self, room: &RoomId, lifetime: Lifetime, layout: Option<LayoutKind>) -> RoomHandle {
+    fn spawn(&self, room: &RoomId, lifetime: Lifetime, wanted: Wanted) -> RoomHandle {
         let config = &self.shared.config;
         let state = State::new(Settings {
             max_participants: config.max_participants,
             canvas: config.canvas,
             fps: config.fps,
-            mode: Mode::Mcu,
-            layout: layout.unwrap_or(config.layout),
+            mode: wanted.mode.unwrap_or(config.mode),
+            layout: wanted.layout.unwrap_or(config.layout),
             lifetime,
         });
         let (publish, view) = watch::channel(Arc::new(state.view()));

@@ -10,7 +10,7 @@ use crate::id::{ParticipantId, Role, RoomId};
 use crate::protocol::{
     ByeReason, CreateRoom, ParticipantState, PatchParticipant, PatchRoom, RoomResource,
 };
-use crate::room::{Departure, Muter, RoomError, RoomHandle};
+use crate::room::{Departure, Muter, RoomError, RoomHandle, Wanted};
 
 use super::error::ApiError;
 use super::request::Call;
@@ -45,11 +45,10 @@ async fn rooms(call: Call) -> Result<Response, ApiError> {
             }
             let wanted: CreateRoom = serde_json::from_value(body)
                 .map_err(|error| ApiError::BadMessage(error.to_string()))?;
-            let room = registry
-                .create(&wanted.id, wanted.mode, wanted.layout)
-                .await?;
+            let CreateRoom { id, mode, layout } = wanted;
+            let room = registry.create(&id, Wanted { mode, layout })?;
             let mut response = reply::json(StatusCode::CREATED, &resource(&room));
-            let location = format!("/api/v1/rooms/{}", wanted.id);
+            let location = format!("/api/v1/rooms/{id}");
             reply::set_header(&mut response, LOCATION, &location);
             Ok(response)
         }

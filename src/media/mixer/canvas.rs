@@ -17,6 +17,7 @@ use gst_video::VideoFrameExt;
 
 use super::SourceId;
 use super::card::Card;
+use super::matrix;
 use super::picture::{Mask, Picture, Plane, PlaneMut, Surface, Yuv};
 use super::scene::{Content, Scene, Tile};
 use super::ticker::Ticker;
@@ -103,6 +104,7 @@ fn info(size: Size, fps: u32) -> Result<gst_video::VideoInfo, CanvasError> {
     gst_video::VideoInfo::builder(gst_video::VideoFormat::I420, size.width, size.height)
         .fps(fps)
         .par(gst::Fraction::new(1, 1))
+        .colorimetry(&matrix::canvas())
         .build()
         .map_err(|error| CanvasError(size, error.to_string()))
 }

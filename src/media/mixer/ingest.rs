@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use gst::prelude::*;
 
-use super::{MixerError, SourceId};
+use super::{MixerError, SourceId, matrix};
 use crate::layout::{self, Fit, Size};
 use crate::media::offer::encoding_name;
 use crate::media::pipeline::{BusEvent, Pipeline};
@@ -117,7 +117,8 @@ fn connect(tap: &Tap, input: gst_app::AppSrc) -> Link {
     }))
 }
 
-/// Keeps the size that a branch delivers equal to the tile's, whatever the sender sends.
+/// Keeps the size that a branch delivers equal to the tile's, and its matrix to the canvas's,
+/// whatever the sender sends.
 ///
 /// The tile comes from the room's task and the source size from the branch's streaming thread;
 /// each is one atomic, and whoever changes one applies both.
@@ -142,11 +143,16 @@ impl Fitter {
         let weak = Arc::downgrade(&fitter);
         if let Some(pad) = fitter.crop.static_pad("sink") {
             pad.add_probe(gst::PadProbeType::EVENT_DOWNSTREAM, move |_, info| {
-                if let (Some(fitter), Some(gst::PadProbeData::Event(event))) =
-                    (weak.upgrade(), &info.data)
+                if let Some(gst::PadProbeData::Event(event)) = &mut info.data
                     && let gst::EventView::Caps(caps) = event.view()
                 {
-                    fitter.set_source(caps.caps());
+                    if let Some(fitter) = weak.upgrade() {
+                        fitter.set_source(caps.caps());
+                    }
+                    if let Some(named) = matrix::with_matrix(caps.caps()) {
+                        let seqnum = event.seqnum();
+                        *event = gst::event::Caps::builder(&named).seqnum(seqnum).build();
+                    }
                 }
                 gst::PadProbeReturn::Ok
             });
@@ -197,6 +203,7 @@ impl Fitter {
             .field("width", dimension(placement.scaled.width))
             .field("height", dimension(placement.scaled.height))
             .field("pixel-aspect-ratio", gst::Fraction::new(1, 1))
+            .field("colorimetry", matrix::NAME)
             .build();
         self.size.set_property("caps", caps);
     }

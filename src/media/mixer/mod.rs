@@ -11,6 +11,7 @@ pub mod blend;
 mod canvas;
 pub mod card;
 pub mod ingest;
+mod matrix;
 pub mod picture;
 pub mod playout;
 pub mod rendition;
@@ -18,6 +19,7 @@ mod scene;
 mod sound;
 mod ticker;
 pub mod voice;
+mod vui;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, mpsc};

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use super::MixerError;
+use super::{MixerError, vui};
 use crate::config::VideoCodec;
 use crate::layout::Size;
 use crate::media::offer::format_of;
@@ -101,6 +101,9 @@ impl Rendition {
         let mut pipeline = Pipeline::parse(name, &templates.fill(name, values)?)?;
         let input = pipeline.element::<gst_app::AppSrc>("in")?;
         let output = pipeline.element::<gst_app::AppSink>("out")?;
+        if format == PayloadFormat::H264 {
+            vui::sign(&pipeline.element("encoder")?);
+        }
         let tap = Tap::new(&output, format, KEYFRAME_INTERVAL, None);
         pipeline.start(move |event| {
             if let BusEvent::Error(text) = event {

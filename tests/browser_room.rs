@@ -6,6 +6,7 @@ mod common;
 use std::time::{Duration, Instant};
 
 use common::browser::{Page, Permission, Scheme, alone, key};
+use common::look::COLOR_ERROR;
 use common::server::{TestServer, room};
 use serde_json::Value;
 use tessera::bots::{Bot, BotConfig, Decode, VideoFormat, palette};
@@ -64,7 +65,10 @@ fn assert_color(who: &str, seen: &Value, bot: &str) {
     let off: f64 = off
         .map(|(c, want)| (c.as_f64().unwrap() - f64::from(want)).abs())
         .sum();
-    assert!(off / 3.0 < 12.0, "{who}: the bot is {color:?}: {seen}");
+    assert!(
+        off / 3.0 < COLOR_ERROR,
+        "{who}: the bot is {color:?}: {seen}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -4,7 +4,7 @@ mod common;
 
 use std::time::Duration;
 
-use common::look::{check_tiles, check_tones, tile};
+use common::look::{COLOR_ERROR, check_tiles, check_tones, tile};
 use common::server::{TestServer, room};
 use futures::future::{join_all, try_join_all};
 use tessera::bots::palette;
@@ -184,6 +184,59 @@ async fn every_codec_and_odd_sizes_find_their_tile() {
     server.stop().await;
 }
 
+/// One colour is one colour, whatever it is sent and watched as: who watches H.264 and who watches
+/// VP8, each taking the samples as a browser does, see it within [`SAME`] of what was sent.
+///
+/// All differences together are rounding and quantisation: a matrix mixed up on the way moves
+/// these colours by 8 to 14.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_colour_is_the_same_in_every_codec() {
+    const SAME: f64 = 4.0;
+    let server = TestServer::start().await;
+    let codecs = [VideoCodec::Vp8, VideoCodec::H264, VideoCodec::Vp9];
+    // Larger than 576 lines, and than their tiles: where GStreamer would guess BT.709.
+    let senders = (0..3usize).map(|i| {
+        let format = VideoFormat {
+            fps: 5,
+            ..VideoFormat::sized(codecs[i], 1280, 720)
+        };
+        let name = format!("{:?}", format.codec);
+        let mut config = BotConfig::new(&server.url, room("colour"), name).person(i, format);
+        config.capture = tessera::bots::Capture::Ignore;
+        Bot::join(config)
+    });
+    let senders = try_join_all(senders).await.expect("they join");
+    let viewers = [VideoCodec::H264, VideoCodec::Vp8].map(|codec| {
+        let config = BotConfig::new(&server.url, room("colour"), format!("Sees {codec:?}"));
+        Bot::join(config.receiving(&[codec]).decoding(Decode::Video))
+    });
+    for viewer in try_join_all(viewers).await.expect("they join") {
+        let state = viewer
+            .room_when("three live cameras", |state| {
+                let live = state.participants.iter().map(|p| p.camera);
+                live.filter(|camera| *camera == UplinkState::Live).count() == 3
+            })
+            .await
+            .expect("live");
+        let error = |picture: &tessera::bots::probe::Picture| {
+            let errors = senders.iter().enumerate().map(|(i, sender)| {
+                let rect = tile(picture, &state, id(sender)).expect("a tile");
+                color::error(picture, rect, palette::color(i)).expect("within the picture")
+            });
+            errors.collect::<Vec<_>>()
+        };
+        let seen = viewer
+            .picture_when("the colours", |p| error(p).iter().all(|e| *e <= SAME))
+            .await;
+        let errors = error(&viewer.picture().await.expect("a picture"));
+        println!("{}: off by {errors:.1?}", viewer.name());
+        seen.unwrap_or_else(|why| panic!("{}: {why}: off by {errors:.1?}", viewer.name()));
+        viewer.leave().await.expect("leave");
+    }
+    join_all(senders.into_iter().map(Bot::leave)).await;
+    server.stop().await;
+}
+
 /// A publisher and a player that speak only HTTP and SDP, beside somebody on the WebSocket.
 #[tokio::test(flavor = "multi_thread")]
 async fn whip_and_whep_see_and_are_seen() {
@@ -302,7 +355,7 @@ async fn people_without_a_picture_have_an_avatar() {
     let who = id(&sender);
     let shows = |state: &RoomState, picture: &tessera::bots::probe::Picture| {
         let rect = tile(picture, state, who).expect("a tile");
-        color::error(picture, rect, colour).expect("within the picture") < 12.0
+        color::error(picture, rect, colour).expect("within the picture") < COLOR_ERROR
     };
     let state = viewer
         .room_when("two tiles", |state| state.tiles.len() == 2)

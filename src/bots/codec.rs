@@ -2,6 +2,7 @@
 
 use gst::prelude::*;
 
+use super::probe::picture::Matrix;
 use crate::config::VideoCodec;
 
 /// Opus as an m-line offers it.
@@ -63,6 +64,21 @@ impl Codec {
             Self::Vp8 => vp8_starts_key(payload),
             // RFC 9628 section 4.2: P (not predicted from earlier frames) and B (first packet).
             Self::Vp9 => payload.first().is_some_and(|b| b & 0x48 == 0x08),
+        }
+    }
+
+    /// The matrix of decoded pictures, as Chromium takes them: what the stream says, and where it
+    /// says nothing BT.601, but BT.709 for H.264.
+    pub(super) fn matrix(self, decoded: &gst::CapsRef) -> Matrix {
+        let said: Option<gst_video::VideoColorimetry> = decoded
+            .structure(0)
+            .and_then(|raw| raw.get::<&str>("colorimetry").ok())
+            .and_then(|text| text.parse().ok());
+        match said.map(|said| said.matrix()) {
+            Some(gst_video::VideoColorMatrix::Bt601) => Matrix::Bt601,
+            Some(gst_video::VideoColorMatrix::Bt709) => Matrix::Bt709,
+            _ if self == Self::H264 => Matrix::Bt709,
+            _ => Matrix::Bt601,
         }
     }
 

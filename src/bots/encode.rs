@@ -6,6 +6,7 @@ use super::config::VideoFormat;
 use super::error::BotError;
 use crate::config::VideoCodec;
 use crate::layout::Size;
+use crate::media::vui;
 
 /// An encoded frame or packet; its buffer carries no timestamp of use.
 #[derive(Debug, Clone)]
@@ -29,17 +30,41 @@ pub(super) fn video_caps(codec: VideoCodec) -> gst::Caps {
     }
 }
 
-/// The encoder of a format, in gst-launch syntax: a keyframe each second, no frame skipped.
-pub(super) fn encoder(format: VideoFormat) -> String {
+/// What an encoder is to encode.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Content {
+    /// Pictures that change, at the format's bitrate.
+    Moving,
+    /// One colour, which a VP8 encoder left alone misses by up to 7 of 255 in chroma and never
+    /// mends; finely quantised it takes no more bits.
+    Flat,
+}
+
+/// The name of an encoder that does not say by itself that its pictures are BT.601.
+const SILENT: &str = "silent";
+
+/// Has the encoder of a pipeline say what [`raw_caps`] say.
+pub(super) fn sign(pipeline: &gst::Pipeline) {
+    if let Some(encoder) = pipeline.by_name(SILENT) {
+        vui::sign(&encoder);
+    }
+}
+
+/// The encoder of a format, for a pipeline to [`sign`], in gst-launch syntax: a keyframe each second, no frame skipped.
+pub(super) fn encoder(format: VideoFormat, content: Content) -> String {
     let (bitrate, fps) = (format.bitrate(), format.fps);
+    let coarsest = match content {
+        Content::Moving => 63,
+        Content::Flat => 20,
+    };
     let vpx = format!(
         "deadline=1 cpu-used=8 target-bitrate={bitrate} end-usage=cbr threads=1 \
          keyframe-max-dist={fps} lag-in-frames=0 buffer-size=1000 buffer-initial-size=500 \
-         buffer-optimal-size=600"
+         buffer-optimal-size=600 min-quantizer=0 max-quantizer={coarsest}"
     );
     match format.codec {
         VideoCodec::H264 => format!(
-            "openh264enc bitrate={bitrate} max-bitrate={} rate-control=bitrate complexity=low \
+            "openh264enc name={SILENT} bitrate={bitrate} max-bitrate={} rate-control=bitrate complexity=low \
              gop-size={fps} multi-thread=1 enable-frame-skip=false ! \
              video/x-h264,profile=constrained-baseline,stream-format=byte-stream,alignment=au",
             bitrate * 2
@@ -76,6 +101,7 @@ pub(super) fn run(launch: &str, input: Option<&'static [u8]>) -> Result<Vec<Fram
 
 fn drain(pipeline: &gst::Pipeline, input: Option<&'static [u8]>) -> Result<Vec<Frame>, BotError> {
     let sink = named::<gst_app::AppSink>(pipeline, "out")?;
+    sign(pipeline);
     pipeline
         .set_state(gst::State::Playing)
         .map_err(|e| BotError::media("starting an encoder", e))?;

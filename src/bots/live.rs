@@ -8,7 +8,7 @@ use gst::prelude::*;
 
 use super::clock;
 use super::config::VideoFormat;
-use super::encode::{self, encoder, named, raw_caps};
+use super::encode::{self, Content, encoder, named, raw_caps};
 use super::error::BotError;
 use super::outlet::Outlet;
 use super::pace::{self, Paced, following};
@@ -64,13 +64,14 @@ impl LiveSource {
             "appsrc name=in is-live=true format=time max-buffers=3 leaky-type=upstream caps=\"{}\" \
              ! {} ! appsink name=out sync=false",
             raw_caps(format.size, format.fps),
-            encoder(format),
+            encoder(format, Content::Moving),
         );
         let pipeline = gst::parse::launch(&launch)
             .map_err(|e| BotError::media("time code pipeline", e))?
             .downcast::<gst::Pipeline>()
             .map_err(|_| BotError::Media("time code pipeline".into()))?;
         let output = named::<gst_app::AppSink>(&pipeline, "out")?;
+        encode::sign(&pipeline);
         let subscribers = Arc::<Subscribers>::default();
         let weak = Arc::downgrade(&subscribers);
         let callbacks = gst_app::AppSinkCallbacks::builder().new_sample(move |sink| {

@@ -4,37 +4,37 @@
 pub const PEOPLE: usize = 25;
 
 /// 25 colours, the first ones furthest apart. Any two differ by at least 37 (mean of the three
-/// channels' absolute differences), and each from black by at least 48.
+/// channels' absolute differences), each from black by at least 48, and each from the grounds of
+/// avatars by at least 25.
 ///
-/// They are unsaturated enough that taking BT.601 samples for BT.709 ones, or the other way
-/// round, moves none by more than 6: a server may convert the matrix or leave it alone, and a
-/// receiver may assume either.
+/// They are saturated enough that taking BT.601 samples for BT.709 ones, or the other way round,
+/// moves each by at least 8: whoever mixes the two up on the way is seen.
 const COLORS: [[u8; 3]; PEOPLE] = [
-    [0, 64, 176],
-    [240, 224, 80],
-    [112, 192, 240],
-    [96, 128, 64],
-    [208, 128, 176],
-    [160, 64, 0],
-    [224, 240, 224],
-    [64, 32, 96],
-    [128, 80, 144],
-    [144, 192, 112],
-    [192, 160, 32],
-    [32, 112, 240],
-    [64, 144, 160],
-    [16, 80, 64],
-    [64, 96, 0],
-    [144, 112, 224],
-    [176, 96, 80],
-    [16, 0, 128],
-    [80, 64, 208],
-    [96, 16, 32],
-    [128, 144, 0],
-    [160, 176, 192],
-    [176, 240, 160],
-    [224, 144, 96],
-    [240, 192, 160],
+    [208, 48, 208],
+    [0, 240, 0],
+    [96, 224, 240],
+    [240, 0, 0],
+    [240, 240, 16],
+    [16, 32, 240],
+    [16, 160, 144],
+    [240, 112, 80],
+    [144, 240, 128],
+    [96, 16, 160],
+    [240, 128, 240],
+    [144, 16, 32],
+    [0, 240, 192],
+    [64, 176, 0],
+    [16, 128, 48],
+    [176, 80, 144],
+    [240, 48, 128],
+    [64, 240, 48],
+    [96, 208, 96],
+    [208, 32, 64],
+    [32, 192, 224],
+    [128, 48, 240],
+    [224, 80, 16],
+    [144, 224, 32],
+    [0, 224, 96],
 ];
 
 /// The first `n` colours of the palette, 8-bit R'G'B'; `n` is at most [`PEOPLE`].
@@ -84,19 +84,15 @@ mod tests {
     }
 
     #[test]
-    fn colors_survive_the_wrong_matrix() {
+    fn the_wrong_matrix_is_seen() {
+        use Matrix::{Bt601, Bt709};
         for c in colors(PEOPLE) {
-            for (to, from) in [
-                (Matrix::Bt601, Matrix::Bt601),
-                (Matrix::Bt601, Matrix::Bt709),
-                (Matrix::Bt709, Matrix::Bt601),
-            ] {
-                let back = yuv_to_rgb(rgb_to_yuv(c, to), from);
-                let bound = if to == from { 2.0 } else { 6.5 };
-                assert!(
-                    distance(c, back) < bound,
-                    "{c:?} became {back:?}, {to:?} {from:?}"
-                );
+            let seen = |to, from| distance(c, yuv_to_rgb(rgb_to_yuv(c, to), from));
+            for right in [Bt601, Bt709] {
+                assert!(seen(right, right) < 2.0, "{c:?}");
+            }
+            for (to, from) in [(Bt601, Bt709), (Bt709, Bt601)] {
+                assert!(seen(to, from) >= 8.0, "{c:?} moves by {}", seen(to, from));
             }
         }
     }

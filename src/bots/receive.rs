@@ -218,7 +218,7 @@ impl Incoming {
         }
     }
 
-    fn show(&self, sample: &gst::Sample) -> Option<()> {
+    fn show(&self, sample: &gst::Sample, codec: Codec) -> Option<()> {
         let arrival = clock::now();
         let info = gst_video::VideoInfo::from_caps(sample.caps()?).ok()?;
         let frame =
@@ -233,7 +233,8 @@ impl Incoming {
             counters.decoded.count()
         };
         let planes = [plane(0)?, plane(1)?, plane(2)?];
-        let picture = Picture::from_planes(frame.width(), frame.height(), planes, arrival, number)?;
+        let picture = Picture::from_planes(frame.width(), frame.height(), planes, arrival, number)?
+            .in_matrix(codec.matrix(sample.caps()?));
         self.picture.send_replace(Some(Arc::new(picture)));
         self.arrived(arrival);
         Some(())
@@ -290,7 +291,7 @@ pub(super) fn attach(
                 let _ = if audio {
                     incoming.hear(&sample)
                 } else {
-                    incoming.show(&sample)
+                    incoming.show(&sample, codec)
                 };
             }
             Ok(gst::FlowSuccess::Ok)

@@ -10,7 +10,7 @@ use std::time::Duration;
 use tokio::sync::OnceCell;
 
 use super::config::{AudioSource, VideoFormat, VideoSource, Voice};
-use super::encode::{self, Frame, encoder, raw_caps};
+use super::encode::{self, Content, Frame, encoder, raw_caps};
 use super::error::BotError;
 
 /// The film, so that the binary works wherever it is put.
@@ -134,7 +134,7 @@ fn color([r, g, b]: [u8; 3], format: VideoFormat) -> Result<Reel, BotError> {
          num-buffers={} ! {} ! {} ! appsink name=out sync=false",
         format.fps,
         raw_caps(format.size, format.fps),
-        encoder(format),
+        encoder(format, Content::Flat),
     );
     Reel::new(encode::run(&launch, None)?, interval(format.fps))
 }
@@ -145,7 +145,7 @@ fn film(format: VideoFormat) -> Result<Reel, BotError> {
          avdec_h264 max-threads=1 ! videorate ! videoconvertscale ! {} ! {} ! \
          appsink name=out sync=false",
         raw_caps(format.size, format.fps),
-        encoder(format),
+        encoder(format, Content::Moving),
     );
     let mut frames = encode::run(&launch, Some(FILM))?;
     let length = FILM_LENGTH.as_millis() * u128::from(format.fps) / 1000;

@@ -12,3 +12,4 @@ pub mod slot;
 pub mod speech;
 pub mod tap;
 pub mod template;
+pub mod vui;

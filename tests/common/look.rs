@@ -6,8 +6,9 @@ use tessera::id::{ParticipantId, Role};
 use tessera::layout::Rect;
 use tessera::protocol::RoomState;
 
-/// The largest mean error of a tile of the right colour, of 255.
-pub const COLOR_ERROR: f64 = 12.0;
+/// The largest mean error of a tile of the right colour, of 255. Less than what a wrong matrix
+/// does to the palette.
+pub const COLOR_ERROR: f64 = 6.0;
 
 /// How far an own tone has to be below the others, dB.
 pub const OWN_TONE_DB: f64 = 30.0;

@@ -15,6 +15,7 @@ pub struct Picture {
     pub arrival: Duration,
     /// Counts the decoded frames of its stream from 1.
     pub number: u64,
+    matrix: Matrix,
     y: Plane,
     u: Plane,
     v: Plane,
@@ -60,13 +61,15 @@ impl Picture {
             height,
             arrival: Duration::ZERO,
             number: 0,
+            matrix: Matrix::Bt601,
             y: Plane::filled(width, height, y),
             u: Plane::filled(cw, ch, u),
             v: Plane::filled(cw, ch, v),
         }
     }
 
-    /// Copies a picture out of three planes with their strides; `None` if one is too short.
+    /// Copies a picture in BT.601 out of three planes with their strides; `None` if one is too
+    /// short.
     pub fn from_planes(
         width: u32,
         height: u32,
@@ -81,10 +84,16 @@ impl Picture {
             height,
             arrival,
             number,
+            matrix: Matrix::Bt601,
             y: Plane::packed(width, height, ys, y)?,
             u: Plane::packed(cw, ch, us, u)?,
             v: Plane::packed(cw, ch, vs, v)?,
         })
+    }
+
+    /// The same samples, taken for those of another matrix.
+    pub fn in_matrix(self, matrix: Matrix) -> Self {
+        Self { matrix, ..self }
     }
 
     /// The whole picture as a rectangle.
@@ -112,9 +121,9 @@ impl Picture {
         ]
     }
 
-    /// The colour at a point inside the picture, taken for BT.601.
+    /// The colour at a point inside the picture.
     pub fn rgb(&self, x: u32, y: u32) -> [u8; 3] {
-        yuv_to_rgb(self.yuv(x, y), Matrix::Bt601)
+        yuv_to_rgb(self.yuv(x, y), self.matrix)
     }
 
     /// Fills the luma of a rectangle, clipped to the picture.

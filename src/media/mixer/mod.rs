@@ -19,7 +19,6 @@ mod scene;
 mod sound;
 mod ticker;
 pub mod voice;
-mod vui;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, mpsc};

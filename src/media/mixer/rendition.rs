@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use super::{MixerError, vui};
+use super::MixerError;
 use crate::config::VideoCodec;
 use crate::layout::Size;
 use crate::media::offer::format_of;
@@ -12,6 +12,7 @@ use crate::media::plugins::{self, H264Encoder};
 use crate::media::rtp::PayloadFormat;
 use crate::media::tap::Tap;
 use crate::media::template::{Templates, Value};
+use crate::media::vui;
 
 /// An encoder makes a keyframe on request at most this often.
 const KEYFRAME_INTERVAL: Duration = Duration::from_millis(500);

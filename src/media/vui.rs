@@ -19,7 +19,7 @@ const PLAIN_PROFILES: [u32; 3] = [66, 77, 88];
 const SIGNAL: (u32, u32) = (0b1_101_0_1_00000110_00000110_00000110, 30);
 
 /// Has the H.264 (byte-stream) that leaves `encoder` say that it is BT.601.
-pub(super) fn sign(encoder: &gst::Element) {
+pub fn sign(encoder: &gst::Element) {
     let Some(pad) = encoder.static_pad("src") else {
         return;
     };
@@ -46,7 +46,7 @@ fn signed(buffer: &gst::BufferRef) -> Option<gst::Buffer> {
 
 /// An access unit (byte stream, annex B) whose parameter sets say BT.601, limited range. `None`
 /// if they say so already, or there are none, or none of a profile that is known here.
-fn with_bt601(unit: &[u8]) -> Option<Vec<u8>> {
+pub fn with_bt601(unit: &[u8]) -> Option<Vec<u8>> {
     let mut out = Vec::with_capacity(unit.len() + 16);
     let mut kept = 0;
     for nal in heads(unit) {

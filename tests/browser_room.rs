@@ -111,6 +111,86 @@ async fn two_chromium_pages_a_firefox_page_and_a_bot_see_and_hear_each_other() {
     server.stop().await;
 }
 
+/// A camera of one colour: [`palette::color`] of 1.
+const GREEN_CAMERA: &str = "() => { \
+    const real = navigator.mediaDevices?.getUserMedia.bind(navigator.mediaDevices); \
+    if (!real) return; \
+    navigator.mediaDevices.getUserMedia = async (wanted) => { \
+        const stream = await real(wanted); \
+        for (const track of stream.getVideoTracks()) { \
+            const { width = 640, height = 360 } = track.getSettings(); \
+            const canvas = Object.assign(document.createElement('canvas'), { width, height }); \
+            const context = canvas.getContext('2d'); \
+            setInterval(() => { \
+                context.fillStyle = 'rgb(0 240 0)'; \
+                context.fillRect(0, 0, width, height); \
+            }, 33); \
+            track.stop(); \
+            stream.removeTrack(track); \
+            stream.addTrack(canvas.captureStream(30).getVideoTracks()[0]); \
+        } \
+        return stream; \
+    }; }";
+
+/// The mean difference of two colours, of 255.
+fn distance(one: &[f64], other: &[f64]) -> f64 {
+    let off = one.iter().zip(other).map(|(a, b)| (a - b).abs());
+    off.sum::<f64>() / 3.0
+}
+
+/// What Chromium shows of saturated colours that come from a bot and from a page, by name, where
+/// a server takes and gives `codecs`, and the composite comes as `expected`.
+async fn shown(codecs: &[VideoCodec], expected: &str) -> Vec<Vec<f64>> {
+    let server = TestServer::with(|config| config.codecs = codecs.to_vec()).await;
+    let format = VideoFormat::new(if codecs.contains(&VideoCodec::Vp8) {
+        VideoCodec::Vp8
+    } else {
+        VideoCodec::H264
+    });
+    let bots = [0, 3].map(|i| {
+        let config = BotConfig::new(&server.url, room("colours"), format!("Bot {i}"));
+        Bot::join(config.person(i, format))
+    });
+    let _bots = futures::future::try_join_all(bots).await.unwrap();
+    let page = Page::chromium("Ann").await;
+    page.preload(GREEN_CAMERA).await;
+    page.join(&server.url, "colours").await;
+    page.pictured().await;
+    let live =
+        "probe.state().room.participants.filter((one) => one.camera === 'live').length === 3";
+    page.until("three cameras", live).await;
+    let codec = "tessera.pc.getStats().then((all) => all.get( \
+        [...all.values()].find((one) => one.kind === 'video' && one.framesDecoded).codecId).mimeType)";
+    assert_eq!(page.evaluate(codec).await, expected);
+    let seen = page.watch(Duration::from_secs(2)).await;
+    page.assert_no_errors();
+    let mut colors = Vec::new();
+    for (name, i) in [("Bot 0", 0), ("Bot 3", 3), ("Ann", 1)] {
+        let color: Vec<f64> =
+            serde_json::from_value(seen["colors"][id_of(&page, name).await].clone()).unwrap();
+        let off = distance(&color, &palette::color(i).map(f64::from));
+        println!("{codecs:?}: {name} is {color:.0?}, off by {off:.1}");
+        colors.push(color);
+    }
+    server.stop().await;
+    colors
+}
+
+/// H.264 that does not say what its samples are is shown as BT.709 by Chromium, VP8 as BT.601;
+/// and H.264 from a page does not say it either.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_colour_looks_the_same_in_every_codec() {
+    use VideoCodec::{H264, Vp8};
+    let _alone = alone().await;
+    let vp8 = shown(&[Vp8], "video/VP8").await;
+    for codecs in [&[H264, Vp8][..], &[H264]] {
+        let h264 = shown(codecs, "video/H264").await;
+        for (one, other) in vp8.iter().zip(&h264) {
+            assert!(distance(one, other) <= 4.0, "{vp8:.0?} and {h264:.0?}");
+        }
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn the_page_looks_right_in_every_size_and_colour() {
     let _alone = alone().await;

@@ -13,7 +13,7 @@
     throw new Error(`not within ${ms} ms; the page: ${JSON.stringify(state())}`);
   }
 
-  /** The samples of each tile, but for the strip with the name, by participant. */
+  /** The samples of each tile, but for its edges and the strip with the name, by participant. */
   function look() {
     const { canvas: { width, height }, tiles } = state().room;
     // A quarter of the size: looking must not cost the page the frames it is to show.
@@ -23,7 +23,7 @@
     context.drawImage(video(), 0, 0, canvas.width, canvas.height);
     return new Map(tiles.map(({ participant, x, y, w, h }) => [
       participant,
-      context.getImageData(scaled(x), scaled(y), scaled(w), scaled(h * 0.8)).data,
+      context.getImageData(scaled(x + w / 10), scaled(y + h / 10), scaled(w * 0.8), scaled(h * 0.7)).data,
     ]));
   }
 

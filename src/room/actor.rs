@@ -297,6 +297,7 @@ impl Actor {
                 self.tell_levels(levels.into_iter().map(level).collect());
                 return;
             }
+            MixerEvent::Painted(source) => Input::SourcePainted(source),
             MixerEvent::SourceFailed(source, error) => {
                 tracing::info!(%source, error, "cannot be decoded");
                 Input::SourceFailed(source)

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::person::Person;
-use super::service::{HANDOVER_LIMIT, Route, SOUND_OVERLAP, VOICES_LIMIT};
+use super::service::{HANDOVER_LIMIT, PICTURE_OVERLAP, Route, SOUND_OVERLAP, VOICES_LIMIT};
 use super::state::State;
 use super::wiring::{Downlink, Feed, Mixing};
 use crate::id::{ParticipantId, Role};
@@ -128,7 +128,7 @@ impl State {
         Some(latest)
     }
 
-    /// Since when the composite delivers with everybody's picture in it.
+    /// When the composite will stand with everybody's picture in it.
     fn composite_stands(&self, who: ParticipantId, person: &Person) -> Option<Duration> {
         if person.downlinks.mix_video.is_none() {
             return Some(Duration::ZERO);
@@ -143,7 +143,7 @@ impl State {
         for tile in pictures {
             latest = latest.max(*self.painted.get(&tile.source)?);
         }
-        Some(latest)
+        Some(latest + PICTURE_OVERLAP)
     }
 
     /// When the mix will have everybody's voice in it.

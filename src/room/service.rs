@@ -11,6 +11,8 @@ pub(super) const VOICES_LIMIT: Duration = Duration::from_millis(200);
 /// How long forwarded sound goes on beside the mix, whose first frames hold nobody yet: the
 /// mixer's own decoders and playout buffers have to fill.
 pub(super) const SOUND_OVERLAP: Duration = Duration::from_millis(120);
+/// The same for pictures: what the canvas has drawn has yet to be encoded, sent and decoded.
+pub(super) const PICTURE_OVERLAP: Duration = Duration::from_millis(100);
 
 /// Where a participant's media comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -82,6 +82,7 @@ pub(super) struct Canvas {
     cards: HashMap<ParticipantId, Card>,
     outputs: HashMap<VideoCodec, gst_app::AppSrc>,
     last: Option<gst::Buffer>,
+    painted: Box<dyn Fn(SourceId) + Send>,
 }
 
 /// Why a canvas cannot be made.
@@ -110,11 +111,17 @@ fn info(size: Size, fps: u32) -> Result<gst_video::VideoInfo, CanvasError> {
 }
 
 impl Canvas {
-    /// A canvas without tiles.
+    /// A canvas without tiles. `painted` is called on the canvas thread when a source's first
+    /// picture has come, and must not block.
     ///
     /// # Errors
     /// [`CanvasError`] when there is no such video format or no memory for it.
-    pub(super) fn new(size: Size, fps: u32, fit: Fit) -> Result<Self, CanvasError> {
+    pub(super) fn new(
+        size: Size,
+        fps: u32,
+        fit: Fit,
+        painted: Box<dyn Fn(SourceId) + Send>,
+    ) -> Result<Self, CanvasError> {
         let info = info(size, fps)?;
         let failed = |error: &dyn std::fmt::Display| CanvasError(size, error.to_string());
         let caps = caps(size, fps)?;
@@ -134,6 +141,7 @@ impl Canvas {
             cards: HashMap::new(),
             outputs: HashMap::new(),
             last: None,
+            painted,
         })
     }
 
@@ -223,7 +231,9 @@ impl Canvas {
                 continue;
             };
             if let Some(frame) = readable(&sample) {
-                source.newest = Some(frame);
+                if source.newest.replace(frame).is_none() {
+                    (self.painted)(*id);
+                }
                 source.newest_at = now;
                 fresh |= self.tiles.iter().any(|placed| placed.tile.source == *id);
             }

@@ -75,6 +75,8 @@ pub enum Output {
 pub enum MixerEvent {
     /// Of the sound.
     Sound(SoundEvent),
+    /// The first picture of a source is in the composite.
+    Painted(SourceId),
     /// A source cannot be decoded any more.
     SourceFailed(SourceId, String),
     /// An encoder failed.
@@ -127,7 +129,9 @@ impl Mixer {
     /// # Errors
     /// [`MixerError`] when there is no memory for the canvas or no thread.
     pub fn start(settings: MixerSettings, on_event: OnMixerEvent) -> Result<Self, MixerError> {
-        let canvas = Canvas::new(settings.canvas, settings.fps, settings.fit)?;
+        let report = Arc::clone(&on_event);
+        let painted = Box::new(move |source| report(MixerEvent::Painted(source)));
+        let canvas = Canvas::new(settings.canvas, settings.fps, settings.fit, painted)?;
         let (canvas_commands, commands) = mpsc::channel();
         let period = gst::ClockTime::SECOND / u64::from(settings.fps.max(1));
         spawn("mix-video", move || {

@@ -15,7 +15,7 @@ use thiserror::Error;
 use tokio::sync::mpsc;
 
 use super::certificate;
-use super::offer::{Fingerprint, Line, Offer};
+use super::offer::{Fingerprint, Line, Offer, encoding_name};
 use super::pipeline::{BusEvent, Pipeline, PipelineError, running_time};
 use super::rtp::PayloadFormat;
 use super::slot::Slot;
@@ -29,6 +29,8 @@ const STEP_DEADLINE: Duration = Duration::from_secs(5);
 const GATHERING_DEADLINE: Duration = Duration::from_millis(250);
 /// A sender is asked for a keyframe at most this often.
 const KEYFRAME_INTERVAL: Duration = Duration::from_millis(300);
+/// Most SSRCs taken from one peer; those of receivers' reports count.
+const MAX_SSRCS: u32 = 24;
 /// Time a missing packet has to be retransmitted, ms. In-order packets do not wait for it.
 const JITTERBUFFER_MS: u32 = 100;
 
@@ -197,10 +199,21 @@ fn make_webrtcbin(transport: &Transport) -> Result<gst::Element, PeerError> {
         ice.set_property("max-rtp-port", u32::from(high));
     }
     tune_jitterbuffers(&webrtc);
+    limit_streams(&webrtc);
     let agent = ice.property::<gst::glib::Object>("agent");
     agent.set_property("ice-tcp", false);
     agent.set_property("upnp", false);
     Ok(webrtc)
+}
+
+/// Every SSRC that arrives costs two threads, announced or not.
+fn limit_streams(webrtc: &gst::Element) {
+    let rtpbin = webrtc
+        .downcast_ref::<gst::Bin>()
+        .and_then(|bin| bin.by_name("rtpbin"));
+    if let Some(rtpbin) = rtpbin {
+        rtpbin.set_property("max-streams", MAX_SSRCS);
+    }
 }
 
 /// `rtx-next-seqnum` asks for packets that are only guessed to be late, among them ones that
@@ -288,7 +301,8 @@ fn take_uplinks(
             return;
         }
         match take_uplink(&pipeline, pad, &lines) {
-            Ok((role, tap)) => on_event(PeerEvent::Uplink(role, tap)),
+            Ok(Some((role, tap))) => on_event(PeerEvent::Uplink(role, tap)),
+            Ok(None) => {}
             Err(error) => on_event(PeerEvent::Lost(Loss::Pipeline(error.to_string()))),
         }
     });
@@ -298,12 +312,14 @@ fn take_uplink(
     pipeline: &gst::Pipeline,
     pad: &gst::Pad,
     lines: &[Line],
-) -> Result<(Role, Tap), PeerError> {
+) -> Result<Option<(Role, Tap)>, PeerError> {
     let transceiver = pad.property::<gst_webrtc::WebRTCRTPTransceiver>("transceiver");
     let index = transceiver.property::<u32>("mlineindex") as usize;
-    let line = lines
-        .get(index)
-        .ok_or_else(|| refused("uplink", format!("no m-line {index}")))?;
+    // webrtcbin 1.22 gives an SSRC that no m-line announced to the first m-line.
+    let Some(line) = lines.get(index).filter(|line| carries(pad, line)) else {
+        discard(pipeline, pad)?;
+        return Ok(None);
+    };
     let sink = gst_app::AppSink::builder().sync(false).build();
     sink.set_property("async", false);
     sink.set_property("enable-last-sample", false);
@@ -319,7 +335,39 @@ fn take_uplink(
         .ok_or_else(|| refused("uplink", "appsink has no pad"))?;
     pad.link(&target)
         .map_err(|error| refused("uplink", error))?;
-    Ok((line.role, tap))
+    Ok(Some((line.role, tap)))
+}
+
+/// Whether a pad's packets are what its m-line was negotiated for.
+fn carries(pad: &gst::Pad, line: &Line) -> bool {
+    let caps = pad.current_caps();
+    let encoding = caps
+        .as_ref()
+        .and_then(|caps| caps.structure(0)?.get::<&str>("encoding-name").ok());
+    let fits = |encoding: &str| encoding.eq_ignore_ascii_case(encoding_name(line.format));
+    line.role.is_uplink() && encoding.is_none_or(fits)
+}
+
+/// Takes what nobody asked for, so that its thread does not end in an error.
+fn discard(pipeline: &gst::Pipeline, pad: &gst::Pad) -> Result<(), PeerError> {
+    tracing::debug!(pad = %pad.name(), "packets of an SSRC that was not announced");
+    let sink = gst::ElementFactory::make("fakesink")
+        .property("async", false)
+        .property("sync", false)
+        .property("enable-last-sample", false)
+        .build()
+        .map_err(|error| refused("uplink", error))?;
+    pipeline
+        .add(&sink)
+        .map_err(|error| refused("uplink", error))?;
+    sink.sync_state_with_parent()
+        .map_err(|error| refused("uplink", error))?;
+    let target = sink
+        .static_pad("sink")
+        .ok_or_else(|| refused("uplink", "fakesink has no pad"))?;
+    pad.link(&target)
+        .map(drop)
+        .map_err(|error| refused("uplink", error))
 }
 
 /// Reports when the connection is up, verified, or lost.

@@ -7,8 +7,10 @@
 //! - [`signalling`]: WebSocket, WHIP, WHEP, REST and the page. Knows the wire ([`protocol`]) and
 //!   turns it into calls on a [`room::RoomHandle`]. Knows no media.
 //! - [`room`]: [`room::state`] is a pure state machine, `(now, Input) -> Effects`; it says what
-//!   should be, and [`room::wiring`] the steps from what is to that. One task per room carries
-//!   them out and is the only place where effects happen. [`room::Registry`] is the map of rooms.
+//!   should be, and [`room::wiring`] the steps from what is to that. A mode is routing: `routing`
+//!   says by which way each participant is served and when a change of that is complete,
+//!   `forwards` and `assign` who has whose slots. One task per room carries the steps out and is
+//!   the only place where effects happen. [`room::Registry`] is the map of rooms.
 //! - [`media`]: the only module that uses GStreamer. A [`media::peer`] per participant transports
 //!   and nothing else; a [`media::mixer`] per room decodes, composites, mixes and encodes;
 //!   [`media::tap`] and [`media::slot`] join them.

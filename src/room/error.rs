@@ -32,6 +32,9 @@ pub enum RoomError {
     /// Nobody of that id is in the room.
     #[error("there is no participant {0} in the room")]
     NoSuchParticipant(ParticipantId),
+    /// A message to its own sender.
+    #[error("a signal goes to somebody else")]
+    SignalToOneself,
     /// The mode cannot be had here.
     #[error("mode {0:?} cannot be had in this room: {1}")]
     ModeUnavailable(Mode, &'static str),

@@ -66,7 +66,7 @@ impl State {
                 to,
                 data,
             } => {
-                let outcome = self.person(to).map(drop);
+                let outcome = self.may_signal(from, to);
                 if outcome.is_ok() {
                     effects.push(Effect::TellSignal(to, from, data));
                 }
@@ -96,6 +96,20 @@ impl State {
         }
         self.mode = mode;
         Ok(())
+    }
+
+    /// Messages go from one member to another one, and to nobody else.
+    fn may_signal(&self, from: ParticipantId, to: ParticipantId) -> Result<(), RoomError> {
+        if from == to {
+            return Err(RoomError::SignalToOneself);
+        }
+        let missing = [from, to]
+            .into_iter()
+            .find(|who| !self.people.contains_key(who));
+        match missing {
+            Some(who) => Err(RoomError::NoSuchParticipant(who)),
+            None => Ok(()),
+        }
     }
 
     fn set_view(&mut self, who: ParticipantId, view: Option<Mode>) -> Result<(), RoomError> {

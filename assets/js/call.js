@@ -1,29 +1,18 @@
-// One RTCPeerConnection: every m-line is offered once, at join, and never renegotiated.
+// The connection with the server: every m-line is offered once, at join, and never renegotiated.
 // Uplinks change by replaceTrack alone; downlinks by what the server feeds into their slots.
 
-import { OFFERED_ROLES } from './config.js';
-import { encodingFor } from './geometry.js';
-
-const UPLINKS = new Set(['mic', 'camera', 'screen']);
-const isAudio = (role) => role === 'mic' || role.endsWith('-audio');
-
-/** Codecs of an m-line, the preferred first. */
-const CODECS = {
-  mic: ['opus'],
-  camera: ['vp8', 'h264', 'vp9'],
-  screen: ['vp8', 'h264', 'vp9'],
-  'mix-audio': ['opus'],
-  'mix-video': ['h264', 'vp8'],
-  'forward-audio': ['opus'],
-  'forward-video': ['vp8', 'h264', 'vp9'],
-};
+import { isAudio, preferCodecs } from './codecs.js';
+import { OFFERED_ROLES, UPLINKS } from './config.js';
+import { Sender } from './sender.js';
 
 export class Call {
   #pc;
   #transceivers;
-  #captures = new Map();
+  /** By role. */
+  #senders = new Map();
   /** Remote descriptions and candidates are applied in order, whenever they arrive. */
   #queue = Promise.resolve();
+  #descriptions = 0;
 
   /**
    * `tracks` maps mic, camera and screen to a MediaStreamTrack or null. `onCandidate(mid, line)`
@@ -43,16 +32,18 @@ export class Call {
     return this.#pc;
   }
 
-  #addTransceiver(role) {
-    const transceiver = this.#pc.addTransceiver(isAudio(role) ? 'audio' : 'video', {
-      direction: UPLINKS.has(role) ? 'sendonly' : 'recvonly',
-    });
-    preferCodecs(transceiver, CODECS[role]);
-    return transceiver;
+  /** How many remote descriptions were applied: one, however often the mode changed. */
+  get descriptions() {
+    return this.#descriptions;
   }
 
-  #transceiver(role) {
-    return this.#transceivers[OFFERED_ROLES.indexOf(role)];
+  #addTransceiver(role) {
+    const transceiver = this.#pc.addTransceiver(isAudio(role) ? 'audio' : 'video', {
+      direction: UPLINKS.includes(role) ? 'sendonly' : 'recvonly',
+    });
+    preferCodecs(transceiver, role);
+    if (UPLINKS.includes(role)) this.#senders.set(role, new Sender(transceiver.sender));
+    return transceiver;
   }
 
   /** The offer and the role of each of its m-lines, as `join` carries them. */
@@ -80,8 +71,9 @@ export class Call {
   /** Applies the server's answer. */
   answer(sdp) {
     this.#enqueue(async () => {
+      this.#descriptions += 1;
       await this.#pc.setRemoteDescription({ type: 'answer', sdp });
-      for (const role of this.#captures.keys()) await this.#applyCapture(role);
+      for (const sender of this.#senders.values()) sender.apply();
     });
   }
 
@@ -112,43 +104,30 @@ export class Call {
     }
   }
 
-  /** The composite: the tracks of mix-video and mix-audio. */
-  mixStream() {
-    return new MediaStream(
-      ['mix-video', 'mix-audio'].map((role) => this.#transceiver(role).receiver.track),
-    );
+  /** What is received: `{role, mid, receiver}` of each m-line that receives. */
+  downlinks() {
+    return this.#transceivers
+      .map(({ mid, receiver }, i) => ({ role: OFFERED_ROLES[i], mid, receiver }))
+      .filter(({ role }) => !UPLINKS.includes(role));
   }
 
   /** Sends `track` on an uplink, or nothing. */
   async setTrack(role, track) {
     try {
-      await this.#transceiver(role).sender.replaceTrack(track ?? null);
-      if (track) await this.#applyCapture(role);
+      await this.#senders.get(role).setTrack(track);
     } catch (error) {
       if (!this.#closed) this.onError(error);
     }
   }
 
-  /** Obeys a `capture` message, now and for every later track of that uplink. */
-  async capture(message) {
-    this.#captures.set(message.role, message);
-    await this.#applyCapture(message.role);
+  /** Obeys a `capture` message. */
+  capture(message) {
+    this.#senders.get(message.role)?.setCapture(message);
   }
 
-  async #applyCapture(role) {
-    const capture = this.#captures.get(role);
-    const sender = this.#transceiver(role)?.sender;
-    const settings = sender?.track?.getSettings();
-    if (!capture || !settings) return;
-    const parameters = sender.getParameters();
-    // Firefox has no encodings before the answer; answer() comes back here.
-    if (!parameters.encodings?.length) return;
-    Object.assign(parameters.encodings[0], encodingFor(capture, settings));
-    // The server chose the size to fit a tile; a browser left to itself starts far below it
-    // and takes half a minute to come back.
-    parameters.degradationPreference = 'maintain-resolution';
-    // A hint: a browser that refuses it sends more than it needs to, and the call goes on.
-    await sender.setParameters(parameters).catch(console.warn);
+  /** Obeys an `uplinks` message: whether the server has any use for what is sent. */
+  setWanted(wanted) {
+    for (const sender of this.#senders.values()) sender.setActive(wanted);
   }
 
   /** Roles by mid, once the local description stands. */
@@ -164,22 +143,5 @@ export class Call {
   /** Closes the connection; the tracks sent go on, they belong to the page. */
   close() {
     this.#pc.close();
-  }
-}
-
-/** Where the browser can, moves the codecs in `wanted` to the front, in that order. */
-function preferCodecs(transceiver, wanted) {
-  const kind = transceiver.receiver.track.kind;
-  const known = RTCRtpReceiver.getCapabilities?.(kind)?.codecs ?? [];
-  const rank = (codec) => {
-    const at = wanted.indexOf(codec.mimeType.split('/')[1].toLowerCase());
-    return at < 0 ? wanted.length : at;
-  };
-  try {
-    // Reordered, not filtered: Firefox leaves the feedback lines of a codec left out in its
-    // offer, and Chromium, for one, refuses to read that.
-    transceiver.setCodecPreferences?.([...known].sort((a, b) => rank(a) - rank(b)));
-  } catch (error) {
-    console.warn('codec preferences refused', error);
   }
 }

@@ -15,6 +15,12 @@ export const MEDIA_DEADLINE = 15_000;
 /** How long a peer connection may be `disconnected` before it counts as lost, ms. */
 export const DISCONNECT_GRACE = 3_000;
 
+/** How long a mesh connection goes on after the room left that mode, ms (docs/PROTOCOL.md). */
+export const MESH_FAREWELL = 5_000;
+
+/** How long an offer in the mesh may go unanswered, or a connection fail, before a new start, ms. */
+export const MESH_DEADLINE = 8_000;
+
 /** Reconnection delays: exponential between these, ms. */
 export const BACKOFF = Object.freeze({ first: 500, most: 8_000 });
 
@@ -25,11 +31,12 @@ export const LEVEL_HOLD = 700;
 export const MAX_NAME = 64;
 export const MAX_CHAT = 2_000;
 
+/** What a participant sends. */
+export const UPLINKS = Object.freeze(['mic', 'camera', 'screen']);
+
 /** The m-lines of the offer, in its order. */
 export const OFFERED_ROLES = Object.freeze([
-  'mic',
-  'camera',
-  'screen',
+  ...UPLINKS,
   'mix-audio',
   'mix-video',
   ...Array(FORWARD_SLOTS).fill('forward-audio'),

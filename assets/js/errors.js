@@ -20,7 +20,7 @@ const CODES = {
   unsupported_codec: 'This browser and the server share no video or audio format. Try a current Chrome, Edge, Firefox or Safari.',
   not_found: 'That is no longer there. The person or the room may have gone.',
   room_exists: 'A room of that name exists already. Choose another name or join it.',
-  mode_unavailable: 'The server cannot switch this room to that mode.',
+  mode_unavailable: 'This room cannot change to that. Direct calls take up to six people, all of them in a page like this one.',
   internal: 'Something went wrong in the server. Try again; if it stays, tell whoever runs it.',
 };
 

@@ -57,3 +57,9 @@ export function initials(name) {
   const last = words.length > 1 ? first(words[words.length - 1]) : '';
   return ((first(words[0] ?? '') || '?') + last).toUpperCase();
 }
+
+/** How many grounds there are for avatars; the composite has the same (src/media/mixer/card.rs). */
+export const TONES = 10;
+
+/** The ground behind the initials of participant `id`, the one the composite gives them. */
+export const avatarTone = (id) => Number(String(id).slice(1)) % TONES || 0;

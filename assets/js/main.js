@@ -3,7 +3,11 @@
 import { onDeviceChange } from './devices.js';
 import { byId } from './dom.js';
 import { captureProblem, environmentProblem } from './errors.js';
+import { FigureTaker } from './figure-taker.js';
+import { Listener } from './listener.js';
 import { LocalMedia, NONE } from './media.js';
+import { Mesh } from './mesh.js';
+import { Playback } from './playback.js';
 import { loadChoices } from './prefs.js';
 import { randomRoom, roomFromPath } from './room-name.js';
 import { Session } from './session.js';
@@ -13,6 +17,7 @@ import { Chat } from './ui/chat.js';
 import { Controls } from './ui/controls.js';
 import { Figures } from './ui/figures.js';
 import { Join } from './ui/join.js';
+import { Modes } from './ui/modes.js';
 import { Panels } from './ui/panels.js';
 import { People } from './ui/people.js';
 import { Settings } from './ui/settings.js';
@@ -22,16 +27,31 @@ import { toast } from './ui/toast.js';
 const query = new URLSearchParams(location.search);
 const store = createStore();
 const media = new LocalMedia();
-const stage = new Stage({ onPin: pin });
+const iceTransportPolicy = query.get('relay') === '1' ? 'relay' : 'all';
+const stage = new Stage({ onPin: pin, onMore: () => panels.show('people') });
+const playback = new Playback({ store, stage, media });
+const mesh = new Mesh({
+  store,
+  media,
+  iceTransportPolicy,
+  send: (message) => session.send(message),
+  onMedia: (peer) => playback.addMesh(peer),
+  onGone: (id) => playback.removeMesh(id),
+  inUse: (id) => playback.usesMesh(id),
+});
 const session = new Session({
   url: signallingUrl(location),
   media,
   store,
-  iceTransportPolicy: query.get('relay') === '1' ? 'relay' : 'all',
-  onConnected: (stream) => stage.show(stream),
-  onInterrupted: () => stage.freeze(),
-  onRefused: (text) => toast(text, 'error'),
+  mesh,
+  iceTransportPolicy,
+  onConnected: (call) => playback.attach(call.downlinks()),
+  onInterrupted: () => playback.detach(),
+  onRefused: refused,
 });
+const listener = new Listener({ store, media, mesh });
+const taker = new FigureTaker({ store, session, mesh });
+const modes = new Modes({ session });
 const panels = new Panels({ onChange: panelChanged });
 const settings = new Settings({ media });
 const chat = new Chat({ onSend: (text) => session.chat(text), isOpen: () => panels.open === 'chat' });
@@ -40,7 +60,8 @@ const parts = [
   join,
   stage,
   chat,
-  new Controls({ media, store, session, stage, panels }),
+  new Controls({ media, store, session, stage, panels, modes }),
+  modes,
   new Figures(),
   settings,
   new People({ onPin: pin }),
@@ -48,6 +69,11 @@ const parts = [
 
 function pin(id) {
   session.send({ type: 'pin', participant: nextPin(store.get(), id) });
+}
+
+function refused(text) {
+  toast(text, 'error');
+  modes.sync(store.get());
 }
 
 function panelChanged(name) {
@@ -72,7 +98,6 @@ store.subscribe((state, before) => {
 
 function phaseChanged(state, before) {
   if (state.phase === Phase.Idle) {
-    stage.clear();
     panels.close();
     media.settle().then(() => join.listDevices());
     join.enter(state.notice?.code);
@@ -108,9 +133,11 @@ window.tessera = {
     return JSON.parse(
       JSON.stringify({
         ...state,
-        connection: session.pc?.connectionState ?? 'none',
+        connection: session.call?.pc.connectionState ?? 'none',
+        descriptions: session.call?.descriptions ?? 0,
         local: { mic: on('mic'), camera: on('camera'), screen: on('screen') },
         muted: byId('video').muted,
+        playback: playback.report(),
         stats: figures ? stats : null,
       }),
     );
@@ -118,8 +145,14 @@ window.tessera = {
   join: enter,
   leave: () => session.leave(),
   send: (message) => session.send(message),
+  view: (mode) => session.view(mode),
+  resetGaps: () => playback.resetGaps(),
   get pc() {
-    return session.pc;
+    return session.call?.pc ?? null;
+  },
+  /** The connections of the mesh: `{id, pc}`. */
+  get mesh() {
+    return mesh.peers.map(({ id, pc }) => ({ id, pc }));
   },
 };
 

@@ -5,7 +5,6 @@ import { Call } from './call.js';
 import { DISCONNECT_GRACE, LEVEL_HOLD, MEDIA_DEADLINE, PROTOCOL_VERSION, WELCOME_DEADLINE } from './config.js';
 import { causeForCode, isFinalBye, passesByItself, wordsForBye, wordsForCode, wordsForLoss } from './errors.js';
 import { Signalling } from './signalling.js';
-import { digest } from './stats.js';
 
 export class Session {
   #env;
@@ -18,22 +17,29 @@ export class Session {
   #attempt = 0;
   #retryTimer = 0;
   #levelTimer = 0;
+  /** The mode asked for instead of the room's, or null; kept through reconnections. */
+  #view = null;
 
   /**
    * `env`: `url` of the WebSocket, `media` (LocalMedia), `store`, `iceTransportPolicy`,
-   * `onConnected(stream)`, `onInterrupted()` just before a lost call is closed,
+   * `mesh` (Mesh), `onConnected(call)`, `onInterrupted()` just before a lost call is closed,
    * `onRefused(text)` for an error inside the call.
    */
   constructor(env) {
     this.#env = env;
     env.media.onChange((role) => this.#uplinkChanged(role));
     window.addEventListener('online', () => this.#retryNow());
-    window.setInterval(() => this.#measure(), 1000);
   }
 
-  /** The RTCPeerConnection in use, or null. */
-  get pc() {
-    return this.#link?.call?.pc ?? null;
+  /** The Call in use, or null. */
+  get call() {
+    return this.#link?.call ?? null;
+  }
+
+  /** Asks for a mode of one's own, or with null for the room's. */
+  view(mode) {
+    this.#view = mode;
+    return this.send({ type: 'view', mode });
   }
 
   /** Enters `room` as `name`. */
@@ -42,6 +48,7 @@ export class Session {
     this.#who = { room, name, token: token || null };
     this.#entered = false;
     this.#resume = null;
+    this.#view = null;
     this.#attempt = 0;
     this.#env.store.dispatch({ type: 'local/join', room });
     this.#connect();
@@ -67,7 +74,7 @@ export class Session {
   }
 
   async #connect() {
-    const link = { call: null, socket: null, description: null, timer: 0, figures: null };
+    const link = { call: null, socket: null, description: null, timer: 0 };
     Object.assign(link, { welcomed: false, connected: false });
     this.#link = link;
     this.#arm(link, WELCOME_DEADLINE, 'silent');
@@ -81,7 +88,7 @@ export class Session {
       link.description = description;
       await link.socket.opened;
       if (this.#link !== link) return;
-      link.socket.send({ type: 'join', version: PROTOCOL_VERSION, ...this.#who, resume: this.#resume, ...media });
+      link.socket.send({ type: 'join', version: PROTOCOL_VERSION, ...this.#who, resume: this.#resume, view: this.#view, ...media });
     } catch (error) {
       console.error(error);
       this.#lost(link, 'browser');
@@ -112,7 +119,12 @@ export class Session {
       case 'candidate':
         return link.call.addCandidate(message.mid, message.candidate);
       case 'capture':
-        return void link.call.capture(message);
+        link.call.capture(message);
+        return this.#env.mesh.capture(message);
+      case 'uplinks':
+        return link.call.setWanted(message.wanted);
+      case 'signal':
+        return this.#env.mesh.signal(message);
       case 'levels':
         return this.#holdLevels();
       case 'error':
@@ -130,6 +142,7 @@ export class Session {
     this.#entered = true;
     this.#resume = resume;
     link.call.start(link.description, iceServers ?? []);
+    this.#env.mesh.welcome(iceServers ?? [], returning);
     this.#arm(link, MEDIA_DEADLINE, 'media');
     this.#reportUplinks(returning);
   }
@@ -155,7 +168,7 @@ export class Session {
     if (this.#link !== link) return;
     if (state === 'connected') {
       clearTimeout(link.timer);
-      if (!link.connected) this.#env.onConnected(link.call.mixStream());
+      if (!link.connected) this.#env.onConnected(link.call);
       link.connected = true;
       this.#attempt = 0;
       this.#env.store.dispatch({ type: 'local/connected' });
@@ -235,14 +248,5 @@ export class Session {
   #arm(link, ms, cause) {
     clearTimeout(link.timer);
     link.timer = setTimeout(() => this.#lost(link, cause), ms);
-  }
-
-  async #measure() {
-    const link = this.#link;
-    if (!link?.connected) return;
-    const report = await link.call.stats();
-    if (this.#link !== link) return;
-    link.figures = digest(link.figures, report, link.call.roles());
-    this.#env.store.dispatch({ type: 'local/figures', figures: link.figures });
   }
 }

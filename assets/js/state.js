@@ -2,6 +2,7 @@
 // (`local/...`). Nothing here touches the DOM, a socket or a clock.
 
 import { levelFraction } from './geometry.js';
+import { MODE_WORDS } from './modes.js';
 
 /** Where the call is in its life. */
 export const Phase = Object.freeze({
@@ -10,6 +11,8 @@ export const Phase = Object.freeze({
   InCall: 'in-call',
   Reconnecting: 'reconnecting',
 });
+
+const NO_MESH = Object.freeze({ links: {}, receiving: [], pictures: [], covered: false });
 
 /** @returns the state of a page that has not joined */
 export function initialState() {
@@ -21,8 +24,19 @@ export function initialState() {
     self: null,
     /** The last `room` message. */
     room: null,
-    /** Participant in each forward m-line, by mid. */
+    /** How the server serves this page: `mcu`, `sfu` or `p2p`; null before it has said so. */
+    served: null,
+    /** `{mid, participant, role}` of each forward m-line. */
     slots: [],
+    /** Whether the server has any use for what is sent to it. */
+    wanted: true,
+    /** Who spoke last: the spotlight's choice when nobody is pinned. */
+    lastSpeaker: null,
+    /** The mesh: `links` (states) by participant, `receiving` from whom, `pictures` (as
+     *  `p2/camera`) that come, `covered` whether they are everybody. */
+    mesh: NO_MESH,
+    /** In the mesh, where no server listens: `{levels, speaking}`, else null. */
+    voices: null,
     /** Sound levels in dBov by participant. */
     levels: {},
     /** `{from, name, text, own, pending}` in order of arrival. */
@@ -62,6 +76,10 @@ export function reduce(state, event) {
       return { ...state, figures: event.figures };
     case 'local/chat-sent':
       return { ...state, chat: [...state.chat, ownLine(state, event.text)] };
+    case 'local/mesh':
+      return { ...state, mesh: event.mesh };
+    case 'local/voices':
+      return withSpeaker({ ...state, voices: event.voices }, event.voices?.speaking ?? []);
     case 'local/levels-expired':
       return Object.keys(state.levels).length ? { ...state, levels: {} } : state;
     default:
@@ -72,13 +90,16 @@ export function reduce(state, event) {
 function reduceServer(state, message) {
   switch (message.type) {
     case 'welcome':
-      return { ...state, self: message.participant };
+      return { ...state, self: message.participant, slots: [], wanted: true };
     case 'room': {
       const { type: _, ...room } = message;
-      return { ...state, room: { tiles: [], participants: [], pinned: null, ...room } };
+      const after = { ...state, room: { tiles: [], participants: [], pinned: null, ...room } };
+      return withSpeaker(after, after.room.participants.filter((one) => one.speaking).map((one) => one.id));
     }
     case 'slots':
-      return { ...state, slots: message.slots };
+      return { ...state, slots: message.slots, served: message.mode ?? state.served };
+    case 'uplinks':
+      return { ...state, wanted: message.wanted };
     case 'levels':
       return {
         ...state,
@@ -90,6 +111,10 @@ function reduceServer(state, message) {
       return state;
   }
 }
+
+/** The last speaker stays who it is while they speak, and after, until somebody else does. */
+const withSpeaker = (state, speaking) =>
+  !speaking.length || speaking.includes(state.lastSpeaker) ? state : { ...state, lastSpeaker: speaking[0] };
 
 const ownLine = (state, text) => ({
   from: state.self,
@@ -119,15 +144,38 @@ export function participant(state, id) {
 /** The name of participant `id`, or its id where the room does not know it. */
 export const nameOf = (state, id) => participant(state, id)?.name ?? id ?? '';
 
+/**
+ * A participant as the mesh shows them. The server, which gets nothing of them then, can only
+ * say what they have muted.
+ */
+function direct(state, one) {
+  const { mesh, voices } = state;
+  const reached = one.id === state.self || mesh.receiving.includes(one.id);
+  if (!voices || !reached) return one;
+  const comes = (role) => mesh.pictures.includes(`${one.id}/${role}`);
+  const flowing = (role) => (one[role] === 'stalled' || (one[role] === 'none' && comes(role)) ? 'live' : one[role]);
+  const mic = flowing('mic');
+  return {
+    ...one,
+    mic,
+    camera: flowing('camera'),
+    screen: flowing('screen'),
+    speaking: mic === 'live' && voices.speaking.includes(one.id),
+  };
+}
+
 /** What the people list shows, oneself first, then in the order of joining. */
 export function people(state) {
   const all = state.room?.participants ?? [];
-  const rows = all.map((one) => ({
-    ...one,
-    own: one.id === state.self,
-    pinned: state.room.pinned === one.id,
-    level: one.mic === 'live' ? levelFraction(state.levels[one.id]) : 0,
-  }));
+  const rows = all.map((one) => {
+    const seen = direct(state, one);
+    return {
+      ...seen,
+      own: one.id === state.self,
+      pinned: state.room.pinned === one.id,
+      level: seen.mic === 'live' ? levelFraction((state.voices ?? state).levels[one.id]) : 0,
+    };
+  });
   return [...rows.filter((row) => row.own), ...rows.filter((row) => !row.own)];
 }
 
@@ -163,7 +211,7 @@ export function announcements(before, after) {
   const said = [];
   if (joined.length) said.push(`${listOf(joined)} joined`);
   if (left.length) said.push(`${listOf(left)} left`);
-  if (before.room.mode !== after.room.mode) said.push(`The room is in ${after.room.mode.toUpperCase()} mode now`);
+  if (before.room.mode !== after.room.mode) said.push(MODE_WORDS[after.room.mode].now);
   return said;
 }
 

@@ -1,7 +1,8 @@
-// Figures of a call out of an RTCStatsReport; pure.
+// Figures of a call out of RTCStatsReports, that of the connection with the server and those of
+// the mesh together; pure.
 
 /** A digest with every figure unknown. */
-const EMPTY = Object.freeze({ up: null, down: null, rtt: null, video: null, audio: null, sent: [] });
+const EMPTY = Object.freeze({ up: null, down: null, rtt: null, video: null, audio: null, sent: [], paths: null });
 
 const rate = (now, before, seconds) =>
   before !== undefined && now !== undefined && seconds > 0
@@ -9,38 +10,76 @@ const rate = (now, before, seconds) =>
     : null;
 
 const share = (part, rest) => (part + rest > 0 ? part / (part + rest) : 0);
+const sum = (all, key) => all.reduce((total, one) => total + (one[key] ?? 0), 0);
+const most = (all, key) => all.reduce((top, one) => Math.max(top, one[key] ?? 0), 0);
+/** Sums what is known; null where nothing is. */
+const sumKnown = (values) => values.reduce((total, value) => (value === null ? total : (total ?? 0) + value), null);
 
 /**
- * The figures since `previous` (the last digest or null). `report` maps ids to stats, `roles`
- * mids to roles. Bitrates in bit/s, times in ms, losses as fractions; null where unknown.
+ * The figures since `previous` (the last digest or null). `connections` are each `{id, report,
+ * roles, people}`: `roles` maps mids to roles (`mesh` for all of a direct connection's), `people`
+ * mids of forward slots to participants. Bitrates in bit/s, times in ms, losses as fractions;
+ * null where unknown. `paths` counts what flowed since: `{up, down}` of this page.
  */
-export function digest(previous, report, roles) {
+export function digest(previous, connections) {
+  const since = previous?.totals;
+  const parts = connections.map((one) => digestOne(one, since?.[one.id]));
+  const inbound = parts.flatMap((part) => part.inbound);
+  const direct = parts.filter((part) => part.direct && part.totals.rtt !== null);
+  return {
+    ...EMPTY,
+    totals: Object.fromEntries(parts.map((part) => [part.id, part.totals])),
+    up: sumKnown(parts.map((part) => part.up)),
+    down: sumKnown(parts.map((part) => part.down)),
+    rtt: direct.length ? mean(direct.map((part) => part.totals.rtt)) : parts[0]?.totals.rtt ?? null,
+    video: combineVideo(inbound.filter((one) => one.kind === 'video')),
+    audio: combineAudio(inbound.filter((one) => one.kind === 'audio')),
+    sent: combineSent(parts.flatMap((part) => part.sent)),
+    paths: parts.length && since ? countPaths(parts) : null,
+  };
+}
+
+const mean = (values) => Math.round((10 * values.reduce((a, b) => a + b, 0)) / values.length) / 10;
+
+/** One way from somebody counts once, its sound and picture together. */
+function countPaths(parts) {
+  const sources = new Set(parts.flatMap((part) => part.inbound.map((one) => one.from)));
+  return { up: parts.filter((part) => part.sent.length).length, down: sources.size };
+}
+
+function digestOne({ id, report, roles, people }, since) {
   const all = [...report.values()];
   const codecs = new Map(all.filter((s) => s.type === 'codec').map((s) => [s.id, codecName(s)]));
-  const totals = { at: 0, ...transportTotals(report, all), streams: {} };
-  totals.at = all.reduce((latest, s) => Math.max(latest, s.timestamp ?? 0), 0);
-  const since = previous?.totals;
+  const totals = { at: most(all, 'timestamp'), ...transportTotals(report, all), streams: {} };
   const seconds = since ? (totals.at - since.at) / 1000 : 0;
-  const figures = {
-    ...EMPTY,
+  const context = { report, codecs, since, totals, seconds };
+  const roleOf = (stat) => (roles === 'mesh' ? 'mesh' : roles.get(stat.mid));
+  const inbound = all
+    .filter((stat) => stat.type === 'inbound-rtp' && roleOf(stat))
+    .map((stat) => ({ ...receivedOf(stat, context), from: sourceOf(stat, roleOf(stat), id, people) }));
+  const sent = all
+    .filter((stat) => stat.type === 'outbound-rtp' && roleOf(stat))
+    .map((stat) => sentOf(stat, roles === 'mesh' ? meshRole(stat) : roleOf(stat), context));
+  const flowing = (one) => one.flows;
+  return {
+    id,
+    direct: roles === 'mesh',
     totals,
     up: rate(totals.sent, since?.sent, seconds),
     down: rate(totals.received, since?.received, seconds),
-    rtt: totals.rtt,
-    sent: [],
+    inbound: inbound.filter(flowing),
+    sent: sent.filter(flowing),
   };
-  for (const stat of all) {
-    const role = roles.get(stat.mid);
-    if (stat.type === 'inbound-rtp' && role === 'mix-video') {
-      figures.video = inboundVideo(stat, codecs, since, totals, seconds);
-    } else if (stat.type === 'inbound-rtp' && role === 'mix-audio') {
-      figures.audio = inboundAudio(stat, codecs, since, totals, seconds);
-    } else if (stat.type === 'outbound-rtp' && role && stat.bytesSent > 0) {
-      figures.sent.push(outbound(stat, role, report, codecs, since, totals, seconds));
-    }
-  }
-  return figures;
 }
+
+/** Whose way a stream came: the mix is the server's, a slot is its person's. */
+function sourceOf(stat, role, id, people) {
+  if (role === 'mesh') return id;
+  return role.startsWith('mix') ? 'mix' : people?.get(stat.mid) ?? stat.mid;
+}
+
+/** In the mesh the m-lines are mic, camera and screen, in this order. */
+const meshRole = (stat) => (stat.kind === 'audio' ? 'mic' : stat.mid === '2' ? 'screen' : 'camera');
 
 const codecName = (stat) => (stat.mimeType ?? '').replace(/^(audio|video)\//, '') || null;
 
@@ -60,63 +99,98 @@ function transportTotals(report, all) {
   };
 }
 
-/** Loss since the last digest, from counters of packets lost and received. */
-function recentLoss(stat, since, totals) {
+/** Whether bytes came or went since the last digest; at the first, whether any ever did. */
+const hasFlowed = (bytes, before) => (bytes ?? 0) > (before?.bytes ?? 0);
+
+function receivedOf(stat, { codecs, since, totals, seconds }) {
+  const before = since?.streams[stat.id];
   const lost = Math.max(0, stat.packetsLost ?? 0);
   const received = stat.packetsReceived ?? 0;
   totals.streams[stat.id] = { lost, received, bytes: stat.bytesReceived };
+  return {
+    kind: stat.kind,
+    stat,
+    flows: hasFlowed(stat.bytesReceived, before),
+    codec: codecs.get(stat.codecId) ?? null,
+    bitrate: rate(stat.bytesReceived, before?.bytes, seconds),
+    lost: Math.max(0, lost - (before?.lost ?? 0)),
+    received: Math.max(0, received - (before?.received ?? 0)),
+  };
+}
+
+const codecsOf = (all) => [...new Set(all.map((one) => one.codec).filter(Boolean))].join(', ') || null;
+const jitterOf = (all) => Math.round(1000 * most(all.map((one) => one.stat), 'jitter'));
+
+/** What several streams of one kind have in common; null where there is none. */
+function combine(all) {
+  if (!all.length) return null;
+  return {
+    streams: all.length,
+    codec: codecsOf(all),
+    bitrate: sumKnown(all.map((one) => one.bitrate)),
+    jitter: jitterOf(all),
+    loss: share(sum(all, 'lost'), sum(all, 'received')),
+  };
+}
+
+function combineVideo(all) {
+  if (!all.length) return null;
+  const stats = all.map((one) => one.stat);
+  const largest = stats.reduce((a, b) => ((b.frameWidth ?? 0) > (a.frameWidth ?? 0) ? b : a));
+  return {
+    ...combine(all),
+    frameWidth: largest.frameWidth ?? 0,
+    frameHeight: largest.frameHeight ?? 0,
+    fps: sum(stats, 'framesPerSecond') / stats.length,
+    ...Object.fromEntries(
+      ['framesDecoded', 'framesDropped', 'freezeCount', 'totalFreezesDuration', 'keyFramesDecoded', 'pliCount']
+        .map((key) => [key, sum(stats, key)]),
+    ),
+  };
+}
+
+function combineAudio(all) {
+  if (!all.length) return null;
+  const stats = all.map((one) => one.stat);
+  return {
+    ...combine(all),
+    audioLevel: most(stats, 'audioLevel'),
+    ...Object.fromEntries(
+      ['totalAudioEnergy', 'totalSamplesReceived', 'concealedSamples'].map((key) => [key, sum(stats, key)]),
+    ),
+  };
+}
+
+function sentOf(stat, role, { report, codecs, since, totals, seconds }) {
   const before = since?.streams[stat.id];
-  return before
-    ? share(Math.max(0, lost - before.lost), Math.max(0, received - before.received))
-    : share(lost, received);
-}
-
-function inboundVideo(stat, codecs, since, totals, seconds) {
-  const loss = recentLoss(stat, since, totals);
-  return {
-    codec: codecs.get(stat.codecId) ?? null,
-    bitrate: rate(stat.bytesReceived, since?.streams[stat.id]?.bytes, seconds),
-    frameWidth: stat.frameWidth ?? 0,
-    frameHeight: stat.frameHeight ?? 0,
-    fps: stat.framesPerSecond ?? 0,
-    framesDecoded: stat.framesDecoded ?? 0,
-    framesDropped: stat.framesDropped ?? 0,
-    freezeCount: stat.freezeCount ?? 0,
-    totalFreezesDuration: stat.totalFreezesDuration ?? 0,
-    keyFramesDecoded: stat.keyFramesDecoded ?? 0,
-    pliCount: stat.pliCount ?? 0,
-    jitter: Math.round((stat.jitter ?? 0) * 1000),
-    loss,
-  };
-}
-
-function inboundAudio(stat, codecs, since, totals, seconds) {
-  const loss = recentLoss(stat, since, totals);
-  return {
-    codec: codecs.get(stat.codecId) ?? null,
-    bitrate: rate(stat.bytesReceived, since?.streams[stat.id]?.bytes, seconds),
-    audioLevel: stat.audioLevel ?? 0,
-    totalAudioEnergy: stat.totalAudioEnergy ?? 0,
-    totalSamplesReceived: stat.totalSamplesReceived ?? 0,
-    concealedSamples: stat.concealedSamples ?? 0,
-    jitter: Math.round((stat.jitter ?? 0) * 1000),
-    loss,
-  };
-}
-
-function outbound(stat, role, report, codecs, since, totals, seconds) {
-  const remote = report.get(stat.remoteId);
   totals.streams[stat.id] = { bytes: stat.bytesSent };
   return {
     role,
+    flows: hasFlowed(stat.bytesSent, before),
     codec: codecs.get(stat.codecId) ?? null,
-    bitrate: rate(stat.bytesSent, since?.streams[stat.id]?.bytes, seconds),
+    bitrate: rate(stat.bytesSent, before?.bytes, seconds),
     frameWidth: stat.frameWidth ?? 0,
     frameHeight: stat.frameHeight ?? 0,
     fps: stat.framesPerSecond ?? 0,
     limitedBy: stat.qualityLimitationReason ?? 'none',
-    loss: remote?.fractionLost ?? null,
+    loss: report.get(stat.remoteId)?.fractionLost ?? null,
   };
+}
+
+/** One entry for each role, over all connections it is sent on. */
+function combineSent(all) {
+  return [...new Set(all.map((one) => one.role))].map((role) => {
+    const same = all.filter((one) => one.role === role);
+    const worst = same.reduce((a, b) => ((b.loss ?? 0) > (a.loss ?? 0) ? b : a));
+    return {
+      ...same[0],
+      streams: same.length,
+      codec: codecsOf(same),
+      bitrate: sumKnown(same.map((one) => one.bitrate)),
+      loss: worst.loss,
+      limitedBy: same.find((one) => one.limitedBy !== 'none')?.limitedBy ?? 'none',
+    };
+  });
 }
 
 /** A bitrate for people: `1.5 Mbit/s`, `320 kbit/s`. */
@@ -131,12 +205,12 @@ export const formatShare = (fraction) =>
   fraction === null || fraction === undefined ? '–' : `${(100 * fraction).toFixed(1)} %`;
 
 /** The `points` of a polyline for `values` in a `width` by `height` box, newest at the right. */
-export function sparkline(values, { width, height, slots, most }) {
+export function sparkline(values, { width, height, slots, most: top }) {
   const step = width / (slots - 1);
   const start = slots - values.length;
   return values
     .map((value, i) => {
-      const y = height - (height * Math.min(value ?? 0, most)) / (most || 1);
+      const y = height - (height * Math.min(value ?? 0, top)) / (top || 1);
       return `${((start + i) * step).toFixed(1)},${y.toFixed(1)}`;
     })
     .join(' ');

@@ -89,7 +89,40 @@ test('joins, leaves and modes are announced, the own ones and the first state ar
   const more = reduce(one, room([person('p2', 'Ann'), person('p3', 'Cy'), person('p4', 'Di')]));
   assert.deepEqual(announcements(one, more), ['Cy and Di joined']);
   const fewer = reduce(more, room([person('p2', 'Ann'), person('p4', 'Di')], { mode: 'sfu' }));
-  assert.deepEqual(announcements(more, fewer), ['Cy left', 'The room is in SFU mode now']);
+  assert.deepEqual(announcements(more, fewer), ['Cy left', 'The server forwards now: everybody’s own picture']);
+});
+
+test('how this page is served, what it may stop sending, and who spoke last', () => {
+  let state = after(...joined, { type: 'slots', mode: 'sfu', slots: [{ mid: '5', participant: 'p1', role: 'mic' }] }, { type: 'uplinks', wanted: false });
+  assert.deepEqual([state.served, state.slots.length, state.wanted], ['sfu', 1, false]);
+  state = reduce(state, room([person('p1', 'Ben', { speaking: true }), person('p2', 'Ann', { speaking: true })]));
+  assert.equal(state.lastSpeaker, 'p1');
+  state = reduce(state, room([person('p1', 'Ben'), person('p2', 'Ann')]));
+  assert.equal(state.lastSpeaker, 'p1', 'in silence it stays who spoke last');
+  state = reduce(state, room([person('p1', 'Ben', { speaking: true }), person('p2', 'Ann', { speaking: true })]));
+  assert.equal(state.lastSpeaker, 'p1', 'and who joins in does not take over');
+  state = reduce(state, { type: 'welcome', participant: 'p2', resume: 's' });
+  assert.deepEqual([state.slots, state.wanted], [[], true], 'a new connection begins anew');
+});
+
+test('in the mesh, people are as they come directly', () => {
+  const state = after(
+    ...joined,
+    room([
+      person('p1', 'Ben', { mic: 'stalled', camera: 'stalled', screen: 'none' }),
+      person('p2', 'Ann', { camera: 'stalled' }),
+      person('p3', 'Cy', { mic: 'muted', camera: 'muted' }),
+      person('p4', 'Di', { camera: 'stalled' }),
+    ], { mode: 'p2p' }),
+    { type: 'local/mesh', mesh: { links: {}, receiving: ['p1', 'p3'], pictures: ['p1/screen'], covered: false } },
+    { type: 'local/voices', voices: { levels: { p1: -36, p3: -12 }, speaking: ['p1', 'p3'] } },
+  );
+  const rows = Object.fromEntries(people(state).map((row) => [row.id, row]));
+  assert.deepEqual([rows.p1.mic, rows.p1.camera, rows.p1.screen, rows.p1.speaking, rows.p1.level], ['live', 'live', 'live', true, 0.5]);
+  assert.equal(rows.p2.camera, 'live', 'one’s own is what one sends directly');
+  assert.deepEqual([rows.p3.mic, rows.p3.camera, rows.p3.speaking], ['muted', 'muted', false], 'who is muted is not heard');
+  assert.equal(rows.p4.camera, 'stalled', 'who is not reached is what the server says');
+  assert.equal(state.lastSpeaker, 'p1');
 });
 
 test('names become phrases', () => {

@@ -1,6 +1,7 @@
 // The bars above and below the picture, and the keyboard.
 
 import { byId, setIcon, setLabel, setText } from '../dom.js';
+import { MODES } from '../modes.js';
 import { participant, Phase } from '../state.js';
 import { toast } from './toast.js';
 
@@ -12,28 +13,24 @@ const HELD = {
   camera: 'Your camera was turned off by an operator',
 };
 
-const MODES = {
-  mcu: 'Mixed by the server: one stream to each person',
-  sfu: 'Forwarded by the server: every person’s own stream',
-  p2p: 'Directly between the people in the room',
-};
-
 export class Controls {
   #media;
   #store;
   #session;
   #stage;
   #panels;
+  #modes;
   /** Uplinks that are on here, and that an operator has muted for the others. */
   #held = { mic: false, camera: false };
   #settling = 0;
 
-  constructor({ media, store, session, stage, panels }) {
+  constructor({ media, store, session, stage, panels, modes }) {
     this.#media = media;
     this.#store = store;
     this.#session = session;
     this.#stage = stage;
     this.#panels = panels;
+    this.#modes = modes;
     this.#onClick('toggle-mic', () => this.#toggleMic());
     this.#onClick('toggle-camera', () => this.#toggleCamera());
     this.#onClick('toggle-screen', () => media.setScreen(!media.isOn('screen')));
@@ -89,6 +86,8 @@ export class Controls {
       c: () => this.#panels.toggle('chat'),
       i: () => this.#panels.toggle('figures'),
       s: () => this.#panels.toggle('settings'),
+      t: () => this.#panels.toggle('modes'),
+      ...Object.fromEntries(MODES.map((mode, i) => [String(i + 1), () => this.#modes.ask(mode)])),
       '?': () => byId('shortcuts').showModal(),
     }[key];
   }
@@ -140,10 +139,6 @@ export class Controls {
     }
     if (state.room === before.room) return;
     if (!this.#settling) this.#judge(state);
-    const mode = byId('mode');
-    mode.hidden = !state.room;
-    setText(mode, state.room?.mode.toUpperCase() ?? '');
-    mode.title = MODES[state.room?.mode] ?? '';
     for (const layout of ['grid', 'spotlight']) {
       byId(`layout-${layout}`).setAttribute('aria-pressed', String(state.room?.layout === layout));
     }

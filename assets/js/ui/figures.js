@@ -1,7 +1,9 @@
 // The panel of live figures.
 
 import { byId, setText } from '../dom.js';
+import { ownPaths } from '../modes.js';
 import { formatBitrate, formatShare, sparkline } from '../stats.js';
+import { targetOf } from '../switching.js';
 
 const SAMPLES = 60;
 const CHART = { width: 240, height: 48, slots: SAMPLES };
@@ -10,12 +12,12 @@ export class Figures {
   #history = [];
 
   render(state, before) {
-    if (state.figures === before.figures) return;
+    if (state.figures === before.figures && state.room === before.room) return;
     const figures = state.figures;
     if (!figures) this.#history = [];
-    else this.#history = [...this.#history, figures].slice(-SAMPLES);
+    else if (figures !== before.figures) this.#history = [...this.#history, figures].slice(-SAMPLES);
     if (byId('panel-figures').hidden && before.figures) return;
-    for (const [id, text] of Object.entries(texts(figures))) setText(byId(`fig-${id}`), unbroken(text));
+    for (const [id, text] of Object.entries({ ...texts(figures), ...paths(state) })) setText(byId(`fig-${id}`), unbroken(text));
     const most = Math.max(100_000, ...this.#history.flatMap((one) => [one.up ?? 0, one.down ?? 0]));
     for (const side of ['up', 'down']) {
       const values = this.#history.map((one) => one[side]);
@@ -27,8 +29,28 @@ export class Figures {
 /** Keeps a number and its unit on one line. */
 const unbroken = (text) => text.replaceAll(/(\d) (?=[a-zA-Z×%])|× /g, (space) => space.replace(' ', '\u00a0'));
 
-const size = (one) => (one?.frameWidth ? `${one.frameWidth} × ${one.frameHeight}` : '–');
+const size = (one) => {
+  if (!one?.frameWidth) return '–';
+  const many = one.streams > 1 ? `${one.streams} of ` : '';
+  return `${many}${one.frameWidth} × ${one.frameHeight}`;
+};
 const number = (value, unit) => (value === null || value === undefined ? '–' : `${Math.round(value)} ${unit}`);
+
+/** Flows between machines: what the arithmetic of the mode says, and what was counted. */
+function paths({ room, figures, ...state }) {
+  const people = room?.participants.filter((one) => !one.viewer).length ?? 0;
+  const own = room ? ownPaths(targetOf({ room, ...state }), people) : {};
+  const { expected, measured } = room?.paths ?? {};
+  const count = (value) => (value === null || value === undefined ? '–' : String(value));
+  return {
+    'paths-expected': count(expected?.outside),
+    'paths-measured': count(measured?.outside),
+    'own-up-expected': count(own.up),
+    'own-up-measured': count(figures?.paths?.up),
+    'own-down-expected': count(own.down),
+    'own-down-measured': count(figures?.paths?.down),
+  };
+}
 
 function texts(figures) {
   const { video, audio, sent = [] } = figures ?? {};
@@ -44,6 +66,7 @@ function texts(figures) {
     'in-loss': formatShare(video?.loss),
     'in-freezes': video ? `${video.freezeCount} (${video.totalFreezesDuration.toFixed(1)} s)` : '–',
     'in-jitter': number(video?.jitter, 'ms'),
+    'in-bitrate': video || audio ? formatBitrate((video?.bitrate ?? 0) + (audio?.bitrate ?? 0)) : '–',
     'in-codec': [video?.codec, audio?.codec].filter(Boolean).join(' + ') || '–',
     'out-camera': describe(camera),
     'out-screen': describe(screen),

@@ -1,13 +1,11 @@
 // Who is here: one row a person, with what they send and how loud they are.
 
 import { byId, el, icon, reconcile, setIcon, setText } from '../dom.js';
-import { initials } from '../geometry.js';
+import { avatarTone, initials } from '../geometry.js';
 import { people, spokenLabel } from '../state.js';
 
-const TONES = 6;
-
-/** A palette entry that stays with a participant. */
-const toneOf = (id) => [...id].reduce((sum, char) => (sum * 31 + char.charCodeAt(0)) % 997, 7) % TONES;
+/** What the list depends on. */
+const PARTS = ['room', 'levels', 'self', 'voices', 'mesh', 'slots'];
 
 export class People {
   #onPin;
@@ -18,7 +16,7 @@ export class People {
   }
 
   render(state, before) {
-    if (state.room === before.room && state.levels === before.levels && state.self === before.self) return;
+    if (PARTS.every((part) => state[part] === before[part])) return;
     const rows = people(state);
     setText(byId('people-count'), rows.length ? String(rows.length) : '');
     setText(byId('people-title-count'), String(rows.length));
@@ -32,7 +30,7 @@ export class People {
 
   #create(row) {
     const button = el('button', { class: 'person', type: 'button' },
-      el('span', { class: `avatar avatar--${toneOf(row.id)}`, 'aria-hidden': 'true' }),
+      el('span', { class: `avatar avatar--${avatarTone(row.id)}`, 'aria-hidden': 'true' }),
       el('span', { class: 'person__text' },
         el('span', { class: 'person__name' }),
         el('span', { class: 'person__note' })),

@@ -1,72 +1,71 @@
-// The composite and the invisible buttons over its tiles.
+// The picture: the composite with invisible buttons over its tiles, or tiles drawn here.
 
 import { byId, el, icon, reconcile, setText } from '../dom.js';
-import { tileKey, tilePlacement } from '../geometry.js';
-import { people, Phase, spokenLabel } from '../state.js';
+import { avatarTone, initials, tileKey, tilePlacement } from '../geometry.js';
+import { listOf, people, Phase, spokenLabel } from '../state.js';
+import { View } from '../switching.js';
+
+const NOWHERE = { width: 16, height: 9 };
 
 export class Stage {
-  #video = byId('video');
   #still = byId('still');
   #frame = byId('frame');
   #onPin;
+  #onMore;
   #picture = false;
 
-  /** `onPin(id)` is called when a tile is chosen. */
-  constructor({ onPin }) {
+  /** `onPin(id)` is called when a tile is chosen, `onMore()` for the one of those without. */
+  constructor({ onPin, onMore }) {
     this.#onPin = onPin;
-    byId('unmute').addEventListener('click', () => this.#hear());
+    this.#onMore = onMore;
     byId('fullscreen').addEventListener('click', () => this.toggleFullscreen());
   }
 
-  /** Plays the composite in `stream`, behind the last picture until the first new one. */
-  async show(stream) {
-    this.#video.srcObject = stream;
-    this.#video.muted = false;
-    byId('unmute').hidden = true;
-    this.#whenPictured(() => {
-      this.#picture = true;
-      this.#still.hidden = true;
-      byId('waiting').hidden = true;
-    });
-    try {
-      await this.#video.play();
-    } catch (error) {
-      if (error.name !== 'NotAllowedError') return;
-      // Without a click on the page browsers play only what makes no sound.
-      this.#video.muted = true;
-      byId('unmute').hidden = false;
-      this.#video.play().catch(console.warn);
-    }
+  /** The <video> of the composite, and where those of the tiles are put. */
+  get video() {
+    return byId('video');
   }
 
-  #whenPictured(then) {
-    if (this.#video.requestVideoFrameCallback) this.#video.requestVideoFrameCallback(then);
-    else this.#video.addEventListener('timeupdate', then, { once: true });
+  get pictures() {
+    return byId('pictures');
   }
 
-  async #hear() {
-    this.#video.muted = false;
-    await this.#video.play().catch(console.warn);
-    byId('unmute').hidden = true;
+  /** `listener` is called for a click on "Tap to hear". */
+  onHear(listener) {
+    byId('unmute').addEventListener('click', listener);
   }
 
-  /** Keeps the last picture standing while there is no connection. */
+  /** Shows or takes away "Tap to hear". */
+  askForClick(asked) {
+    byId('unmute').hidden = !asked;
+  }
+
+  /** There is something to see: the last picture of an earlier connection goes. */
+  pictured() {
+    if (this.#picture) return;
+    this.#picture = true;
+    this.#still.hidden = true;
+    byId('waiting').hidden = true;
+  }
+
+  /** Keeps the composite's last picture standing while there is no connection. */
   freeze() {
-    const { videoWidth: width, videoHeight: height } = this.#video;
+    const { videoWidth: width, videoHeight: height } = this.video;
     if (!this.#picture || !width) return;
     this.#still.width = width;
     this.#still.height = height;
-    this.#still.getContext('2d').drawImage(this.#video, 0, 0, width, height);
+    this.#still.getContext('2d').drawImage(this.video, 0, 0, width, height);
     this.#still.hidden = false;
     this.#picture = false;
   }
 
   /** Forgets the picture. */
   clear() {
-    this.#video.srcObject = null;
+    this.video.srcObject = null;
     this.#picture = false;
     this.#still.hidden = true;
-    byId('unmute').hidden = true;
+    this.#frame.classList.remove('frame--tiles');
+    byId('tiles').replaceChildren();
     if (document.fullscreenElement) document.exitFullscreen();
   }
 
@@ -74,53 +73,93 @@ export class Stage {
   toggleFullscreen() {
     if (document.fullscreenElement) document.exitFullscreen();
     else if (this.#frame.requestFullscreen) this.#frame.requestFullscreen().catch(console.warn);
-    else this.#video.webkitEnterFullscreen?.();
+    else this.video.webkitEnterFullscreen?.();
   }
 
-  render(state, before) {
+  render(state) {
     if (state.phase === Phase.Idle) return;
-    this.#renderStatus(state);
-    if (state.room === before.room && state.self === before.self) return;
-    const { canvas, tiles } = state.room ?? { canvas: { width: 16, height: 9 }, tiles: [] };
-    this.#frame.style.setProperty('--ratio', String(canvas.width / canvas.height));
-    const rows = new Map(people(state).map((row) => [row.id, row]));
-    const shown = tiles.filter((tile) => rows.has(tile.participant));
-    reconcile(byId('tiles'), shown, {
-      key: tileKey,
-      create: (tile) => this.#createTile(tile),
-      update: (button, tile) => updateTile(button, tile, rows.get(tile.participant), canvas),
-    });
-  }
-
-  #renderStatus(state) {
     const away = state.phase === Phase.Reconnecting;
     this.#frame.classList.toggle('frame--dimmed', away);
     byId('reconnecting').hidden = !away;
     if (away) setText(byId('reconnecting-cause'), state.notice?.text ?? '');
     byId('waiting').hidden = away || this.#picture || !this.#still.hidden;
-    setText(byId('waiting-text'), waitingText(state));
+    setText(byId('waiting-text'), state.phase === Phase.Joining ? 'Connecting…' : 'Waiting for the picture…');
+  }
+
+  /** Shows `tiles` of the stage, or of the composite, with the pictures they have. */
+  show({ state, view, tiles, more, pictures }) {
+    const canvas = state.room?.canvas ?? NOWHERE;
+    this.#frame.style.setProperty('--ratio', String(canvas.width / canvas.height));
+    const drawn = view === View.Tiles;
+    this.#frame.classList.toggle('frame--tiles', drawn);
+    if (drawn) placePictures(tiles, pictures, canvas);
+    const shown = drawn ? [...tiles, ...(more ? [{ ...more, key: 'more' }] : [])] : compositeTiles(state);
+    reconcile(byId('tiles'), shown, {
+      key: (tile) => tile.key,
+      create: (tile) => (tile.rows ? this.#createMore() : this.#createTile(tile)),
+      update: (button, tile) => (tile.rows ? updateMore(button, tile, canvas) : updateTile(button, tile, canvas)),
+    });
   }
 
   #createTile(tile) {
-    const chip = el('span', { class: 'tile__chip', 'aria-hidden': 'true' }, icon('pin'), el('span'));
-    const button = el('button', { class: 'tile', type: 'button' }, chip);
+    const button = el('button', { class: 'tile', type: 'button' },
+      el('span', { class: `tile__avatar tile__avatar--${avatarTone(tile.participant)}`, 'aria-hidden': 'true' }, el('span')),
+      el('span', { class: 'tile__label', 'aria-hidden': 'true' }, icon('mic-off'), el('span')),
+      el('span', { class: 'tile__chip', 'aria-hidden': 'true' }, icon('pin'), el('span')));
     button.addEventListener('click', () => this.#onPin(tile.participant));
+    return button;
+  }
+
+  #createMore() {
+    const button = el('button', { class: 'tile tile--more', type: 'button' }, el('strong'), el('span', { 'aria-hidden': 'true' }));
+    button.addEventListener('click', () => this.#onMore());
     return button;
   }
 }
 
-function updateTile(button, tile, row, canvas) {
-  const place = tilePlacement(tile, canvas);
-  button.hidden = place === null;
-  if (place) Object.assign(button.style, place);
-  button.setAttribute('aria-label', spokenLabel(row, tile.role));
-  button.setAttribute('aria-pressed', String(row.pinned));
-  button.classList.toggle('tile--speaking', row.speaking && tile.role === 'camera');
-  setText(button.firstElementChild.lastElementChild, row.pinned ? 'Unpin' : 'Pin');
+/** The tiles of the composite, with who is in them. */
+function compositeTiles(state) {
+  const rows = new Map(people(state).map((row) => [row.id, row]));
+  return (state.room?.tiles ?? [])
+    .filter((tile) => rows.has(tile.participant))
+    .map((tile) => ({ ...tile, key: tileKey(tile), row: rows.get(tile.participant) }));
 }
 
-function waitingText(state) {
-  if (state.phase === Phase.Joining) return 'Connecting…';
-  if (state.room && state.room.mode !== 'mcu') return `No mixed picture in ${state.room.mode.toUpperCase()} mode`;
-  return 'Waiting for the picture…';
+function place(element, tile, canvas) {
+  const where = tilePlacement(tile, canvas);
+  element.hidden = where === null;
+  for (const [side, value] of Object.entries(where ?? {})) {
+    if (element.style[side] !== value) element.style[side] = value;
+  }
+}
+
+/** Every picture under its tile; what has none is not seen. */
+function placePictures(tiles, pictures, canvas) {
+  const seen = new Map(tiles.filter((tile) => tile.picture).map((tile) => [tile.picture, tile]));
+  for (const picture of pictures) {
+    const tile = seen.get(picture);
+    picture.element.classList.toggle('shown', tile !== undefined);
+    if (tile) place(picture.element, tile, canvas);
+  }
+}
+
+function updateTile(button, tile, canvas) {
+  const { row, role } = tile;
+  const [avatar, label, chip] = button.children;
+  place(button, tile, canvas);
+  button.setAttribute('aria-label', spokenLabel(row, role));
+  button.setAttribute('aria-pressed', String(row.pinned));
+  button.classList.toggle('tile--speaking', row.speaking && role === 'camera');
+  button.classList.toggle('tile--covered', !tile.picture);
+  setText(avatar.firstElementChild, initials(row.name));
+  setText(label.lastElementChild, role === 'screen' ? `${row.name}’s screen` : row.name);
+  label.classList.toggle('tile__label--muted', role === 'camera' && row.mic === 'muted');
+  setText(chip.lastElementChild, row.pinned ? 'Unpin' : 'Pin');
+}
+
+function updateMore(button, { rows, ...tile }, canvas) {
+  place(button, tile, canvas);
+  button.setAttribute('aria-label', `${rows.length} more: ${listOf(rows.map((row) => row.name))}`);
+  setText(button.firstElementChild, `+${rows.length}`);
+  setText(button.lastElementChild, 'more');
 }

@@ -1,0 +1,54 @@
+// Who speaks in the mesh: reads the levels of the direct connections, where no server listens.
+
+import { LevelMeter } from './devices.js';
+import { Phase } from './state.js';
+import { targetOf } from './switching.js';
+import { dbovOfLevel, nextSpeaking } from './voices.js';
+
+const PERIOD = 200;
+
+export class Listener {
+  #env;
+  #meter = new LevelMeter();
+  #timer = 0;
+  #since = {};
+
+  /** `env`: `store`, `media` and `mesh`. */
+  constructor(env) {
+    this.#env = env;
+    env.store.subscribe((state) => this.#needed(state.phase !== Phase.Idle && targetOf(state) === 'p2p'));
+    env.media.onChange((role) => {
+      if (role === 'mic' && this.#timer) this.#meter.attach(env.media.tracks.mic);
+    });
+  }
+
+  #needed(needed) {
+    if (needed === Boolean(this.#timer)) return;
+    if (needed) {
+      this.#meter.attach(this.#env.media.tracks.mic);
+      this.#timer = setInterval(() => this.#listen(), PERIOD);
+    } else {
+      clearInterval(this.#timer);
+      this.#timer = 0;
+      this.#since = {};
+      this.#meter.close();
+      this.#env.store.dispatch({ type: 'local/voices', voices: null });
+    }
+  }
+
+  #listen() {
+    const { store, media, mesh } = this.#env;
+    const { self, voices } = store.get();
+    const levels = { [self]: media.isOn('mic') ? this.#meter.read() : -127 };
+    for (const peer of mesh.peers) {
+      const [newest] = peer.receiver('mic')?.getSynchronizationSources?.() ?? [];
+      levels[peer.id] = dbovOfLevel(newest?.audioLevel ?? 0);
+    }
+    this.#since = nextSpeaking(this.#since, levels, performance.now());
+    const heard = { levels: roundedAll(levels), speaking: Object.keys(this.#since).sort() };
+    if (JSON.stringify(heard) !== JSON.stringify(voices)) store.dispatch({ type: 'local/voices', voices: heard });
+  }
+}
+
+/** Whole decibels: what cannot be seen need not be drawn. */
+const roundedAll = (levels) => Object.fromEntries(Object.entries(levels).map(([id, dbov]) => [id, Math.round(dbov)]));

@@ -1,0 +1,160 @@
+// Every sound of the page: the mix in the composite's <video>, one <audio> for each forward slot
+// and each member of the mesh. All play all the time, and what is not to be heard is muted: so a
+// change from one to another takes no time, and what flows can be known without being heard
+// (Chromium stops reporting on a track that is disabled instead).
+
+import { lastMedia } from './mesh.js';
+
+/** Sound that came within this time flows, ms: packets of 20 ms, and a busy page. */
+const FLOWS = 120;
+
+export class Speakers {
+  #voices = new Map();
+  #blocked = false;
+  #heard = null;
+  #onBlocked;
+  #mixSince = null;
+  #epoch = 0;
+
+  /** `video` plays the mix; `onBlocked(blocked)` is told when the browser wants a click first. */
+  constructor({ video, onBlocked }) {
+    this.#onBlocked = onBlocked;
+    this.#voices.set('mix', { kind: 'mix', element: video, receiver: null });
+  }
+
+  /** Takes what a connection with the server brings, and plays the mix. */
+  attach(downlinks) {
+    this.#epoch += 1;
+    this.#drop('forward');
+    const mix = this.#voices.get('mix');
+    mix.receiver = downlinks.find(({ role }) => role === 'mix-audio').receiver;
+    for (const { role, mid, receiver } of downlinks) {
+      if (role === 'forward-audio') this.#add(`forward/${mid}`, { kind: 'forward', participant: null, receiver });
+    }
+    this.#unblock(false);
+    this.#play(mix);
+  }
+
+  async #play(voice) {
+    try {
+      await voice.element.play();
+    } catch (error) {
+      if (error.name !== 'NotAllowedError') return;
+      // Without a click on the page browsers play only what makes no sound.
+      this.#unblock(true);
+      voice.element.play().catch(console.warn);
+    }
+  }
+
+  #unblock(blocked) {
+    this.#blocked = blocked;
+    this.#onBlocked(blocked);
+    this.#gate();
+  }
+
+  /** After a click: everything is heard that should be. */
+  hear() {
+    this.#unblock(false);
+    for (const { element } of this.#voices.values()) element.play().catch(console.warn);
+  }
+
+  /** Whether the browser waits for a click. */
+  get blocked() {
+    return this.#blocked;
+  }
+
+  #add(key, voice) {
+    this.#remove(key);
+    const element = document.createElement('audio');
+    element.muted = true;
+    element.srcObject = new MediaStream([voice.receiver.track]);
+    this.#voices.set(key, { ...voice, element });
+    element.play().catch(() => {});
+    this.#gate();
+  }
+
+  #remove(key) {
+    const voice = this.#voices.get(key);
+    if (!voice || voice.kind === 'mix') return;
+    voice.element.pause();
+    voice.element.srcObject = null;
+    this.#voices.delete(key);
+  }
+
+  #drop(kind) {
+    for (const [key, voice] of this.#voices) if (voice.kind === kind) this.#remove(key);
+  }
+
+  /** Obeys a `slots` message. */
+  assign(slots) {
+    for (const { mid, participant } of slots) {
+      const voice = this.#voices.get(`forward/${mid}`);
+      if (voice) voice.participant = participant;
+    }
+    this.#gate();
+  }
+
+  /** Takes the microphone of a member of the mesh. */
+  addMesh(peer) {
+    const receiver = peer.receiver('mic');
+    if (receiver) this.#add(`mesh/${peer.id}`, { kind: 'mesh', participant: peer.id, receiver });
+  }
+
+  /** A member's connection has ended. */
+  removeMesh(id) {
+    this.#remove(`mesh/${id}`);
+  }
+
+  /** What flows, for hearing.js: `{people, mixFlows, mixSince}`, `ids` being the others. */
+  facts(ids, now) {
+    const mixFlows = flows(this.#voices.get('mix'), now);
+    if (!mixFlows) this.#mixSince = null;
+    else this.#mixSince ??= now;
+    const people = ids.map((id) => {
+      const slot = this.#slotOf(id);
+      return { id, mesh: flows(this.#voices.get(`mesh/${id}`), now), forward: flows(slot, now), slot: slot !== undefined };
+    });
+    return { people, mixFlows, mixSince: this.#mixSince };
+  }
+
+  #slotOf(id) {
+    return [...this.#voices.values()].find((one) => one.kind === 'forward' && one.participant === id);
+  }
+
+  /** How long the sound of `id`, as it is heard now, has been missing, ms; null if never there. */
+  age(id, now) {
+    const voice = this.#heard?.mix ? this.#voices.get('mix')
+      : this.#heard?.people[id] === 'mesh' ? this.#voices.get(`mesh/${id}`) : this.#slotOf(id);
+    const last = lastMedia(voice?.receiver);
+    return last === null ? null : Math.max(0, now - last);
+  }
+
+  /** Lets hear what `heard` of hearing.js says, all in one step. */
+  apply(heard) {
+    this.#heard = heard;
+    this.#gate();
+  }
+
+  #gate() {
+    const { mix = true, people = {} } = this.#heard ?? {};
+    for (const { kind, participant, element } of this.#voices.values()) {
+      const audible = kind === 'mix' ? mix : !mix && participant !== null && people[participant] === kind;
+      const muted = this.#blocked || !audible;
+      if (element.muted !== muted) element.muted = muted;
+    }
+  }
+
+  /** Forgets everything. */
+  clear() {
+    this.#drop('forward');
+    this.#drop('mesh');
+    this.#heard = null;
+    this.#voices.get('mix').receiver = null;
+    this.#unblock(false);
+  }
+}
+
+function flows(voice, now) {
+  const last = lastMedia(voice?.receiver);
+  return last !== null && now - last < FLOWS;
+}

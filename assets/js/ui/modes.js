@@ -1,0 +1,79 @@
+// The controls for the room's mode, in the bar and in a panel, and for a view of one's own.
+
+import { byId, el, setText } from '../dom.js';
+import { MODES, MODE_WORDS, VIEWS } from '../modes.js';
+import { participant, Phase } from '../state.js';
+import { targetOf } from '../switching.js';
+
+export class Modes {
+  #session;
+  #shown = null;
+
+  constructor({ session }) {
+    this.#session = session;
+    const inBar = MODES.map((mode) => segment(mode));
+    byId('mode-bar').append(...inBar);
+    byId('mode-choices').append(...MODES.map((mode) => card('mode', mode, { ...MODE_WORDS[mode] })));
+    byId('view-choices').append(...VIEWS.map((view) => card('view', view.mode ?? 'room', { ...view, short: '' })));
+    for (const id of ['mode-bar', 'mode-choices']) {
+      byId(id).addEventListener('change', ({ target }) => this.ask(target.value));
+    }
+    byId('view-choices').addEventListener('change', ({ target }) => session.view(target.value === 'room' ? null : target.value));
+  }
+
+  /** Asks the room for a mode. */
+  ask(mode) {
+    this.#session.send({ type: 'mode', mode });
+  }
+
+  render(state, before) {
+    if (state.phase === Phase.Idle || !state.room) return;
+    if (state.room !== before.room || state.served !== before.served || state.mesh !== before.mesh) this.sync(state);
+  }
+
+  /** Shows what is so, also after a choice that was refused. */
+  sync(state) {
+    if (!state.room) return;
+    const { mode } = state.room;
+    check('mode-segment', mode);
+    check('mode', mode);
+    check('view', participant(state, state.self)?.view ?? 'room');
+    this.#badge(state);
+    byId('view-note').hidden = mode !== 'p2p';
+  }
+
+  /** How this page is served now, which is not the room's mode when it asked for another. */
+  #badge(state) {
+    const target = targetOf(state);
+    const served = target === 'p2p' && !state.mesh.covered && state.served ? state.served : target;
+    const text = `${MODE_WORDS[served].name}, ${MODE_WORDS[served].short}`;
+    if (text === this.#shown) return;
+    this.#shown = text;
+    const badge = byId('toggle-modes');
+    setText(byId('mode'), MODE_WORDS[served].short);
+    badge.setAttribute('aria-label', `How this room is connected: ${text}`);
+    badge.title = `${MODE_WORDS[served].name}: how this room is connected (T)`;
+  }
+}
+
+function check(name, value) {
+  for (const input of document.querySelectorAll(`input[name="${name}"]`)) {
+    if (input.checked !== (input.value === value)) input.checked = input.value === value;
+  }
+}
+
+function segment(mode) {
+  const { name, short, about } = MODE_WORDS[mode];
+  const label = el('label', { class: 'segment', title: `${short}: ${about} (${1 + MODES.indexOf(mode)})` },
+    el('input', { type: 'radio', name: 'mode-segment', value: mode, 'aria-label': `${name}, ${short}` }),
+    el('span', { text: name }));
+  return label;
+}
+
+function card(group, value, { name, short, about }) {
+  const title = el('span', { class: 'choice__name', text: name });
+  if (short) title.append(' ', el('span', { class: 'badge', text: short }));
+  return el('label', { class: 'choice' },
+    el('input', { type: 'radio', name: group, value }),
+    el('span', { class: 'choice__text' }, title, el('span', { class: 'choice__about', text: about })));
+}

@@ -1,0 +1,23 @@
+// Who speaks, where no server says so: levels of the mesh, with a hysteresis; pure.
+
+/** Louder than this begins to speak, softer than that for a while is silent, dBov. */
+const LOUD = -42;
+const SOFT = -50;
+const LINGER = 600;
+
+/** A level of 0..1, as browsers give it, in dBov. */
+export const dbovOfLevel = (level) => (level > 0 ? Math.max(-127, 20 * Math.log10(level)) : -127);
+
+/**
+ * Who speaks after levels were read at `now`: `{[id]: lastLoudAt}`, given who did `before`.
+ * `levels` are dBov by participant.
+ */
+export function nextSpeaking(before, levels, now) {
+  const after = {};
+  for (const [id, dbov] of Object.entries(levels)) {
+    const since = before[id];
+    if (dbov > LOUD || (since !== undefined && dbov > SOFT)) after[id] = now;
+    else if (since !== undefined && now - since < LINGER) after[id] = since;
+  }
+  return after;
+}

@@ -2,6 +2,9 @@
 (() => {
   const video = () => document.getElementById('video');
   const state = () => window.tessera.state();
+  // Of an Error, WebDriver passes on that it is an "object".
+  const complain = console.error.bind(console);
+  console.error = (...words) => complain(...words.map(String));
   const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 
   /** Resolves with what `condition` gives as soon as that is truthy. */

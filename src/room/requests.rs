@@ -94,6 +94,10 @@ impl State {
                 return refuse("somebody only watches, or came over WHIP, and cannot be called");
             }
         }
+        if mode != Mode::P2p {
+            // What is left of the mesh is on its way out, and says nothing of the next one.
+            self.people.values_mut().for_each(|p| p.mesh.clear());
+        }
         self.mode = mode;
         Ok(())
     }

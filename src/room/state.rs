@@ -5,7 +5,7 @@
 //! turns what happens into inputs. After an effect that can hang there is always a deadline
 //! here whose expiry evicts the peer at fault.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -326,11 +326,15 @@ impl State {
             Input::SlotOpened(who, slot, feed) => self.slot_opened(now, (who, slot), feed),
             Input::SourcePainted(source) => self.source_painted(now, source),
             Input::Counted(paths) => self.counted = paths,
-            Input::Mesh(who, receiving) => {
+            Input::Mesh(who, receiving) if self.mode == Mode::P2p => {
+                let mut receiving: BTreeSet<_> = receiving.into_iter().collect();
+                receiving.retain(|from| *from != who && self.people.contains_key(from));
                 if let Some(person) = self.people.get_mut(&who) {
-                    person.mesh = receiving.into_iter().collect();
+                    person.mesh = receiving;
                 }
             }
+            // A report of a mesh that is being left.
+            Input::Mesh(..) => {}
             Input::Tick => {}
             Input::UplinkBegan(..)
             | Input::UplinkFlows(..)

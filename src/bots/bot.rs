@@ -10,17 +10,19 @@ use tokio::time::timeout;
 use super::camera::{Camera, Stock};
 use super::clock;
 use super::config::{BotConfig, Capture};
+use super::connection::Connection;
 use super::corrupt::CorruptMode;
 use super::error::BotError;
 use super::join::{self, Signalling};
-use super::outlet::Player;
+use super::outlet::{Outlet, Player};
 use super::pace;
-use super::peer::{ConnectionState, Peer};
+use super::peer::{ConnectionState, Peer, Uplink};
 use super::reel;
 use super::signalling::Outgoing;
+use super::witness::Witness;
 use crate::id::{ParticipantId, Role};
 use crate::layout::Size;
-use crate::protocol::{ClientMessage, RoomState, ServerMessage};
+use crate::protocol::{ClientMessage, Mode, RoomState, ServerMessage, SlotState};
 
 /// How long anything a bot waits for may take.
 pub const PATIENCE: Duration = Duration::from_secs(15);
@@ -36,7 +38,19 @@ const NOTICES: usize = 1024;
 pub(super) struct Published {
     pub(super) room: watch::Sender<Option<RoomState>>,
     pub(super) notices: broadcast::Sender<ServerMessage>,
+    pub(super) slots: watch::Sender<Option<Slots>>,
+    pub(super) uplinks: watch::Sender<bool>,
+    pub(super) witness: Arc<Witness>,
     capture: watch::Sender<Option<(Size, u32)>>,
+}
+
+/// How a bot is served: what `slots` said last.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Slots {
+    /// The mode it is served in.
+    pub mode: Mode,
+    /// Who is in each forward m-line.
+    pub slots: Vec<SlotState>,
 }
 
 impl Published {
@@ -44,6 +58,9 @@ impl Published {
         Self {
             room: watch::Sender::new(None),
             notices: broadcast::Sender::new(NOTICES),
+            slots: watch::Sender::new(None),
+            uplinks: watch::Sender::new(true),
+            witness: Arc::default(),
             capture: watch::Sender::new(None),
         }
     }
@@ -52,6 +69,7 @@ impl Published {
     pub(super) fn publish(&self, message: ServerMessage) {
         match &message {
             ServerMessage::Room(state) => {
+                self.witness.room(state, clock::now());
                 self.room.send_replace(Some(state.clone()));
             }
             ServerMessage::Capture {
@@ -66,6 +84,13 @@ impl Published {
                     height: *height,
                 };
                 self.capture.send_replace(Some((size, *fps)));
+            }
+            ServerMessage::Slots { mode, slots } => {
+                let (mode, slots) = (*mode, slots.clone());
+                self.slots.send_replace(Some(Slots { mode, slots }));
+            }
+            ServerMessage::Uplinks { wanted } => {
+                self.uplinks.send_replace(*wanted);
             }
             _ => {}
         }
@@ -110,12 +135,16 @@ impl Bot {
             signalling,
             mut tasks,
         } = joined;
-        let camera = peer
-            .camera
+        let outlet = |uplink: &Option<Uplink>| {
+            let uplink = uplink.as_ref();
+            uplink.map(|uplink| Outlet::with(&uplink.way))
+        };
+        let (camera_out, mic_out) = (outlet(&peer.camera), outlet(&peer.mic));
+        let camera = camera_out
             .clone()
             .zip(video)
             .map(|(outlet, stock)| Camera::start(outlet, config.video, stock));
-        let mic = peer.mic.clone().zip(audio).map(|(outlet, reel)| {
+        let mic = mic_out.clone().zip(audio).map(|(outlet, reel)| {
             let player = Player::new(outlet, reel, Duration::ZERO);
             pace::schedule(&player, clock::now());
             player
@@ -178,6 +207,22 @@ impl Bot {
         }
     }
 
+    /// Asks for another mode of the room.
+    ///
+    /// # Errors
+    /// As [`Bot::send`].
+    pub fn set_mode(&self, mode: Mode) -> Result<(), BotError> {
+        self.send(ClientMessage::Mode { mode })
+    }
+
+    /// Asks for a mode of its own; `None` follows the room again.
+    ///
+    /// # Errors
+    /// As [`Bot::send`].
+    pub fn set_view(&self, mode: Option<Mode>) -> Result<(), BotError> {
+        self.send(ClientMessage::View { mode })
+    }
+
     /// Damages the video it sends from now on.
     ///
     /// # Errors
@@ -212,9 +257,9 @@ impl Bot {
     }
 
     async fn stop(self) {
-        let pipeline = self.peer.pipeline();
+        let pipeline = self.peer.connection.pipeline();
         drop(self);
-        let stopping = tokio::task::spawn_blocking(move || Peer::stop(&pipeline));
+        let stopping = tokio::task::spawn_blocking(move || Connection::stop(&pipeline));
         if timeout(STOPPING, stopping).await.is_err() {
             tracing::warn!("a bot's pipeline has not stopped in time and is left alone");
         }
@@ -233,7 +278,7 @@ impl Drop for Bot {
 }
 
 async fn open_when_connected(peer: Arc<Peer>) {
-    let mut states = peer.connection.clone();
+    let mut states = peer.connection.state.clone();
     let up = |state: &ConnectionState| *state == ConnectionState::Connected;
     if states.wait_for(up).await.is_ok() {
         peer.open();

@@ -2,6 +2,7 @@
 
 use gst::prelude::*;
 
+use super::encode::video_caps;
 use super::probe::picture::Matrix;
 use crate::config::VideoCodec;
 
@@ -44,7 +45,41 @@ pub(super) enum Codec {
     Vp9,
 }
 
+impl From<VideoCodec> for Codec {
+    fn from(codec: VideoCodec) -> Self {
+        match codec {
+            VideoCodec::H264 => Self::H264,
+            VideoCodec::Vp8 => Self::Vp8,
+            VideoCodec::Vp9 => Self::Vp9,
+        }
+    }
+}
+
 impl Codec {
+    /// Caps of what is encoded, as the payloader takes it.
+    pub(super) fn encoded_caps(self) -> gst::Caps {
+        match self {
+            Self::Opus => gst::Caps::builder("audio/x-opus")
+                .field("rate", 48_000)
+                .field("channels", 1)
+                .field("channel-mapping-family", 0)
+                .build(),
+            Self::H264 => video_caps(VideoCodec::H264),
+            Self::Vp8 => video_caps(VideoCodec::Vp8),
+            Self::Vp9 => video_caps(VideoCodec::Vp9),
+        }
+    }
+
+    /// What puts it into packets, in gst-launch syntax.
+    pub(super) fn payloader(self) -> &'static str {
+        match self {
+            Self::Opus => "rtpopuspay",
+            Self::H264 => "rtph264pay aggregate-mode=zero-latency config-interval=-1",
+            Self::Vp8 => "rtpvp8pay picture-id-mode=15-bit",
+            Self::Vp9 => "rtpvp9pay picture-id-mode=15-bit",
+        }
+    }
+
     pub(super) fn of(pad: &gst::Pad) -> Option<Self> {
         let caps = pad.current_caps().unwrap_or_else(|| pad.query_caps(None));
         match caps.structure(0)?.get::<&str>("encoding-name").ok()? {

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::config::VideoCodec;
 use crate::id::RoomId;
 use crate::layout::Size;
+use crate::protocol::Mode;
 
 /// The form of a bot's video.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -172,8 +173,10 @@ pub struct Receive {
     /// The codecs offered for the composite and the forward slots, the preferred first; if there
     /// are none, the bot offers to receive nothing at all.
     pub codecs: Vec<VideoCodec>,
-    /// What is decoded.
+    /// What is decoded of the mix.
     pub decode: Decode,
+    /// What is decoded of what comes in on forward m-lines and from other members directly.
+    pub forwards: Decode,
 }
 
 impl Receive {
@@ -182,6 +185,7 @@ impl Receive {
         Self {
             codecs: Vec::new(),
             decode: Decode::No,
+            forwards: Decode::No,
         }
     }
 
@@ -190,8 +194,27 @@ impl Receive {
         Self {
             codecs: vec![VideoCodec::H264, VideoCodec::Vp8],
             decode,
+            forwards: decode,
         }
     }
+}
+
+/// Whether a bot connects to other members in mode `p2p`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mesh {
+    /// It does, as the page does. Its camera must be VP8, which is all a mesh carries.
+    Join,
+    /// It takes no part, as a client that knows nothing of it: the server goes on serving it.
+    Ignore,
+}
+
+/// What is noted down of the packets a bot sends to the server and gets on forward m-lines.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Recording {
+    /// Nothing.
+    Nothing,
+    /// What tells one payload from another, see [`super::payloads`].
+    Payloads,
 }
 
 /// Whether a sender does as the server asks with `capture`.
@@ -235,6 +258,12 @@ pub struct BotConfig {
     pub capture: Capture,
     /// Which certificate its offer names.
     pub fingerprint: Fingerprint,
+    /// The mode it asks for, for itself, when it joins; `None` takes the room's.
+    pub view: Option<Mode>,
+    /// Whether it joins the mesh.
+    pub mesh: Mesh,
+    /// What is noted down of its packets.
+    pub recording: Recording,
 }
 
 impl BotConfig {
@@ -251,6 +280,9 @@ impl BotConfig {
             receive: Receive::like_a_browser(Decode::No),
             capture: Capture::Follow,
             fingerprint: Fingerprint::True,
+            view: None,
+            mesh: Mesh::Join,
+            recording: Recording::Nothing,
         }
     }
 
@@ -269,10 +301,32 @@ impl BotConfig {
         self
     }
 
-    /// Decodes both sound and picture.
+    /// Decodes this of whatever comes in.
     #[must_use]
     pub fn decoding(mut self, decode: Decode) -> Self {
         self.receive.decode = decode;
+        self.receive.forwards = decode;
+        self
+    }
+
+    /// Offers as many forward m-lines of each kind; the page has 8.
+    #[must_use]
+    pub fn with_slots(mut self, forward_slots: usize) -> Self {
+        self.entry = Entry::WebSocket { forward_slots };
+        self
+    }
+
+    /// Asks for a mode of its own when it joins.
+    #[must_use]
+    pub fn viewing(mut self, mode: Mode) -> Self {
+        self.view = Some(mode);
+        self
+    }
+
+    /// Notes down its packets.
+    #[must_use]
+    pub fn recording(mut self, recording: Recording) -> Self {
+        self.recording = recording;
         self
     }
 

@@ -8,8 +8,9 @@ use tokio::task::JoinHandle;
 use super::bot::Published;
 use super::config::{BotConfig, Entry, Fingerprint};
 use super::error::BotError;
-use super::peer::{Candidate, Peer};
+use super::peer::{Candidate, Peer, Reach};
 use super::signalling::{HttpSession, Outgoing, Socket};
+use super::witness::Witness;
 use crate::id::{Mid, ParticipantId};
 use crate::protocol::{ClientMessage, Join, ServerMessage, Track, VERSION};
 
@@ -34,11 +35,15 @@ pub(super) struct Entered {
 
 /// Joins the room.
 pub(super) async fn enter(config: &BotConfig, published: &Published) -> Result<Entered, BotError> {
-    let loopback = is_loopback(config)?;
+    let reach = reach(config)?;
+    let witness = &published.witness;
     if over_http(config.entry) {
-        return enter_http(config, loopback).await;
+        return enter_http(config, reach, witness).await;
     }
-    let (socket, peer) = tokio::join!(Socket::connect(&config.server), build(config, loopback));
+    let (socket, peer) = tokio::join!(
+        Socket::connect(&config.server),
+        build(config, reach, witness)
+    );
     let (Socket { outbox, mut inbox }, mut peer) = (socket?, peer?);
     let (sdp, tracks) = peer.offer().await?;
     let candidates = peer.candidates.take();
@@ -53,7 +58,10 @@ pub(super) async fn enter(config: &BotConfig, published: &Published) -> Result<E
         mids.clone(),
         published.clone(),
     );
-    let mut tasks = vec![tokio::spawn(hearing), tokio::spawn(peer.listen())];
+    let mut tasks = vec![
+        tokio::spawn(hearing),
+        tokio::spawn(peer.connection.listen()),
+    ];
     if let Some(candidates) = candidates {
         tasks.push(tokio::spawn(trickle(candidates, mids, outbox.clone())));
     }
@@ -68,13 +76,17 @@ pub(super) async fn enter(config: &BotConfig, published: &Published) -> Result<E
     })
 }
 
-async fn enter_http(config: &BotConfig, loopback: bool) -> Result<Entered, BotError> {
-    let mut peer = build(config, loopback).await?;
+async fn enter_http(
+    config: &BotConfig,
+    reach: Reach,
+    witness: &Arc<Witness>,
+) -> Result<Entered, BotError> {
+    let mut peer = build(config, reach, witness).await?;
     peer.offer().await?;
     let sdp = offered(peer.gathered().await?, config.fingerprint);
     let (session, answer) = HttpSession::open(config, sdp).await?;
     peer.accept(&answer).await?;
-    let tasks = vec![tokio::spawn(peer.listen())];
+    let tasks = vec![tokio::spawn(peer.connection.listen())];
     Ok(Entered {
         peer: Arc::new(peer),
         signalling: Signalling::Http(Some(session)),
@@ -82,9 +94,9 @@ async fn enter_http(config: &BotConfig, loopback: bool) -> Result<Entered, BotEr
     })
 }
 
-async fn build(config: &BotConfig, loopback: bool) -> Result<Peer, BotError> {
-    let config = config.clone();
-    tokio::task::spawn_blocking(move || Peer::new(&config, loopback))
+async fn build(config: &BotConfig, reach: Reach, witness: &Arc<Witness>) -> Result<Peer, BotError> {
+    let (config, witness) = (config.clone(), witness.clone());
+    tokio::task::spawn_blocking(move || Peer::new(&config, reach, &witness))
         .await
         .map_err(|e| BotError::media("building a bot", e))?
 }
@@ -96,7 +108,7 @@ fn join_message(config: &BotConfig, sdp: String, tracks: Vec<Track>) -> ClientMe
         name: config.name.clone(),
         token: config.token.clone(),
         resume: None,
-        view: None,
+        view: config.view,
         offer: offered(sdp, config.fingerprint),
         tracks,
     })
@@ -166,10 +178,13 @@ async fn hear(
             let index = mids.iter().position(|own| own == mid);
             let index = index.and_then(|index| u32::try_from(index).ok());
             match (index, peer.upgrade()) {
-                (Some(index), Some(peer)) => peer.add_candidate(index, candidate),
+                (Some(index), Some(peer)) => peer.connection.add_candidate(index, candidate),
                 (None, _) => tracing::warn!(%mid, "a candidate for no m-line"),
                 (_, None) => return,
             }
+        }
+        if let (ServerMessage::Uplinks { wanted }, Some(peer)) = (&message, peer.upgrade()) {
+            peer.want(*wanted);
         }
         published.publish(message);
     }
@@ -216,16 +231,21 @@ fn offered(sdp: String, fingerprint: Fingerprint) -> String {
     }
 }
 
-/// Whether media must stay on the loopback interface: the server does.
-fn is_loopback(config: &BotConfig) -> Result<bool, BotError> {
+/// Media stays on the loopback interface if the server does.
+pub(super) fn reach(config: &BotConfig) -> Result<Reach, BotError> {
     let bad_server = |_| BotError::BadServer(config.server.clone());
     let url = reqwest::Url::parse(&config.server).map_err(bad_server)?;
     let host = url.host_str().unwrap_or_default();
     let host = host.trim_matches(['[', ']']);
-    Ok(host == "localhost"
+    let loopback = host == "localhost"
         || host
             .parse::<std::net::IpAddr>()
-            .is_ok_and(|ip| ip.is_loopback()))
+            .is_ok_and(|ip| ip.is_loopback());
+    Ok(if loopback {
+        Reach::Loopback
+    } else {
+        Reach::Anywhere
+    })
 }
 
 /// Whether the entry is one over HTTP alone.
@@ -259,7 +279,8 @@ mod tests {
             ("https://example.org", false),
         ] {
             let config = BotConfig::new(server, RoomId::new("r").unwrap(), "Ann");
-            assert_eq!(is_loopback(&config).unwrap(), loopback, "{server}");
+            let stays = reach(&config).unwrap() == Reach::Loopback;
+            assert_eq!(stays, loopback, "{server}");
         }
     }
 }

@@ -7,32 +7,38 @@
 //! costs its packets and little else. [`probe`] reads what they receive.
 
 pub mod bot;
+mod branch;
 mod camera;
 pub mod clock;
 mod codec;
 pub mod config;
+mod connection;
 pub mod corrupt;
 mod demo;
 mod encode;
 pub mod error;
 mod join;
+mod level;
 pub mod live;
 mod negotiate;
 pub mod observe;
 mod outlet;
 mod pace;
 pub mod palette;
+pub mod payloads;
 mod peer;
 pub mod probe;
 pub mod receive;
 mod reel;
 pub mod run;
 mod signalling;
+mod sources;
+pub mod witness;
 
-pub use bot::Bot;
+pub use bot::{Bot, Slots};
 pub use config::{
-    AudioSource, BotConfig, Capture, Decode, Entry, Fingerprint, Receive, VideoFormat, VideoSource,
-    Voice,
+    AudioSource, BotConfig, Capture, Decode, Entry, Fingerprint, Mesh, Receive, Recording,
+    VideoFormat, VideoSource, Voice,
 };
 pub use corrupt::CorruptMode;
 pub use demo::demo;
@@ -40,3 +46,4 @@ pub use error::BotError;
 pub use observe::BotStats;
 pub use receive::{Incoming, StreamStats};
 pub use run::{BotsOptions, Report, join_all, run};
+pub use witness::{Gap, Mixup, Path, Sight, Sound, Witness};

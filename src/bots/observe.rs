@@ -8,13 +8,15 @@ use serde::Serialize;
 use tokio::sync::{broadcast, watch};
 use tokio::time::timeout;
 
-use super::bot::{Bot, PATIENCE};
+use super::bot::{Bot, PATIENCE, Slots};
+use super::clock;
 use super::error::BotError;
-use super::outlet::Outlet;
-use super::peer::ConnectionState;
+use super::payloads::Payload;
+use super::peer::{ConnectionState, Uplink};
 use super::probe::Picture;
 use super::receive::{Incoming, StreamStats};
-use crate::id::Role;
+use super::witness::{Path, Witness};
+use crate::id::{ParticipantId, Role};
 use crate::protocol::{RoomState, ServerMessage};
 
 /// What a bot has sent and received.
@@ -48,7 +50,7 @@ impl Bot {
     /// # Errors
     /// [`BotError::Deadline`].
     pub async fn disconnected(&self) -> Result<(), BotError> {
-        let mut states = self.peer.connection.clone();
+        let mut states = self.peer.connection.state.clone();
         let over = |state: &ConnectionState| {
             matches!(
                 state,
@@ -63,7 +65,7 @@ impl Bot {
         wanted: ConnectionState,
         what: &'static str,
     ) -> Result<(), BotError> {
-        let mut states = self.peer.connection.clone();
+        let mut states = self.peer.connection.state.clone();
         let settled = |state: &ConnectionState| *state == wanted || has_failed(*state);
         within(what, states.wait_for(settled)).await?;
         if *states.borrow() == wanted {
@@ -111,6 +113,65 @@ impl Bot {
             Ok(Err(_)) => Err(BotError::Closed),
             Err(_) => Err(BotError::Deadline { what, after }),
         }
+    }
+
+    /// How the server serves it, as it last said; `None` before it did.
+    pub fn slots(&self) -> watch::Receiver<Option<Slots>> {
+        self.published.slots.subscribe()
+    }
+
+    /// Waits until it is served as wanted.
+    ///
+    /// # Errors
+    /// [`BotError::Deadline`].
+    pub async fn slots_when(
+        &self,
+        what: &'static str,
+        mut wanted: impl FnMut(&Slots) -> bool,
+    ) -> Result<Slots, BotError> {
+        let mut slots = self.slots();
+        let fits = |slots: &Option<Slots>| slots.as_ref().is_some_and(&mut wanted);
+        within(what, slots.wait_for(fits)).await?;
+        let newest = slots.borrow().clone();
+        newest.ok_or(BotError::Closed)
+    }
+
+    /// Whether the server has any use for what it sends.
+    pub fn uplinks(&self) -> watch::Receiver<bool> {
+        self.published.uplinks.subscribe()
+    }
+
+    /// What it has seen and heard of each participant, by whatever way.
+    pub fn witness(&self) -> &Arc<Witness> {
+        &self.published.witness
+    }
+
+    /// Waits for the next frame of a participant in their colour that comes that way and that a
+    /// page would show.
+    ///
+    /// # Errors
+    /// [`BotError::Deadline`].
+    pub async fn sees(&self, who: ParticipantId, rgb: [u8; 3], path: Path) -> Result<(), BotError> {
+        let since = clock::now();
+        let mut changes = self.witness().changes();
+        let seen = changes.wait_for(|_| {
+            let sights = self.witness().sights(who);
+            let mut newest = sights.iter().rev().take_while(|sight| sight.at >= since);
+            newest.any(|sight| sight.path == path && sight.played && sight.is(rgb))
+        });
+        within("sight of a participant", seen).await
+    }
+
+    /// The packets it has sent to the server for an uplink, in their order; nothing unless it
+    /// records them.
+    pub fn sent_payloads(&self, role: Role) -> Vec<Payload> {
+        let uplink = match role {
+            Role::Mic => self.peer.mic.as_ref(),
+            Role::Camera => self.peer.camera.as_ref(),
+            _ => None,
+        };
+        let tape = uplink.and_then(|uplink| uplink.tape.as_ref());
+        tape.map(|tape| tape.read()).unwrap_or_default()
     }
 
     /// Everything the server says from now on.
@@ -199,12 +260,12 @@ impl Bot {
 
     /// The figures since the start, or for what comes in since [`Bot::reset_stats`].
     pub fn stats(&self) -> BotStats {
-        let read = |outlet: &Option<Arc<Outlet>>| {
-            outlet.as_ref().map_or((0, 0, 0), |outlet| {
+        let read = |uplink: &Option<Uplink>| {
+            uplink.as_ref().map_or((0, 0, 0), |Uplink { way, .. }| {
                 (
-                    *outlet.frames.borrow(),
-                    outlet.bytes.load(Ordering::Relaxed),
-                    *outlet.key_requests.borrow(),
+                    *way.frames.borrow(),
+                    way.bytes.load(Ordering::Relaxed),
+                    *way.key_requests.borrow(),
                 )
             })
         };
@@ -223,8 +284,8 @@ impl Bot {
     /// # Errors
     /// [`BotError::Deadline`].
     pub async fn sent(&self, count: u64) -> Result<(), BotError> {
-        for outlet in self.peer.camera.iter().chain(&self.peer.mic) {
-            let mut frames = outlet.frames.subscribe();
+        for way in self.peer.ways() {
+            let mut frames = way.frames.subscribe();
             within("sending", frames.wait_for(|sent| *sent >= count)).await?;
         }
         Ok(())
@@ -237,13 +298,14 @@ impl Bot {
     pub fn key_requests(&self) -> Result<watch::Receiver<u64>, BotError> {
         let camera = self.peer.camera.as_ref();
         camera
-            .map(|outlet| outlet.key_requests.subscribe())
+            .map(|camera| camera.way.key_requests.subscribe())
             .ok_or(BotError::NotConfigured("camera"))
     }
 
     /// Measures what comes in from now on.
     pub fn reset_stats(&self) {
         self.peer.incoming().for_each(|line| line.reset_stats());
+        self.published.witness.reset_ages();
     }
 }
 

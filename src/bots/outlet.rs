@@ -1,7 +1,10 @@
-//! Where encoded frames enter a bot's pipeline, and what plays a reel into it.
+//! Where encoded frames enter pipelines, and what plays a reel into them.
+//!
+//! An [`Outlet`] is one camera or microphone. It has a [`Way`] into every pipeline that sends it:
+//! the one to the server, and in a mesh one to each member.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
 use gst::prelude::*;
@@ -9,17 +12,19 @@ use tokio::sync::watch;
 
 use super::clock;
 use super::encode::Frame;
+use super::level::LevelWriter;
 use super::pace::{Paced, following};
 use super::reel::Reel;
 
 /// The least time between two keyframes sent because somebody asked.
 const KEY_SPACING: Duration = Duration::from_millis(250);
 
-/// One m-line's way in: an appsrc whose frames are stamped with the pipeline's running time.
+/// The way into one pipeline: an appsrc whose frames are stamped with the pipeline's running time.
 #[derive(Debug)]
-pub(super) struct Outlet {
+pub(super) struct Way {
     source: gst_app::AppSrc,
-    /// Frames are let through: the connection is up and the bot has not gone.
+    pub(super) levels: Arc<LevelWriter>,
+    /// Frames are let through: the connection is up, and what is sent is wanted.
     open: AtomicBool,
     /// A keyframe has to come before anything else.
     starting: AtomicBool,
@@ -31,11 +36,12 @@ pub(super) struct Outlet {
     pub(super) key_requests: watch::Sender<u64>,
 }
 
-impl Outlet {
+impl Way {
     /// Takes over an appsrc, and hears the keyframe requests that arrive at it.
     pub(super) fn new(source: gst_app::AppSrc) -> Arc<Self> {
-        let outlet = Arc::new(Self {
+        let way = Arc::new(Self {
             source,
+            levels: Arc::default(),
             open: AtomicBool::new(false),
             starting: AtomicBool::new(true),
             key_wanted: AtomicBool::new(false),
@@ -44,25 +50,32 @@ impl Outlet {
             bytes: AtomicU64::new(0),
             key_requests: watch::Sender::new(0),
         });
-        if let Some(pad) = outlet.source.static_pad("src") {
-            let weak = Arc::downgrade(&outlet);
+        if let Some(pad) = way.source.static_pad("src") {
+            let weak = Arc::downgrade(&way);
             pad.add_probe(gst::PadProbeType::EVENT_UPSTREAM, move |_, info| {
-                if let (Some(event), Some(outlet)) = (info.event(), weak.upgrade())
+                if let (Some(event), Some(way)) = (info.event(), weak.upgrade())
                     && gst_video::UpstreamForceKeyUnitEvent::parse(event).is_ok()
                 {
-                    outlet.key_requests.send_modify(|count| *count += 1);
-                    outlet.key_wanted.store(true, Ordering::Relaxed);
+                    way.key_requests.send_modify(|count| *count += 1);
+                    way.key_wanted.store(true, Ordering::Relaxed);
                 }
                 gst::PadProbeReturn::Ok
             });
         }
-        outlet
+        way
+    }
+
+    /// What frames enter by.
+    pub(super) fn element(&self) -> &gst::Element {
+        self.source.upcast_ref()
     }
 
     /// Lets frames through, from the next keyframe on.
     pub(super) fn open(&self) {
-        self.starting.store(true, Ordering::Relaxed);
-        self.open.store(true, Ordering::Release);
+        if !self.open.load(Ordering::Acquire) {
+            self.starting.store(true, Ordering::Relaxed);
+            self.open.store(true, Ordering::Release);
+        }
     }
 
     /// Lets nothing through any more.
@@ -70,13 +83,11 @@ impl Outlet {
         self.open.store(false, Ordering::Release);
     }
 
-    /// Drops frames up to the next keyframe: they come from another encoder than the last ones.
-    pub(super) fn restart(&self) {
-        self.starting.store(true, Ordering::Relaxed);
-    }
-
     /// Whether the next frame should be a keyframe.
-    pub(super) fn needs_key(&self, now: Duration) -> bool {
+    fn needs_key(&self, now: Duration) -> bool {
+        if !self.open.load(Ordering::Acquire) {
+            return false;
+        }
         if self.starting.load(Ordering::Relaxed) {
             return true;
         }
@@ -84,8 +95,7 @@ impl Outlet {
         self.key_wanted.load(Ordering::Relaxed) && last.is_none_or(|at| now >= at + KEY_SPACING)
     }
 
-    /// Sends a frame that was taken at `at` on the machine's clock.
-    pub(super) fn push(&self, frame: &Frame, at: Duration) {
+    fn push(&self, frame: &Frame, at: Duration, level: Option<u8>) {
         if !self.open.load(Ordering::Acquire) {
             return;
         }
@@ -99,23 +109,78 @@ impl Outlet {
         } else if self.starting.load(Ordering::Relaxed) {
             return;
         }
+        let pts = gst::ClockTime::try_from(at)
+            .ok()
+            .map(|t| t.saturating_sub(base));
         // Shares the memory, which nothing may write to: see `corrupt`.
         let mut buffer = frame.buffer.copy();
         let size = buffer.size() as u64;
         {
             let buffer = buffer.make_mut();
-            buffer.set_pts(
-                gst::ClockTime::try_from(at)
-                    .ok()
-                    .map(|t| t.saturating_sub(base)),
-            );
+            buffer.set_pts(pts);
             buffer.set_dts(None);
             buffer.set_duration(None);
+        }
+        if let (Some(pts), Some(level)) = (pts, level) {
+            self.levels.announce(pts, level);
         }
         // Refused only while the pipeline stops, when nobody misses the frame.
         if self.source.push_buffer(buffer).is_ok() {
             self.frames.send_modify(|count| *count += 1);
             self.bytes.fetch_add(size, Ordering::Relaxed);
+        }
+    }
+}
+
+/// A camera or microphone: what is pushed goes every way there is.
+#[derive(Debug, Default)]
+pub(super) struct Outlet {
+    ways: Mutex<Vec<Weak<Way>>>,
+}
+
+impl Outlet {
+    /// An outlet that has one way.
+    pub(super) fn with(way: &Arc<Way>) -> Arc<Self> {
+        let outlet = Self::default();
+        outlet.add(way);
+        Arc::new(outlet)
+    }
+
+    /// Sends a further way as well, while it is there.
+    pub(super) fn add(&self, way: &Arc<Way>) {
+        let mut ways = self.lock();
+        ways.retain(|way| way.strong_count() > 0);
+        ways.push(Arc::downgrade(way));
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Vec<Weak<Way>>> {
+        self.ways.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Drops frames up to the next keyframe: they come from another encoder than the last ones.
+    pub(super) fn restart(&self) {
+        for way in self.lock().iter().filter_map(Weak::upgrade) {
+            way.starting.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// Whether the next frame should be a keyframe.
+    pub(super) fn needs_key(&self, now: Duration) -> bool {
+        let ways = self.lock();
+        let mut ways = ways.iter().filter_map(Weak::upgrade);
+        ways.any(|way| way.needs_key(now))
+    }
+
+    /// Sends a frame that was taken at `at` on the machine's clock.
+    pub(super) fn push(&self, frame: &Frame, at: Duration) {
+        self.send(frame, at, None);
+    }
+
+    /// Sends a frame with the level of its sound, if it is one of sound.
+    fn send(&self, frame: &Frame, at: Duration, level: Option<u8>) {
+        // Pushing never blocks: each appsrc has a queue of its own.
+        for way in self.lock().iter().filter_map(Weak::upgrade) {
+            way.push(frame, at, level);
         }
     }
 }
@@ -159,7 +224,8 @@ impl Paced for Player {
             *position = reel.key_from(*position);
         }
         if let Some(frame) = reel.frames.get(*position) {
-            self.outlet.push(frame, due);
+            let level = reel.levels.get(*position).copied();
+            self.outlet.send(frame, due, level);
         }
         *position = (*position + 1) % reel.frames.len();
         Some(following(due, reel.interval))

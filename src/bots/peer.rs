@@ -1,197 +1,126 @@
-//! A bot's pipeline: one webrtcbin that offers, its uplinks, and what comes in.
+//! A bot's connection to the server: it offers its uplinks, and takes the mix and the forwards.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
-use futures::StreamExt;
-use gst::prelude::*;
-use gst_webrtc::{WebRTCRTPTransceiver, WebRTCRTPTransceiverDirection as Direction};
-use tokio::sync::{mpsc, watch};
+use gst_webrtc::WebRTCRTPTransceiverDirection as Direction;
+use tokio::sync::mpsc;
 
-pub(super) use gst_webrtc::WebRTCPeerConnectionState as ConnectionState;
-
-use super::codec::{opus_caps, rtp_video_caps};
-use super::config::{BotConfig, Entry};
+use super::codec::{Codec, opus_caps, rtp_video_caps};
+use super::config::{AudioSource, BotConfig, Entry};
+pub(super) use super::connection::{Candidate, ConnectionState, Reach};
+use super::connection::{Connection, Sending};
 use super::corrupt::CorruptMode;
-use super::encode::video_caps;
 use super::error::BotError;
-use super::outlet::Outlet;
-use super::receive::{self, Incoming};
-use crate::config::VideoCodec;
+use super::level;
+use super::outlet::Way;
+use super::payloads::Tape;
+use super::receive::{Incoming, Receiver};
+use super::witness::{Path, Witness};
 use crate::id::Role;
 
-/// How long a retransmission is waited for, ms. Nothing is delayed by it as long as nothing is
-/// lost, since no sink here waits for the clock.
-const JITTER_MS: u32 = 80;
+/// An uplink of a bot.
+#[derive(Debug)]
+pub(super) struct Uplink {
+    pub(super) way: Arc<Way>,
+    /// The pad its packets leave the payloader by.
+    packets: gst::Pad,
+    pub(super) tape: Option<Arc<Tape>>,
+}
 
-/// A local candidate: the m-line's index, and the candidate.
-pub(super) type Candidate = (u32, String);
+/// When the uplinks flow.
+#[derive(Debug, Clone, Copy)]
+struct Gate {
+    connected: bool,
+    wanted: bool,
+}
 
-/// A bot's peer connection. Dropping it stops the pipeline on a thread of its own.
+/// A bot's connection to the server.
 #[derive(Debug)]
 pub(super) struct Peer {
-    pipeline: gst::Pipeline,
-    pub(super) webrtc: gst::Element,
-    pub(super) camera: Option<Arc<Outlet>>,
-    pub(super) mic: Option<Arc<Outlet>>,
-    camera_payloader: Option<gst::Element>,
+    pub(super) connection: Connection,
+    pub(super) camera: Option<Uplink>,
+    pub(super) mic: Option<Uplink>,
     /// In the order of the m-lines; a `None` is an uplink.
     pub(super) lines: Vec<(Role, Option<Arc<Incoming>>)>,
-    pub(super) connection: watch::Receiver<ConnectionState>,
     pub(super) candidates: Option<mpsc::UnboundedReceiver<Candidate>>,
+    gate: Mutex<Gate>,
 }
 
 impl Peer {
     /// Builds and starts the pipeline. Blocks.
-    pub(super) fn new(config: &BotConfig, loopback: bool) -> Result<Self, BotError> {
-        let webrtc = gst::ElementFactory::make("webrtcbin")
-            .property_from_str("bundle-policy", "max-bundle")
-            .property("latency", JITTER_MS)
-            .build()
-            .map_err(|e| BotError::media("webrtcbin", e))?;
-        let pipeline = gst::Pipeline::new();
-        // All pipelines on one clock; and none waits before it sends because of the latency of
-        // what it receives.
-        pipeline.use_clock(Some(&gst::SystemClock::obtain()));
-        pipeline.set_latency(gst::ClockTime::ZERO);
-        pipeline
-            .add(&webrtc)
-            .map_err(|e| BotError::media("webrtcbin", e))?;
-        let agent = webrtc.property::<gst::Object>("ice-agent");
-        agent.set_property("ice-tcp", false);
-        if loopback {
-            agent.emit_by_name::<bool>("add-local-ip-address", &[&"127.0.0.1"]);
-        }
-        let (send_candidate, candidates) = mpsc::unbounded_channel();
+    pub(super) fn new(
+        config: &BotConfig,
+        reach: Reach,
+        witness: &Arc<Witness>,
+    ) -> Result<Self, BotError> {
+        let (connection, candidates) = Connection::new(reach)?;
         let mut peer = Self {
-            connection: watch_connection(&webrtc),
-            pipeline,
-            webrtc,
+            connection,
             camera: None,
             mic: None,
-            camera_payloader: None,
             lines: Vec::new(),
             candidates: Some(candidates),
+            gate: Mutex::new(Gate {
+                connected: false,
+                wanted: true,
+            }),
         };
-        // Some of webrtcbin's signals need its threads, which it has from READY on.
-        peer.set_state(gst::State::Ready)?;
         peer.add_uplinks(config)?;
-        peer.add_downlinks(config)?;
-        peer.webrtc
-            .connect("on-ice-candidate", false, move |values| {
-                if let [_, index, candidate] = values
-                    && let (Ok(index), Ok(candidate)) = (index.get(), candidate.get())
-                {
-                    // Nobody to send it to: the bot has gone.
-                    let _ = send_candidate.send((index, candidate));
-                }
-                None
-            });
-        peer.watch_pads();
-        peer.tune_jitter_buffers();
-        peer.set_state(gst::State::Playing)?;
+        peer.add_downlinks(config, witness);
+        let lines = peer.lines.iter().map(|(_, line)| line.clone()).collect();
+        peer.connection.start(lines)?;
         Ok(peer)
     }
 
-    fn set_state(&self, state: gst::State) -> Result<(), BotError> {
-        self.pipeline
-            .set_state(state)
-            .map(|_| ())
-            .map_err(|e| BotError::media("starting a bot", e))
-    }
-
     fn add_uplinks(&mut self, config: &BotConfig) -> Result<(), BotError> {
-        if config.audio != super::config::AudioSource::None {
-            let caps = gst::Caps::builder("audio/x-opus")
-                .field("rate", 48_000)
-                .field("channels", 1)
-                .field("channel-mapping-family", 0)
-                .build();
-            let (outlet, _) = self.add_uplink(Role::Mic, &caps, "rtpopuspay", opus_caps())?;
-            self.mic = Some(outlet);
+        if config.audio != AudioSource::None {
+            let mut rtp = opus_caps();
+            // So it stands in the offer; whether it is sent follows from the answer.
+            rtp.make_mut()
+                .set(format!("extmap-{}", level::ID), level::URI);
+            self.mic = Some(self.add_uplink(config, Role::Mic, Codec::Opus, rtp)?);
         }
         if let Some(format) = config.video.format() {
-            let payloader = match format.codec {
-                VideoCodec::H264 => "rtph264pay aggregate-mode=zero-latency config-interval=-1",
-                VideoCodec::Vp8 => "rtpvp8pay picture-id-mode=15-bit",
-                VideoCodec::Vp9 => "rtpvp9pay picture-id-mode=15-bit",
-            };
-            let rtp = rtp_video_caps(format.codec);
-            let (outlet, payloader) =
-                self.add_uplink(Role::Camera, &video_caps(format.codec), payloader, rtp)?;
-            self.camera = Some(outlet);
-            self.camera_payloader = Some(payloader);
+            let (codec, rtp) = (Codec::from(format.codec), rtp_video_caps(format.codec));
+            self.camera = Some(self.add_uplink(config, Role::Camera, codec, rtp)?);
         }
         Ok(())
     }
 
     fn add_uplink(
         &mut self,
+        config: &BotConfig,
         role: Role,
-        caps: &gst::Caps,
-        payloader: &str,
-        mut rtp: gst::Caps,
-    ) -> Result<(Arc<Outlet>, gst::Element), BotError> {
-        let doing = |e: &dyn std::fmt::Display| BotError::Media(format!("{role} uplink: {e}"));
-        let source = gst_app::AppSrc::builder()
-            .caps(caps)
-            .is_live(true)
-            .format(gst::Format::Time)
-            .max_bytes(1 << 20)
-            .leaky_type(gst_app::AppLeakyType::Downstream)
-            .build();
-        let payload = rtp.structure(0).and_then(|s| s.get::<i32>("payload").ok());
-        // Named in the caps it stands in the offer, without which a receiver of several m-lines
-        // has to guess whose the packets are.
-        let ssrc = rand::random::<u32>().max(1);
-        rtp.make_mut().set("ssrc", ssrc);
-        let payloader = gst::parse::bin_from_description(
-            &format!(
-                "{payloader} mtu=1200 ssrc={ssrc} pt={}",
-                payload.unwrap_or(96)
-            ),
-            true,
-        )
-        .map_err(|e| doing(&e))?
-        .upcast::<gst::Element>();
-        let elements = [source.upcast_ref(), &payloader];
-        self.pipeline.add_many(elements).map_err(|e| doing(&e))?;
-        source.link(&payloader).map_err(|e| doing(&e))?;
-        let template = self
-            .webrtc
-            .pad_template("sink_%u")
-            .ok_or_else(|| doing(&"no pad template"))?;
-        let pad = self
-            .webrtc
-            .request_pad(&template, None, Some(&rtp))
-            .ok_or_else(|| doing(&"no pad"))?;
-        let transceiver = pad.property::<WebRTCRTPTransceiver>("transceiver");
-        transceiver.set_direction(Direction::Sendonly);
-        transceiver.set_property("codec-preferences", &rtp);
-        transceiver.set_property("do-nack", !role.is_audio());
-        payloader
-            .static_pad("src")
-            .ok_or_else(|| doing(&"no pad"))?
-            .link(&pad)
-            .map_err(|e| doing(&e))?;
+        codec: Codec,
+        rtp: gst::Caps,
+    ) -> Result<Uplink, BotError> {
+        let tape = Tape::for_recording(config.recording);
+        let (way, packets) = self.connection.send(Sending {
+            role,
+            codec,
+            rtp,
+            direction: Direction::Sendonly,
+            tape: tape.clone(),
+        })?;
         self.lines.push((role, None));
-        Ok((Outlet::new(source), payloader))
+        Ok(Uplink { way, packets, tape })
     }
 
-    fn add_downlinks(&mut self, config: &BotConfig) -> Result<(), BotError> {
+    fn add_downlinks(&mut self, config: &BotConfig, witness: &Arc<Witness>) {
         let codecs = &config.receive.codecs;
         if codecs.is_empty() {
-            return Ok(());
+            return;
         }
         let slots = match config.entry {
             Entry::WebSocket { forward_slots } => forward_slots,
             Entry::Whip | Entry::Whep => 0,
         };
-        let forwards = |role| std::iter::repeat_n(role, slots);
-        let roles = [Role::MixAudio, Role::MixVideo]
+        let forwards = |role| std::iter::repeat_n((role, Path::Forward), slots);
+        let lines = [(Role::MixAudio, Path::Mix), (Role::MixVideo, Path::Mix)]
             .into_iter()
             .chain(forwards(Role::ForwardAudio))
             .chain(forwards(Role::ForwardVideo));
-        for role in roles {
+        for (role, path) in lines {
             let caps = if role.is_audio() {
                 opus_caps()
             } else {
@@ -200,56 +129,23 @@ impl Peer {
                     .extend(codecs.iter().map(|codec| rtp_video_caps(*codec)));
                 caps
             };
-            let transceiver = self.webrtc.emit_by_name::<WebRTCRTPTransceiver>(
-                "add-transceiver",
-                &[&Direction::Recvonly, &caps],
-            );
-            transceiver.set_property("do-nack", !role.is_audio());
-            let incoming = Incoming::new(role, config.receive.decode);
+            self.connection.receive(role, &caps);
+            let receiver = Receiver {
+                role,
+                path,
+                from: None,
+                decode: match path {
+                    Path::Mix => config.receive.decode,
+                    Path::Forward | Path::Mesh => config.receive.forwards,
+                },
+                tape: match path {
+                    Path::Forward => Tape::for_recording(config.recording),
+                    Path::Mix | Path::Mesh => None,
+                },
+            };
+            let incoming = Incoming::new(receiver, witness.clone());
             self.lines.push((role, Some(incoming)));
         }
-        Ok(())
-    }
-
-    /// Has jitter buffers behave as a browser's: they give out their first packet at once, not
-    /// after waiting for one that might have been before it, which would count as the server's
-    /// delay; and they ask for what is missing, not for what they guess should have come by now.
-    fn tune_jitter_buffers(&self) {
-        let Some(bin) = self.webrtc.dynamic_cast_ref::<gst::Bin>() else {
-            return;
-        };
-        bin.connect_deep_element_added(|_, _, element| {
-            let factory = element.factory();
-            if factory.is_some_and(|factory| factory.name() == "rtpjitterbuffer") {
-                element.set_property("faststart-min-packets", 1u32);
-                element.set_property("rtx-next-seqnum", false);
-            }
-        });
-    }
-
-    /// Links what comes in, by the index of its m-line.
-    fn watch_pads(&self) {
-        let incoming: Vec<_> = self.lines.iter().map(|(_, line)| line.clone()).collect();
-        let pipeline = self.pipeline.downgrade();
-        self.webrtc.connect_pad_added(move |_, pad| {
-            let Some(pipeline) = pipeline.upgrade() else {
-                return;
-            };
-            if pad.direction() != gst::PadDirection::Src {
-                return;
-            }
-            let index = pad
-                .property::<WebRTCRTPTransceiver>("transceiver")
-                .mlineindex();
-            match incoming.get(index as usize) {
-                Some(Some(line)) => {
-                    if let Err(error) = receive::attach(&pipeline, pad, line) {
-                        tracing::warn!(%error, index, "incoming media is not taken");
-                    }
-                }
-                _ => tracing::warn!(index, "media on an m-line that takes none"),
-            }
-        });
     }
 
     /// What comes in, in the order of the m-lines.
@@ -257,114 +153,51 @@ impl Peer {
         self.lines.iter().filter_map(|(_, line)| line.as_ref())
     }
 
-    /// Hears what the pipeline has to say, until it is gone.
-    pub(super) fn listen(&self) -> impl Future<Output = ()> + Send + use<> {
-        let messages = self.pipeline.bus().map(|bus| bus.stream());
-        let pipeline = self.pipeline.downgrade();
-        async move {
-            let Some(mut messages) = messages else { return };
-            while let Some(message) = messages.next().await {
-                match message.view() {
-                    gst::MessageView::Latency(_) => {
-                        let Some(pipeline) = pipeline.upgrade() else {
-                            return;
-                        };
-                        recalculate_latency(&pipeline);
-                    }
-                    gst::MessageView::Error(error) => {
-                        tracing::warn!(error = %error.error(), "in a bot's pipeline");
-                    }
-                    _ => {}
-                }
+    /// Lets the uplinks flow, from a keyframe on, if they are wanted.
+    pub(super) fn open(&self) {
+        self.connection.settle();
+        self.pass(|gate| gate.connected = true);
+    }
+
+    /// Does as the server says with `uplinks`.
+    pub(super) fn want(&self, wanted: bool) {
+        self.pass(|gate| gate.wanted = wanted);
+    }
+
+    fn pass(&self, change: impl FnOnce(&mut Gate)) {
+        // Held while the ways change, so that they end as the last change wants them.
+        let mut gate = self.gate.lock().unwrap_or_else(PoisonError::into_inner);
+        change(&mut gate);
+        for way in self.ways() {
+            if gate.connected && gate.wanted {
+                way.open();
+            } else {
+                way.shut();
             }
         }
     }
 
-    /// Lets the uplinks flow, from a keyframe on.
-    pub(super) fn open(&self) {
-        // The elements that came with the connection have not been told the latency, and without
-        // it there are no sender reports to synchronise sound and picture by.
-        recalculate_latency(&self.pipeline);
-        self.outlets().for_each(|outlet| outlet.open());
-    }
-
-    fn outlets(&self) -> impl Iterator<Item = &Arc<Outlet>> {
-        self.mic.iter().chain(&self.camera)
+    pub(super) fn ways(&self) -> impl Iterator<Item = &Arc<Way>> {
+        let uplinks = self.mic.iter().chain(&self.camera);
+        uplinks.map(|uplink| &uplink.way)
     }
 
     /// Damages the video that goes out from now on.
     pub(super) fn corrupt(&self, mode: CorruptMode) -> Result<(), BotError> {
-        let pad = self
-            .camera_payloader
-            .as_ref()
-            .and_then(|payloader| payloader.static_pad("src"))
-            .ok_or(BotError::NotConfigured("camera"))?;
-        mode.install(&pad);
+        let camera = self.camera.as_ref();
+        mode.install(&camera.ok_or(BotError::NotConfigured("camera"))?.packets);
         Ok(())
     }
 
-    /// Lets nothing out of the machine any more: no media, no RTCP, no DTLS alert.
+    /// Lets nothing out of the machine any more.
     pub(super) fn silence(&self) {
-        self.outlets().for_each(|outlet| outlet.shut());
-        let Some(bin) = self.webrtc.dynamic_cast_ref::<gst::Bin>() else {
-            return;
-        };
-        for sink in bin
-            .iterate_all_by_element_factory_name("nicesink")
-            .into_iter()
-            .flatten()
-        {
-            if let Some(pad) = sink.static_pad("sink") {
-                let kinds = gst::PadProbeType::BUFFER
-                    | gst::PadProbeType::BUFFER_LIST
-                    | gst::PadProbeType::EVENT_DOWNSTREAM;
-                // Handled and not Drop: after Drop, GStreamer 1.22.0 releases once more what
-                // the binding has released.
-                pad.add_probe(kinds, |_, _| gst::PadProbeReturn::Handled);
-            }
-        }
-    }
-
-    /// Stops the pipeline. Blocks, possibly for long.
-    pub(super) fn stop(pipeline: &gst::Pipeline) {
-        if let Err(error) = pipeline.set_state(gst::State::Null) {
-            tracing::warn!(%error, "a bot's pipeline does not stop");
-        }
-    }
-
-    /// What has to be stopped.
-    pub(super) fn pipeline(&self) -> gst::Pipeline {
-        self.pipeline.clone()
+        self.want(false);
+        self.connection.silence();
     }
 }
 
 impl Drop for Peer {
     fn drop(&mut self) {
-        self.outlets().for_each(|outlet| outlet.shut());
-        if self.pipeline.current_state() == gst::State::Null {
-            return;
-        }
-        let pipeline = self.pipeline.clone();
-        let spawned = std::thread::Builder::new()
-            .name("bot-stop".into())
-            .spawn(move || Self::stop(&pipeline));
-        if let Err(error) = spawned {
-            tracing::warn!(%error, "no thread to stop a bot with");
-            Self::stop(&self.pipeline);
-        }
+        self.ways().for_each(|way| way.shut());
     }
-}
-
-fn recalculate_latency(pipeline: &gst::Pipeline) {
-    if let Err(error) = pipeline.recalculate_latency() {
-        tracing::debug!(%error, "the latency of a bot's pipeline is not known yet");
-    }
-}
-
-fn watch_connection(webrtc: &gst::Element) -> watch::Receiver<ConnectionState> {
-    let (sender, receiver) = watch::channel(ConnectionState::New);
-    webrtc.connect_notify(Some("connection-state"), move |webrtc, _| {
-        sender.send_replace(webrtc.property::<ConnectionState>("connection-state"));
-    });
-    receiver
 }

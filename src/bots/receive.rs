@@ -3,7 +3,6 @@
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
-use gst::prelude::*;
 use gst_video::prelude::*;
 use serde::Serialize;
 use tokio::sync::{broadcast, watch};
@@ -11,9 +10,11 @@ use tokio::sync::{broadcast, watch};
 use super::clock;
 use super::codec::Codec;
 use super::config::Decode;
-use super::error::BotError;
+use super::payloads::{Payload, Tape};
 use super::probe::{Cadence, Picture};
-use crate::id::{Mid, Role};
+use super::sources::Sources;
+use super::witness::{Path, Witness};
+use crate::id::{Mid, ParticipantId, Role};
 
 /// 20 ms chunks of sound kept for somebody who listens slowly: 5 s.
 const SOUND_BACKLOG: usize = 250;
@@ -23,6 +24,10 @@ const SOUND_BACKLOG: usize = 250;
 pub struct StreamStats {
     /// What the m-line is for.
     pub role: Role,
+    /// The way it comes.
+    pub path: Path,
+    /// Who sends it: in a mesh always the same one, in a forward m-line who did last.
+    pub from: Option<ParticipantId>,
     /// RTP packets.
     pub packets: u64,
     /// Their bytes, RTP headers included.
@@ -72,14 +77,30 @@ struct Counters {
     key_in_frame: bool,
     received: Cadence,
     decoded: Cadence,
+    sources: Sources,
+    newest: Option<ParticipantId>,
+    /// When the last packet and the last whole frame came.
+    packet_at: Option<Duration>,
+    frame_at: Option<Duration>,
 }
 
-/// One recvonly m-line of a bot.
+/// What an m-line takes, and what is done with it.
+#[derive(Debug)]
+pub(super) struct Receiver {
+    pub(super) role: Role,
+    pub(super) path: Path,
+    /// Who sends it, where it is always the same one.
+    pub(super) from: Option<ParticipantId>,
+    pub(super) decode: Decode,
+    pub(super) tape: Option<Arc<Tape>>,
+}
+
+/// One m-line a bot receives on.
 #[derive(Debug)]
 pub struct Incoming {
     mid: OnceLock<Mid>,
-    role: Role,
-    decode: Decode,
+    receiver: Receiver,
+    witness: Arc<Witness>,
     counters: Mutex<Counters>,
     /// When the first picture or sound came, on the machine's clock.
     first: watch::Sender<Option<Duration>>,
@@ -88,15 +109,15 @@ pub struct Incoming {
 }
 
 impl Incoming {
-    pub(super) fn new(role: Role, decode: Decode) -> Arc<Self> {
+    pub(super) fn new(receiver: Receiver, witness: Arc<Witness>) -> Arc<Self> {
         let counters = Counters {
             since: clock::now(),
             ..Counters::default()
         };
         Arc::new(Self {
             mid: OnceLock::new(),
-            role,
-            decode,
+            receiver,
+            witness,
             counters: Mutex::new(counters),
             first: watch::Sender::new(None),
             picture: watch::Sender::new(None),
@@ -111,7 +132,34 @@ impl Incoming {
 
     /// What the m-line is for.
     pub fn role(&self) -> Role {
-        self.role
+        self.receiver.role
+    }
+
+    /// The way it comes.
+    pub fn path(&self) -> Path {
+        self.receiver.path
+    }
+
+    /// What came in its packets, in the order of their sequence numbers; nothing unless the bot
+    /// records ([`super::config::Recording`]) and the m-line is a forward one.
+    pub fn payloads(&self) -> Vec<Payload> {
+        let tape = self.receiver.tape.as_ref();
+        tape.map(|tape| tape.read()).unwrap_or_default()
+    }
+
+    /// When the last packet came, on the machine's clock.
+    pub fn last_packet(&self) -> Option<Duration> {
+        self.lock().packet_at
+    }
+
+    /// When the last whole frame of video or packet of sound came, on the machine's clock.
+    pub fn last_frame(&self) -> Option<Duration> {
+        self.lock().frame_at
+    }
+
+    /// Who sent the newest packet; `None` in a mix.
+    pub fn newest_from(&self) -> Option<ParticipantId> {
+        self.receiver.from.or(self.lock().newest)
     }
 
     pub(super) fn name(&self, mid: Mid) {
@@ -133,7 +181,9 @@ impl Incoming {
             &counters.received
         };
         StreamStats {
-            role: self.role,
+            role: self.receiver.role,
+            path: self.receiver.path,
+            from: self.receiver.from.or(counters.newest),
             packets: counters.packets,
             bytes: counters.bytes,
             lost: counters.lost,
@@ -173,12 +223,12 @@ impl Incoming {
         self.sound.subscribe()
     }
 
-    fn decodes_video(&self) -> bool {
-        !self.role.is_audio() && self.decode.video()
+    pub(super) fn decodes_video(&self) -> bool {
+        !self.receiver.role.is_audio() && self.receiver.decode.video()
     }
 
-    fn decodes_audio(&self) -> bool {
-        self.role.is_audio() && self.decode.audio()
+    pub(super) fn decodes_audio(&self) -> bool {
+        self.receiver.role.is_audio() && self.receiver.decode.audio()
     }
 
     fn arrived(&self, at: Duration) {
@@ -187,14 +237,25 @@ impl Incoming {
     }
 
     /// Counts an RTP packet.
-    fn packet(&self, buffer: &gst::BufferRef, codec: Codec) {
+    pub(super) fn packet(&self, buffer: &gst::BufferRef, codec: Codec) {
         let Ok(rtp) = gst_rtp::RTPBuffer::from_buffer_readable(buffer) else {
             return;
         };
+        if let Some(tape) = &self.receiver.tape {
+            tape.packet(&rtp, codec);
+        }
         let now = clock::now();
         let mut counters = self.lock();
         counters.packets += 1;
         counters.bytes += buffer.size() as u64;
+        counters.packet_at = Some(now);
+        if self.receiver.path == Path::Forward {
+            counters.newest = rtp.csrc(0).map(ParticipantId::new);
+            if let Some(pts) = buffer.pts() {
+                let newest = counters.newest;
+                counters.sources.packet(pts, newest);
+            }
+        }
         let sequence = rtp.seq();
         if let Some(expected) = counters.next_sequence {
             let missed = sequence.wrapping_sub(expected);
@@ -206,23 +267,35 @@ impl Incoming {
         counters.next_sequence = Some(sequence.wrapping_add(1));
         let payload = rtp.payload().unwrap_or_default();
         counters.key_in_frame |= codec.starts_key(payload);
-        if self.role.is_audio() || rtp.is_marker() {
+        let audio = self.receiver.role.is_audio();
+        if audio || rtp.is_marker() {
             counters.received.push(now);
+            counters.frame_at = Some(now);
             let key = std::mem::take(&mut counters.key_in_frame);
             counters.keyframes += u64::from(key);
             drop(counters);
             let decoded = self.decodes_video() || self.decodes_audio();
-            if !decoded && (key || self.role.is_audio()) {
+            if !decoded && (key || audio) {
                 self.arrived(now);
             }
         }
     }
 
-    fn show(&self, sample: &gst::Sample, codec: Codec) -> Option<()> {
+    /// Whose the decoded frame of a timestamp is.
+    fn whose(&self, pts: Option<gst::ClockTime>) -> Option<ParticipantId> {
+        match self.receiver.path {
+            Path::Mix => None,
+            Path::Forward => self.lock().sources.at(pts?),
+            Path::Mesh => self.receiver.from,
+        }
+    }
+
+    /// Takes a decoded picture.
+    pub(super) fn show(&self, sample: &gst::Sample, codec: Codec) -> Option<()> {
         let arrival = clock::now();
         let info = gst_video::VideoInfo::from_caps(sample.caps()?).ok()?;
-        let frame =
-            gst_video::VideoFrameRef::from_buffer_ref_readable(sample.buffer()?, &info).ok()?;
+        let buffer = sample.buffer()?;
+        let frame = gst_video::VideoFrameRef::from_buffer_ref_readable(buffer, &info).ok()?;
         let plane = |i: u32| {
             let stride = usize::try_from(*frame.plane_stride().get(i as usize)?).ok()?;
             Some((frame.plane_data(i).ok()?, stride))
@@ -233,105 +306,39 @@ impl Incoming {
             counters.decoded.count()
         };
         let planes = [plane(0)?, plane(1)?, plane(2)?];
-        let picture = Picture::from_planes(frame.width(), frame.height(), planes, arrival, number)?
-            .in_matrix(codec.matrix(sample.caps()?));
+        let mut picture =
+            Picture::from_planes(frame.width(), frame.height(), planes, arrival, number)?
+                .in_matrix(codec.matrix(sample.caps()?));
+        picture.from = self.whose(buffer.pts());
+        match self.receiver.path {
+            Path::Mix => self.witness.saw_mix(&picture),
+            path => self.witness.saw(&picture, path, picture.from),
+        }
         self.picture.send_replace(Some(Arc::new(picture)));
         self.arrived(arrival);
         Some(())
     }
 
-    fn hear(&self, sample: &gst::Sample) -> Option<()> {
-        let map = sample.buffer()?.map_readable().ok()?;
-        let chunk = map
+    /// Takes decoded sound; `base` is its pipeline's base time.
+    pub(super) fn hear(&self, sample: &gst::Sample, base: Option<gst::ClockTime>) -> Option<()> {
+        let buffer = sample.buffer()?;
+        let map = buffer.map_readable().ok()?;
+        let chunk: Arc<[f32]> = map
             .chunks_exact(4)
             .map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]]))
             .collect();
-        self.lock().decoded.push(clock::now());
-        self.arrived(clock::now());
+        let now = clock::now();
+        self.lock().decoded.push(now);
+        self.arrived(now);
+        if let (Some(base), Some(pts)) = (base, buffer.pts()) {
+            // Half way into it: the decoder's timestamps may differ a little from the packets'.
+            let middle = pts + buffer.duration().unwrap_or_default() / 2;
+            let from = self.whose(Some(middle));
+            let start = (base + pts).into();
+            self.witness.heard(&chunk, start, self.receiver.path, from);
+        }
         // Nobody listening is fine.
         let _ = self.sound.send(chunk);
         Some(())
     }
-}
-
-/// Links a pad of webrtcbin to what its m-line needs. Runs on a streaming thread, and leaves the
-/// pad linked or reports why not.
-pub(super) fn attach(
-    pipeline: &gst::Pipeline,
-    pad: &gst::Pad,
-    incoming: &Arc<Incoming>,
-) -> Result<(), BotError> {
-    let codec = Codec::of(pad).ok_or_else(|| BotError::Media("an unknown codec".into()))?;
-    count(pad, incoming, codec);
-    let launch = if incoming.decodes_audio() {
-        format!(
-            "{} ! audioconvert ! audioresample ! \
-             audio/x-raw,format=F32LE,layout=interleaved,rate=48000,channels=1 ! \
-             appsink name=out sync=false async=false",
-            codec.decoder()
-        )
-    } else if incoming.decodes_video() {
-        format!(
-            "{} ! videoconvert ! video/x-raw,format=I420 ! \
-             appsink name=out sync=false async=false max-buffers=4 drop=true",
-            codec.decoder()
-        )
-    } else {
-        "fakesink sync=false async=false".to_owned()
-    };
-    let branch = gst::parse::bin_from_description(&launch, true)
-        .map_err(|e| BotError::media("receive branch", e))?;
-    if let Ok(sink) = bin_named(&branch) {
-        let weak = Arc::downgrade(incoming);
-        let audio = incoming.role.is_audio();
-        let callbacks = gst_app::AppSinkCallbacks::builder().new_sample(move |sink| {
-            let sample = sink.pull_sample().map_err(|_| gst::FlowError::Eos)?;
-            if let Some(incoming) = weak.upgrade() {
-                // A frame of no use is the server's doing and shows in the figures.
-                let _ = if audio {
-                    incoming.hear(&sample)
-                } else {
-                    incoming.show(&sample, codec)
-                };
-            }
-            Ok(gst::FlowSuccess::Ok)
-        });
-        sink.set_callbacks(callbacks.build());
-    }
-    pipeline
-        .add(&branch)
-        .map_err(|e| BotError::media("receive branch", e))?;
-    branch
-        .sync_state_with_parent()
-        .map_err(|e| BotError::media("receive branch", e))?;
-    let sink = branch
-        .static_pad("sink")
-        .ok_or_else(|| BotError::Media("a receive branch without a pad".into()))?;
-    pad.link(&sink)
-        .map(|_| ())
-        .map_err(|e| BotError::media("receive branch", e))
-}
-
-fn bin_named(bin: &gst::Bin) -> Result<gst_app::AppSink, BotError> {
-    bin.by_name("out")
-        .and_then(|element| element.downcast().ok())
-        .ok_or(BotError::NotConfigured("decoder"))
-}
-
-fn count(pad: &gst::Pad, incoming: &Arc<Incoming>, codec: Codec) {
-    let weak = Arc::downgrade(incoming);
-    let kinds = gst::PadProbeType::BUFFER | gst::PadProbeType::BUFFER_LIST;
-    pad.add_probe(kinds, move |_, info| {
-        if let Some(incoming) = weak.upgrade() {
-            match &info.data {
-                Some(gst::PadProbeData::Buffer(buffer)) => incoming.packet(buffer, codec),
-                Some(gst::PadProbeData::BufferList(list)) => {
-                    list.iter()
-                        .for_each(|buffer| incoming.packet(buffer, codec));
-                }
-                _ => {}
-            }
-        }
-        gst::PadProbeReturn::Ok
-    });
 }

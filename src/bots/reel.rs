@@ -12,6 +12,7 @@ use tokio::sync::OnceCell;
 use super::config::{AudioSource, VideoFormat, VideoSource, Voice};
 use super::encode::{self, Content, Frame, encoder, raw_caps};
 use super::error::BotError;
+use super::level;
 
 /// The film, so that the binary works wherever it is put.
 static FILM: &[u8] = include_bytes!("../../assets/media/bigbuckbunny.mp4");
@@ -39,15 +40,30 @@ const SILENCE_PACKETS: usize = 50;
 pub(super) struct Reel {
     pub(super) frames: Vec<Frame>,
     pub(super) interval: Duration,
+    /// How loud each frame is, of sound: see [`level::measure`].
+    pub(super) levels: Vec<u8>,
 }
 
 impl Reel {
     fn new(frames: Vec<Frame>, interval: Duration) -> Result<Self, BotError> {
         if frames.first().is_some_and(|frame| frame.key) {
-            Ok(Self { frames, interval })
+            let levels = Vec::new();
+            Ok(Self {
+                frames,
+                interval,
+                levels,
+            })
         } else {
             Err(BotError::Media("a reel without a keyframe first".into()))
         }
+    }
+
+    fn of_sound(packets: Vec<Frame>) -> Result<Self, BotError> {
+        let levels = level::measure(&packets)?;
+        Ok(Self {
+            levels,
+            ..Self::new(packets, PACKET)?
+        })
     }
 
     /// How many whole intervals have gone by at an instant of the machine's clock.
@@ -121,7 +137,7 @@ fn make(key: Key) -> Result<Reel, BotError> {
     match key {
         Key::Color(rgb, format) => color(rgb, format),
         Key::Film(format) => film(format),
-        Key::Silence => Reel::new(silence()?, PACKET),
+        Key::Silence => Reel::of_sound(silence()?),
         Key::Tone { hz, dbfs } => tone(hz, dbfs),
         Key::Speech(voice) => speech(voice),
         Key::FilmSound => film_sound(),
@@ -192,7 +208,7 @@ fn tone(hz: u32, dbfs: i32) -> Result<Reel, BotError> {
     if packets.len() < 2 * TONE_PACKETS {
         return Err(BotError::Media("the Opus encoder held packets back".into()));
     }
-    Reel::new(packets.split_off(TONE_PACKETS), PACKET)
+    Reel::of_sound(packets.split_off(TONE_PACKETS))
 }
 
 /// One voice's turn with silence for the turns of the others, so that all three reels are of one
@@ -213,7 +229,7 @@ fn speech(voice: Voice) -> Result<Reel, BotError> {
             packets.extend(quiet.iter().cycle().take(spoken.len()).cloned());
         }
     }
-    Reel::new(packets, PACKET)
+    Reel::of_sound(packets)
 }
 
 fn film_sound() -> Result<Reel, BotError> {
@@ -224,7 +240,7 @@ fn film_sound() -> Result<Reel, BotError> {
     );
     let mut packets = encode::run(&launch, Some(FILM))?;
     packets.truncate((FILM_LENGTH.as_millis() / PACKET.as_millis()) as usize);
-    Reel::new(packets, PACKET)
+    Reel::of_sound(packets)
 }
 
 #[cfg(test)]
@@ -243,6 +259,15 @@ mod tests {
         ] {
             let reel = audio(source).await.unwrap().unwrap();
             assert_eq!(reel.frames.len(), packets, "{source:?}");
+            assert_eq!(reel.levels.len(), packets, "{source:?}");
+            // A sine's root mean square is 3 dB below its peak.
+            let wanted = match source {
+                AudioSource::Silence => level::SILENCE..=level::SILENCE,
+                AudioSource::Tone { .. } => 26..=28,
+                _ => 0..=level::SILENCE,
+            };
+            let fit = reel.levels.iter().all(|level| wanted.contains(level));
+            assert!(fit, "{source:?}: {:?}", reel.levels);
         }
         let offset = Duration::ZERO;
         for codec in [
@@ -270,7 +295,16 @@ mod tests {
             // Speech at 24 kbit/s has packets of other sizes than silence at a constant rate.
             let quiet = silence().unwrap()[1].buffer.size();
             let sizes = reel.frames.iter().map(|frame| frame.buffer.size());
-            spoken.push(sizes.map(|size| size != quiet).collect::<Vec<_>>());
+            let talks: Vec<_> = sizes.map(|size| size != quiet).collect();
+            // Well into a turn of another's, nothing of this voice is left in the decoder.
+            for (i, turn) in talks.windows(20).enumerate() {
+                if !turn.contains(&true) {
+                    assert_eq!(reel.levels[i + 19], level::SILENCE, "packet {i} + 19");
+                }
+            }
+            let loud = reel.levels.iter().filter(|level| **level < 50).count();
+            assert!(loud > 250, "{loud} packets can be heard");
+            spoken.push(talks);
         }
         let [ada, ben, cleo] = &spoken[..] else {
             panic!("three voices");

@@ -13,9 +13,9 @@ use super::config::{AudioSource, BotConfig, Decode, VideoFormat, VideoSource};
 use super::error::BotError;
 use super::live::PHASES;
 use super::palette;
-use super::probe::Picture;
 use super::probe::picture::scaled;
 use super::probe::timecode::TimeCode;
+use super::probe::{Picture, Spread};
 use super::receive::StreamStats;
 use crate::config::VideoCodec;
 use crate::id::{Role, RoomId};
@@ -95,36 +95,6 @@ fn size(text: &str) -> Result<Size, String> {
             (width % 2 == 0 && height % 2 == 0).then_some(Size { width, height })
         })
         .ok_or_else(|| "like 640x360, both even and from 16 to 4096".into())
-}
-
-/// The median and the 95th percentile of some durations, in milliseconds.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
-pub struct Spread {
-    /// How many there were.
-    pub count: usize,
-    /// Median, ms.
-    pub p50: f64,
-    /// 95th percentile, ms.
-    pub p95: f64,
-    /// The longest, ms.
-    pub max: f64,
-}
-
-impl Spread {
-    /// Of nothing there is none.
-    pub fn of(mut values: Vec<Duration>) -> Option<Self> {
-        values.sort_unstable();
-        let max = values.last()?.as_secs_f64() * 1000.0;
-        // The nearest rank: a value that was really seen.
-        let rank = |percent: usize| (values.len() * percent).div_ceil(100).max(1) - 1;
-        let at = |percent| values[rank(percent)].as_secs_f64() * 1000.0;
-        Some(Self {
-            count: values.len(),
-            p50: at(50),
-            p95: at(95),
-            max,
-        })
-    }
 }
 
 /// What one bot saw.
@@ -321,16 +291,6 @@ fn summary(
     }
 }
 
-impl fmt::Display for Spread {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "p50 {:.0} ms, p95 {:.0} ms, longest {:.0} ms ({} samples)",
-            self.p50, self.p95, self.max, self.count
-        )
-    }
-}
-
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(
@@ -373,16 +333,6 @@ impl fmt::Display for Report {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn percentiles_are_values_that_were_seen() {
-        let values = (1..=100).rev().map(Duration::from_millis).collect();
-        let spread = Spread::of(values).unwrap();
-        assert_eq!((spread.p50, spread.p95, spread.max), (50.0, 95.0, 100.0));
-        let one = Spread::of(vec![Duration::from_millis(7)]).unwrap();
-        assert_eq!((one.p50, one.p95), (7.0, 7.0));
-        assert_eq!(Spread::of(Vec::new()), None);
-    }
 
     #[test]
     fn sizes_are_even_and_in_bounds() {

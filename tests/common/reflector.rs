@@ -136,6 +136,7 @@ fn room(who: ParticipantId) -> RoomState {
         },
         pinned: None,
         participants: Vec::new(),
+        paths: tessera::protocol::MeasuredPaths::default(),
         tiles: vec![TileState {
             participant: who,
             role: Role::Camera,

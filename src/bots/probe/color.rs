@@ -29,6 +29,63 @@ pub fn error(picture: &Picture, rect: Rect, expected: [u8; 3]) -> Option<f64> {
     Some(sum / (3.0 * count))
 }
 
+/// The colour of a rectangle, from a grid of points: for every frame of many streams.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Patch {
+    /// The mean, R'G'B'.
+    pub mean: [u8; 3],
+    /// The mean distance of a point's channel from it: 0 where all is of one colour.
+    pub spread: u8,
+}
+
+/// Points of a [`Patch`] across and down.
+const GRID: (u32, u32) = (16, 9);
+
+impl Patch {
+    /// Looks at a rectangle; `None` if none of it is in the picture.
+    pub fn of(picture: &Picture, rect: Rect) -> Option<Self> {
+        let rect = clip(rect, picture.bounds());
+        if rect.w == 0 || rect.h == 0 {
+            return None;
+        }
+        let (columns, rows) = GRID;
+        let points: Vec<[u8; 3]> = (0..columns * rows)
+            .map(|i| {
+                let (column, row) = (i % columns, i / columns);
+                // The middle of each cell of the grid.
+                let x = rect.x + (2 * column + 1) * rect.w / (2 * columns);
+                let y = rect.y + (2 * row + 1) * rect.h / (2 * rows);
+                picture.rgb(x, y)
+            })
+            .collect();
+        let count = columns * rows;
+        let mean = [0, 1, 2].map(|channel: usize| {
+            let sum: u32 = points.iter().map(|rgb| u32::from(rgb[channel])).sum();
+            (sum / count) as u8
+        });
+        let far: u32 = points.iter().map(|rgb| distance(*rgb, mean)).sum();
+        Some(Self {
+            mean,
+            spread: (far / count) as u8,
+        })
+    }
+
+    /// How far it is from a colour: at least the mean error of its points, 0 to 510.
+    pub fn error(self, rgb: [u8; 3]) -> f64 {
+        f64::from(distance(self.mean, rgb)) + f64::from(self.spread)
+    }
+}
+
+/// The mean of the channels' absolute differences.
+fn distance(one: [u8; 3], other: [u8; 3]) -> u32 {
+    let sum: u32 = one
+        .into_iter()
+        .zip(other)
+        .map(|(a, b)| u32::from(a.abs_diff(b)))
+        .sum();
+    sum / 3
+}
+
 /// Every second point of every second row: chroma has no more.
 fn each_sample(picture: &Picture, rect: Rect, mut see: impl FnMut([u8; 3])) -> Option<f64> {
     let rect = clip(rect, picture.bounds());
@@ -70,6 +127,23 @@ mod tests {
         }
         assert!((mean(&picture, all).unwrap()[0] - 127.5).abs() < 1.0);
         assert!(error(&picture, all, [128; 3]).unwrap() > 120.0);
+        assert!(Patch::of(&picture, all).unwrap().error([128; 3]) > 60.0);
+    }
+
+    #[test]
+    fn a_patch_is_of_its_rectangle_alone() {
+        let mut picture = Picture::solid(640, 360, [96, 128, 64]);
+        let half = Rect {
+            x: 0,
+            y: 0,
+            w: 320,
+            h: 360,
+        };
+        picture.fill_luma(half, 16);
+        let other = Rect { x: 320, ..half };
+        assert!(Patch::of(&picture, other).unwrap().error([96, 128, 64]) < 4.0);
+        assert!(Patch::of(&picture, half).unwrap().error([96, 128, 64]) > 40.0);
+        assert!(Patch::of(&picture, picture.bounds()).unwrap().spread > 20);
     }
 
     #[test]

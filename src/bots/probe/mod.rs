@@ -5,8 +5,10 @@ pub mod cadence;
 pub mod color;
 pub mod motion;
 pub mod picture;
+pub mod spread;
 pub mod timecode;
 pub mod tone;
 
 pub use cadence::Cadence;
 pub use picture::Picture;
+pub use spread::{Histogram, Spread};

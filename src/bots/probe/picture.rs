@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::id::ParticipantId;
 use crate::layout::Rect;
 
 /// A decoded frame in I420, limited range.
@@ -16,6 +17,8 @@ pub struct Picture {
     /// Counts the decoded frames of its stream from 1.
     pub number: u64,
     matrix: Matrix,
+    /// Whose it is, where that is known: not of a mix.
+    pub from: Option<ParticipantId>,
     y: Plane,
     u: Plane,
     v: Plane,
@@ -62,6 +65,7 @@ impl Picture {
             arrival: Duration::ZERO,
             number: 0,
             matrix: Matrix::Bt601,
+            from: None,
             y: Plane::filled(width, height, y),
             u: Plane::filled(cw, ch, u),
             v: Plane::filled(cw, ch, v),
@@ -85,6 +89,7 @@ impl Picture {
             arrival,
             number,
             matrix: Matrix::Bt601,
+            from: None,
             y: Plane::packed(width, height, ys, y)?,
             u: Plane::packed(cw, ch, us, u)?,
             v: Plane::packed(cw, ch, vs, v)?,

@@ -3,23 +3,27 @@
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use tokio::sync::{broadcast, watch};
+use tokio::sync::{broadcast, mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
 use super::camera::{Camera, Stock};
 use super::clock;
-use super::config::{BotConfig, Capture};
+use super::config::{BotConfig, Capture, Mesh};
 use super::connection::Connection;
 use super::corrupt::CorruptMode;
 use super::error::BotError;
 use super::join::{self, Signalling};
+use super::mesh::{Links, Member};
+use super::mesh_peer::Setup;
 use super::outlet::{Outlet, Player};
 use super::pace;
 use super::peer::{ConnectionState, Peer, Uplink};
+use super::receive::Incoming;
 use super::reel;
 use super::signalling::Outgoing;
-use super::witness::Witness;
+use super::witness::{Path, Witness};
+use crate::config::VideoCodec;
 use crate::id::{ParticipantId, Role};
 use crate::layout::Size;
 use crate::protocol::{ClientMessage, Mode, RoomState, ServerMessage, SlotState};
@@ -29,6 +33,9 @@ pub const PATIENCE: Duration = Duration::from_secs(15);
 
 /// How long a pipeline may take to stop before it is left to itself.
 const STOPPING: Duration = Duration::from_secs(5);
+
+/// How long after its last frame a stream counts as flowing.
+const FLOWING: Duration = Duration::from_millis(300);
 
 /// Messages of the server kept for a reader who is slow.
 const NOTICES: usize = 1024;
@@ -41,6 +48,8 @@ pub(super) struct Published {
     pub(super) slots: watch::Sender<Option<Slots>>,
     pub(super) uplinks: watch::Sender<bool>,
     pub(super) witness: Arc<Witness>,
+    /// What a member of a mesh has to know, in the order in which it was said.
+    mesh: mpsc::UnboundedSender<ServerMessage>,
     capture: watch::Sender<Option<(Size, u32)>>,
 }
 
@@ -54,19 +63,32 @@ pub struct Slots {
 }
 
 impl Published {
-    fn new() -> Self {
-        Self {
+    fn new() -> (Self, mpsc::UnboundedReceiver<ServerMessage>) {
+        let (mesh, inbox) = mpsc::unbounded_channel();
+        let published = Self {
             room: watch::Sender::new(None),
             notices: broadcast::Sender::new(NOTICES),
             slots: watch::Sender::new(None),
             uplinks: watch::Sender::new(true),
             witness: Arc::default(),
+            mesh,
             capture: watch::Sender::new(None),
-        }
+        };
+        (published, inbox)
     }
 
     /// Tells everybody who looks.
     pub(super) fn publish(&self, message: ServerMessage) {
+        if matches!(
+            message,
+            ServerMessage::Welcome { .. }
+                | ServerMessage::Room(_)
+                | ServerMessage::Signal { .. }
+                | ServerMessage::Bye { .. }
+        ) {
+            // Nobody takes it where the bot is no member of a mesh.
+            let _ = self.mesh.send(message.clone());
+        }
         match &message {
             ServerMessage::Room(state) => {
                 self.witness.room(state, clock::now());
@@ -109,6 +131,7 @@ pub struct Bot {
     pub(super) published: Published,
     camera: Option<Arc<Camera>>,
     mic: Option<Arc<Player>>,
+    pub(super) links: Arc<Links>,
     tasks: Vec<JoinHandle<()>>,
 }
 
@@ -123,7 +146,7 @@ impl Bot {
         let video = Stock::of(config.video).await?;
         let audio = reel::audio(config.audio).await?;
         let started = clock::now();
-        let published = Published::new();
+        let (published, inbox) = Published::new();
         let joined = timeout(PATIENCE, join::enter(&config, &published))
             .await
             .map_err(|_| BotError::Deadline {
@@ -154,6 +177,35 @@ impl Bot {
             let wanted = published.capture.subscribe();
             tasks.push(tokio::spawn(follow(Arc::downgrade(camera), wanted)));
         }
+        let links = Arc::<Links>::default();
+        if let (
+            Signalling::Socket {
+                participant,
+                outbox,
+            },
+            Mesh::Join,
+        ) = (&signalling, config.mesh)
+        {
+            let is_vp8 = config
+                .video
+                .format()
+                .is_some_and(|f| f.codec == VideoCodec::Vp8);
+            let setup = Setup {
+                reach: join::reach(&config)?,
+                mic: mic_out,
+                camera: camera_out.filter(|_| is_vp8),
+                decode: config.receive.forwards,
+                witness: published.witness.clone(),
+            };
+            let member = Member {
+                own: *participant,
+                setup: Arc::new(setup),
+                outbox: outbox.clone(),
+                links: links.clone(),
+                served: served(&peer, &published),
+            };
+            tasks.push(tokio::spawn(member.run(inbox)));
+        }
         Ok(Self {
             name: config.name,
             started,
@@ -162,6 +214,7 @@ impl Bot {
             published,
             camera,
             mic,
+            links,
             tasks,
         })
     }
@@ -250,6 +303,7 @@ impl Bot {
     /// Vanishes, as if its machine had lost its power: nothing is said over the WebSocket, DTLS
     /// or RTCP. Returns when it is torn down here.
     pub async fn kill(self) {
+        self.links.silence();
         self.peer.silence();
         // An error means the connection was lost before.
         let _ = self.order(Outgoing::Abort);
@@ -283,6 +337,37 @@ async fn open_when_connected(peer: Arc<Peer>) {
     if states.wait_for(up).await.is_ok() {
         peer.open();
     }
+}
+
+/// Whether the server delivers all that it should at an instant: every forward m-line that is
+/// taken by somebody, or the whole mix.
+fn served(peer: &Arc<Peer>, published: &Published) -> Box<dyn Fn(Duration) -> bool + Send + Sync> {
+    let peer = Arc::downgrade(peer);
+    let slots = published.slots.subscribe();
+    Box::new(move |now| {
+        let Some(peer) = peer.upgrade() else {
+            return false;
+        };
+        let flows = |line: &Arc<Incoming>| {
+            let last = line.last_frame();
+            last.is_some_and(|last| now.saturating_sub(last) < FLOWING)
+        };
+        let slots = slots.borrow();
+        let slots = slots.iter().filter(|slots| slots.mode == Mode::Sfu);
+        let taken: Vec<_> = slots
+            .flat_map(|slots| &slots.slots)
+            .filter(|slot| slot.participant.is_some())
+            .collect();
+        if taken.is_empty() {
+            let mut mix = peer.incoming().filter(|line| line.path() == Path::Mix);
+            return mix.all(flows);
+        }
+        taken.iter().all(|slot| {
+            let mut lines = peer.incoming();
+            let line = lines.find(|line| line.mid() == Some(&slot.mid));
+            line.is_some_and(|line| flows(line) && line.newest_from() == slot.participant)
+        })
+    })
 }
 
 /// Does as the server asks with `capture`; the newest wish wins.

@@ -46,6 +46,14 @@ pub(super) struct Sending {
     pub(super) tape: Option<Arc<Tape>>,
 }
 
+/// A sender that was made.
+pub(super) struct Sender {
+    pub(super) way: Arc<Way>,
+    /// The pad its packets leave the payloader by.
+    pub(super) packets: gst::Pad,
+    pub(super) ssrc: u32,
+}
+
 /// A peer connection. Dropping it stops the pipeline on a thread of its own.
 #[derive(Debug)]
 pub(super) struct Connection {
@@ -111,8 +119,8 @@ impl Connection {
             .map_err(|e| BotError::media("starting a bot", e))
     }
 
-    /// Adds an m-line that sends. Returns the way in, and the pad packets leave the payloader by.
-    pub(super) fn send(&self, sending: Sending) -> Result<(Arc<Way>, gst::Pad), BotError> {
+    /// Adds an m-line that sends.
+    pub(super) fn send(&self, sending: Sending) -> Result<Sender, BotError> {
         let Sending {
             role,
             codec,
@@ -173,7 +181,7 @@ impl Connection {
         for element in [&payloader, way.element()] {
             element.sync_state_with_parent().map_err(|e| doing(&e))?;
         }
-        Ok((way, packets))
+        Ok(Sender { way, packets, ssrc })
     }
 
     /// Adds an m-line that only receives.

@@ -46,6 +46,9 @@ pub enum BotError {
     /// The SDP answer does not parse or does not fit the offer.
     #[error("the answer cannot be used: {0}")]
     BadAnswer(String),
+    /// The SDP offer of another member cannot be answered.
+    #[error("the offer cannot be answered: {0}")]
+    BadOffer(String),
     /// Something did not happen in time.
     #[error("no {what} within {after:?}")]
     Deadline {

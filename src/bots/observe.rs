@@ -11,6 +11,7 @@ use tokio::time::timeout;
 use super::bot::{Bot, PATIENCE, Slots};
 use super::clock;
 use super::error::BotError;
+use super::outlet::Way;
 use super::payloads::Payload;
 use super::peer::{ConnectionState, Uplink};
 use super::probe::Picture;
@@ -30,7 +31,26 @@ pub struct BotStats {
     pub packets_sent: u64,
     /// Keyframes asked of it.
     pub key_requests: u64,
-    /// What came in, in the order of the m-lines.
+    /// What came in from the server, in the order of the m-lines.
+    pub received: Vec<StreamStats>,
+    /// The connections with other members, in the order of their numbers.
+    pub mesh: Vec<MeshStats>,
+}
+
+/// What goes over a connection with another member.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct MeshStats {
+    /// The other.
+    pub with: ParticipantId,
+    /// Video frames sent to them.
+    pub frames_sent: u64,
+    /// Bytes of encoded video sent to them, RTP not counted.
+    pub video_bytes_sent: u64,
+    /// Audio packets sent to them.
+    pub packets_sent: u64,
+    /// Keyframes they asked for.
+    pub key_requests: u64,
+    /// What came from them: microphone, camera, screen.
     pub received: Vec<StreamStats>,
 }
 
@@ -260,23 +280,64 @@ impl Bot {
 
     /// The figures since the start, or for what comes in since [`Bot::reset_stats`].
     pub fn stats(&self) -> BotStats {
-        let read = |uplink: &Option<Uplink>| {
-            uplink.as_ref().map_or((0, 0, 0), |Uplink { way, .. }| {
-                (
-                    *way.frames.borrow(),
-                    way.bytes.load(Ordering::Relaxed),
-                    *way.key_requests.borrow(),
-                )
-            })
-        };
-        let (frames_sent, video_bytes_sent, key_requests) = read(&self.peer.camera);
+        let way = |uplink: &Option<Uplink>| uplink.as_ref().map(|uplink| uplink.way.clone());
+        let (frames_sent, video_bytes_sent, key_requests) = sent(way(&self.peer.camera));
         BotStats {
             frames_sent,
             video_bytes_sent,
             key_requests,
-            packets_sent: read(&self.peer.mic).0,
+            packets_sent: sent(way(&self.peer.mic)).0,
             received: self.peer.incoming().map(|line| line.stats()).collect(),
+            mesh: self.mesh_stats(),
         }
+    }
+
+    fn mesh_stats(&self) -> Vec<MeshStats> {
+        let links = self.links.lock();
+        let stats = links.iter().map(|(with, link)| {
+            let peer = link.peer.upgrade();
+            let camera = peer.as_ref().and_then(|peer| peer.camera.clone());
+            let mic = peer.as_ref().and_then(|peer| peer.mic.clone());
+            let (frames_sent, video_bytes_sent, key_requests) = sent(camera);
+            MeshStats {
+                with: *with,
+                frames_sent,
+                video_bytes_sent,
+                packets_sent: sent(mic).0,
+                key_requests,
+                received: link.lines.iter().map(|line| line.stats()).collect(),
+            }
+        });
+        stats.collect()
+    }
+
+    /// From whom media arrives directly, as it last told the server.
+    pub fn meshed_with(&self) -> watch::Receiver<Vec<ParticipantId>> {
+        self.links.receiving.subscribe()
+    }
+
+    /// Waits until media arrives directly from whom it should.
+    ///
+    /// # Errors
+    /// [`BotError::Deadline`].
+    pub async fn meshed_when(
+        &self,
+        what: &'static str,
+        mut wanted: impl FnMut(&[ParticipantId]) -> bool,
+    ) -> Result<(), BotError> {
+        let mut with = self.meshed_with();
+        within(what, with.wait_for(|with| wanted(with))).await
+    }
+
+    /// What comes from another member directly: microphone, camera, screen.
+    ///
+    /// # Errors
+    /// [`BotError::NotConfigured`] while there is no connection with them.
+    pub fn mesh_incoming(&self, with: ParticipantId) -> Result<[Arc<Incoming>; 3], BotError> {
+        let links = self.links.lock();
+        let link = links.get(&with);
+        link.map(|link| link.lines.clone())
+            .ok_or(BotError::NotConfigured("connection with them"))
     }
 
     /// Waits until it has sent that many frames of video and packets of sound, of what it sends.
@@ -305,8 +366,22 @@ impl Bot {
     /// Measures what comes in from now on.
     pub fn reset_stats(&self) {
         self.peer.incoming().for_each(|line| line.reset_stats());
+        for link in self.links.lock().values() {
+            link.lines.iter().for_each(|line| line.reset_stats());
+        }
         self.published.witness.reset_ages();
     }
+}
+
+/// Frames, bytes and keyframe requests of what is sent.
+fn sent(way: Option<Arc<Way>>) -> (u64, u64, u64) {
+    way.map_or((0, 0, 0), |way| {
+        (
+            *way.frames.borrow(),
+            way.bytes.load(Ordering::Relaxed),
+            *way.key_requests.borrow(),
+        )
+    })
 }
 
 fn has_failed(state: ConnectionState) -> bool {

@@ -8,7 +8,7 @@ use tokio::sync::mpsc;
 use super::codec::{Codec, opus_caps, rtp_video_caps};
 use super::config::{AudioSource, BotConfig, Entry};
 pub(super) use super::connection::{Candidate, ConnectionState, Reach};
-use super::connection::{Connection, Sending};
+use super::connection::{Connection, Sender, Sending};
 use super::corrupt::CorruptMode;
 use super::error::BotError;
 use super::level;
@@ -95,7 +95,7 @@ impl Peer {
         rtp: gst::Caps,
     ) -> Result<Uplink, BotError> {
         let tape = Tape::for_recording(config.recording);
-        let (way, packets) = self.connection.send(Sending {
+        let Sender { way, packets, .. } = self.connection.send(Sending {
             role,
             codec,
             rtp,

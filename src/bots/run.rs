@@ -1,11 +1,9 @@
 //! Many bots at once, and what they saw: `tessera bots`.
 
-use std::fmt;
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
-use serde::Serialize;
-use tokio::time::{Instant, sleep_until};
+use tokio::time::sleep;
 
 use super::bot::Bot;
 use super::clock;
@@ -13,14 +11,14 @@ use super::config::{AudioSource, BotConfig, Decode, VideoFormat, VideoSource};
 use super::error::BotError;
 use super::live::PHASES;
 use super::palette;
+use super::probe::Picture;
 use super::probe::picture::scaled;
 use super::probe::timecode::TimeCode;
-use super::probe::{Picture, Spread};
-use super::receive::StreamStats;
+use super::report::{BotReport, Report};
 use crate::config::VideoCodec;
-use crate::id::{Role, RoomId};
+use crate::id::RoomId;
 use crate::layout::{Rect, Size};
-use crate::protocol::RoomState;
+use crate::protocol::{Mode, RoomState};
 
 /// What the cameras of [`run`] show.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -71,6 +69,29 @@ pub struct BotsOptions {
     /// How many of the bots make a sound
     #[arg(long, default_value_t = 2)]
     pub speakers: usize,
+    /// The mode to ask for once all have joined: mcu, sfu or p2p
+    #[arg(long, value_parser = mode)]
+    pub mode: Option<Mode>,
+    /// Streams of others each bot can be forwarded at once [default: 8 with --mode sfu, else 0]
+    #[arg(long, value_name = "N")]
+    pub forward_slots: Option<usize>,
+}
+
+impl BotsOptions {
+    fn slots(&self) -> usize {
+        // As many as the page has.
+        let usual = if self.mode == Some(Mode::Sfu) { 8 } else { 0 };
+        self.forward_slots.unwrap_or(usual)
+    }
+}
+
+fn mode(text: &str) -> Result<Mode, String> {
+    match text {
+        "mcu" => Ok(Mode::Mcu),
+        "sfu" => Ok(Mode::Sfu),
+        "p2p" => Ok(Mode::P2p),
+        _ => Err("one of mcu, sfu, p2p".into()),
+    }
 }
 
 fn room_id(text: &str) -> Result<RoomId, String> {
@@ -97,44 +118,10 @@ fn size(text: &str) -> Result<Size, String> {
         .ok_or_else(|| "like 640x360, both even and from 16 to 4096".into())
 }
 
-/// What one bot saw.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct BotReport {
-    /// Its name.
-    pub name: String,
-    /// From the start of its join to its first picture, ms.
-    pub first_picture_ms: Option<f64>,
-    /// Sent video, bit/s before RTP.
-    pub sent_bps: f64,
-    /// Keyframes asked of it.
-    pub key_requests: u64,
-    /// What came in.
-    pub received: Vec<StreamStats>,
-    /// From the drawing of a frame to its decoding in the mix, over all tiles, where it was read.
-    pub latency_ms: Option<Spread>,
-}
-
-/// What [`run`] found.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Report {
-    /// How long was measured, ms.
-    pub measured_ms: f64,
-    /// From the start of a join to the first picture.
-    pub join_ms: Option<Spread>,
-    /// From the drawing of a frame to its decoding in the mix.
-    pub latency_ms: Option<Spread>,
-    /// The longest time any bot was without a frame, ms.
-    pub longest_gap_ms: f64,
-    /// Freezes of all bots.
-    pub freezes: u32,
-    /// Each bot.
-    pub bots: Vec<BotReport>,
-}
-
-/// Joins the bots one after the other.
+/// Joins the bots one after the other, and asks for the mode there is to be.
 ///
 /// # Errors
-/// The first bot's that cannot join or is not connected in time.
+/// The first bot's that cannot join or is not connected in time; the mode that cannot be had.
 pub async fn join_all(options: &BotsOptions) -> Result<Vec<Bot>, BotError> {
     let mut bots = Vec::with_capacity(options.count);
     for i in 0..options.count {
@@ -142,13 +129,15 @@ pub async fn join_all(options: &BotsOptions) -> Result<Vec<Bot>, BotError> {
         bot.connected().await?;
         bots.push(bot);
     }
+    change_mode(options, &bots).await?;
     Ok(bots)
 }
 
 /// Joins the bots one after the other, measures, and has them leave.
 ///
 /// # Errors
-/// The first bot that cannot join or gets no picture ends the run.
+/// The first bot that cannot join or gets no picture ends the run, as does a mode that does not
+/// come to be.
 pub async fn run(options: BotsOptions) -> Result<Report, BotError> {
     let mut bots = Vec::with_capacity(options.count);
     let mut joins = Vec::with_capacity(options.count);
@@ -162,37 +151,59 @@ pub async fn run(options: BotsOptions) -> Result<Report, BotError> {
         });
         bots.push(bot);
     }
+    change_mode(&options, &bots).await?;
     bots.iter().for_each(Bot::reset_stats);
-    let before: Vec<_> = bots.iter().map(|b| b.stats().video_bytes_sent).collect();
+    let before: Vec<_> = bots.iter().map(Bot::stats).collect();
     let start = clock::now();
-    let end = Instant::now() + Duration::from_secs(options.seconds);
-    let reading = bots.iter().enumerate().map(|(i, bot)| {
-        let reads = i < options.decode && options.video == VideoKind::Timecode;
-        read_latency(bot, reads, end)
-    });
-    let latencies = futures::future::join_all(reading).await;
+    sleep(Duration::from_secs(options.seconds)).await;
     let measured = clock::now().saturating_sub(start);
-    let stats: Vec<_> = bots.iter().map(Bot::stats).collect();
-    let all = latencies.iter().flatten().copied().collect();
-    let mut reports = Vec::with_capacity(bots.len());
-    for (i, (stats, latency)) in stats.into_iter().zip(latencies).enumerate() {
-        let bytes = stats.video_bytes_sent.saturating_sub(before[i]);
-        reports.push(BotReport {
-            name: bots[i].name().to_owned(),
-            first_picture_ms: joins[i].map(|d| d.as_secs_f64() * 1000.0),
-            sent_bps: 8.0 * bytes as f64 / measured.as_secs_f64(),
-            key_requests: stats.key_requests,
-            received: stats.received,
-            latency_ms: Spread::of(latency),
-        });
-    }
-    let report = summary(measured, joins, all, reports);
+    let reports = bots.iter().zip(&before).zip(&joins);
+    let reports = reports
+        .map(|((bot, before), join)| BotReport::of(bot, before, *join, measured))
+        .collect();
+    let mode = bots
+        .first()
+        .and_then(|bot| Some(bot.room().borrow().as_ref()?.mode));
+    let report = Report::of(mode.unwrap_or(Mode::Mcu), measured, joins, &bots, reports);
     for result in futures::future::join_all(bots.into_iter().map(Bot::leave)).await {
         if let Err(error) = result {
             tracing::warn!(%error, "a bot did not leave as it should");
         }
     }
     Ok(report)
+}
+
+/// Asks for the mode there is to be, and waits until media travels that way.
+async fn change_mode(options: &BotsOptions, bots: &[Bot]) -> Result<(), BotError> {
+    let (Some(mode), Some(first)) = (options.mode, bots.first()) else {
+        return Ok(());
+    };
+    first.set_mode(mode)?;
+    for bot in bots {
+        let room = bot
+            .room_when("change of mode", |room| room.mode == mode)
+            .await?;
+        if options.receive.is_empty() {
+            continue;
+        }
+        match mode {
+            Mode::Sfu if options.slots() > 0 && bots.len() > 1 => {
+                bot.slots_when("forwarding", |slots| slots.mode == mode)
+                    .await?;
+            }
+            Mode::P2p => {
+                let members = room.participants.iter().filter(|member| !member.viewer);
+                let others: Vec<_> = members
+                    .map(|member| member.id)
+                    .filter(|id| Some(*id) != bot.id())
+                    .collect();
+                bot.meshed_when("mesh", |with| others.iter().all(|id| with.contains(id)))
+                    .await?;
+            }
+            Mode::Sfu | Mode::Mcu => {}
+        }
+    }
+    Ok(())
 }
 
 fn config(options: &BotsOptions, i: usize) -> BotConfig {
@@ -207,7 +218,8 @@ fn config(options: &BotsOptions, i: usize) -> BotConfig {
         options.room.clone(),
         format!("Bot {}", i + 1),
     )
-    .receiving(&options.receive);
+    .receiving(&options.receive)
+    .with_slots(options.slots());
     if i < options.decode {
         config = config.decoding(Decode::Both);
     }
@@ -234,25 +246,6 @@ fn config(options: &BotsOptions, i: usize) -> BotConfig {
     config
 }
 
-/// Reads the time code of every tile of every picture until `end`.
-async fn read_latency(bot: &Bot, reads: bool, end: Instant) -> Vec<Duration> {
-    let mut ages = Vec::new();
-    let pictures = bot.incoming(Role::MixVideo, 0).map(|line| line.pictures());
-    let (true, Ok(mut pictures)) = (reads, pictures) else {
-        sleep_until(end).await;
-        return ages;
-    };
-    let room = bot.room();
-    // Ends at `end`, or when there are no more pictures to come.
-    while let Ok(Ok(())) = tokio::time::timeout_at(end, pictures.changed()).await {
-        let picture = pictures.borrow_and_update().clone();
-        if let (Some(picture), Some(room)) = (picture, &*room.borrow()) {
-            ages.extend(ages_in(&picture, room));
-        }
-    }
-    ages
-}
-
 /// How old the frame in each tile of a composite is.
 pub fn ages_in(picture: &Picture, room: &RoomState) -> Vec<Duration> {
     let canvas = (room.canvas.width, room.canvas.height);
@@ -267,66 +260,6 @@ pub fn ages_in(picture: &Picture, room: &RoomState) -> Vec<Duration> {
         .filter_map(|tile| TimeCode::read(picture, scaled(tile, canvas, copy)))
         .map(|code| code.age(picture.arrival))
         .collect()
-}
-
-fn summary(
-    measured: Duration,
-    joins: Vec<Option<Duration>>,
-    latencies: Vec<Duration>,
-    bots: Vec<BotReport>,
-) -> Report {
-    let videos = || {
-        bots.iter()
-            .flat_map(|bot| &bot.received)
-            .filter(|stream| stream.role == Role::MixVideo)
-    };
-    let gap = videos().map(|stream| stream.longest_gap).max();
-    Report {
-        measured_ms: measured.as_secs_f64() * 1000.0,
-        join_ms: Spread::of(joins.into_iter().flatten().collect()),
-        latency_ms: Spread::of(latencies),
-        longest_gap_ms: gap.unwrap_or_default().as_secs_f64() * 1000.0,
-        freezes: videos().map(|stream| stream.freezes).sum(),
-        bots,
-    }
-}
-
-impl fmt::Display for Report {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(
-            f,
-            "{} bots, {:.1} s",
-            self.bots.len(),
-            self.measured_ms / 1000.0
-        )?;
-        if let Some(spread) = self.join_ms {
-            writeln!(f, "join to first picture: {spread}")?;
-        }
-        if let Some(spread) = self.latency_ms {
-            writeln!(f, "frame to frame:        {spread}")?;
-        }
-        writeln!(
-            f,
-            "video:                 longest gap {:.0} ms, {} freezes",
-            self.longest_gap_ms, self.freezes
-        )?;
-        for bot in &self.bots {
-            write!(f, "{:<8} sent {:>5.0} kbit/s", bot.name, bot.sent_bps / 1e3)?;
-            for stream in &bot.received {
-                let rate = stream.frames as f64 / stream.measured.as_secs_f64().max(0.001);
-                write!(
-                    f,
-                    "; {} {:.0} kbit/s, {rate:.1}/s, gap {} ms, {} lost",
-                    stream.role,
-                    stream.bitrate() / 1e3,
-                    stream.longest_gap.as_millis(),
-                    stream.lost,
-                )?;
-            }
-            writeln!(f)?;
-        }
-        Ok(())
-    }
 }
 
 #[cfg(test)]

@@ -2,7 +2,9 @@
 //! reflects.
 #![allow(clippy::unwrap_used)]
 
+#[path = "../common/mod.rs"]
 mod common;
+mod modes;
 
 use std::time::Duration;
 
@@ -13,7 +15,7 @@ use tessera::bots::probe::Picture;
 use tessera::bots::probe::timecode::TimeCode;
 use tessera::bots::run::{VideoKind, ages_in};
 use tessera::bots::{
-    Bot, BotConfig, BotsOptions, CorruptMode, Decode, Entry, VideoFormat, VideoSource, demo,
+    Bot, BotConfig, BotsOptions, CorruptMode, Decode, Entry, Path, VideoFormat, VideoSource, demo,
     palette, run,
 };
 use tessera::config::VideoCodec;
@@ -197,6 +199,8 @@ async fn a_run_reports_what_its_bots_saw() {
         receive: vec![VideoCodec::Vp8],
         decode: 1,
         speakers: 1,
+        mode: None,
+        forward_slots: None,
     })
     .await
     .unwrap();
@@ -207,6 +211,11 @@ async fn a_run_reports_what_its_bots_saw() {
     let latency = reader.latency_ms.unwrap();
     assert!((10..=25).contains(&latency.count), "{report}");
     assert_eq!(counter.latency_ms, None);
+    let [mix] = &report.paths[..] else {
+        panic!("one way: {report}");
+    };
+    assert_eq!((mix.path, mix.latency_ms), (Path::Mix, report.latency_ms));
+    assert_eq!(mix.streams, 4, "sound and video of each: {report}");
     assert_eq!(report.join_ms.unwrap().count, 2);
     for bot in [reader, counter] {
         let video = bot.received.iter().find(|s| s.role == Role::MixVideo);

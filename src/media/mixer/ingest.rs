@@ -66,6 +66,7 @@ impl Ingest {
                 let tap = tap.clone();
                 move || Some(tap.clone())
             });
+            ask_at_changes(&pipeline, tap)?;
         }
         let link = connect(tap, input);
         if fitter.is_some() {
@@ -102,6 +103,24 @@ fn describe(templates: &Templates, format: PayloadFormat) -> Result<String, Mixe
         _ => Vec::new(),
     };
     Ok(templates.fill(&name, &values)?)
+}
+
+/// Asks for a keyframe whenever a decoder is told something new of its stream: it starts afresh
+/// then, and a sender whose samples become others (another track) need not send one by itself.
+fn ask_at_changes(pipeline: &Pipeline, tap: &Tap) -> Result<(), MixerError> {
+    let depay = pipeline.element::<gst::Element>("depay")?;
+    if let Some(pad) = depay.static_pad("src") {
+        let tap = tap.clone();
+        pad.add_probe(gst::PadProbeType::EVENT_DOWNSTREAM, move |_, info| {
+            if let Some(gst::PadProbeData::Event(event)) = &info.data
+                && event.type_() == gst::EventType::Caps
+            {
+                tap.request_keyframe();
+            }
+            gst::PadProbeReturn::Ok
+        });
+    }
+    Ok(())
 }
 
 /// Passes every packet of the tap on, and its caps when they change.
@@ -221,3 +240,7 @@ fn unpack(packed: u64) -> Option<Size> {
     };
     (size.width > 0 && size.height > 0).then_some(size)
 }
+
+#[cfg(test)]
+#[path = "ingest_tests.rs"]
+mod tests;

@@ -99,12 +99,6 @@ impl Page {
         self.until("its scripts", "window.tessera").await;
     }
 
-    /// Has every document that is opened from now on call a function first.
-    pub async fn preload(&self, function: &str) {
-        let params = json!({"functionDeclaration": function, "contexts": [self.context]});
-        self.call("script.addPreloadScript", params).await;
-    }
-
     /// Opens a room and joins it at once.
     pub async fn join(&self, server: &str, room: &str) {
         let name = &self.name;

@@ -16,7 +16,7 @@
     throw new Error(`not within ${ms} ms; the page: ${JSON.stringify(state())}`);
   }
 
-  /** The samples of each tile, but for its edges and the strip with the name, by participant. */
+  /** The samples of each tile, but for the strip with the name, and of its middle, by participant. */
   function look() {
     const { canvas: { width, height }, tiles } = state().room;
     // A quarter of the size: looking must not cost the page the frames it is to show.
@@ -24,10 +24,11 @@
     const canvas = new OffscreenCanvas(scaled(width), scaled(height));
     const context = canvas.getContext('2d', { willReadFrequently: true });
     context.drawImage(video(), 0, 0, canvas.width, canvas.height);
-    return new Map(tiles.map(({ participant, x, y, w, h }) => [
-      participant,
-      context.getImageData(scaled(x + w / 10), scaled(y + h / 10), scaled(w * 0.8), scaled(h * 0.7)).data,
-    ]));
+    const samples = (...rect) => context.getImageData(...rect.map(scaled)).data;
+    return new Map(tiles.map(({ participant, x, y, w, h }) => [participant, {
+      tile: samples(x, y, w, h * 0.8),
+      middle: samples(x + w / 5, y + h / 5, w * 0.6, h * 0.6),
+    }]));
   }
 
   function meanColor(samples) {
@@ -82,9 +83,9 @@
     const start = performance.now();
     while (performance.now() - start < ms) {
       await pause(ms / 8);
-      for (const [id, samples] of look()) {
-        moved.set(id, Math.max(moved.get(id) ?? 0, difference(first.get(id), samples)));
-        colors[id] = meanColor(samples);
+      for (const [id, { tile, middle }] of look()) {
+        moved.set(id, Math.max(moved.get(id) ?? 0, difference(first.get(id)?.tile, tile)));
+        colors[id] = meanColor(middle);
       }
     }
     const seconds = (performance.now() - start) / 1000;

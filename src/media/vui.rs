@@ -15,8 +15,8 @@ const SPS: u8 = 7;
 const PLAIN_PROFILES: [u32; 3] = [66, 77, 88];
 /// `video_signal_type_present_flag`, `video_format` unspecified, limited range,
 /// `colour_description_present_flag`; then primaries, transfer and matrix, all SMPTE 170M, which
-/// is what browsers take VP8 for.
-const SIGNAL: (u32, u32) = (0b1_101_0_1_00000110_00000110_00000110, 30);
+/// is what browsers take VP8 for. Values and their lengths in bits.
+const SIGNAL: [(u32, u32); 5] = [(1, 1), (5, 3), (0, 1), (1, 1), (0x06_0606, 24)];
 
 /// Has the H.264 (byte-stream) that leaves `encoder` say that it is BT.601.
 pub fn sign(encoder: &gst::Element) {
@@ -101,13 +101,13 @@ fn signalling(nal: &[u8]) -> Option<Vec<u8>> {
         skip_to_signal(&mut from)?;
         to.copy(&from, start..from.at)?;
         skip_signal(&mut from)?;
-        to.push(SIGNAL.0, SIGNAL.1);
+        to.signal();
         to.copy(&from, from.at..from.end)?;
     } else {
         // No aspect ratio, no overscan; behind the signal no chroma location, timing, HRDs,
         // picture structure and restriction.
         to.push(0, 2);
-        to.push(SIGNAL.0, SIGNAL.1);
+        to.signal();
         to.push(0, 6);
     }
     let mut new = vec![*header];
@@ -226,7 +226,7 @@ struct Writer {
 
 impl Writer {
     fn bit(&mut self, bit: bool) {
-        if self.used % 8 == 0 {
+        if self.used.is_multiple_of(8) {
             self.bytes.push(0);
         }
         if let Some(last) = self.bytes.last_mut() {
@@ -239,6 +239,12 @@ impl Writer {
     fn push(&mut self, value: u32, count: u32) {
         for shift in (0..count).rev() {
             self.bit(value >> shift & 1 == 1);
+        }
+    }
+
+    fn signal(&mut self) {
+        for (value, length) in SIGNAL {
+            self.push(value, length);
         }
     }
 

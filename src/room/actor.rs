@@ -346,7 +346,8 @@ impl Actor {
             self.inputs.push_back(Input::Counted(paths));
         }
         if self.mixer.is_none() {
-            self.inputs.extend(self.ears.listen(&self.members));
+            let live = |who| self.state.has_live_voice(who);
+            self.inputs.extend(self.ears.listen(&self.members, live));
             let levels = self.ears.levels(&self.members);
             if !levels.is_empty() {
                 self.tell_levels(levels.into());

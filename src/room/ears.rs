@@ -33,12 +33,16 @@ impl Ears {
         heard.into_iter().map(silent).collect()
     }
 
-    /// What has changed since, by the packets. To be called ten times a second while no mixer
-    /// listens.
-    pub(super) fn listen(&mut self, members: &HashMap<ParticipantId, Member>) -> Vec<Input> {
+    /// What has changed since, by the packets of those who are `live`. To be called ten times a
+    /// second while no mixer listens.
+    pub(super) fn listen(
+        &mut self,
+        members: &HashMap<ParticipantId, Member>,
+        live: impl Fn(ParticipantId) -> bool,
+    ) -> Vec<Input> {
         let speaking: BTreeSet<ParticipantId> = members
             .iter()
-            .filter(|(_, member)| member.speaks())
+            .filter(|(who, member)| member.speaks() && live(**who))
             .map(|(who, _)| *who)
             .collect();
         let stopped = self.heard.difference(&speaking);

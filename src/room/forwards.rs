@@ -82,6 +82,12 @@ impl State {
             .collect()
     }
 
+    /// Whether somebody's microphone is on.
+    pub(super) fn has_live_voice(&self, participant: ParticipantId) -> bool {
+        let role = Role::Mic;
+        self.is_live(SourceId { participant, role })
+    }
+
     fn is_live(&self, source: SourceId) -> bool {
         let person = self.people.get(&source.participant);
         let uplink = person.and_then(|person| person.uplinks.get(&source.role));

@@ -136,7 +136,7 @@ pub enum Difference {
 }
 
 /// Whether what was received is an unbroken part of what was sent, but for one shift of all
-/// timestamps. Returns where in `sent` it begins.
+/// timestamps, and the marker of the first packet, which a server may set. Returns where in `sent` it begins.
 ///
 /// What was sent may have gone on since, so nothing is said of its end.
 ///
@@ -161,11 +161,13 @@ pub fn unbroken(sent: &[Payload], received: &[Payload]) -> Result<usize, Differe
 
 /// How many packets are the same, and as far from the first ones.
 fn agreeing(sent: &[Payload], received: &[Payload], origin: &Payload, first: &Payload) -> usize {
-    let pairs = sent.iter().zip(received);
+    let pairs = sent.iter().zip(received).enumerate();
     pairs
-        .take_while(|(out, back)| {
+        .take_while(|(n, (out, back))| {
+            // The first packet of a source begins a talkspurt (RFC 3551 section 4.1).
+            let marked = out.marker == back.marker || *n == 0 && back.marker;
             out.hash == back.hash
-                && out.marker == back.marker
+                && marked
                 && out.timestamp.wrapping_sub(origin.timestamp)
                     == back.timestamp.wrapping_sub(first.timestamp)
         })

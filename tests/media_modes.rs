@@ -7,14 +7,15 @@ use std::time::Duration;
 
 use common::server::{PATIENCE, TestServer, room};
 use futures::future::{join_all, try_join_all};
-use serde_json::Value;
+use serde_json::{Value, json};
 use tessera::bots::payloads::unbroken;
 use tessera::bots::{
     AudioSource, Bot, BotConfig, Decode, Path, Recording, VideoFormat, clock, palette,
 };
 use tessera::config::VideoCodec;
 use tessera::id::{ParticipantId, Role};
-use tessera::protocol::{ClientMessage, Mode, RoomState};
+use tessera::protocol::{ClientMessage, ErrorCode, Mode, RoomState, ServerMessage};
+use tokio::sync::broadcast;
 use tokio::time::{Instant, timeout};
 
 /// A small camera, so that many fit on two cores.
@@ -383,5 +384,70 @@ async fn the_mixer_goes_with_its_mode() {
         assert!(gone < Duration::from_secs(2), "{mode:?}: {gone:?}");
     }
     join_all(bots.into_iter().map(Bot::leave)).await;
+    server.stop().await;
+}
+
+/// What the room says to somebody who sends signals it does not pass on.
+async fn refusal(notices: &mut broadcast::Receiver<ServerMessage>) -> ErrorCode {
+    let next = async {
+        loop {
+            match notices.recv().await {
+                Ok(ServerMessage::Error { code, .. }) => return code,
+                Ok(_) | Err(broadcast::error::RecvError::Lagged(_)) => {}
+                Err(error) => panic!("{error}"),
+            }
+        }
+    };
+    timeout(PATIENCE, next).await.expect("a refusal")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn signals_go_to_members_of_the_room_and_nobody_else() {
+    let server = TestServer::start().await;
+    let bots = people(&server, "signals", 3).await;
+    // The fourth of another room: its number is not one of this room's.
+    let others = people(&server, "elsewhere", 4).await;
+    let stranger = id(&others[3]);
+    assert!(bots.iter().all(|bot| id(bot) != stranger));
+    let signal = |to: ParticipantId, text: &str| ClientMessage::Signal {
+        to,
+        data: json!({ "text": text }),
+    };
+    let mut notices = bots[0].notices();
+    for (to, text, code) in [
+        (stranger, "hello".to_owned(), ErrorCode::NotFound),
+        (id(&bots[0]), "hello".to_owned(), ErrorCode::BadMessage),
+        (id(&bots[1]), "x".repeat(1 << 20), ErrorCode::TooLarge),
+    ] {
+        bots[0].send(signal(to, &text)).expect("an open WebSocket");
+        assert_eq!(refusal(&mut notices).await, code, "to {to}");
+    }
+
+    // A thousand at once: some are refused, and the room goes on.
+    let mut heard = bots[1].notices();
+    for n in 0..1000 {
+        let text = format!("number {n}");
+        bots[0]
+            .send(signal(id(&bots[1]), &text))
+            .expect("an open WebSocket");
+    }
+    assert_eq!(refusal(&mut notices).await, ErrorCode::RateLimited);
+    let passed_on = async {
+        loop {
+            if let Ok(ServerMessage::Signal { from, .. }) = heard.recv().await {
+                return from;
+            }
+        }
+    };
+    let from = timeout(PATIENCE, passed_on)
+        .await
+        .expect("those within the rate");
+    assert_eq!(from, id(&bots[0]));
+    for bot in &bots[..2] {
+        bot.sees(id(&bots[2]), palette::color(2), Path::Mix)
+            .await
+            .expect("the room goes on");
+    }
+    join_all(bots.into_iter().chain(others).map(Bot::leave)).await;
     server.stop().await;
 }

@@ -99,6 +99,54 @@
     };
   }
 
+  /** The middle of each picture on the stage, by participant; what an avatar covers is left out. */
+  function stage() {
+    if (state().playback.view === 'composite') {
+      return [...look()].map(([participant, { middle }]) => [participant, meanColor(middle)]);
+    }
+    const videos = [...document.querySelectorAll('#pictures video.shown')];
+    const same = (a, b) => ['left', 'top', 'width', 'height'].every((side) => a.style[side] === b.style[side]);
+    const canvas = new OffscreenCanvas(32, 32);
+    const context = canvas.getContext('2d', { willReadFrequently: true });
+    return [...document.querySelectorAll('#tiles .tile:not(.tile--covered):not(.tile--more)')].flatMap((tile) => {
+      const picture = videos.find((one) => same(one, tile));
+      const { videoWidth: w, videoHeight: h } = picture ?? {};
+      if (!w) return [];
+      context.drawImage(picture, w * 0.2, h * 0.2, w * 0.6, h * 0.6, 0, 0, 32, 32);
+      return [[tile.dataset.key.split('/')[0], meanColor(context.getImageData(0, 0, 32, 32).data)]];
+    });
+  }
+
+  /**
+   * Looks at the stage ten times a second from now on. `people` are names and their colours. What
+   * it returns gives how many pictures were looked at, and those in the colour of somebody else.
+   */
+  function watchNames(people) {
+    const wrong = [];
+    let looks = 0;
+    let tiles = '';
+    let settled = 0;
+    const timer = setInterval(() => {
+      // A composite whose tiles have just moved may still be that of before.
+      const now = JSON.stringify(state().room?.tiles);
+      if (now !== tiles) settled = performance.now() + 1000;
+      tiles = now;
+      if (state().playback.view === 'composite' && performance.now() < settled) return;
+      for (const [participant, color] of stage()) {
+        const name = state().room.participants.find((one) => one.id === participant)?.name;
+        const off = (rgb) => rgb.reduce((sum, channel, i) => sum + Math.abs(channel - color[i]), 0) / 3;
+        if (!people[name]) continue;
+        looks += 1;
+        const other = Object.keys(people).find((one) => one !== name && off(people[one]) < 12);
+        if (other && off(people[name]) >= 12) wrong.push({ name, other, color, view: state().playback.view });
+      }
+    }, 100);
+    globalThis.probe.names = () => {
+      clearInterval(timer);
+      return { looks, wrong };
+    };
+  }
+
   /** Resolves once a picture of the mix is on the screen. */
   async function pictured(ms) {
     await until(() => state().phase === 'in-call' && video().videoWidth > 0 && state().room?.tiles.length, ms);
@@ -109,5 +157,5 @@
   const text = (id) => (shown(id) ? document.getElementById(id).textContent.trim() : '');
   const person = (name) => state().room?.participants.find((one) => one.name === name);
 
-  globalThis.probe = { until, watch, pictured, inbound, state, shown, text, person, pause, watchFrames };
+  globalThis.probe = { until, watch, pictured, inbound, state, shown, text, person, pause, watchFrames, watchNames };
 })();

@@ -4,6 +4,15 @@
 /** How long a sound that everybody waits for may be missing before the others go ahead. */
 const PATIENCE = 1_500;
 
+/** The same for a slot, ms: the server ends the mix soon after, whoever is missing. */
+const SLOT_PATIENCE = 150;
+
+/**
+ * How long the mix flows before it is heard, ms: the decoders and buffers behind it have to fill.
+ * After a mesh the others have only begun to send to the server again.
+ */
+const FILLING = Object.freeze({ forward: 110, mesh: 300 });
+
 /** How long the mix goes before one who cannot be reached directly is heard through it. */
 const RELUCTANCE = 300;
 
@@ -17,7 +26,7 @@ export const MIX = Object.freeze({ mix: true, people: Object.freeze({}) });
  *
  * `target` mcu, sfu or p2p, `since` when it holds; `covered` whether the mesh covers everybody;
  * `people` the others, each `{id, mesh, forward, slot}`: whether their sound flows directly,
- * whether it flows in a slot, whether they have one; `mixFlows` and `mixSince`.
+ * whether it flows in a slot, whether it is to come in one; `mixFlows` and `mixSince`.
  */
 export function nextHeard(heard, facts) {
   const next = { mcu: towardsMix, sfu: towardsForward, p2p: towardsMesh }[facts.target](heard, facts);
@@ -26,22 +35,25 @@ export function nextHeard(heard, facts) {
 
 const each = (people, source) => ({ mix: false, people: Object.fromEntries(people.map((one) => [one.id, source(one)])) });
 
-function towardsMix(heard, { mixFlows, people, now, since }) {
-  if (heard.mix || mixFlows) return MIX;
+function towardsMix(heard, { mixFlows, mixSince, people, now, since }) {
+  if (heard.mix) return MIX;
   // When nothing flows there is nothing to lose.
   const flows = people.some((one) => one[heard.people[one.id]]);
-  return now - since > PATIENCE && !flows ? MIX : heard;
+  if (!mixFlows) return !flows && now - since > PATIENCE ? MIX : heard;
+  const sources = Object.values(heard.people);
+  const filled = now - mixSince >= FILLING[sources.includes('mesh') ? 'mesh' : 'forward'];
+  return filled || !flows ? MIX : heard;
 }
 
-function towardsForward(heard, { people, mixFlows, now, since }) {
-  const late = now - since > PATIENCE;
+function towardsForward(heard, { people, now, since }) {
+  const waited = now - since;
   if (heard.mix) {
-    const all = people.every((one) => one.forward || !one.slot);
-    const ready = all && people.some((one) => one.slot);
-    return ready || late || (!mixFlows && people.some((one) => one.forward)) ? each(people, () => 'forward') : heard;
+    const all = people.some((one) => one.slot) && people.every((one) => one.forward || !one.slot);
+    const some = people.some((one) => one.forward) && waited > SLOT_PATIENCE;
+    return all || some || waited > PATIENCE ? each(people, () => 'forward') : heard;
   }
   return each(people, (one) =>
-    heard.people[one.id] === 'mesh' && one.mesh && !one.forward && !late ? 'mesh' : 'forward');
+    heard.people[one.id] === 'mesh' && one.mesh && !one.forward && waited < PATIENCE ? 'mesh' : 'forward');
 }
 
 function towardsMesh(heard, { people, covered, mixFlows, mixSince, now }) {

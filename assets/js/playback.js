@@ -163,6 +163,7 @@ export class Playback {
       covered: this.#covered,
       composite: { first: this.#compositeFirst, last: this.#gallery.composite.last },
       slotsHeld: pictures.some((one) => one.source === 'forward' && one.participant !== null && !one.gone && now - (one.last ?? -Infinity) < DEAD),
+      direct: tiles.some(({ picture }) => picture?.source === 'mesh' && now - picture.last < DEAD),
       tiles: tiles.map(({ picture, expects }) => ({ ready: picture !== null, expects, fresh: Boolean(picture) && picture.source !== 'own' && now - picture.last < DEAD })),
     });
     if (view !== this.#view) this.#stage.pictured();
@@ -175,15 +176,15 @@ export class Playback {
   }
 
   #sound(state, now) {
-    const ids = state.room?.participants.filter((one) => one.id !== state.self && !one.viewer).map((one) => one.id) ?? [];
-    const facts = { ...this.#speakers.facts(ids, now), target: this.#target, since: this.#since, covered: this.#covered, now };
+    const others = state.room?.participants.filter((one) => one.id !== state.self && !one.viewer) ?? [];
+    const facts = { ...this.#speakers.facts(others, now), target: this.#target, since: this.#since, covered: this.#covered, now };
     const heard = nextHeard(this.#heard, facts);
     if (heard !== this.#heard) {
       this.#heard = heard;
       this.#speakers.apply(heard);
     }
     this.#settled = isSettled(heard, facts);
-    if (this.#pace === OFTEN) for (const id of ids) this.soundGaps.aged(id, this.#speakers.age(id, now));
+    if (this.#pace === OFTEN) for (const { id } of others) this.soundGaps.aged(id, this.#speakers.age(id, now));
   }
 
   #schedule(now) {

@@ -188,7 +188,8 @@ export class Session {
   #refused(link, { code, message }) {
     const text = wordsForCode(code, message);
     if (link.welcomed) {
-      this.#env.onRefused(text);
+      // What was meant for somebody who has just left: the room says so by itself.
+      if (code !== 'not_found') this.#env.onRefused(text);
     } else if (this.#entered && code === 'not_found') {
       // The participant this page was is forgotten: come back as a new one.
       this.#resume = null;

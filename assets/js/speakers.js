@@ -14,7 +14,6 @@ export class Speakers {
   #heard = null;
   #onBlocked;
   #mixSince = null;
-  #epoch = 0;
 
   /** `video` plays the mix; `onBlocked(blocked)` is told when the browser wants a click first. */
   constructor({ video, onBlocked }) {
@@ -24,7 +23,6 @@ export class Speakers {
 
   /** Takes what a connection with the server brings, and plays the mix. */
   attach(downlinks) {
-    this.#epoch += 1;
     this.#drop('forward');
     const mix = this.#voices.get('mix');
     mix.receiver = downlinks.find(({ role }) => role === 'mix-audio').receiver;
@@ -105,14 +103,19 @@ export class Speakers {
     this.#remove(`mesh/${id}`);
   }
 
-  /** What flows, for hearing.js: `{people, mixFlows, mixSince}`, `ids` being the others. */
-  facts(ids, now) {
+  /** What flows, for hearing.js: `{people, mixFlows, mixSince}`; `others` as in `room`. */
+  facts(others, now) {
     const mixFlows = flows(this.#voices.get('mix'), now);
     if (!mixFlows) this.#mixSince = null;
     else this.#mixSince ??= now;
-    const people = ids.map((id) => {
+    const people = others.map(({ id, mic }) => {
       const slot = this.#slotOf(id);
-      return { id, mesh: flows(this.#voices.get(`mesh/${id}`), now), forward: flows(slot, now), slot: slot !== undefined };
+      return {
+        id,
+        mesh: flows(this.#voices.get(`mesh/${id}`), now),
+        forward: flows(slot, now),
+        slot: slot !== undefined && mic === 'live',
+      };
     });
     return { people, mixFlows, mixSince: this.#mixSince };
   }

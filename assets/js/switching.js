@@ -14,6 +14,12 @@ export const DEAD = 1_000;
 export const STALE = 3_000;
 const STALLED = 500;
 
+/**
+ * How long the composite runs before it takes the place of a mesh, ms: the others have only begun
+ * to send to the server again, and are initials in it until it has decoded them.
+ */
+const FILLING = 600;
+
 /** Longest the tiles wait for their slots to empty once the composite runs. */
 const OVERLAP = 3_000;
 
@@ -34,8 +40,8 @@ export function targetOf({ room, served, self }) {
  *
  * `target`, and `since` when it holds (in p2p, since the mesh covers everybody, which `covered`
  * says); `composite` `{first, last}`, the times of the first frame after `since` and of the
- * newest; `tiles`, each `{ready, expects, fresh}`: has its picture, will have one, moves;
- * `slotsHeld`, whether the server still feeds slots.
+ * newest; `slotsHeld`, whether the server still feeds slots; `direct`, whether anything comes from
+ * the mesh; `tiles`, each `{ready, expects, fresh}`: has its picture, will have one, moves.
  */
 export function nextView(showing, facts) {
   const wanted = facts.target === 'mcu' ? View.Composite : View.Tiles;
@@ -52,10 +58,11 @@ function toTiles({ now, since, target, covered, composite, tiles }) {
   return waited > TILE_PATIENCE || tiles.every((tile) => tile.ready || !tile.expects);
 }
 
-function toComposite({ now, since, composite, tiles, slotsHeld }) {
+function toComposite({ now, since, composite, tiles, slotsHeld, direct }) {
   if (composite.first === null) return now - since > FORLORN && !tiles.some((tile) => tile.fresh);
   const moves = now - composite.last < DEAD;
-  return moves && (!slotsHeld || now - composite.first > OVERLAP);
+  const runs = now - composite.first;
+  return moves && (!direct || runs > FILLING) && (!slotsHeld || runs > OVERLAP);
 }
 
 /**

@@ -18,13 +18,19 @@ test('from the mix to slots when all that are assigned flow, in one step', () =>
   assert.deepEqual(nextHeard(MIX, facts('sfu', [one('p2', 'f'), one('p3', '')], mix)), by('forward', 'p2', 'p3'), 'who has no slot is not waited for');
   assert.equal(nextHeard(MIX, facts('sfu', [one('p2')], mix)), MIX, 'before the table there is nothing');
   assert.deepEqual(nextHeard(MIX, facts('sfu', [one('p2', '', true)], { ...mix, since: 0 })), by('forward', 'p2'), 'nobody holds up all for long');
-  assert.deepEqual(nextHeard(MIX, facts('sfu', [one('p2', 'f'), one('p3', '', true)])), by('forward', 'p2', 'p3'), 'a mix that ended is not kept');
+  assert.deepEqual(nextHeard(MIX, facts('sfu', [one('p2', 'f'), one('p3', '', true)], { ...mix, since: 9_800 })), by('forward', 'p2', 'p3'), 'and hardly at all where somebody is heard');
 });
 
-test('back to the mix when it flows', () => {
+test('back to the mix when it flows, and has had time to fill', () => {
   const heard = by('forward', 'p2');
+  const mix = (since) => ({ mixFlows: true, mixSince: 10_000 - since });
   assert.equal(nextHeard(heard, facts('mcu', [one('p2', 'f')])), heard);
-  assert.equal(nextHeard(heard, facts('mcu', [one('p2', 'f')], { mixFlows: true })), MIX);
+  assert.equal(nextHeard(heard, facts('mcu', [one('p2', 'f')], mix(50))), heard);
+  assert.equal(nextHeard(heard, facts('mcu', [one('p2', 'f')], mix(150))), MIX);
+  assert.equal(nextHeard(heard, facts('mcu', [one('p2')], mix(50))), MIX, 'but not in silence');
+  const direct = by('mesh', 'p2');
+  assert.equal(nextHeard(direct, facts('mcu', [one('p2', 'm')], mix(150))), direct, 'after a mesh it takes longer');
+  assert.equal(nextHeard(direct, facts('mcu', [one('p2', 'm')], mix(400))), MIX);
   assert.equal(nextHeard(heard, facts('mcu', [one('p2', 'f')], { since: 0 })), heard);
   assert.equal(nextHeard(heard, facts('mcu', [one('p2')], { since: 0 })), MIX, 'in silence nothing is lost');
 });
@@ -46,7 +52,7 @@ test('from the mesh each person goes over by themselves', () => {
     { mix: false, people: { p2: 'forward', p3: 'mesh' } },
   );
   assert.equal(nextHeard(heard, facts('mcu', [one('p2', 'm'), one('p3', 'm')])), heard);
-  assert.equal(nextHeard(heard, facts('mcu', [one('p2', 'm'), one('p3', 'm')], { mixFlows: true })), MIX);
+  assert.equal(nextHeard(heard, facts('mcu', [one('p2', 'm'), one('p3', 'm')], { mixFlows: true, mixSince: 0 })), MIX);
 });
 
 test('who cannot be reached directly is heard through the server', () => {
@@ -76,7 +82,7 @@ test('whatever flows whenever, nobody is heard twice and it comes to an end', ()
       if (heard.mix) assert.deepEqual(heard.people, {}, 'the mix has everybody already');
       else assert.ok(Object.values(heard.people).every((source) => ['forward', 'mesh'].includes(source)));
     }
-    const calm = { now: now + 9_000, since: now, covered: target === 'p2p', mixFlows: target === 'mcu' };
+    const calm = { now: now + 9_000, since: now, covered: target === 'p2p', mixFlows: target === 'mcu', mixSince: 0 };
     const flows = { mcu: '', sfu: 'f', p2p: 'm' }[target];
     const people = ids.map((id) => one(id, flows));
     heard = nextHeard(heard, facts(target, people, calm));

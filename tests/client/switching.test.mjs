@@ -50,6 +50,12 @@ test('the composite stays until the mesh reaches everybody, or it has died', () 
   assert.equal(nextView(View.Composite, mesh({ composite: { first: null, last: 8_000 } })), View.Tiles);
 });
 
+test('after a mesh the composite has time to fill', () => {
+  const back = (first) => facts({ target: 'mcu', direct: true, tiles: [tile(true)], composite: { first, last: 9_990 } });
+  assert.equal(nextView(View.Tiles, back(9_800)), View.Tiles);
+  assert.equal(nextView(View.Tiles, back(9_300)), View.Composite);
+});
+
 test('tiles stay until the composite moves and the slots are empty', () => {
   const back = (more) => facts({ target: 'mcu', tiles: [tile(true)], ...more });
   assert.equal(nextView(View.Tiles, back()), View.Composite);

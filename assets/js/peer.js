@@ -153,6 +153,8 @@ export class Peer {
     if (this.#pc?.signalingState !== 'have-local-offer') return;
     await this.#pc.setRemoteDescription(description);
     this.#offering = false;
+    // What is ignored is an offer and its candidates; those that come now are of the answer.
+    this.#ignoring = false;
     await this.#described();
   }
 

@@ -52,8 +52,7 @@ function towardsForward(heard, { people, now, since }) {
     const some = people.some((one) => one.forward) && waited > SLOT_PATIENCE;
     return all || some || waited > PATIENCE ? each(people, () => 'forward') : heard;
   }
-  return each(people, (one) =>
-    heard.people[one.id] === 'mesh' && one.mesh && !one.forward && waited < PATIENCE ? 'mesh' : 'forward');
+  return each(people, (one) => (heard.people[one.id] === 'mesh' && one.mesh && !one.forward ? 'mesh' : 'forward'));
 }
 
 function towardsMesh(heard, { people, covered, mixFlows, mixSince, now }) {

@@ -17,6 +17,8 @@ export class Listener {
   constructor(env) {
     this.#env = env;
     env.store.subscribe((state) => this.#needed(state.phase !== Phase.Idle && targetOf(state) === 'p2p'));
+    // Some browsers measure nothing until a click or a key.
+    for (const type of ['click', 'keydown']) document.addEventListener(type, () => this.#meter.wake());
     env.media.onChange((role) => {
       if (role === 'mic' && this.#timer) this.#meter.attach(env.media.tracks.mic);
     });

@@ -184,6 +184,7 @@ export class Playback {
       this.#speakers.apply(heard);
     }
     this.#settled = isSettled(heard, facts);
+    this.soundGaps.keep(others.map((one) => one.id));
     if (this.#pace === OFTEN) for (const { id } of others) this.soundGaps.aged(id, this.#speakers.age(id, now));
   }
 

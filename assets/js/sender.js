@@ -5,6 +5,7 @@ import { encodingFor } from './geometry.js';
 
 export class Sender {
   #sender;
+  #track = null;
   #capture = null;
   #active = true;
   /** Parameters are read, changed and written back: two changes at once would lose one. */
@@ -16,8 +17,15 @@ export class Sender {
 
   /** Sends `track`, or nothing with null. */
   async setTrack(track) {
-    await this.#sender.replaceTrack(track ?? null);
+    this.#track = track ?? null;
+    await this.#replace();
     await this.apply();
+  }
+
+  /** Firefox sends sound of an encoding that is not active; without a track nothing does. */
+  #replace() {
+    const silent = !this.#active && this.#track?.kind === 'audio';
+    return this.#sender.replaceTrack(silent ? null : this.#track);
   }
 
   /** Obeys a `capture` message, now and for every later track. */
@@ -30,6 +38,7 @@ export class Sender {
   setActive(active) {
     if (this.#active === active) return this.#turn;
     this.#active = active;
+    this.#turn = this.#turn.then(() => this.#replace()).catch(console.warn);
     return this.apply();
   }
 

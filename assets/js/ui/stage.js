@@ -79,7 +79,10 @@ export class Stage {
   render(state) {
     if (state.phase === Phase.Idle) return;
     const away = state.phase === Phase.Reconnecting;
-    this.#frame.classList.toggle('frame--dimmed', away);
+    // Between people nothing is missing while the server is: the notice leaves the picture free.
+    const direct = away && state.mesh.covered;
+    this.#frame.classList.toggle('frame--dimmed', away && !direct);
+    byId('reconnecting').classList.toggle('cover--aside', direct);
     byId('reconnecting').hidden = !away;
     if (away) setText(byId('reconnecting-cause'), state.notice?.text ?? '');
     byId('waiting').hidden = away || this.#picture || !this.#still.hidden;

@@ -164,12 +164,12 @@ export class Mesh {
     receiving.sort((a, b) => numberOf(a) - numberOf(b));
     const able = [...people.values()].filter((one) => one.id !== state.self && one.connected && !one.viewer);
     const covered = targetOf(state) === 'p2p' && able.every((one) => receiving.includes(one.id));
-    const mesh = { links, receiving, pictures, covered };
-    if (JSON.stringify(mesh) === JSON.stringify(state.mesh)) return;
     // In one step: what the server is told, and what is heard from now on.
     if (this.#mode === 'p2p' && String(receiving) !== String(this.#reported ?? [])) {
       if (this.#env.send({ type: 'mesh', receiving })) this.#reported = receiving;
     }
+    const mesh = { links, receiving, pictures, covered };
+    if (JSON.stringify(mesh) === JSON.stringify(state.mesh)) return;
     store.dispatch({ type: 'local/mesh', mesh });
   }
 

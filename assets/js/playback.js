@@ -13,8 +13,9 @@ import { stageTiles } from './tiles.js';
 const OFTEN = 20;
 const SELDOM = 250;
 
-/** How long to look often after the last change, ms. */
+/** How long to look often after the last change: at least, and when it does not end, ms. */
 const AFTERMATH = 1_500;
+const ENDLESS = 10_000;
 
 export class Playback {
   #store;
@@ -190,8 +191,9 @@ export class Playback {
 
   #schedule(now) {
     const wanted = this.#target === 'mcu' ? View.Composite : View.Tiles;
-    const calm = this.#settled && this.#view === wanted && now - this.#since > AFTERMATH;
-    const pace = calm ? SELDOM : OFTEN;
+    const passed = now - this.#since;
+    const calm = this.#settled && this.#view === wanted && passed > AFTERMATH;
+    const pace = calm || passed > ENDLESS ? SELDOM : OFTEN;
     if (this.#timer && pace === this.#pace) return;
     clearInterval(this.#timer);
     this.#pace = pace;

@@ -67,7 +67,7 @@ export class Controls {
       if (this.#panels.open) this.#panels.close(true);
       return;
     }
-    const typing = event.target.closest?.('input, textarea, select');
+    const typing = event.target.closest?.('input:not([type="radio"]), textarea, select');
     if (typing || event.ctrlKey || event.metaKey || event.altKey || event.repeat) return;
     const action = this.#shortcut(event.key.toLowerCase());
     if (!action) return;

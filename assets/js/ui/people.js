@@ -24,7 +24,7 @@ export class People {
     reconcile(byId('people-list'), rows, {
       key: (row) => row.id,
       create: (row) => this.#create(row),
-      update: (item, row) => this.#update(item, row),
+      update: (item, row) => this.#update(item, row, state),
     });
   }
 
@@ -40,13 +40,13 @@ export class People {
     return el('li', {}, button);
   }
 
-  #update(item, row) {
+  #update(item, row, state) {
     const button = item.firstElementChild;
     const [avatar, text, level, icons] = button.children;
     const [screen, camera, mic, pinned] = icons.children;
     setText(avatar, initials(row.name));
     setText(text.children[0], row.name);
-    setText(text.children[1], note(row));
+    setText(text.children[1], note(row) || (lacksSlot(row, state) ? 'no picture at the moment' : ''));
     button.classList.toggle('person--speaking', row.speaking);
     button.setAttribute('aria-label', spokenLabel(row));
     button.setAttribute('aria-pressed', String(row.pinned));
@@ -60,6 +60,12 @@ export class People {
       svg.classList.toggle('icon--warn', state === 'stalled');
     }
   }
+}
+
+/** Whether somebody’s picture has no place among those that are forwarded. */
+function lacksSlot(row, { served, slots }) {
+  if (served !== 'sfu' || row.own || row.camera !== 'live' || !slots.length) return false;
+  return !slots.some((slot) => slot.participant === row.id && slot.role === 'camera');
 }
 
 const toggle = (svg, shown) => svg.classList.toggle('icon--gone', !shown);

@@ -38,15 +38,25 @@ export class Sender {
   setActive(active) {
     if (this.#active === active) return this.#turn;
     this.#active = active;
-    this.#turn = this.#turn.then(() => this.#replace()).catch(console.warn);
+    this.#enqueue(() => this.#replace());
     return this.apply();
   }
 
   /** Writes what is wanted; a browser takes it only once the connection is negotiated. */
   apply() {
-    // A hint: a browser that refuses it sends more than it needs to, and the call goes on.
-    this.#turn = this.#turn.then(() => this.#write()).catch(console.warn);
+    return this.#enqueue(() => this.#write());
+  }
+
+  #enqueue(step) {
+    // Hints: a browser that refuses one sends more than it needs to, and the call goes on.
+    this.#turn = this.#turn.then(() => (this.#closed ? undefined : step())).catch((error) => {
+      if (!this.#closed) console.warn(error);
+    });
     return this.#turn;
+  }
+
+  get #closed() {
+    return this.#sender.transport?.state === 'closed';
   }
 
   async #write() {

@@ -141,6 +141,7 @@ function combineVideo(all) {
     ...combine(all),
     frameWidth: largest.frameWidth ?? 0,
     frameHeight: largest.frameHeight ?? 0,
+    sizes: new Set(stats.map((stat) => `${stat.frameWidth}x${stat.frameHeight}`)).size,
     fps: sum(stats, 'framesPerSecond') / stats.length,
     ...Object.fromEntries(
       ['framesDecoded', 'framesDropped', 'freezeCount', 'totalFreezesDuration', 'keyFramesDecoded', 'pliCount']

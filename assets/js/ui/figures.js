@@ -31,7 +31,7 @@ const unbroken = (text) => text.replaceAll(/(\d) (?=[a-zA-Z×%])|× /g, (space) 
 
 const size = (one) => {
   if (!one?.frameWidth) return '–';
-  const many = one.streams > 1 ? `${one.streams} of ` : '';
+  const many = one.streams > 1 ? `${one.streams}${one.sizes > 1 ? ', up to ' : ' of '}` : '';
   return `${many}${one.frameWidth} × ${one.frameHeight}`;
 };
 const number = (value, unit) => (value === null || value === undefined ? '–' : `${Math.round(value)} ${unit}`);

@@ -1,5 +1,5 @@
-// Every moving picture of the page: the composite, one of each forward slot, two of each member
-// of the mesh, and one's own. Which of them are seen is decided elsewhere.
+// Every moving picture of the page: the composite, one of each forward slot that was ever used, two
+// of each member of the mesh, and one's own. Which of them are seen is decided elsewhere.
 
 import { Picture } from './picture.js';
 
@@ -9,6 +9,8 @@ export class Gallery {
   #pictures = new Map();
   /** Counts connections with the server, so that slots of two of them are told apart. */
   #epoch = 0;
+  /** Receivers of the forward slots by mid. */
+  #slots = new Map();
 
   /** New pictures are put into `host`; `composite` is the <video> of the mix. */
   constructor({ host, composite, onFrame }) {
@@ -40,22 +42,27 @@ export class Gallery {
   /** Takes the forward slots of a connection; those of an older one keep their last frame. */
   attach(downlinks) {
     this.#epoch += 1;
-    for (const { role, mid, receiver } of downlinks) {
-      if (role !== 'forward-video') continue;
-      const picture = this.#add({ key: `forward/${this.#epoch}/${mid}`, source: 'forward', receiver }, new MediaStream([receiver.track]));
-      Object.assign(picture, { mid, epoch: this.#epoch });
-    }
+    this.#slots = new Map(downlinks.filter(({ role }) => role === 'forward-video').map(({ mid, receiver }) => [mid, receiver]));
+  }
+
+  /** The picture of a slot; in a call that is never forwarded there is none. */
+  #slot(mid, participant) {
+    const key = `forward/${this.#epoch}/${mid}`;
+    const receiver = this.#slots.get(mid);
+    if (this.#pictures.has(key) || participant === null || !receiver) return this.#pictures.get(key);
+    return this.#add({ key, source: 'forward', receiver }, new MediaStream([receiver.track]));
   }
 
   /** The connection with the server has ended. */
   detach() {
+    this.#slots.clear();
     for (const picture of this.#pictures.values()) if (picture.source === 'forward') picture.gone = true;
   }
 
   /** Obeys a `slots` message. */
   assign(slots) {
     for (const { mid, participant, role } of slots) {
-      const picture = this.#pictures.get(`forward/${this.#epoch}/${mid}`);
+      const picture = this.#slot(mid, participant);
       if (!picture || (picture.participant === participant && picture.role === role)) continue;
       if (participant !== null && participant !== picture.held) picture.empty();
       Object.assign(picture, { participant, role, held: participant ?? picture.held });

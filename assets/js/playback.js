@@ -49,8 +49,7 @@ export class Playback {
     this.#speakers = new Speakers({ video: stage.video, onBlocked: (blocked) => stage.askForClick(blocked) });
     stage.onHear(() => this.#speakers.hear());
     store.subscribe((state, before) => this.#changed(state, before));
-    const own = () => this.#own(media.tracks);
-    media.onChange(own);
+    media.onChange(() => this.#own(media.tracks));
     document.addEventListener('visibilitychange', () => this.#awake());
   }
 
@@ -91,10 +90,14 @@ export class Playback {
   }
 
   #own(tracks) {
-    const { self } = this.#store.get();
-    for (const role of ['camera', 'screen']) this.#gallery.setOwn(self, role, self ? tracks[role] : null);
     this.#tracks = tracks;
     this.#look();
+  }
+
+  /** One's own picture is in the composite; only beside tiles it is needed here. */
+  #showOwn({ self }) {
+    const needed = this.#target !== 'mcu' || this.#view === View.Tiles;
+    for (const role of ['camera', 'screen']) this.#gallery.setOwn(self, role, needed ? this.#tracks[role] : null);
   }
 
   #assign(state) {
@@ -107,7 +110,6 @@ export class Playback {
       if (before.phase !== Phase.Idle) this.#clear();
       return;
     }
-    if (state.self !== before.self) this.#own(this.#tracks);
     if (state.slots !== before.slots) this.#assign(state);
     const same = ['room', 'slots', 'served', 'self', 'mesh', 'voices', 'phase', 'lastSpeaker'].every((key) => state[key] === before[key]);
     if (!same) this.#look();
@@ -149,6 +151,7 @@ export class Playback {
   }
 
   #picture(state, now) {
+    this.#showOwn(state);
     const { tiles, more } = stageTiles(state, this.#target);
     const pictures = this.#gallery.tiles;
     for (const tile of tiles) {

@@ -1,5 +1,5 @@
 // Every sound of the page: the mix in the composite's <video>, one <audio> for each forward slot
-// and each member of the mesh. All play all the time, and what is not to be heard is muted: so a
+// that was ever used and each member of the mesh. All play all the time, and what is not to be heard is muted: so a
 // change from one to another takes no time, and what flows can be known without being heard
 // (Chromium stops reporting on a track that is disabled instead).
 
@@ -14,6 +14,8 @@ export class Speakers {
   #heard = null;
   #onBlocked;
   #mixSince = null;
+  /** Receivers of the forward slots by mid. */
+  #slots = new Map();
 
   /** `video` plays the mix; `onBlocked(blocked)` is told when the browser wants a click first. */
   constructor({ video, onBlocked }) {
@@ -26,9 +28,7 @@ export class Speakers {
     this.#drop('forward');
     const mix = this.#voices.get('mix');
     mix.receiver = downlinks.find(({ role }) => role === 'mix-audio').receiver;
-    for (const { role, mid, receiver } of downlinks) {
-      if (role === 'forward-audio') this.#add(`forward/${mid}`, { kind: 'forward', participant: null, receiver });
-    }
+    this.#slots = new Map(downlinks.filter(({ role }) => role === 'forward-audio').map(({ mid, receiver }) => [mid, receiver]));
     this.#unblock(false);
     this.#play(mix);
   }
@@ -86,7 +86,11 @@ export class Speakers {
   /** Obeys a `slots` message. */
   assign(slots) {
     for (const { mid, participant } of slots) {
-      const voice = this.#voices.get(`forward/${mid}`);
+      const key = `forward/${mid}`;
+      const receiver = this.#slots.get(mid);
+      // In a call that is never forwarded they cost nothing.
+      if (!this.#voices.has(key) && participant !== null && receiver) this.#add(key, { kind: 'forward', receiver });
+      const voice = this.#voices.get(key);
       if (voice) voice.participant = participant;
     }
     this.#gate();
@@ -151,6 +155,7 @@ export class Speakers {
   clear() {
     this.#drop('forward');
     this.#drop('mesh');
+    this.#slots.clear();
     this.#heard = null;
     this.#voices.get('mix').receiver = null;
     this.#unblock(false);

@@ -29,8 +29,8 @@ const STEP_DEADLINE: Duration = Duration::from_secs(5);
 const GATHERING_DEADLINE: Duration = Duration::from_millis(250);
 /// A sender is asked for a keyframe at most this often.
 const KEYFRAME_INTERVAL: Duration = Duration::from_millis(300);
-/// Most SSRCs taken from one peer; those of receivers' reports count.
-const MAX_SSRCS: u32 = 24;
+/// SSRCs taken from one peer beyond those its m-lines need.
+const SPARE_SSRCS: u32 = 16;
 /// Time a missing packet has to be retransmitted, ms. In-order packets do not wait for it.
 const JITTERBUFFER_MS: u32 = 100;
 
@@ -116,6 +116,7 @@ impl Peer {
         let webrtc = make_webrtcbin(transport)?;
         add(&pipeline, &webrtc)?;
         let lines: Arc<[Line]> = plan.into();
+        limit_streams(&webrtc, lines.len());
         take_uplinks(&pipeline, &webrtc, &lines, &on_event);
         watch_connection(&pipeline, &webrtc, offer.fingerprint.clone(), &on_event);
         let (candidates, gathered) = gather(&webrtc);
@@ -199,20 +200,21 @@ fn make_webrtcbin(transport: &Transport) -> Result<gst::Element, PeerError> {
         ice.set_property("max-rtp-port", u32::from(high));
     }
     tune_jitterbuffers(&webrtc);
-    limit_streams(&webrtc);
     let agent = ice.property::<gst::glib::Object>("agent");
     agent.set_property("ice-tcp", false);
     agent.set_property("upnp", false);
     Ok(webrtc)
 }
 
-/// Every SSRC that arrives costs two threads, announced or not.
-fn limit_streams(webrtc: &gst::Element) {
+/// Every SSRC that arrives costs threads, announced or not: each m-line has one for what it sends
+/// and one for its receiver's reports, and some begin anew.
+fn limit_streams(webrtc: &gst::Element, lines: usize) {
     let rtpbin = webrtc
         .downcast_ref::<gst::Bin>()
         .and_then(|bin| bin.by_name("rtpbin"));
     if let Some(rtpbin) = rtpbin {
-        rtpbin.set_property("max-streams", MAX_SSRCS);
+        let streams = u32::try_from(lines * 3).unwrap_or(u32::MAX);
+        rtpbin.set_property("max-streams", streams.saturating_add(SPARE_SSRCS));
     }
 }
 

@@ -4,6 +4,7 @@ use gst::prelude::*;
 
 use super::config::VideoFormat;
 use super::error::BotError;
+use super::probe::Picture;
 use crate::config::VideoCodec;
 use crate::layout::Size;
 use crate::media::vui;
@@ -81,6 +82,35 @@ pub(super) fn raw_caps(size: Size, fps: u32) -> String {
         "video/x-raw,format=I420,width={width},height={height},framerate={fps}/1,\
          pixel-aspect-ratio=1/1,colorimetry=bt601"
     )
+}
+
+/// The layout in memory of pictures of [`raw_caps`].
+pub(super) fn raw_info(size: Size) -> Result<gst_video::VideoInfo, BotError> {
+    let format = gst_video::VideoFormat::I420;
+    gst_video::VideoInfo::builder(format, size.width, size.height)
+        .build()
+        .map_err(|e| BotError::media("raw video", e))
+}
+
+/// A picture as a buffer of that layout; `None` if it is of another size.
+///
+/// GStreamer's rows are padded to four bytes, and vp8enc (1.22) does not look whether a buffer
+/// is long enough for its caps: one that is not takes the process with it.
+pub(super) fn raw_frame(info: &gst_video::VideoInfo, picture: &Picture) -> Option<gst::Buffer> {
+    if (picture.width, picture.height) != (info.width(), info.height()) {
+        return None;
+    }
+    let mut bytes = vec![0; info.size()];
+    let widths = [picture.width, picture.width.div_ceil(2)].map(|width| width as usize);
+    for (plane, rows) in picture.planes().into_iter().enumerate() {
+        let width = widths[plane.min(1)];
+        let stride = usize::try_from(*info.stride().get(plane)?).ok()?;
+        let target = bytes.get_mut(*info.offset().get(plane)?..)?;
+        for (to, from) in target.chunks_mut(stride).zip(rows.chunks_exact(width)) {
+            to.get_mut(..width)?.copy_from_slice(from);
+        }
+    }
+    Some(gst::Buffer::from_mut_slice(bytes))
 }
 
 /// Runs a pipeline that ends in an appsink named `out` until its end, and returns what came out;

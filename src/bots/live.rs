@@ -31,6 +31,7 @@ pub(super) struct LiveSource {
     output: gst_app::AppSink,
     format: VideoFormat,
     blank: Picture,
+    layout: gst_video::VideoInfo,
     subscribers: Arc<Subscribers>,
 }
 
@@ -86,6 +87,7 @@ impl LiveSource {
             input: named(&pipeline, "in")?,
             output,
             blank: Picture::solid(format.size.width, format.size.height, BACKGROUND),
+            layout: encode::raw_info(format.size)?,
             pipeline,
             format,
             subscribers,
@@ -134,7 +136,8 @@ impl Paced for LiveSource {
         }
         let mut picture = self.blank.clone();
         TimeCode::at(now).draw(&mut picture);
-        let mut buffer = gst::Buffer::from_slice(picture.planes().concat());
+        // Picture and layout were made for one size.
+        let mut buffer = encode::raw_frame(&self.layout, &picture)?;
         if let Some(buffer) = buffer.get_mut() {
             // On the machine's clock, so that it can be told from it in each bot's pipeline.
             buffer.set_pts(gst::ClockTime::try_from(now).ok());
@@ -166,4 +169,72 @@ fn distribute(subscribers: &Subscribers, buffer: gst::Buffer) {
         }
         None => false,
     });
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use crate::bots::outlet::Way;
+    use crate::config::VideoCodec;
+    use crate::layout::Size;
+
+    /// The first picture that comes out of a decoder of what a live source sends.
+    fn first_picture(format: VideoFormat) -> Picture {
+        let launch = match format.codec {
+            VideoCodec::H264 => "h264parse ! avdec_h264 max-threads=1",
+            _ => "vp8dec threads=1",
+        };
+        let launch = format!(
+            "appsrc name=in is-live=true format=time caps=\"{}\" ! {launch} ! videoconvert \
+             ! video/x-raw,format=I420 ! appsink name=out sync=false",
+            encode::video_caps(format.codec)
+        );
+        let pipeline = gst::parse::launch(&launch).unwrap();
+        let pipeline = pipeline.downcast::<gst::Pipeline>().unwrap();
+        let sink = named::<gst_app::AppSink>(&pipeline, "out").unwrap();
+        pipeline.set_state(gst::State::Playing).unwrap();
+        let way = Way::new(named(&pipeline, "in").unwrap());
+        let outlet = Outlet::with(&way);
+        let source = LiveSource::obtain(format, 0).unwrap();
+        source.subscribe(&outlet);
+        way.open();
+        let sample = sink.try_pull_sample(gst::ClockTime::from_seconds(20));
+        let sample = sample.unwrap();
+        pipeline.set_state(gst::State::Null).unwrap();
+        let info = gst_video::VideoInfo::from_caps(sample.caps().unwrap()).unwrap();
+        let map = sample.buffer().unwrap().map_readable().unwrap();
+        let plane = |i: usize| (&map[info.offset()[i]..], info.stride()[i] as usize);
+        let planes = [plane(0), plane(1), plane(2)];
+        Picture::from_planes(info.width(), info.height(), planes, clock::now(), 1).unwrap()
+    }
+
+    #[test]
+    fn every_width_is_encoded_as_it_was_drawn() {
+        gst::init().unwrap();
+        for codec in [VideoCodec::Vp8, VideoCodec::H264] {
+            // The tiles of nine people have rows, of luma and of chroma, that are no multiple of
+            // four bytes.
+            for (width, height) in [(320, 180), (426, 238), (212, 118), (196, 110)] {
+                let format = VideoFormat::sized(codec, width, height);
+                let picture = first_picture(format);
+                let Size { width, height } = format.size;
+                assert_eq!((picture.width, picture.height), (width, height));
+                let code = TimeCode::read(&picture, picture.bounds());
+                let age = code.map(|code| code.age(picture.arrival));
+                assert!(
+                    age.is_some_and(|age| age < Duration::from_secs(20)),
+                    "{format:?}: {age:?}"
+                );
+                // Near the corners, where rows of the wrong length end in something else; at the
+                // very edge openh264 mixes in what it pads the picture with.
+                let (right, bottom) = (width - 5, height - 5);
+                for (x, y) in [(4, 4), (right, 4), (4, bottom), (right, bottom)] {
+                    let seen = picture.rgb(x, y);
+                    let off = seen.iter().zip(BACKGROUND).map(|(a, b)| a.abs_diff(b));
+                    assert!(off.max().unwrap() < 12, "{format:?} at {x},{y}: {seen:?}");
+                }
+            }
+        }
+    }
 }

@@ -12,4 +12,5 @@ pub mod slot;
 pub mod speech;
 pub mod tap;
 pub mod template;
+mod tune;
 pub mod vui;

@@ -21,6 +21,7 @@ use super::rtp::PayloadFormat;
 use super::slot::Slot;
 use super::speech::{AUDIO_LEVEL, Speech};
 use super::tap::Tap;
+use super::tune;
 use crate::id::{Mid, Role};
 
 /// How long webrtcbin may take for one step of the negotiation.
@@ -199,7 +200,7 @@ fn make_webrtcbin(transport: &Transport) -> Result<gst::Element, PeerError> {
         ice.set_property("min-rtp-port", u32::from(low));
         ice.set_property("max-rtp-port", u32::from(high));
     }
-    tune_jitterbuffers(&webrtc);
+    tune::install(&webrtc);
     let agent = ice.property::<gst::glib::Object>("agent");
     agent.set_property("ice-tcp", false);
     agent.set_property("upnp", false);
@@ -216,21 +217,6 @@ fn limit_streams(webrtc: &gst::Element, lines: usize) {
         let streams = u32::try_from(lines * 3).unwrap_or(u32::MAX);
         rtpbin.set_property("max-streams", streams.saturating_add(SPARE_SSRCS));
     }
-}
-
-/// `rtx-next-seqnum` asks for packets that are only guessed to be late, among them ones that
-/// were never sent; where frames come unevenly that is a flood of NACKs.
-fn tune_jitterbuffers(webrtc: &gst::Element) {
-    let Some(bin) = webrtc.downcast_ref::<gst::Bin>() else {
-        return;
-    };
-    bin.connect_deep_element_added(|_, _, element| {
-        let factory = element.factory();
-        if factory.is_some_and(|factory| factory.name() == "rtpjitterbuffer") {
-            element.set_property("faststart-min-packets", 1u32);
-            element.set_property("rtx-next-seqnum", false);
-        }
-    });
 }
 
 /// One transceiver per line, in the order of the m-lines, which is how webrtcbin pairs them.

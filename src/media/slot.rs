@@ -142,8 +142,8 @@ impl Slot {
         drop(rewriter);
         let shared = Arc::clone(&self.shared);
         let mut opened = Some(opened);
-        self.link = Some(tap.connect(Box::new(move |buffer, _caps| {
-            if shared.deliver(buffer, contributor)
+        self.link = Some(tap.connect(Box::new(move |packets, _caps| {
+            if shared.deliver(packets, contributor)
                 && let Some(opened) = opened.take()
             {
                 opened();
@@ -162,20 +162,30 @@ fn caps_with_ssrc(line: &Line, ssrc: u32) -> gst::Caps {
 }
 
 impl Shared {
-    /// One packet of the source, rewritten into the slot's own stream. True if it was sent.
-    fn deliver(&self, buffer: &gst::Buffer, contributor: Option<u32>) -> bool {
-        let Some(packet) = self.rewrite(buffer, contributor) else {
-            return false;
-        };
-        let mut rewritten = gst::Buffer::from_mut_slice(packet);
-        if let Some(rewritten) = rewritten.get_mut() {
-            rewritten.set_pts(buffer.pts());
-            rewritten.set_dts(buffer.dts());
-        }
-        self.packets.fetch_add(1, Ordering::Relaxed);
+    /// Packets of the source, rewritten into the slot's own stream. True if any was sent.
+    fn deliver(&self, packets: &[gst::Buffer], contributor: Option<u32>) -> bool {
+        let mut rewritten = packets.iter().filter_map(|packet| {
+            let mut rewritten = gst::Buffer::from_mut_slice(self.rewrite(packet, contributor)?);
+            if let Some(rewritten) = rewritten.get_mut() {
+                rewritten.set_pts(packet.pts());
+                rewritten.set_dts(packet.dts());
+            }
+            Some(rewritten)
+        });
         // A full or flushing queue is the peer's own trouble; its liveness check will tell.
-        let _ = self.appsrc.push_buffer(rewritten);
-        true
+        let sent = if packets.len() > 1 {
+            let list: gst::BufferList = rewritten.collect();
+            let sent = list.len();
+            let _ = self.appsrc.push_buffer_list(list);
+            sent
+        } else if let Some(packet) = rewritten.next() {
+            let _ = self.appsrc.push_buffer(packet);
+            1
+        } else {
+            0
+        };
+        self.packets.fetch_add(sent as u64, Ordering::Relaxed);
+        sent > 0
     }
 
     fn rewrite(&self, buffer: &gst::Buffer, contributor: Option<u32>) -> Option<Vec<u8>> {

@@ -20,8 +20,10 @@ use super::pipeline::running_time;
 use super::rtp::PayloadFormat;
 use super::speech::Speech;
 
-/// What a consumer does with a packet. Called on the streaming thread of the tap's pipeline.
-pub(super) type Deliver = Box<dyn FnMut(&gst::Buffer, &gst::CapsRef) + Send>;
+/// What a consumer does with packets that come at once: those of one frame if they come from a
+/// payloader, one if they come from the network. Called on the streaming thread of the tap's
+/// pipeline.
+pub(super) type Deliver = Box<dyn FnMut(&[gst::Buffer], &gst::CapsRef) + Send>;
 
 /// Counters of a tap since it was made.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -89,6 +91,9 @@ impl Tap {
     ) -> Self {
         sink.set_property("sync", false);
         sink.set_property("async", false);
+        // A frame as the payloader gives it: a wakeup and a system call for each viewer and frame
+        // and not for each of its packets.
+        sink.set_property("buffer-list", true);
         let tap = Self(Arc::new(Inner {
             sink: sink.clone(),
             format,
@@ -121,7 +126,7 @@ impl Tap {
         self.0.format
     }
 
-    /// Connects a consumer: `deliver` sees every packet from now on.
+    /// Connects a consumer: `deliver` sees all packets from now on.
     pub(super) fn connect(&self, deliver: Deliver) -> Link {
         let consumer = self.0.next_consumer.fetch_add(1, Ordering::Relaxed);
         self.0.consumers.lock().push((consumer, deliver));
@@ -194,17 +199,29 @@ pub(super) fn relay_keyframe_requests(
 
 impl Inner {
     fn deliver(&self, sample: &gst::Sample) {
-        let (Some(buffer), Some(caps)) = (sample.buffer_owned(), sample.caps()) else {
+        let Some(caps) = sample.caps() else {
             return;
         };
+        if let Some(packet) = sample.buffer_owned() {
+            self.hand_over(std::slice::from_ref(&packet), caps);
+        } else if let Some(list) = sample.buffer_list() {
+            let packets: Vec<gst::Buffer> = list.iter_owned().collect();
+            self.hand_over(&packets, caps);
+        }
+    }
+
+    fn hand_over(&self, packets: &[gst::Buffer], caps: &gst::CapsRef) {
         let now = running_time();
-        self.packets.fetch_add(1, Ordering::Relaxed);
-        self.bytes
-            .fetch_add(buffer.size() as u64, Ordering::Relaxed);
+        let bytes: usize = packets.iter().map(|packet| packet.size()).sum();
+        self.packets
+            .fetch_add(packets.len() as u64, Ordering::Relaxed);
+        self.bytes.fetch_add(bytes as u64, Ordering::Relaxed);
         self.last_packet.store(now.nseconds(), Ordering::Relaxed);
-        self.read_header(&buffer, now);
+        for packet in packets {
+            self.read_header(packet, now);
+        }
         for (_, deliver) in self.consumers.lock().iter_mut() {
-            deliver(&buffer, caps);
+            deliver(packets, caps);
         }
         if self.keyframes.due(now) {
             self.send_keyframe_request();
@@ -296,6 +313,36 @@ mod tests {
 
     fn ms(n: u64) -> gst::ClockTime {
         gst::ClockTime::from_mseconds(n)
+    }
+
+    #[test]
+    #[allow(clippy::unwrap_used)]
+    fn a_frame_is_delivered_at_once_and_counted_by_packets() {
+        gst::init().unwrap();
+        let pipeline = gst::parse::launch("appsrc name=in format=time ! appsink name=out").unwrap();
+        let pipeline = pipeline.downcast::<gst::Pipeline>().unwrap();
+        let source = pipeline.by_name("in").unwrap();
+        let source = source.downcast::<gst_app::AppSrc>().unwrap();
+        source.set_caps(Some(&gst::Caps::new_empty_simple("application/x-rtp")));
+        let sink = pipeline.by_name("out").unwrap();
+        let sink = sink.downcast::<gst_app::AppSink>().unwrap();
+        let tap = Tap::new(&sink, PayloadFormat::H264, Duration::from_millis(500), None);
+        let (sender, delivered) = std::sync::mpsc::channel();
+        let _link = tap.connect(Box::new(move |packets, _| {
+            let sizes: Vec<usize> = packets.iter().map(|packet| packet.size()).collect();
+            sender.send(sizes).unwrap();
+        }));
+        pipeline.set_state(gst::State::Playing).unwrap();
+        let packet = |size| gst::Buffer::from_mut_slice(vec![0x80; size]);
+        let frame: gst::BufferList = [20, 30].map(packet).into_iter().collect();
+        source.push_buffer_list(frame).unwrap();
+        source.push_buffer(packet(40)).unwrap();
+        let wait = Duration::from_secs(10);
+        assert_eq!(delivered.recv_timeout(wait), Ok(vec![20, 30]));
+        assert_eq!(delivered.recv_timeout(wait), Ok(vec![40]));
+        let counters = tap.counters();
+        assert_eq!((counters.packets, counters.bytes), (3, 90));
+        pipeline.set_state(gst::State::Null).unwrap();
     }
 
     #[test]

@@ -126,13 +126,15 @@ fn ask_at_changes(pipeline: &Pipeline, tap: &Tap) -> Result<(), MixerError> {
 /// Passes every packet of the tap on, and its caps when they change.
 fn connect(tap: &Tap, input: gst_app::AppSrc) -> Link {
     let mut known: Option<gst::Caps> = None;
-    tap.connect(Box::new(move |buffer, caps| {
+    tap.connect(Box::new(move |packets, caps| {
         if known.as_deref() != Some(caps) {
             known = Some(caps.to_owned());
             input.set_caps(known.as_ref());
         }
         // Flushing means the ingest is going away, and the link with it.
-        let _ = input.push_buffer(buffer.clone());
+        for packet in packets {
+            let _ = input.push_buffer(packet.clone());
+        }
     }))
 }
 

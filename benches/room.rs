@@ -20,8 +20,6 @@ const CANVAS: Size = Size {
     width: 1280,
     height: 720,
 };
-/// People in the rooms measured.
-const ROOMS: [usize; 3] = [4, 9, 16];
 /// How many of them speak.
 const SPEAKERS: usize = 2;
 /// How long each room is measured, s.
@@ -31,6 +29,33 @@ const SECONDS: u64 = 10;
 struct Options {
     #[command(flatten)]
     bots: BotsOptions,
+}
+
+/// What to measure, after `--` of `cargo bench`.
+#[derive(Parser)]
+struct Parts {
+    /// People in the rooms whose cost is measured; 0 for no room
+    #[arg(long, value_delimiter = ',', default_value = "4,9,16")]
+    rooms: Vec<usize>,
+    /// People in the rooms whose latency is measured; 0 for no room
+    #[arg(long, value_delimiter = ',', default_value = "2,4,9")]
+    latency: Vec<usize>,
+    /// How often to measure each
+    #[arg(long, default_value_t = 1)]
+    runs: usize,
+    /// What cargo tells every bench
+    #[arg(long, hide = true)]
+    bench: bool,
+}
+
+impl Parts {
+    /// A list of rooms, each as often as it is to be measured.
+    fn repeated(&self, rooms: &[usize]) -> Vec<usize> {
+        let people = rooms.iter().filter(|people| **people > 0);
+        people
+            .flat_map(|people| std::iter::repeat_n(*people, self.runs))
+            .collect()
+    }
 }
 
 /// A server of its own process.
@@ -248,25 +273,21 @@ impl Floor {
     }
 }
 
-fn main() -> Result<()> {
-    gst::init()?;
-    let runtime = tokio::runtime::Runtime::new()?;
+/// The cost of rooms beside the codec floor, taken anew before each of them.
+fn costs(runtime: &tokio::runtime::Runtime, rooms: &[usize]) -> Result<()> {
     let floor = Floor::new()?;
-    let video = floor.encode_video()?;
-    let (opus_encode, opus_decode) = floor.opus()?;
-    println!(
-        "bare 720p30 openh264 encode {video:.3}, Opus encode {opus_encode:.4}, decode {opus_decode:.4} core"
-    );
     println!(
         "| people | server, cores | codec floor, cores | ratio | join p50 ms | longest gap ms | freezes |"
     );
     println!("| --- | --- | --- | --- | --- | --- | --- |");
-    for people in ROOMS {
+    for &people in rooms {
         let tile = layout::tiles(CANVAS, LayoutKind::Grid, people, None)[0].context("a tile")?;
         let size = Size {
             width: tile.w,
             height: tile.h,
         };
+        let video = floor.encode_video()?;
+        let (opus_encode, opus_decode) = floor.opus()?;
         let decode = floor.decode(size)?;
         let sound = opus_encode * (SPEAKERS + 1) as f64 + opus_decode * people as f64;
         let bare = decode * people as f64 + video + sound;
@@ -279,12 +300,24 @@ fn main() -> Result<()> {
             report.freezes
         );
     }
+    Ok(())
+}
+
+fn latencies(runtime: &tokio::runtime::Runtime, rooms: &[usize]) -> Result<()> {
     println!("| people | added latency p50 ms | p95 ms |\n| --- | --- | --- |");
-    for people in [2, 4, 9] {
+    for &people in rooms {
         let (_, report) = runtime.block_on(room(people, "timecode"))?;
         if let Some(latency) = report.latency_ms {
             println!("| {people} | {:.0} | {:.0} |", latency.p50, latency.p95);
         }
     }
     Ok(())
+}
+
+fn main() -> Result<()> {
+    let parts = Parts::parse();
+    gst::init()?;
+    let runtime = tokio::runtime::Runtime::new()?;
+    costs(&runtime, &parts.repeated(&parts.rooms))?;
+    latencies(&runtime, &parts.repeated(&parts.latency))
 }

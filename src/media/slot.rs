@@ -176,7 +176,9 @@ impl Shared {
         let sent = if packets.len() > 1 {
             let list: gst::BufferList = rewritten.collect();
             let sent = list.len();
-            let _ = self.appsrc.push_buffer_list(list);
+            if sent > 0 {
+                let _ = self.appsrc.push_buffer_list(list);
+            }
             sent
         } else if let Some(packet) = rewritten.next() {
             let _ = self.appsrc.push_buffer(packet);

@@ -18,7 +18,7 @@ use super::stats;
 use super::view::{ByeReason, Level, RoomState};
 use super::wiring::{Downlink, Feed, Step};
 use crate::config::Config;
-use crate::id::{ParticipantId, RoomId};
+use crate::id::{ParticipantId, Role, RoomId};
 use crate::media::mixer::{Mixer, MixerEvent, MixerSettings, SoundEvent, SourceId};
 use crate::media::peer::{Loss, PeerEvent};
 use crate::media::slot;
@@ -292,12 +292,16 @@ impl Actor {
                 self.ears.note(who, heard);
                 Input::Heard(who, heard)
             }
+            MixerEvent::Sound(SoundEvent::Began(participant)) => {
+                let role = Role::Mic;
+                Input::SourceMixed(SourceId { participant, role })
+            }
             MixerEvent::Sound(SoundEvent::Levels(levels)) => {
                 let level = |(participant, dbov)| Level { participant, dbov };
                 self.tell_levels(levels.into_iter().map(level).collect());
                 return;
             }
-            MixerEvent::Painted(source) => Input::SourcePainted(source),
+            MixerEvent::Painted(source) => Input::SourceMixed(source),
             MixerEvent::SourceFailed(source, error) => {
                 tracing::info!(%source, error, "cannot be decoded");
                 Input::SourceFailed(source)

@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use super::person::Person;
-use super::service::{HANDOVER_LIMIT, PICTURE_OVERLAP, Route, SOUND_OVERLAP, VOICES_LIMIT};
+use super::service::{
+    HANDOVER_LIMIT, PICTURE_OVERLAP, Route, SOUND_OVERLAP, SPEAKERS_LIMIT, VOICES_LIMIT,
+};
 use super::state::State;
 use super::wiring::{Downlink, Feed, Mixing};
 use crate::id::{ParticipantId, Role};
@@ -53,7 +55,10 @@ impl State {
         let arrived = |kind| -> Vec<ParticipantId> {
             self.people
                 .keys()
-                .filter(|who| self.arrives_at(**who, kind).is_some_and(|at| at <= now))
+                .filter(|who| {
+                    self.arrives_at(**who, kind, now)
+                        .is_some_and(|at| at <= now)
+                })
                 .copied()
                 .collect()
         };
@@ -76,7 +81,7 @@ impl State {
         let kinds = [Kind::Picture, Kind::Sound];
         self.people
             .keys()
-            .flat_map(|who| kinds.map(|kind| self.arrives_at(*who, kind)))
+            .flat_map(|who| kinds.map(|kind| self.arrives_at(*who, kind, after)))
             .flatten()
             .filter(|at| *at > after)
             .min()
@@ -84,7 +89,7 @@ impl State {
 
     /// When a change that is under way will be complete as things stand; the past if it is.
     /// `None` where there is none, or where it waits for others without limit.
-    fn arrives_at(&self, who: ParticipantId, kind: Kind) -> Option<Duration> {
+    fn arrives_at(&self, who: ParticipantId, kind: Kind, now: Duration) -> Option<Duration> {
         let person = self.people.get(&who)?;
         let service = match kind {
             Kind::Picture => person.picture,
@@ -103,7 +108,7 @@ impl State {
                 VOICES_LIMIT,
             ),
             (Route::Mix, Kind::Picture) => (self.composite_stands(who, person), HANDOVER_LIMIT),
-            (Route::Mix, Kind::Sound) => (self.mix_sounds(who, person), HANDOVER_LIMIT),
+            (Route::Mix, Kind::Sound) => (self.mix_sounds(who, person, now), SPEAKERS_LIMIT),
         };
         let limit = since + limit;
         Some(delivers.map_or(limit, |at| at.min(limit)))
@@ -141,18 +146,26 @@ impl State {
         });
         let mut latest = *self.open.get(&(who, Downlink::Video))?;
         for tile in pictures {
-            latest = latest.max(*self.painted.get(&tile.source)?);
+            latest = latest.max(*self.mixed.get(&tile.source)?);
         }
         Some(latest + PICTURE_OVERLAP)
     }
 
-    /// When the mix will have everybody's voice in it.
-    fn mix_sounds(&self, who: ParticipantId, person: &Person) -> Option<Duration> {
+    /// When the mix will have the voices of all who speak in it.
+    fn mix_sounds(&self, who: ParticipantId, person: &Person, now: Duration) -> Option<Duration> {
         if !person.downlinks.mix_audio {
             return Some(Duration::ZERO);
         }
-        let open = self.open.get(&(who, Downlink::Audio))?;
-        Some(*open + SOUND_OVERLAP)
+        let mut latest = *self.open.get(&(who, Downlink::Audio))?;
+        let speakers = self.people.iter().filter(|(_, p)| p.has_own_mix(now));
+        for (participant, _) in speakers {
+            let (participant, role) = (*participant, Role::Mic);
+            let source = SourceId { participant, role };
+            if self.wired.decodes(source) {
+                latest = latest.max(*self.mixed.get(&source)?);
+            }
+        }
+        Some(latest + SOUND_OVERLAP)
     }
 
     /// What feeds a slot.
@@ -172,10 +185,10 @@ impl State {
         }
     }
 
-    /// The canvas has drawn a source's first picture.
-    pub(super) fn source_painted(&mut self, now: Duration, source: SourceId) {
-        if self.wired.decodes(source) && source.role != Role::Mic {
-            self.painted.entry(source).or_insert(now);
+    /// A source is in the mix.
+    pub(super) fn source_mixed(&mut self, now: Duration, source: SourceId) {
+        if self.wired.decodes(source) {
+            self.mixed.entry(source).or_insert(now);
         }
     }
 
@@ -184,7 +197,7 @@ impl State {
         let wired = &self.wired;
         self.open
             .retain(|slot, _| wired.feeds.get(slot) == next.feeds.get(slot));
-        self.painted
+        self.mixed
             .retain(|source, _| wired.generation(*source) == next.generation(*source));
     }
 }

@@ -8,8 +8,11 @@ use std::time::Duration;
 pub(super) const HANDOVER_LIMIT: Duration = Duration::from_millis(1500);
 /// The same for sound towards forward slots, of which those in a pause may send nothing.
 pub(super) const VOICES_LIMIT: Duration = Duration::from_millis(200);
-/// How long forwarded sound goes on beside the mix, whose first frames hold nobody yet: the
-/// mixer's own decoders and playout buffers have to fill.
+/// The same for sound towards the mix, where somebody who spoke lately may have stopped; longer,
+/// and those who do speak would be heard twice.
+pub(super) const SPEAKERS_LIMIT: Duration = Duration::from_millis(600);
+/// How long forwarded sound goes on beside the mix: what the mixer has taken in has yet to be let
+/// through its gate, encoded, sent and played.
 pub(super) const SOUND_OVERLAP: Duration = Duration::from_millis(120);
 /// The same for pictures: what the canvas has drawn has yet to be encoded, sent and decoded.
 pub(super) const PICTURE_OVERLAP: Duration = Duration::from_millis(100);

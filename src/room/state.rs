@@ -92,8 +92,8 @@ pub enum Input {
     Heard(ParticipantId, bool),
     /// A slot delivers what it was fed, for the first time since.
     SlotOpened(ParticipantId, Downlink, Feed),
-    /// The composite shows a source's first picture.
-    SourcePainted(SourceId),
+    /// The first picture or sound of a source is in the mix.
+    SourceMixed(SourceId),
     /// Paths on which packets moved, those between participants not counted.
     Counted(Paths),
     /// An uplink could not be decoded.
@@ -192,8 +192,8 @@ pub struct State {
     pub(super) wired: Wiring,
     /// Slots that deliver what they are fed, and since when.
     pub(super) open: BTreeMap<(ParticipantId, Downlink), Duration>,
-    /// Pictures that stand in the composite, and since when.
-    pub(super) painted: BTreeMap<SourceId, Duration>,
+    /// Sources that are in the mix, and since when.
+    pub(super) mixed: BTreeMap<SourceId, Duration>,
     /// What was counted last.
     pub(super) counted: Paths,
     /// Encoders not to be tried before.
@@ -219,7 +219,7 @@ impl State {
             last_speaker: None,
             wired: Wiring::default(),
             open: BTreeMap::new(),
-            painted: BTreeMap::new(),
+            mixed: BTreeMap::new(),
             counted: Paths::default(),
             failed_outputs: BTreeMap::new(),
             mixer_rests_until: Duration::ZERO,
@@ -324,7 +324,7 @@ impl State {
             Input::Leave(who, how) => self.leave(now, who, how, effects),
             Input::Close(reason) => self.close(reason, effects),
             Input::SlotOpened(who, slot, feed) => self.slot_opened(now, (who, slot), feed),
-            Input::SourcePainted(source) => self.source_painted(now, source),
+            Input::SourceMixed(source) => self.source_mixed(now, source),
             Input::Counted(paths) => self.counted = paths,
             Input::Mesh(who, receiving) if self.mode == Mode::P2p => {
                 let mut receiving: BTreeSet<_> = receiving.into_iter().collect();

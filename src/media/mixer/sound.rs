@@ -43,6 +43,8 @@ pub(super) enum Command {
 pub enum SoundEvent {
     /// Somebody is heard from now on, or no longer.
     Heard(ParticipantId, bool),
+    /// The first sound of a microphone has come.
+    Began(ParticipantId),
     /// RMS levels, dBov, of every microphone; while anybody is heard.
     Levels(Vec<(ParticipantId, f32)>),
 }
@@ -53,6 +55,7 @@ struct Source {
     playout: Playout,
     voice: Voice,
     frame: Box<Frame>,
+    /// When the next buffer is due to begin; `None` before the first.
     expected: Option<gst::ClockTime>,
 }
 
@@ -120,7 +123,11 @@ impl Sound {
     /// One frame of 20 ms.
     fn tick(&mut self, at: gst::ClockTime) {
         for (who, source) in &mut self.sources {
+            let silent_so_far = source.expected.is_none();
             source.pull();
+            if silent_so_far && source.expected.is_some() {
+                (self.report)(SoundEvent::Began(*who));
+            }
             let mut frame = Box::new([0.0; FRAME]);
             source.playout.take(&mut frame);
             source.frame = frame;

@@ -168,14 +168,16 @@ impl State {
         connected.map(|(who, _)| *who).collect()
     }
 
-    /// Tells people what [`State::excused`] says; their silence is judged by it.
-    pub(super) fn set_sending(&mut self, now: Duration) {
+    /// Notes of people what [`State::excused`] says; their silence is judged by it. True if that
+    /// is news.
+    pub(super) fn set_sending(&mut self, now: Duration) -> bool {
+        let mut news = false;
         for (who, person) in &mut self.people {
             let sending = match self.wired.excused.contains(who) {
                 true => Sending::Excused,
                 false => Sending::Asked,
             };
-            person.set_sending(sending, now);
+            news |= person.set_sending(sending, now);
         }
     }
 }
@@ -206,6 +208,7 @@ fn occupied(
 }
 
 fn entries<'a>(
+        news
     mids: impl Iterator<Item = &'a Mid>,
     assignment: &Assignment,
 ) -> impl Iterator<Item = SlotState> {

@@ -483,8 +483,10 @@ impl State {
             effects.extend(self.wired.steps_to(&next).into_iter().map(Effect::Media));
             self.forget_deliveries(&next);
             self.wired = next;
-            self.set_sending(now);
-            if !self.arrive(now) {
+            // Neither must be skipped: both can change what should be.
+            let told = self.set_sending(now);
+            let arrived = self.arrive(now);
+            if !told && !arrived {
                 break;
             }
         }

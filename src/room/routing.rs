@@ -195,9 +195,14 @@ impl State {
     /// Forgets what delivered by a wiring that is not any more.
     pub(super) fn forget_deliveries(&mut self, next: &super::wiring::Wiring) {
         let wired = &self.wired;
-        self.open
-            .retain(|slot, _| wired.feeds.get(slot) == next.feeds.get(slot));
-        self.mixed
-            .retain(|source, _| wired.generation(*source) == next.generation(*source));
+        // What has failed is in neither.
+        self.open.retain(|slot, _| {
+            let feed = next.feeds.get(slot);
+            feed.is_some() && wired.feeds.get(slot) == feed
+        });
+        self.mixed.retain(|source, _| {
+            let generation = next.generation(*source);
+            generation.is_some() && wired.generation(*source) == generation
+        });
     }
 }

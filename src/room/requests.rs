@@ -15,8 +15,13 @@ use crate::topology::{Mode, Paths, Topology};
 pub const MAX_MESH: usize = 6;
 
 impl State {
-    /// Whether there is room for one more.
-    pub(super) fn admit(&self, person: &Person) -> Result<(), RoomError> {
+    /// Whether somebody may come in, and whether there is room for them if they do not come in
+    /// the place of somebody else.
+    pub(super) fn admit(
+        &self,
+        person: &Person,
+        taken: Option<ParticipantId>,
+    ) -> Result<(), RoomError> {
         check_view(person.view)?;
         let direct = self.mode == Mode::P2p;
         if direct && person.reach == Reach::HttpOnly {
@@ -27,7 +32,7 @@ impl State {
             true => self.settings.max_participants.min(MAX_MESH),
             false => self.settings.max_participants,
         };
-        match self.people.len() < limit {
+        match taken.is_some() || self.people.len() < limit {
             true => Ok(()),
             false => Err(RoomError::Full { limit }),
         }

@@ -355,16 +355,16 @@ impl State {
         effects: &mut Vec<Effect>,
     ) {
         let taken = takes_over.filter(|who| self.people.contains_key(who));
+        if let Err(refusal) = self.admit(&person, taken) {
+            effects.push(Effect::Settle(request, Err(refusal)));
+            return;
+        }
         if let Some(who) = taken {
             effects.push(Effect::Bye(who, ByeReason::Replaced));
             effects.push(Effect::StopPeer(who));
             self.wired.forget_person(who);
             self.people.insert(who, person);
             effects.push(Effect::StartPeer(request, who));
-            return;
-        }
-        if let Err(refusal) = self.admit(&person) {
-            effects.push(Effect::Settle(request, Err(refusal)));
             return;
         }
         self.last_ordinal += 1;

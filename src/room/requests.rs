@@ -94,8 +94,12 @@ impl State {
             if self.people.len() > MAX_MESH {
                 return refuse("it is for 6 people at most");
             }
-            let mut answered = self.people.values().filter(|p| p.is_connected());
-            if !answered.all(Person::is_reachable) {
+            // Whether somebody only watches is known of those who are connected.
+            let callable = |person: &Person| match person.is_connected() {
+                true => person.is_reachable(),
+                false => person.reach == Reach::Signalling,
+            };
+            if !self.people.values().all(callable) {
                 return refuse("somebody only watches, or came over WHIP, and cannot be called");
             }
         }

@@ -44,23 +44,27 @@ impl State {
         forwards
     }
 
-    /// Every picture that can be forwarded: shared screens first, then in the order of joining.
+    /// Every picture that can be forwarded, whether or not it can be decoded here: shared
+    /// screens first, then in the order of joining.
     fn pictures(&self, now: Duration) -> Vec<Candidate> {
-        let mut shown = self.shown(now);
-        shown.retain(|source| self.is_live(*source));
-        shown.sort_by_key(|source| !source.is_screen());
-        shown
-            .into_iter()
-            .map(|source| Candidate {
-                source,
-                claim: match self.people.get(&source.participant) {
-                    _ if source.is_screen() => Claim::Urgent,
-                    _ if self.pinned == Some(source.participant) => Claim::Urgent,
-                    Some(person) => person.claim(),
-                    None => Claim::Silent,
-                },
-            })
-            .collect()
+        let mut pictures = Vec::new();
+        for role in [Role::Screen, Role::Camera] {
+            for (who, person) in self.people.iter().filter(|(_, p)| p.is_present(now)) {
+                let source = SourceId {
+                    participant: *who,
+                    role,
+                };
+                let urgent = role == Role::Screen || self.pinned == Some(*who);
+                if self.live_tap(source).is_some() {
+                    let claim = match urgent {
+                        true => Claim::Urgent,
+                        false => person.claim(),
+                    };
+                    pictures.push(Candidate { source, claim });
+                }
+            }
+        }
+        pictures
     }
 
     /// Every microphone. One that is muted keeps its slot, for the moment it is not.
@@ -85,13 +89,7 @@ impl State {
     /// Whether somebody's microphone is on.
     pub(super) fn has_live_voice(&self, participant: ParticipantId) -> bool {
         let role = Role::Mic;
-        self.is_live(SourceId { participant, role })
-    }
-
-    fn is_live(&self, source: SourceId) -> bool {
-        let person = self.people.get(&source.participant);
-        let uplink = person.and_then(|person| person.uplinks.get(&source.role));
-        uplink.is_some_and(|uplink| uplink.is_live())
+        self.live_tap(SourceId { participant, role }).is_some()
     }
 
     fn codec_of(&self, source: SourceId) -> Option<VideoCodec> {

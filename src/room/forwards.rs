@@ -30,18 +30,45 @@ impl State {
                 continue;
             }
             let had = self.wired.forwards.get(who).cloned().unwrap_or_default();
-            let codec = forward_video.first().map(|(_, codec)| *codec);
             let fits = |c: &&Candidate| c.source.participant != *who;
-            let decodable = |c: &&Candidate| self.codec_of(c.source) == codec;
-            let seen = pictures.iter().filter(fits).filter(decodable).copied();
-            let heard = voices.iter().filter(fits).copied();
+            let seen = candidates(person.picture, pictures.iter().filter(fits));
+            let heard = candidates(person.sound, voices.iter().filter(fits));
             let new = Forwards {
-                video: fill(had.video, forward_video.len(), person.picture, seen, now),
-                audio: fill(had.audio, forward_audio.len(), person.sound, heard, now),
+                video: self.fill_pictures(had.video, forward_video, &seen, now),
+                audio: assign::assign(&resized(had.audio, forward_audio.len()), &heard, now),
             };
             forwards.insert(*who, new);
         }
         forwards
+    }
+
+    /// Fills slots for pictures, each with its codec from those who send it.
+    fn fill_pictures(
+        &self,
+        had: Assignment,
+        places: &[(Mid, VideoCodec)],
+        candidates: &[Candidate],
+        now: Duration,
+    ) -> Assignment {
+        let had = resized(had, places.len());
+        let mut new = Assignment {
+            slots: vec![None; places.len()],
+            review: None,
+        };
+        let codecs: BTreeSet<VideoCodec> = places.iter().map(|(_, codec)| *codec).collect();
+        for codec in codecs {
+            let fits = |n: &usize| places.get(*n).is_some_and(|(_, wanted)| *wanted == codec);
+            let of_codec: Vec<usize> = (0..places.len()).filter(fits).collect();
+            let held: Vec<Option<Held>> = of_codec.iter().map(|n| had[*n]).collect();
+            let sent = |c: &&Candidate| self.codec_of(c.source) == Some(codec);
+            let sent: Vec<Candidate> = candidates.iter().filter(sent).copied().collect();
+            let filled = assign::assign(&held, &sent, now);
+            for (n, slot) in of_codec.into_iter().zip(filled.slots) {
+                new.slots[n] = slot;
+            }
+            new.review = new.review.into_iter().chain(filled.review).min();
+        }
+        new
     }
 
     /// Every picture that can be forwarded, whether or not it can be decoded here: shared
@@ -177,24 +204,26 @@ impl State {
             };
             news |= person.set_sending(sending, now);
         }
+        news
     }
 }
 
-/// `n` slots of a kind, filled while the service uses them.
-fn fill(
-    had: Assignment,
-    n: usize,
+/// Those who may have slots of a kind: nobody while the service does not use them.
+fn candidates<'a>(
     service: Service,
-    candidates: impl Iterator<Item = Candidate>,
-    now: Duration,
-) -> Assignment {
+    candidates: impl Iterator<Item = &'a Candidate>,
+) -> Vec<Candidate> {
+    match service.uses(Route::Forward) {
+        true => candidates.copied().collect(),
+        false => Vec::new(),
+    }
+}
+
+/// Who has had `n` slots.
+fn resized(had: Assignment, n: usize) -> Vec<Option<Held>> {
     let mut held = had.slots;
     held.resize(n, None);
-    let candidates: Vec<Candidate> = match service.uses(Route::Forward) {
-        true => candidates.collect(),
-        false => Vec::new(),
-    };
-    assign::assign(&held, &candidates, now)
+    held
 }
 
 fn occupied(
@@ -206,7 +235,6 @@ fn occupied(
 }
 
 fn entries<'a>(
-        news
     mids: impl Iterator<Item = &'a Mid>,
     assignment: &Assignment,
 ) -> impl Iterator<Item = SlotState> {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::assign::{self, Assignment, Candidate, Claim, Held};
 use super::person::{Downlinks, Person, Sending};
-use super::service::{Route, Service};
+use super::service::{Kind, Route, Service};
 use super::state::State;
 use super::view::SlotState;
 use super::wiring::{Downlink, Feed, Forwards, SlotTable};
@@ -169,12 +169,16 @@ impl State {
             .collect()
     }
 
-    /// The mode a participant is served in, or is being moved to.
+    /// The mode a participant is served in, or is being moved to: `sfu` if anything at all is
+    /// forwarded to them.
     fn served(&self, person: &Person) -> Mode {
-        match self.route_of(person) {
-            Route::Mix => Mode::Mcu,
-            Route::Forward => Mode::Sfu,
-            Route::Mesh => Mode::P2p,
+        let forwarded = |kind: &Kind| {
+            person.downlinks.has_forwards(*kind) && self.route_of(person, *kind) == Route::Forward
+        };
+        match self.mode {
+            Mode::P2p => Mode::P2p,
+            _ if Kind::BOTH.iter().any(forwarded) => Mode::Sfu,
+            _ => Mode::Mcu,
         }
     }
 

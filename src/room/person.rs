@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::assign::Claim;
 use super::handle::Reach;
-use super::service::Service;
+use super::service::{Kind, Service};
 use super::view::{ParticipantState, UplinkState};
 use crate::config::VideoCodec;
 use crate::id::{Mid, ParticipantId, Role};
@@ -197,12 +197,18 @@ pub struct Downlinks {
 }
 
 impl Downlinks {
-    pub(super) fn has_mix(&self) -> bool {
-        self.mix_audio || self.mix_video.is_some()
+    pub(super) fn has_mix(&self, kind: Kind) -> bool {
+        match kind {
+            Kind::Picture => self.mix_video.is_some(),
+            Kind::Sound => self.mix_audio,
+        }
     }
 
-    pub(super) fn has_forwards(&self) -> bool {
-        !self.forward_video.is_empty() || !self.forward_audio.is_empty()
+    pub(super) fn has_forwards(&self, kind: Kind) -> bool {
+        match kind {
+            Kind::Picture => !self.forward_video.is_empty(),
+            Kind::Sound => !self.forward_audio.is_empty(),
+        }
     }
 }
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::person::Person;
 use super::service::{
-    HANDOVER_LIMIT, PICTURE_OVERLAP, Route, SOUND_OVERLAP, SPEAKERS_LIMIT, VOICES_LIMIT,
+    HANDOVER_LIMIT, Kind, PICTURE_OVERLAP, Route, SOUND_OVERLAP, SPEAKERS_LIMIT, VOICES_LIMIT,
 };
 use super::state::State;
 use super::wiring::{Downlink, Feed, Mixing};
@@ -12,21 +12,15 @@ use crate::id::{ParticipantId, Role};
 use crate::media::mixer::{Content, SourceId};
 use crate::topology::Mode;
 
-/// Sound or picture.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Kind {
-    Picture,
-    Sound,
-}
-
 impl State {
     /// The way a participant is to be served: as they or the room want it, as far as the slots
-    /// they have allow.
-    pub(super) fn route_of(&self, person: &Person) -> Route {
+    /// they have of this kind allow.
+    pub(super) fn route_of(&self, person: &Person, kind: Kind) -> Route {
         if self.mode == Mode::P2p {
             return Route::Mesh;
         }
-        let (mix, forwards) = (person.downlinks.has_mix(), person.downlinks.has_forwards());
+        let downlinks = &person.downlinks;
+        let (mix, forwards) = (downlinks.has_mix(kind), downlinks.has_forwards(kind));
         match person.view.unwrap_or(self.mode) {
             Mode::Sfu if forwards || !mix => Route::Forward,
             Mode::Mcu if !mix && forwards => Route::Forward,
@@ -36,16 +30,17 @@ impl State {
 
     /// Aims everybody's service at what is wanted now.
     pub(super) fn aim(&mut self, now: Duration) {
-        let routes: Vec<(ParticipantId, Route)> = self
+        let route = |person: &Person| Kind::BOTH.map(|kind| self.route_of(person, kind));
+        let routes: Vec<(ParticipantId, [Route; 2])> = self
             .people
             .iter()
             .filter(|(_, person)| person.is_connected())
-            .map(|(who, person)| (*who, self.route_of(person)))
+            .map(|(who, person)| (*who, route(person)))
             .collect();
-        for (who, route) in routes {
+        for (who, [picture, sound]) in routes {
             if let Some(person) = self.people.get_mut(&who) {
-                person.picture.aim(route, now);
-                person.sound.aim(route, now);
+                person.picture.aim(picture, now);
+                person.sound.aim(sound, now);
             }
         }
     }
@@ -78,10 +73,9 @@ impl State {
 
     /// When the next change will be complete, whatever happens.
     pub(super) fn next_arrival(&self, after: Duration) -> Option<Duration> {
-        let kinds = [Kind::Picture, Kind::Sound];
         self.people
             .keys()
-            .flat_map(|who| kinds.map(|kind| self.arrives_at(*who, kind, after)))
+            .flat_map(|who| Kind::BOTH.map(|kind| self.arrives_at(*who, kind, after)))
             .flatten()
             .filter(|at| *at > after)
             .min()

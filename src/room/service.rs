@@ -17,6 +17,19 @@ pub(super) const SOUND_OVERLAP: Duration = Duration::from_millis(120);
 /// The same for pictures: what the canvas has drawn has yet to be encoded, sent and decoded.
 pub(super) const PICTURE_OVERLAP: Duration = Duration::from_millis(100);
 
+/// Sound or picture.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// What is seen.
+    Picture,
+    /// What is heard.
+    Sound,
+}
+
+impl Kind {
+    pub(super) const BOTH: [Self; 2] = [Self::Picture, Self::Sound];
+}
+
 /// Where a participant's media comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Route {

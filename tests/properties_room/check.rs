@@ -10,8 +10,10 @@ use tessera::media::mixer::{Content, Output, SourceId, Tile};
 use tessera::room::RoomError;
 use tessera::room::state::{Effect, Input, State};
 use tessera::room::view::{RoomState, TileState};
+use tessera::room::wiring::Feed;
 
-use super::model::{Model, Outcome};
+use super::model::{Model, Outcome, WORDS};
+use super::ways::Way;
 use super::world::{Mixer, World};
 
 /// Requests are settled and people come and go as expected, and not otherwise.
@@ -36,7 +38,7 @@ pub(crate) fn outcome(expected: &Outcome, effects: &[Effect], input: &Input) {
     for (_, answer) in &mut seen.settled {
         // The words are for people.
         if let Err(RoomError::ModeUnavailable(_, words)) = answer {
-            *words = "this version mixes only";
+            *words = WORDS;
         }
     }
     assert_eq!(seen, *expected, "after {input:?}");
@@ -107,6 +109,8 @@ fn view(model: &Model, view: &RoomState, mixer: Option<&Mixer>) {
     let people = model.people.iter().map(|(who, person)| person.view(*who));
     assert_eq!(view.participants, people.collect::<Vec<_>>());
     assert_eq!((view.pinned, view.layout), (model.pinned, model.layout));
+    assert_eq!(view.mode, model.mode);
+    assert_eq!(view.paths, model.paths(), "paths");
     let tile = |tile: &Tile| TileState {
         participant: tile.source.participant,
         role: tile.source.role,
@@ -124,15 +128,18 @@ fn view(model: &Model, view: &RoomState, mixer: Option<&Mixer>) {
     );
 }
 
-/// Every slot is fed by what it should be, and nothing is encoded that feeds nobody.
+/// Every slot for the mix is fed by what it should be, nothing is encoded that feeds nobody, and
+/// whoever sends knows whether they should.
 fn feeds(world: &World) {
     let mut used = BTreeSet::new();
     for (who, peer) in &world.peers {
-        for (slot, fed) in &peer.slots {
-            let expected = world.model.feed(world.now, *who, *slot);
-            assert_eq!(*fed, expected, "{slot:?} of {who}");
-            used.extend(*fed);
+        for (slot, state) in peer.slots.iter().filter(|(s, _)| Way::of(**s) == Way::Mix) {
+            let expected = world.model.mix_feed(world.now, *who, *slot);
+            assert_eq!(state.fed, expected.map(Feed::Output), "{slot:?} of {who}");
+            used.extend(expected);
         }
+        let wanted = !world.model.people[who].excused;
+        assert_eq!(peer.wanted, wanted, "what {who} was told to send");
     }
     let running: BTreeSet<Output> = world.mixer.iter().flat_map(|m| m.outputs.clone()).collect();
     assert_eq!(running, used, "encodings and their viewers");
@@ -183,7 +190,7 @@ fn scene(model: &Model, now: Duration, tiles: &[Tile]) {
             "content of {}",
             tile.source
         );
-        let heard = person.view(participant).speaking;
+        let heard = person.is_speaking();
         assert_eq!(
             tile.speaking,
             heard && role == Role::Camera,

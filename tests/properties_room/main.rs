@@ -2,16 +2,20 @@
 //! and the stories it was written for.
 
 mod check;
+mod handover;
 mod model;
+mod modes;
 mod script;
+mod slots;
 mod stories;
+mod ways;
 mod world;
 
 use proptest::prelude::*;
 use tessera::room::state::{Input, Settings};
 use tessera::room::view::ByeReason;
 
-use script::{Action, crowd, history, settings};
+use script::{Action, company, crowd, history, settings};
 use world::World;
 
 /// Plays a history, then lets everything come to rest, then closes the room.
@@ -21,8 +25,10 @@ fn live_and_die(settings: Settings, history: Vec<Action>) {
         world.act(action);
     }
     world.disarm();
-    // At most: a connection, a resumption, a mix and a tile each, and a retry per uplink.
-    let mut patience = 8 * world.peers.len() + 16;
+    // At most: a connection, a resumption, a mix, a tile and two changes of way each, a retry
+    // per uplink, and a slot that changes hands once for each who must be seen or heard.
+    let n = world.peers.len();
+    let mut patience = 16 + 10 * n + 2 * n * n;
     while let Some(at) = world.state.next_deadline(world.now) {
         patience = patience.checked_sub(1).expect("comes to rest");
         world.now = at;
@@ -35,8 +41,16 @@ fn live_and_die(settings: Settings, history: Vec<Action>) {
     world.give(Input::Tick);
 }
 
+/// So many cases, or as many as `PROPTEST_CASES` says.
+fn cases(cases: u32) -> ProptestConfig {
+    match std::env::var_os("PROPTEST_CASES") {
+        Some(_) => ProptestConfig::default(),
+        None => ProptestConfig::with_cases(cases),
+    }
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(12_000))]
+    #![proptest_config(cases(6_000))]
 
     #[test]
     fn every_history_keeps_the_room_in_order(settings in settings(), history in history()) {
@@ -45,11 +59,21 @@ proptest! {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(500))]
+    #![proptest_config(cases(100))]
 
     #[test]
     fn a_crowd_keeps_the_room_in_order(settings in settings(), crowd in crowd()) {
         let settings = Settings { max_participants: 40, ..settings };
         live_and_die(settings, crowd);
+    }
+}
+
+proptest! {
+    #![proptest_config(cases(5_000))]
+
+    #[test]
+    fn a_company_switches_modes_as_it_likes(settings in settings(), company in company()) {
+        let settings = Settings { max_participants: 8, ..settings };
+        live_and_die(settings, company);
     }
 }

@@ -4,14 +4,17 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use tessera::config::VideoCodec;
 use tessera::id::{ParticipantId, Role};
 use tessera::layout::LayoutKind;
 use tessera::media::mixer::{Output, SourceId, Without};
 use tessera::room::state::{Input, Lifetime, RequestId, Settings};
-use tessera::room::view::{ByeReason, ParticipantState, UplinkState};
+use tessera::room::view::{ByeReason, MeasuredPaths, ParticipantState, UplinkState};
 use tessera::room::wiring::Downlink;
-use tessera::room::{Departure, Downlinks, Muter, RoomError};
-use tessera::topology::Mode;
+use tessera::room::{Departure, Downlinks, Muter, Reach, RoomError};
+use tessera::topology::{Mode, Paths};
+
+use super::ways::{Course, Kind, Way};
 
 const CONNECT: Duration = Duration::from_secs(10);
 const GRACE: Duration = Duration::from_secs(4);
@@ -19,9 +22,13 @@ const VANISH: Duration = Duration::from_secs(3);
 const LINGER: Duration = Duration::from_secs(3);
 const RETRY: Duration = Duration::from_secs(1);
 const FORGIVEN: Duration = Duration::from_secs(30);
+/// Most people in mode `p2p`.
+const MESH: usize = 6;
+/// What the words of a refusal are taken for: they are for people.
+pub(crate) const WORDS: &str = "...";
 
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(crate) enum Sound {
+pub(crate) enum Voice {
     Silent,
     Heard,
     HeardUntil(Duration),
@@ -29,7 +36,8 @@ pub(crate) enum Sound {
 
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Uplink {
-    began: bool,
+    pub(crate) codec: Option<VideoCodec>,
+    pub(crate) began: bool,
     silent_since: Option<Duration>,
     by_owner: bool,
     by_operator: bool,
@@ -42,9 +50,13 @@ impl Uplink {
         self.by_owner || self.by_operator
     }
 
+    pub(crate) fn is_live(&self) -> bool {
+        self.began && !self.is_muted()
+    }
+
     pub(crate) fn is_usable(&self, now: Duration) -> bool {
         let decodable = self.failure.is_none_or(|(at, pause)| now >= at + pause);
-        self.began && !self.is_muted() && decodable
+        self.is_live() && decodable
     }
 
     fn fail(&mut self, now: Duration) {
@@ -55,12 +67,12 @@ impl Uplink {
         self.failure = Some((now, pause));
     }
 
-    fn view(&self) -> UplinkState {
+    fn view(&self, excused: bool) -> UplinkState {
         match (self.is_muted(), self.began, self.silent_since) {
             (true, ..) => UplinkState::Muted,
             (_, false, _) => UplinkState::None,
-            (_, _, None) => UplinkState::Live,
-            _ => UplinkState::Stalled,
+            (_, _, Some(_)) if !excused => UplinkState::Stalled,
+            _ => UplinkState::Live,
         }
     }
 }
@@ -73,11 +85,20 @@ pub(crate) struct Person {
     lost_at: Option<Duration>,
     pub(crate) uplinks: BTreeMap<Role, Uplink>,
     pub(crate) downlinks: Downlinks,
-    pub(crate) sound: Sound,
+    pub(crate) voice: Voice,
+    /// When they were last known to have been heard, apart from now.
+    pub(crate) spoke: Option<Duration>,
+    reach: Reach,
+    /// The mode of their own.
+    pub(crate) own: Option<Mode>,
+    pub(crate) mesh: BTreeSet<ParticipantId>,
+    pub(crate) courses: BTreeMap<Kind, Course>,
+    /// Nothing that they send is needed.
+    pub(crate) excused: bool,
 }
 
 impl Person {
-    fn new(name: String, now: Duration) -> Self {
+    fn new(name: String, reach: Reach, now: Duration) -> Self {
         Self {
             name,
             joined_at: now,
@@ -85,7 +106,13 @@ impl Person {
             lost_at: None,
             uplinks: BTreeMap::new(),
             downlinks: Downlinks::default(),
-            sound: Sound::Silent,
+            voice: Voice::Silent,
+            spoke: None,
+            reach,
+            own: None,
+            mesh: BTreeSet::new(),
+            courses: Kind::BOTH.map(|kind| (kind, Course::default())).into(),
+            excused: false,
         }
     }
 
@@ -97,29 +124,84 @@ impl Person {
     pub(crate) fn is_present(&self, now: Duration) -> bool {
         let delivered = || self.uplinks.values().filter(|u| u.began);
         let gone = |u: &Uplink| !u.by_owner && u.silent_since.is_some_and(|at| now >= at + VANISH);
-        let vanished = delivered().count() > 0 && delivered().all(gone);
+        let vanished = !self.excused && delivered().count() > 0 && delivered().all(gone);
         self.connected && !self.uplinks.is_empty() && !vanished
     }
 
-    fn has_slot(&self) -> bool {
-        self.connected && (self.downlinks.mix_audio || self.downlinks.mix_video.is_some())
+    /// Until now they were silent because nobody needed them.
+    pub(crate) fn silence_counts_from(&mut self, now: Duration) {
+        for uplink in self.uplinks.values_mut() {
+            uplink.silent_since = uplink.silent_since.map(|_| now);
+        }
+    }
+
+    pub(crate) fn is_live(&self, role: Role) -> bool {
+        self.uplinks.get(&role).is_some_and(Uplink::is_live)
+    }
+
+    pub(crate) fn is_speaking(&self) -> bool {
+        self.voice == Voice::Heard
+    }
+
+    /// Whether they are heard without themselves, if mixed: they speak, or did just now.
+    pub(crate) fn spoke_just_now(&self, now: Duration) -> bool {
+        match self.voice {
+            Voice::Silent => false,
+            Voice::Heard => true,
+            Voice::HeardUntil(until) => now < until,
+        }
+    }
+
+    /// Whether the others can call them.
+    pub(crate) fn is_callable(&self) -> bool {
+        self.connected && self.reach == Reach::Signalling && !self.uplinks.is_empty()
+    }
+
+    /// Whether they are the end of any chance to do without the server.
+    fn forbids_mesh(&self) -> bool {
+        self.reach == Reach::HttpOnly || (self.connected && self.uplinks.is_empty())
+    }
+
+    /// Whether they get this kind of media by this way, or are about to.
+    pub(crate) fn uses(&self, kind: Kind, way: Way) -> bool {
+        self.connected && self.courses[&kind].uses(way)
+    }
+
+    fn needs_mix(&self) -> bool {
+        let needs = |kind| self.has_mix(kind) && self.uses(kind, Way::Mix);
+        Kind::BOTH.into_iter().any(needs)
+    }
+
+    pub(crate) fn has_mix(&self, kind: Kind) -> bool {
+        match kind {
+            Kind::Picture => self.downlinks.mix_video.is_some(),
+            Kind::Sound => self.downlinks.mix_audio,
+        }
+    }
+
+    pub(crate) fn has_forwards(&self, kind: Kind) -> bool {
+        match kind {
+            Kind::Picture => !self.downlinks.forward_video.is_empty(),
+            Kind::Sound => !self.downlinks.forward_audio.is_empty(),
+        }
     }
 
     pub(crate) fn view(&self, id: ParticipantId) -> ParticipantState {
         let uplink = |role| {
             self.uplinks
                 .get(&role)
-                .map_or(UplinkState::None, Uplink::view)
+                .map_or(UplinkState::None, |uplink| uplink.view(self.excused))
         };
         ParticipantState {
             id,
             name: self.name.clone(),
-            speaking: self.sound == Sound::Heard,
+            speaking: self.is_speaking(),
             mic: uplink(Role::Mic),
             camera: uplink(Role::Camera),
             screen: uplink(Role::Screen),
             viewer: self.uplinks.is_empty(),
             connected: self.connected,
+            view: self.own,
         }
     }
 }
@@ -139,6 +221,8 @@ pub(crate) struct Model {
     pub(crate) people: BTreeMap<ParticipantId, Person>,
     pub(crate) pinned: Option<ParticipantId>,
     pub(crate) layout: LayoutKind,
+    pub(crate) mode: Mode,
+    counted: Paths,
     last_speaker: Option<ParticipantId>,
     mixer_rests_until: Duration,
     failed: BTreeMap<Output, Duration>,
@@ -152,6 +236,8 @@ impl Model {
     pub(crate) fn new(settings: Settings) -> Self {
         Self {
             layout: settings.layout,
+            mode: settings.mode,
+            counted: Paths::default(),
             settings,
             people: BTreeMap::new(),
             pinned: None,
@@ -180,11 +266,6 @@ impl Model {
         for who in late.map(|(who, _)| *who).collect::<Vec<_>>() {
             self.remove(who, ByeReason::ConnectionFailed, &mut outcome);
         }
-        if !self.wants_mixer(now) {
-            self.people
-                .values_mut()
-                .for_each(|p| p.sound = Sound::Silent);
-        }
         let unused = self.people.is_empty() && self.settings.lifetime == Lifetime::WhileUsed;
         self.over = unused;
         outcome.closed = unused;
@@ -196,9 +277,13 @@ impl Model {
             Input::Join {
                 request,
                 name,
+                reach,
+                view,
                 takes_over,
             } => {
-                self.join(now, request, name, takes_over, outcome);
+                let mut person = Person::new(name, reach, now);
+                person.own = view;
+                self.join(request, person, takes_over, outcome);
             }
             Input::Answered {
                 who,
@@ -206,7 +291,10 @@ impl Model {
                 downlinks,
             } => self.with(who, |person| {
                 person.downlinks = downlinks;
-                let fresh = uplinks.into_iter().map(|role| (role, Uplink::default()));
+                let fresh = uplinks.into_iter().map(|(role, codec)| {
+                    let uplink = Uplink::default();
+                    (role, Uplink { codec, ..uplink })
+                });
                 person.uplinks.extend(fresh);
             }),
             Input::Connected(who) => self.with(who, |person| person.connected = true),
@@ -230,30 +318,35 @@ impl Model {
 
     fn join(
         &mut self,
-        now: Duration,
         request: RequestId,
-        name: String,
+        person: Person,
         takes_over: Option<ParticipantId>,
         outcome: &mut Outcome,
     ) {
-        let who = match takes_over.filter(|who| self.people.contains_key(who)) {
-            Some(who) => {
-                outcome.gone.push((who, ByeReason::Replaced));
-                who
-            }
-            None if self.people.len() >= self.settings.max_participants => {
-                let limit = self.settings.max_participants;
-                outcome
-                    .settled
-                    .push((request, Err(RoomError::Full { limit })));
-                return;
-            }
-            None => {
-                self.joined += 1;
-                ParticipantId::new(self.joined)
-            }
+        let taken = takes_over.filter(|who| self.people.contains_key(who));
+        let limit = match self.mode {
+            Mode::P2p => self.settings.max_participants.min(MESH),
+            _ => self.settings.max_participants,
         };
-        self.people.insert(who, Person::new(name, now));
+        let no_p2p = person.own == Some(Mode::P2p)
+            || (self.mode == Mode::P2p && person.reach == Reach::HttpOnly);
+        let refusal = match taken {
+            _ if no_p2p => Some(RoomError::ModeUnavailable(Mode::P2p, WORDS)),
+            None if self.people.len() >= limit => Some(RoomError::Full { limit }),
+            _ => None,
+        };
+        if let Some(refusal) = refusal {
+            outcome.settled.push((request, Err(refusal)));
+            return;
+        }
+        if let Some(who) = taken {
+            outcome.gone.push((who, ByeReason::Replaced));
+        }
+        let who = taken.unwrap_or_else(|| {
+            self.joined += 1;
+            ParticipantId::new(self.joined)
+        });
+        self.people.insert(who, person);
         outcome.started.push((request, who));
     }
 
@@ -261,6 +354,9 @@ impl Model {
         if self.people.remove(&who).is_some() {
             self.pinned = self.pinned.filter(|pinned| *pinned != who);
             self.last_speaker = self.last_speaker.filter(|speaker| *speaker != who);
+            for person in self.people.values_mut() {
+                person.mesh.remove(&who);
+            }
             outcome.gone.push((who, reason));
         }
     }
@@ -271,10 +367,18 @@ impl Model {
             false => Err(RoomError::NoSuchParticipant(who)),
         };
         let (request, answer) = match input {
-            Input::SetMode(request, Mode::Mcu) => (request, Ok(())),
-            Input::SetMode(request, mode) => {
-                let answer = RoomError::ModeUnavailable(mode, "this version mixes only");
-                (request, Err(answer))
+            Input::SetMode(request, mode) => (request, self.set_mode(mode)),
+            Input::SetView(request, who, own) => {
+                let answer = match own {
+                    Some(Mode::P2p) => {
+                        known(who).and(Err(RoomError::ModeUnavailable(Mode::P2p, WORDS)))
+                    }
+                    _ => known(who),
+                };
+                if answer.is_ok() {
+                    self.with(who, |person| person.own = own);
+                }
+                (request, answer)
             }
             Input::SetLayout(request, layout) => {
                 self.layout = layout;
@@ -303,14 +407,40 @@ impl Model {
                 self.with(who, |person| person.name = name);
                 (request, answer)
             }
-            Input::Signal { request, to, .. } => (request, known(to)),
+            Input::Signal {
+                request, from, to, ..
+            } => match from == to {
+                true => (request, Err(RoomError::SignalToOneself)),
+                false => (request, known(from).and(known(to))),
+            },
             other => unreachable!("{other:?} asks for nothing"),
         };
         outcome.settled.push((request, answer));
     }
 
+    fn set_mode(&mut self, mode: Mode) -> Result<(), RoomError> {
+        let mut people = self.people.values();
+        let forbidden = self.people.len() > MESH || people.any(Person::forbids_mesh);
+        // Where it is so already there is nothing to refuse.
+        if mode == Mode::P2p && self.mode != mode && forbidden {
+            return Err(RoomError::ModeUnavailable(mode, WORDS));
+        }
+        if mode != Mode::P2p {
+            self.people.values_mut().for_each(|p| p.mesh.clear());
+        }
+        self.mode = mode;
+        Ok(())
+    }
+
     fn media(&mut self, now: Duration, input: Input) {
         match input {
+            Input::Counted(paths) => self.counted = paths,
+            Input::Mesh(who, receiving) if self.mode == Mode::P2p => {
+                let others = receiving.into_iter().filter(|other| *other != who);
+                let others = others.filter(|other| self.people.contains_key(other));
+                let mesh = others.collect();
+                self.with(who, |person| person.mesh = mesh);
+            }
             Input::UplinkBegan(who, role) => self.with_uplink(who, role, |uplink| {
                 uplink.began = true;
                 uplink.silent_since = None;
@@ -326,13 +456,20 @@ impl Model {
                 let SourceId { participant, role } = source;
                 self.with_uplink(participant, role, |uplink| uplink.fail(now));
             }
-            Input::Heard(who, true) if self.people.contains_key(&who) => {
-                self.last_speaker = Some(who);
-                self.with(who, |person| person.sound = Sound::Heard);
+            Input::Heard(who, true) => {
+                self.with(who, |person| {
+                    if person.voice == Voice::Heard {
+                        person.spoke = Some(now);
+                    }
+                    person.voice = Voice::Heard;
+                });
+                let known = self.people.contains_key(&who);
+                self.last_speaker = known.then_some(who).or(self.last_speaker);
             }
             Input::Heard(who, false) => self.with(who, |person| {
-                if person.sound == Sound::Heard {
-                    person.sound = Sound::HeardUntil(now + LINGER);
+                if person.voice == Voice::Heard {
+                    person.voice = Voice::HeardUntil(now + LINGER);
+                    person.spoke = Some(now);
                 }
             }),
             Input::OutputFailed(output) => _ = self.failed.insert(output, now + RETRY),
@@ -350,23 +487,57 @@ impl Model {
     }
 
     pub(crate) fn wants_mixer(&self, now: Duration) -> bool {
-        now >= self.mixer_rests_until && self.people.values().any(Person::has_slot)
+        now >= self.mixer_rests_until && self.people.values().any(Person::needs_mix)
     }
 
-    /// What feeds a slot of somebody who has a peer.
-    pub(crate) fn feed(&self, now: Duration, who: ParticipantId, slot: Downlink) -> Option<Output> {
-        let person = self.people.get(&who).filter(|person| person.connected)?;
+    /// What of the mix feeds a slot of somebody who has a peer.
+    pub(crate) fn mix_feed(
+        &self,
+        now: Duration,
+        who: ParticipantId,
+        slot: Downlink,
+    ) -> Option<Output> {
+        let person = self.people.get(&who)?;
         let output = match slot {
-            Downlink::Video => Output::Video(person.downlinks.mix_video?),
-            Downlink::Audio if !person.downlinks.mix_audio => return None,
-            Downlink::Audio => Output::Sound(match person.sound {
-                Sound::Heard => Without::Participant(who),
-                Sound::HeardUntil(until) if now < until => Without::Participant(who),
-                _ => Without::Nobody,
-            }),
+            Downlink::Video if person.uses(Kind::Picture, Way::Mix) => {
+                Output::Video(person.downlinks.mix_video?)
+            }
+            Downlink::Audio
+                if person.has_mix(Kind::Sound) && person.uses(Kind::Sound, Way::Mix) =>
+            {
+                Output::Sound(match person.spoke_just_now(now) {
+                    true => Without::Participant(who),
+                    false => Without::Nobody,
+                })
+            }
+            _ => return None,
         };
-        let failed = self.failed.get(&output).is_some_and(|until| now < *until);
-        (self.wants_mixer(now) && !failed).then_some(output)
+        (self.wants_mixer(now) && !self.has_failed(output, now)).then_some(output)
+    }
+
+    /// Whether an encoding failed a moment ago, or all of them with the mixer.
+    pub(crate) fn has_failed(&self, output: Output, now: Duration) -> bool {
+        let resting = now < self.mixer_rests_until;
+        resting || self.failed.get(&output).is_some_and(|until| now < *until)
+    }
+
+    /// The paths by the arithmetic of the mode, and those that were counted.
+    pub(crate) fn paths(&self) -> MeasuredPaths {
+        let talks = |p: &&Person| p.connected && !p.uplinks.is_empty();
+        let n = self.people.values().filter(talks).count() as u64;
+        let outside = match self.mode {
+            Mode::Mcu => 2 * n,
+            Mode::Sfu => n * n,
+            Mode::P2p => n * n.saturating_sub(1),
+        };
+        let direct: usize = self.people.values().map(|person| person.mesh.len()).sum();
+        MeasuredPaths {
+            expected: Paths { outside, inside: 0 },
+            measured: Paths {
+                outside: self.counted.outside + direct as u64,
+                inside: self.counted.inside,
+            },
+        }
     }
 
     /// Whoever wants a tile, in the order of joining, screens after their owner's camera.
@@ -418,6 +589,7 @@ pub(crate) fn request_of(input: &Input) -> Option<RequestId> {
         | Input::Mute { request, .. }
         | Input::Signal { request, .. }
         | Input::SetMode(request, _)
+        | Input::SetView(request, ..)
         | Input::SetLayout(request, _)
         | Input::Pin(request, _)
         | Input::Rename(request, ..) => Some(*request),

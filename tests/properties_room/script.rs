@@ -6,15 +6,15 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::{select, subsequence};
 use tessera::config::VideoCodec;
-use tessera::id::{ParticipantId, Role};
+use tessera::id::{Mid, ParticipantId, Role};
 use tessera::layout::{LayoutKind, Size};
 use tessera::media::mixer::{Output, SourceId, Without};
-use tessera::room::state::{Input, Lifetime, Settings};
+use tessera::room::state::{Effect, Input, Lifetime, Settings};
 use tessera::room::view::ByeReason;
-use tessera::room::{Departure, Downlinks, Muter};
-use tessera::topology::Mode;
+use tessera::room::{Departure, Downlinks, Muter, Reach};
+use tessera::topology::{Mode, Paths};
 
-use super::world::{Fault, World};
+use super::world::{Fault, Pace, World};
 
 const UPLINKS: [Role; 3] = [Role::Mic, Role::Camera, Role::Screen];
 
@@ -25,15 +25,29 @@ pub(crate) struct Who(u8);
 /// What somebody's offer has in it.
 #[derive(Debug, Clone)]
 pub(crate) struct Links {
-    uplinks: Vec<Role>,
+    uplinks: Vec<(Role, Option<VideoCodec>)>,
     downlinks: Downlinks,
+}
+
+/// Somebody who wants in.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Guest {
+    name: u8,
+    reach: Reach,
+    view: Option<Mode>,
+}
+
+impl Guest {
+    pub(crate) fn new(name: u8, reach: Reach, view: Option<Mode>) -> Self {
+        Self { name, reach, view }
+    }
 }
 
 #[derive(Debug, Clone)]
 pub(crate) enum Action {
     /// Joins, is answered, connected, and sends on everything there is.
-    Enter(u8, Links),
-    Join(u8, Option<Who>),
+    Enter(Guest, Links),
+    Join(Guest, Option<Who>),
     Answer(Who, Links),
     Connect(Who),
     PeerLost(Who, ByeReason),
@@ -47,6 +61,17 @@ pub(crate) enum Action {
     OutputFails(u8),
     Leave(Who, Departure),
     SetMode(Mode),
+    SetView(Who, Option<Mode>),
+    /// Has some people directly.
+    Mesh(Who, Vec<Who>),
+    /// Has everybody directly.
+    MeshWithAll(Who),
+    /// Everybody has everybody.
+    MeshUp,
+    Counted(u8, u8),
+    SetPace(Pace),
+    /// Something that comes about is reported now, or once more.
+    Report(u8),
     SetLayout(LayoutKind),
     Mute(Who, Role, Muter, bool),
     Pin(Option<Who>),
@@ -80,17 +105,71 @@ fn role() -> impl Strategy<Value = Role> {
     select(&UPLINKS[..])
 }
 
+fn video() -> impl Strategy<Value = VideoCodec> {
+    prop_oneof![4 => Just(VideoCodec::Vp8), 1 => Just(VideoCodec::H264)]
+}
+
+fn mode() -> impl Strategy<Value = Mode> {
+    select(vec![Mode::Mcu, Mode::Sfu, Mode::P2p])
+}
+
+fn own_mode() -> impl Strategy<Value = Option<Mode>> {
+    let modes = vec![None, None, Some(Mode::Mcu), Some(Mode::Sfu)];
+    prop_oneof![12 => select(modes), 1 => Just(Some(Mode::P2p))]
+}
+
+fn guest() -> impl Strategy<Value = Guest> {
+    let reach = prop_oneof![9 => Just(Reach::Signalling), 1 => Just(Reach::HttpOnly)];
+    let view = prop_oneof![4 => Just(None), 1 => own_mode()];
+    (any::<u8>(), reach, view).prop_map(|(name, reach, view)| Guest::new(name, reach, view))
+}
+
+/// So many forward slots of each kind.
+fn forwards(most: usize) -> impl Strategy<Value = (Vec<(Mid, VideoCodec)>, Vec<Mid>)> {
+    let mid = |kind: &str, n: usize| Mid(format!("{kind}{n}"));
+    let codecs = prop_oneof![
+        4 => (0..=most).prop_map(|n| vec![VideoCodec::Vp8; n]),
+        1 => vec(video(), 0..=most),
+    ];
+    (codecs, 0..=most).prop_map(move |(codecs, voices)| {
+        let pictures = codecs.into_iter().enumerate();
+        let pictures = pictures.map(|(n, codec)| (mid("v", n), codec)).collect();
+        (pictures, (0..voices).map(|n| mid("a", n)).collect())
+    })
+}
+
 fn links() -> impl Strategy<Value = Links> {
     let codec = select(vec![None, Some(VideoCodec::H264), Some(VideoCodec::Vp8)]);
-    let uplinks = prop_oneof![
-        2 => Just(UPLINKS.to_vec()),
+    let roles = prop_oneof![
+        3 => Just(UPLINKS.to_vec()),
         2 => subsequence(UPLINKS.to_vec(), 0..=3),
     ];
-    (uplinks, codec, any::<bool>()).prop_map(|(uplinks, mix_video, mix_audio)| Links {
-        uplinks,
+    (roles, video(), codec, any::<bool>(), forwards(4)).prop_map(
+        |(roles, sent, mix_video, mix_audio, (forward_video, forward_audio))| Links {
+            uplinks: in_codec(&roles, sent),
+            downlinks: Downlinks {
+                mix_video,
+                mix_audio,
+                forward_video,
+                forward_audio,
+            },
+        },
+    )
+}
+
+/// What a browser offers: everything, and some forward slots.
+fn browser() -> impl Strategy<Value = Links> {
+    let roles = prop_oneof![
+        1 => Just(UPLINKS.to_vec()),
+        2 => Just(UPLINKS[..2].to_vec()),
+    ];
+    (roles, video(), forwards(7)).prop_map(|(roles, sent, (forward_video, forward_audio))| Links {
+        uplinks: in_codec(&roles, sent),
         downlinks: Downlinks {
-            mix_video,
-            mix_audio,
+            mix_video: Some(VideoCodec::H264),
+            mix_audio: true,
+            forward_video,
+            forward_audio,
         },
     })
 }
@@ -124,6 +203,25 @@ fn media() -> impl Strategy<Value = Action> {
     ]
 }
 
+/// What modes are about, and how fast media follows.
+fn switching() -> impl Strategy<Value = Action> {
+    let pace = prop_oneof![
+        2 => Just(Pace::AtOnce),
+        4 => (1u64..1800).prop_map(|ms| Pace::After(Duration::from_millis(ms))),
+        1 => Just(Pace::Never),
+    ];
+    prop_oneof![
+        4 => mode().prop_map(Action::SetMode),
+        2 => (who(), own_mode()).prop_map(|(w, m)| Action::SetView(w, m)),
+        1 => (who(), vec(who(), 0..6)).prop_map(|(w, others)| Action::Mesh(w, others)),
+        2 => who().prop_map(Action::MeshWithAll),
+        1 => Just(Action::MeshUp),
+        3 => pace.prop_map(Action::SetPace),
+        4 => any::<u8>().prop_map(Action::Report),
+        1 => (any::<u8>(), any::<u8>()).prop_map(|(out, into)| Action::Counted(out, into)),
+    ]
+}
+
 fn people() -> impl Strategy<Value = Action> {
     let departure = select(vec![
         Departure::Left,
@@ -136,8 +234,8 @@ fn people() -> impl Strategy<Value = Action> {
         ByeReason::FingerprintMismatch,
     ]);
     prop_oneof![
-        8 => (any::<u8>(), links()).prop_map(|(name, links)| Action::Enter(name, links)),
-        2 => (any::<u8>(), proptest::option::of(who())).prop_map(|(n, t)| Action::Join(n, t)),
+        8 => (guest(), links()).prop_map(|(guest, links)| Action::Enter(guest, links)),
+        2 => (guest(), proptest::option::of(who())).prop_map(|(g, t)| Action::Join(g, t)),
         2 => (who(), links()).prop_map(|(w, links)| Action::Answer(w, links)),
         2 => who().prop_map(Action::Connect),
         1 => (who(), reason).prop_map(|(w, r)| Action::PeerLost(w, r)),
@@ -148,14 +246,12 @@ fn people() -> impl Strategy<Value = Action> {
 fn requests() -> impl Strategy<Value = Action> {
     let layout = select(vec![LayoutKind::Grid, LayoutKind::Spotlight]);
     let muter = select(vec![Muter::Owner, Muter::Operator]);
-    let mode = select(vec![Mode::Mcu, Mode::Sfu, Mode::P2p]);
     prop_oneof![
         6 => (who(), role(), muter, any::<bool>())
             .prop_map(|(w, r, by, muted)| Action::Mute(w, r, by, muted)),
         2 => layout.prop_map(Action::SetLayout),
         2 => proptest::option::of(who()).prop_map(Action::Pin),
         1 => (who(), any::<u8>()).prop_map(|(w, n)| Action::Rename(w, n)),
-        1 => mode.prop_map(Action::SetMode),
         1 => who().prop_map(Action::Chat),
         1 => (who(), who()).prop_map(|(a, b)| Action::Signal(a, b)),
     ]
@@ -166,6 +262,7 @@ pub(crate) fn history() -> impl Strategy<Value = Vec<Action>> {
         60 => people(),
         80 => media(),
         40 => requests(),
+        40 => switching(),
         40 => time().prop_map(Action::Pass),
         15 => time().prop_map(Action::Jump),
         1 => Just(Action::Close),
@@ -175,11 +272,32 @@ pub(crate) fn history() -> impl Strategy<Value = Vec<Action>> {
 
 /// A crowd: more people than there is room for on a canvas.
 pub(crate) fn crowd() -> impl Strategy<Value = Vec<Action>> {
-    let enter = (any::<u8>(), links()).prop_map(|(name, links)| Action::Enter(name, links));
-    let after = prop_oneof![people(), media(), requests(), time().prop_map(Action::Pass)];
+    let enter = (guest(), links()).prop_map(|(guest, links)| Action::Enter(guest, links));
+    let time = time().prop_map(Action::Pass);
+    let after = prop_oneof![people(), media(), requests(), switching(), time];
     (vec(enter, 20..45), vec(after, 1..20)).prop_map(|(mut crowd, after)| {
         crowd.extend(after);
         crowd
+    })
+}
+
+/// A few people with browsers, who change the mode more often than people do.
+pub(crate) fn company() -> impl Strategy<Value = Vec<Action>> {
+    let ann = (any::<u8>(), browser())
+        .prop_map(|(name, links)| Action::Enter(Guest::new(name, Reach::Signalling, None), links));
+    let moment = (0u64..2500).prop_map(Duration::from_millis);
+    let heard = (who(), any::<bool>()).prop_map(|(w, heard)| Action::Heard(w, heard));
+    let after = prop_oneof![
+        16 => switching(),
+        9 => moment.prop_map(Action::Pass),
+        6 => heard,
+        3 => requests(),
+        2 => media(),
+        1 => people(),
+    ];
+    (vec(ann, 1..7), vec(after, 1..50)).prop_map(|(mut people, after)| {
+        people.extend(after);
+        people
     })
 }
 
@@ -187,6 +305,7 @@ pub(crate) fn settings() -> impl Strategy<Value = Settings> {
     let size = |width, height| Size { width, height };
     (
         select(vec![1, 2, 4, 64]),
+        prop_oneof![2 => Just(Mode::Mcu), 2 => Just(Mode::Sfu), 1 => Just(Mode::P2p)],
         select(vec![size(1280, 720), size(720, 1280), size(320, 180)]),
         select(vec![LayoutKind::Grid, LayoutKind::Spotlight]),
         select(vec![
@@ -195,14 +314,22 @@ pub(crate) fn settings() -> impl Strategy<Value = Settings> {
             Lifetime::UntilClosed,
         ]),
     )
-        .prop_map(|(max_participants, canvas, layout, lifetime)| Settings {
-            max_participants,
-            canvas,
-            fps: 30,
-            mode: Mode::Mcu,
-            layout,
-            lifetime,
-        })
+        .prop_map(
+            |(max_participants, mode, canvas, layout, lifetime)| Settings {
+                max_participants,
+                canvas,
+                fps: 30,
+                mode,
+                layout,
+                lifetime,
+            },
+        )
+}
+
+/// Uplinks with pictures in this codec.
+pub(crate) fn in_codec(uplinks: &[Role], video: VideoCodec) -> Vec<(Role, Option<VideoCodec>)> {
+    let codec = |role| (role != Role::Mic).then_some(video);
+    uplinks.iter().map(|role| (*role, codec(*role))).collect()
 }
 
 fn name(n: u8) -> String {
@@ -210,10 +337,21 @@ fn name(n: u8) -> String {
 }
 
 impl World {
-    /// A join; returns who that makes, if the room took them in.
+    /// A join over the WebSocket; returns who that makes, if the room took them in.
     pub(crate) fn join(
         &mut self,
         name: &str,
+        takes_over: Option<ParticipantId>,
+    ) -> Option<ParticipantId> {
+        self.knock(name, Reach::Signalling, None, takes_over)
+    }
+
+    /// Any join.
+    pub(crate) fn knock(
+        &mut self,
+        name: &str,
+        reach: Reach,
+        view: Option<Mode>,
         takes_over: Option<ParticipantId>,
     ) -> Option<ParticipantId> {
         let request = self.request();
@@ -221,38 +359,70 @@ impl World {
         self.give(Input::Join {
             request,
             name,
+            reach,
+            view,
             takes_over,
         });
         self.log.iter().find_map(|effect| match effect {
-            tessera::room::state::Effect::StartPeer(r, who) if *r == request => Some(*who),
+            Effect::StartPeer(r, who) if *r == request => Some(*who),
             _ => None,
         })
     }
 
-    /// All that follows a join: negotiation, connection and media.
+    /// All that follows a join: negotiation, connection and media, pictures as VP8.
     pub(crate) fn bring_up(&mut self, who: ParticipantId, uplinks: &[Role], downlinks: Downlinks) {
+        self.bring_up_with(who, in_codec(uplinks, VideoCodec::Vp8), downlinks);
+    }
+
+    fn bring_up_with(
+        &mut self,
+        who: ParticipantId,
+        uplinks: Vec<(Role, Option<VideoCodec>)>,
+        downlinks: Downlinks,
+    ) {
+        let roles: Vec<Role> = uplinks.iter().map(|(role, _)| *role).collect();
         self.give(Input::Answered {
             who,
-            uplinks: uplinks.to_vec(),
+            uplinks,
             downlinks,
         });
         self.give(Input::Connected(who));
-        for role in uplinks {
-            self.give(Input::UplinkBegan(who, *role));
+        for role in roles {
+            self.give(Input::UplinkBegan(who, role));
         }
     }
 
     pub(crate) fn act(&mut self, action: Action) {
         match action {
-            Action::Enter(n, Links { uplinks, downlinks }) => {
-                if let Some(who) = self.join(&name(n), None) {
-                    self.bring_up(who, &uplinks, downlinks);
+            Action::Enter(guest, Links { uplinks, downlinks }) => {
+                let Guest {
+                    name: n,
+                    reach,
+                    view,
+                } = guest;
+                if let Some(who) = self.knock(&name(n), reach, view, None) {
+                    self.bring_up_with(who, uplinks, downlinks);
                 }
             }
-            Action::Join(n, takes_over) => {
+            Action::Join(
+                Guest {
+                    name: n,
+                    reach,
+                    view,
+                },
+                takes_over,
+            ) => {
                 let takes_over = takes_over.map(|who| who.find(self));
-                self.join(&name(n), takes_over);
+                self.knock(&name(n), reach, view, takes_over);
             }
+            Action::MeshWithAll(who) => self.mesh_with_all(who.find(self)),
+            Action::MeshUp => {
+                for who in self.peers.keys().copied().collect::<Vec<_>>() {
+                    self.mesh_with_all(who);
+                }
+            }
+            Action::SetPace(pace) => self.set_pace(pace),
+            Action::Report(n) => self.report(n.into()),
             Action::Answer(who, Links { uplinks, downlinks }) => {
                 let who = who.find(self);
                 // A peer answers once.
@@ -284,6 +454,11 @@ impl World {
         }
     }
 
+    pub(crate) fn mesh_with_all(&mut self, who: ParticipantId) {
+        let others = self.peers.keys().filter(|other| **other != who);
+        self.give(Input::Mesh(who, others.copied().collect()));
+    }
+
     fn input(&mut self, action: Action) -> Input {
         match action {
             Action::Connect(who) => Input::Connected(who.find(self)),
@@ -298,6 +473,18 @@ impl World {
             }
             Action::Leave(who, how) => Input::Leave(who.find(self), how),
             Action::SetMode(mode) => Input::SetMode(self.request(), mode),
+            Action::SetView(who, view) => {
+                let who = who.find(self);
+                Input::SetView(self.request(), who, view)
+            }
+            Action::Mesh(who, others) => {
+                let others = others.into_iter().map(|other| other.find(self));
+                Input::Mesh(who.find(self), others.collect())
+            }
+            Action::Counted(outside, inside) => Input::Counted(Paths {
+                outside: outside.into(),
+                inside: inside.into(),
+            }),
             Action::SetLayout(layout) => Input::SetLayout(self.request(), layout),
             Action::Mute(who, role, by, muted) => {
                 let who = who.find(self);

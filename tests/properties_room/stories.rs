@@ -9,24 +9,28 @@ use tessera::layout::{LayoutKind, Size};
 use tessera::media::mixer::{Content, Output, SourceId, Tile, Without};
 use tessera::room::state::{Effect, Input, Lifetime, Settings};
 use tessera::room::view::{ByeReason, UplinkState};
-use tessera::room::wiring::{Downlink, Step};
+use tessera::room::wiring::{Downlink, Feed, Step};
 use tessera::room::{Departure, Downlinks, Muter};
 use tessera::topology::Mode;
 
 use super::world::{Fault, World};
 
-const EVERYTHING: Downlinks = Downlinks {
+pub(crate) const EVERYTHING: Downlinks = Downlinks {
     mix_video: Some(VideoCodec::H264),
     mix_audio: true,
+    forward_video: Vec::new(),
+    forward_audio: Vec::new(),
 };
 const NOTHING: Downlinks = Downlinks {
     mix_video: None,
     mix_audio: false,
+    forward_video: Vec::new(),
+    forward_audio: Vec::new(),
 };
-const SECOND: Duration = Duration::from_secs(1);
+pub(crate) const SECOND: Duration = Duration::from_secs(1);
 const COMMON: Output = Output::Sound(Without::Nobody);
 
-fn room() -> World {
+pub(crate) fn room() -> World {
     World::new(Settings {
         max_participants: 8,
         canvas: Size {
@@ -51,8 +55,15 @@ fn camera(participant: ParticipantId) -> SourceId {
     SourceId { participant, role }
 }
 
+fn fed(world: &World, who: ParticipantId, slot: Downlink) -> Option<Output> {
+    world.peers[&who].slots[&slot].fed.map(|feed| match feed {
+        Feed::Output(output) => output,
+        Feed::Uplink { source, .. } => panic!("{source} is forwarded"),
+    })
+}
+
 fn hears(world: &World, who: ParticipantId) -> Option<Output> {
-    world.peers[&who].slots[&Downlink::Audio]
+    fed(world, who, Downlink::Audio)
 }
 
 fn tiles(world: &World) -> &[Tile] {
@@ -118,7 +129,7 @@ fn a_mix_is_started_before_it_is_fed_and_switched_before_the_old_one_stops() {
     world.give(Input::Heard(ann, true));
     let step = |wanted: Step| position(&world.log, |e| *e == Effect::Media(wanted.clone()));
     let started = step(Step::StartOutput(own));
-    let fed = step(Step::Feed(ann, Downlink::Audio, Some(own)));
+    let fed = step(Step::Feed(ann, Downlink::Audio, Some(Feed::Output(own))));
     let stopped = step(Step::StopOutput(COMMON));
     assert!(started < fed && fed < stopped);
 }
@@ -313,14 +324,15 @@ fn an_encoder_that_fails_costs_its_viewers_a_second_and_nobody_a_decoder() {
     let picture_only = Downlinks {
         mix_video: Some(VideoCodec::H264),
         mix_audio: false,
+        ..NOTHING
     };
     world.bring_up(ann, &[Role::Camera], picture_only);
     world.give(Input::OutputFailed(Output::Video(VideoCodec::H264)));
     assert_eq!(world.log, [], "nothing else runs or stops");
     assert!(decodes(&world, camera(ann)));
     world.pass(SECOND);
-    let fed = world.peers[&ann].slots[&Downlink::Video];
-    assert_eq!(fed, Some(Output::Video(VideoCodec::H264)));
+    let video = fed(&world, ann, Downlink::Video);
+    assert_eq!(video, Some(Output::Video(VideoCodec::H264)));
 }
 
 #[test]
@@ -334,7 +346,7 @@ fn a_mixer_that_does_not_start_is_tried_again() {
 }
 
 #[test]
-fn nobody_speaks_where_nobody_listens() {
+fn who_is_heard_is_known_without_a_mixer_too() {
     let mut world = room();
     let sender = world.join("a WHIP publisher", None).expect("taken in");
     world.bring_up(sender, &[Role::Mic, Role::Camera], NOTHING);
@@ -345,6 +357,11 @@ fn nobody_speaks_where_nobody_listens() {
     assert!(world.state.view().participants[0].speaking);
     world.give(Input::Leave(player, Departure::Left));
     assert!(world.mixer.is_none());
+    assert!(
+        world.state.view().participants[0].speaking,
+        "by the packets"
+    );
+    world.give(Input::Heard(sender, false));
     assert!(!world.state.view().participants[0].speaking);
 }
 

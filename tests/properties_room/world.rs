@@ -10,11 +10,14 @@ use tessera::id::{ParticipantId, Role};
 use tessera::media::mixer::{Content, Output, Scene, SourceId};
 use tessera::room::state::{Effect, Input, RequestId, Settings, State};
 use tessera::room::view::{ByeReason, RoomState};
-use tessera::room::wiring::{Downlink, Step};
-use tessera::room::{Capture, Departure};
+use tessera::room::wiring::{Downlink, Feed, SlotTable, Step};
+use tessera::room::{Capture, Departure, Downlinks};
 
 use super::check;
+use super::handover::{self, Handovers};
 use super::model::{Model, Outcome, request_of};
+use super::slots::{self, Holding};
+use super::ways::Facts;
 
 /// Something that goes wrong the next time it is tried.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -28,16 +31,52 @@ pub(crate) enum Fault {
     Notices,
 }
 
+/// How soon what is fed delivers, and what is decoded is in the mix.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Pace {
+    AtOnce,
+    After(Duration),
+    Never,
+}
+
 /// The connection of a participant.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Peer {
     bye: Option<ByeReason>,
     pub(crate) answered: bool,
-    /// What feeds each slot that was negotiated.
-    pub(crate) slots: BTreeMap<Downlink, Option<Output>>,
-    /// The number of the newest tap of each uplink.
+    /// The slots that were negotiated.
+    pub(crate) slots: BTreeMap<Downlink, Slot>,
+    /// How many taps each uplink that was negotiated has had.
     pub(crate) taps: BTreeMap<Role, u32>,
     pub(crate) capture: Option<Capture>,
+    /// What they were told last of their forward slots.
+    pub(crate) table: Option<SlotTable>,
+    /// What they send is wanted, as they were told last.
+    pub(crate) wanted: bool,
+}
+
+/// A slot of a peer.
+#[derive(Debug, Default)]
+pub(crate) struct Slot {
+    pub(crate) fed: Option<Feed>,
+    /// Since when that is delivered, as the room has heard.
+    pub(crate) opened: Option<Duration>,
+}
+
+impl Slot {
+    fn cut(&mut self) {
+        *self = Self::default();
+    }
+}
+
+/// The slots that an answer makes.
+fn slots_of(downlinks: &Downlinks) -> impl Iterator<Item = Downlink> {
+    let video = downlinks.mix_video.map(|_| Downlink::Video);
+    let audio = downlinks.mix_audio.then_some(Downlink::Audio);
+    let mixed = video.into_iter().chain(audio);
+    let videos = (0..downlinks.forward_video.len()).map(Downlink::ForwardVideo);
+    let audios = (0..downlinks.forward_audio.len()).map(Downlink::ForwardAudio);
+    mixed.chain(videos).chain(audios)
 }
 
 /// A branch that decodes.
@@ -48,6 +87,8 @@ pub(crate) struct Decoder {
     pub(crate) dead: bool,
     /// It knows the size of its tile.
     pub(crate) told: bool,
+    /// Since when it is in the mix, as the room has heard.
+    pub(crate) mixed: Option<Duration>,
 }
 
 #[derive(Debug, Default)]
@@ -70,11 +111,18 @@ pub(crate) struct World {
     pub(crate) over: bool,
     /// What the input given last brought about, in order.
     pub(crate) log: Vec<Effect>,
+    /// Who has had which forward slot since when.
+    pub(crate) holding: Holding,
+    pub(crate) handovers: Handovers,
+    pace: Pace,
+    /// What will be reported, and when.
+    coming: Vec<(Duration, Input)>,
+    /// What was, which may be reported again: too late.
+    reported: VecDeque<Input>,
     waiting: BTreeMap<RequestId, Input>,
     requests: RequestId,
     inputs: VecDeque<Input>,
     faults: BTreeSet<Fault>,
-    taps: u32,
     highest: u32,
 }
 
@@ -89,11 +137,15 @@ impl World {
             published: None,
             over: false,
             log: Vec::new(),
+            holding: Holding::new(),
+            handovers: Handovers::default(),
+            pace: Pace::AtOnce,
+            coming: Vec::new(),
+            reported: VecDeque::new(),
             waiting: BTreeMap::new(),
             requests: 0,
             inputs: VecDeque::new(),
             faults: BTreeSet::new(),
-            taps: 0,
             highest: 0,
         }
     }
@@ -121,12 +173,46 @@ impl World {
         );
     }
 
-    /// Lets time pass, with a tick at each deadline and one at the end that must change nothing.
+    /// From now on media comes about as fast as that.
+    pub(crate) fn set_pace(&mut self, pace: Pace) {
+        self.pace = pace;
+    }
+
+    /// Something comes about, and will be reported unless nobody can any more.
+    fn comes(&mut self, input: Input) {
+        match self.pace {
+            Pace::AtOnce => self.inputs.push_back(input),
+            Pace::After(time) => self.coming.push((self.now + time, input)),
+            Pace::Never => {}
+        }
+    }
+
+    /// Reports the n-th thing that is coming, or something once more that was reported before.
+    pub(crate) fn report(&mut self, n: usize) {
+        let all = self.coming.len() + self.reported.len();
+        let input = match n.checked_rem(all) {
+            None => return,
+            Some(n) if n < self.coming.len() => self.coming.remove(n).1,
+            Some(n) => self.reported[n - self.coming.len()].clone(),
+        };
+        self.give(input);
+    }
+
+    /// Lets time pass, with a tick at each deadline, whatever comes about meanwhile, and a tick
+    /// at the end that must change nothing.
     pub(crate) fn pass(&mut self, time: Duration) {
         let end = self.now + time;
-        while let Some(at) = self.state.next_deadline(self.now).filter(|at| *at <= end) {
-            self.now = at;
-            self.give(Input::Tick);
+        loop {
+            let first = self.coming.iter().map(|(at, _)| *at).min();
+            let due = self.state.next_deadline(self.now);
+            let at = first.into_iter().chain(due).min();
+            let Some(at) = at.filter(|at| *at <= end) else {
+                break;
+            };
+            self.now = self.now.max(at);
+            let came = self.coming.iter().position(|(when, _)| *when == at);
+            let input = came.map_or(Input::Tick, |n| self.coming.remove(n).1);
+            self.give(input);
         }
         self.now = end;
         // A room that has never been asked anything has yet to publish, and perhaps to end.
@@ -142,6 +228,7 @@ impl World {
 
     fn take(&mut self, input: Input) {
         self.happen(&input);
+        let ways = handover::delivering(self);
         if let Some(request) = request_of(&input) {
             self.waiting.insert(request, input.clone());
         }
@@ -161,24 +248,49 @@ impl World {
             self.log.push(effect.clone());
             self.carry_out(effect, &expected);
         }
+        let facts = Facts {
+            peers: &self.peers,
+            mixer: self.mixer.as_ref(),
+        };
+        self.model.follow(self.now, facts);
         check::everything(self);
+        self.holding = slots::check(self);
+        handover::check(self, &input, &ways);
     }
 
     /// What is so in the world before the room hears of it.
     fn happen(&mut self, input: &Input) {
         match input {
-            Input::Answered { who, downlinks, .. } => {
+            Input::Answered {
+                who,
+                uplinks,
+                downlinks,
+            } => {
                 if let Some(peer) = self.peers.get_mut(who) {
-                    let video = downlinks.mix_video.map(|_| Downlink::Video);
-                    let audio = downlinks.mix_audio.then_some(Downlink::Audio);
                     peer.answered = true;
-                    peer.slots = video.into_iter().chain(audio).map(|s| (s, None)).collect();
+                    peer.slots = slots_of(downlinks).map(|s| (s, Slot::default())).collect();
+                    peer.taps = uplinks.iter().map(|(role, _)| (*role, 0)).collect();
                 }
             }
             Input::UplinkBegan(who, role) => {
-                self.taps += 1;
                 let peer = self.peers.get_mut(who);
-                peer.map(|peer| peer.taps.insert(*role, self.taps));
+                let taps = peer.and_then(|peer| peer.taps.get_mut(role));
+                taps.into_iter().for_each(|n| *n += 1);
+            }
+            Input::SlotOpened(who, slot, feed) => {
+                let peer = self.peers.get_mut(who);
+                let slot = peer.and_then(|peer| peer.slots.get_mut(slot));
+                if let Some(slot) = slot.filter(|slot| slot.fed == Some(*feed)) {
+                    slot.opened.get_or_insert(self.now);
+                }
+                self.remember(input);
+            }
+            Input::SourceMixed(source) => {
+                let mixer = self.mixer.as_mut();
+                if let Some(decoder) = mixer.and_then(|m| m.sources.get_mut(source)) {
+                    decoder.mixed.get_or_insert(self.now);
+                }
+                self.remember(input);
             }
             Input::SourceFailed(source) => {
                 let mixer = self.mixer.as_mut();
@@ -194,9 +306,8 @@ impl World {
                     .peers
                     .values_mut()
                     .flat_map(|peer| peer.slots.values_mut());
-                for slot in slots.filter(|slot| **slot == Some(*output)) {
-                    *slot = None;
-                }
+                let fed = Some(Feed::Output(*output));
+                slots.filter(|slot| slot.fed == fed).for_each(Slot::cut);
             }
             Input::MixerFailed => {
                 self.mixer = None;
@@ -204,10 +315,35 @@ impl World {
                     .peers
                     .values_mut()
                     .flat_map(|peer| peer.slots.values_mut());
-                slots.for_each(|slot| *slot = None);
+                let mixed = |slot: &&mut Slot| matches!(slot.fed, Some(Feed::Output(_)));
+                slots.filter(mixed).for_each(Slot::cut);
+                self.forget_mixed();
             }
             _ => {}
         }
+    }
+
+    fn remember(&mut self, input: &Input) {
+        self.reported.push_back(input.clone());
+        if self.reported.len() > 8 {
+            self.reported.pop_front();
+        }
+    }
+
+    /// Nobody reports what came about in a mixer that is not any more.
+    fn forget_mixed(&mut self) {
+        let mixed = |input: &Input| matches!(input, Input::SourceMixed(_));
+        self.coming.retain(|(_, input)| !mixed(input));
+        self.reported.retain(|input| !mixed(input));
+        self.inputs.retain(|input| !mixed(input));
+    }
+
+    /// Nor at a peer.
+    fn forget_slots(&mut self, of: ParticipantId) {
+        let opened = |input: &Input| matches!(input, Input::SlotOpened(who, ..) if *who == of);
+        self.coming.retain(|(_, input)| !opened(input));
+        self.reported.retain(|input| !opened(input));
+        self.inputs.retain(|input| !opened(input));
     }
 
     fn carry_out(&mut self, effect: Effect, expected: &Outcome) {
@@ -222,6 +358,9 @@ impl World {
             Effect::StopPeer(who) => {
                 let peer = self.peers.remove(&who).expect("stopped once");
                 assert!(peer.bye.is_some(), "{who} is let go without a bye");
+                self.holding.retain(|(viewer, _), _| *viewer != who);
+                self.handovers.forget(who);
+                self.forget_slots(who);
             }
             Effect::Bye(who, reason) => {
                 let peer = self.peers.get_mut(&who).expect("somebody to take leave of");
@@ -264,7 +403,16 @@ impl World {
             "{who} has been somebody else"
         );
         self.highest = self.highest.max(who.ordinal());
-        let old = self.peers.insert(who, Peer::default());
+        let peer = Peer {
+            bye: None,
+            answered: false,
+            slots: BTreeMap::new(),
+            taps: BTreeMap::new(),
+            capture: None,
+            table: None,
+            wanted: true,
+        };
+        let old = self.peers.insert(who, peer);
         assert!(old.is_none(), "{who} has two peers");
     }
 
@@ -284,13 +432,30 @@ impl World {
             Step::StartMixer => self.start_mixer(),
             Step::StopMixer => {
                 assert!(self.mixer.take().is_some(), "no mixer to stop");
+                self.forget_mixed();
                 let mut slots = self.peers.values().flat_map(|peer| peer.slots.values());
                 assert!(
-                    slots.all(Option::is_none),
+                    slots.all(|slot| !matches!(slot.fed, Some(Feed::Output(_)))),
                     "fed from a mixer that has ended"
                 );
             }
-            Step::Feed(who, slot, output) => self.feed(who, slot, output),
+            Step::Feed(who, slot, feed) => self.feed(who, slot, feed),
+            Step::Slots(who, table) => {
+                let peer = self.peers.get_mut(&who).expect("somebody to tell");
+                assert_ne!(
+                    peer.table.as_ref(),
+                    Some(&table),
+                    "{who} knows this already"
+                );
+                peer.table = Some(table);
+                self.tell(who);
+            }
+            Step::Uplinks(who, wanted) => {
+                let peer = self.peers.get_mut(&who).expect("somebody to tell");
+                assert_ne!(peer.wanted, wanted, "{who} knows this already");
+                peer.wanted = wanted;
+                self.tell(who);
+            }
             Step::Capture(who, capture) => {
                 self.peers.get_mut(&who).expect("a sender").capture = Some(capture);
                 self.tell(who);
@@ -298,7 +463,7 @@ impl World {
             Step::StopOutput(output) => {
                 let mut slots = self.peers.values().flat_map(|peer| peer.slots.values());
                 assert!(
-                    slots.all(|fed| *fed != Some(output)),
+                    slots.all(|slot| slot.fed != Some(Feed::Output(output))),
                     "{output:?} is in use"
                 );
                 assert!(
@@ -364,6 +529,7 @@ impl World {
         let SourceId { participant, role } = source;
         let peer = self.peers.get(&participant).expect("somebody who sends");
         let tap = *peer.taps.get(&role).expect("a tap to decode");
+        assert!(tap > 0, "{source} has no tap yet");
         let dead = !self.mixer().broken && self.faults.remove(&Fault::Decoder);
         if dead {
             self.inputs.push_back(Input::SourceFailed(source));
@@ -372,28 +538,69 @@ impl World {
             tap,
             dead,
             told: false,
+            mixed: None,
         };
         let old = self.mixer().sources.insert(source, decoder);
         assert!(
             old.is_none_or(|old| old.dead || old.tap != tap),
             "{source} for nothing"
         );
+        if role == Role::Mic && !dead && !self.mixer().broken {
+            self.comes(Input::SourceMixed(source));
+        }
     }
 
-    fn feed(&mut self, who: ParticipantId, slot: Downlink, output: Option<Output>) {
-        if let Some(output) = output {
-            assert!(
-                self.mixer().outputs.contains(&output),
-                "{output:?} does not run"
-            );
+    fn feed(&mut self, who: ParticipantId, slot: Downlink, feed: Option<Feed>) {
+        match feed {
+            None => {}
+            Some(Feed::Output(output)) => {
+                assert!(
+                    self.mixer().outputs.contains(&output),
+                    "{output:?} does not run"
+                );
+                let fits = matches!(
+                    (slot, output),
+                    (Downlink::Video, Output::Video(_)) | (Downlink::Audio, Output::Sound(_))
+                );
+                assert!(fits, "{output:?} in {slot:?}");
+            }
+            Some(Feed::Uplink { source, tap }) => self.can_forward(who, slot, source, tap),
         }
         let peer = self.peers.get_mut(&who).expect("a peer to feed");
-        let fed = peer.slots.get_mut(&slot).expect("a slot to feed");
-        assert_ne!(*fed, output, "fed already");
-        *fed = output;
+        let state = peer.slots.get_mut(&slot).expect("a slot to feed");
+        assert_ne!(state.fed, feed, "fed already");
+        *state = Slot {
+            fed: feed,
+            opened: None,
+        };
+        let broken = self.mixer.as_ref().is_some_and(|mixer| mixer.broken);
+        let dead = broken && matches!(feed, Some(Feed::Output(_)));
+        if let Some(feed) = feed.filter(|_| !dead) {
+            self.comes(Input::SlotOpened(who, slot, feed));
+        }
+    }
+
+    /// An uplink goes to others only, as what it is, and from the newest tap.
+    fn can_forward(&self, who: ParticipantId, slot: Downlink, source: SourceId, tap: u32) {
+        let SourceId { participant, role } = source;
+        assert_ne!(participant, who, "{who} gets their own {role}");
+        let taps = &self.peers[&participant].taps;
+        assert_eq!(taps.get(&role), Some(&tap), "the newest tap of {source}");
+        assert!(tap > 0, "{source} has no tap yet");
+        let codec = self.model.people[&participant].uplinks[&role].codec;
+        let downlinks = &self.model.people[&who].downlinks;
+        match slot {
+            Downlink::ForwardAudio(_) => assert_eq!(role, Role::Mic, "in {slot:?}"),
+            Downlink::ForwardVideo(n) => {
+                let known = Some(downlinks.forward_video[n].1);
+                assert!(role != Role::Mic && codec == known, "{source} in {slot:?}");
+            }
+            Downlink::Video | Downlink::Audio => panic!("{source} in {slot:?}"),
+        }
     }
 
     fn set_scene(&mut self, scene: Scene) {
+        let mut mixed = Vec::new();
         let mixer = self.mixer();
         for tile in &scene.tiles {
             let who = tile.source.participant;
@@ -402,15 +609,24 @@ impl World {
                 "{who} has a tile and no name"
             );
             match mixer.sources.get_mut(&tile.source) {
-                Some(decoder) => decoder.told = true,
+                Some(decoder) => {
+                    if !decoder.told && !decoder.dead && !mixer.broken {
+                        mixed.push(Input::SourceMixed(tile.source));
+                    }
+                    decoder.told = true;
+                }
                 None => assert_eq!(tile.content, Content::Avatar, "{} is dark", tile.source),
             }
         }
         mixer.scene = scene;
+        mixed.into_iter().for_each(|input| self.comes(input));
     }
 
+    /// Nothing fails and nothing comes about any more.
     pub(crate) fn disarm(&mut self) {
         self.faults.clear();
+        self.coming.clear();
+        self.pace = Pace::Never;
     }
 
     /// Whether the room has yet to hear that a source failed.

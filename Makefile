@@ -35,13 +35,7 @@ test-rust:
 
 # The page has no build step, so Node is not needed to run Tessera: only these tests want it.
 test-client:
-	@if [ ! -d tests/client ]; then \
-		:; \
-	elif command -v node >/dev/null; then \
-		set -x; node --test tests/client/; \
-	else \
-		echo 'tests of the page NOT RUN: no node here'; \
-	fi
+	node --test tests/client/*.test.mjs
 
 lint: packages-run fmt-check clippy doc deny ## formatting, clippy, rustdoc, licences and advisories
 

@@ -55,6 +55,9 @@ user_pref("remote.active-protocols", 1);
 user_pref("toolkit.telemetry.enabled", false);
 "#;
 
+/// Debian's name for it, then everybody else's.
+const FIREFOX: [&str; 2] = ["firefox-esr", "firefox"];
+
 /// Whether a page that asks for camera and microphone gets them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Permission {
@@ -105,7 +108,7 @@ impl Drop for Processes {
 
 /// Chromium through chromedriver: its processes and a BiDi session.
 pub async fn chromium(permission: Permission) -> anyhow::Result<(Processes, Arc<Bidi>)> {
-    let profile = TempDir::new()?;
+    let profile = profile()?;
     let mut command = Command::new("chromedriver");
     command
         .arg("--port=0")
@@ -150,9 +153,9 @@ fn chromium_capabilities(profile: &Path, permission: Permission) -> Value {
 
 /// Firefox, which speaks BiDi by itself.
 pub async fn firefox() -> anyhow::Result<(Processes, Arc<Bidi>)> {
-    let profile = TempDir::new()?;
+    let profile = profile()?;
     std::fs::write(profile.path().join("user.js"), FIREFOX_PREFS)?;
-    let mut command = Command::new("firefox-esr");
+    let mut command = Command::new(firefox_program()?);
     command
         .args(["--headless", "--no-remote", "--remote-debugging-port", "0"])
         .arg("--profile")
@@ -166,6 +169,24 @@ pub async fn firefox() -> anyhow::Result<(Processes, Arc<Bidi>)> {
     let session = json!({"capabilities": {}});
     bidi.call("session.new", session).await?;
     Ok((processes, bidi))
+}
+
+fn firefox_program() -> anyhow::Result<&'static str> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    FIREFOX
+        .into_iter()
+        .find(|name| std::env::split_paths(&path).any(|folder| folder.join(name).is_file()))
+        .with_context(|| format!("none of {FIREFOX:?} in PATH: the browser tests need one"))
+}
+
+/// A fresh profile, in Cargo's scratch folder: a browser from a snap has a /tmp of its own and
+/// would not see what is written for it in the other one.
+fn profile() -> anyhow::Result<TempDir> {
+    let folder = env!("CARGO_TARGET_TMPDIR");
+    std::fs::create_dir_all(folder)?;
+    Ok(tempfile::Builder::new()
+        .prefix("profile-")
+        .tempdir_in(folder)?)
 }
 
 /// The word after `words` in what a process says. Goes on reading afterwards: a process whose

@@ -5,8 +5,9 @@
 
 FROM rust:1.95-trixie AS builder
 WORKDIR /build
-COPY scripts scripts
-RUN scripts/install-packages runtime build && rm -rf /var/lib/apt/lists/*
+COPY scripts/install-packages scripts/install-packages
+COPY scripts/packages scripts/packages
+RUN scripts/install-packages build && rm -rf /var/lib/apt/lists/*
 COPY Cargo.toml Cargo.lock ./
 COPY src src
 COPY benches benches
@@ -18,22 +19,28 @@ RUN --mount=type=cache,target=/usr/local/cargo/registry \
     && install -D target/release/tessera /out/tessera
 
 FROM debian:trixie-slim
-COPY scripts /tmp/scripts
+COPY scripts/install-packages /tmp/scripts/install-packages
+COPY scripts/packages /tmp/scripts/packages
 RUN apt-get update \
     && apt-get install -y --no-install-recommends curl \
     && /tmp/scripts/install-packages runtime \
     && rm -rf /var/lib/apt/lists/* /tmp/scripts \
-    && useradd --system --uid 10001 --create-home --home-dir /var/lib/tessera tessera
+    && useradd --uid 10001 --shell /usr/sbin/nologin --create-home --home-dir /var/lib/tessera tessera
 COPY --from=builder /out/tessera /usr/local/bin/tessera
 COPY LICENSE-MIT LICENSE-APACHE assets/media/README.md /usr/share/doc/tessera/
 
-USER tessera
+# A number, so that who forbids root can see that this is not it.
+USER 10001
 WORKDIR /var/lib/tessera
-# Fails the build, not the first call, if a GStreamer element is missing in the image.
+# Fails the build, not the first call, if a GStreamer element is missing in the image. Leaves
+# GStreamer's registry behind, which saves each start from looking at all plugins.
 RUN tessera doctor
 
+# Not in the command, so that `demo` and the health check have it as well.
+ENV TESSERA_LISTEN=0.0.0.0:8080
 EXPOSE 8080/tcp
 STOPSIGNAL SIGTERM
 HEALTHCHECK --interval=10s --timeout=3s --start-period=10s \
-    CMD ["curl", "-fsS", "-o", "/dev/null", "http://127.0.0.1:8080/healthz"]
-ENTRYPOINT ["tessera", "serve", "--listen", "0.0.0.0:8080"]
+    CMD curl -fsS -o /dev/null "http://$TESSERA_LISTEN/healthz"
+ENTRYPOINT ["tessera"]
+CMD ["serve"]

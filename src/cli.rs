@@ -1,12 +1,13 @@
 //! The subcommands.
 
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 
 use anyhow::{Context, Result, bail};
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
-use tessera::bots::{self, BotsOptions};
+use tessera::bots::{self, BotsOptions, Reach};
 use tessera::config::{self, Config, ConfigError, Options};
 use tessera::id::RoomId;
 use tessera::media::plugins;
@@ -182,11 +183,22 @@ async fn serve(config: Config) -> Result<()> {
     server.serving.await.context("the server failed")
 }
 
+/// Where bots find the server's media. They reach its HTTP through loopback even if it listens
+/// on every address, and then its media is anywhere else.
+fn reach(config: &Config) -> Reach {
+    let ips = &config.media_ips;
+    match !ips.is_empty() && ips.iter().all(IpAddr::is_loopback) {
+        true => Reach::Loopback,
+        false => Reach::Anywhere,
+    }
+}
+
 /// Serves like [`serve`], with three bots in the room `demo`.
 async fn demo(config: Config) -> Result<()> {
+    let reach = reach(&config);
     let server = start(config).await?;
     let room = RoomId::new("demo")?;
-    let bots = bots::demo(&server.url, &room)
+    let bots = bots::demo(&server.url, &room, reach)
         .await
         .context("the demo's participants cannot join")?;
     println!("open {}/r/{room} in a browser", server.url);

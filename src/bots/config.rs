@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::connection::Reach;
 use crate::config::VideoCodec;
 use crate::id::RoomId;
 use crate::layout::Size;
@@ -238,8 +239,11 @@ pub enum Fingerprint {
 /// Everything about a bot.
 #[derive(Debug, Clone)]
 pub struct BotConfig {
-    /// `http://127.0.0.1:PORT`; where the host is a loopback address, so is all media.
+    /// `http://127.0.0.1:PORT`.
     pub server: String,
+    /// Where media may go. If `None`, on loopback alone if the server's address is one, for its
+    /// media is there then, unless it was told otherwise.
+    pub reach: Option<Reach>,
     /// The room.
     pub room: RoomId,
     /// The name on the tile.
@@ -271,6 +275,7 @@ impl BotConfig {
     pub fn new(server: impl Into<String>, room: RoomId, name: impl Into<String>) -> Self {
         Self {
             server: server.into(),
+            reach: None,
             room,
             name: name.into(),
             token: None,

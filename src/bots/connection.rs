@@ -28,7 +28,7 @@ pub(super) type Candidate = (u32, String);
 
 /// Where media may go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Reach {
+pub enum Reach {
     /// Only the loopback interface: the server is there.
     Loopback,
     /// Every interface of the machine.

@@ -231,8 +231,11 @@ fn offered(sdp: String, fingerprint: Fingerprint) -> String {
     }
 }
 
-/// Media stays on the loopback interface if the server does.
+/// Where media may go: if nothing is said, it stays on loopback if the server does.
 pub(super) fn reach(config: &BotConfig) -> Result<Reach, BotError> {
+    if let Some(reach) = config.reach {
+        return Ok(reach);
+    }
     let bad_server = |_| BotError::BadServer(config.server.clone());
     let url = reqwest::Url::parse(&config.server).map_err(bad_server)?;
     let host = url.host_str().unwrap_or_default();
@@ -278,9 +281,11 @@ mod tests {
             ("http://192.0.2.7:8080", false),
             ("https://example.org", false),
         ] {
-            let config = BotConfig::new(server, RoomId::new("r").unwrap(), "Ann");
+            let mut config = BotConfig::new(server, RoomId::new("r").unwrap(), "Ann");
             let stays = reach(&config).unwrap() == Reach::Loopback;
             assert_eq!(stays, loopback, "{server}");
+            config.reach = Some(Reach::Anywhere);
+            assert_eq!(reach(&config).unwrap(), Reach::Anywhere, "{server}");
         }
     }
 }

@@ -44,6 +44,7 @@ pub use config::{
     AudioSource, BotConfig, Capture, Decode, Entry, Fingerprint, Mesh, Receive, Recording,
     VideoFormat, VideoSource, Voice,
 };
+pub use connection::Reach;
 pub use corrupt::CorruptMode;
 pub use demo::demo;
 pub use error::BotError;

@@ -15,8 +15,8 @@ use tessera::bots::probe::Picture;
 use tessera::bots::probe::timecode::TimeCode;
 use tessera::bots::run::{VideoKind, ages_in};
 use tessera::bots::{
-    Bot, BotConfig, BotsOptions, CorruptMode, Decode, Entry, Path, VideoFormat, VideoSource, demo,
-    palette, run,
+    Bot, BotConfig, BotsOptions, CorruptMode, Decode, Entry, Path, Reach, VideoFormat, VideoSource,
+    demo, palette, run,
 };
 use tessera::config::VideoCodec;
 use tessera::id::{Role, RoomId};
@@ -233,7 +233,7 @@ async fn a_run_reports_what_its_bots_saw() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_people_of_the_demo_send_film_and_speech() {
     let server = Reflector::start().await;
-    let bots = demo(&server.url, &RoomId::new("demo").unwrap())
+    let bots = demo(&server.url, &RoomId::new("demo").unwrap(), Reach::Loopback)
         .await
         .unwrap();
     let names: Vec<_> = bots.iter().map(|bot| bot.name()).collect();

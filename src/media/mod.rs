@@ -13,4 +13,5 @@ pub mod speech;
 pub mod tap;
 pub mod template;
 mod tune;
+mod uplink;
 pub mod vui;

@@ -10,14 +10,16 @@ use thiserror::Error;
 
 use super::rtp::PayloadFormat;
 use super::speech::AUDIO_LEVEL;
+use super::uplink::MID;
 use crate::config::VideoCodec;
 use crate::id::{Mid, Role};
 
-/// The header extensions of uplinks that are taken up where they are offered: how loud a packet
-/// is, the numbers the sender's congestion control is told the arrival of, and what the samples of
-/// a picture are, which the depayloader reads: Chromium sends what it draws (a page's canvas)
-/// as VP8 in BT.709 and full range.
-const EXTENSIONS: [&str; 3] = [
+/// The header extensions of uplinks that are taken up where they are offered: which m-line a packet
+/// is of, how loud it is, the numbers the sender's congestion control is told the arrival of, and
+/// what the samples of a picture are, which the depayloader reads: Chromium sends what it draws
+/// (a page's canvas) as VP8 in BT.709 and full range.
+const EXTENSIONS: [&str; 4] = [
+    MID,
     AUDIO_LEVEL,
     "http://www.ietf.org/id/draft-holmer-rmcat-transport-wide-cc-extensions-01",
     "http://www.webrtc.org/experiments/rtp-hdrext/color-space",

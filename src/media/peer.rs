@@ -15,13 +15,13 @@ use thiserror::Error;
 use tokio::sync::mpsc;
 
 use super::certificate;
-use super::offer::{Fingerprint, Line, Offer, encoding_name};
+use super::offer::{Fingerprint, Line, Offer};
 use super::pipeline::{BusEvent, Pipeline, PipelineError, running_time};
 use super::rtp::PayloadFormat;
 use super::slot::Slot;
-use super::speech::{AUDIO_LEVEL, Speech};
 use super::tap::Tap;
 use super::tune;
+use super::uplink;
 use crate::id::{Mid, Role};
 
 /// How long webrtcbin may take for one step of the negotiation.
@@ -29,7 +29,7 @@ const STEP_DEADLINE: Duration = Duration::from_secs(5);
 /// How long candidates may keep an answer waiting; later ones are trickled.
 const GATHERING_DEADLINE: Duration = Duration::from_millis(250);
 /// A sender is asked for a keyframe at most this often.
-const KEYFRAME_INTERVAL: Duration = Duration::from_millis(300);
+pub(super) const KEYFRAME_INTERVAL: Duration = Duration::from_millis(300);
 /// SSRCs taken from one peer beyond those its m-lines need.
 const SPARE_SSRCS: u32 = 16;
 /// Time a missing packet has to be retransmitted, ms. In-order packets do not wait for it.
@@ -118,7 +118,7 @@ impl Peer {
         add(&pipeline, &webrtc)?;
         let lines: Arc<[Line]> = plan.into();
         limit_streams(&webrtc, lines.len());
-        take_uplinks(&pipeline, &webrtc, &lines, &on_event);
+        uplink::take_uplinks(&pipeline, &webrtc, &lines, &on_event);
         watch_connection(&pipeline, &webrtc, offer.fingerprint.clone(), &on_event);
         let (candidates, gathered) = gather(&webrtc);
 
@@ -172,7 +172,7 @@ impl Peer {
     }
 }
 
-fn refused(step: &'static str, reason: impl ToString) -> PeerError {
+pub(super) fn refused(step: &'static str, reason: impl ToString) -> PeerError {
     PeerError::Negotiation {
         step,
         reason: reason.to_string(),
@@ -269,93 +269,6 @@ fn link_slot(pipeline: &Pipeline, webrtc: &gst::Element, slot: &Slot) -> Result<
     source
         .sync_state_with_parent()
         .map_err(|error| refused("start slot", error))
-}
-
-/// Turns every pad webrtcbin adds for an uplink into a tap, at once.
-fn take_uplinks(
-    pipeline: &Pipeline,
-    webrtc: &gst::Element,
-    lines: &Arc<[Line]>,
-    on_event: &OnPeerEvent,
-) {
-    let weak = pipeline.gst().downgrade();
-    let lines = Arc::clone(lines);
-    let on_event = Arc::clone(on_event);
-    webrtc.connect_pad_added(move |_, pad| {
-        let Some(pipeline) = weak.upgrade() else {
-            return;
-        };
-        if pad.direction() != gst::PadDirection::Src {
-            return;
-        }
-        match take_uplink(&pipeline, pad, &lines) {
-            Ok(Some((role, tap))) => on_event(PeerEvent::Uplink(role, tap)),
-            Ok(None) => {}
-            Err(error) => on_event(PeerEvent::Lost(Loss::Pipeline(error.to_string()))),
-        }
-    });
-}
-
-fn take_uplink(
-    pipeline: &gst::Pipeline,
-    pad: &gst::Pad,
-    lines: &[Line],
-) -> Result<Option<(Role, Tap)>, PeerError> {
-    let transceiver = pad.property::<gst_webrtc::WebRTCRTPTransceiver>("transceiver");
-    let index = transceiver.property::<u32>("mlineindex") as usize;
-    // webrtcbin 1.22 gives an SSRC that no m-line announced to the first m-line.
-    let Some(line) = lines.get(index).filter(|line| carries(pad, line)) else {
-        discard(pipeline, pad)?;
-        return Ok(None);
-    };
-    let sink = gst_app::AppSink::builder().sync(false).build();
-    sink.set_property("async", false);
-    sink.set_property("enable-last-sample", false);
-    let speech = line.extension(AUDIO_LEVEL).map(Speech::new);
-    let tap = Tap::new(&sink, line.format, KEYFRAME_INTERVAL, speech);
-    pipeline
-        .add(&sink)
-        .map_err(|error| refused("uplink", error))?;
-    sink.sync_state_with_parent()
-        .map_err(|error| refused("uplink", error))?;
-    let target = sink
-        .static_pad("sink")
-        .ok_or_else(|| refused("uplink", "appsink has no pad"))?;
-    pad.link(&target)
-        .map_err(|error| refused("uplink", error))?;
-    Ok(Some((line.role, tap)))
-}
-
-/// Whether a pad's packets are what its m-line was negotiated for.
-fn carries(pad: &gst::Pad, line: &Line) -> bool {
-    let caps = pad.current_caps();
-    let encoding = caps
-        .as_ref()
-        .and_then(|caps| caps.structure(0)?.get::<&str>("encoding-name").ok());
-    let fits = |encoding: &str| encoding.eq_ignore_ascii_case(encoding_name(line.format));
-    line.role.is_uplink() && encoding.is_none_or(fits)
-}
-
-/// Takes what nobody asked for, so that its thread does not end in an error.
-fn discard(pipeline: &gst::Pipeline, pad: &gst::Pad) -> Result<(), PeerError> {
-    tracing::debug!(pad = %pad.name(), "packets of an SSRC that was not announced");
-    let sink = gst::ElementFactory::make("fakesink")
-        .property("async", false)
-        .property("sync", false)
-        .property("enable-last-sample", false)
-        .build()
-        .map_err(|error| refused("uplink", error))?;
-    pipeline
-        .add(&sink)
-        .map_err(|error| refused("uplink", error))?;
-    sink.sync_state_with_parent()
-        .map_err(|error| refused("uplink", error))?;
-    let target = sink
-        .static_pad("sink")
-        .ok_or_else(|| refused("uplink", "fakesink has no pad"))?;
-    pad.link(&target)
-        .map(drop)
-        .map_err(|error| refused("uplink", error))
 }
 
 /// Reports when the connection is up, verified, or lost.

@@ -12,6 +12,7 @@ use gst::prelude::*;
 use super::offer::{Line, encoding_name};
 use super::peer::{KEYFRAME_INTERVAL, Loss, OnPeerEvent, PeerError, PeerEvent, refused};
 use super::pipeline::Pipeline;
+use super::rtp::PayloadFormat;
 use super::speech::{AUDIO_LEVEL, Speech};
 use super::tap::Tap;
 use crate::id::Role;
@@ -78,6 +79,7 @@ fn take_uplink(
     let speech = line.extension(AUDIO_LEVEL).map(Speech::new);
     let tap = Tap::new(&sink, line.format, KEYFRAME_INTERVAL, speech);
     link(pipeline, pad, sink.upcast_ref())?;
+    repair(pad, line.format);
     Ok(Some((line.role, tap)))
 }
 
@@ -106,6 +108,27 @@ fn carries(pad: &gst::Pad, line: &Line) -> bool {
         .and_then(|caps| caps.structure(0)?.get::<&str>("encoding-name").ok());
     let fits = |encoding: &str| encoding.eq_ignore_ascii_case(encoding_name(line.format));
     line.role.is_uplink() && encoding.is_none_or(fits)
+}
+
+/// Has lost packets of a pad asked for again or not, by what it carries. webrtcbin (1.22 to 1.28)
+/// means to, but gives each new jitterbuffer the setting of every m-line in turn: the last SSRC
+/// that it has learned decides, and that can be one of ours.
+fn repair(pad: &gst::Pad, format: PayloadFormat) {
+    if let Some(jitterbuffer) = jitterbuffer(pad) {
+        jitterbuffer.set_property("do-retransmission", format != PayloadFormat::Opus);
+    }
+}
+
+/// The jitterbuffer whose packets leave through a pad: before the demultiplexer that owns what
+/// the pads of webrtcbin and of its rtpbin stand for.
+fn jitterbuffer(pad: &gst::Pad) -> Option<gst::Element> {
+    let mut pad = pad.clone();
+    while let Some(ghost) = pad.downcast_ref::<gst::GhostPad>() {
+        pad = ghost.target()?;
+    }
+    let demux = pad.parent_element()?;
+    let before = demux.static_pad("sink")?.peer()?.parent_element()?;
+    before.has_property("do-retransmission").then_some(before)
 }
 
 /// Takes what nobody asked for, so that its thread does not end in an error.
@@ -140,7 +163,6 @@ mod tests {
 
     use super::*;
     use crate::id::Mid;
-    use crate::media::rtp::PayloadFormat;
 
     fn line(mid: &str, extension: u8) -> Line {
         Line {
@@ -173,5 +195,36 @@ mod tests {
         assert_eq!(of(&packet(4, b"cam")), Some("cam"));
         assert_eq!(of(&packet(4, b"1")), None, "not the beginning of a name");
         assert_eq!(of(&packet(5, b"0")), None, "another extension");
+    }
+
+    /// The jitterbuffer is found through ghost pads, as webrtcbin's are.
+    #[test]
+    fn what_a_pad_carries_decides_whether_losses_are_asked_for() {
+        gst::init().expect("gst");
+        let pipeline = gst::parse::launch(
+            "audiotestsrc num-buffers=50 ! opusenc ! rtpopuspay pt=97 \
+             ! rtpjitterbuffer name=buffer ! rtpptdemux name=demux",
+        )
+        .expect("a pipeline")
+        .downcast::<gst::Pipeline>()
+        .expect("a pipeline");
+        let buffer = pipeline.by_name("buffer").expect("it is there");
+        let demux = pipeline.by_name("demux").expect("it is there");
+        let (found, pads) = std::sync::mpsc::channel();
+        demux.connect_pad_added(move |_, pad| {
+            let inner = gst::GhostPad::with_target(pad).expect("a ghost");
+            let outer = gst::GhostPad::with_target(&inner).expect("a ghost");
+            let _ = found.send((inner, outer));
+        });
+        pipeline.set_state(gst::State::Playing).expect("it starts");
+        let (_inner, pad) = pads
+            .recv_timeout(std::time::Duration::from_secs(20))
+            .expect("a pad");
+        let asks = || buffer.property::<bool>("do-retransmission");
+        repair(pad.upcast_ref(), PayloadFormat::Vp8);
+        assert!(asks());
+        repair(pad.upcast_ref(), PayloadFormat::Opus);
+        assert!(!asks());
+        pipeline.set_state(gst::State::Null).expect("it ends");
     }
 }

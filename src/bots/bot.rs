@@ -19,10 +19,10 @@ use super::mesh_peer::Setup;
 use super::outlet::{Outlet, Player};
 use super::pace;
 use super::peer::{ConnectionState, Peer, Uplink};
-use super::receive::Incoming;
 use super::reel;
+use super::served;
 use super::signalling::Outgoing;
-use super::witness::{Path, Witness};
+use super::witness::Witness;
 use crate::config::VideoCodec;
 use crate::id::{ParticipantId, Role};
 use crate::layout::Size;
@@ -33,9 +33,6 @@ pub const PATIENCE: Duration = Duration::from_secs(15);
 
 /// How long a pipeline may take to stop before it is left to itself.
 const STOPPING: Duration = Duration::from_secs(5);
-
-/// How long after its last frame a stream counts as flowing.
-const FLOWING: Duration = Duration::from_millis(300);
 
 /// Messages of the server kept for a reader who is slow.
 const NOTICES: usize = 1024;
@@ -202,7 +199,7 @@ impl Bot {
                 setup: Arc::new(setup),
                 outbox: outbox.clone(),
                 links: links.clone(),
-                served: served(&peer, &published),
+                served: served::watcher(&peer, &published, *participant),
             };
             tasks.push(tokio::spawn(member.run(inbox)));
         }
@@ -312,9 +309,13 @@ impl Bot {
 
     async fn stop(self) {
         let pipeline = self.peer.connection.pipeline();
+        let links = self.links.clone();
+        // With this the mesh's tasks end, as nobody orders anything of them any more.
         drop(self);
+        links.tasks.close();
         let stopping = tokio::task::spawn_blocking(move || Connection::stop(&pipeline));
-        if timeout(STOPPING, stopping).await.is_err() {
+        let all = async { tokio::join!(stopping, links.tasks.wait()) };
+        if timeout(STOPPING, all).await.is_err() {
             tracing::warn!("a bot's pipeline has not stopped in time and is left alone");
         }
     }
@@ -337,37 +338,6 @@ async fn open_when_connected(peer: Arc<Peer>) {
     if states.wait_for(up).await.is_ok() {
         peer.open();
     }
-}
-
-/// Whether the server delivers all that it should at an instant: every forward m-line that is
-/// taken by somebody, or the whole mix.
-fn served(peer: &Arc<Peer>, published: &Published) -> Box<dyn Fn(Duration) -> bool + Send + Sync> {
-    let peer = Arc::downgrade(peer);
-    let slots = published.slots.subscribe();
-    Box::new(move |now| {
-        let Some(peer) = peer.upgrade() else {
-            return false;
-        };
-        let flows = |line: &Arc<Incoming>| {
-            let last = line.last_frame();
-            last.is_some_and(|last| now.saturating_sub(last) < FLOWING)
-        };
-        let slots = slots.borrow();
-        let slots = slots.iter().filter(|slots| slots.mode == Mode::Sfu);
-        let taken: Vec<_> = slots
-            .flat_map(|slots| &slots.slots)
-            .filter(|slot| slot.participant.is_some())
-            .collect();
-        if taken.is_empty() {
-            let mut mix = peer.incoming().filter(|line| line.path() == Path::Mix);
-            return mix.all(flows);
-        }
-        taken.iter().all(|slot| {
-            let mut lines = peer.incoming();
-            let line = lines.find(|line| line.mid() == Some(&slot.mid));
-            line.is_some_and(|line| flows(line) && line.newest_from() == slot.participant)
-        })
-    })
 }
 
 /// Does as the server asks with `capture`; the newest wish wins.

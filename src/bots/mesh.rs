@@ -9,9 +9,10 @@ use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
 use tokio::time::{MissedTickBehavior, interval};
+use tokio_util::task::TaskTracker;
 
 use super::clock;
-use super::connection::{Candidate, ConnectionState};
+use super::connection::{Candidate, Connection, ConnectionState};
 use super::error::BotError;
 use super::mesh_core::{Action, Core, Flow, Generation, Input, Opening};
 use super::mesh_peer::{Described, Lines, MeshPeer, Setup};
@@ -52,6 +53,8 @@ pub(super) struct Link {
 #[derive(Debug, Default)]
 pub(super) struct Links {
     links: Mutex<BTreeMap<ParticipantId, Link>>,
+    /// The connections' tasks, which end when their pipelines are torn down.
+    pub(super) tasks: TaskTracker,
     pub(super) receiving: watch::Sender<Vec<ParticipantId>>,
 }
 
@@ -186,7 +189,7 @@ impl Member {
                     links: self.links.clone(),
                     news: news.clone(),
                 };
-                tokio::spawn(task.run(opening, lines, receive));
+                self.links.tasks.spawn(task.run(opening, lines, receive));
             }
             Action::Accept(with, sdp) => order(orders, with, Order::Accept(sdp)),
             Action::Candidate(with, mid, line) => {
@@ -302,6 +305,10 @@ impl Task {
             }
         };
         listening.abort();
+        peer.shut();
+        let pipeline = peer.connection.pipeline();
+        // A failure to stop is logged, and there is nothing else to be done about it.
+        let _ = tokio::task::spawn_blocking(move || Connection::stop(&pipeline)).await;
         outcome
     }
 

@@ -4,10 +4,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+pub(super) use super::mesh_flow::Flow;
+use super::mesh_flow::sends;
 use crate::id::{Mid, ParticipantId};
 use crate::protocol::{
     MeshDescription, MeshDescriptionKind, MeshSignal, Mode, ParticipantState, RoomState,
-    UplinkState,
 };
 
 /// How long a connection may take to come up, or be without a packet, before it is given up.
@@ -15,9 +16,6 @@ const PATIENCE: Duration = Duration::from_secs(10);
 
 /// How long after that it is tried again.
 const RETRY: Duration = Duration::from_secs(1);
-
-/// How long without a packet a member counts as received.
-const STALE: Duration = Duration::from_secs(1);
 
 /// How long after a change of mode connections are kept for who still needs them.
 const GRACE: Duration = Duration::from_secs(5);
@@ -28,15 +26,6 @@ const SERVED: Duration = Duration::from_millis(500);
 
 /// Tells one connection with a member from the next one with them.
 pub(super) type Generation = u64;
-
-/// How long ago the last packet came of what a member sends; `None` if there was nothing yet that
-/// a decoder could begin with.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(super) struct Flow {
-    pub(super) mic: Option<Duration>,
-    pub(super) camera: Option<Duration>,
-    pub(super) screen: Option<Duration>,
-}
 
 /// What happened.
 #[derive(Debug)]
@@ -91,7 +80,8 @@ struct Link {
     generation: Generation,
     /// Since when it is tried, or when its last packet came.
     alive: Duration,
-    up: bool,
+    /// Since when it is up.
+    up: Option<Duration>,
     /// Our offer is not answered yet.
     offering: bool,
     /// Their offer was ignored, and so are the candidates that go with it.
@@ -151,7 +141,7 @@ impl Core {
             Input::Signal(from, signal) => self.signal(now, from, signal, &mut todo),
             Input::Up(with, generation) => {
                 if let Some(link) = self.current(with, generation) {
-                    (link.up, link.alive) = (true, now);
+                    (link.up, link.alive) = (Some(now), now);
                 }
             }
             Input::Lost(with, generation) => {
@@ -244,7 +234,7 @@ impl Core {
         let link = Link {
             generation: self.generations,
             alive: now,
-            up: false,
+            up: None,
             offering: opening == Opening::Offer,
             ignoring: false,
             fingerprint,
@@ -337,7 +327,7 @@ impl Core {
         let served = self.served.is_some_and(|since| now >= since + SERVED);
         if self.meshed() {
             self.expire(now, flows, todo);
-            self.report(flows, served, todo);
+            self.report(now, flows, served, todo);
         } else if let Some(left) = self.left {
             self.let_go(now, left, served, todo);
         }
@@ -352,14 +342,12 @@ impl Core {
     ) {
         for (with, link) in &mut self.links {
             let flow = flows.get(with).copied().unwrap_or_default();
-            let ages = [flow.mic, flow.camera, flow.screen];
-            let newest = ages.into_iter().flatten().min();
             // Who sends nothing, as far as the room knows, may be silent.
             let sends = self
                 .room
                 .as_ref()
                 .is_some_and(|room| sends(room, *with).any());
-            if link.up && (!sends || newest.is_some_and(|age| age < STALE)) {
+            if link.up.is_some() && (!sends || flow.is_alive()) {
                 link.alive = now;
             }
         }
@@ -371,6 +359,7 @@ impl Core {
 
     fn report(
         &mut self,
+        now: Duration,
         flows: &BTreeMap<ParticipantId, Flow>,
         served: bool,
         todo: &mut Vec<Action>,
@@ -381,7 +370,8 @@ impl Core {
             .iter()
             .filter(|(with, link)| {
                 let flow = flows.get(with).copied().unwrap_or_default();
-                link.up && sends(room, **with).arrives(flow)
+                let up = link.up.map(|since| now.saturating_sub(since));
+                up.is_some_and(|up| sends(room, **with).arrives(flow, up))
             })
             .map(|(with, _)| *with)
             .collect();
@@ -426,38 +416,6 @@ impl Core {
         if self.links.is_empty() {
             self.play(false, todo);
         }
-    }
-}
-
-/// What somebody sends, as far as the room knows.
-#[derive(Debug, Clone, Copy)]
-struct Sends {
-    mic: bool,
-    camera: bool,
-    screen: bool,
-}
-
-impl Sends {
-    fn any(self) -> bool {
-        self.mic || self.camera || self.screen
-    }
-
-    /// Whether all of it has come within the last second.
-    fn arrives(self, flow: Flow) -> bool {
-        let fits = |sent: bool, age: Option<Duration>| !sent || age.is_some_and(|age| age < STALE);
-        fits(self.mic, flow.mic) && fits(self.camera, flow.camera) && fits(self.screen, flow.screen)
-    }
-}
-
-fn sends(room: &RoomState, who: ParticipantId) -> Sends {
-    let member = room.participants.iter().find(|member| member.id == who);
-    // In a mesh nothing reaches the server any more, so what stalls there may well be sent.
-    let sent = |state: UplinkState| matches!(state, UplinkState::Live | UplinkState::Stalled);
-    Sends {
-        mic: member.is_some_and(|member| sent(member.mic)),
-        camera: member.is_some_and(|member| sent(member.camera)),
-        // A screen that is no longer shared stalls, too.
-        screen: member.is_some_and(|member| member.screen == UplinkState::Live),
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::layout::{LayoutKind, Size};
-use crate::protocol::{MeasuredPaths, MeshCandidate};
+use crate::protocol::{MeasuredPaths, MeshCandidate, UplinkState};
 
 fn p(n: u32) -> ParticipantId {
     ParticipantId::new(n)
@@ -168,11 +168,17 @@ fn changes_are_reported_once_and_only_whole_people() {
     }
     flows.get_mut(&p(1)).unwrap().camera = Some(ms(30));
     let served = false;
+    let flows_later = flows.clone();
     assert_eq!(
         core.step(ms(200), Input::Look { flows, served }),
         [],
         "no picture"
     );
+    // Not waited for for ever.
+    let mut patient = meshed(2, &[1, 3]);
+    let flows = flows_later;
+    let todo = patient.step(ms(1_600), Input::Look { flows, served });
+    assert_eq!(todo[0], Action::Report(vec![p(1), p(3)]));
     let todo = core.step(ms(250), look(&[1, 3], false));
     assert_eq!(todo, [Action::Report(vec![p(1), p(3)]), Action::Play(true)]);
     // Lost, but played on until the server is there.

@@ -243,16 +243,21 @@ impl MeshPeer {
         self.mic.iter().chain(&self.camera)
     }
 
+    /// Sends no media any more.
+    pub(super) fn shut(&self) {
+        self.ways().for_each(|way| way.shut());
+    }
+
     /// Lets nothing out of the machine any more.
     pub(super) fn silence(&self) {
-        self.ways().for_each(|way| way.shut());
+        self.shut();
         self.connection.silence();
     }
 }
 
 impl Drop for MeshPeer {
     fn drop(&mut self) {
-        self.ways().for_each(|way| way.shut());
+        self.shut();
     }
 }
 

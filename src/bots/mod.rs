@@ -1,10 +1,12 @@
 //! Synthetic participants: WebRTC clients with real codecs, for the demo, the tests and the
 //! benchmarks.
 //!
-//! A [`Bot`] is one `webrtcbin` that offers, in a pipeline of its own, and shares nothing with
-//! other bots but encoded frames. What bots send is encoded once in a process (`reel`) or, for
-//! time codes, by one encoder for many (`live`), and paced by one thread (`pace`), so that a bot
-//! costs its packets and little else. [`probe`] reads what they receive.
+//! A [`Bot`] is one `webrtcbin` that offers, in a pipeline of its own, and in a mesh one more for
+//! each other member; it shares nothing with other bots but encoded frames. What bots send is
+//! encoded once in a process (`reel`) or, for time codes, by one encoder for many (`live`), and
+//! paced by one thread (`pace`), so that a bot costs its packets and little else. [`probe`] reads
+//! what they receive, and a [`witness`] keeps what was read of each participant, whatever way
+//! their media came.
 
 pub mod bot;
 mod branch;
@@ -22,6 +24,7 @@ mod level;
 pub mod live;
 mod mesh;
 mod mesh_core;
+mod mesh_flow;
 mod mesh_peer;
 mod negotiate;
 pub mod observe;
@@ -35,6 +38,8 @@ pub mod receive;
 mod reel;
 pub mod report;
 pub mod run;
+mod served;
+mod sight;
 mod signalling;
 mod sources;
 pub mod witness;

@@ -310,12 +310,14 @@ impl Incoming {
             Picture::from_planes(frame.width(), frame.height(), planes, arrival, number)?
                 .in_matrix(codec.matrix(sample.caps()?));
         picture.from = self.whose(buffer.pts());
+        let picture = Arc::new(picture);
+        self.picture.send_replace(Some(picture.clone()));
+        self.arrived(arrival);
+        // Last: whoever waits for something to be seen finds everything else told.
         match self.receiver.path {
             Path::Mix => self.witness.saw_mix(&picture),
             path => self.witness.saw(&picture, path, picture.from),
         }
-        self.picture.send_replace(Some(Arc::new(picture)));
-        self.arrived(arrival);
         Some(())
     }
 
@@ -330,6 +332,8 @@ impl Incoming {
         let now = clock::now();
         self.lock().decoded.push(now);
         self.arrived(now);
+        // Nobody listening is fine.
+        let _ = self.sound.send(chunk.clone());
         if let (Some(base), Some(pts)) = (base, buffer.pts()) {
             // Half way into it: the decoder's timestamps may differ a little from the packets'.
             let middle = pts + buffer.duration().unwrap_or_default() / 2;
@@ -337,8 +341,6 @@ impl Incoming {
             let start = (base + pts).into();
             self.witness.heard(&chunk, start, self.receiver.path, from);
         }
-        // Nobody listening is fine.
-        let _ = self.sound.send(chunk);
         Some(())
     }
 }

@@ -10,7 +10,6 @@ use super::observe::BotStats;
 use super::probe::{Histogram, Spread};
 use super::receive::StreamStats;
 use super::witness::Path;
-use crate::id::Role;
 use crate::protocol::Mode;
 
 /// Every way media can come.
@@ -147,10 +146,18 @@ impl Report {
             paths.push(PathReport::of(path, &streams, &ages));
         }
         paths.retain(|path| path.streams > 0);
-        // An m-line on which nothing is to come has no gaps; the mix of a mixed room has.
+        // What came the way of the mode before is over, and an m-line that carries nobody has no
+        // gaps; the mix is due to everybody.
+        let way = match mode {
+            Mode::Mcu => Path::Mix,
+            Mode::Sfu => Path::Forward,
+            Mode::P2p => Path::Mesh,
+        };
+        let in_use = paths.iter().any(|path| path.path == way && path.frames > 0);
+        let way = if in_use { way } else { Path::Mix };
         let due = |stream: &&StreamStats| {
-            let mixed = stream.role == Role::MixVideo && mode == Mode::Mcu;
-            mixed || (!stream.role.is_audio() && stream.frames > 0)
+            let is_video = stream.path == way && !stream.role.is_audio();
+            is_video && (way == Path::Mix || stream.frames > 0)
         };
         let videos = || streams.iter().filter(due);
         let gap = videos().map(|stream| stream.longest_gap).max();

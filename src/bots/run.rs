@@ -16,7 +16,7 @@ use super::probe::picture::scaled;
 use super::probe::timecode::TimeCode;
 use super::report::{BotReport, Report};
 use crate::config::VideoCodec;
-use crate::id::RoomId;
+use crate::id::{Role, RoomId};
 use crate::layout::{Rect, Size};
 use crate::protocol::{Mode, RoomState};
 
@@ -187,9 +187,13 @@ async fn change_mode(options: &BotsOptions, bots: &[Bot]) -> Result<(), BotError
             continue;
         }
         match mode {
-            Mode::Sfu if options.slots() > 0 && bots.len() > 1 => {
-                bot.slots_when("forwarding", |slots| slots.mode == mode)
-                    .await?;
+            Mode::Sfu if options.slots() > 0 && options.video != VideoKind::None => {
+                let due = options.slots().min(bots.len() - 1);
+                bot.slots_when("forwarding", |now| {
+                    let cameras = now.slots.iter().filter(|s| s.role == Some(Role::Camera));
+                    now.mode == mode && cameras.count() >= due
+                })
+                .await?;
             }
             Mode::P2p => {
                 let members = room.participants.iter().filter(|member| !member.viewer);

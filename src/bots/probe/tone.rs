@@ -140,9 +140,9 @@ mod tests {
     fn a_bank_knows_tones_within_20_ms() {
         let tones = palette::tones(palette::PEOPLE);
         let bank = Bank::new(&tones);
-        for i in 0..tones.len() {
-            let sound = sine(tones[i], -40.0, 0.02);
-            assert_eq!(bank.heard(&sound, -50.0, 20.0), 1 << i, "{} Hz", tones[i]);
+        for (i, hz) in tones.iter().enumerate() {
+            let sound = sine(*hz, -40.0, 0.02);
+            assert_eq!(bank.heard(&sound, -50.0, 20.0), 1 << i, "{hz} Hz");
             assert_eq!(bank.heard(&sound, -38.0, 20.0), 0, "too faint");
         }
         let both: Vec<f32> = sine(tones[3], -30.0, 0.02)

@@ -336,7 +336,9 @@ impl Media {
                 let sample = sink.pull_sample().map_err(|_| gst::FlowError::Eos)?;
                 if let Some(packet) = sample.buffer_owned() {
                     forwards.packet(who, role, &packet.map_readable().unwrap());
-                    mirror.as_ref().map(|mirror| mirror.send(packet));
+                    if let Some(mirror) = &mirror {
+                        mirror.send(packet);
+                    }
                 }
                 Ok(gst::FlowSuccess::Ok)
             });

@@ -1,6 +1,7 @@
 //! What a room costs: CPU of a server with 4, 9 and 16 people at 720p30, beside the bare cost of
 //! the same decodes and encodes (the codec floor), the latency that mixing adds, and the time from
-//! a join to the first picture. Prints figures; nothing here passes or fails.
+//! a join to the first picture; and what forwarding and direct rooms cost beside mixed ones.
+//! Prints figures; nothing here passes or fails.
 //!
 //! The server runs in a process of its own and the bots in this one, on the same machine.
 #![allow(missing_docs)]
@@ -15,6 +16,7 @@ use gst::prelude::*;
 use procfs::process::Process;
 use tessera::bots::{self, BotsOptions, Report};
 use tessera::layout::{self, LayoutKind, Size};
+use tessera::room::MAX_MESH;
 
 const CANVAS: Size = Size {
     width: 1280,
@@ -40,6 +42,9 @@ struct Parts {
     /// People in the rooms whose latency is measured; 0 for no room
     #[arg(long, value_delimiter = ',', default_value = "2,4,9")]
     latency: Vec<usize>,
+    /// People in the rooms that are measured in every mode; 0 for no room
+    #[arg(long, value_delimiter = ',', default_value = "4,8")]
+    modes: Vec<usize>,
     /// How often to measure each
     #[arg(long, default_value_t = 1)]
     runs: usize,
@@ -114,7 +119,7 @@ fn options(arguments: &[&str]) -> BotsOptions {
 }
 
 /// A room of `people`: the server's cores while they watch each other's film, and their report.
-async fn room(people: usize, video: &str) -> Result<(f64, Report)> {
+async fn room(people: usize, video: &str, mode: &str) -> Result<(f64, Report)> {
     let server = Server::start()?;
     let (count, speakers) = (people.to_string(), SPEAKERS.to_string());
     let seconds = SECONDS.to_string();
@@ -135,16 +140,20 @@ async fn room(people: usize, video: &str) -> Result<(f64, Report)> {
         &speakers,
         "--decode",
         "1",
+        "--mode",
+        mode,
+        "--forward-slots",
+        "8",
     ]);
     // The same film is joined by all, so the middle of the run is when all are in.
     let running = tokio::spawn(bots::run(options));
-    let cores = measure_when_full(&server, people).await?;
+    let cores = measure_when_full(&server, people, mode).await?;
     let report = running.await??;
     Ok((cores, report))
 }
 
 /// Cores the server uses once all are in and what joining cost is over.
-async fn measure_when_full(server: &Server, people: usize) -> Result<f64> {
+async fn measure_when_full(server: &Server, people: usize, mode: &str) -> Result<f64> {
     let url = format!("{}/api/v1/rooms/bench", server.url);
     let mut poll = tokio::time::interval(Duration::from_millis(200));
     loop {
@@ -157,7 +166,8 @@ async fn measure_when_full(server: &Server, people: usize) -> Result<f64> {
         let people_in = state["participants"]
             .as_array()
             .map_or(0, |all| all.iter().filter(live).count());
-        if people_in == people {
+        let paths = &state["paths"];
+        if people_in == people && state["mode"] == mode && paths["measured"] == paths["expected"] {
             break;
         }
     }
@@ -291,7 +301,7 @@ fn costs(runtime: &tokio::runtime::Runtime, rooms: &[usize]) -> Result<()> {
         let decode = floor.decode(size)?;
         let sound = opus_encode * (SPEAKERS + 1) as f64 + opus_decode * people as f64;
         let bare = decode * people as f64 + video + sound;
-        let (cores, report) = runtime.block_on(room(people, "film"))?;
+        let (cores, report) = runtime.block_on(room(people, "film", "mcu"))?;
         let join = report.join_ms.map_or(f64::NAN, |join| join.p50);
         println!(
             "| {people} | {cores:.2} | {bare:.2} | {:.2} | {join:.0} | {:.0} | {} |",
@@ -306,9 +316,43 @@ fn costs(runtime: &tokio::runtime::Runtime, rooms: &[usize]) -> Result<()> {
 fn latencies(runtime: &tokio::runtime::Runtime, rooms: &[usize]) -> Result<()> {
     println!("| people | added latency p50 ms | p95 ms |\n| --- | --- | --- |");
     for &people in rooms {
-        let (_, report) = runtime.block_on(room(people, "timecode"))?;
+        let (_, report) = runtime.block_on(room(people, "timecode", "mcu"))?;
         if let Some(latency) = report.latency_ms {
             println!("| {people} | {:.0} | {:.0} |", latency.p50, latency.p95);
+        }
+    }
+    Ok(())
+}
+
+/// The same room in each mode.
+fn modes(runtime: &tokio::runtime::Runtime, rooms: &[usize]) -> Result<()> {
+    println!(
+        "| mode | people | server, cores | a participant | packets out a second | us a packet \
+         | latency p50 ms | p95 ms | freezes |"
+    );
+    println!("| --- | --- | --- | --- | --- | --- | --- | --- | --- |");
+    for &people in rooms {
+        for mode in ["mcu", "sfu", "p2p"] {
+            if mode == "p2p" && people > MAX_MESH {
+                continue;
+            }
+            let (cores, report) = runtime.block_on(room(people, "timecode", mode))?;
+            let from_server = report
+                .bots
+                .iter()
+                .flat_map(|bot| &bot.received)
+                .filter(|stream| stream.path != bots::Path::Mesh);
+            let packets: u64 = from_server.map(|stream| stream.packets).sum();
+            let rate = packets as f64 * 1000.0 / report.measured_ms;
+            let (p50, p95) = report
+                .latency_ms
+                .map_or((f64::NAN, f64::NAN), |latency| (latency.p50, latency.p95));
+            println!(
+                "| {mode} | {people} | {cores:.3} | {:.3} | {rate:.0} | {:.0} | {p50:.0} | {p95:.0} | {} |",
+                cores / people as f64,
+                cores * 1e6 / rate.max(1.0),
+                report.freezes
+            );
         }
     }
     Ok(())
@@ -319,5 +363,6 @@ fn main() -> Result<()> {
     gst::init()?;
     let runtime = tokio::runtime::Runtime::new()?;
     costs(&runtime, &parts.repeated(&parts.rooms))?;
-    latencies(&runtime, &parts.repeated(&parts.latency))
+    latencies(&runtime, &parts.repeated(&parts.latency))?;
+    modes(&runtime, &parts.repeated(&parts.modes))
 }

@@ -99,10 +99,6 @@ fn is_picture(slot: Downlink) -> bool {
     matches!(slot, Downlink::ForwardVideo(_))
 }
 
-fn is_voice(slot: Downlink) -> bool {
-    matches!(slot, Downlink::ForwardAudio(_))
-}
-
 fn ms(n: u64) -> Duration {
     Duration::from_millis(n)
 }

@@ -339,6 +339,20 @@ impl Actor {
         self.inputs.push_back(input);
     }
 
+    /// Passes a member's word on to another. A queue that is half full takes no more of these: it
+    /// must not be others who make somebody too slow to keep.
+    fn pass_on(&mut self, from: ParticipantId, to: ParticipantId, notice: Notice) {
+        let Some(member) = self.members.get(&to) else {
+            return;
+        };
+        let queue = &member.notices;
+        if queue.capacity() < queue.max_capacity() / 2 {
+            self.tell(from, Notice::Refused(RoomError::TooFast(to)));
+        } else {
+            self.tell(to, notice);
+        }
+    }
+
     fn check_liveness(&mut self) {
         for (who, member) in &mut self.members {
             self.inputs.extend(member.check_liveness(*who));
@@ -382,10 +396,12 @@ impl Actor {
             }
             Effect::TellChat(to, from, text) => {
                 for who in to {
-                    self.tell(who, Notice::Chat(from, Arc::clone(&text)));
+                    self.pass_on(from, who, Notice::Chat(from, Arc::clone(&text)));
                 }
             }
-            Effect::TellSignal(to, from, data) => self.tell(to, Notice::Signal(from, data)),
+            Effect::TellSignal(to, from, data) => {
+                self.pass_on(from, to, Notice::Signal(from, data));
+            }
             Effect::Media(step) => self.wire(step),
             Effect::Closed => {
                 self.mixer = None;

@@ -32,6 +32,9 @@ pub enum RoomError {
     /// Nobody of that id is in the room.
     #[error("there is no participant {0} in the room")]
     NoSuchParticipant(ParticipantId),
+    /// More messages to a member than they can read.
+    #[error("{0} cannot read that fast")]
+    TooFast(ParticipantId),
     /// A message to its own sender.
     #[error("a signal goes to somebody else")]
     SignalToOneself,

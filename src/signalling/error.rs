@@ -173,6 +173,7 @@ fn room_code(error: &RoomError) -> ErrorCode {
         RoomError::TooManyRooms { .. } => ErrorCode::ServerBusy,
         RoomError::Exists => ErrorCode::RoomExists,
         RoomError::Closed | RoomError::NoSuchParticipant(_) => ErrorCode::NotFound,
+        RoomError::TooFast(_) => ErrorCode::RateLimited,
         RoomError::SignalToOneself => ErrorCode::BadMessage,
         RoomError::ShuttingDown => ErrorCode::ShuttingDown,
         RoomError::ModeUnavailable(..) => ErrorCode::ModeUnavailable,

@@ -20,7 +20,7 @@ pub enum Path {
     Mesh,
 }
 
-/// The largest error of a colour that is the one it should be; any two of [`palette`] are at
+/// The largest error of a colour that is the one it should be; any two of [`super::palette`] are at
 /// least three times as far apart.
 const COLOR_ERROR: f64 = 12.0;
 
@@ -59,7 +59,7 @@ pub struct Sound {
     pub start: Duration,
     /// How long it is.
     pub length: Duration,
-    /// The tones in it: bit `i` is that of the `i`-th person of [`palette`].
+    /// The tones in it: bit `i` is that of the `i`-th person of [`super::palette`].
     pub tones: u32,
     /// By which way it came.
     pub path: Path,

@@ -82,6 +82,9 @@ impl Connection {
             .map_err(|e| BotError::media("webrtcbin", e))?;
         let agent = webrtc.property::<gst::Object>("ice-agent");
         agent.set_property("ice-tcp", false);
+        // A search for a router that would only cost time and a port.
+        let nice = agent.property::<gst::glib::Object>("agent");
+        nice.set_property("upnp", false);
         if reach == Reach::Loopback {
             agent.emit_by_name::<bool>("add-local-ip-address", &[&"127.0.0.1"]);
         }

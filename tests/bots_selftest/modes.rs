@@ -345,8 +345,9 @@ async fn a_run_reports_a_mesh() {
     assert_eq!(paths, [Path::Mix, Path::Mesh], "{report}");
     let mesh = &report.paths[1];
     assert_eq!(mesh.streams, 4, "{report}");
-    assert!(mesh.frames >= 20 && mesh.bytes > 10_000, "{report}");
+    // Of 40, some of which a busy machine may drop.
+    assert!(mesh.frames >= 10 && mesh.bytes > 5_000, "{report}");
     let latency = mesh.latency_ms.unwrap();
-    assert!(latency.count >= 20 && latency.p50 > 0.0, "{report}");
+    assert!(latency.count >= 10 && latency.p50 > 0.0, "{report}");
     assert!(report.to_string().contains("by mesh:"), "{report}");
 }

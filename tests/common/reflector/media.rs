@@ -183,6 +183,9 @@ impl Media {
         pipeline.set_latency(gst::ClockTime::ZERO);
         let agent = webrtc.property::<gst::Object>("ice-agent");
         agent.set_property("ice-tcp", false);
+        agent
+            .property::<gst::glib::Object>("agent")
+            .set_property("upnp", false);
         agent.emit_by_name::<bool>("add-local-ip-address", &[&"127.0.0.1"]);
         let (candidates, found) = mpsc::unbounded_channel();
         webrtc.connect("on-ice-candidate", false, move |values| {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tessera::id::{ParticipantId, Role};
-use tessera::layout::{LayoutKind, MAX_GRID, MAX_STRIP, Rect, Size};
+use tessera::layout::{self, LayoutKind, MAX_GRID, MAX_STRIP, Rect, Size};
 use tessera::media::mixer::{Content, Output, SourceId, Tile};
 use tessera::room::RoomError;
 use tessera::room::state::{Effect, Input, State};
@@ -80,6 +80,7 @@ pub(crate) fn everything(world: &World) {
     view(model, &world.state.view(), world.mixer.as_ref());
     assert_eq!(world.mixer.is_some(), model.wants_mixer(now), "a mixer");
     feeds(world);
+    captures(world);
     if let Some(mixer) = &world.mixer {
         tiles_stand_well(model.settings.canvas, &mixer.scene.tiles);
         scene(model, now, &mixer.scene.tiles);
@@ -87,7 +88,6 @@ pub(crate) fn everything(world: &World) {
         let named = model.people.iter().filter(|(_, p)| !p.uplinks.is_empty());
         let names: BTreeMap<_, _> = named.map(|(who, p)| (*who, p.name.clone())).collect();
         assert_eq!(mixer.names, names, "names");
-        captures(world, &mixer.scene.tiles);
     }
 }
 
@@ -242,15 +242,23 @@ fn sources(world: &World, mixer: &Mixer) {
     }
 }
 
-/// Everybody on the canvas sends at the size of their tile.
-fn captures(world: &World, tiles: &[Tile]) {
-    for tile in tiles.iter().filter(|tile| tile.source.role == Role::Camera) {
-        let capture = world.peers[&tile.source.participant]
-            .capture
-            .expect("a size");
+/// Everybody who would be on the canvas sends at the size of their tile, mixer or not.
+fn captures(world: &World) {
+    let (model, now) = (&world.model, world.now);
+    let candidates = model.candidates(now);
+    let star = model.star(&candidates);
+    let star = candidates.iter().position(|source| Some(*source) == star);
+    let canvas = model.settings.canvas;
+    let rects = layout::tiles(canvas, model.layout, candidates.len(), star);
+    let tiles = candidates.iter().zip(rects);
+    for (source, rect) in tiles.filter(|(source, _)| source.role == Role::Camera) {
+        let Some(rect) = rect else {
+            continue;
+        };
+        let capture = world.peers[&source.participant].capture.expect("a size");
         let size = (capture.width, capture.height);
-        assert_eq!(size, (tile.rect.w, tile.rect.h), "size of {}", tile.source);
-        assert_eq!(capture.fps, world.model.settings.fps);
+        assert_eq!(size, (rect.w, rect.h), "size of {source}");
+        assert_eq!(capture.fps, model.settings.fps);
         assert!(capture.role == Role::Camera && capture.bitrate > 0);
     }
 }

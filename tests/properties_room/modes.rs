@@ -12,6 +12,7 @@ use tessera::room::wiring::{Downlink, Feed, Step};
 use tessera::room::{Departure, Downlinks, Reach, RoomError};
 use tessera::topology::Mode;
 
+use super::script::in_codec;
 use super::stories::{EVERYTHING, SECOND, room};
 use super::world::{Pace, World};
 
@@ -224,6 +225,36 @@ fn an_encoding_that_fails_on_the_way_there_does_not_count_as_there() {
 }
 
 #[test]
+fn only_what_is_fed_now_counts_as_there_and_only_the_first_time() {
+    let mut world = room_in(Mode::Sfu);
+    let [ann, ..] = company(&mut world, 2);
+    world.set_pace(Pace::Never);
+    set_mode(&mut world, Mode::Mcu);
+    let slot = Downlink::Audio;
+    let common = world.peers[&ann].slots[&slot].fed.expect("the mix");
+    world.give(Input::Heard(ann, true));
+    let own = world.peers[&ann].slots[&slot]
+        .fed
+        .expect("a mix of her own");
+    world.give(Input::SourceMixed(SourceId {
+        participant: ann,
+        role: Role::Mic,
+    }));
+    world.give(Input::SlotOpened(ann, slot, common));
+    world.pass(ms(200));
+    assert_eq!(
+        forwarded(&world, ann, Role::Mic).len(),
+        2,
+        "that was before"
+    );
+    world.give(Input::SlotOpened(ann, slot, own));
+    world.pass(ms(100));
+    world.give(Input::SlotOpened(ann, slot, own));
+    world.pass(ms(20));
+    assert_eq!(forwarded(&world, ann, Role::Mic), NOBODY);
+}
+
+#[test]
 fn a_change_of_mind_costs_nothing() {
     let mut world = room();
     let [ann, ..] = company(&mut world, 2);
@@ -345,8 +376,8 @@ fn people_alone_do_without_the_server_once_all_have_each_other() {
         for role in BOTH {
             world.give(Input::UplinkSilent(who, role));
         }
+        world.pass(SECOND * 60);
     }
-    world.pass(SECOND * 60);
     let shown = world.state.view();
     let live = |p: &tessera::room::view::ParticipantState| p.camera == UplinkState::Live;
     assert!(shown.participants.iter().all(live), "as they were told");
@@ -363,6 +394,24 @@ fn people_alone_do_without_the_server_once_all_have_each_other() {
         NOBODY,
         "they were asked to send"
     );
+}
+
+#[test]
+fn somebody_taken_for_gone_is_there_again_once_nobody_needs_what_they_send() {
+    let mut world = room();
+    let people = company(&mut world, 2);
+    let width = |world: &World| world.peers[&people[0]].capture.map(|size| size.width);
+    let of_three = width(&world);
+    for who in &people[1..] {
+        for role in BOTH {
+            world.give(Input::UplinkSilent(*who, role));
+        }
+    }
+    world.pass(SECOND * 3);
+    assert!(width(&world) > of_three, "the others have lost their tiles");
+    set_mode(&mut world, Mode::P2p);
+    people.into_iter().for_each(|who| world.mesh_with_all(who));
+    assert_eq!(width(&world), of_three);
 }
 
 #[test]
@@ -399,6 +448,29 @@ fn peer_to_peer_is_refused_where_somebody_cannot_be_called() {
     assert!(!refused(&world));
     assert_eq!(world.knock("WHIP", Reach::HttpOnly, None, None), None);
     assert!(refused(&world));
+}
+
+#[test]
+fn a_mesh_waits_for_nobody_who_only_watches_or_is_still_joining() {
+    let mut world = room();
+    let people = company(&mut world, 2);
+    set_mode(&mut world, Mode::P2p);
+    let viewer = world.join("an audience", None).expect("taken in");
+    world.bring_up(viewer, &[], EVERYTHING);
+    let late = world.join("Dua", None).expect("taken in");
+    world.give(Input::Answered {
+        who: late,
+        uplinks: in_codec(&BOTH, VideoCodec::Vp8),
+        downlinks: browser(2),
+    });
+    people.into_iter().for_each(|who| world.mesh_with_all(who));
+    assert!(world.mixer.is_none());
+    world.give(Input::Leave(late, Departure::Left));
+    let all = world.peers.values();
+    assert!(
+        all.into_iter().all(|peer| !peer.wanted),
+        "all have each other"
+    );
 }
 
 #[test]

@@ -454,9 +454,12 @@ impl World {
         }
     }
 
+    /// Has everybody directly who can be called.
     pub(crate) fn mesh_with_all(&mut self, who: ParticipantId) {
-        let others = self.peers.keys().filter(|other| **other != who);
-        self.give(Input::Mesh(who, others.copied().collect()));
+        let others = self.model.people.iter().filter(|(other, _)| **other != who);
+        let callable = others.filter(|(_, person)| person.is_callable());
+        let callable = callable.map(|(other, _)| *other).collect();
+        self.give(Input::Mesh(who, callable));
     }
 
     fn input(&mut self, action: Action) -> Input {

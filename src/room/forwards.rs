@@ -108,7 +108,11 @@ impl State {
                     participant: *who,
                     role: Role::Mic,
                 },
-                claim: person.claim(),
+                // Who was heard a moment ago and is muted now has nothing to say.
+                claim: match self.has_live_voice(*who) {
+                    true => person.claim(),
+                    false => Claim::Silent,
+                },
             })
             .collect()
     }

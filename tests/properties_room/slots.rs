@@ -44,6 +44,10 @@ impl Candidates<'_> {
     fn claim(&self, source: SourceId) -> Claim {
         let person = &self.model.people[&source.participant];
         let pinned = self.model.pinned == Some(source.participant) && source.role == Role::Camera;
+        // Whoever is muted has nothing to say, whatever was heard of them.
+        if source.role == Role::Mic && !person.uplinks[&Role::Mic].is_live() {
+            return Claim::NeverSpoke;
+        }
         match person.spoke {
             _ if source.role == Role::Screen || pinned || person.is_speaking() => Claim::Now,
             Some(at) => Claim::Spoke(at),

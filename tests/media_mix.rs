@@ -63,8 +63,8 @@ fn is_full_swing(state: &RoomState, n: usize) -> bool {
 /// Each colour stands in its tile and each listener hears every tone but their own.
 async fn everybody_is_seen_and_heard(n: usize) {
     // At 40 kbit/s Opus puts its own noise where the listener's tone is missing, 20 dB below the
-    // others: enough bits show what the mixer does.
-    let server = TestServer::with(|config| config.audio_bitrate = 128_000).await;
+    // others, at 128 kbit/s 30 dB between two of its bands: enough bits show what the mixer does.
+    let server = TestServer::with(|config| config.audio_bitrate = 256_000).await;
     let bots = people(&server, "mix", n).await;
     let state = bots[0]
         .room_when("everybody to be live", |state| is_full_swing(state, n))

@@ -41,6 +41,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod archive;
 pub mod bots;
 pub mod config;
 pub mod id;

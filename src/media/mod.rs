@@ -6,6 +6,8 @@ pub mod offer;
 pub mod peer;
 pub mod pipeline;
 pub mod plugins;
+pub mod recorder;
+pub mod remux;
 pub mod rewrite;
 pub mod rtp;
 pub mod slot;

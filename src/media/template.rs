@@ -41,6 +41,26 @@ const BUILT_IN: &[(&str, &str)] = &[
         "rendition-opus",
         include_str!("../../pipelines/rendition-opus.launch"),
     ),
+    (
+        "record-mp4",
+        include_str!("../../pipelines/record-mp4.launch"),
+    ),
+    (
+        "record-webm",
+        include_str!("../../pipelines/record-webm.launch"),
+    ),
+    (
+        "record-ogg",
+        include_str!("../../pipelines/record-ogg.launch"),
+    ),
+    (
+        "remux-webm",
+        include_str!("../../pipelines/remux-webm.launch"),
+    ),
+    (
+        "remux-ogg",
+        include_str!("../../pipelines/remux-ogg.launch"),
+    ),
     ("card", include_str!("../../pipelines/card.launch")),
 ];
 

@@ -1,0 +1,205 @@
+//! When in a file a packet belongs; pure.
+//!
+//! A file begins with a keyframe, at zero, so that nothing black comes first and both tracks count
+//! from the same moment. Sound that came in the meantime is held, for it is encoded and therefore
+//! here sooner than the picture of the same moment. Where packets of sound are missing (a pause
+//! that was not sent, an encoder that was started anew) silence takes their place: a muxer waits
+//! for a track that has gaps.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+/// Length of the mix's Opus packets.
+pub(super) const FRAME: Duration = Duration::from_millis(20);
+/// Sound held until the picture begins; the picture of a moment is not later than this.
+const HELD: usize = 250;
+/// A gap longer than this is left one: it is not a pause.
+const LONGEST_GAP: Duration = Duration::from_secs(30);
+
+/// What decides where a file begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Lead {
+    /// The first keyframe.
+    Picture,
+    /// The first packet of sound: there is no picture.
+    Sound,
+}
+
+/// A packet of sound and its time in the file; `None` is silence.
+pub(super) type Timed<T> = (Duration, Option<T>);
+
+/// Whether pictures can follow.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Gate {
+    AwaitsKeyframe,
+    Open,
+}
+
+/// The time line of a file, for packets of sound of type `T`.
+#[derive(Debug)]
+pub(super) struct Timeline<T> {
+    lead: Lead,
+    start: Option<Duration>,
+    gate: Gate,
+    held: VecDeque<(Duration, T)>,
+    /// Time in the file at which the next packet of sound is due.
+    next: Option<Duration>,
+    /// Time in the file of the newest picture.
+    last_picture: Duration,
+}
+
+impl<T> Timeline<T> {
+    pub(super) fn new(lead: Lead) -> Self {
+        Self {
+            lead,
+            start: None,
+            gate: Gate::AwaitsKeyframe,
+            held: VecDeque::new(),
+            next: None,
+            last_picture: Duration::ZERO,
+        }
+    }
+
+    /// Takes a packet of the picture of running time `at`; its time in the file, if it belongs
+    /// there.
+    pub(super) fn picture(&mut self, at: Duration, keyframe: bool) -> Option<Duration> {
+        if keyframe {
+            self.gate = Gate::Open;
+            self.start.get_or_insert(at);
+        }
+        let start = self.start.filter(|_| self.gate == Gate::Open)?;
+        // Packets of one picture share its time, those of another source may lie before it.
+        let time = at.saturating_sub(start).max(self.last_picture);
+        self.last_picture = time;
+        Some(time)
+    }
+
+    /// Lets no picture in before the next keyframe: some before it are missing.
+    pub(super) fn picture_broken(&mut self) {
+        self.gate = Gate::AwaitsKeyframe;
+    }
+
+    /// Takes a packet of sound of running time `at`.
+    pub(super) fn sound(&mut self, at: Duration, packet: T) {
+        if self.lead == Lead::Sound {
+            self.start.get_or_insert(at);
+        }
+        self.held.push_back((at, packet));
+        if self.start.is_none() && self.held.len() > HELD {
+            self.held.pop_front();
+        }
+    }
+
+    /// The sound that can go into the file now.
+    pub(super) fn sounds(&mut self) -> Vec<Timed<T>> {
+        let Some(start) = self.start else {
+            return Vec::new();
+        };
+        let mut out = Vec::new();
+        for (at, packet) in self.held.drain(..) {
+            let Some(time) = at.checked_sub(start) else {
+                continue;
+            };
+            let due = self.next.unwrap_or(time);
+            // The newest of two sources that overlap would sound twice.
+            if time + FRAME / 2 < due {
+                continue;
+            }
+            let gap = time.saturating_sub(due);
+            if gap <= LONGEST_GAP {
+                let missing = (gap + FRAME / 2).as_micros() / FRAME.as_micros();
+                let missing = u32::try_from(missing).unwrap_or_default();
+                out.extend((0..missing).map(|n| (due + FRAME * n, None)));
+            }
+            out.push((time, Some(packet)));
+            self.next = Some(time + FRAME);
+        }
+        out
+    }
+
+    /// How long the file is by its sound.
+    pub(super) fn length(&self) -> Duration {
+        self.next.unwrap_or_default().max(self.last_picture)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ms(ms: u64) -> Duration {
+        Duration::from_millis(ms)
+    }
+
+    fn times(sounds: &[Timed<u32>]) -> Vec<(u64, Option<u32>)> {
+        let in_ms = |(at, packet): &Timed<u32>| (at.as_millis() as u64, *packet);
+        sounds.iter().map(in_ms).collect()
+    }
+
+    #[test]
+    fn a_file_begins_with_a_keyframe_and_the_sound_of_that_moment() {
+        let mut line = Timeline::new(Lead::Picture);
+        for n in 0..10 {
+            line.sound(ms(1000 + 20 * u64::from(n)), n);
+        }
+        assert_eq!(line.picture(ms(1030), false), None, "no keyframe yet");
+        assert!(line.sounds().is_empty());
+        assert_eq!(line.picture(ms(1110), true), Some(ms(0)));
+        let sounds = times(&line.sounds());
+        assert_eq!(sounds[0], (10, Some(6)));
+        assert_eq!(sounds.last(), Some(&(70, Some(9))));
+        assert_eq!(line.picture(ms(1143), false), Some(ms(33)));
+        line.sound(ms(1200), 10);
+        assert_eq!(times(&line.sounds()), [(90, Some(10))]);
+        assert_eq!(line.length(), ms(110));
+    }
+
+    #[test]
+    fn pauses_are_filled_with_silence() {
+        let mut line = Timeline::new(Lead::Sound);
+        line.sound(ms(500), 0);
+        line.sound(ms(600), 1);
+        line.sound(ms(621), 2);
+        let expected = [
+            (0, Some(0)),
+            (20, None),
+            (40, None),
+            (60, None),
+            (80, None),
+            (100, Some(1)),
+            (121, Some(2)),
+        ];
+        assert_eq!(times(&line.sounds()), expected);
+        line.sound(ms(100_000), 3);
+        assert_eq!(times(&line.sounds()), [(99_500, Some(3))], "not a pause");
+    }
+
+    #[test]
+    fn two_sources_at_once_do_not_sound_twice() {
+        let mut line = Timeline::new(Lead::Sound);
+        for (at, packet) in [(0, 0), (20, 1), (8, 9), (28, 9), (40, 2)] {
+            line.sound(ms(at), packet);
+        }
+        let sounds = times(&line.sounds());
+        assert_eq!(sounds, [(0, Some(0)), (20, Some(1)), (40, Some(2))]);
+    }
+
+    #[test]
+    fn what_is_broken_waits_for_a_keyframe() {
+        let mut line = Timeline::<u32>::new(Lead::Picture);
+        assert_eq!(line.picture(ms(1000), true), Some(ms(0)));
+        line.picture_broken();
+        assert_eq!(line.picture(ms(1033), false), None);
+        assert_eq!(line.picture(ms(1066), true), Some(ms(66)));
+        assert_eq!(line.picture(ms(1050), false), Some(ms(66)), "never back");
+    }
+
+    #[test]
+    fn little_is_held_for_a_picture_that_does_not_come() {
+        let mut line = Timeline::new(Lead::Picture);
+        for n in 0..100_000 {
+            line.sound(ms(20 * n), n);
+        }
+        assert_eq!(line.held.len(), HELD);
+    }
+}

@@ -131,6 +131,58 @@ impl fmt::Display for Mid {
     }
 }
 
+/// Why a text is not a rid.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+#[error("a rid is 1 to 16 letters and digits")]
+pub struct BadRid;
+
+/// The name of one of a camera's encodings (`a=rid`, RFC 8851): `[A-Za-z0-9]{1,16}`, as RFC 8852
+/// section 3 spells them, and shorter.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Rid(String);
+
+impl Rid {
+    /// Checks `text` and wraps it.
+    ///
+    /// # Errors
+    /// [`BadRid`] unless `text` matches `[A-Za-z0-9]{1,16}`.
+    pub fn new(text: impl Into<String>) -> Result<Self, BadRid> {
+        let text = text.into();
+        let fits = (1..=16).contains(&text.len());
+        if fits && text.bytes().all(|b| b.is_ascii_alphanumeric()) {
+            Ok(Self(text))
+        } else {
+            Err(BadRid)
+        }
+    }
+
+    /// The name as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl TryFrom<String> for Rid {
+    type Error = BadRid;
+
+    fn try_from(text: String) -> Result<Self, BadRid> {
+        Self::new(text)
+    }
+}
+
+impl From<Rid> for String {
+    fn from(rid: Rid) -> Self {
+        rid.0
+    }
+}
+
+impl fmt::Display for Rid {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
 /// What an m-line of a join is for. Fixed for the life of the connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]

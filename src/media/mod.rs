@@ -10,6 +10,7 @@ pub mod recorder;
 pub mod remux;
 pub mod rewrite;
 pub mod rtp;
+mod simulcast;
 pub mod slot;
 pub mod speech;
 pub mod tap;

@@ -9,17 +9,20 @@ use std::collections::BTreeSet;
 use thiserror::Error;
 
 use super::rtp::PayloadFormat;
+use super::simulcast::{self, REPAIRED_RID, RID};
 use super::speech::AUDIO_LEVEL;
 use super::uplink::MID;
 use crate::config::VideoCodec;
-use crate::id::{Mid, Role};
+use crate::id::{Mid, Rid, Role};
 
 /// The header extensions of uplinks that are taken up where they are offered: which m-line a packet
-/// is of, how loud it is, the numbers the sender's congestion control is told the arrival of, and
+/// is of, and which of its encodings where there are several, how loud it is, the numbers the sender's congestion control is told the arrival of, and
 /// what the samples of a picture are, which the depayloader reads: Chromium sends what it draws
 /// (a page's canvas) as VP8 in BT.709 and full range.
-const EXTENSIONS: [&str; 4] = [
+const EXTENSIONS: [&str; 6] = [
     MID,
+    RID,
+    REPAIRED_RID,
     AUDIO_LEVEL,
     "http://www.ietf.org/id/draft-holmer-rmcat-transport-wide-cc-extensions-01",
     "http://www.webrtc.org/experiments/rtp-hdrext/color-space",
@@ -76,6 +79,7 @@ struct OfferedLine {
     direction: Direction,
     codecs: Vec<OfferedCodec>,
     extensions: Vec<(u8, &'static str)>,
+    rids: Vec<Rid>,
 }
 
 /// A payload type of an m-line and what it carries.
@@ -100,6 +104,8 @@ pub struct Line {
     pub payload_type: u8,
     /// RTP header extensions (RFC 8285) that are used, by id.
     pub extensions: Vec<(u8, &'static str)>,
+    /// The encodings it is sent in at once, in the offer's order; empty where it has but one.
+    pub rids: Vec<Rid>,
 }
 
 impl Line {
@@ -296,12 +302,18 @@ fn parse_line(media: &gst_sdp::SDPMediaRef) -> Result<OfferedLine, OfferError> {
     if media.attribute_val("rtcp-mux").is_none() {
         return Err(malformed(format!("m-line {mid} has no a=rtcp-mux")));
     }
+    let extensions = extensions(media);
+    let rids = simulcast::offered(media, &extensions).unwrap_or_else(|error| {
+        tracing::info!(mid, %error, "a camera's encodings are not taken, but its first");
+        Vec::new()
+    });
     Ok(OfferedLine {
         mid: Mid(mid.to_owned()),
         kind,
         direction: direction(media),
         codecs: codecs(media),
-        extensions: extensions(media),
+        extensions,
+        rids,
     })
 }
 
@@ -496,6 +508,10 @@ fn choose(line: &OfferedLine, role: Role, video: &[VideoCodec]) -> Result<Line, 
             .filter(|codec| codec.format == *format)
             .max_by_key(|codec| (codec.rank, std::cmp::Reverse(codec.payload_type)))
     });
+    let rids = match role {
+        Role::Camera => line.rids.clone(),
+        _ => Vec::new(),
+    };
     match codec {
         Some(codec) => Ok(Line {
             mid: line.mid.clone(),
@@ -504,9 +520,10 @@ fn choose(line: &OfferedLine, role: Role, video: &[VideoCodec]) -> Result<Line, 
             payload_type: codec.payload_type,
             // What we send carries none: a slot's packets come from elsewhere.
             extensions: match role.is_uplink() {
-                true => line.extensions.clone(),
+                true => simulcast::used(&line.extensions, &rids),
                 false => Vec::new(),
             },
+            rids,
         }),
         None => Err(OfferError::Codec {
             mid: line.mid.clone(),

@@ -165,3 +165,37 @@ fn roles_must_match_m_lines() {
         );
     }
 }
+
+#[test]
+fn a_camera_in_several_encodings_is_taken_where_its_packets_can_name_them() {
+    let extmap =
+        |id, name: &str| format!("a=extmap:{id} urn:ietf:params:rtp-hdrext:sdes:{name}\r\n");
+    let naming = extmap(4, "mid") + &extmap(10, "rtp-stream-id");
+    let repaired = extmap(11, "repaired-rtp-stream-id");
+    let simulcast = "a=rid:q send\r\na=rid:f send\r\na=simulcast:send q;f\r\n";
+    let plan = |camera: String| {
+        let text = offer(&[audio("0", "sendonly"), camera]);
+        let offer = parse(&text).expect("a good offer");
+        let plan = offer.plan(&RoleSource::Publish, &VIDEO).expect("a plan");
+        plan[1].clone()
+    };
+    let names = |line: &Line| line.rids.iter().map(Rid::to_string).collect::<Vec<_>>();
+    let good = plan(video("1", "sendonly") + &naming + &repaired + simulcast);
+    assert_eq!(names(&good), ["q", "f"]);
+    assert_eq!(good.extension(RID), Some(10));
+    assert_eq!(good.extension(REPAIRED_RID), Some(11));
+    for camera in [
+        video("1", "sendonly") + &naming + simulcast,
+        video("1", "sendonly") + &naming + &repaired,
+        video("1", "sendonly") + &naming + &repaired + "a=rid:q send\r\na=simulcast:send q\r\n",
+        video("1", "sendonly") + &naming + &repaired + simulcast + "a=rid:f send\r\n",
+    ] {
+        let one = plan(camera);
+        assert_eq!(names(&one), [""; 0]);
+        assert_eq!(one.extension(MID), Some(4));
+        assert_eq!(
+            (one.extension(RID), one.extension(REPAIRED_RID)),
+            (None, None)
+        );
+    }
+}

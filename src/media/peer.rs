@@ -18,6 +18,7 @@ use super::certificate;
 use super::offer::{Fingerprint, Line, Offer};
 use super::pipeline::{BusEvent, Pipeline, PipelineError, running_time};
 use super::rtp::PayloadFormat;
+use super::simulcast;
 use super::slot::Slot;
 use super::tap::Tap;
 use super::tune;
@@ -69,8 +70,9 @@ pub enum PeerEvent {
     Candidate(Mid, String),
     /// ICE and DTLS are up, and the certificate is the one the offer named.
     Connected,
-    /// Media arrives on an uplink for the first time.
-    Uplink(Role, Tap),
+    /// Media arrives for the first time on an uplink, in the encoding of that place among the
+    /// `rids` of its line; 0 where there is but one.
+    Uplink(Role, usize, Tap),
     /// The connection is of no more use.
     Lost(Loss),
 }
@@ -135,6 +137,7 @@ impl Peer {
 
         let mids: Vec<Mid> = lines.iter().map(|line| line.mid.clone()).collect();
         let answer = complete(answer, candidates, gathered, transport, &mids, on_event).await;
+        let answer = simulcast::with_rids(&answer, &lines);
         let peer = Self {
             webrtc,
             slots,

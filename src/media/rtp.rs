@@ -67,6 +67,24 @@ fn vp8_starts_keyframe(payload: &[u8]) -> Option<bool> {
     Some(descriptor.starts_partition && descriptor.partition == 0 && frame_tag & 0x01 == 0)
 }
 
+/// Width and height, pixels, of the keyframe that begins with this payload, where it says so:
+/// VP8 does.
+pub fn keyframe_size(format: PayloadFormat, payload: &[u8]) -> Option<(u16, u16)> {
+    if format != PayloadFormat::Vp8 || !vp8_starts_keyframe(payload)? {
+        return None;
+    }
+    let descriptor = Vp8Descriptor::parse(payload)?;
+    // RFC 6386 section 9.1: the frame tag, the start code, 14 bits of width and 2 of scale, and
+    // the same of height.
+    let header = payload.get(descriptor.len..)?.first_chunk::<10>()?;
+    let [_, _, _, 0x9d, 0x01, 0x2a, w0, w1, h0, h1] = *header else {
+        return None;
+    };
+    let pixels = |bytes| u16::from_le_bytes(bytes) & 0x3fff;
+    let (width, height) = (pixels([w0, w1]), pixels([h0, h1]));
+    (width > 0 && height > 0).then_some((width, height))
+}
+
 const NAL_IDR: u8 = 5;
 const NAL_SPS: u8 = 7;
 const NAL_STAP_A: u8 = 24;
@@ -288,6 +306,22 @@ mod tests {
 
     fn vp9(payload: &[u8]) -> bool {
         starts_keyframe(PayloadFormat::Vp9, payload)
+    }
+
+    #[test]
+    fn a_vp8_keyframe_says_its_size() {
+        let size = |payload: &[u8]| keyframe_size(PayloadFormat::Vp8, payload);
+        // 640 by 360, scaled by 5/4 upwards, which nobody does.
+        let frame = [0x10, 0x10, 0, 0, 0x9d, 0x01, 0x2a, 0x80, 0x42, 0x68, 0x41];
+        assert_eq!(size(&frame), Some((640, 360)));
+        assert_eq!(size(&frame[..10]), None, "cut short");
+        let mut delta = frame;
+        delta[1] |= 1;
+        assert_eq!(size(&delta), None, "not a keyframe");
+        let mut strange = frame;
+        strange[4] = 0;
+        assert_eq!(size(&strange), None, "no start code");
+        assert_eq!(keyframe_size(PayloadFormat::H264, &frame), None);
     }
 
     #[test]

@@ -17,8 +17,9 @@ use gst::prelude::*;
 use parking_lot::Mutex;
 
 use super::pipeline::running_time;
-use super::rtp::PayloadFormat;
+use super::rtp::{PayloadFormat, keyframe_size};
 use super::speech::Speech;
+use crate::layout::Size;
 
 /// What a consumer does with packets that come at once: those of one frame if they come from a
 /// payloader, one if they come from the network. Called on the streaming thread of the tap's
@@ -52,8 +53,10 @@ struct Inner {
     last_packet: AtomicU64,
     /// Zero before the first packet.
     ssrc: AtomicU32,
+    /// Of the newest keyframe that says it, width in the upper half; zero before the first.
+    size: AtomicU32,
     speech: Option<Speech>,
-    keyframes: KeyframeGate,
+    keyframes: Arc<KeyframeGate>,
 }
 
 impl std::fmt::Debug for Tap {
@@ -89,6 +92,17 @@ impl Tap {
         keyframe_interval: Duration,
         speech: Option<Speech>,
     ) -> Self {
+        let keyframes = Arc::new(KeyframeGate::new(keyframe_interval));
+        Self::sharing(sink, format, keyframes, speech)
+    }
+
+    /// The same for one of several taps that a keyframe asked of any of them is asked of.
+    pub(super) fn sharing(
+        sink: &gst_app::AppSink,
+        format: PayloadFormat,
+        keyframes: Arc<KeyframeGate>,
+        speech: Option<Speech>,
+    ) -> Self {
         sink.set_property("sync", false);
         sink.set_property("async", false);
         // A frame as the payloader gives it: a wakeup and a system call for each viewer and frame
@@ -103,8 +117,9 @@ impl Tap {
             bytes: AtomicU64::new(0),
             last_packet: AtomicU64::new(0),
             ssrc: AtomicU32::new(0),
+            size: AtomicU32::new(0),
             speech,
-            keyframes: KeyframeGate::new(keyframe_interval),
+            keyframes,
         }));
         let weak = Arc::downgrade(&tap.0);
         sink.set_callbacks(
@@ -150,6 +165,13 @@ impl Tap {
             0 => None,
             ssrc => Some(ssrc),
         }
+    }
+
+    /// The size of the picture, pixels, where its packets say it.
+    pub fn picture_size(&self) -> Option<Size> {
+        let size = self.0.size.load(Ordering::Relaxed);
+        let (width, height) = (size >> 16, size & 0xffff);
+        (width > 0 && height > 0).then_some(Size { width, height })
     }
 
     /// What the packets say of their loudness, where the sender says it.
@@ -233,6 +255,12 @@ impl Inner {
             return;
         };
         self.ssrc.store(rtp.ssrc(), Ordering::Relaxed);
+        if let Ok(payload) = rtp.payload()
+            && let Some((width, height)) = keyframe_size(self.format, payload)
+        {
+            let size = u32::from(width) << 16 | u32::from(height);
+            self.size.store(size, Ordering::Relaxed);
+        }
         if let Some(speech) = &self.speech {
             speech.hear(&rtp, now);
         }
@@ -248,8 +276,9 @@ impl Inner {
     }
 }
 
-/// Coalesces keyframe requests.
-struct KeyframeGate {
+/// Coalesces keyframe requests, of one tap or of those of one sender's encodings: browsers answer
+/// a request for one of these with keyframes in all.
+pub(super) struct KeyframeGate {
     interval: u64,
     last: AtomicU64,
     pending: AtomicBool,
@@ -258,7 +287,8 @@ struct KeyframeGate {
 }
 
 impl KeyframeGate {
-    fn new(interval: Duration) -> Self {
+    /// A gate that lets one request through in `interval`.
+    pub(super) fn new(interval: Duration) -> Self {
         Self {
             interval: u64::try_from(interval.as_nanos()).unwrap_or(u64::MAX),
             last: AtomicU64::new(0),

@@ -3,7 +3,8 @@
 //! webrtcbin 1.22 tells m-lines apart by the SSRCs that an offer announces, and by nothing else:
 //! it takes a stream of any other SSRC for one of the first m-line. A sender whose encodings
 //! have names (`a=rid`, RFC 8851) announces none. What a packet itself says of its m-line (RFC
-//! 9143 section 9.2) comes first therefore, and a pad is decided on by its first packet.
+//! 9143 section 9.2), and of its encoding (RFC 8852), comes first therefore, and a pad is decided on
+//! by its first packet.
 
 use std::sync::Arc;
 
@@ -13,23 +14,28 @@ use super::offer::{Line, encoding_name};
 use super::peer::{KEYFRAME_INTERVAL, Loss, OnPeerEvent, PeerError, PeerEvent, refused};
 use super::pipeline::Pipeline;
 use super::rtp::PayloadFormat;
+use super::simulcast::RID;
 use super::speech::{AUDIO_LEVEL, Speech};
-use super::tap::Tap;
+use super::tap::{KeyframeGate, Tap};
 use crate::id::Role;
 
 /// URI of the header extension that names the m-line of a packet (RFC 9143 section 15.2).
 /// Senders add it until the first report that their packets arrive.
 pub(super) const MID: &str = "urn:ietf:params:rtp-hdrext:sdes:mid";
 
+/// An m-line, and what its encodings have in common.
+type Uplink = (Line, Arc<KeyframeGate>);
+
 /// Turns every pad webrtcbin adds for an uplink into a tap, with its first packet.
 pub(super) fn take_uplinks(
     pipeline: &Pipeline,
     webrtc: &gst::Element,
-    lines: &Arc<[Line]>,
+    lines: &[Line],
     on_event: &OnPeerEvent,
 ) {
     let pipeline = pipeline.gst().downgrade();
-    let lines = Arc::clone(lines);
+    let gate = || Arc::new(KeyframeGate::new(KEYFRAME_INTERVAL));
+    let lines: Arc<[Uplink]> = lines.iter().map(|line| (line.clone(), gate())).collect();
     let on_event = Arc::clone(on_event);
     webrtc.connect_pad_added(move |_, pad| {
         if pad.direction() != gst::PadDirection::Src {
@@ -45,7 +51,7 @@ pub(super) fn take_uplinks(
                 return gst::PadProbeReturn::Remove;
             };
             match take_uplink(&pipeline, pad, &packet, &lines) {
-                Ok(Some((role, tap))) => on_event(PeerEvent::Uplink(role, tap)),
+                Ok(Some((role, n, tap))) => on_event(PeerEvent::Uplink(role, n, tap)),
                 Ok(None) => {}
                 Err(error) => on_event(PeerEvent::Lost(Loss::Pipeline(error.to_string()))),
             }
@@ -66,10 +72,13 @@ fn take_uplink(
     pipeline: &gst::Pipeline,
     pad: &gst::Pad,
     packet: &gst::BufferRef,
-    lines: &[Line],
-) -> Result<Option<(Role, Tap)>, PeerError> {
-    let line = named(packet, lines).or_else(|| announced(pad, lines));
-    let Some(line) = line.filter(|line| carries(pad, line)) else {
+    lines: &[Uplink],
+) -> Result<Option<(Role, usize, Tap)>, PeerError> {
+    let uplink = named(packet, lines).or_else(|| announced(pad, lines));
+    let taken = uplink
+        .filter(|(line, _)| carries(pad, line))
+        .and_then(|uplink| Some((uplink, encoding(packet, &uplink.0)?)));
+    let Some(((line, keyframes), n)) = taken else {
         discard(pipeline, pad)?;
         return Ok(None);
     };
@@ -77,16 +86,16 @@ fn take_uplink(
     sink.set_property("async", false);
     sink.set_property("enable-last-sample", false);
     let speech = line.extension(AUDIO_LEVEL).map(Speech::new);
-    let tap = Tap::new(&sink, line.format, KEYFRAME_INTERVAL, speech);
+    let tap = Tap::sharing(&sink, line.format, Arc::clone(keyframes), speech);
     link(pipeline, pad, sink.upcast_ref())?;
     repair(pad, line.format);
-    Ok(Some((line.role, tap)))
+    Ok(Some((line.role, n, tap)))
 }
 
 /// The m-line that a packet says it belongs to.
-fn named<'a>(packet: &gst::BufferRef, lines: &'a [Line]) -> Option<&'a Line> {
+fn named<'a>(packet: &gst::BufferRef, lines: &'a [Uplink]) -> Option<&'a Uplink> {
     let rtp = gst_rtp::RTPBuffer::from_buffer_readable(packet).ok()?;
-    lines.iter().find(|line| {
+    lines.iter().find(|(line, _)| {
         let mid = line
             .extension(MID)
             .and_then(|id| rtp.extension_onebyte_header(id, 0));
@@ -94,8 +103,21 @@ fn named<'a>(packet: &gst::BufferRef, lines: &'a [Line]) -> Option<&'a Line> {
     })
 }
 
+/// Which encoding of its m-line a packet says it belongs to, by its place among those that were
+/// taken; `None` for one that was not. One that says nothing is of the only one, or of the first.
+fn encoding(packet: &gst::BufferRef, line: &Line) -> Option<usize> {
+    let Some(id) = line.extension(RID) else {
+        return Some(0);
+    };
+    let rtp = gst_rtp::RTPBuffer::from_buffer_readable(packet).ok()?;
+    match rtp.extension_onebyte_header(id, 0) {
+        Some(rid) => line.rids.iter().position(|r| r.as_str().as_bytes() == rid),
+        None => Some(0),
+    }
+}
+
 /// The m-line that webrtcbin takes a pad's SSRC for.
-fn announced<'a>(pad: &gst::Pad, lines: &'a [Line]) -> Option<&'a Line> {
+fn announced<'a>(pad: &gst::Pad, lines: &'a [Uplink]) -> Option<&'a Uplink> {
     let transceiver = pad.property::<gst_webrtc::WebRTCRTPTransceiver>("transceiver");
     lines.get(transceiver.property::<u32>("mlineindex") as usize)
 }
@@ -162,7 +184,7 @@ mod tests {
     use gst_rtp::prelude::RTPBufferExt;
 
     use super::*;
-    use crate::id::Mid;
+    use crate::id::{Mid, Rid};
 
     fn line(mid: &str, extension: u8) -> Line {
         Line {
@@ -171,7 +193,13 @@ mod tests {
             format: PayloadFormat::Vp8,
             payload_type: 96,
             extensions: vec![(extension, MID)],
+            rids: Vec::new(),
         }
+    }
+
+    fn uplink(mid: &str, extension: u8) -> Uplink {
+        let gate = KeyframeGate::new(KEYFRAME_INTERVAL);
+        (line(mid, extension), Arc::new(gate))
     }
 
     /// A packet with one header extension.
@@ -188,13 +216,28 @@ mod tests {
 
     #[test]
     fn a_packet_names_its_m_line() {
-        let lines = [line("0", 4), line("10", 4), line("cam", 4)];
-        let of = |packet: &gst::Buffer| named(packet, &lines).map(|line| line.mid.0.as_str());
+        let lines = [uplink("0", 4), uplink("10", 4), uplink("cam", 4)];
+        let of = |packet: &gst::Buffer| named(packet, &lines).map(|(line, _)| line.mid.0.as_str());
         assert_eq!(of(&packet(4, b"0")), Some("0"));
         assert_eq!(of(&packet(4, b"10")), Some("10"));
         assert_eq!(of(&packet(4, b"cam")), Some("cam"));
         assert_eq!(of(&packet(4, b"1")), None, "not the beginning of a name");
         assert_eq!(of(&packet(5, b"0")), None, "another extension");
+    }
+
+    #[test]
+    fn a_packet_names_its_encoding() {
+        let rids = ["q", "qq"].map(|rid| Rid::new(rid).expect("a rid"));
+        let several = Line {
+            extensions: vec![(4, MID), (5, RID)],
+            rids: rids.to_vec(),
+            ..line("cam", 4)
+        };
+        assert_eq!(encoding(&packet(5, b"q"), &several), Some(0));
+        assert_eq!(encoding(&packet(5, b"qq"), &several), Some(1));
+        assert_eq!(encoding(&packet(5, b"f"), &several), None, "not taken");
+        assert_eq!(encoding(&packet(4, b"cam"), &several), Some(0));
+        assert_eq!(encoding(&packet(5, b"f"), &line("cam", 4)), Some(0));
     }
 
     /// The jitterbuffer is found through ghost pads, as webrtcbin's are.

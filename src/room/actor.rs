@@ -268,7 +268,9 @@ impl Actor {
                 self.tell(who, Notice::Candidate(mid, Some(candidate)));
                 return;
             }
-            PeerEvent::Uplink(role, tap) => {
+            // One encoding of several is taken for now: the sender's first.
+            PeerEvent::Uplink(_, 1.., _) => return,
+            PeerEvent::Uplink(role, _, tap) => {
                 if let Some(member) = self.members.get_mut(&who) {
                     member.flows.insert(role, Flow::new(tap));
                 }

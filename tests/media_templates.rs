@@ -1,5 +1,8 @@
-//! Every subgraph of `pipelines/` parses with GStreamer, and an operator's own takes its place.
+//! Every subgraph of `pipelines/` parses with GStreamer, and so does the ladder; an operator's own
+//! take their place.
 
+use tessera::layout::Size;
+use tessera::media::ladder::Renditions;
 use tessera::media::pipeline::Pipeline;
 use tessera::media::template::{Templates, Value};
 
@@ -16,6 +19,31 @@ fn sample(placeholder: &str) -> Value {
         "decoder" => Value::Word("avdec_h264"),
         other => panic!("a placeholder that no test knows: {other}"),
     }
+}
+
+#[test]
+fn a_folder_can_bring_its_own_ladder() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("renditions.toml");
+    let own = "rung = []\n[still]\nsize = \"160x90\"\nevery = 10\nbitrate = 4000\n";
+    std::fs::write(&file, own).expect("written");
+    let templates = Templates::load(Some(folder.path())).expect("it makes sense");
+    let canvas = Size {
+        width: 1280,
+        height: 720,
+    };
+    let ladder = templates.ladder(canvas, 30, 1_000_000);
+    assert_eq!(ladder.rungs().count(), 2, "the canvas and a still");
+    std::fs::write(&file, own.replace("160x90", "big")).expect("written");
+    let error = Templates::load(Some(folder.path())).expect_err("no size");
+    assert!(error.to_string().contains("renditions.toml"), "{error}");
+}
+
+#[test]
+fn the_built_in_ladder_is_taken() {
+    let text = std::fs::read_to_string("pipelines/renditions.toml").expect("a file");
+    assert!(text.starts_with("# "), "it says what it is");
+    Renditions::parse(&text).expect("it makes sense");
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! Everything that touches GStreamer, and nothing outside it does.
 
 pub mod certificate;
+pub mod ladder;
 pub mod mixer;
 pub mod offer;
 pub mod peer;

@@ -1,11 +1,15 @@
 //! The static subgraphs of `pipelines/*.launch`: compiled in, overridable by a folder, filled
-//! with typed parameters only. No text of a client ever gets into a description.
+//! with typed parameters only. No text of a client ever gets into a description. The ladder of
+//! renditions, `pipelines/renditions.toml`, comes the same way.
 
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::Path;
 
 use thiserror::Error;
+
+use super::ladder::{Ladder, LadderError, Renditions};
+use crate::layout::Size;
 
 /// The built-in templates: (name, text).
 const BUILT_IN: &[(&str, &str)] = &[
@@ -64,6 +68,11 @@ const BUILT_IN: &[(&str, &str)] = &[
     ("card", include_str!("../../pipelines/card.launch")),
 ];
 
+/// The built-in ladder.
+const RENDITIONS: &str = include_str!("../../pipelines/renditions.toml");
+/// The name of a folder's own.
+const RENDITIONS_FILE: &str = "renditions.toml";
+
 /// A value that a template takes. Numbers and words of ours, nothing else.
 #[derive(Debug, Clone, Copy)]
 pub enum Value {
@@ -96,6 +105,14 @@ pub enum TemplateError {
     /// A file of the override folder overrides nothing.
     #[error("{0} is not the name of a pipeline; those are: {1}")]
     Unknown(String, String),
+    /// A ladder that makes no sense.
+    #[error("{path}: {source}")]
+    Ladder {
+        /// The file.
+        path: String,
+        /// What is wrong with it.
+        source: LadderError,
+    },
     /// A placeholder that no parameter fills.
     #[error("pipeline template {template}: no value for {{{placeholder}}}")]
     Unfilled {
@@ -110,6 +127,7 @@ pub enum TemplateError {
 #[derive(Debug, Clone)]
 pub struct Templates {
     texts: BTreeMap<String, String>,
+    renditions: Renditions,
 }
 
 impl Default for Templates {
@@ -118,7 +136,9 @@ impl Default for Templates {
             .iter()
             .map(|(name, text)| ((*name).to_owned(), (*text).to_owned()))
             .collect();
-        Self { texts }
+        // A test parses it.
+        let renditions = Renditions::parse(RENDITIONS).unwrap_or_default();
+        Self { texts, renditions }
     }
 }
 
@@ -143,6 +163,8 @@ impl Templates {
                 .is_some_and(|extension| extension == "launch")
             {
                 templates.override_with(&path)?;
+            } else if path.file_name().is_some_and(|name| name == RENDITIONS_FILE) {
+                templates.renditions = read_renditions(&path)?;
             }
         }
         Ok(templates)
@@ -156,12 +178,13 @@ impl Templates {
         if !self.texts.contains_key(&name) {
             return Err(TemplateError::Unknown(name, self.names().join(", ")));
         }
-        let text = std::fs::read_to_string(path).map_err(|source| TemplateError::Read {
-            path: path.display().to_string(),
-            source,
-        })?;
-        self.texts.insert(name, text);
+        self.texts.insert(name, read_file(path)?);
         Ok(())
+    }
+
+    /// The rungs for a canvas of that size, frames per second and bit/s.
+    pub fn ladder(&self, canvas: Size, fps: u32, bitrate: u32) -> Ladder {
+        Ladder::new(&self.renditions, canvas, fps, bitrate)
     }
 
     /// The names there are.
@@ -223,6 +246,21 @@ impl Templates {
             })
             .unwrap_or_default()
     }
+}
+
+fn read_file(path: &Path) -> Result<String, TemplateError> {
+    std::fs::read_to_string(path).map_err(|source| TemplateError::Read {
+        path: path.display().to_string(),
+        source,
+    })
+}
+
+fn read_renditions(path: &Path) -> Result<Renditions, TemplateError> {
+    let text = read_file(path)?;
+    Renditions::parse(&text).map_err(|source| TemplateError::Ladder {
+        path: path.display().to_string(),
+        source,
+    })
 }
 
 #[cfg(test)]

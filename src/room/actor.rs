@@ -506,7 +506,7 @@ impl Actor {
             canvas: config.canvas,
             fps: config.fps,
             fit: config.fit,
-            video_bitrate: config.video_bitrate,
+            ladder: Arc::clone(self.state.ladder()),
             audio_bitrate: config.audio_bitrate,
             templates: Arc::clone(&self.shared.templates),
         };
@@ -569,7 +569,7 @@ impl Actor {
             self.members.iter().map(|(who, m)| (*who, m)).collect();
         stats::report(
             &self.id,
-            &self.state.view(),
+            &self.state,
             &members,
             self.mixer.as_ref(),
             &self.rates,

@@ -8,9 +8,15 @@ use super::handle::Capture;
 use super::service::Route;
 use super::state::State;
 use super::wiring::{Downlink, Feed, Mix, Mixing, Wiring};
+use crate::config::VideoCodec;
 use crate::id::{ParticipantId, Role};
 use crate::layout;
+use crate::media::ladder::Rung;
 use crate::media::mixer::{Content, Output, Scene, SourceId, Tile, Without};
+
+/// How long a rendition goes on after its last viewer: who tries a better one often comes back,
+/// and a new encoder begins with its dearest frame.
+const RENDITION_LINGER: Duration = Duration::from_secs(5);
 
 impl State {
     pub(super) fn desired(&self, now: Duration) -> Wiring {
@@ -43,8 +49,11 @@ impl State {
         }
     }
 
-    fn desired_mix(&self, now: Duration, scene: &Scene, outputs: BTreeSet<Output>) -> Mix {
+    fn desired_mix(&self, now: Duration, scene: &Scene, used: BTreeSet<Output>) -> Mix {
+        let lingering = self.lingering(now, &used);
+        let outputs = used.into_iter().chain(lingering.keys().copied()).collect();
         Mix {
+            lingering,
             names: self
                 .people
                 .iter()
@@ -57,6 +66,25 @@ impl State {
         }
     }
 
+    /// The renditions that nobody watches any more and that go on for a while.
+    fn lingering(&self, now: Duration, used: &BTreeSet<Output>) -> BTreeMap<Output, Duration> {
+        let Mixing::Running(running) = &self.wired.mixer else {
+            return BTreeMap::new();
+        };
+        let until = |output: &Output| {
+            let known = running.lingering.get(output).copied();
+            known.unwrap_or(now + RENDITION_LINGER)
+        };
+        running
+            .outputs
+            .iter()
+            .filter(|output| matches!(output, Output::Video { .. }) && !used.contains(output))
+            .filter(|output| !self.failed_outputs.contains_key(output))
+            .map(|output| (*output, until(output)))
+            .filter(|(_, until)| *until > now)
+            .collect()
+    }
+
     /// Which encoding each mix slot should get.
     fn desired_mix_feeds(&self, now: Duration) -> BTreeMap<(ParticipantId, Downlink), Output> {
         let mut feeds = BTreeMap::new();
@@ -64,7 +92,9 @@ impl State {
             if let Some(codec) = person.downlinks.mix_video
                 && person.picture.uses(Route::Mix)
             {
-                feeds.insert((*who, Downlink::Video), Output::Video(codec));
+                let rung = self.nearest_that_works(codec, self.rung_of(person));
+                let output = Output::Video { codec, rung };
+                feeds.insert((*who, Downlink::Video), output);
             }
             if person.downlinks.mix_audio && person.sound.uses(Route::Mix) {
                 let without = if person.has_own_mix(now) {
@@ -76,6 +106,18 @@ impl State {
             }
         }
         feeds
+    }
+
+    /// `rung`, or the next one whose encoder has not just failed: below first, then above.
+    fn nearest_that_works(&self, codec: VideoCodec, rung: Rung) -> Rung {
+        let works = |rung: &Rung| {
+            let output = Output::Video { codec, rung: *rung };
+            !self.failed_outputs.contains_key(&output)
+        };
+        let ladder = &self.settings.ladder;
+        let below = ladder.rungs().map(|(r, _)| r).filter(|r| *r >= rung);
+        let above = ladder.rungs().map(|(r, _)| r).rev().filter(|r| *r < rung);
+        below.chain(above).find(works).unwrap_or(rung)
     }
 
     /// Microphones of everybody, and the pictures that have a tile.

@@ -12,6 +12,7 @@ mod person;
 pub mod registry;
 mod requests;
 mod routing;
+mod rungs;
 mod service;
 pub mod state;
 mod stats;

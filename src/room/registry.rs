@@ -158,10 +158,16 @@ impl Registry {
 
     fn spawn(&self, room: &RoomId, lifetime: Lifetime, wanted: Wanted) -> RoomHandle {
         let config = &self.shared.config;
+        let ladder = self
+            .shared
+            .templates
+            .ladder(config.canvas, config.fps, config.video_bitrate);
         let state = State::new(Settings {
             max_participants: config.max_participants,
             canvas: config.canvas,
             fps: config.fps,
+            ladder: Arc::new(ladder),
+            audio_bitrate: config.audio_bitrate,
             mode: wanted.mode.unwrap_or(config.mode),
             layout: wanted.layout.unwrap_or(config.layout),
             lifetime,

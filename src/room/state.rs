@@ -18,6 +18,7 @@ use super::wiring::{Downlink, Feed, Step, Wiring};
 use crate::config::VideoCodec;
 use crate::id::{ParticipantId, Role};
 use crate::layout::{LayoutKind, Size};
+use crate::media::ladder::Ladder;
 use crate::media::mixer::{Output, SourceId, Tile};
 use crate::topology::{Mode, Paths};
 
@@ -45,6 +46,10 @@ pub struct Settings {
     pub canvas: Size,
     /// Composite frames per second.
     pub fps: u32,
+    /// In which sizes and at which rates the composite is encoded.
+    pub ladder: Arc<Ladder>,
+    /// bit/s of a mix.
+    pub audio_bitrate: u32,
     /// The mode to start in.
     pub mode: Mode,
     /// The layout to start with.
@@ -259,9 +264,15 @@ impl State {
             .chain([self.mixer_rests_until])
             .chain(self.next_arrival(seen))
             .chain(self.wired.reviews())
+            .chain(self.wired.lingering())
             .filter(|at| *at > seen)
             .min()
             .map(|at| at.max(now))
+    }
+
+    /// The rungs of its composite.
+    pub fn ladder(&self) -> &Arc<Ladder> {
+        &self.settings.ladder
     }
 
     /// What the room shows of itself.

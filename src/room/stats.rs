@@ -7,9 +7,9 @@ use tokio::time::{Duration, Instant};
 
 use super::member::Member;
 use super::state::State;
-use super::view::RoomState;
 use super::wiring::{Downlink, Feed};
 use crate::id::{ParticipantId, Role, RoomId};
+use crate::media::mixer::rendition::Rendition;
 use crate::media::mixer::{Mixer, Output, Without};
 use crate::media::pipeline;
 use crate::media::tap::TapCounters;
@@ -54,9 +54,9 @@ impl Rates {
             })
         });
         let outputs = mixer.into_iter().flat_map(|mixer| {
-            mixer
-                .outputs()
-                .map(|(output, tap)| (Counted::Output(output), tap.counters().bytes))
+            mixer.outputs().map(|(output, rendition)| {
+                (Counted::Output(output), rendition.tap().counters().bytes)
+            })
         });
         let bytes: HashMap<Counted, u64> = uplinks.chain(outputs).collect();
         let millis = u64::try_from(elapsed.as_millis())
@@ -118,11 +118,12 @@ impl Rates {
 /// The figures as JSON.
 pub(super) fn report(
     id: &RoomId,
-    view: &RoomState,
+    state: &State,
     members: &BTreeMap<ParticipantId, &Member>,
     mixer: Option<&Mixer>,
     rates: &Rates,
 ) -> Value {
+    let view = state.view();
     let participants: Vec<Value> = view
         .participants
         .iter()
@@ -142,11 +143,11 @@ pub(super) fn report(
     let renditions: Vec<Value> = mixer
         .into_iter()
         .flat_map(Mixer::outputs)
-        .map(|(output, tap)| {
+        .map(|(output, rendition)| {
             let bps = rates.bits_per_second(Counted::Output(output));
-            let mut value = counters(tap.counters(), bps);
+            let mut value = counters(rendition.tap().counters(), bps);
             if let Some(fields) = value.as_object_mut() {
-                fields.extend(describe(output, view));
+                fields.extend(describe(output, rendition, state));
             }
             value
         })
@@ -175,17 +176,31 @@ fn counters(counters: TapCounters, bits_per_second: u64) -> Value {
     })
 }
 
-fn describe(output: Output, view: &RoomState) -> serde_json::Map<String, Value> {
+fn describe(
+    output: Output,
+    rendition: &Rendition,
+    state: &State,
+) -> serde_json::Map<String, Value> {
+    let viewers = state.viewers_of(output);
     let fields = match output {
-        Output::Video(codec) => json!({
-            "kind": "video",
-            "codec": codec,
-            "width": view.canvas.width,
-            "height": view.canvas.height,
-        }),
-        Output::Sound(Without::Nobody) => json!({ "kind": "audio", "codec": "opus" }),
+        Output::Video { codec, rung } => {
+            let spec = state.ladder().spec(rung);
+            json!({
+                "kind": "video",
+                "codec": codec,
+                "rung": rung,
+                "width": spec.map(|spec| spec.size.width),
+                "height": spec.map(|spec| spec.size.height),
+                "fps": spec.map(|spec| spec.pace.fps()),
+                "target_bps": rendition.bitrate(),
+                "viewers": viewers,
+            })
+        }
+        Output::Sound(Without::Nobody) => {
+            json!({ "kind": "audio", "codec": "opus", "viewers": viewers })
+        }
         Output::Sound(Without::Participant(who)) => {
-            json!({ "kind": "audio", "codec": "opus", "without": who })
+            json!({ "kind": "audio", "codec": "opus", "without": who, "viewers": viewers })
         }
     };
     match fields {

@@ -115,6 +115,8 @@ pub(super) struct Mix {
     /// With the generation that is decoded.
     pub(super) sources: BTreeMap<SourceId, u32>,
     pub(super) outputs: BTreeSet<Output>,
+    /// Those that feed nobody any more, and when they end.
+    pub(super) lingering: BTreeMap<Output, Duration>,
     pub(super) scene: Scene,
 }
 
@@ -148,10 +150,21 @@ impl Wiring {
             .flatten()
     }
 
+    /// When encodings without viewers end.
+    pub(super) fn lingering(&self) -> impl Iterator<Item = Duration> {
+        let mix = match &self.mixer {
+            Mixing::None => None,
+            Mixing::Running(mix) => Some(mix),
+        };
+        mix.into_iter()
+            .flat_map(|mix| mix.lingering.values().copied())
+    }
+
     /// Forgets an encoding that ended by itself, with whatever it fed.
     pub(super) fn forget_output(&mut self, output: Output) {
         if let Mixing::Running(mix) = &mut self.mixer {
             mix.outputs.remove(&output);
+            mix.lingering.remove(&output);
         }
         self.feeds.retain(|_, fed| *fed != Feed::Output(output));
     }

@@ -68,6 +68,9 @@ pub(crate) fn publication(
     assert_eq!(published, Vec::from_iter(changed.then_some(&view)));
 }
 
+/// How long a rendition outlives its last viewer.
+const LINGER: Duration = Duration::from_secs(5);
+
 pub(crate) fn everything(world: &World) {
     deadline(world);
     if world.over {
@@ -142,7 +145,14 @@ fn feeds(world: &World) {
         assert_eq!(peer.wanted, wanted, "what {who} was told to send");
     }
     let running: BTreeSet<Output> = world.mixer.iter().flat_map(|m| m.outputs.clone()).collect();
-    assert_eq!(running, used, "encodings and their viewers");
+    let idle: Vec<&Output> = running.difference(&used).collect();
+    assert!(running.is_superset(&used), "{used:?} of {running:?}");
+    for output in idle {
+        let video = matches!(output, Output::Video { .. });
+        let left = world.unwatched.get(output);
+        let lingers = left.is_some_and(|since| world.now < *since + LINGER);
+        assert!(video && lingers, "{output:?} feeds nobody");
+    }
 }
 
 fn tiles_stand_well(canvas: Size, tiles: &[Tile]) {

@@ -166,7 +166,10 @@ fn nobody_is_left_out(world: &World) {
 fn can_be_mixed(model: &Model, now: Duration, who: ParticipantId, kind: Kind) -> bool {
     let person = &model.people[&who];
     let outputs = match kind {
-        Kind::Picture => Vec::from_iter(person.downlinks.mix_video.map(Output::Video)),
+        Kind::Picture => {
+            let codec = person.downlinks.mix_video;
+            codec.map_or_else(Vec::new, |codec| model.renditions(codec))
+        }
         Kind::Sound => [Without::Nobody, Without::Participant(who)]
             .map(Output::Sound)
             .into(),

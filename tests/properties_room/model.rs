@@ -500,7 +500,14 @@ impl Model {
         let person = self.people.get(&who)?;
         let output = match slot {
             Downlink::Video if person.uses(Kind::Picture, Way::Mix) => {
-                Output::Video(person.downlinks.mix_video?)
+                let renditions = self.renditions(person.downlinks.mix_video?);
+                let wanted = self.rung(person);
+                let (above, below) = renditions.split_at(wanted);
+                let mut choice = below.iter().chain(above.iter().rev()).copied();
+                return match self.wants_mixer(now) {
+                    true => choice.find(|output| !self.has_failed(*output, now)),
+                    false => None,
+                };
             }
             Downlink::Audio
                 if person.has_mix(Kind::Sound) && person.uses(Kind::Sound, Way::Mix) =>
@@ -513,6 +520,19 @@ impl Model {
             _ => return None,
         };
         (self.wants_mixer(now) && !self.has_failed(output, now)).then_some(output)
+    }
+
+    /// All renditions in a codec, the best first.
+    pub(crate) fn renditions(&self, codec: VideoCodec) -> Vec<Output> {
+        let rungs = self.settings.ladder.rungs();
+        rungs
+            .map(|(rung, _)| Output::Video { codec, rung })
+            .collect()
+    }
+
+    /// Which of them somebody should have.
+    fn rung(&self, _person: &Person) -> usize {
+        0
     }
 
     /// Whether an encoding failed a moment ago, or all of them with the mixer.

@@ -5,7 +5,7 @@ use std::time::Duration;
 use proptest::prelude::*;
 use tessera::config::VideoCodec;
 use tessera::id::{Mid, ParticipantId, Role};
-use tessera::media::mixer::SourceId;
+use tessera::media::mixer::{Output, SourceId};
 use tessera::room::state::{Effect, Input, Settings};
 use tessera::room::view::UplinkState;
 use tessera::room::wiring::{Downlink, Feed, Step};
@@ -215,11 +215,11 @@ fn an_encoding_that_fails_on_the_way_there_does_not_count_as_there() {
     let mut world = room_in(Mode::Sfu);
     let [ann, ..] = company(&mut world, 2);
     set_mode(&mut world, Mode::Mcu);
-    let fed = world.peers[&ann].slots[&Downlink::Video].fed;
-    let Some(Feed::Output(output)) = fed else {
-        panic!("{fed:?} is no composite");
-    };
-    world.give(Input::OutputFailed(output));
+    // No other rung stands in for it.
+    for (rung, _) in world.state.ladder().clone().rungs() {
+        let codec = VideoCodec::H264;
+        world.give(Input::OutputFailed(Output::Video { codec, rung }));
+    }
     world.pass(ms(500));
     assert_eq!(forwarded(&world, ann, Role::Camera).len(), 2);
 }

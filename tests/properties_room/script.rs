@@ -1,5 +1,6 @@
 //! Histories: what people, networks, decoders and operators do to a room, at random.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use proptest::collection::vec;
@@ -9,6 +10,7 @@ use tessera::config::VideoCodec;
 use tessera::id::{Mid, ParticipantId, Role};
 use tessera::layout::{LayoutKind, Size};
 use tessera::media::mixer::{Output, SourceId, Without};
+use tessera::media::template::Templates;
 use tessera::room::state::{Effect, Input, Lifetime, Settings};
 use tessera::room::view::ByeReason;
 use tessera::room::{Departure, Downlinks, Muter, Reach};
@@ -319,6 +321,8 @@ pub(crate) fn settings() -> impl Strategy<Value = Settings> {
                 max_participants,
                 canvas,
                 fps: 30,
+                ladder: Arc::new(Templates::default().ladder(canvas, 30, 1_500_000)),
+                audio_bitrate: 40_000,
                 mode,
                 layout,
                 lifetime,

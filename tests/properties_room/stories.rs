@@ -1,12 +1,15 @@
 //! What the room was written for, told one story at a time. The world checks every step as it
 //! does for random histories; what is asserted here is what the story is about.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use tessera::config::VideoCodec;
 use tessera::id::{ParticipantId, Role};
 use tessera::layout::{LayoutKind, Size};
+use tessera::media::ladder::Rung;
 use tessera::media::mixer::{Content, Output, SourceId, Tile, Without};
+use tessera::media::template::Templates;
 use tessera::room::state::{Effect, Input, Lifetime, Settings};
 use tessera::room::view::{ByeReason, UplinkState};
 use tessera::room::wiring::{Downlink, Feed, Step};
@@ -30,18 +33,37 @@ const NOTHING: Downlinks = Downlinks {
 pub(crate) const SECOND: Duration = Duration::from_secs(1);
 const COMMON: Output = Output::Sound(Without::Nobody);
 
-pub(crate) fn room() -> World {
-    World::new(Settings {
+/// The composite at its best.
+pub(crate) const TOP: Output = Output::Video {
+    codec: VideoCodec::H264,
+    rung: Rung::TOP,
+};
+
+/// The composite on some rung.
+fn at(rung: Rung) -> Output {
+    let codec = VideoCodec::H264;
+    Output::Video { codec, rung }
+}
+
+pub(crate) fn settings() -> Settings {
+    let canvas = Size {
+        width: 1280,
+        height: 720,
+    };
+    Settings {
         max_participants: 8,
-        canvas: Size {
-            width: 1280,
-            height: 720,
-        },
+        canvas,
         fps: 30,
+        ladder: Arc::new(Templates::default().ladder(canvas, 30, 1_500_000)),
+        audio_bitrate: 40_000,
         mode: Mode::Mcu,
         layout: LayoutKind::Grid,
         lifetime: Lifetime::WhileUsed,
-    })
+    }
+}
+
+pub(crate) fn room() -> World {
+    World::new(settings())
 }
 
 fn enter(world: &mut World, name: &str) -> ParticipantId {
@@ -318,7 +340,7 @@ fn the_spotlight_goes_to_the_pinned_then_a_screen_then_the_last_speaker() {
 }
 
 #[test]
-fn an_encoder_that_fails_costs_its_viewers_a_second_and_nobody_a_decoder() {
+fn an_encoder_that_fails_is_stood_in_for_by_the_next_rung_and_tried_again() {
     let mut world = room();
     let ann = world.join("Ann", None).expect("taken in");
     let picture_only = Downlinks {
@@ -327,12 +349,22 @@ fn an_encoder_that_fails_costs_its_viewers_a_second_and_nobody_a_decoder() {
         ..NOTHING
     };
     world.bring_up(ann, &[Role::Camera], picture_only);
-    world.give(Input::OutputFailed(Output::Video(VideoCodec::H264)));
-    assert_eq!(world.log, [], "nothing else runs or stops");
+    world.give(Input::OutputFailed(TOP));
+    let below = at(Rung::TOP.below());
+    let start = Effect::Media(Step::StartOutput(below));
+    let feed = Step::Feed(ann, Downlink::Video, Some(Feed::Output(below)));
+    assert_eq!(world.log, [start, Effect::Media(feed)], "nothing else");
+    world.pass(SECOND);
+    let video = |world: &World| fed(world, ann, Downlink::Video);
+    assert_eq!(video(&world), Some(TOP));
+
+    for rung in 0..6 {
+        world.give(Input::OutputFailed(at(Rung(rung))));
+    }
+    assert_eq!(video(&world), None, "there is none left");
     assert!(decodes(&world, camera(ann)));
     world.pass(SECOND);
-    let video = fed(&world, ann, Downlink::Video);
-    assert_eq!(video, Some(Output::Video(VideoCodec::H264)));
+    assert_eq!(video(&world), Some(TOP));
 }
 
 #[test]

@@ -109,6 +109,8 @@ pub(crate) struct World {
     pub(crate) mixer: Option<Mixer>,
     pub(crate) published: Option<Arc<RoomState>>,
     pub(crate) over: bool,
+    /// Encodings that feed nobody, and since when.
+    pub(crate) unwatched: BTreeMap<Output, Duration>,
     /// What the input given last brought about, in order.
     pub(crate) log: Vec<Effect>,
     /// Who has had which forward slot since when.
@@ -136,6 +138,7 @@ impl World {
             mixer: None,
             published: None,
             over: false,
+            unwatched: BTreeMap::new(),
             log: Vec::new(),
             holding: Holding::new(),
             handovers: Handovers::default(),
@@ -253,9 +256,20 @@ impl World {
             mixer: self.mixer.as_ref(),
         };
         self.model.follow(self.now, facts);
+        self.note_unwatched();
         check::everything(self);
         self.holding = slots::check(self);
         handover::check(self, &input, &ways);
+    }
+
+    /// Notes which encodings have lost their last viewer, or got another.
+    fn note_unwatched(&mut self) {
+        let slots = self.peers.values().flat_map(|peer| peer.slots.values());
+        let fed: Vec<Feed> = slots.filter_map(|slot| slot.fed).collect();
+        let running = self.mixer.iter().flat_map(|mixer| &mixer.outputs);
+        let idle = running.filter(|output| !fed.contains(&Feed::Output(**output)));
+        let since = |output: &Output| *self.unwatched.get(output).unwrap_or(&self.now);
+        self.unwatched = idle.map(|output| (*output, since(output))).collect();
     }
 
     /// What is so in the world before the room hears of it.
@@ -560,7 +574,7 @@ impl World {
                 );
                 let fits = matches!(
                     (slot, output),
-                    (Downlink::Video, Output::Video(_)) | (Downlink::Audio, Output::Sound(_))
+                    (Downlink::Video, Output::Video { .. }) | (Downlink::Audio, Output::Sound(_))
                 );
                 assert!(fits, "{output:?} in {slot:?}");
             }

@@ -15,15 +15,16 @@ use std::sync::mpsc;
 use gst::prelude::*;
 use gst_video::VideoFrameExt;
 
-use super::SourceId;
 use super::card::Card;
 use super::matrix;
+use super::outlet::Outlet;
 use super::picture::{Mask, Picture, Plane, PlaneMut, Surface, Yuv};
 use super::scene::{Content, Scene, Tile};
 use super::ticker::Ticker;
-use crate::config::VideoCodec;
+use super::{Output, SourceId};
 use crate::id::ParticipantId;
 use crate::layout::{self, Fit, Rect, Size};
+use crate::media::ladder::Pace;
 use crate::media::pipeline::running_time;
 
 /// A camera tile without a new picture for this long shows its avatar.
@@ -44,8 +45,8 @@ pub(super) enum Command {
     RemoveSource(SourceId),
     Card(ParticipantId, Box<Card>),
     ForgetCard(ParticipantId),
-    AddOutput(VideoCodec, gst_app::AppSrc),
-    RemoveOutput(VideoCodec),
+    AddOutput(Output, Outlet),
+    RemoveOutput(Output),
 }
 
 /// A branch the canvas reads.
@@ -80,7 +81,7 @@ pub(super) struct Canvas {
     tiles: Vec<Placed>,
     sources: HashMap<SourceId, Source>,
     cards: HashMap<ParticipantId, Card>,
-    outputs: HashMap<VideoCodec, gst_app::AppSrc>,
+    outputs: HashMap<Output, Outlet>,
     last: Option<gst::Buffer>,
     painted: Box<dyn Fn(SourceId) + Send>,
 }
@@ -98,6 +99,14 @@ pub(super) fn caps(size: Size, fps: u32) -> Result<gst::Caps, CanvasError> {
     info(size, fps)?
         .to_caps()
         .map_err(|error| CanvasError(size, error.to_string()))
+}
+
+/// What the caps of an output call its frame rate. That of stills is less than encoders know.
+pub(super) fn frame_rate(pace: Pace) -> u32 {
+    match pace {
+        Pace::Fps(fps) => fps,
+        Pace::Still(_) => 1,
+    }
 }
 
 fn info(size: Size, fps: u32) -> Result<gst_video::VideoInfo, CanvasError> {
@@ -213,13 +222,8 @@ impl Canvas {
         let Some(frame) = &self.last else {
             return;
         };
-        for output in self.outputs.values() {
-            let mut buffer = frame.copy();
-            let header = buffer.make_mut();
-            header.set_pts(at);
-            header.set_duration(period);
-            // A full queue drops its oldest frame; a flushing one is going away.
-            let _ = output.push_buffer(buffer);
+        for output in self.outputs.values_mut() {
+            output.offer(frame, at, period);
         }
     }
 

@@ -12,6 +12,7 @@ mod canvas;
 pub mod card;
 pub mod ingest;
 mod matrix;
+pub mod outlet;
 pub mod picture;
 pub mod playout;
 pub mod rendition;
@@ -28,6 +29,7 @@ use thiserror::Error;
 pub use scene::{Content, Scene, SourceId, Tile};
 pub use sound::{SoundEvent, Without};
 
+use super::ladder::{Ladder, Rung};
 use super::pipeline::PipelineError;
 use super::tap::Tap;
 use super::template::{TemplateError, Templates};
@@ -37,7 +39,8 @@ use crate::layout::{Fit, Size};
 use canvas::Canvas;
 use card::Card;
 use ingest::Ingest;
-use rendition::{Rendition, VideoRung};
+use outlet::Outlet;
+use rendition::Rendition;
 use sound::Sound;
 use ticker::Ticker;
 
@@ -53,6 +56,9 @@ pub enum MixerError {
     /// There is no element for a codec.
     #[error("no {0} is installed")]
     NoCodec(&'static str),
+    /// The ladder has no such rung.
+    #[error("the ladder has no rung {}", .0.0)]
+    NoRung(Rung),
     /// The canvas could not be made.
     #[error(transparent)]
     Canvas(#[from] canvas::CanvasError),
@@ -65,7 +71,12 @@ pub enum MixerError {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Output {
     /// The composite.
-    Video(VideoCodec),
+    Video {
+        /// How it is encoded.
+        codec: VideoCodec,
+        /// At which size and rate.
+        rung: Rung,
+    },
     /// The sound, less somebody's own.
     Sound(Without),
 }
@@ -95,8 +106,8 @@ pub struct MixerSettings {
     pub fps: u32,
     /// How a picture is put in its tile.
     pub fit: Fit,
-    /// bit/s of the full-size composite.
-    pub video_bitrate: u32,
+    /// In which sizes and at which rates the composite is encoded.
+    pub ladder: Arc<Ladder>,
     /// bit/s of a mix.
     pub audio_bitrate: u32,
     /// The subgraphs.
@@ -253,13 +264,10 @@ impl Mixer {
         let on_failure = move |text| on_event(MixerEvent::OutputFailed(output, text));
         let settings = &self.settings;
         let rendition = match output {
-            Output::Video(codec) => {
-                let caps = canvas::caps(settings.canvas, settings.fps)?;
-                let rung = VideoRung {
-                    size: settings.canvas,
-                    bitrate: settings.video_bitrate,
-                };
-                Rendition::video(&settings.templates, codec, rung, &caps, on_failure)?
+            Output::Video { codec, rung } => {
+                let spec = settings.ladder.spec(rung).ok_or(MixerError::NoRung(rung))?;
+                let caps = canvas::caps(settings.canvas, canvas::frame_rate(spec.pace))?;
+                Rendition::video(&settings.templates, codec, spec, &caps, on_failure)?
             }
             Output::Sound(_) => {
                 Rendition::sound(&settings.templates, settings.audio_bitrate, on_failure)?
@@ -273,8 +281,11 @@ impl Mixer {
 
     fn feed(&self, output: Output, input: gst_app::AppSrc) {
         match output {
-            Output::Video(codec) => {
-                let _ = self.canvas.send(canvas::Command::AddOutput(codec, input));
+            Output::Video { rung, .. } => {
+                if let Some(spec) = self.settings.ladder.spec(rung) {
+                    let outlet = Outlet::new(input, spec.pace);
+                    let _ = self.canvas.send(canvas::Command::AddOutput(output, outlet));
+                }
             }
             Output::Sound(without) => {
                 let _ = self.sound.send(sound::Command::AddOutput(without, input));
@@ -288,8 +299,8 @@ impl Mixer {
             return;
         }
         match output {
-            Output::Video(codec) => {
-                let _ = self.canvas.send(canvas::Command::RemoveOutput(codec));
+            Output::Video { .. } => {
+                let _ = self.canvas.send(canvas::Command::RemoveOutput(output));
             }
             Output::Sound(without) => {
                 let _ = self.sound.send(sound::Command::RemoveOutput(without));
@@ -297,11 +308,23 @@ impl Mixer {
         }
     }
 
-    /// The encodings that run, with their taps.
-    pub fn outputs(&self) -> impl Iterator<Item = (Output, &Tap)> {
+    /// Encodes an output that is video, and runs, at `bitrate` bit/s.
+    pub fn set_bitrate(&mut self, output: Output, bitrate: u32) {
+        if let Some(rendition) = self.outputs.get_mut(&output) {
+            rendition.set_bitrate(bitrate);
+        }
+    }
+
+    /// The encodings that run.
+    pub fn outputs(&self) -> impl Iterator<Item = (Output, &Rendition)> {
         self.outputs
             .iter()
-            .map(|(output, rendition)| (*output, rendition.tap()))
+            .map(|(output, rendition)| (*output, rendition))
+    }
+
+    /// The ladder whose rungs they are.
+    pub fn ladder(&self) -> &Ladder {
+        &self.settings.ladder
     }
 
     /// The uplinks that are decoded.

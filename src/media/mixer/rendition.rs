@@ -3,9 +3,11 @@
 
 use std::time::Duration;
 
+use gst::prelude::*;
+
 use super::MixerError;
 use crate::config::VideoCodec;
-use crate::layout::Size;
+use crate::media::ladder::{Pace, RungSpec};
 use crate::media::offer::format_of;
 use crate::media::pipeline::{BusEvent, Pipeline};
 use crate::media::plugins::{self, H264Encoder};
@@ -26,16 +28,39 @@ const VP8_SPEED: u64 = 8;
 pub struct Rendition {
     input: gst_app::AppSrc,
     tap: Tap,
-    _pipeline: Pipeline,
+    bitrate: Option<Bitrate>,
+    pipeline: Pipeline,
 }
 
-/// Size and rate of a video rendition.
+/// The setting of a running video encoder that its bitrate is.
+#[derive(Debug)]
+struct Bitrate {
+    encoder: gst::Element,
+    unit: Unit,
+    pace: Pace,
+    now: u32,
+}
+
+/// What an encoder's bitrate is called and counted in.
 #[derive(Debug, Clone, Copy)]
-pub struct VideoRung {
-    /// Encoded size, pixels.
-    pub size: Size,
-    /// bit/s.
-    pub bitrate: u32,
+enum Unit {
+    /// openh264enc: `bitrate`, bit/s, unsigned.
+    Bits,
+    /// x264enc: `bitrate`, kbit/s, unsigned.
+    Kilobits,
+    /// vp8enc: `target-bitrate`, bit/s, signed.
+    Target,
+}
+
+/// What an encoder is told for so many bit/s on the whole. A still is encoded as if there were one
+/// a second, the least that rate control knows, and may have all the bits of its time.
+fn encoder_bitrate(bitrate: u32, pace: Pace) -> u32 {
+    match pace {
+        Pace::Fps(_) => bitrate,
+        Pace::Still(every) => {
+            bitrate.saturating_mul(u32::try_from(every.as_secs()).unwrap_or(u32::MAX))
+        }
+    }
 }
 
 impl Rendition {
@@ -46,30 +71,42 @@ impl Rendition {
     pub fn video(
         templates: &Templates,
         codec: VideoCodec,
-        rung: VideoRung,
+        rung: &RungSpec,
         input: &gst::Caps,
         on_failure: impl Fn(String) + Send + 'static,
     ) -> Result<Self, MixerError> {
         let format = format_of(codec);
-        let template = match codec {
-            VideoCodec::Vp8 => "rendition-vp8",
+        let (template, unit) = match codec {
+            VideoCodec::Vp8 => ("rendition-vp8", Unit::Target),
             VideoCodec::Vp9 => return Err(MixerError::NoCodec("VP9 encoder")),
             VideoCodec::H264 => match plugins::h264_encoder() {
-                Some(H264Encoder::OpenH264) => "rendition-h264",
-                Some(H264Encoder::X264) => "rendition-h264-x264",
+                Some(H264Encoder::OpenH264) => ("rendition-h264", Unit::Bits),
+                Some(H264Encoder::X264) => ("rendition-h264-x264", Unit::Kilobits),
                 None => return Err(MixerError::NoCodec("H.264 encoder")),
             },
+        };
+        let bitrate = encoder_bitrate(rung.most, rung.pace);
+        let distance = match rung.pace {
+            Pace::Fps(_) => KEYFRAME_DISTANCE,
+            // Whoever misses one must not wait for two.
+            Pace::Still(_) => 1,
         };
         let values = [
             ("width", Value::Int(u64::from(rung.size.width))),
             ("height", Value::Int(u64::from(rung.size.height))),
-            ("bitrate", Value::Int(u64::from(rung.bitrate))),
-            ("kbitrate", Value::Int(u64::from(rung.bitrate / 1000))),
+            ("bitrate", Value::Int(u64::from(bitrate))),
+            ("kbitrate", Value::Int(u64::from((bitrate / 1000).max(1)))),
             ("cpu", Value::Int(VP8_SPEED)),
-            ("keyframe", Value::Int(KEYFRAME_DISTANCE)),
+            ("keyframe", Value::Int(distance)),
         ];
-        let rendition = Self::start(templates, template, format, &values, on_failure)?;
+        let mut rendition = Self::start(templates, template, format, &values, on_failure)?;
         rendition.input.set_caps(Some(input));
+        rendition.bitrate = Some(Bitrate {
+            encoder: rendition.pipeline.element("encoder")?,
+            unit,
+            pace: rung.pace,
+            now: rung.most,
+        });
         Ok(rendition)
     }
 
@@ -114,8 +151,32 @@ impl Rendition {
         Ok(Self {
             input,
             tap,
-            _pipeline: pipeline,
+            bitrate: None,
+            pipeline,
         })
+    }
+
+    /// Encodes video at `bitrate` bit/s from the next frame on.
+    pub fn set_bitrate(&mut self, bitrate: u32) {
+        let Some(setting) = self.bitrate.as_mut().filter(|s| s.now != bitrate) else {
+            return;
+        };
+        setting.now = bitrate;
+        let bits = encoder_bitrate(bitrate, setting.pace);
+        let encoder = &setting.encoder;
+        match setting.unit {
+            Unit::Bits => encoder.set_property("bitrate", bits),
+            Unit::Kilobits => encoder.set_property("bitrate", (bits / 1000).max(1)),
+            Unit::Target => {
+                let bits = i32::try_from(bits).unwrap_or(i32::MAX);
+                encoder.set_property("target-bitrate", bits);
+            }
+        }
+    }
+
+    /// What video is being encoded at, bit/s; `None` for sound.
+    pub fn bitrate(&self) -> Option<u32> {
+        self.bitrate.as_ref().map(|setting| setting.now)
     }
 
     /// Where raw frames go.

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result, bail};
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
+use tessera::archive::Archive;
 use tessera::bots::{self, BotsOptions, Reach};
 use tessera::config::{self, Config, ConfigError, Options};
 use tessera::id::RoomId;
@@ -160,9 +161,14 @@ struct Running {
 /// Binds, announces the address, and serves until SIGINT or SIGTERM.
 async fn start(config: Config) -> Result<Running> {
     let templates = Templates::load(config.pipelines.as_deref())?;
+    let templates = Arc::new(templates);
     let metrics = Metrics::install()?;
     let config = Arc::new(config);
-    let registry = Registry::new(Arc::clone(&config), Arc::new(templates));
+    let mut registry = Registry::new(Arc::clone(&config), Arc::clone(&templates));
+    if let Some(folder) = &config.recordings {
+        let archive = Archive::open(folder, config.recording_quotas, templates);
+        registry = registry.with_archive(archive.await?);
+    }
     let mut termination = process::Termination::listen().context("no signal handlers")?;
     let listen = config.listen;
     let server = Server::bind(config, registry, metrics)

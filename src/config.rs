@@ -11,6 +11,7 @@ use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
@@ -18,7 +19,9 @@ use thiserror::Error;
 pub use options::{Options, Setting, settings, with_defaults_in_help};
 pub use validate::BadSetting;
 
+use crate::archive::Quotas;
 use crate::layout::{Fit, LayoutKind, Size};
+use crate::media::recorder::Container;
 use crate::topology::Mode;
 
 /// A video codec of the mix.
@@ -106,6 +109,12 @@ pub struct Config {
     pub video_bitrate: u32,
     /// Bitrate of the mixed sound, bit/s.
     pub audio_bitrate: u32,
+    /// Where recordings are kept; nothing can be recorded if `None`.
+    pub recordings: Option<PathBuf>,
+    /// What every room is recorded as by itself.
+    pub record: Option<Container>,
+    /// What limits recordings.
+    pub recording_quotas: Quotas,
     /// Most rooms at once.
     pub max_rooms: usize,
     /// Most participants in a room.
@@ -141,6 +150,13 @@ impl Default for Config {
             fps: 30,
             video_bitrate: 1_500_000,
             audio_bitrate: 40_000,
+            recordings: None,
+            record: None,
+            recording_quotas: Quotas {
+                free_space: 1_000_000_000,
+                max_length: Duration::from_secs(4 * 3600),
+                max_age: None,
+            },
             max_rooms: 100,
             max_participants: 50,
             joins_per_second: 20,

@@ -5,8 +5,10 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::archive::{Kind as RecordingKind, RecordingId};
 use crate::id::{Mid, ParticipantId, Role, RoomId};
 pub use crate::layout::LayoutKind;
+pub use crate::media::recorder::Container;
 pub use crate::room::view::{
     ByeReason, Level, MeasuredPaths, ParticipantState, RoomState, SlotState, TileState, UplinkState,
 };
@@ -81,8 +83,33 @@ pub enum ClientMessage {
         /// Not looked at by the server.
         data: serde_json::Value,
     },
+    /// Begin or end a recording of the room.
+    Record(Record),
     /// Leave; the server answers `bye` and closes.
     Leave,
+}
+
+/// The body of [`ClientMessage::Record`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "action", rename_all = "lowercase")]
+pub enum Record {
+    /// Begin one.
+    Start(StartRecording),
+    /// End one.
+    Stop {
+        /// Which.
+        recording: RecordingId,
+    },
+}
+
+/// The body of `POST /api/v1/rooms/{room}/recordings`, and of a [`Record::Start`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StartRecording {
+    /// `mp4`, `webm` or `ogg` (sound alone).
+    pub format: Container,
+    /// `composite`.
+    #[serde(default)]
+    pub kind: RecordingKind,
 }
 
 /// The body of [`ClientMessage::Join`].
@@ -310,6 +337,16 @@ pub enum ErrorCode {
     RoomExists,
     /// The mode cannot be had here.
     ModeUnavailable,
+    /// Nothing can be recorded here, or not in this mode.
+    RecordingUnavailable,
+    /// The room is being recorded as often as it may be.
+    TooManyRecordings,
+    /// The recording has to be stopped first.
+    RecordingGoesOn,
+    /// The disk of the recordings is full.
+    StorageFull,
+    /// The folder of recordings cannot be written to.
+    StorageUnusable,
     /// An error in the server; its log says more.
     Internal,
 }

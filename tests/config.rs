@@ -3,9 +3,12 @@
 use std::fs;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::process::{Command, Output};
+use std::time::Duration;
 
+use tessera::archive::Quotas;
 use tessera::config::{Config, ConfigError, Options, Setting, VideoCodec, settings};
 use tessera::layout::{Fit, LayoutKind, Size};
+use tessera::media::recorder::Container;
 use tessera::topology::Mode;
 
 fn from_file(text: &str) -> Result<Config, ConfigError> {
@@ -49,6 +52,11 @@ fn a_file_can_set_everything() {
         fps = 25
         video-bitrate = 800000
         audio-bitrate = 32000
+        recordings = "."
+        record = "webm"
+        recording-free-space = 5
+        recording-max-length = 6
+        recording-max-age = 7
         max-rooms = 2
         max-participants = 3
         joins-per-second = 4
@@ -77,6 +85,13 @@ fn a_file_can_set_everything() {
         fps: 25,
         video_bitrate: 800_000,
         audio_bitrate: 32_000,
+        recordings: Some(".".into()),
+        record: Some(Container::Webm),
+        recording_quotas: Quotas {
+            free_space: 5_000_000,
+            max_length: Duration::from_secs(6 * 60),
+            max_age: Some(Duration::from_secs(7 * 24 * 3600)),
+        },
         max_rooms: 2,
         max_participants: 3,
         joins_per_second: 4,

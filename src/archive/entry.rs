@@ -121,7 +121,7 @@ pub struct Recording {
     pub size: Option<Size>,
     /// Codec of the picture.
     pub video: Option<VideoCodec>,
-    /// Names of those who were in the room at its end.
+    /// Names of all who were in the room while it went on.
     pub participants: Vec<String>,
     /// Why it ended, where nobody stopped it.
     pub reason: Option<String>,

@@ -71,7 +71,7 @@ pub enum ArchiveError {
 pub struct Ending {
     /// How long it is.
     pub length: Duration,
-    /// Who was there.
+    /// Who was there at any time.
     pub participants: Vec<String>,
     /// Why it ended, where nobody stopped it.
     pub reason: Option<String>,
@@ -211,7 +211,8 @@ impl Archive {
 
     /// Forgets a recording that did not come to be.
     pub async fn discard(&self, id: &RecordingId) {
-        if let Some(recording) = self.0.catalogue.lock().remove(id) {
+        let discarded = self.0.catalogue.lock().remove(id);
+        if let Some(recording) = discarded {
             self.remove_files(recording).await;
         }
         self.changed();

@@ -38,6 +38,7 @@ fn room(mode: Mode, members: &[u32]) -> RoomState {
         participants: members.iter().map(|n| member(*n)).collect(),
         tiles: Vec::new(),
         paths: MeasuredPaths::default(),
+        recordings: Vec::new(),
     }
 }
 

@@ -39,6 +39,7 @@ fn room(left: ParticipantId, right: ParticipantId) -> RoomState {
         participants: Vec::new(),
         tiles: vec![tile(left, 0), tile(right, 320)],
         paths: MeasuredPaths::default(),
+        recordings: Vec::new(),
     }
 }
 

@@ -9,6 +9,9 @@ use super::{Config, ConfigError};
 use crate::layout::{Fit, LayoutKind, Size};
 use crate::topology::Mode;
 
+/// Bytes.
+pub(super) const MEGABYTE: u64 = 1_000_000;
+
 /// Declares [`Options`] and everything that has to name each setting once more: the
 /// precedence of one source over another and the defaults as text. A setting is one entry;
 /// leaving a part of it out does not compile.
@@ -102,6 +105,24 @@ options! {
     /// Bitrate of the mixed sound, bit/s
     audio_bitrate: u32, "audio-bitrate", "TESSERA_AUDIO_BITRATE", "BPS",
         |c| c.audio_bitrate.to_string();
+
+    /// Folder recordings are kept in; without one nothing can be recorded
+    recordings: PathBuf, "recordings", "TESSERA_RECORDINGS", "DIR", |_| String::new();
+
+    /// Record every room from its first participant on, as mp4, webm or ogg
+    record: String, "record", "TESSERA_RECORD", "FORMAT", |_| String::new();
+
+    /// Megabytes that recordings leave free on their disk
+    recording_free_space: u64, "recording-free-space", "TESSERA_RECORDING_FREE_SPACE", "MB",
+        |c| (c.recording_quotas.free_space / MEGABYTE).to_string();
+
+    /// Minutes after which a recording ends by itself
+    recording_max_length: u64, "recording-max-length", "TESSERA_RECORDING_MAX_LENGTH", "MINUTES",
+        |c| (c.recording_quotas.max_length.as_secs() / 60).to_string();
+
+    /// Days after which recordings are deleted. Default: never
+    recording_max_age: u64, "recording-max-age", "TESSERA_RECORDING_MAX_AGE", "DAYS",
+        |_| String::new();
 
     /// Most rooms at once
     max_rooms: usize, "max-rooms", "TESSERA_MAX_ROOMS", "N", |c| c.max_rooms.to_string();

@@ -5,11 +5,15 @@ use std::net::{IpAddr, SocketAddr};
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
+use std::time::Duration;
 
 use thiserror::Error;
 
+use super::options::MEGABYTE;
 use super::{Config, Options, VideoCodec};
+use crate::archive::Quotas;
 use crate::layout::{Fit, LayoutKind, Size};
+use crate::media::recorder::Container;
 use crate::topology::Mode;
 
 /// A setting with a value it cannot have.
@@ -73,6 +77,31 @@ impl TryFrom<Options> for Config {
                 given.audio_bitrate.unwrap_or(default.audio_bitrate),
                 6_000..=510_000,
             )?,
+            record: given
+                .record
+                .map(|format| record(&format, given.recordings.as_deref()))
+                .transpose()?,
+            recordings: given.recordings,
+            recording_quotas: Quotas {
+                free_space: MEGABYTE
+                    * within(
+                        "recording-free-space",
+                        given
+                            .recording_free_space
+                            .unwrap_or(default.recording_quotas.free_space / MEGABYTE),
+                        0..=1_000_000_000,
+                    )?,
+                max_length: given
+                    .recording_max_length
+                    .map(|minutes| within("recording-max-length", minutes, 1..=100_000))
+                    .transpose()?
+                    .map_or(default.recording_quotas.max_length, minutes),
+                max_age: given
+                    .recording_max_age
+                    .map(|days| within("recording-max-age", days, 1..=100_000))
+                    .transpose()?
+                    .map(|days| minutes(days * 24 * 60)),
+            },
             max_rooms: within(
                 "max-rooms",
                 given.max_rooms.unwrap_or(default.max_rooms),
@@ -170,6 +199,23 @@ fn folder(path: PathBuf) -> Checked<PathBuf> {
             path.display(),
             "it is a folder that exists and can be read",
         ))
+    }
+}
+
+fn minutes(minutes: u64) -> Duration {
+    Duration::from_secs(minutes * 60)
+}
+
+fn record(format: &str, folder: Option<&Path>) -> Checked<Container> {
+    let refuse = |allowed: &str| Err(BadSetting::new("record", format, allowed));
+    if folder.is_none() {
+        return refuse("it needs --recordings, the folder that recordings go to");
+    }
+    match format {
+        "mp4" => Ok(Container::Mp4),
+        "webm" => Ok(Container::Webm),
+        "ogg" => Ok(Container::Ogg),
+        _ => refuse("it is mp4, webm or ogg"),
     }
 }
 

@@ -13,10 +13,12 @@ use super::ears::Ears;
 use super::error::RoomError;
 use super::handle::{Command, Departure, JoinError, JoinReply, JoinRequest, Notice, Reply};
 use super::member::{Answered, Flow, Member, negotiate};
+use super::recorders::Recorders;
 use super::state::{Effect, Input, RequestId, State};
 use super::stats;
 use super::view::{ByeReason, Level, RoomState};
 use super::wiring::{Downlink, Feed, Step};
+use crate::archive::{Archive, RecordingId};
 use crate::config::Config;
 use crate::id::{ParticipantId, Role, RoomId};
 use crate::media::mixer::{Mixer, MixerEvent, MixerSettings, SoundEvent, SourceId};
@@ -33,6 +35,7 @@ const LIVENESS: Duration = Duration::from_millis(100);
 pub(super) struct Shared {
     pub(super) config: Arc<Config>,
     pub(super) templates: Arc<Templates>,
+    pub(super) archive: Option<Archive>,
 }
 
 /// What reaches the task from peers and the mixer. The numbers tell the events of one peer or
@@ -42,6 +45,7 @@ pub(super) enum Event {
     Peer(ParticipantId, u64, PeerEvent),
     Mixer(u64, MixerEvent),
     Opened(ParticipantId, u64, Downlink, Feed),
+    RecorderEnds(RecordingId),
 }
 
 /// Somebody who waits for an answer.
@@ -65,6 +69,7 @@ pub(super) struct Actor {
     serial: u64,
     events: mpsc::UnboundedSender<Event>,
     publish: watch::Sender<Arc<RoomState>>,
+    recorders: Recorders,
     rates: stats::Rates,
     ears: Ears,
     over: bool,
@@ -92,6 +97,7 @@ impl Actor {
             serial: 0,
             events,
             publish,
+            recorders: Recorders::default(),
             rates: stats::Rates::default(),
             ears: Ears::default(),
             over: false,
@@ -186,6 +192,17 @@ impl Actor {
             }),
             Command::Pin(who, reply) => self.ask(reply, |r| Input::Pin(r, who)),
             Command::Rename(who, name, reply) => self.ask(reply, |r| Input::Rename(r, who, name)),
+            Command::Record(archive, recording, reply) => {
+                let (id, format) = (recording.id.clone(), recording.format);
+                self.recorders.expect(archive, *recording);
+                self.ask(reply, |r| Input::Record(r, id.clone(), format));
+                self.settle();
+                // Begun by now, or not at all.
+                self.recorders.refused(&id);
+            }
+            Command::StopRecording(id, reply) => {
+                self.ask(reply, |r| Input::StopRecording(r, id));
+            }
             Command::Chat(from, text) => self.inputs.push_back(Input::Chat(from, text)),
             Command::Signal(from, to, data, reply) => self.ask(reply, |request| Input::Signal {
                 request,
@@ -253,6 +270,7 @@ impl Actor {
                     self.inputs.push_back(Input::SlotOpened(who, slot, feed));
                 }
             }
+            Event::RecorderEnds(id) => self.inputs.push_back(Input::RecorderEnds(id)),
             Event::Mixer(serial, event) => {
                 if self.mixer.is_some() && serial == self.mixer_serial {
                     self.mixer_event(event);
@@ -392,6 +410,7 @@ impl Actor {
             }
             Effect::Publish(view) => {
                 self.publish.send_replace(Arc::clone(&view));
+                self.recorders.note(&view.participants);
                 for who in self.members.keys().copied().collect::<Vec<_>>() {
                     self.tell(who, Notice::Room(Arc::clone(&view)));
                 }
@@ -483,6 +502,19 @@ impl Actor {
             Step::ForgetName(who) => self.with_mixer(|mixer| mixer.forget_name(who)),
             Step::RemoveSource(source) => self.with_mixer(|mixer| mixer.remove_source(source)),
             Step::StopOutput(output) => self.with_mixer(|mixer| mixer.drop_output(output)),
+            Step::StartRecorder(id) => {
+                let templates = &self.shared.templates;
+                self.recorders.start(id, templates, &self.events);
+                self.recorders.note(&self.state.view().participants);
+            }
+            Step::FeedRecorder(id, output) => {
+                if let Some(Ok(tap)) = self.mixer.as_mut().map(|m| m.output(output)) {
+                    self.recorders.feed(&id, tap);
+                }
+            }
+            Step::StopRecorder(id) => {
+                self.recorders.stop(&id);
+            }
             Step::SetScene(scene) => self.with_mixer(|mixer| mixer.set_scene(scene)),
         }
     }

@@ -23,18 +23,23 @@ impl State {
         let scene = self.desired_scene(now);
         let forwards = self.desired_forwards(now);
         let mut feeds = self.desired_mix_feeds(now);
-        let mixer = match feeds.is_empty() || now < self.mixer_rests_until {
+        let mut recorded = self.recorded_outputs();
+        let unneeded = feeds.is_empty() && recorded.is_empty();
+        let mixer = match unneeded || now < self.mixer_rests_until {
             true => Mixing::None,
             false => {
                 // An encoder that failed costs its viewers their picture, and not the room its
                 // mixer.
-                feeds.retain(|_, output| !self.failed_outputs.contains_key(output));
-                let outputs = feeds.values().copied().collect();
+                let works = |output: &Output| !self.failed_outputs.contains_key(output);
+                feeds.retain(|_, output| works(output));
+                recorded.retain(|_, output| works(output));
+                let outputs = feeds.values().chain(recorded.values()).copied().collect();
                 Mixing::Running(Box::new(self.desired_mix(now, &scene, outputs)))
             }
         };
         if mixer == Mixing::None {
             feeds.clear();
+            recorded.clear();
         }
         let mixed = feeds
             .into_iter()
@@ -44,6 +49,8 @@ impl State {
             captures: self.desired_captures(&scene),
             tables: self.slot_tables(&forwards),
             excused: self.excused(),
+            recorders: self.desired_recorders(),
+            recorder_feeds: self.recorder_feeds(now, recorded),
             forwards,
             mixer,
         }
@@ -109,7 +116,7 @@ impl State {
     }
 
     /// `rung`, or the next one whose encoder has not just failed: below first, then above.
-    fn nearest_that_works(&self, codec: VideoCodec, rung: Rung) -> Rung {
+    pub(super) fn nearest_that_works(&self, codec: VideoCodec, rung: Rung) -> Rung {
         let works = |rung: &Rung| {
             let output = Output::Video { codec, rung: *rung };
             !self.failed_outputs.contains_key(&output)

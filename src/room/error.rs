@@ -2,6 +2,7 @@
 
 use thiserror::Error;
 
+use crate::archive::ArchiveError;
 use crate::id::ParticipantId;
 use crate::topology::Mode;
 
@@ -41,6 +42,24 @@ pub enum RoomError {
     /// The mode cannot be had here.
     #[error("mode {0:?} cannot be had in this room: {1}")]
     ModeUnavailable(Mode, &'static str),
+    /// The mode leaves the server no media.
+    #[error("in mode p2p the server has no media to record: change the mode first")]
+    NothingToRecord,
+    /// As many recordings as there may be.
+    #[error("the room is being recorded {limit} times already")]
+    TooManyRecordings {
+        /// The limit.
+        limit: usize,
+    },
+    /// No recording of that id goes on in the room.
+    #[error("there is no such recording under way in the room")]
+    NoSuchRecording,
+    /// The server has no folder for recordings.
+    #[error("this server does not record: it was started without --recordings")]
+    RecordingOff,
+    /// The folder of recordings refuses.
+    #[error(transparent)]
+    Archive(#[from] ArchiveError),
     /// The SDP does not parse, or is not an offer that can be answered.
     #[error("the offer cannot be answered: {0}")]
     BadOffer(String),

@@ -7,8 +7,10 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use super::error::RoomError;
 use super::view::{ByeReason, Level, RoomState, SlotState};
+use crate::archive::{Archive, ArchiveError, Kind, Recording, RecordingId};
 use crate::id::{Mid, ParticipantId, Role, RoomId};
 use crate::layout::LayoutKind;
+use crate::media::recorder::Container;
 use crate::topology::Mode;
 
 /// How the m-lines of an offer get their roles.
@@ -126,6 +128,8 @@ pub(super) enum Command {
     Rename(ParticipantId, String, Reply<()>),
     Chat(ParticipantId, Arc<str>),
     Signal(ParticipantId, ParticipantId, serde_json::Value, Reply<()>),
+    Record(Archive, Box<Recording>, Reply<()>),
+    StopRecording(RecordingId, Reply<()>),
     Leave(ParticipantId, Departure, oneshot::Sender<()>),
     Stats(oneshot::Sender<RoomStats>),
     Close(ByeReason, oneshot::Sender<()>),
@@ -271,6 +275,48 @@ impl RoomHandle {
     /// [`RoomError::NoSuchParticipant`], [`RoomError::Closed`].
     pub async fn rename(&self, who: ParticipantId, name: String) -> Result<(), RoomError> {
         self.ask(|reply| Command::Rename(who, name, reply)).await
+    }
+
+    /// Begins a recording of the mix.
+    ///
+    /// # Errors
+    /// [`RoomError::NothingToRecord`], [`RoomError::TooManyRecordings`], [`RoomError::Archive`],
+    /// [`RoomError::Closed`].
+    pub async fn record(
+        &self,
+        archive: &Archive,
+        kind: Kind,
+        format: Container,
+    ) -> Result<Recording, RoomError> {
+        let size = self.state().canvas;
+        let recording = archive.begin(self.id.clone(), kind, format, size).await?;
+        let (archive, begun) = (archive.clone(), Box::new(recording.clone()));
+        let kept = archive.clone();
+        match self
+            .ask(|reply| Command::Record(archive, begun, reply))
+            .await
+        {
+            Ok(()) => Ok(recording),
+            Err(error) => {
+                kept.discard(&recording.id).await;
+                Err(error)
+            }
+        }
+    }
+
+    /// Ends a recording, and returns it when its file has its end.
+    ///
+    /// # Errors
+    /// [`RoomError::NoSuchRecording`], [`RoomError::Closed`].
+    pub async fn stop_recording(
+        &self,
+        archive: &Archive,
+        id: &RecordingId,
+    ) -> Result<Recording, RoomError> {
+        self.ask(|reply| Command::StopRecording(id.clone(), reply))
+            .await?;
+        let ended = archive.ended(id).await;
+        ended.ok_or(RoomError::Archive(ArchiveError::Unknown))
     }
 
     /// Sends a text to everybody.

@@ -9,6 +9,8 @@ mod forwards;
 pub mod handle;
 mod member;
 mod person;
+mod recorders;
+mod recordings;
 pub mod registry;
 mod requests;
 mod routing;
@@ -24,5 +26,6 @@ pub use handle::{
     Capture, Departure, JoinRequest, Joined, Muter, Notice, Reach, Roles, RoomHandle, RoomStats,
 };
 pub use person::Downlinks;
+pub use recordings::MAX_RECORDINGS;
 pub use registry::{Registry, Wanted};
 pub use requests::MAX_MESH;

@@ -11,8 +11,9 @@ use tracing::Instrument;
 use super::actor::{Actor, Shared};
 use super::handle::{JoinError, JoinRequest, Joined};
 use super::state::{Lifetime, Settings, State};
-use super::view::ByeReason;
+use super::view::{ByeReason, ParticipantState, RoomState};
 use super::{RoomError, RoomHandle};
+use crate::archive::{Archive, Kind};
 use crate::config::Config;
 use crate::id::RoomId;
 use crate::layout::LayoutKind;
@@ -63,9 +64,28 @@ impl Registry {
     /// No rooms yet. GStreamer must have been initialised.
     pub fn new(config: Arc<Config>, templates: Arc<Templates>) -> Self {
         Self {
-            shared: Shared { config, templates },
+            shared: Shared {
+                config,
+                templates,
+                archive: None,
+            },
             rooms: Arc::default(),
         }
+    }
+
+    /// The same, whose rooms can be recorded.
+    #[must_use]
+    pub fn with_archive(mut self, archive: Archive) -> Self {
+        self.shared.archive = Some(archive);
+        self
+    }
+
+    /// The folder of recordings.
+    ///
+    /// # Errors
+    /// [`RoomError::RecordingOff`] where there is none.
+    pub fn archive(&self) -> Result<&Archive, RoomError> {
+        self.shared.archive.as_ref().ok_or(RoomError::RecordingOff)
     }
 
     /// Joins a room, making it if it is not there. Returns when the answer is made.
@@ -128,6 +148,12 @@ impl Registry {
         if tokio::time::timeout(CLOSE_DEADLINE, closed).await.is_err() {
             tracing::error!("a room does not close");
         }
+        if let Some(archive) = &self.shared.archive {
+            let settled = tokio::time::timeout(DRAIN_DEADLINE, archive.settled());
+            if settled.await.is_err() {
+                tracing::error!("a recording does not end; the next start repairs it");
+            }
+        }
         let left = pipeline::drained(DRAIN_DEADLINE).await;
         if left > 0 {
             tracing::error!(left, "pipelines do not end");
@@ -186,7 +212,30 @@ impl Registry {
             }
             .instrument(span),
         );
+        self.record_by_itself(&handle);
         handle
+    }
+
+    /// Begins the recording that every room gets, where one is configured: with its first
+    /// participant, so that it does not begin with an empty room.
+    fn record_by_itself(&self, room: &RoomHandle) {
+        let Some((archive, format)) = self.shared.archive.clone().zip(self.shared.config.record)
+        else {
+            return;
+        };
+        let (room, mut states) = (room.clone(), room.watch());
+        tokio::spawn(async move {
+            let is_used = |state: &Arc<RoomState>| {
+                let talks = |p: &ParticipantState| p.connected && !p.viewer;
+                state.mode != Mode::P2p && state.participants.iter().any(talks)
+            };
+            if states.wait_for(is_used).await.is_err() {
+                return;
+            }
+            if let Err(error) = room.record(&archive, Kind::Composite, format).await {
+                tracing::error!(room = %room.id(), %error, "the room is not recorded");
+            }
+        });
     }
 
     /// Takes a room that has ended off the map, unless another has its name already.

@@ -42,6 +42,8 @@ impl State {
     pub(super) fn requested(&mut self, now: Duration, input: Input, effects: &mut Vec<Effect>) {
         let (request, outcome) = match input {
             Input::SetMode(request, mode) => (request, self.set_mode(mode)),
+            Input::Record(request, id, container) => (request, self.record(now, id, container)),
+            Input::StopRecording(request, id) => (request, self.stop_recording(&id)),
             Input::SetView(request, who, view) => (request, self.set_view(who, view)),
             Input::SetLayout(request, layout) => {
                 self.layout = layout;
@@ -91,6 +93,9 @@ impl State {
     fn set_mode(&mut self, mode: Mode) -> Result<(), RoomError> {
         if mode == Mode::P2p && self.mode != Mode::P2p {
             let refuse = |reason| Err(RoomError::ModeUnavailable(mode, reason));
+            if !self.recordings.is_empty() {
+                return refuse("it is being recorded, and the server would have no media");
+            }
             if self.people.len() > MAX_MESH {
                 return refuse("it is for 6 people at most");
             }
@@ -189,6 +194,8 @@ pub(super) fn refusal(input: &Input) -> Option<Effect> {
         Input::Join { request, .. }
         | Input::Mute { request, .. }
         | Input::Signal { request, .. }
+        | Input::Record(request, ..)
+        | Input::StopRecording(request, _)
         | Input::SetMode(request, _)
         | Input::SetView(request, ..)
         | Input::SetLayout(request, _)

@@ -132,17 +132,24 @@ impl State {
         if person.downlinks.mix_video.is_none() {
             return Some(Duration::ZERO);
         }
+        let painted = self.painted()?;
+        let open = *self.open.get(&(who, Downlink::Video))?;
+        Some(open.max(painted) + PICTURE_OVERLAP)
+    }
+
+    /// Since when everybody's picture is in the composite.
+    pub(super) fn painted(&self) -> Option<Duration> {
         let Mixing::Running(mix) = &self.wired.mixer else {
             return None;
         };
         let pictures = mix.scene.tiles.iter().filter(|tile| {
             tile.content == Content::Picture && mix.sources.contains_key(&tile.source)
         });
-        let mut latest = *self.open.get(&(who, Downlink::Video))?;
+        let mut latest = Duration::ZERO;
         for tile in pictures {
             latest = latest.max(*self.mixed.get(&tile.source)?);
         }
-        Some(latest + PICTURE_OVERLAP)
+        Some(latest)
     }
 
     /// When the mix will have the voices of all who speak in it.

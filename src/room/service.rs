@@ -18,7 +18,7 @@ pub(super) const SOUND_OVERLAP: Duration = Duration::from_millis(120);
 pub(super) const PICTURE_OVERLAP: Duration = Duration::from_millis(100);
 
 /// Sound or picture.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Kind {
     /// What is seen.
     Picture,

@@ -12,14 +12,17 @@ use std::time::Duration;
 use super::error::RoomError;
 use super::handle::{Departure, Muter, Reach};
 use super::person::{Downlinks, Media, Person, Phase, RESUME_GRACE, Signalling, Uplink};
+use super::recordings::Take;
 use super::requests::refusal;
 use super::view::{ByeReason, RoomState, TileState};
 use super::wiring::{Downlink, Feed, Step, Wiring};
+use crate::archive::RecordingId;
 use crate::config::VideoCodec;
 use crate::id::{ParticipantId, Role};
 use crate::layout::{LayoutKind, Size};
 use crate::media::ladder::Ladder;
 use crate::media::mixer::{Output, SourceId, Tile};
+use crate::media::recorder::Container;
 use crate::topology::{Mode, Paths};
 
 /// An encoder or mixer that failed is tried again after this.
@@ -147,6 +150,12 @@ pub enum Input {
         /// Passed on as it is.
         data: serde_json::Value,
     },
+    /// The room is to be recorded.
+    Record(RequestId, RecordingId, Container),
+    /// A recording is to end.
+    StopRecording(RequestId, RecordingId),
+    /// A recording cannot go on.
+    RecorderEnds(RecordingId),
     /// The room is to end.
     Close(ByeReason),
     /// A deadline of [`State::next_deadline`] has come.
@@ -199,6 +208,8 @@ pub struct State {
     pub(super) open: BTreeMap<(ParticipantId, Downlink), Duration>,
     /// Sources that are in the mix, and since when.
     pub(super) mixed: BTreeMap<SourceId, Duration>,
+    /// What is being recorded.
+    pub(super) recordings: BTreeMap<RecordingId, Take>,
     /// What was counted last.
     pub(super) counted: Paths,
     /// Encoders not to be tried before.
@@ -225,6 +236,7 @@ impl State {
             wired: Wiring::default(),
             open: BTreeMap::new(),
             mixed: BTreeMap::new(),
+            recordings: BTreeMap::new(),
             counted: Paths::default(),
             failed_outputs: BTreeMap::new(),
             mixer_rests_until: Duration::ZERO,
@@ -243,6 +255,9 @@ impl State {
         }
         self.take(now, input, &mut effects);
         self.evict_overdue(now, &mut effects);
+        if self.is_unused() {
+            self.recordings.clear();
+        }
         self.rewire(now, &mut effects);
         self.publish(&mut effects);
         self.end_if_unused(&mut effects);
@@ -264,6 +279,7 @@ impl State {
             .chain([self.mixer_rests_until])
             .chain(self.next_arrival(seen))
             .chain(self.wired.reviews())
+            .chain(self.recordings_due())
             .chain(self.wired.lingering())
             .filter(|at| *at > seen)
             .min()
@@ -297,6 +313,7 @@ impl State {
                 .map(|scene| scene.tiles.iter().map(tile).collect())
                 .unwrap_or_default(),
             paths: self.paths(),
+            recordings: self.recordings_shown(),
         }
     }
 
@@ -337,6 +354,7 @@ impl State {
             Input::SlotOpened(who, slot, feed) => self.slot_opened(now, (who, slot), feed),
             Input::SourceMixed(source) => self.source_mixed(now, source),
             Input::Counted(paths) => self.counted = paths,
+            Input::RecorderEnds(id) => drop(self.recordings.remove(&id)),
             Input::Mesh(who, receiving) if self.mode == Mode::P2p => {
                 let mut receiving: BTreeSet<_> = receiving.into_iter().collect();
                 receiving.retain(|from| *from != who && self.people.contains_key(from));
@@ -512,9 +530,12 @@ impl State {
         }
     }
 
+    fn is_unused(&self) -> bool {
+        self.people.is_empty() && self.settings.lifetime == Lifetime::WhileUsed
+    }
+
     fn end_if_unused(&mut self, effects: &mut Vec<Effect>) {
-        let unused = self.people.is_empty() && self.settings.lifetime == Lifetime::WhileUsed;
-        if unused && self.life == Life::Open {
+        if self.is_unused() && self.life == Life::Open {
             self.life = Life::Over;
             effects.push(Effect::Closed);
         }

@@ -5,8 +5,10 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::archive::RecordingId;
 use crate::id::{Mid, ParticipantId, Role};
 use crate::layout::{LayoutKind, Size};
+use crate::media::recorder::Container;
 use crate::topology::{Mode, Paths};
 
 /// State of an uplink as others see it.
@@ -83,6 +85,15 @@ pub struct TileState {
     pub h: u32,
 }
 
+/// A recording that goes on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RecordingState {
+    /// Its id.
+    pub id: RecordingId,
+    /// What it is written as.
+    pub format: Container,
+}
+
 /// Everything a page draws.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct RoomState {
@@ -100,6 +111,8 @@ pub struct RoomState {
     pub tiles: Vec<TileState>,
     /// How many flows there are between machines.
     pub paths: MeasuredPaths,
+    /// What is being recorded.
+    pub recordings: Vec<RecordingState>,
 }
 
 /// One participant's sound level.

@@ -7,9 +7,12 @@ use std::time::Duration;
 
 use super::assign::Assignment;
 use super::handle::Capture;
+use super::service::Kind;
 use super::view::SlotState;
+use crate::archive::RecordingId;
 use crate::id::ParticipantId;
 use crate::media::mixer::{Output, Scene, SourceId};
+use crate::media::recorder::Container;
 use crate::topology::Mode;
 
 /// A slot of a participant.
@@ -64,6 +67,12 @@ pub enum Step {
     Slots(ParticipantId, SlotTable),
     /// Tell a participant whether what they send is needed.
     Uplinks(ParticipantId, bool),
+    /// Begin to write a recording.
+    StartRecorder(RecordingId),
+    /// Record this encoding from now on, in place of another of its kind.
+    FeedRecorder(RecordingId, Output),
+    /// End a recording.
+    StopRecorder(RecordingId),
     /// Show these tiles.
     SetScene(Scene),
     /// Tell a sender what to send.
@@ -91,6 +100,10 @@ pub(super) struct Wiring {
     pub(super) tables: BTreeMap<ParticipantId, SlotTable>,
     /// Who was told not to send.
     pub(super) excused: BTreeSet<ParticipantId>,
+    /// The recordings.
+    pub(super) recorders: BTreeMap<RecordingId, Container>,
+    /// What they record.
+    pub(super) recorder_feeds: BTreeMap<(RecordingId, Kind), Output>,
 }
 
 /// Who has a participant's forward slots.
@@ -167,6 +180,7 @@ impl Wiring {
             mix.lingering.remove(&output);
         }
         self.feeds.retain(|_, fed| *fed != Feed::Output(output));
+        self.recorder_feeds.retain(|_, fed| *fed != output);
     }
 
     /// Forgets the slots of a participant whose peer is gone.
@@ -182,6 +196,7 @@ impl Wiring {
     pub(super) fn forget_mixer(&mut self) {
         self.mixer = Mixing::None;
         self.feeds.retain(|_, fed| !matches!(fed, Feed::Output(_)));
+        self.recorder_feeds.clear();
     }
 
     /// The steps from here to `next`: first what starts, then the switch, then what ends, so
@@ -201,6 +216,7 @@ impl Wiring {
         let stops = next.mixer == Mixing::None && self.mixer != Mixing::None;
         steps.extend(starts(old, new));
         steps.extend(self.feed_steps(next));
+        steps.extend(self.recorder_steps(next));
         if stops {
             // It takes its sources, outputs and names with it.
             steps.push(Step::StopMixer);
@@ -233,6 +249,25 @@ impl Wiring {
             .chain(excused.map(|who| Step::Uplinks(*who, false)))
             .chain(asked.map(|who| Step::Uplinks(*who, true)))
             .collect()
+    }
+
+    fn recorder_steps(&self, next: &Self) -> Vec<Step> {
+        let stopped = self
+            .recorders
+            .keys()
+            .filter(|id| !next.recorders.contains_key(id))
+            .map(|id| Step::StopRecorder(id.clone()));
+        let started = next
+            .recorders
+            .keys()
+            .filter(|id| !self.recorders.contains_key(id))
+            .map(|id| Step::StartRecorder(id.clone()));
+        let fed = next
+            .recorder_feeds
+            .iter()
+            .filter(|(key, output)| self.recorder_feeds.get(key) != Some(output))
+            .map(|((id, _), output)| Step::FeedRecorder(id.clone(), *output));
+        stopped.chain(started).chain(fed).collect()
     }
 
     fn feed_steps(&self, next: &Self) -> Vec<Step> {

@@ -14,7 +14,7 @@ use crate::room::{Departure, Muter, RoomError, RoomHandle, Wanted};
 
 use super::error::ApiError;
 use super::request::Call;
-use super::{limits, reply};
+use super::{limits, recordings, reply};
 
 /// Answers everything below `/api/v1`.
 pub(super) async fn handle(path: Tail, call: Call) -> Response {
@@ -23,6 +23,10 @@ pub(super) async fn handle(path: Tail, call: Call) -> Response {
         ["rooms"] => rooms(call).await,
         ["rooms", room] => one_room(room, call).await,
         ["rooms", room, "stats"] => stats(room, call).await,
+        ["recordings"] => recordings::all(call).await,
+        ["rooms", room, "recordings"] => recordings::of_room(room, call).await,
+        ["rooms", room, "recordings", id] => recordings::one(room, id, call).await,
+        ["rooms", room, "recordings", id, "stop"] => recordings::stop(room, id, call).await,
         ["rooms", room, "participants", id] => participant(room, id, call).await,
         _ => Err(ApiError::NotFound("resource")),
     };

@@ -7,6 +7,7 @@ use warp::http::header::{ALLOW, RETRY_AFTER, UPGRADE, WWW_AUTHENTICATE};
 use warp::http::{HeaderValue, StatusCode};
 use warp::reply::{Reply, Response};
 
+use crate::archive::ArchiveError;
 use crate::id::BadRoomId;
 use crate::protocol::{ErrorBody, ErrorCode, ErrorDetail, ServerMessage, VERSION};
 use crate::room::RoomError;
@@ -177,6 +178,14 @@ fn room_code(error: &RoomError) -> ErrorCode {
         RoomError::SignalToOneself => ErrorCode::BadMessage,
         RoomError::ShuttingDown => ErrorCode::ShuttingDown,
         RoomError::ModeUnavailable(..) => ErrorCode::ModeUnavailable,
+        RoomError::NothingToRecord | RoomError::RecordingOff => ErrorCode::RecordingUnavailable,
+        RoomError::TooManyRecordings { .. } => ErrorCode::TooManyRecordings,
+        RoomError::NoSuchRecording | RoomError::Archive(ArchiveError::Unknown) => {
+            ErrorCode::NotFound
+        }
+        RoomError::Archive(ArchiveError::GoesOn) => ErrorCode::RecordingGoesOn,
+        RoomError::Archive(ArchiveError::Full { .. }) => ErrorCode::StorageFull,
+        RoomError::Archive(ArchiveError::Unusable { .. }) => ErrorCode::StorageUnusable,
         RoomError::BadOffer(_) => ErrorCode::BadOffer,
         RoomError::TooManyMlines { .. } => ErrorCode::TooManyMlines,
         RoomError::BadTracks(_) => ErrorCode::BadTracks,
@@ -200,9 +209,13 @@ fn status(code: ErrorCode) -> StatusCode {
         ErrorCode::OriginNotAllowed => StatusCode::FORBIDDEN,
         ErrorCode::NotFound => StatusCode::NOT_FOUND,
         ErrorCode::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
-        ErrorCode::RoomFull | ErrorCode::RoomExists | ErrorCode::ModeUnavailable => {
-            StatusCode::CONFLICT
-        }
+        ErrorCode::RoomFull
+        | ErrorCode::RoomExists
+        | ErrorCode::ModeUnavailable
+        | ErrorCode::RecordingUnavailable
+        | ErrorCode::TooManyRecordings
+        | ErrorCode::RecordingGoesOn => StatusCode::CONFLICT,
+        ErrorCode::StorageFull => StatusCode::INSUFFICIENT_STORAGE,
         ErrorCode::PreconditionFailed => StatusCode::PRECONDITION_FAILED,
         ErrorCode::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
         ErrorCode::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
@@ -211,7 +224,7 @@ fn status(code: ErrorCode) -> StatusCode {
         }
         ErrorCode::PreconditionRequired => StatusCode::PRECONDITION_REQUIRED,
         ErrorCode::RateLimited => StatusCode::TOO_MANY_REQUESTS,
-        ErrorCode::Internal => StatusCode::INTERNAL_SERVER_ERROR,
+        ErrorCode::Internal | ErrorCode::StorageUnusable => StatusCode::INTERNAL_SERVER_ERROR,
         ErrorCode::ServerBusy | ErrorCode::ShuttingDown => StatusCode::SERVICE_UNAVAILABLE,
     }
 }

@@ -8,6 +8,7 @@
 //! | `socket` | `/ws`, one task per connection |
 //! | `whip` | `/whip`, `/whep`, one small task per session |
 //! | `api` | `/api/v1` |
+//! | `recordings` | `/api/v1/recordings` and those of a room |
 //! | `assets` | `/`, `/r/{room}`, `/assets` |
 //!
 //! Handlers check what a client says (`limits`, `origin`, `message`, `sdpfrag`), ask the room
@@ -21,6 +22,7 @@ mod error;
 mod limits;
 mod message;
 mod origin;
+mod recordings;
 mod reply;
 mod request;
 mod routes;

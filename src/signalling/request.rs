@@ -94,6 +94,15 @@ impl Call {
         self.authorize()
     }
 
+    /// Requires the token for what is not everybody's to read, in the header or, for players that
+    /// cannot set one, in the query.
+    pub(super) fn authorize_reading(&self) -> Result<(), ApiError> {
+        match self.query("token") {
+            Some(given) => limits::check_token(self.app.config.token.as_deref(), Some(&given)),
+            None => self.authorize(),
+        }
+    }
+
     /// Requires a body of that type; parameters such as a charset do not matter.
     pub(super) fn require_type(&self, expected: &'static str) -> Result<(), ApiError> {
         let given = self.header(CONTENT_TYPE).unwrap_or_default();

@@ -14,7 +14,9 @@ use tracing::{Instrument, Span, field};
 use warp::ws::{Message, WebSocket};
 
 use crate::id::ParticipantId;
-use crate::protocol::{ByeReason, ClientMessage, Join, ServerMessage, VERSION};
+use crate::protocol::{
+    ByeReason, ClientMessage, Join, Record, ServerMessage, StartRecording, VERSION,
+};
 use crate::room::{Departure, JoinRequest, Muter, Notice, Reach, RoomHandle};
 
 use super::error::ApiError;
@@ -243,6 +245,17 @@ impl Connection {
             ClientMessage::Pin { participant } => room.pin(participant).await?,
             ClientMessage::Chat { text } => room.chat(*id, text.into()).await,
             ClientMessage::Signal { to, data } => room.signal(*id, to, data).await?,
+            ClientMessage::Record(record) => {
+                let archive = self.app.registry.archive()?;
+                match record {
+                    Record::Start(StartRecording { format, kind }) => {
+                        room.record(archive, kind, format).await?;
+                    }
+                    Record::Stop { recording } => {
+                        room.stop_recording(archive, &recording).await?;
+                    }
+                }
+            }
             ClientMessage::Join(_) | ClientMessage::Leave => {}
         }
         Ok(Ok(()))

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::Value;
+use tessera::archive::Archive;
 use tessera::config::Config;
 use tessera::id::RoomId;
 use tessera::media::template::Templates;
@@ -44,7 +45,12 @@ impl TestServer {
         change(&mut config);
         let config = Arc::new(config);
         let templates = Templates::load(config.pipelines.as_deref()).expect("templates");
-        let registry = Registry::new(Arc::clone(&config), Arc::new(templates));
+        let templates = Arc::new(templates);
+        let mut registry = Registry::new(Arc::clone(&config), Arc::clone(&templates));
+        if let Some(folder) = &config.recordings {
+            let archive = Archive::open(folder, config.recording_quotas, templates);
+            registry = registry.with_archive(archive.await.expect("a folder"));
+        }
         let metrics = Metrics::install().expect("metrics");
         let server = Server::bind(config, registry.clone(), metrics)
             .await

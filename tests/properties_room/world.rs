@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
+use tessera::archive::RecordingId;
 use tessera::id::{ParticipantId, Role};
 use tessera::media::mixer::{Content, Output, Scene, SourceId};
 use tessera::room::state::{Effect, Input, RequestId, Settings, State};
@@ -111,6 +112,8 @@ pub(crate) struct World {
     pub(crate) over: bool,
     /// Encodings that feed nobody, and since when.
     pub(crate) unwatched: BTreeMap<Output, Duration>,
+    /// What each recorder is fed, in the order of picture and sound.
+    pub(crate) recorders: BTreeMap<RecordingId, [Option<Output>; 2]>,
     /// What the input given last brought about, in order.
     pub(crate) log: Vec<Effect>,
     /// Who has had which forward slot since when.
@@ -139,6 +142,7 @@ impl World {
             published: None,
             over: false,
             unwatched: BTreeMap::new(),
+            recorders: BTreeMap::new(),
             log: Vec::new(),
             holding: Holding::new(),
             handovers: Handovers::default(),
@@ -316,6 +320,9 @@ impl World {
                 if let Some(mixer) = &mut self.mixer {
                     mixer.outputs.remove(output);
                 }
+                let fed = self.recorders.values_mut().flatten();
+                fed.filter(|fed| **fed == Some(*output))
+                    .for_each(|fed| *fed = None);
                 let slots = self
                     .peers
                     .values_mut()
@@ -331,6 +338,7 @@ impl World {
                     .flat_map(|peer| peer.slots.values_mut());
                 let mixed = |slot: &&mut Slot| matches!(slot.fed, Some(Feed::Output(_)));
                 slots.filter(mixed).for_each(Slot::cut);
+                self.recorders.values_mut().for_each(|fed| *fed = [None; 2]);
                 self.forget_mixed();
             }
             _ => {}
@@ -452,6 +460,7 @@ impl World {
                     slots.all(|slot| !matches!(slot.fed, Some(Feed::Output(_)))),
                     "fed from a mixer that has ended"
                 );
+                self.recorders.values_mut().for_each(|fed| *fed = [None; 2]);
             }
             Step::Feed(who, slot, feed) => self.feed(who, slot, feed),
             Step::Slots(who, table) => {
@@ -479,6 +488,11 @@ impl World {
                 assert!(
                     slots.all(|slot| slot.fed != Some(Feed::Output(output))),
                     "{output:?} is in use"
+                );
+                let mut fed = self.recorders.values().flatten();
+                assert!(
+                    fed.all(|fed| *fed != Some(output)),
+                    "{output:?} is recorded"
                 );
                 assert!(
                     self.mixer().outputs.remove(&output),
@@ -519,6 +533,23 @@ impl World {
                 assert!(mixer.names.remove(&who).is_some(), "{who} has no name");
             }
             Step::SetScene(scene) => self.set_scene(scene),
+            Step::StartRecorder(id) => {
+                let old = self.recorders.insert(id.clone(), [None; 2]);
+                assert_eq!(old, None, "{id} is being recorded already");
+            }
+            Step::FeedRecorder(id, output) => {
+                assert!(
+                    self.mixer().outputs.contains(&output),
+                    "{output:?} does not run"
+                );
+                let fed = self.recorders.get_mut(&id).expect("a recorder");
+                let place = usize::from(matches!(output, Output::Sound(_)));
+                assert_ne!(fed[place], Some(output), "it is recorded already");
+                fed[place] = Some(output);
+            }
+            Step::StopRecorder(id) => {
+                assert!(self.recorders.remove(&id).is_some(), "{id} is not recorded");
+            }
         }
     }
 

@@ -302,5 +302,6 @@ fn state(room: &Room, who: ParticipantId) -> RoomState {
             h: 360,
         }],
         paths: MeasuredPaths::default(),
+        recordings: Vec::new(),
     }
 }

@@ -1,0 +1,107 @@
+//! What of a room is being recorded, and what that needs; pure.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use super::error::RoomError;
+use super::service::{HANDOVER_LIMIT, Kind};
+use super::state::State;
+use super::view::RecordingState;
+use crate::archive::RecordingId;
+use crate::media::ladder::Rung;
+use crate::media::mixer::{Output, Without};
+use crate::media::recorder::Container;
+use crate::topology::Mode;
+
+/// Most recordings of one room at once.
+pub const MAX_RECORDINGS: usize = 4;
+
+/// A recording under way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Take {
+    container: Container,
+    /// When it was asked for.
+    since: Duration,
+}
+
+impl State {
+    /// Begins a recording.
+    pub(super) fn record(
+        &mut self,
+        now: Duration,
+        id: RecordingId,
+        container: Container,
+    ) -> Result<(), RoomError> {
+        if self.mode == Mode::P2p {
+            return Err(RoomError::NothingToRecord);
+        }
+        if self.recordings.len() >= MAX_RECORDINGS {
+            let limit = MAX_RECORDINGS;
+            return Err(RoomError::TooManyRecordings { limit });
+        }
+        let since = now;
+        self.recordings.insert(id, Take { container, since });
+        Ok(())
+    }
+
+    /// Ends one, or notes that one has ended by itself.
+    pub(super) fn stop_recording(&mut self, id: &RecordingId) -> Result<(), RoomError> {
+        let stopped = self.recordings.remove(id);
+        stopped.map(drop).ok_or(RoomError::NoSuchRecording)
+    }
+
+    /// What the room shows of its recordings.
+    pub(super) fn recordings_shown(&self) -> Vec<RecordingState> {
+        let shown = |(id, take): (&RecordingId, &Take)| RecordingState {
+            id: id.clone(),
+            format: take.container,
+        };
+        self.recordings.iter().map(shown).collect()
+    }
+
+    /// The recorders there should be.
+    pub(super) fn desired_recorders(&self) -> BTreeMap<RecordingId, Container> {
+        let container = |(id, take): (&RecordingId, &Take)| (id.clone(), take.container);
+        self.recordings.iter().map(container).collect()
+    }
+
+    /// The encodings that recordings need. The picture is that of the top rung, which is encoded
+    /// for viewers anyway.
+    pub(super) fn recorded_outputs(&self) -> BTreeMap<(RecordingId, Kind), Output> {
+        let mut outputs = BTreeMap::new();
+        for (id, take) in &self.recordings {
+            if let Some(codec) = take.container.codec() {
+                let rung = self.nearest_that_works(codec, Rung::TOP);
+                let output = Output::Video { codec, rung };
+                outputs.insert((id.clone(), Kind::Picture), output);
+            }
+            let output = Output::Sound(Without::Nobody);
+            outputs.insert((id.clone(), Kind::Sound), output);
+        }
+        outputs
+    }
+
+    /// Of those, the ones a recorder is to be fed now: a picture once everybody is in it, so that
+    /// a recording does not begin with initials.
+    pub(super) fn recorder_feeds(
+        &self,
+        now: Duration,
+        mut outputs: BTreeMap<(RecordingId, Kind), Output>,
+    ) -> BTreeMap<(RecordingId, Kind), Output> {
+        let painted = self.painted().is_some();
+        outputs.retain(|key, _| {
+            let waited = |take: &Take| take.since + HANDOVER_LIMIT <= now;
+            key.1 == Kind::Sound
+                || painted
+                || self.wired.recorder_feeds.contains_key(key)
+                || self.recordings.get(&key.0).is_some_and(waited)
+        });
+        outputs
+    }
+
+    /// When recordings begin whatever their picture lacks.
+    pub(super) fn recordings_due(&self) -> impl Iterator<Item = Duration> {
+        let due = |take: &Take| take.since + HANDOVER_LIMIT;
+        self.recordings.values().map(due)
+    }
+}

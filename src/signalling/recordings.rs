@@ -1,0 +1,169 @@
+//! Recordings in the REST API: begin, list, download, end, delete.
+//!
+//! Those of a room that has ended are still there, so a room's name is all that is looked at; the
+//! room itself only where something begins or ends.
+
+use form_urlencoded::byte_serialize;
+use futures::TryStreamExt;
+use http_body_util::{BodyExt, Empty};
+use serde::Serialize;
+use sync_wrapper::SyncStream;
+use tower_http::services::ServeFile;
+use warp::http::header::{ACCEPT, CONTENT_DISPOSITION, LOCATION};
+use warp::http::{Method, Request, StatusCode};
+use warp::hyper::body::Bytes;
+use warp::reply::{Reply, Response};
+
+use crate::archive::{Archive, Recording, RecordingId};
+use crate::id::RoomId;
+use crate::protocol::StartRecording;
+use crate::room::RoomError;
+
+use super::error::ApiError;
+use super::reply;
+use super::request::Call;
+
+/// Most entries of a page, and as many as there are where nobody says.
+const PAGE: usize = 100;
+
+/// A page of recordings.
+#[derive(Serialize)]
+struct Page {
+    recordings: Vec<Recording>,
+    total: usize,
+    offset: usize,
+}
+
+/// `/api/v1/recordings`: those of all rooms.
+pub(super) async fn all(call: Call) -> Result<Response, ApiError> {
+    match call.method {
+        Method::GET | Method::HEAD => list(&call, None),
+        _ => Err(ApiError::MethodNotAllowed("GET, HEAD")),
+    }
+}
+
+/// `/api/v1/rooms/{room}/recordings`.
+pub(super) async fn of_room(room: &str, call: Call) -> Result<Response, ApiError> {
+    let room = RoomId::new(room)?;
+    match call.method {
+        Method::GET | Method::HEAD => list(&call, Some(&room)),
+        Method::POST => begin(room, call).await,
+        _ => Err(ApiError::MethodNotAllowed("GET, HEAD, POST")),
+    }
+}
+
+/// `/api/v1/rooms/{room}/recordings/{id}`: the file, or what is known of it to who accepts
+/// `application/json`.
+pub(super) async fn one(room: &str, id: &str, call: Call) -> Result<Response, ApiError> {
+    let archive = call.app.registry.archive()?.clone();
+    let recording = find(&archive, room, id)?;
+    match call.method {
+        Method::GET | Method::HEAD => {
+            call.authorize_reading()?;
+            let json = call.header(ACCEPT).is_some_and(|accept| {
+                let mut types = accept.split(',').map(str::trim);
+                types.any(|kind| kind.starts_with("application/json"))
+            });
+            match json {
+                true => Ok(reply::json(StatusCode::OK, &recording)),
+                false => {
+                    let attach = call.query("download").is_some();
+                    let mut request = Request::new(Empty::new());
+                    *request.method_mut() = call.method.clone();
+                    *request.headers_mut() = call.headers.clone();
+                    download(&archive, &recording, request, attach).await
+                }
+            }
+        }
+        Method::DELETE => {
+            call.authorize_change()?;
+            let deleted = archive.delete(&recording.id).await;
+            deleted.map_err(RoomError::from)?;
+            Ok(reply::empty(StatusCode::NO_CONTENT))
+        }
+        _ => Err(ApiError::MethodNotAllowed("GET, HEAD, DELETE")),
+    }
+}
+
+/// `/api/v1/rooms/{room}/recordings/{id}/stop`.
+pub(super) async fn stop(room: &str, id: &str, call: Call) -> Result<Response, ApiError> {
+    if call.method != Method::POST {
+        return Err(ApiError::MethodNotAllowed("POST"));
+    }
+    call.authorize_change()?;
+    let archive = call.app.registry.archive()?.clone();
+    let recording = find(&archive, room, id)?;
+    let running = call.app.registry.get(&recording.room);
+    let ended = match running {
+        Some(room) => room.stop_recording(&archive, &recording.id).await,
+        None => Err(RoomError::NoSuchRecording),
+    };
+    Ok(reply::json(StatusCode::OK, &ended?))
+}
+
+async fn begin(room: RoomId, call: Call) -> Result<Response, ApiError> {
+    call.authorize_change()?;
+    let archive = call.app.registry.archive()?.clone();
+    let running = call.app.registry.get(&room);
+    let running = running.ok_or(ApiError::NotFound("room"))?;
+    let StartRecording { format, kind } = call.json().await?;
+    let recording = running.record(&archive, kind, format).await?;
+    let mut response = reply::json(StatusCode::CREATED, &recording);
+    let location = format!("/api/v1/rooms/{room}/recordings/{}", recording.id);
+    reply::set_header(&mut response, LOCATION, &location);
+    Ok(response)
+}
+
+fn list(call: &Call, room: Option<&RoomId>) -> Result<Response, ApiError> {
+    call.authorize_reading()?;
+    let number = |name: &str, default: usize| match call.query(name) {
+        None => Ok(default),
+        Some(text) => text
+            .parse()
+            .map_err(|_| ApiError::BadMessage(format!("{name} is not a whole number"))),
+    };
+    let (offset, limit) = (number("offset", 0)?, number("limit", PAGE)?.min(PAGE));
+    let recordings = call.app.registry.archive()?.list(room);
+    let page = Page {
+        total: recordings.len(),
+        offset,
+        recordings: recordings.into_iter().skip(offset).take(limit).collect(),
+    };
+    Ok(reply::json(StatusCode::OK, &page))
+}
+
+fn find(archive: &Archive, room: &str, id: &str) -> Result<Recording, ApiError> {
+    let room = RoomId::new(room)?;
+    // What no id can be is the id of nothing.
+    let id = RecordingId::new(id).ok();
+    id.and_then(|id| archive.get(&id))
+        .filter(|recording| recording.room == room)
+        .ok_or(ApiError::NotFound("recording"))
+}
+
+/// Serves a file, or the range of it that is asked for (RFC 9110 section 14).
+async fn download(
+    archive: &Archive,
+    recording: &Recording,
+    request: Request<Empty<Bytes>>,
+    attach: bool,
+) -> Result<Response, ApiError> {
+    let served = ServeFile::new(archive.path(recording))
+        .try_call(request)
+        .await
+        .map_err(|error| RoomError::Internal(format!("{}: {error}", recording.file)))?;
+    if served.status() == StatusCode::NOT_FOUND {
+        return Err(ApiError::NotFound("file"));
+    }
+    let (parts, body) = served.into_parts();
+    let chunks = SyncStream::new(body.into_data_stream().map_err(std::io::Error::other));
+    let mut response = warp::reply::stream(chunks).into_response();
+    *response.status_mut() = parts.status;
+    *response.headers_mut() = parts.headers;
+    if attach {
+        let name: String = byte_serialize(recording.file.as_bytes()).collect();
+        let disposition = format!("attachment; filename=\"{name}\"");
+        reply::set_header(&mut response, CONTENT_DISPOSITION, &disposition);
+    }
+    Ok(response)
+}

@@ -10,7 +10,8 @@ use crate::id::{Mid, ParticipantId, Role, RoomId};
 pub use crate::layout::LayoutKind;
 pub use crate::media::recorder::Container;
 pub use crate::room::view::{
-    ByeReason, Level, MeasuredPaths, ParticipantState, RoomState, SlotState, TileState, UplinkState,
+    ByeReason, Level, Limits, MeasuredPaths, ParticipantState, RoomState, SlotState, TileState,
+    UplinkState,
 };
 pub use crate::topology::Mode;
 
@@ -49,6 +50,8 @@ pub enum ClientMessage {
         /// `mcu` or `sfu`; null follows the room.
         mode: Option<Mode>,
     },
+    /// Ask for no more than that from now on.
+    Limits(Limits),
     /// In mode `p2p`: from whom media arrives directly. Sent whenever that changes.
     Mesh {
         /// The members, in any order.
@@ -131,6 +134,9 @@ pub struct Join {
     /// A mode of one's own instead of the room's, as in [`ClientMessage::View`].
     #[serde(default)]
     pub view: Option<Mode>,
+    /// What is wanted at most, as in [`ClientMessage::Limits`].
+    #[serde(default)]
+    pub limits: Limits,
     /// The SDP offer.
     pub offer: String,
     /// The role of each m-line, in the offer's order.

@@ -26,7 +26,7 @@ use super::witness::Witness;
 use crate::config::VideoCodec;
 use crate::id::{ParticipantId, Role};
 use crate::layout::Size;
-use crate::protocol::{ClientMessage, Mode, RoomState, ServerMessage, SlotState};
+use crate::protocol::{ClientMessage, Limits, Mode, RoomState, ServerMessage, SlotState};
 
 /// How long anything a bot waits for may take.
 pub const PATIENCE: Duration = Duration::from_secs(15);
@@ -271,6 +271,14 @@ impl Bot {
     /// As [`Bot::send`].
     pub fn set_view(&self, mode: Option<Mode>) -> Result<(), BotError> {
         self.send(ClientMessage::View { mode })
+    }
+
+    /// Wants no more than that from now on.
+    ///
+    /// # Errors
+    /// As [`Bot::send`].
+    pub fn limit(&self, limits: Limits) -> Result<(), BotError> {
+        self.send(ClientMessage::Limits(limits))
     }
 
     /// Damages the video it sends from now on.

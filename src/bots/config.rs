@@ -8,7 +8,7 @@ use super::connection::Reach;
 use crate::config::VideoCodec;
 use crate::id::RoomId;
 use crate::layout::Size;
-use crate::protocol::Mode;
+use crate::protocol::{Limits, Mode};
 
 /// The form of a bot's video.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -264,6 +264,8 @@ pub struct BotConfig {
     pub fingerprint: Fingerprint,
     /// The mode it asks for, for itself, when it joins; `None` takes the room's.
     pub view: Option<Mode>,
+    /// What it wants at most when it joins.
+    pub limits: Limits,
     /// Whether it joins the mesh.
     pub mesh: Mesh,
     /// What is noted down of its packets.
@@ -286,6 +288,7 @@ impl BotConfig {
             capture: Capture::Follow,
             fingerprint: Fingerprint::True,
             view: None,
+            limits: Limits::default(),
             mesh: Mesh::Join,
             recording: Recording::Nothing,
         }
@@ -325,6 +328,13 @@ impl BotConfig {
     #[must_use]
     pub fn viewing(mut self, mode: Mode) -> Self {
         self.view = Some(mode);
+        self
+    }
+
+    /// Wants no more than that when it joins.
+    #[must_use]
+    pub fn limited(mut self, limits: Limits) -> Self {
+        self.limits = limits;
         self
     }
 

@@ -109,6 +109,7 @@ fn join_message(config: &BotConfig, sdp: String, tracks: Vec<Track>) -> ClientMe
         token: config.token.clone(),
         resume: None,
         view: config.view,
+        limits: config.limits,
         offer: offered(sdp, config.fingerprint),
         tracks,
     })

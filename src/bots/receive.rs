@@ -15,6 +15,7 @@ use super::probe::{Cadence, Picture};
 use super::sources::Sources;
 use super::witness::{Path, Witness};
 use crate::id::{Mid, ParticipantId, Role};
+use crate::layout::Size;
 
 /// 20 ms chunks of sound kept for somebody who listens slowly: 5 s.
 const SOUND_BACKLOG: usize = 250;
@@ -40,6 +41,8 @@ pub struct StreamStats {
     pub keyframes: u64,
     /// Frames that came out of the decoder.
     pub decoded: u64,
+    /// The size of the newest decoded one.
+    pub size: Option<Size>,
     /// Longest time without a frame, the one in progress included; of decoded frames where video
     /// is decoded.
     #[serde(serialize_with = "as_ms")]
@@ -79,6 +82,7 @@ struct Counters {
     decoded: Cadence,
     sources: Sources,
     newest: Option<ParticipantId>,
+    size: Option<Size>,
     /// When the last packet and the last whole frame came.
     packet_at: Option<Duration>,
     frame_at: Option<Duration>,
@@ -190,6 +194,7 @@ impl Incoming {
             frames: counters.received.count(),
             keyframes: counters.keyframes,
             decoded: counters.decoded.count(),
+            size: counters.size,
             longest_gap: seen.longest(now),
             freezes: seen.freezes(),
             frozen: seen.frozen(),
@@ -303,6 +308,10 @@ impl Incoming {
         let number = {
             let mut counters = self.lock();
             counters.decoded.push(arrival);
+            counters.size = Some(Size {
+                width: frame.width(),
+                height: frame.height(),
+            });
             counters.decoded.count()
         };
         let planes = [plane(0)?, plane(1)?, plane(2)?];

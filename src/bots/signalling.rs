@@ -9,7 +9,7 @@ use tokio_tungstenite::{MaybeTlsStream, WebSocketStream};
 
 use super::config::{BotConfig, Entry};
 use super::error::BotError;
-use crate::protocol::{ClientMessage, IceServer, ServerMessage};
+use crate::protocol::{ClientMessage, IceServer, Limits, ServerMessage};
 
 type Stream = WebSocketStream<MaybeTlsStream<TcpStream>>;
 
@@ -143,8 +143,9 @@ impl HttpSession {
         };
         let server = config.server.trim_end_matches('/');
         let bad_server = |_| BotError::BadServer(config.server.clone());
-        let url = reqwest::Url::parse(&format!("{server}/{endpoint}/{}", config.room))
+        let mut url = reqwest::Url::parse(&format!("{server}/{endpoint}/{}", config.room))
             .map_err(bad_server)?;
+        add_limits(&mut url, config.limits);
         let client = reqwest::Client::new();
         let mut request = client
             .post(url.clone())
@@ -179,6 +180,20 @@ impl HttpSession {
             status: status.as_u16(),
             body,
         })
+    }
+}
+
+/// Asks for no more than that in the query.
+fn add_limits(url: &mut reqwest::Url, limits: Limits) {
+    let number = |name, number: Option<u32>| Some((name, number?.to_string()));
+    let audio_only = limits.audio_only.then(|| ("audioOnly", "true".to_owned()));
+    let pairs = [
+        number("maxBitrate", limits.max_bitrate),
+        number("maxHeight", limits.max_height),
+        audio_only,
+    ];
+    for (name, value) in pairs.into_iter().flatten() {
+        url.query_pairs_mut().append_pair(name, &value);
     }
 }
 

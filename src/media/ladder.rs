@@ -200,6 +200,28 @@ fn check_size(what: String, size: Size) -> Result<(), LadderError> {
     }
 }
 
+/// What a viewer asks for at most, whatever their link can carry.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Limits {
+    /// bit/s, sound and picture together.
+    pub max_bitrate: Option<u32>,
+    /// Pixels.
+    pub max_height: Option<u32>,
+    /// Sound, and a still picture now and then.
+    pub audio_only: bool,
+}
+
+impl Limits {
+    /// Whether a rung is within them, beside sound of `audio` bit/s.
+    fn allow(&self, spec: &RungSpec, audio: u32) -> bool {
+        let whole = spec.most.saturating_add(audio);
+        !self.audio_only
+            && self.max_bitrate.is_none_or(|max| whole <= max)
+            && self.max_height.is_none_or(|max| spec.size.height <= max)
+    }
+}
+
 /// The rungs there are for one canvas, the best first: at least the canvas itself and the still.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Ladder {
@@ -256,6 +278,13 @@ impl Ladder {
             .zip(&self.rungs)
             .collect::<Vec<_>>()
             .into_iter()
+    }
+
+    /// The best rung within `limits`, beside sound of `audio` bit/s; the still if there is none.
+    pub fn best(&self, limits: &Limits, audio: u32) -> Rung {
+        let mut rungs = self.rungs();
+        let allowed = rungs.find(|(_, spec)| limits.allow(spec, audio));
+        allowed.map_or(self.still(), |(rung, _)| rung)
     }
 
     /// The last rung: sound and a still picture.
@@ -347,6 +376,38 @@ mod tests {
         assert_eq!(cheap[..2], [(1280, 720), (640, 360)]);
         let tiny = sizes(&ladder(160, 90, 300_000));
         assert_eq!(tiny, [(160, 90), (160, 90)]);
+    }
+
+    #[test]
+    fn limits_choose_the_best_rung_within_them() {
+        let ladder = ladder(1280, 720, 1_500_000);
+        let none = Limits::default();
+        let height = |max| Limits {
+            max_height: Some(max),
+            ..none
+        };
+        let bitrate = |max| Limits {
+            max_bitrate: Some(max),
+            ..none
+        };
+        let audio_only = Limits {
+            audio_only: true,
+            ..none
+        };
+        for (limits, rung) in [
+            (none, 0),
+            (height(720), 0),
+            (height(719), 1),
+            (height(360), 2),
+            (height(100), 5),
+            (bitrate(1_540_000), 0),
+            (bitrate(1_539_999), 1),
+            (bitrate(300_000), 3),
+            (bitrate(0), 5),
+            (audio_only, 5),
+        ] {
+            assert_eq!(ladder.best(&limits, 40_000), Rung(rung), "{limits:?}");
+        }
     }
 
     #[test]

@@ -161,6 +161,13 @@ impl Rewriter {
         self.leaving = true;
     }
 
+    /// The source with this SSRC may take the slot over unannounced, when it may enter, even if it
+    /// was left a moment ago: what comes of it now is no straggler. The present one goes on until
+    /// then.
+    pub fn expect(&mut self, ssrc: u32) {
+        self.left.retain(|&(left, _)| left != ssrc);
+    }
+
     /// Whether packets are held back until the next source starts.
     pub fn is_waiting(&self) -> bool {
         self.expected != Expected::Current
@@ -469,6 +476,23 @@ mod tests {
             sent(r.rewrite(ms(1_001), &packet(1, 11, 100), true)).0,
             65_535
         );
+    }
+
+    #[test]
+    fn a_source_that_is_expected_again_takes_over_while_the_other_goes_on() {
+        let mut r = Rewriter::new(SLOT);
+        r.rewrite(ms(0), &packet(1, 10, 100), true);
+        r.rewrite(ms(5), &packet(2, 70, 100), true);
+        let straggler = Verdict::Drop(Reason::OtherSource);
+        assert_eq!(r.rewrite(ms(10), &packet(1, 11, 100), true), straggler);
+        r.expect(1);
+        assert_eq!(
+            r.rewrite(ms(20), &packet(1, 12, 100), false),
+            Verdict::Drop(Reason::AwaitingKeyframe)
+        );
+        assert_eq!(sent(r.rewrite(ms(25), &packet(2, 71, 200), false)).0, 0);
+        assert_eq!(sent(r.rewrite(ms(30), &packet(1, 13, 100), true)).0, 1);
+        assert_eq!(r.rewrite(ms(35), &packet(2, 72, 300), true), straggler);
     }
 
     #[test]

@@ -22,17 +22,44 @@ pub struct Slot {
     line: Line,
     ssrc: u32,
     shared: Arc<Shared>,
-    link: Option<Link>,
+    /// The source that has the slot and the one that is to follow, and perhaps ones that are past.
+    sources: Vec<Source>,
+    /// Counts the sources.
+    newest: u64,
+}
+
+/// A source connected to a slot.
+#[derive(Debug)]
+struct Source {
+    number: u64,
+    tap: Tap,
+    _link: Link,
 }
 
 /// What the streaming threads of a tap and of the peer touch.
 struct Shared {
     appsrc: gst_app::AppSrc,
     format: PayloadFormat,
-    rewriter: Mutex<Rewriter>,
+    gate: Mutex<Gate>,
+    /// Who is asked for keyframes.
     source: Mutex<Option<Tap>>,
     packets: AtomicU64,
 }
+
+/// Whose packets are let through. Never held while a tap is disconnected: taps hold a lock of
+/// their own while they deliver.
+struct Gate {
+    rewriter: Rewriter,
+    /// The number of the source that has the slot; of none if it is zero.
+    current: u64,
+    /// The number of the one that takes it over as soon as it can.
+    next: Option<u64>,
+    /// To be told when the newest source delivers.
+    opened: Option<Opened>,
+}
+
+/// Called once, on a streaming thread; must not block.
+type Opened = Box<dyn FnOnce() + Send>;
 
 /// What a slot is fed.
 #[derive(Debug, Clone, Copy)]
@@ -41,6 +68,17 @@ pub struct Feed<'a> {
     pub tap: &'a Tap,
     /// Named as contributing source (CSRC, RFC 3550 section 5.1) in every packet.
     pub contributor: Option<u32>,
+    /// What becomes of the source before.
+    pub change: Change,
+}
+
+/// How a slot gets from one source to the next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Change {
+    /// The old one is let go at once: it is somebody else.
+    AtOnce,
+    /// The old one goes on until the new one's first keyframe: it is the same in another form.
+    WhenReady,
 }
 
 impl std::fmt::Debug for Shared {
@@ -80,7 +118,12 @@ impl Slot {
         let shared = Arc::new(Shared {
             appsrc,
             format: line.format,
-            rewriter: Mutex::new(rewriter),
+            gate: Mutex::new(Gate {
+                rewriter,
+                current: 0,
+                next: None,
+                opened: None,
+            }),
             source: Mutex::new(None),
             packets: AtomicU64::new(0),
         });
@@ -94,7 +137,8 @@ impl Slot {
             line,
             ssrc,
             shared,
-            link: None,
+            sources: Vec::new(),
+            newest: 0,
         }
     }
 
@@ -123,35 +167,58 @@ impl Slot {
         self.shared.packets.load(Ordering::Relaxed)
     }
 
-    /// Feeds the slot from now on, or from nothing. The old source is let go first; video starts
-    /// with the new one's next keyframe, which is asked for. `opened` is called on a streaming
-    /// thread when the first packet has gone out, and must not block.
+    /// Feeds the slot from now on, or from nothing. Video starts with the new source's next
+    /// keyframe, which is asked for; [`Change`] says what is sent until then. `opened` is called
+    /// on a streaming thread when the first packet has gone out, and must not block.
     pub fn feed(&mut self, feed: Option<Feed<'_>>, opened: impl FnOnce() + Send + 'static) {
-        self.link = None;
         *self.shared.source.lock() = feed.map(|feed| feed.tap.clone());
-        let Some(Feed { tap, contributor }) = feed else {
+        let current = match feed.map(|feed| feed.change) {
+            Some(Change::WhenReady) if self.shared.format != PayloadFormat::Opus => {
+                let gate = &mut *self.shared.gate.lock();
+                (gate.next, gate.opened) = (None, None);
+                gate.current
+            }
+            _ => self.shared.shut(),
+        };
+        self.sources.retain(|source| source.number == current);
+        let Some(Feed {
+            tap, contributor, ..
+        }) = feed
+        else {
             return;
         };
-        let mut rewriter = self.shared.rewriter.lock();
-        match tap.ssrc() {
-            // Nothing of the old source can come any more: its link is gone. A source that comes
-            // back must not be taken for its own straggler.
-            Some(ssrc) => rewriter.switch_to(ssrc),
-            None => rewriter.switch(),
+        let opened: Opened = Box::new(opened);
+        if self.sources.iter().any(|source| source.tap.is_same(tap)) {
+            // It was to be left, and has not been.
+            self.shared.gate.lock().opened = Some(opened);
+            return;
         }
-        drop(rewriter);
+        self.newest += 1;
+        let number = self.newest;
+        self.shared.expect(number, tap.ssrc(), opened);
         let shared = Arc::clone(&self.shared);
-        let mut opened = Some(opened);
-        self.link = Some(tap.connect(Box::new(move |packets, _caps| {
-            if shared.deliver(packets, contributor)
-                && let Some(opened) = opened.take()
-            {
-                opened();
-            }
-        })));
+        let link = tap.connect(Box::new(move |packets, _caps| {
+            shared.deliver(number, packets, contributor);
+        }));
+        self.sources.push(Source {
+            number,
+            tap: tap.clone(),
+            _link: link,
+        });
         if self.shared.format != PayloadFormat::Opus {
             tap.request_keyframe();
         }
+    }
+
+    /// Disconnects what does not have the slot any more. To be called when `opened` has been:
+    /// a streaming thread of one tap must not wait for another's.
+    pub fn settle(&mut self) {
+        let (current, next) = {
+            let gate = self.shared.gate.lock();
+            (gate.current, gate.next)
+        };
+        self.sources
+            .retain(|source| source.number == current || Some(source.number) == next);
     }
 }
 
@@ -162,10 +229,33 @@ fn caps_with_ssrc(line: &Line, ssrc: u32) -> gst::Caps {
 }
 
 impl Shared {
-    /// Packets of the source, rewritten into the slot's own stream. True if any was sent.
-    fn deliver(&self, packets: &[gst::Buffer], contributor: Option<u32>) -> bool {
+    /// Lets nobody through any more. Returns that nobody has the slot.
+    fn shut(&self) -> u64 {
+        let gate = &mut *self.gate.lock();
+        (gate.current, gate.next, gate.opened) = (0, None, None);
+        gate.current
+    }
+
+    /// The source of that number takes the slot over as soon as it can.
+    fn expect(&self, number: u64, ssrc: Option<u32>, opened: Opened) {
+        let gate = &mut *self.gate.lock();
+        gate.next = Some(number);
+        gate.opened = Some(opened);
+        // A source that comes back must not be taken for its own straggler. Where there is none
+        // any more, nothing of it can come: its link is gone.
+        match (gate.current, ssrc) {
+            (0, Some(ssrc)) => gate.rewriter.switch_to(ssrc),
+            (0, None) => gate.rewriter.switch(),
+            (_, Some(ssrc)) => gate.rewriter.expect(ssrc),
+            (_, None) => {}
+        }
+    }
+
+    /// Packets of a source, rewritten into the slot's own stream.
+    fn deliver(&self, number: u64, packets: &[gst::Buffer], contributor: Option<u32>) {
         let mut rewritten = packets.iter().filter_map(|packet| {
-            let mut rewritten = gst::Buffer::from_mut_slice(self.rewrite(packet, contributor)?);
+            let bytes = self.rewrite(number, packet, contributor)?;
+            let mut rewritten = gst::Buffer::from_mut_slice(bytes);
             if let Some(rewritten) = rewritten.get_mut() {
                 rewritten.set_pts(packet.pts());
                 rewritten.set_dts(packet.dts());
@@ -187,10 +277,26 @@ impl Shared {
             0
         };
         self.packets.fetch_add(sent as u64, Ordering::Relaxed);
-        sent > 0
+        if sent > 0
+            && let Some(opened) = self.opened(number)
+        {
+            opened();
+        }
     }
 
-    fn rewrite(&self, buffer: &gst::Buffer, contributor: Option<u32>) -> Option<Vec<u8>> {
+    /// Whom to tell, if the source of that number is the one awaited.
+    fn opened(&self, number: u64) -> Option<Opened> {
+        let gate = &mut *self.gate.lock();
+        let awaited = gate.current == number && gate.next.is_none();
+        gate.opened.take_if(|_| awaited)
+    }
+
+    fn rewrite(
+        &self,
+        number: u64,
+        buffer: &gst::Buffer,
+        contributor: Option<u32>,
+    ) -> Option<Vec<u8>> {
         let rtp = gst_rtp::RTPBuffer::from_buffer_readable(buffer).ok()?;
         let header = RtpHeader {
             payload_type: rtp.payload_type(),
@@ -206,12 +312,18 @@ impl Shared {
         };
         let now = Duration::from_nanos(running_time().nseconds());
         let keyframe = starts_keyframe(self.format, payload);
-        let mut rewriter = self.rewriter.lock();
-        let Verdict::Forward(header) = rewriter.rewrite(now, &header, keyframe) else {
+        let mut gate = self.gate.lock();
+        if number != gate.current && Some(number) != gate.next {
+            return None;
+        }
+        let Verdict::Forward(header) = gate.rewriter.rewrite(now, &header, keyframe) else {
             return None;
         };
-        let numbers = vp8.map(|descriptor| (descriptor, rewriter.rewrite_vp8(&descriptor)));
-        drop(rewriter);
+        if number != gate.current {
+            (gate.current, gate.next) = (number, None);
+        }
+        let numbers = vp8.map(|descriptor| (descriptor, gate.rewriter.rewrite_vp8(&descriptor)));
+        drop(gate);
         let mut packet = header.packet(contributor, payload);
         if let Some((descriptor, numbers)) = numbers {
             let start = packet.len() - payload.len();

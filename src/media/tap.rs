@@ -136,6 +136,11 @@ impl Tap {
         tap
     }
 
+    /// Whether the two are one tap.
+    pub fn is_same(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+
     /// What the packets carry.
     pub fn format(&self) -> PayloadFormat {
         self.0.format

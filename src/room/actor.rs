@@ -164,13 +164,14 @@ impl Actor {
                     .as_ref()
                     .and_then(|secret| self.holder(secret));
                 let name = request.name.clone();
-                let (reach, view) = (request.reach, request.view);
+                let (reach, view, limits) = (request.reach, request.view, request.limits);
                 let request = self.wait(Waiting::Join(request, reply));
                 self.inputs.push_back(Input::Join {
                     request,
                     name,
                     reach,
                     view,
+                    limits,
                     takes_over,
                 });
             }
@@ -181,6 +182,7 @@ impl Actor {
             }
             Command::SetMode(mode, reply) => self.ask(reply, |r| Input::SetMode(r, mode)),
             Command::SetView(who, mode, reply) => self.ask(reply, |r| Input::SetView(r, who, mode)),
+            Command::Limit(who, limits) => self.inputs.push_back(Input::Limit(who, limits)),
             Command::Mesh(who, receiving) => self.inputs.push_back(Input::Mesh(who, receiving)),
             Command::SetLayout(layout, reply) => self.ask(reply, |r| Input::SetLayout(r, layout)),
             Command::Mute(who, role, by, muted, reply) => self.ask(reply, |request| Input::Mute {
@@ -266,7 +268,10 @@ impl Actor {
                 }
             }
             Event::Opened(who, serial, slot, feed) => {
-                if self.members.get(&who).is_some_and(|m| m.serial == serial) {
+                if let Some(member) = self.members.get_mut(&who).filter(|m| m.serial == serial) {
+                    if let Some(slot) = member.slot(slot) {
+                        slot.settle();
+                    }
                     self.inputs.push_back(Input::SlotOpened(who, slot, feed));
                 }
             }
@@ -575,6 +580,10 @@ impl Actor {
             Some(Feed::Uplink { source, .. }) => Some(source.participant.ordinal()),
             _ => None,
         };
+        let change = match feed {
+            Some(Feed::Output(_)) => slot::Change::WhenReady,
+            _ => slot::Change::AtOnce,
+        };
         let Some(member) = self.members.get_mut(&who) else {
             return;
         };
@@ -586,7 +595,11 @@ impl Actor {
             }
         };
         if let Some(slot) = member.slot(slot) {
-            let feed = tap.as_ref().map(|tap| slot::Feed { tap, contributor });
+            let feed = tap.as_ref().map(|tap| slot::Feed {
+                tap,
+                contributor,
+                change,
+            });
             slot.feed(feed, opened);
         }
     }

@@ -11,6 +11,7 @@ use crate::archive::{Archive, ArchiveError, Kind, Recording, RecordingId};
 use crate::id::{Mid, ParticipantId, Role, RoomId};
 use crate::layout::LayoutKind;
 use crate::media::recorder::Container;
+use crate::media::ladder::Limits;
 use crate::topology::Mode;
 
 /// How the m-lines of an offer get their roles.
@@ -33,6 +34,8 @@ pub struct JoinRequest {
     pub resume: Option<String>,
     /// A mode of one's own instead of the room's.
     pub view: Option<Mode>,
+    /// What the joiner wants at most.
+    pub limits: Limits,
     /// Whether others can call the joiner (mode `p2p`).
     pub reach: Reach,
     /// The SDP offer.
@@ -121,6 +124,7 @@ pub(super) enum Command {
     Candidate(ParticipantId, Mid, Option<String>),
     SetMode(Mode, Reply<()>),
     SetView(ParticipantId, Option<Mode>, Reply<()>),
+    Limit(ParticipantId, Limits),
     Mesh(ParticipantId, Vec<ParticipantId>),
     SetLayout(LayoutKind, Reply<()>),
     Mute(ParticipantId, Role, Muter, bool, Reply<()>),
@@ -231,6 +235,11 @@ impl RoomHandle {
     /// [`RoomError::ModeUnavailable`], [`RoomError::NoSuchParticipant`], [`RoomError::Closed`].
     pub async fn set_view(&self, who: ParticipantId, mode: Option<Mode>) -> Result<(), RoomError> {
         self.ask(|reply| Command::SetView(who, mode, reply)).await
+    }
+
+    /// What a participant wants at most from now on.
+    pub async fn limit(&self, who: ParticipantId, limits: Limits) {
+        self.post(Command::Limit(who, limits)).await;
     }
 
     /// Notes from whom a participant receives media directly.

@@ -9,6 +9,7 @@ use super::service::{Kind, Service};
 use super::view::{ParticipantState, UplinkState};
 use crate::config::VideoCodec;
 use crate::id::{Mid, ParticipantId, Role};
+use crate::media::ladder::Limits;
 use crate::topology::Mode;
 
 /// How long a join may take until the connection is up.
@@ -248,6 +249,8 @@ pub(super) struct Person {
     pub(super) sending: Sending,
     /// The mode they asked for instead of the room's.
     pub(super) view: Option<Mode>,
+    /// What they ask for at most.
+    pub(super) limits: Limits,
     /// From whom they receive media directly.
     pub(super) mesh: BTreeSet<ParticipantId>,
     voice: Voice,
@@ -270,6 +273,7 @@ impl Person {
             sound: Service::default(),
             sending: Sending::Asked,
             view: None,
+            limits: Limits::default(),
             mesh: BTreeSet::new(),
             voice: Voice::Silent,
             spoke: None,

@@ -20,7 +20,7 @@ use crate::archive::RecordingId;
 use crate::config::VideoCodec;
 use crate::id::{ParticipantId, Role};
 use crate::layout::{LayoutKind, Size};
-use crate::media::ladder::Ladder;
+use crate::media::ladder::{Ladder, Limits};
 use crate::media::mixer::{Output, SourceId, Tile};
 use crate::media::recorder::Container;
 use crate::topology::{Mode, Paths};
@@ -74,6 +74,8 @@ pub enum Input {
         reach: Reach,
         /// The mode they want instead of the room's.
         view: Option<Mode>,
+        /// What they want at most.
+        limits: Limits,
         /// Whom to take over, if they are still here.
         takes_over: Option<ParticipantId>,
     },
@@ -116,6 +118,8 @@ pub enum Input {
     SetMode(RequestId, Mode),
     /// Somebody wants a mode of their own, or the room's again.
     SetView(RequestId, ParticipantId, Option<Mode>),
+    /// What somebody wants at most from now on.
+    Limit(ParticipantId, Limits),
     /// From whom somebody receives media directly now.
     Mesh(ParticipantId, Vec<ParticipantId>),
     /// Another layout is asked for.
@@ -324,10 +328,11 @@ impl State {
                 name,
                 reach,
                 view,
+                limits,
                 takes_over,
             } => {
                 let mut person = Person::new(name, reach, now);
-                person.view = view;
+                (person.view, person.limits) = (view, limits);
                 self.join(request, person, takes_over, effects);
             }
             Input::Answered {
@@ -360,6 +365,11 @@ impl State {
                 receiving.retain(|from| *from != who && self.people.contains_key(from));
                 if let Some(person) = self.people.get_mut(&who) {
                     person.mesh = receiving;
+                }
+            }
+            Input::Limit(who, limits) => {
+                if let Some(person) = self.people.get_mut(&who) {
+                    person.limits = limits;
                 }
             }
             // A report of a mesh that is being left.

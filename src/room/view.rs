@@ -9,6 +9,7 @@ use crate::archive::RecordingId;
 use crate::id::{Mid, ParticipantId, Role};
 use crate::layout::{LayoutKind, Size};
 use crate::media::recorder::Container;
+pub use crate::media::ladder::{Limits, Rung};
 use crate::topology::{Mode, Paths};
 
 /// State of an uplink as others see it.

@@ -237,6 +237,7 @@ impl Connection {
             }
             ClientMessage::Mode { mode } => room.set_mode(mode).await?,
             ClientMessage::View { mode } => room.set_view(*id, mode).await?,
+            ClientMessage::Limits(limits) => room.limit(*id, limits).await,
             ClientMessage::Mesh { receiving } => room.mesh(*id, receiving).await,
             ClientMessage::Layout { layout } => room.set_layout(layout).await?,
             ClientMessage::Mute { role, muted } => {
@@ -270,6 +271,7 @@ impl Connection {
             name: limits::display_name(&join.name)?,
             resume: join.resume,
             view: join.view,
+            limits: join.limits,
             reach: Reach::Signalling,
             offer: join.offer,
             roles: message::roles(join.tracks)?,

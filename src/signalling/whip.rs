@@ -13,6 +13,7 @@ use warp::path::Tail;
 use warp::reply::{Reply, Response};
 
 use crate::id::RoomId;
+use crate::room::view::Limits;
 use crate::room::{Departure, JoinRequest, Notice, Reach, Roles, RoomHandle};
 
 use super::error::ApiError;
@@ -119,6 +120,7 @@ async fn create(flavour: Flavour, room: RoomId, call: Call) -> Result<Response, 
     call.authorize()?;
     let name = call.query("name");
     let name = limits::display_name(name.as_deref().unwrap_or(flavour.default_name()))?;
+    let limits = limits_of(&call)?;
     let app = call.app.clone();
     let offer = call.text().await?;
     if app.stopping.is_cancelled() {
@@ -130,6 +132,7 @@ async fn create(flavour: Flavour, room: RoomId, call: Call) -> Result<Response, 
         name,
         resume: None,
         view: None,
+        limits,
         reach: Reach::HttpOnly,
         offer,
         roles: flavour.roles(),
@@ -150,6 +153,26 @@ async fn create(flavour: Flavour, room: RoomId, call: Call) -> Result<Response, 
     let location = format!("{}/{room}/{}", flavour.base(), id.as_str());
     remember(&app, flavour, id, session, notices);
     Ok(created(&app, &location, &etag, joined.answer))
+}
+
+/// What a player wants at most: `?maxBitrate=`, `?maxHeight=`, `?audioOnly=`.
+fn limits_of(call: &Call) -> Result<Limits, ApiError> {
+    let bad = |name: &str, text: &str| ApiError::BadMessage(format!("{name} cannot be {text:?}"));
+    let number = |name: &str| {
+        let text = call.query(name);
+        let number = text.map(|text| text.parse().map_err(|_| bad(name, &text)));
+        number.transpose()
+    };
+    let audio_only = match call.query("audioOnly").as_deref() {
+        None | Some("false") => false,
+        Some("true") => true,
+        Some(other) => return Err(bad("audioOnly", other)),
+    };
+    Ok(Limits {
+        max_bitrate: number("maxBitrate")?,
+        max_height: number("maxHeight")?,
+        audio_only,
+    })
 }
 
 /// Keeps the session, with a task that forgets it when the room says so.

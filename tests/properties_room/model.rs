@@ -7,9 +7,10 @@ use std::time::Duration;
 use tessera::config::VideoCodec;
 use tessera::id::{ParticipantId, Role};
 use tessera::layout::LayoutKind;
+use tessera::media::ladder::RungSpec;
 use tessera::media::mixer::{Output, SourceId, Without};
 use tessera::room::state::{Input, Lifetime, RequestId, Settings};
-use tessera::room::view::{ByeReason, MeasuredPaths, ParticipantState, UplinkState};
+use tessera::room::view::{ByeReason, Limits, MeasuredPaths, ParticipantState, UplinkState};
 use tessera::room::wiring::Downlink;
 use tessera::room::{Departure, Downlinks, Muter, Reach, RoomError};
 use tessera::topology::{Mode, Paths};
@@ -91,6 +92,7 @@ pub(crate) struct Person {
     reach: Reach,
     /// The mode of their own.
     pub(crate) own: Option<Mode>,
+    limits: Limits,
     pub(crate) mesh: BTreeSet<ParticipantId>,
     pub(crate) courses: BTreeMap<Kind, Course>,
     /// Nothing that they send is needed.
@@ -110,6 +112,7 @@ impl Person {
             spoke: None,
             reach,
             own: None,
+            limits: Limits::default(),
             mesh: BTreeSet::new(),
             courses: Kind::BOTH.map(|kind| (kind, Course::default())).into(),
             excused: false,
@@ -279,10 +282,11 @@ impl Model {
                 name,
                 reach,
                 view,
+                limits,
                 takes_over,
             } => {
                 let mut person = Person::new(name, reach, now);
-                person.own = view;
+                (person.own, person.limits) = (view, limits);
                 self.join(request, person, takes_over, outcome);
             }
             Input::Answered {
@@ -310,6 +314,7 @@ impl Model {
                 }
                 self.settings.lifetime = Lifetime::WhileUsed;
             }
+            Input::Limit(who, limits) => self.with(who, |person| person.limits = limits),
             Input::Tick | Input::Chat(..) => {}
             other if request_of(&other).is_some() => self.ask(now, other, outcome),
             media => self.media(now, media),
@@ -531,8 +536,24 @@ impl Model {
     }
 
     /// Which of them somebody should have.
-    fn rung(&self, _person: &Person) -> usize {
-        0
+    fn rung(&self, person: &Person) -> usize {
+        let limits = person.limits;
+        let specs: Vec<_> = self
+            .settings
+            .ladder
+            .rungs()
+            .map(|(_, spec)| *spec)
+            .collect();
+        let fits = |spec: &RungSpec| {
+            let whole = spec.most + self.settings.audio_bitrate;
+            let low = limits.max_height.is_none_or(|max| spec.size.height <= max);
+            low && limits.max_bitrate.is_none_or(|max| whole <= max)
+        };
+        let still = specs.len() - 1;
+        match limits.audio_only {
+            true => still,
+            false => specs.iter().position(fits).unwrap_or(still),
+        }
     }
 
     /// Whether an encoding failed a moment ago, or all of them with the mixer.

@@ -12,7 +12,7 @@ use tessera::layout::{LayoutKind, Size};
 use tessera::media::mixer::{Output, SourceId, Without};
 use tessera::media::template::Templates;
 use tessera::room::state::{Effect, Input, Lifetime, Settings};
-use tessera::room::view::ByeReason;
+use tessera::room::view::{ByeReason, Limits};
 use tessera::room::{Departure, Downlinks, Muter, Reach};
 use tessera::topology::{Mode, Paths};
 
@@ -65,6 +65,7 @@ pub(crate) enum Action {
     SetMode(Mode),
     SetView(Who, Option<Mode>),
     /// Has some people directly.
+    Limit(Who, Limits),
     Mesh(Who, Vec<Who>),
     /// Has everybody directly.
     MeshWithAll(Who),
@@ -205,6 +206,18 @@ fn media() -> impl Strategy<Value = Action> {
     ]
 }
 
+fn limits() -> impl Strategy<Value = Limits> {
+    let bitrate = proptest::option::weighted(0.3, 0u32..2_000_000);
+    let height = proptest::option::weighted(0.3, select(vec![90, 180, 360, 540, 719, 720, 1280]));
+    (bitrate, height, proptest::bool::weighted(0.2)).prop_map(
+        |(max_bitrate, max_height, audio_only)| Limits {
+            max_bitrate,
+            max_height,
+            audio_only,
+        },
+    )
+}
+
 /// What modes are about, and how fast media follows.
 fn switching() -> impl Strategy<Value = Action> {
     let pace = prop_oneof![
@@ -215,6 +228,7 @@ fn switching() -> impl Strategy<Value = Action> {
     prop_oneof![
         4 => mode().prop_map(Action::SetMode),
         2 => (who(), own_mode()).prop_map(|(w, m)| Action::SetView(w, m)),
+        3 => (who(), limits()).prop_map(|(w, limits)| Action::Limit(w, limits)),
         1 => (who(), vec(who(), 0..6)).prop_map(|(w, others)| Action::Mesh(w, others)),
         2 => who().prop_map(Action::MeshWithAll),
         1 => Just(Action::MeshUp),
@@ -365,6 +379,7 @@ impl World {
             name,
             reach,
             view,
+            limits: Limits::default(),
             takes_over,
         });
         self.log.iter().find_map(|effect| match effect {
@@ -484,6 +499,7 @@ impl World {
                 let who = who.find(self);
                 Input::SetView(self.request(), who, view)
             }
+            Action::Limit(who, limits) => Input::Limit(who.find(self), limits),
             Action::Mesh(who, others) => {
                 let others = others.into_iter().map(|other| other.find(self));
                 Input::Mesh(who.find(self), others.collect())

@@ -11,7 +11,7 @@ use tessera::media::ladder::Rung;
 use tessera::media::mixer::{Content, Output, SourceId, Tile, Without};
 use tessera::media::template::Templates;
 use tessera::room::state::{Effect, Input, Lifetime, Settings};
-use tessera::room::view::{ByeReason, UplinkState};
+use tessera::room::view::{ByeReason, Limits, UplinkState};
 use tessera::room::wiring::{Downlink, Feed, Step};
 use tessera::room::{Departure, Downlinks, Muter};
 use tessera::topology::Mode;
@@ -365,6 +365,45 @@ fn an_encoder_that_fails_is_stood_in_for_by_the_next_rung_and_tried_again() {
     assert!(decodes(&world, camera(ann)));
     world.pass(SECOND);
     assert_eq!(video(&world), Some(TOP));
+}
+
+#[test]
+fn viewers_share_renditions_which_come_and_go_with_them() {
+    let mut world = room();
+    let [ann, bob, cem] = ["Ann", "Bob", "Cem"].map(|name| enter(&mut world, name));
+    let video = |world: &World, who| fed(world, who, Downlink::Video);
+    let renditions = |world: &World| {
+        let outputs = &world.mixer.as_ref().expect("a mixer").outputs;
+        let is_video = |output: &&Output| matches!(output, Output::Video { .. });
+        outputs.iter().filter(is_video).copied().collect::<Vec<_>>()
+    };
+    assert_eq!(
+        [ann, bob, cem].map(|who| video(&world, who)),
+        [Some(TOP); 3]
+    );
+    let low = Limits {
+        max_height: Some(360),
+        ..Limits::default()
+    };
+    world.give(Input::Limit(ann, low));
+    world.give(Input::Limit(bob, low));
+    let small = at(Rung(2));
+    let expected = [Some(small), Some(small), Some(TOP)];
+    assert_eq!([ann, bob, cem].map(|who| video(&world, who)), expected);
+    assert_eq!(renditions(&world), [TOP, small]);
+
+    world.give(Input::Limit(ann, Limits::default()));
+    world.give(Input::Leave(bob, Departure::Left));
+    assert_eq!(renditions(&world), [TOP, small], "somebody may come back");
+    world.pass(SECOND * 4);
+    world.give(Input::Limit(cem, low));
+    assert_eq!(video(&world, cem), Some(small));
+    world.pass(SECOND * 4);
+    world.give(Input::Limit(cem, Limits::default()));
+    world.pass(SECOND * 4);
+    assert_eq!(renditions(&world), [TOP, small]);
+    world.pass(SECOND);
+    assert_eq!(renditions(&world), [TOP]);
 }
 
 #[test]

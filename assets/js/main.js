@@ -53,7 +53,7 @@ const listener = new Listener({ store, media, mesh });
 const taker = new FigureTaker({ store, session, mesh });
 const modes = new Modes({ session });
 const panels = new Panels({ onChange: panelChanged });
-const settings = new Settings({ media });
+const settings = new Settings({ media, session });
 const chat = new Chat({ onSend: (text) => session.chat(text), isOpen: () => panels.open === 'chat' });
 const join = new Join({ media, onJoin: enter });
 const parts = [
@@ -146,6 +146,7 @@ window.tessera = {
   leave: () => session.leave(),
   send: (message) => session.send(message),
   view: (mode) => session.view(mode),
+  limit: (limits) => session.limit(limits),
   resetGaps: () => playback.resetGaps(),
   get pc() {
     return session.call?.pc ?? null;

@@ -11,11 +11,11 @@ function attempt(action) {
   }
 }
 
-/** `{name, mic, camera}`, with what was stored. */
+/** `{name, mic, camera, saver}`, with what was stored. */
 export function loadChoices() {
   const stored = attempt(() => JSON.parse(localStorage.getItem(KEY)));
   const text = (value) => (typeof value === 'string' ? value : '');
-  return { name: text(stored?.name), mic: text(stored?.mic), camera: text(stored?.camera) };
+  return { name: text(stored?.name), mic: text(stored?.mic), camera: text(stored?.camera), saver: text(stored?.saver) };
 }
 
 /** Stores what `loadChoices` gives back. */

@@ -19,6 +19,8 @@ export class Session {
   #levelTimer = 0;
   /** The mode asked for instead of the room's, or null; kept through reconnections. */
   #view = null;
+  /** What is wanted at most of the mixed picture; kept from one stay to the next. */
+  #limits = {};
 
   /**
    * `env`: `url` of the WebSocket, `media` (LocalMedia), `store`, `iceTransportPolicy`,
@@ -40,6 +42,12 @@ export class Session {
   view(mode) {
     this.#view = mode;
     return this.send({ type: 'view', mode });
+  }
+
+  /** Asks for no more than these `limits` of the protocol, now and whenever it joins. */
+  limit(limits) {
+    this.#limits = limits;
+    return this.send({ type: 'limits', ...limits });
   }
 
   /** Enters `room` as `name`. */
@@ -88,7 +96,7 @@ export class Session {
       link.description = description;
       await link.socket.opened;
       if (this.#link !== link) return;
-      link.socket.send({ type: 'join', version: PROTOCOL_VERSION, ...this.#who, resume: this.#resume, view: this.#view, ...media });
+      link.socket.send({ type: 'join', version: PROTOCOL_VERSION, ...this.#who, resume: this.#resume, view: this.#view, limits: this.#limits, ...media });
     } catch (error) {
       console.error(error);
       this.#lost(link, 'browser');

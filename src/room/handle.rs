@@ -10,8 +10,8 @@ use super::view::{ByeReason, Level, RoomState, SlotState};
 use crate::archive::{Archive, ArchiveError, Kind, Recording, RecordingId};
 use crate::id::{Mid, ParticipantId, Role, RoomId};
 use crate::layout::LayoutKind;
-use crate::media::recorder::Container;
 use crate::media::ladder::Limits;
+use crate::media::recorder::Container;
 use crate::topology::Mode;
 
 /// How the m-lines of an offer get their roles.

@@ -8,8 +8,8 @@ use serde::{Deserialize, Serialize};
 use crate::archive::RecordingId;
 use crate::id::{Mid, ParticipantId, Role};
 use crate::layout::{LayoutKind, Size};
-use crate::media::recorder::Container;
 pub use crate::media::ladder::{Limits, Rung};
+use crate::media::recorder::Container;
 use crate::topology::{Mode, Paths};
 
 /// State of an uplink as others see it.

@@ -149,12 +149,20 @@ impl Recorder {
             timeline: Mutex::new(Timeline::new(container.lead())),
         });
         let (said, course) = watch::channel(Course::Running);
+        // What comes first counts: a pipeline that has failed still passes its end on.
+        let say = move |outcome| {
+            said.send_if_modified(|course| {
+                let first = *course == Course::Running;
+                if first {
+                    *course = outcome;
+                }
+                first
+            });
+        };
         pipeline.start(move |event| match event {
-            BusEvent::Eos => {
-                said.send_replace(Course::Ended);
-            }
+            BusEvent::Eos => say(Course::Ended),
             BusEvent::Error(text) => {
-                said.send_replace(Course::Failed(text.clone()));
+                say(Course::Failed(text.clone()));
                 on_failure(text);
             }
         })?;

@@ -1,0 +1,161 @@
+//! What is in a recorded file, as ffmpeg and ffprobe see it: neither shares code with the server.
+
+use std::path::Path;
+use std::process::{Command, Output};
+use std::time::Duration;
+
+use serde_json::Value;
+use tessera::bots::probe::Picture;
+
+/// Sound as it is decoded here, samples per second, mono.
+pub const RATE: usize = 48_000;
+
+fn run(program: &str, arguments: &[&str], file: &Path) -> Output {
+    let mut command = Command::new(program);
+    for argument in arguments {
+        match *argument {
+            "FILE" => command.arg(file),
+            other => command.arg(other),
+        };
+    }
+    let output = command.output();
+    output.unwrap_or_else(|error| panic!("{program} (package ffmpeg): {error}"))
+}
+
+/// What ffprobe says of a file; panics if it finds anything amiss.
+pub fn probe(file: &Path) -> Value {
+    let arguments = [
+        "-v",
+        "warning",
+        "-of",
+        "json",
+        "-show_format",
+        "-show_streams",
+        "FILE",
+    ];
+    let output = run("ffprobe", &arguments, file);
+    let complaints = String::from_utf8_lossy(&output.stderr);
+    assert!(
+        output.status.success() && complaints.is_empty(),
+        "{}: {complaints}",
+        file.display()
+    );
+    serde_json::from_slice(&output.stdout).expect("JSON")
+}
+
+/// How long a file is, by its header.
+pub fn length(file: &Path) -> Duration {
+    let probed = probe(file);
+    let seconds = probed["format"]["duration"].as_str().expect("a duration");
+    Duration::from_secs_f64(seconds.parse().expect("a number"))
+}
+
+/// How many pictures of a file can be decoded, whatever is amiss at its end.
+pub fn playable(file: &Path) -> usize {
+    let arguments = [
+        "-v",
+        "quiet",
+        "-count_frames",
+        "-select_streams",
+        "v:0",
+        "-show_entries",
+        "stream=nb_read_frames",
+        "-of",
+        "csv=p=0",
+        "FILE",
+    ];
+    let output = run("ffprobe", &arguments, file);
+    let text = String::from_utf8(output.stdout).expect("a number");
+    text.trim().parse().unwrap_or_default()
+}
+
+/// Decodes a stream of a file whole; panics if ffmpeg finds anything amiss.
+fn decode(file: &Path, arguments: &[&str]) -> Vec<u8> {
+    let all = [&["-v", "warning", "-i", "FILE"], arguments, &["-"]].concat();
+    let output = run("ffmpeg", &all, file);
+    let complaints = String::from_utf8_lossy(&output.stderr);
+    assert!(
+        output.status.success() && complaints.is_empty(),
+        "{}: {complaints}",
+        file.display()
+    );
+    output.stdout
+}
+
+/// Every picture of a file, with its time.
+pub fn pictures(file: &Path) -> Vec<Picture> {
+    let probed = probe(file);
+    let streams = probed["streams"].as_array().expect("streams");
+    let video = streams.iter().find(|one| one["codec_type"] == "video");
+    let video = video.expect("a picture");
+    let side = |name: &str| u32::try_from(video[name].as_u64().expect("a size")).expect("small");
+    let (width, height) = (side("width"), side("height"));
+    let raw = decode(
+        file,
+        &[
+            "-map",
+            "0:v",
+            "-fps_mode",
+            "passthrough",
+            "-f",
+            "rawvideo",
+            "-pix_fmt",
+            "yuv420p",
+        ],
+    );
+    let times = picture_times(file);
+    let luma = (width * height) as usize;
+    let chroma = (width.div_ceil(2) * height.div_ceil(2)) as usize;
+    let whole = raw.chunks_exact(luma + 2 * chroma);
+    assert_eq!(whole.len(), times.len(), "a time for each picture");
+    let picture = |(n, (frame, at)): (usize, (&[u8], &Duration))| {
+        let (y, rest) = frame.split_at(luma);
+        let (u, v) = rest.split_at(chroma);
+        let half = width.div_ceil(2) as usize;
+        let planes = [(y, width as usize), (u, half), (v, half)];
+        Picture::from_planes(width, height, planes, *at, n as u64).expect("whole planes")
+    };
+    whole.zip(&times).enumerate().map(picture).collect()
+}
+
+fn picture_times(file: &Path) -> Vec<Duration> {
+    let arguments = [
+        "-v",
+        "error",
+        "-select_streams",
+        "v:0",
+        "-show_entries",
+        "frame=best_effort_timestamp_time",
+        "-of",
+        "csv=p=0",
+        "FILE",
+    ];
+    let output = run("ffprobe", &arguments, file);
+    let text = String::from_utf8(output.stdout).expect("numbers");
+    let number = |line: &str| line.trim_end_matches(',').parse::<f64>().ok();
+    let times = text.lines().filter_map(number);
+    times
+        .map(|at| Duration::from_secs_f64(at.max(0.0)))
+        .collect()
+}
+
+/// The sound of a file from its beginning, silence where it begins later than the picture.
+pub fn sound(file: &Path) -> Vec<f32> {
+    let raw = decode(
+        file,
+        &[
+            "-map",
+            "0:a",
+            "-af",
+            "aresample=async=1:first_pts=0",
+            "-f",
+            "f32le",
+            "-ac",
+            "1",
+            "-ar",
+            "48000",
+        ],
+    );
+    let sample = |bytes: &[u8]| f32::from_le_bytes(bytes.try_into().expect("four bytes"));
+    raw.chunks_exact(4).map(sample).collect()
+}

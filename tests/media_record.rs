@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use common::film;
-use common::look::{check_tiles, check_tones};
+use common::look::{self, check_tiles, check_tones};
 use common::server::{PATIENCE, TestServer, room};
 use futures::future::{join_all, try_join_all};
 use rand::Rng;
@@ -17,7 +17,10 @@ use reqwest::header::{CONTENT_RANGE, RANGE};
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 use tempfile::TempDir;
-use tessera::bots::{AudioSource, Bot, BotConfig, Decode, VideoFormat, palette};
+use tessera::bots::probe::Picture;
+use tessera::bots::{
+    AudioSource, Bot, BotConfig, Capture, Decode, VideoFormat, VideoSource, palette,
+};
 use tessera::config::{Config, VideoCodec};
 use tessera::id::ParticipantId;
 use tessera::protocol::{ErrorCode, Mode, RoomState, ServerMessage, UplinkState};
@@ -494,10 +497,8 @@ async fn a_full_disk_ends_the_recording_and_not_the_call() {
         let ended = ended.expect("known");
         assert_eq!(ended.state, tessera::archive::Standing::Failed);
         assert!(ended.reason.is_some());
-        assert!(
-            film::pictures(&archive.path(&ended)).len() > 10,
-            "{ended:?}"
-        );
+        let pictures = film::playable(&archive.path(&ended));
+        assert!(pictures > 10, "{pictures} in {ended:?}");
     }
     let state = bots[0].room().borrow().clone();
     assert_eq!(
@@ -507,4 +508,94 @@ async fn a_full_disk_ends_the_recording_and_not_the_call() {
     );
     join_all(bots.into_iter().map(Bot::leave)).await;
     server.stop().await;
+}
+
+/// When it begins to be light in the middle of a person's tile.
+fn flashes(file: &Path, state: &RoomState, who: ParticipantId) -> Vec<Duration> {
+    let pictures = film::pictures(file);
+    let light = |picture: &Picture| {
+        let tile = look::tile(picture, state, who).expect("a tile");
+        picture.luma(tile.x + tile.w / 2, tile.y + tile.h / 2) > 128
+    };
+    let onsets = pictures
+        .windows(2)
+        .filter(|pair| !light(&pair[0]) && light(&pair[1]));
+    onsets.map(|pair| pair[1].arrival).collect()
+}
+
+/// When it begins to sound after half a second of nothing.
+fn claps(file: &Path) -> Vec<Duration> {
+    const STEP: usize = film::RATE / 1000;
+    let sound = film::sound(file);
+    let loud = |block: &[f32]| block.iter().any(|sample| sample.abs() > 0.02);
+    let blocks: Vec<bool> = sound.chunks(STEP).map(loud).collect();
+    let quiet_before = |at: usize| !blocks[at.saturating_sub(500)..at].contains(&true);
+    let onsets = (500..blocks.len()).filter(|at| blocks[*at] && quiet_before(*at));
+    onsets.map(|ms| Duration::from_millis(ms as u64)).collect()
+}
+
+/// How far the sound of each clap lies from its picture, ms; more is later.
+fn offsets(flashes: &[Duration], claps: &[Duration]) -> Vec<f64> {
+    let in_ms = |at: &Duration| at.as_secs_f64() * 1000.0;
+    let nearest = |clap: &Duration| {
+        let offset = flashes.iter().map(|flash| in_ms(clap) - in_ms(flash));
+        offset.min_by(|a, b| a.abs().total_cmp(&b.abs()))
+    };
+    claps.iter().filter_map(nearest).collect()
+}
+
+/// What is seen and heard at one moment is so in the recording, whoever comes and goes.
+#[tokio::test(flavor = "multi_thread")]
+async fn picture_and_sound_stay_together() {
+    let folder = folder();
+    let server = TestServer::with(recording(folder.path())).await;
+    let format = VideoFormat {
+        fps: 25,
+        ..VideoFormat::sized(VideoCodec::Vp8, 320, 180)
+    };
+    let person = |name: &str| BotConfig::new(&server.url, room("sync"), name);
+    let mut clapper = person("Clapper").decoding(Decode::No);
+    clapper.video = VideoSource::Clap { format };
+    clapper.audio = AudioSource::Clap;
+    clapper.capture = Capture::Ignore;
+    let mut guest = person("Guest").person(1, format).decoding(Decode::No);
+    guest.audio = AudioSource::Silence;
+    let clapper = Bot::join(clapper).await.expect("they join");
+    let live = |n| move |state: &RoomState| state.tiles.len() == n && all_live(state);
+    clapper
+        .room_when("it to be live", live(1))
+        .await
+        .expect("live");
+
+    for take in 0..2 {
+        let guests = (0..2 * take).map(|_| Bot::join(guest.clone()));
+        let guests = try_join_all(guests).await.expect("they join");
+        let state = clapper
+            .room_when("all to be live", live(1 + guests.len()))
+            .await;
+        let state = state.expect("live");
+        let id = begin(&server.url, "sync", "mp4").await;
+        record_for(Duration::from_secs(9)).await;
+        let recording = stop(&server.url, "sync", &id).await;
+        let file = folder
+            .path()
+            .join(recording["file"].as_str().expect("a file"));
+        let who = clapper.id().expect("an id");
+        let (flashes, claps) = (flashes(&file, &state, who), claps(&file));
+        let offsets = offsets(&flashes, &claps);
+        assert!(offsets.len() >= 3, "{flashes:?} and {claps:?}");
+        let apart = offsets.iter().map(|ms| ms.abs()).fold(0.0, f64::max);
+        println!("take {take}: sound after picture by {offsets:.0?} ms");
+        assert!(apart < 40.0, "{offsets:?}");
+        join_all(guests.into_iter().map(Bot::leave)).await;
+    }
+    clapper.leave().await.expect("they leave");
+    server.stop().await;
+}
+
+fn all_live(state: &RoomState) -> bool {
+    state
+        .participants
+        .iter()
+        .all(|p| p.camera == UplinkState::Live)
 }

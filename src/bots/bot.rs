@@ -165,8 +165,9 @@ impl Bot {
             .zip(video)
             .map(|(outlet, stock)| Camera::start(outlet, config.video, stock));
         let mic = mic_out.clone().zip(audio).map(|(outlet, reel)| {
+            let begins = reel.begins(clock::now());
             let player = Player::new(outlet, reel, Duration::ZERO);
-            pace::schedule(&player, clock::now());
+            pace::schedule(&player, begins);
             player
         });
         tasks.push(tokio::spawn(open_when_connected(peer.clone())));

@@ -60,8 +60,9 @@ impl Camera {
                     VideoSource::Film { offset, .. } => offset,
                     _ => Default::default(),
                 };
+                let begins = reel.begins(clock::now());
                 let player = Player::new(outlet.clone(), reel, offset);
-                pace::schedule(&player, clock::now());
+                pace::schedule(&player, begins);
                 Feed::Reel(player)
             }
             Stock::Live(live) => {

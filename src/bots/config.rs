@@ -65,6 +65,11 @@ pub enum VideoSource {
         /// Where in the film this bot is at the clock's zero.
         offset: Duration,
     },
+    /// Dark, and white for the first [`CLAP`] of every [`CLAP_EVERY`] of the machine's clock.
+    Clap {
+        /// Its form.
+        format: VideoFormat,
+    },
     /// The sender's clock, see [`super::probe::timecode`]. Bots of one format and phase share
     /// an encoder.
     TimeCode {
@@ -83,6 +88,7 @@ impl VideoSource {
             Self::None => None,
             Self::Color { format, .. }
             | Self::Film { format, .. }
+            | Self::Clap { format }
             | Self::TimeCode { format, .. } => Some(format),
         }
     }
@@ -93,6 +99,7 @@ impl VideoSource {
             Self::None => {}
             Self::Color { format, .. }
             | Self::Film { format, .. }
+            | Self::Clap { format }
             | Self::TimeCode { format, .. } => *format = other,
         }
         self
@@ -129,7 +136,15 @@ pub enum AudioSource {
     Speech(Voice),
     /// The film's sound.
     Film,
+    /// Still, and a tone of 1 kHz whenever [`VideoSource::Clap`] is white.
+    Clap,
 }
+
+/// How long a clap is seen and heard.
+pub const CLAP: Duration = Duration::from_millis(200);
+
+/// Time from one clap to the next.
+pub const CLAP_EVERY: Duration = Duration::from_secs(2);
 
 /// How a bot enters the room.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

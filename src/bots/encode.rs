@@ -39,6 +39,9 @@ pub(super) enum Content {
     /// One colour, which a VP8 encoder left alone misses by up to 7 of 255 in chroma and never
     /// mends; finely quantised it takes no more bits.
     Flat,
+    /// Pictures that mean something at their time: whoever begins in the middle must not begin
+    /// with another one, so every one is a keyframe.
+    Timed,
 }
 
 /// The name of an encoder that does not say by itself that its pictures are BT.601.
@@ -55,18 +58,22 @@ pub(super) fn sign(pipeline: &gst::Pipeline) {
 pub(super) fn encoder(format: VideoFormat, content: Content) -> String {
     let (bitrate, fps) = (format.bitrate(), format.fps);
     let coarsest = match content {
-        Content::Moving => 63,
+        Content::Moving | Content::Timed => 63,
         Content::Flat => 20,
+    };
+    let distance = match content {
+        Content::Timed => 1,
+        Content::Moving | Content::Flat => fps,
     };
     let vpx = format!(
         "deadline=1 cpu-used=8 target-bitrate={bitrate} end-usage=cbr threads=1 \
-         keyframe-max-dist={fps} lag-in-frames=0 buffer-size=1000 buffer-initial-size=500 \
+         keyframe-max-dist={distance} lag-in-frames=0 buffer-size=1000 buffer-initial-size=500 \
          buffer-optimal-size=600 min-quantizer=0 max-quantizer={coarsest}"
     );
     match format.codec {
         VideoCodec::H264 => format!(
             "openh264enc name={SILENT} bitrate={bitrate} max-bitrate={} rate-control=bitrate complexity=low \
-             gop-size={fps} multi-thread=1 enable-frame-skip=false ! \
+             gop-size={distance} multi-thread=1 enable-frame-skip=false ! \
              video/x-h264,profile=constrained-baseline,stream-format=byte-stream,alignment=au",
             bitrate * 2
         ),

@@ -14,7 +14,7 @@ use super::clock;
 use super::encode::Frame;
 use super::level::LevelWriter;
 use super::pace::{Paced, following};
-use super::reel::Reel;
+use super::reel::{Course, Reel};
 
 /// The least time between two keyframes sent because somebody asked.
 const KEY_SPACING: Duration = Duration::from_millis(250);
@@ -220,6 +220,9 @@ impl Paced for Player {
     fn tick(&self, due: Duration) -> Option<Duration> {
         let mut playing = self.playing.lock().unwrap_or_else(PoisonError::into_inner);
         let Playing { reel, position } = &mut *playing;
+        if reel.course == Course::Clock {
+            *position = reel.count_at(due);
+        }
         if self.outlet.needs_key(due) {
             *position = reel.key_from(*position);
         }

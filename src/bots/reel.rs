@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use tokio::sync::OnceCell;
 
-use super::config::{AudioSource, VideoFormat, VideoSource, Voice};
+use super::config::{AudioSource, CLAP, CLAP_EVERY, VideoFormat, VideoSource, Voice};
 use super::encode::{self, Content, Frame, encoder, raw_caps};
 use super::error::BotError;
 use super::level;
@@ -42,6 +42,16 @@ pub(super) struct Reel {
     pub(super) interval: Duration,
     /// How loud each frame is, of sound: see [`level::measure`].
     pub(super) levels: Vec<u8>,
+    pub(super) course: Course,
+}
+
+/// What decides which frame comes next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Course {
+    /// The last one.
+    Loop,
+    /// The machine's clock: what the frames show has its moment. Every one is a keyframe.
+    Clock,
 }
 
 impl Reel {
@@ -52,6 +62,7 @@ impl Reel {
                 frames,
                 interval,
                 levels,
+                course: Course::Loop,
             })
         } else {
             Err(BotError::Media("a reel without a keyframe first".into()))
@@ -73,6 +84,23 @@ impl Reel {
         (count % self.frames.len() as u128) as usize
     }
 
+    fn by_the_clock(self) -> Self {
+        let course = Course::Clock;
+        Self { course, ..self }
+    }
+
+    /// When the first frame from `now` on is due.
+    pub(super) fn begins(&self, now: Duration) -> Duration {
+        match self.course {
+            Course::Loop => now,
+            Course::Clock => {
+                let past = now.as_nanos() / self.interval.as_nanos().max(1);
+                let past = u32::try_from(past + 1).unwrap_or(u32::MAX);
+                self.interval * past
+            }
+        }
+    }
+
     /// The first keyframe at or after a position, the loop's end leading to its start.
     pub(super) fn key_from(&self, position: usize) -> usize {
         let position = position % self.frames.len();
@@ -90,6 +118,8 @@ enum Key {
     Tone { hz: u32, dbfs: i32 },
     Speech(Voice),
     FilmSound,
+    Flash(VideoFormat),
+    Clap,
 }
 
 type Cell = Arc<OnceCell<Arc<Reel>>>;
@@ -102,6 +132,7 @@ pub(super) async fn video(source: VideoSource) -> Result<Option<Arc<Reel>>, BotE
     let key = match source {
         VideoSource::Color { rgb, format } => Key::Color(rgb, format),
         VideoSource::Film { format, .. } => Key::Film(format),
+        VideoSource::Clap { format } => Key::Flash(format),
         VideoSource::None | VideoSource::TimeCode { .. } => return Ok(None),
     };
     cached(key).await.map(Some)
@@ -115,6 +146,7 @@ pub(super) async fn audio(source: AudioSource) -> Result<Option<Arc<Reel>>, BotE
         AudioSource::Tone { hz, dbfs } => Key::Tone { hz, dbfs },
         AudioSource::Speech(voice) => Key::Speech(voice),
         AudioSource::Film => Key::FilmSound,
+        AudioSource::Clap => Key::Clap,
     };
     cached(key).await.map(Some)
 }
@@ -141,6 +173,8 @@ fn make(key: Key) -> Result<Reel, BotError> {
         Key::Tone { hz, dbfs } => tone(hz, dbfs),
         Key::Speech(voice) => speech(voice),
         Key::FilmSound => film_sound(),
+        Key::Flash(format) => flash(format),
+        Key::Clap => clap(),
     }
 }
 
@@ -167,6 +201,35 @@ fn film(format: VideoFormat) -> Result<Reel, BotError> {
     let length = FILM_LENGTH.as_millis() * u128::from(format.fps) / 1000;
     frames.truncate(length as usize);
     Reel::new(frames, interval(format.fps))
+}
+
+fn flash(format: VideoFormat) -> Result<Reel, BotError> {
+    let caps = raw_caps(format.size, format.fps);
+    let frames = |length: Duration| length.as_millis() * u128::from(format.fps) / 1000;
+    let launch = format!(
+        "videotestsrc pattern=white num-buffers={} ! {caps} ! all. \
+         videotestsrc pattern=black num-buffers={} ! {caps} ! all. \
+         concat name=all ! {} ! appsink name=out sync=false",
+        frames(CLAP),
+        frames(CLAP_EVERY - CLAP),
+        encoder(format, Content::Timed),
+    );
+    Ok(Reel::new(encode::run(&launch, None)?, interval(format.fps))?.by_the_clock())
+}
+
+fn clap() -> Result<Reel, BotError> {
+    let packets = |length: Duration| length.as_millis() / PACKET.as_millis();
+    let launch = format!(
+        "audiotestsrc freq=1000 volume=0.25 samplesperbuffer=960 num-buffers={} ! all. \
+         audiotestsrc wave=silence samplesperbuffer=960 num-buffers={} ! all. \
+         concat name=all ! audioconvert ! {} ! appsink name=out sync=false",
+        packets(CLAP),
+        packets(CLAP_EVERY - CLAP),
+        opus(64_000),
+    );
+    let mut reel = encode::run(&launch, None)?;
+    reel.truncate(packets(CLAP_EVERY) as usize);
+    Ok(Reel::of_sound(reel)?.by_the_clock())
 }
 
 fn interval(fps: u32) -> Duration {

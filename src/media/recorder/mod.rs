@@ -20,7 +20,7 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 use tokio::sync::watch;
 
-use self::timeline::{Lead, Timed, Timeline};
+use self::timeline::{FRAME, Lead, Timed, Timeline};
 use super::pipeline::{BusEvent, Pipeline, PipelineError};
 use super::rtp::{PayloadFormat, starts_keyframe};
 use super::tap::{Link, Tap};
@@ -278,7 +278,9 @@ impl Feeder {
         for packet in packets {
             let opus = payload(packet);
             if let (Some(at), Some(opus)) = (packet.pts().map(Duration::from), opus) {
-                timeline.sound(at, gst::Buffer::from_slice(opus));
+                // The mixer stamps a block with the moment it is complete.
+                let first_sample = at.saturating_sub(FRAME);
+                timeline.sound(first_sample, gst::Buffer::from_slice(opus));
             }
         }
         drop(timeline);

@@ -1,6 +1,9 @@
 //! Everything that touches GStreamer, and nothing outside it does.
 
 pub mod certificate;
+pub mod congestion;
+pub mod estimate;
+pub mod feedback;
 pub mod ladder;
 pub mod mixer;
 pub mod offer;
@@ -17,5 +20,6 @@ pub mod speech;
 pub mod tap;
 pub mod template;
 mod tune;
+pub mod twcc;
 mod uplink;
 pub mod vui;

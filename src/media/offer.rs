@@ -11,6 +11,7 @@ use thiserror::Error;
 use super::rtp::PayloadFormat;
 use super::simulcast::{self, REPAIRED_RID, RID};
 use super::speech::AUDIO_LEVEL;
+use super::twcc::TRANSPORT_WIDE_CC;
 use super::uplink::MID;
 use crate::config::VideoCodec;
 use crate::id::{Mid, Rid, Role};
@@ -24,9 +25,13 @@ const EXTENSIONS: [&str; 6] = [
     RID,
     REPAIRED_RID,
     AUDIO_LEVEL,
-    "http://www.ietf.org/id/draft-holmer-rmcat-transport-wide-cc-extensions-01",
+    TRANSPORT_WIDE_CC,
     "http://www.webrtc.org/experiments/rtp-hdrext/color-space",
 ];
+
+/// The same for downlinks: the numbers that our congestion control is told the arrival of. The
+/// others would be those of the packets' sender, who is not on this connection.
+const DOWNLINK_EXTENSIONS: [&str; 1] = [TRANSPORT_WIDE_CC];
 
 /// Why an offer is not taken.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -518,10 +523,14 @@ fn choose(line: &OfferedLine, role: Role, video: &[VideoCodec]) -> Result<Line, 
             role,
             format: codec.format,
             payload_type: codec.payload_type,
-            // What we send carries none: a slot's packets come from elsewhere.
             extensions: match role.is_uplink() {
                 true => simulcast::used(&line.extensions, &rids),
-                false => Vec::new(),
+                false => line
+                    .extensions
+                    .iter()
+                    .filter(|(_, uri)| DOWNLINK_EXTENSIONS.contains(uri))
+                    .copied()
+                    .collect(),
             },
             rids,
         }),

@@ -15,6 +15,7 @@ use thiserror::Error;
 use tokio::sync::mpsc;
 
 use super::certificate;
+use super::feedback::Watch;
 use super::offer::{Fingerprint, Line, Offer};
 use super::pipeline::{BusEvent, Pipeline, PipelineError, running_time};
 use super::rtp::PayloadFormat;
@@ -97,6 +98,7 @@ pub struct Peer {
     webrtc: gst::Element,
     slots: BTreeMap<Mid, Slot>,
     heard: Arc<AtomicU64>,
+    watch: Watch,
     lines: Vec<Mid>,
     // Last, so that it is dropped after everything that points into it.
     _pipeline: Pipeline,
@@ -120,6 +122,7 @@ impl Peer {
         add(&pipeline, &webrtc)?;
         let lines: Arc<[Line]> = plan.into();
         limit_streams(&webrtc, lines.len());
+        let watch = Watch::install(&webrtc, &lines);
         uplink::take_uplinks(&pipeline, &webrtc, &lines, &on_event);
         watch_connection(&pipeline, &webrtc, offer.fingerprint.clone(), &on_event);
         let (candidates, gathered) = gather(&webrtc);
@@ -142,6 +145,7 @@ impl Peer {
             webrtc,
             slots,
             heard,
+            watch,
             lines: mids,
             _pipeline: pipeline,
         };
@@ -167,6 +171,11 @@ impl Peer {
     /// The downlink slot of an m-line, to look at.
     pub fn slot_ref(&self, mid: &Mid) -> Option<&Slot> {
         self.slots.get(mid)
+    }
+
+    /// What is known of the link to this peer.
+    pub fn watch(&self) -> &Watch {
+        &self.watch
     }
 
     /// Running time at which anything at all last arrived from this peer.

@@ -18,18 +18,23 @@ pub struct RtpHeader {
 }
 
 impl RtpHeader {
-    /// A packet with this header, without padding and header extensions: those of one
-    /// connection mean nothing on another. `csrc` names who contributed to it.
-    pub fn packet(&self, csrc: Option<u32>, payload: &[u8]) -> Vec<u8> {
+    /// A packet with this header, without padding and the header extensions it came with: those
+    /// of one connection mean nothing on another. `csrc` names who contributed to it; with an
+    /// `extension` id it has room for two bytes under it (RFC 8285 section 4.2), which are zero.
+    pub fn packet(&self, csrc: Option<u32>, extension: Option<u8>, payload: &[u8]) -> Vec<u8> {
         const VERSION: u8 = 2 << 6;
-        let mut packet = Vec::with_capacity(16 + payload.len());
-        packet.push(VERSION | u8::from(csrc.is_some()));
+        let extended = u8::from(extension.is_some()) << 4;
+        let mut packet = Vec::with_capacity(24 + payload.len());
+        packet.push(VERSION | extended | u8::from(csrc.is_some()));
         packet.push(u8::from(self.marker) << 7 | self.payload_type & 0x7f);
         packet.extend(self.seq.to_be_bytes());
         packet.extend(self.timestamp.to_be_bytes());
         packet.extend(self.ssrc.to_be_bytes());
         if let Some(csrc) = csrc {
             packet.extend(csrc.to_be_bytes());
+        }
+        if let Some(id) = extension {
+            packet.extend([0xbe, 0xde, 0, 1, id << 4 | 1, 0, 0, 0]);
         }
         packet.extend_from_slice(payload);
         packet

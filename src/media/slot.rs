@@ -12,6 +12,7 @@ use super::pipeline::running_time;
 use super::rewrite::{Entry, Rewriter, SlotParams, Verdict};
 use super::rtp::{PayloadFormat, RtpHeader, Vp8Descriptor, starts_keyframe};
 use super::tap::{self, Link, Tap};
+use super::twcc::TRANSPORT_WIDE_CC;
 
 /// At most this much waits in a slot; a peer whose link or pipeline stalls loses the oldest.
 const SLOT_QUEUE: gst::ClockTime = gst::ClockTime::from_mseconds(500);
@@ -40,6 +41,8 @@ struct Source {
 struct Shared {
     appsrc: gst_app::AppSrc,
     format: PayloadFormat,
+    /// The header extension in which packets have room for a number ([`super::feedback`]).
+    numbered: Option<u8>,
     gate: Mutex<Gate>,
     /// Who is asked for keyframes.
     source: Mutex<Option<Tap>>,
@@ -94,7 +97,13 @@ impl Slot {
     /// [`Slot::element`].
     pub fn new(line: Line) -> Self {
         let ssrc = rand::random::<u32>().max(1);
-        let caps = caps_with_ssrc(&line, ssrc);
+        // rtpsession is not to know of the numbers in what is sent: it would number the packets
+        // itself, and remember each until feedback comes, if ever.
+        let plain = Line {
+            extensions: Vec::new(),
+            ..line.clone()
+        };
+        let caps = caps_with_ssrc(&plain, ssrc);
         let appsrc = gst_app::AppSrc::builder()
             .caps(&caps)
             .format(gst::Format::Time)
@@ -118,6 +127,7 @@ impl Slot {
         let shared = Arc::new(Shared {
             appsrc,
             format: line.format,
+            numbered: line.extension(TRANSPORT_WIDE_CC),
             gate: Mutex::new(Gate {
                 rewriter,
                 current: 0,
@@ -324,7 +334,7 @@ impl Shared {
         }
         let numbers = vp8.map(|descriptor| (descriptor, gate.rewriter.rewrite_vp8(&descriptor)));
         drop(gate);
-        let mut packet = header.packet(contributor, payload);
+        let mut packet = header.packet(contributor, self.numbered, payload);
         if let Some((descriptor, numbers)) = numbers {
             let start = packet.len() - payload.len();
             descriptor.write(packet.get_mut(start..)?, &numbers);

@@ -1,0 +1,327 @@
+//! What a viewer is sent, by what is known of their link: estimates in, a budget and a rung out;
+//! pure.
+//!
+//! Down fast, up slowly: a link that is overloaded costs the viewer their sound, one that is not
+//! used fully costs some sharpness. How much more than now a link would carry cannot be seen; it
+//! is tried by growing step by step, and a step that failed is tried again later and later.
+//! Sound comes first: the picture gets what is left of the budget.
+
+use std::time::Duration;
+
+use super::estimate::{Estimate, Load};
+use super::ladder::{Ladder, Rung};
+
+/// What is left of a full link so that its queue drains.
+const EASE: f64 = 0.85;
+/// The same where the queue is longer than [`LONG_QUEUE`].
+const EASE_MORE: f64 = 0.7;
+const LONG_QUEUE: Duration = Duration::from_millis(150);
+/// Between two reductions: what arrives is counted over a second.
+const REACTION: Duration = Duration::from_secs(1);
+/// A queue that has grown by that much since the last reduction was not helped by it.
+const WORSE: Duration = Duration::from_millis(20);
+/// Growth a second where the link has been full before, and where it has not.
+const CAREFUL: f64 = 0.08;
+const BOLD: f64 = 0.35;
+/// What is near the rate at which the link was full.
+const NEAR: f64 = 1.15;
+/// A budget may exceed what is sent by this factor: no more has been tried.
+const AHEAD: f64 = 1.5;
+/// Nor was it, if so many packets are still lost.
+const LOSSY: f32 = 0.1;
+/// No budget is less, bit/s.
+const FLOOR: f64 = 20_000.0;
+/// The wait before growing again; it doubles with each time that growing fails.
+const WAIT_FIRST: Duration = Duration::from_secs(2);
+const WAIT_LONGEST: Duration = Duration::from_secs(10);
+/// How much more than it needs a better rung must have.
+const MARGIN: f64 = 1.12;
+/// The share of a full link that the rung somebody is on may need.
+const KEPT: f64 = 0.93;
+/// Between a move and one up.
+const DWELL: Duration = Duration::from_secs(2);
+/// A rung that was left again so soon after it had been climbed to was not reached.
+const FALL: Duration = Duration::from_secs(15);
+/// The wait before such a rung is tried again; it doubles.
+const BAR_FIRST: Duration = Duration::from_secs(15);
+const BAR_LONGEST: Duration = Duration::from_secs(120);
+/// So much more than a rung needs, and there is no doubt about it.
+const BEYOND_DOUBT: f64 = 1.35;
+
+/// bit/s that RTP headers add to sound of a packet each 20 ms.
+const SOUND_HEADERS: u32 = 8_000;
+/// What RTP headers leave of the bits of a picture.
+const PICTURE_SHARE: f64 = 0.97;
+
+/// What all that is sent to a viewer may come to.
+#[derive(Debug, Clone, Copy, PartialEq, PartialOrd)]
+pub enum Budget {
+    /// bit/s, RTP headers included.
+    Limited(f64),
+    /// Nothing has been heard that speaks against the best.
+    Free,
+}
+
+impl Budget {
+    /// bit/s for an encoder of pictures beside sound of `audio` bit/s; `None` if it is free.
+    pub fn for_picture(self, audio: u32) -> Option<f64> {
+        match self {
+            Self::Limited(bits) => Some(((bits - sound(audio)) * PICTURE_SHARE).max(0.0)),
+            Self::Free => None,
+        }
+    }
+}
+
+/// What sound comes to.
+fn sound(audio: u32) -> f64 {
+    match audio {
+        0 => 0.0,
+        bits => f64::from(bits.saturating_add(SOUND_HEADERS)),
+    }
+}
+
+/// What a rung needs at least, with sound.
+fn need(ladder: &Ladder, rung: Rung, audio: u32) -> f64 {
+    let least = ladder.spec(rung).map_or(0, |spec| spec.least);
+    f64::from(least) / PICTURE_SHARE + sound(audio)
+}
+
+/// When a link was full.
+#[derive(Debug, Clone, Copy, PartialEq)]
+struct Full {
+    /// What it carried then, bit/s.
+    carried: f64,
+    /// How long was waited after that.
+    wait: Duration,
+}
+
+/// A reduction that has yet to show its effect.
+#[derive(Debug, Clone, Copy, PartialEq)]
+struct Reduced {
+    at: Duration,
+    queue: Duration,
+}
+
+/// A rung that could not be kept.
+#[derive(Debug, Clone, Copy, PartialEq)]
+struct Bar {
+    rung: Rung,
+    until: Duration,
+    wait: Duration,
+}
+
+/// One viewer's link, and what follows from it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Viewer {
+    budget: Budget,
+    rung: Rung,
+    /// The time of the last estimate.
+    updated: Duration,
+    full: Option<Full>,
+    easing: Option<Reduced>,
+    /// No growth before.
+    waits_until: Duration,
+    moved: Duration,
+    /// The last climb: to where, and when.
+    climbed: Option<(Rung, Duration)>,
+    bars: Vec<Bar>,
+}
+
+impl Default for Viewer {
+    fn default() -> Self {
+        Self {
+            budget: Budget::Free,
+            rung: Rung::TOP,
+            updated: Duration::ZERO,
+            full: None,
+            easing: None,
+            waits_until: Duration::ZERO,
+            moved: Duration::ZERO,
+            climbed: None,
+            bars: Vec::new(),
+        }
+    }
+}
+
+impl Viewer {
+    /// What may be sent.
+    pub fn budget(&self) -> Budget {
+        self.budget
+    }
+
+    /// The best rung that their link carries.
+    pub fn rung(&self) -> Rung {
+        self.rung
+    }
+
+    /// Whether an estimate can change anything.
+    pub fn cares(&self, estimate: &Estimate) -> bool {
+        estimate.load == Load::Heavy || self.budget != Budget::Free
+    }
+
+    /// Takes an estimate at `now`, on any clock that does not go back. `audio` is bit/s of the
+    /// sound they are sent besides; 0 if there is none.
+    pub fn update(&mut self, now: Duration, estimate: &Estimate, ladder: &Ladder, audio: u32) {
+        match estimate.load {
+            Load::Heavy => self.ease(now, estimate),
+            Load::Light => self.grow(now, estimate, ladder, audio),
+        }
+        self.updated = now;
+        self.choose(now, estimate.queue, ladder, audio);
+    }
+
+    fn ease(&mut self, now: Duration, estimate: &Estimate) {
+        let arriving = f64::from(estimate.arriving);
+        if let Some(reduced) = self.easing {
+            let worse = estimate.queue > reduced.queue + WORSE || estimate.loss > LOSSY;
+            if now < reduced.at + REACTION || !worse {
+                return;
+            }
+        } else {
+            let wait = match self.full {
+                // It grew to where it had failed before.
+                Some(full) if arriving < full.carried * NEAR => (full.wait * 2).min(WAIT_LONGEST),
+                _ => WAIT_FIRST,
+            };
+            let carried = arriving.max(FLOOR);
+            self.full = Some(Full { carried, wait });
+        }
+        if let Some(full) = &mut self.full {
+            // What arrived a second ago may have been more than arrives now.
+            full.carried = full.carried.min(arriving.max(FLOOR));
+        }
+        let (at, queue) = (now, estimate.queue);
+        self.easing = Some(Reduced { at, queue });
+        let share = match estimate.queue > LONG_QUEUE {
+            true => EASE_MORE,
+            false => EASE,
+        };
+        let eased = Budget::Limited((arriving * share).max(FLOOR));
+        if self.budget > eased {
+            self.budget = eased;
+        }
+        let wait = self.full.map_or(WAIT_FIRST, |full| full.wait);
+        self.waits_until = now + wait;
+    }
+
+    fn grow(&mut self, now: Duration, estimate: &Estimate, ladder: &Ladder, audio: u32) {
+        self.easing = None;
+        let Budget::Limited(bits) = self.budget else {
+            return;
+        };
+        let arriving = f64::from(estimate.arriving);
+        if self.full.is_some_and(|full| arriving > full.carried * NEAR) {
+            // It carries more than it did.
+            self.full = None;
+        }
+        if now < self.waits_until {
+            return;
+        }
+        let near = self.full.is_some_and(|full| bits < full.carried * NEAR);
+        let rate = if near { CAREFUL } else { BOLD };
+        // Estimates that come late are not made up for.
+        let elapsed = now.saturating_sub(self.updated).min(REACTION / 2);
+        let grown = bits * (1.0 + rate * elapsed.as_secs_f64());
+        let above = Rung(self.rung.0.saturating_sub(1));
+        let next = need(ladder, above, audio) * MARGIN * 1.01;
+        let bound = (arriving * AHEAD).max(next);
+        let grown = grown.min(bound).max(bits);
+        let most = ladder.spec(Rung::TOP).map_or(0, |spec| spec.most);
+        let all = f64::from(most) / PICTURE_SHARE + sound(audio);
+        self.budget = match grown > all * NEAR {
+            true => Budget::Free,
+            false => Budget::Limited(grown),
+        };
+    }
+
+    fn choose(&mut self, now: Duration, queue: Duration, ladder: &Ladder, audio: u32) {
+        let Budget::Limited(bits) = self.budget else {
+            self.climb(now, Rung::TOP);
+            return;
+        };
+        let mut rungs = ladder.rungs().map(|(rung, _)| rung);
+        // Easing is for a moment: what the link carries in the long run is what counts, unless
+        // that would keep a long queue waiting.
+        let full = self.full.filter(|_| queue <= LONG_QUEUE);
+        let carried = full.map_or(0.0, |full| full.carried * KEPT);
+        let bits_to_keep = bits.max(carried);
+        if bits_to_keep < need(ladder, self.rung, audio) {
+            let fits =
+                |rung: &Rung| *rung > self.rung && need(ladder, *rung, audio) <= bits_to_keep;
+            self.fall(now, rungs.find(fits).unwrap_or(ladder.still()));
+        } else if now >= self.moved + DWELL {
+            let barred = |rung: Rung, ratio: f64| {
+                let bar = self.bars.iter().find(|bar| bar.rung == rung);
+                bar.is_some_and(|bar| now < bar.until && ratio < BEYOND_DOUBT)
+            };
+            let better = rungs.find(|rung| {
+                let ratio = bits / need(ladder, *rung, audio);
+                *rung < self.rung && ratio >= MARGIN && !barred(*rung, ratio)
+            });
+            if let Some(rung) = better {
+                self.climb(now, rung);
+            }
+        }
+    }
+
+    fn climb(&mut self, now: Duration, rung: Rung) {
+        if rung < self.rung {
+            self.rung = rung;
+            self.moved = now;
+            self.climbed = Some((rung, now));
+        }
+    }
+
+    fn fall(&mut self, now: Duration, rung: Rung) {
+        let left = self.rung;
+        self.rung = rung;
+        self.moved = now;
+        let Some((climbed, at)) = self.climbed.take().filter(|(to, _)| *to == left) else {
+            return;
+        };
+        let before = self.bars.iter().position(|bar| bar.rung == climbed);
+        let before = before.map(|n| self.bars.swap_remove(n));
+        if now < at + FALL {
+            let wait = before.map_or(BAR_FIRST, |bar| (bar.wait * 2).min(BAR_LONGEST));
+            self.bars.push(Bar {
+                rung: climbed,
+                until: now + wait,
+                wait,
+            });
+        }
+    }
+}
+
+/// What a rendition is to be encoded at, by the budgets of those who watch it, and below which
+/// budget somebody should not be on it. More than half of them get what they can; the others had
+/// better go a rung down than have everybody see less.
+///
+/// `budgets` are bit/s for the picture, `None` without a limit. Returns `None` for nobody.
+pub fn share(budgets: &mut [Option<f64>]) -> Option<Option<f64>> {
+    let key = |budget: &Option<f64>| budget.unwrap_or(f64::INFINITY);
+    budgets.sort_by(|a, b| key(a).total_cmp(&key(b)));
+    budgets.get(budgets.len() / 2).copied()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_greater_half_decides_what_a_rendition_gets() {
+        assert_eq!(share(&mut []), None);
+        assert_eq!(share(&mut [Some(1.0)]), Some(Some(1.0)));
+        assert_eq!(share(&mut [None, Some(1.0)]), Some(None));
+        assert_eq!(share(&mut [Some(3.0), None, Some(1.0)]), Some(Some(3.0)));
+        assert_eq!(share(&mut [Some(2.0), Some(1.0), None, None]), Some(None));
+    }
+
+    #[test]
+    fn sound_comes_first() {
+        let budget = Budget::Limited(100_000.0);
+        assert_eq!(budget.for_picture(40_000), Some(52_000.0 * PICTURE_SHARE));
+        assert_eq!(budget.for_picture(0), Some(97_000.0));
+        assert_eq!(Budget::Limited(30_000.0).for_picture(40_000), Some(0.0));
+        assert_eq!(Budget::Free.for_picture(40_000), None);
+    }
+}

@@ -1,0 +1,314 @@
+//! What a link carries, by the fates of the packets sent over it; pure.
+//!
+//! A composite is no bulk transfer: most of the time less is sent than the link could carry, and
+//! then nothing can be said of how much more that would be. What can be said is whether a queue
+//! has built up on the way, or packets are dropped there; while that is so, what arrives is what
+//! the link carries. What follows from it is decided in [`super::congestion`].
+//!
+//! A queue is told by the time packets travel beyond the least it has been lately. Bursts, a
+//! keyframe above all, queue for a moment by themselves: what counts is the *least* delay within
+//! half a second, in which the queue of a burst comes and goes.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use super::twcc::Fate;
+
+/// Over what is counted: rates and losses.
+const WINDOW: Duration = Duration::from_secs(1);
+/// The same at the very beginning.
+const SHORTEST: Duration = Duration::from_millis(300);
+/// Within which the least delay is looked for.
+const QUEUE_WINDOW: Duration = Duration::from_millis(500);
+/// For how long a delay is remembered as the least. Longer than any congestion should last, short
+/// enough for the drift of two clocks (100 ppm: 3 ms).
+const MEMORY: Duration = Duration::from_secs(30);
+/// A queue as long as that is one: jitter of radio links lies below it, as far as it touches every
+/// packet of half a second.
+const QUEUE: Duration = Duration::from_millis(40);
+/// A queue that stands for so long although less is sent is no queue: the way has become longer.
+const DETOUR: Duration = Duration::from_secs(6);
+/// More than that share of lost packets is congestion; radio links lose less at random.
+const LOSS: f32 = 0.2;
+/// Fewer packets than that tell nothing of loss.
+const ENOUGH: usize = 20;
+/// No feedback for so long while packets go out: the link is shut, or as good as that.
+const SILENCE: Duration = Duration::from_millis(1500);
+
+/// What is known of a link at a moment.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Estimate {
+    /// bit/s that arrive, RTP headers included.
+    pub arriving: u32,
+    /// Share of packets that do not, 0 to 1.
+    pub loss: f32,
+    /// How long packets wait on the way.
+    pub queue: Duration,
+    /// What that means.
+    pub load: Load,
+}
+
+/// Whether a link carries what is sent over it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Load {
+    /// It does, and perhaps could carry more.
+    Light,
+    /// It does not: what arrives is what it carries.
+    Heavy,
+}
+
+/// Watches one link.
+#[derive(Debug, Default)]
+pub struct Estimator {
+    /// Of the last [`WINDOW`], with the time they were told.
+    recent: VecDeque<(Duration, Fate)>,
+    /// The least delay, microseconds, of each second in [`MEMORY`].
+    least: VecDeque<(u64, i64)>,
+    /// Since when there has been a queue without a pause.
+    queued_since: Option<Duration>,
+    heard: Option<Duration>,
+    /// When the first feedback came.
+    began: Option<Duration>,
+}
+
+impl Estimator {
+    /// Takes what feedback tells at `now`.
+    pub fn hear(&mut self, now: Duration, fates: &[Fate]) {
+        self.heard = Some(now);
+        self.began.get_or_insert(now);
+        for fate in fates {
+            self.recent.push_back((now, *fate));
+            if let Some(delay) = delay(fate) {
+                self.note(now, delay);
+            }
+        }
+        self.forget(now);
+    }
+
+    /// What is known at `now`; `outstanding` is when the oldest packet was sent whose fate is not
+    /// known. `None` before there has been feedback.
+    pub fn estimate(&mut self, now: Duration, outstanding: Option<Duration>) -> Option<Estimate> {
+        let heard = self.heard?;
+        self.forget(now);
+        let unheard = |sent: Duration| now.saturating_sub(sent.max(heard)) > SILENCE;
+        if outstanding.is_some_and(unheard) {
+            return Some(Estimate {
+                arriving: 0,
+                loss: 1.0,
+                queue: SILENCE,
+                load: Load::Heavy,
+            });
+        }
+        let arrived = self.recent.iter().filter(|(_, f)| f.arrived.is_some());
+        let bytes: usize = arrived.map(|(_, fate)| fate.size).sum();
+        let watched = now.saturating_sub(self.began?).clamp(SHORTEST, WINDOW);
+        let bits = 8.0 * bytes as f64 / watched.as_secs_f64();
+        let missing = self.recent.iter().filter(|(_, f)| f.arrived.is_none());
+        let (missing, all) = (missing.count(), self.recent.len());
+        let loss = match all {
+            0..ENOUGH => 0.0,
+            _ => missing as f32 / all as f32,
+        };
+        let queue = self.queue(now);
+        Some(Estimate {
+            arriving: bits as u32,
+            loss,
+            queue,
+            load: match queue > QUEUE || loss > LOSS {
+                true => Load::Heavy,
+                false => Load::Light,
+            },
+        })
+    }
+
+    /// The least delay of the last half second, beyond the least there has been.
+    fn queue(&mut self, now: Duration) -> Duration {
+        let lately = |(told, _): &&(Duration, Fate)| *told + QUEUE_WINDOW > now;
+        let recent = self.recent.iter().filter(lately);
+        let now_least = recent.filter_map(|(_, fate)| delay(fate)).min();
+        let ever_least = self.least.iter().map(|(_, delay)| *delay).min();
+        let (Some(now_least), Some(ever_least)) = (now_least, ever_least) else {
+            return Duration::ZERO;
+        };
+        let queue = u64::try_from(now_least - ever_least).unwrap_or_default();
+        let queue = Duration::from_micros(queue);
+        if queue <= QUEUE {
+            self.queued_since = None;
+            return queue;
+        }
+        let since = *self.queued_since.get_or_insert(now);
+        if now.saturating_sub(since) > DETOUR {
+            self.least.clear();
+            self.note(now, now_least);
+            self.queued_since = None;
+            return Duration::ZERO;
+        }
+        queue
+    }
+
+    fn note(&mut self, now: Duration, delay: i64) {
+        let second = now.as_secs();
+        match self.least.back_mut() {
+            Some((known, least)) if *known == second => *least = delay.min(*least),
+            _ => self.least.push_back((second, delay)),
+        }
+    }
+
+    fn forget(&mut self, now: Duration) {
+        while self
+            .recent
+            .front()
+            .is_some_and(|(told, _)| *told + WINDOW <= now)
+        {
+            self.recent.pop_front();
+        }
+        let oldest = now.saturating_sub(MEMORY).as_secs();
+        while self
+            .least
+            .front()
+            .is_some_and(|(second, _)| *second < oldest)
+        {
+            self.least.pop_front();
+        }
+    }
+}
+
+/// How long a packet travelled, microseconds, plus a constant nobody knows.
+fn delay(fate: &Fate) -> Option<i64> {
+    let sent = i64::try_from(fate.sent.as_micros()).ok()?;
+    Some(fate.arrived? - sent)
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    fn ms(n: u64) -> Duration {
+        Duration::from_millis(n)
+    }
+
+    /// A link of so many bit/s with a queue, that loses every n-th packet.
+    struct Link {
+        now: Duration,
+        rate: u64,
+        busy_until: Duration,
+        lose: Option<u64>,
+        sent: u64,
+        longer: Duration,
+        estimator: Estimator,
+    }
+
+    impl Link {
+        fn new(rate: u64) -> Self {
+            Self {
+                now: Duration::from_secs(5),
+                rate,
+                busy_until: Duration::ZERO,
+                lose: None,
+                sent: 0,
+                longer: Duration::ZERO,
+                estimator: Estimator::default(),
+            }
+        }
+
+        /// Sends frames of video, 30 a second, for a time, every 60th a keyframe.
+        fn carry(&mut self, rate: u64, time: Duration) -> Estimate {
+            let end = self.now + time;
+            let mut frame = 0;
+            let mut on_the_way: VecDeque<(Duration, Fate)> = VecDeque::new();
+            while self.now < end {
+                let key = if frame % 60 == 30 { 6 } else { 1 };
+                let mut bytes = rate * key / 8 / 33;
+                while bytes > 0 {
+                    let size = bytes.min(1200);
+                    bytes -= size;
+                    self.sent += 1;
+                    let begin = self.busy_until.max(self.now);
+                    self.busy_until = begin + Duration::from_micros(size * 8_000_000 / self.rate);
+                    let at = self.busy_until + ms(20) + self.longer;
+                    let lost = self.lose.is_some_and(|n| self.sent.is_multiple_of(n));
+                    let fate = Fate {
+                        sent: self.now,
+                        size: size as usize,
+                        // Its clock is another.
+                        arrived: (!lost).then_some(at.as_micros() as i64 - 77_000_000),
+                    };
+                    on_the_way.push_back((at + ms(20), fate));
+                }
+                frame += 1;
+                self.now += ms(33);
+                while on_the_way.front().is_some_and(|(at, _)| *at <= self.now) {
+                    let (_, fate) = on_the_way.pop_front().unwrap();
+                    self.estimator.hear(self.now, &[fate]);
+                }
+            }
+            self.estimator.estimate(self.now, None).unwrap()
+        }
+    }
+
+    #[test]
+    fn a_link_with_room_is_light_keyframes_or_not() {
+        let mut link = Link::new(3_000_000);
+        for _ in 0..40 {
+            let estimate = link.carry(1_500_000, ms(230));
+            assert_eq!(estimate.load, Load::Light, "{estimate:?}");
+        }
+        let arriving = link.carry(1_500_000, ms(1700)).arriving;
+        assert!((1_300_000..2_200_000).contains(&arriving), "{arriving}");
+    }
+
+    #[test]
+    fn a_link_that_is_full_says_what_it_carries() {
+        let mut link = Link::new(400_000);
+        link.carry(200_000, ms(2000));
+        let estimate = link.carry(1_000_000, ms(1500));
+        assert_eq!(estimate.load, Load::Heavy, "{estimate:?}");
+        let arriving = estimate.arriving;
+        assert!((360_000..440_000).contains(&arriving), "{arriving}");
+        assert!(estimate.queue > ms(300), "{estimate:?}");
+        // It drains, and is light again.
+        let estimate = link.carry(150_000, ms(4500));
+        assert_eq!(estimate.load, Load::Light, "{estimate:?}");
+    }
+
+    #[test]
+    fn loss_at_random_is_no_congestion_and_a_lot_of_it_is() {
+        for (lose, load) in [(10, Load::Light), (6, Load::Light), (3, Load::Heavy)] {
+            let mut link = Link::new(3_000_000);
+            link.lose = Some(lose);
+            let estimate = link.carry(500_000, ms(2000));
+            assert_eq!(estimate.load, load, "{estimate:?}");
+            let expected = 1.0 / lose as f32;
+            assert!((estimate.loss - expected).abs() < 0.05, "{estimate:?}");
+        }
+    }
+
+    #[test]
+    fn a_longer_way_is_taken_for_a_queue_for_a_while_only() {
+        let mut link = Link::new(3_000_000);
+        link.carry(300_000, ms(3000));
+        link.longer = ms(100);
+        assert_eq!(link.carry(300_000, ms(2000)).load, Load::Heavy);
+        link.carry(300_000, ms(3000));
+        // Asked all the time, as a room does.
+        for _ in 0..10 {
+            link.carry(300_000, ms(200));
+        }
+        assert_eq!(link.carry(300_000, ms(1000)).load, Load::Light);
+    }
+
+    #[test]
+    fn silence_is_the_end_of_a_link() {
+        let mut link = Link::new(3_000_000);
+        assert_eq!(link.estimator.estimate(link.now, Some(ms(0))), None);
+        link.carry(300_000, ms(2000));
+        let (now, estimator) = (link.now, &mut link.estimator);
+        let estimate = estimator.estimate(now + ms(1400), Some(now)).unwrap();
+        assert_eq!(estimate.load, Load::Light);
+        let estimate = estimator.estimate(now + ms(1700), Some(now)).unwrap();
+        assert_eq!((estimate.load, estimate.arriving), (Load::Heavy, 0));
+        let idle = estimator.estimate(now + ms(9000), None).unwrap();
+        assert_eq!(idle.load, Load::Light, "nothing was sent");
+    }
+}

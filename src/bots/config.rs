@@ -242,6 +242,15 @@ pub enum Capture {
     Ignore,
 }
 
+/// What a bot tells the server of the link to it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LinkFeedback {
+    /// Receiver reports only.
+    Reports,
+    /// When each packet arrived (transport-wide congestion control), as browsers do.
+    Arrivals,
+}
+
 /// Which certificate an offer names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fingerprint {
@@ -281,6 +290,8 @@ pub struct BotConfig {
     pub view: Option<Mode>,
     /// What it wants at most when it joins.
     pub limits: Limits,
+    /// What it tells of its link.
+    pub feedback: LinkFeedback,
     /// Whether it joins the mesh.
     pub mesh: Mesh,
     /// What is noted down of its packets.
@@ -304,6 +315,7 @@ impl BotConfig {
             fingerprint: Fingerprint::True,
             view: None,
             limits: Limits::default(),
+            feedback: LinkFeedback::Reports,
             mesh: Mesh::Join,
             recording: Recording::Nothing,
         }
@@ -350,6 +362,13 @@ impl BotConfig {
     #[must_use]
     pub fn limited(mut self, limits: Limits) -> Self {
         self.limits = limits;
+        self
+    }
+
+    /// Tells when each packet arrived.
+    #[must_use]
+    pub fn telling_arrivals(mut self) -> Self {
+        self.feedback = LinkFeedback::Arrivals;
         self
     }
 

@@ -6,7 +6,7 @@ use gst_webrtc::WebRTCRTPTransceiverDirection as Direction;
 use tokio::sync::mpsc;
 
 use super::codec::{Codec, opus_caps, rtp_video_caps};
-use super::config::{AudioSource, BotConfig, Entry};
+use super::config::{AudioSource, BotConfig, Entry, LinkFeedback};
 pub(super) use super::connection::{Candidate, ConnectionState, Reach};
 use super::connection::{Connection, Sender, Sending};
 use super::corrupt::CorruptMode;
@@ -17,6 +17,10 @@ use super::payloads::Tape;
 use super::receive::{Incoming, Receiver};
 use super::witness::{Path, Witness};
 use crate::id::Role;
+use crate::media::twcc::TRANSPORT_WIDE_CC;
+
+/// The id that the header extension is offered with.
+const ARRIVALS: u8 = 5;
 
 /// An uplink of a bot.
 #[derive(Debug)]
@@ -129,6 +133,10 @@ impl Peer {
                     .extend(codecs.iter().map(|codec| rtp_video_caps(*codec)));
                 caps
             };
+            let caps = match config.feedback {
+                LinkFeedback::Reports => caps,
+                LinkFeedback::Arrivals => telling_arrivals(caps),
+            };
             self.connection.receive(role, &caps);
             let receiver = Receiver {
                 role,
@@ -194,6 +202,15 @@ impl Peer {
         self.want(false);
         self.connection.silence();
     }
+}
+
+/// Offers to tell of every packet when it arrived.
+fn telling_arrivals(mut caps: gst::Caps) -> gst::Caps {
+    for codec in caps.make_mut().iter_mut() {
+        codec.set(format!("extmap-{ARRIVALS}"), TRANSPORT_WIDE_CC);
+        codec.set("rtcp-fb-transport-cc", true);
+    }
+    caps
 }
 
 impl Drop for Peer {

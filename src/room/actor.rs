@@ -30,6 +30,9 @@ use crate::media::template::Templates;
 /// How often taps and peers are looked at for silence and speech.
 const LIVENESS: Duration = Duration::from_millis(100);
 
+/// Every so many of those looks links are looked at, too.
+const ESTIMATES: u32 = 2;
+
 /// What every room of a server shares.
 #[derive(Debug, Clone)]
 pub(super) struct Shared {
@@ -72,6 +75,7 @@ pub(super) struct Actor {
     recorders: Recorders,
     rates: stats::Rates,
     ears: Ears,
+    beats: u32,
     over: bool,
 }
 
@@ -100,6 +104,7 @@ impl Actor {
             recorders: Recorders::default(),
             rates: stats::Rates::default(),
             ears: Ears::default(),
+            beats: 0,
             over: false,
         };
         (actor, inbox)
@@ -382,6 +387,10 @@ impl Actor {
         for (who, member) in &mut self.members {
             self.inputs.extend(member.check_liveness(*who));
         }
+        self.beats = self.beats.wrapping_add(1);
+        if self.beats.is_multiple_of(ESTIMATES) {
+            self.look_at_links();
+        }
         if let Some(paths) = self
             .rates
             .sample(&self.members, self.mixer.as_ref(), &self.state)
@@ -394,6 +403,17 @@ impl Actor {
             let levels = self.ears.levels(&self.members);
             if !levels.is_empty() {
                 self.tell_levels(levels.into());
+            }
+        }
+    }
+
+    /// Tells the state of links that matter: most carry the best without ado.
+    fn look_at_links(&mut self) {
+        for (who, member) in &self.members {
+            if let Some(estimate) = member.estimate()
+                && self.state.cares(*who, &estimate)
+            {
+                self.inputs.push_back(Input::Estimated(*who, estimate));
             }
         }
     }
@@ -502,6 +522,9 @@ impl Actor {
                     tracing::error!(?output, %error, "cannot be encoded");
                     self.inputs.push_back(Input::OutputFailed(output));
                 }
+            }
+            Step::SetBitrate(output, bitrate) => {
+                self.with_mixer(|mixer| mixer.set_bitrate(output, bitrate));
             }
             Step::SetName(who, name) => self.with_mixer(|mixer| mixer.set_name(who, &name)),
             Step::ForgetName(who) => self.with_mixer(|mixer| mixer.forget_name(who)),

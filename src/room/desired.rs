@@ -5,13 +5,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::handle::Capture;
-use super::service::Route;
+use super::service::{Kind, Route};
 use super::state::State;
 use super::wiring::{Downlink, Feed, Mix, Mixing, Wiring};
-use crate::config::VideoCodec;
+use crate::archive::RecordingId;
 use crate::id::{ParticipantId, Role};
 use crate::layout;
-use crate::media::ladder::Rung;
 use crate::media::mixer::{Content, Output, Scene, SourceId, Tile, Without};
 
 /// How long a rendition goes on after its last viewer: who tries a better one often comes back,
@@ -33,8 +32,8 @@ impl State {
                 let works = |output: &Output| !self.failed_outputs.contains_key(output);
                 feeds.retain(|_, output| works(output));
                 recorded.retain(|_, output| works(output));
-                let outputs = feeds.values().chain(recorded.values()).copied().collect();
-                Mixing::Running(Box::new(self.desired_mix(now, &scene, outputs)))
+                let mix = self.desired_mix(now, &scene, &feeds, &recorded);
+                Mixing::Running(Box::new(mix))
             }
         };
         if mixer == Mixing::None {
@@ -56,10 +55,18 @@ impl State {
         }
     }
 
-    fn desired_mix(&self, now: Duration, scene: &Scene, used: BTreeSet<Output>) -> Mix {
+    fn desired_mix(
+        &self,
+        now: Duration,
+        scene: &Scene,
+        feeds: &BTreeMap<(ParticipantId, Downlink), Output>,
+        recorded: &BTreeMap<(RecordingId, Kind), Output>,
+    ) -> Mix {
+        let used: BTreeSet<Output> = feeds.values().chain(recorded.values()).copied().collect();
         let lingering = self.lingering(now, &used);
-        let outputs = used.into_iter().chain(lingering.keys().copied()).collect();
+        let outputs: BTreeSet<Output> = used.into_iter().chain(lingering.keys().copied()).collect();
         Mix {
+            rates: self.desired_rates(outputs.iter(), feeds, recorded),
             lingering,
             names: self
                 .people
@@ -94,15 +101,11 @@ impl State {
 
     /// Which encoding each mix slot should get.
     fn desired_mix_feeds(&self, now: Duration) -> BTreeMap<(ParticipantId, Downlink), Output> {
-        let mut feeds = BTreeMap::new();
+        let pictures = self.desired_renditions().into_iter();
+        let mut feeds: BTreeMap<_, _> = pictures
+            .map(|(who, output)| ((who, Downlink::Video), output))
+            .collect();
         for (who, person) in &self.people {
-            if let Some(codec) = person.downlinks.mix_video
-                && person.picture.uses(Route::Mix)
-            {
-                let rung = self.nearest_that_works(codec, self.rung_of(person));
-                let output = Output::Video { codec, rung };
-                feeds.insert((*who, Downlink::Video), output);
-            }
             if person.downlinks.mix_audio && person.sound.uses(Route::Mix) {
                 let without = if person.has_own_mix(now) {
                     Without::Participant(*who)
@@ -113,18 +116,6 @@ impl State {
             }
         }
         feeds
-    }
-
-    /// `rung`, or the next one whose encoder has not just failed: below first, then above.
-    pub(super) fn nearest_that_works(&self, codec: VideoCodec, rung: Rung) -> Rung {
-        let works = |rung: &Rung| {
-            let output = Output::Video { codec, rung: *rung };
-            !self.failed_outputs.contains_key(&output)
-        };
-        let ladder = &self.settings.ladder;
-        let below = ladder.rungs().map(|(r, _)| r).filter(|r| *r >= rung);
-        let above = ladder.rungs().map(|(r, _)| r).rev().filter(|r| *r < rung);
-        below.chain(above).find(works).unwrap_or(rung)
     }
 
     /// Microphones of everybody, and the pictures that have a tile.

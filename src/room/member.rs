@@ -14,6 +14,7 @@ use super::view::ByeReason;
 use super::wiring::Downlink;
 use crate::config::Config;
 use crate::id::{Mid, ParticipantId, Role};
+use crate::media::estimate::Estimate;
 use crate::media::offer::{Line, Offer, OfferError, RoleSource, codec_of};
 use crate::media::peer::{OnPeerEvent, Peer, PeerError, Transport};
 use crate::media::pipeline::running_time;
@@ -156,6 +157,11 @@ impl Member {
             let peer = self.peer.as_ref()?;
             Some((*slot, peer.slot_ref(mid)?.packets()))
         })
+    }
+
+    /// What is known of the link to them.
+    pub(super) fn estimate(&self) -> Option<Estimate> {
+        self.peer.as_ref()?.watch().estimate()
     }
 
     /// Notes whether they are asked to send.

@@ -9,6 +9,7 @@ use super::service::{Kind, Service};
 use super::view::{ParticipantState, UplinkState};
 use crate::config::VideoCodec;
 use crate::id::{Mid, ParticipantId, Role};
+use crate::media::congestion;
 use crate::media::ladder::Limits;
 use crate::topology::Mode;
 
@@ -234,7 +235,7 @@ enum Voice {
 }
 
 /// One participant.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub(super) struct Person {
     pub(super) name: String,
     pub(super) phase: Phase,
@@ -251,6 +252,8 @@ pub(super) struct Person {
     pub(super) view: Option<Mode>,
     /// What they ask for at most.
     pub(super) limits: Limits,
+    /// What is known of the link to them, and follows from it.
+    pub(super) link: congestion::Viewer,
     /// From whom they receive media directly.
     pub(super) mesh: BTreeSet<ParticipantId>,
     voice: Voice,
@@ -274,6 +277,7 @@ impl Person {
             sending: Sending::Asked,
             view: None,
             limits: Limits::default(),
+            link: congestion::Viewer::default(),
             mesh: BTreeSet::new(),
             voice: Voice::Silent,
             spoke: None,

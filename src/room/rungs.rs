@@ -1,20 +1,199 @@
-//! Which rung of the ladder each viewer of the composite is on; pure.
+//! Which rung of the ladder each viewer of the composite is on, and what the renditions are encoded
+//! at; pure.
+
+use std::collections::BTreeMap;
 
 use super::person::Person;
+use super::service::{Kind, Route};
 use super::state::{Settings, State};
-use super::wiring::Feed;
+use super::wiring::{Downlink, Feed, Mixing};
+use crate::archive::RecordingId;
+use crate::config::VideoCodec;
+use crate::id::ParticipantId;
+use crate::media::congestion::{Budget, share};
 use crate::media::ladder::Rung;
 use crate::media::mixer::Output;
 
+/// A viewer who is on a rendition and can take this share of its bitrate stays on it.
+const STAYS: f64 = 0.8;
+/// One who is not yet comes to it with this share.
+const COMES: f64 = 0.95;
+/// A bitrate that is to change by less than this share is left as it is.
+const STEADY: f64 = 0.05;
+
+/// What a rendition is encoded at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Rate {
+    /// bit/s.
+    pub(super) now: u32,
+    /// bit/s that it begins with.
+    pub(super) first: u32,
+}
+
+/// A viewer of the composite.
+struct Viewer {
+    who: ParticipantId,
+    codec: VideoCodec,
+    rung: Rung,
+    /// bit/s for the picture; `None` without a limit.
+    budget: Option<f64>,
+}
+
 impl State {
-    /// The rung somebody should be on.
-    pub(super) fn rung_of(&self, person: &Person) -> Rung {
+    /// The renditions that the viewers of the composite should get.
+    pub(super) fn desired_renditions(&self) -> BTreeMap<ParticipantId, Output> {
+        let mut viewers = self.viewers();
+        let recorded = self.recorded_outputs();
+        for (rung, spec) in self.settings.ladder.rungs() {
+            let below = rung.below();
+            if below >= self.settings.ladder.still() {
+                // There is no moving picture below.
+                break;
+            }
+            for codec in [VideoCodec::H264, VideoCodec::Vp8] {
+                let here = |viewer: &&Viewer| viewer.rung == rung && viewer.codec == codec;
+                let output = Output::Video { codec, rung };
+                // A recording is a viewer whose link carries anything.
+                let recordings = recorded.values().filter(|used| **used == output);
+                let watching = viewers.iter().filter(here).map(|viewer| viewer.budget);
+                let mut budgets: Vec<_> = watching.chain(recordings.map(|_| None)).collect();
+                let most = f64::from(spec.most);
+                let Some(shared) = share(&mut budgets) else {
+                    continue;
+                };
+                let shared = shared.map_or(most, |bits| bits.min(most));
+                for viewer in viewers.iter_mut().filter(|viewer| here(&&**viewer)) {
+                    let fed = self.feed_of(viewer.who, Downlink::Video);
+                    let least = match fed == Some(Feed::Output(output)) {
+                        true => shared * STAYS,
+                        false => shared * COMES,
+                    };
+                    if viewer.budget.is_some_and(|bits| bits < least) {
+                        viewer.rung = below;
+                    }
+                }
+            }
+        }
+        viewers
+            .into_iter()
+            .map(|viewer| {
+                let Viewer {
+                    who, codec, rung, ..
+                } = viewer;
+                let rung = self.nearest_that_works(codec, rung);
+                (who, Output::Video { codec, rung })
+            })
+            .collect()
+    }
+
+    fn viewers(&self) -> Vec<Viewer> {
+        let viewer = |(who, person): (&ParticipantId, &Person)| {
+            let codec = person.downlinks.mix_video?;
+            person.picture.uses(Route::Mix).then(|| Viewer {
+                who: *who,
+                codec,
+                rung: self.rung_of(person),
+                budget: person.link.budget().for_picture(self.sound_of(person)),
+            })
+        };
+        self.people.iter().filter_map(viewer).collect()
+    }
+
+    /// The best rung for somebody by what they want and what their link carries.
+    fn rung_of(&self, person: &Person) -> Rung {
         let Settings {
             ladder,
             audio_bitrate,
             ..
         } = &self.settings;
-        ladder.best(&person.limits, *audio_bitrate)
+        let wanted = ladder.best(&person.limits, *audio_bitrate);
+        wanted.max(person.link.rung())
+    }
+
+    /// bit/s of the sound somebody gets.
+    pub(super) fn sound_of(&self, person: &Person) -> u32 {
+        match person.downlinks.mix_audio {
+            true => self.settings.audio_bitrate,
+            false => 0,
+        }
+    }
+
+    /// `rung`, or the next one whose encoder has not just failed: below first, then above.
+    pub(super) fn nearest_that_works(&self, codec: VideoCodec, rung: Rung) -> Rung {
+        let works = |rung: &Rung| {
+            let output = Output::Video { codec, rung: *rung };
+            !self.failed_outputs.contains_key(&output)
+        };
+        let ladder = &self.settings.ladder;
+        let below = ladder.rungs().map(|(r, _)| r).filter(|r| *r >= rung);
+        let above = ladder.rungs().map(|(r, _)| r).rev().filter(|r| *r < rung);
+        below.chain(above).find(works).unwrap_or(rung)
+    }
+
+    /// What renditions should be encoded at, given who watches which. Those that nobody watches
+    /// go on as they are.
+    pub(super) fn desired_rates<'a>(
+        &self,
+        outputs: impl Iterator<Item = &'a Output>,
+        feeds: &BTreeMap<(ParticipantId, Downlink), Output>,
+        recorded: &BTreeMap<(RecordingId, Kind), Output>,
+    ) -> BTreeMap<Output, Rate> {
+        let rate = |output: &Output| {
+            let recordings = recorded.values().filter(|used| *used == output).count();
+            let rate = self.desired_rate(*output, feeds, recordings)?;
+            Some((*output, rate))
+        };
+        outputs.filter_map(rate).collect()
+    }
+
+    fn desired_rate(
+        &self,
+        output: Output,
+        feeds: &BTreeMap<(ParticipantId, Downlink), Output>,
+        recordings: usize,
+    ) -> Option<Rate> {
+        let Output::Video { rung, .. } = output else {
+            return None;
+        };
+        let spec = self.settings.ladder.spec(rung)?;
+        let was = match &self.wired.mixer {
+            Mixing::Running(mix) => mix.rates.get(&output).map(|rate| rate.now),
+            Mixing::None => None,
+        };
+        let watching = feeds.iter().filter(|(_, fed)| **fed == output);
+        let mut budgets: Vec<Option<f64>> = watching
+            .filter_map(|((who, _), _)| self.people.get(who))
+            .map(|person| person.link.budget().for_picture(self.sound_of(person)))
+            .chain(std::iter::repeat_n(None, recordings))
+            .collect();
+        let wanted = match share(&mut budgets) {
+            None => was.unwrap_or(spec.most),
+            Some(None) => spec.most,
+            Some(Some(bits)) => spec.clamp(bits as u32),
+        };
+        let is_end = wanted == spec.least || wanted == spec.most;
+        let little = |was: u32| {
+            let change = f64::from(wanted.abs_diff(was));
+            !is_end && change < STEADY * f64::from(was)
+        };
+        Some(Rate {
+            now: was.filter(|was| little(*was)).unwrap_or(wanted),
+            first: spec.most,
+        })
+    }
+
+    /// The rung of the composite that somebody is fed.
+    pub(super) fn watched_rung(&self, who: ParticipantId) -> Option<Rung> {
+        match self.feed_of(who, Downlink::Video)? {
+            Feed::Output(Output::Video { rung, .. }) => Some(rung),
+            _ => None,
+        }
+    }
+
+    /// What somebody may be sent.
+    pub(super) fn budget_of(&self, who: ParticipantId) -> Budget {
+        let person = self.people.get(&who);
+        person.map_or(Budget::Free, |person| person.link.budget())
     }
 
     /// How many slots an encoding feeds.

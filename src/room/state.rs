@@ -20,6 +20,7 @@ use crate::archive::RecordingId;
 use crate::config::VideoCodec;
 use crate::id::{ParticipantId, Role};
 use crate::layout::{LayoutKind, Size};
+use crate::media::estimate::Estimate;
 use crate::media::ladder::{Ladder, Limits};
 use crate::media::mixer::{Output, SourceId, Tile};
 use crate::media::recorder::Container;
@@ -120,6 +121,8 @@ pub enum Input {
     SetView(RequestId, ParticipantId, Option<Mode>),
     /// What somebody wants at most from now on.
     Limit(ParticipantId, Limits),
+    /// What is known of the link to somebody now.
+    Estimated(ParticipantId, Estimate),
     /// From whom somebody receives media directly now.
     Mesh(ParticipantId, Vec<ParticipantId>),
     /// Another layout is asked for.
@@ -372,6 +375,7 @@ impl State {
                     person.limits = limits;
                 }
             }
+            Input::Estimated(who, estimate) => self.estimated(now, who, &estimate),
             // A report of a mesh that is being left.
             Input::Mesh(..) => {}
             Input::Tick => {}
@@ -500,6 +504,21 @@ impl State {
             }
             _ => {}
         }
+    }
+
+    fn estimated(&mut self, now: Duration, who: ParticipantId, estimate: &Estimate) {
+        let audio = self.people.get(&who).map(|person| self.sound_of(person));
+        let (Some(audio), Some(person)) = (audio, self.people.get_mut(&who)) else {
+            return;
+        };
+        let ladder = &self.settings.ladder;
+        person.link.update(now, estimate, ladder, audio);
+    }
+
+    /// Whether an estimate of somebody's link can change anything.
+    pub fn cares(&self, who: ParticipantId, estimate: &Estimate) -> bool {
+        let person = self.people.get(&who);
+        person.is_some_and(|person| person.link.cares(estimate))
     }
 
     fn with_uplink(&mut self, who: ParticipantId, role: Role, change: impl FnOnce(&mut Uplink)) {

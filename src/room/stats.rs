@@ -9,6 +9,7 @@ use super::member::Member;
 use super::state::State;
 use super::wiring::{Downlink, Feed};
 use crate::id::{ParticipantId, Role, RoomId};
+use crate::media::congestion::Budget;
 use crate::media::mixer::rendition::Rendition;
 use crate::media::mixer::{Mixer, Output, Without};
 use crate::media::pipeline;
@@ -137,7 +138,15 @@ pub(super) fn report(
                     (role.to_string(), counters(flow.tap.counters(), bps))
                 })
                 .collect();
-            json!({ "id": person.id, "name": person.name, "connected": person.connected, "uplinks": uplinks })
+            let member = members.get(&person.id);
+            json!({
+                "id": person.id,
+                "name": person.name,
+                "connected": person.connected,
+                "uplinks": uplinks,
+                "rung": state.watched_rung(person.id),
+                "link": member.and_then(|member| link(member, state.budget_of(person.id))),
+            })
         })
         .collect();
     let renditions: Vec<Value> = mixer
@@ -164,6 +173,21 @@ pub(super) fn report(
             "pipelines_abandoned": pipeline::abandoned(),
         },
     })
+}
+
+/// What is known of the link to somebody: what arrives, how it fares, and what they may be sent, as
+/// far as that is limited.
+fn link(member: &Member, budget: Budget) -> Option<Value> {
+    let estimate = member.estimate()?;
+    Some(json!({
+        "arriving_bps": estimate.arriving,
+        "loss": estimate.loss,
+        "queue_ms": estimate.queue.as_secs_f64() * 1000.0,
+        "budget_bps": match budget {
+            Budget::Limited(bits) => Some(bits.round()),
+            Budget::Free => None,
+        },
+    }))
 }
 
 fn counters(counters: TapCounters, bits_per_second: u64) -> Value {

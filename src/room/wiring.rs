@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use super::assign::Assignment;
 use super::handle::Capture;
+use super::rungs::Rate;
 use super::service::Kind;
 use super::view::SlotState;
 use crate::archive::RecordingId;
@@ -61,6 +62,8 @@ pub enum Step {
     StartOutput(Output),
     /// End it.
     StopOutput(Output),
+    /// Encode video at so many bit/s from now on.
+    SetBitrate(Output, u32),
     /// Feed a participant's slot from an encoding or an uplink, or from nothing.
     Feed(ParticipantId, Downlink, Option<Feed>),
     /// Tell a participant how they are served and who is in their slots.
@@ -128,6 +131,8 @@ pub(super) struct Mix {
     /// With the generation that is decoded.
     pub(super) sources: BTreeMap<SourceId, u32>,
     pub(super) outputs: BTreeSet<Output>,
+    /// What those of video are encoded at.
+    pub(super) rates: BTreeMap<Output, Rate>,
     /// Those that feed nobody any more, and when they end.
     pub(super) lingering: BTreeMap<Output, Duration>,
     pub(super) scene: Scene,
@@ -178,6 +183,7 @@ impl Wiring {
         if let Mixing::Running(mix) = &mut self.mixer {
             mix.outputs.remove(&output);
             mix.lingering.remove(&output);
+            mix.rates.remove(&output);
         }
         self.feeds.retain(|_, fed| *fed != Feed::Output(output));
         self.recorder_feeds.retain(|_, fed| *fed != output);
@@ -304,9 +310,14 @@ fn starts(old: &Mix, new: &Mix) -> Vec<Step> {
         .filter(|(source, generation)| old.sources.get(source) != Some(generation))
         .map(|(source, _)| Step::AddSource(*source));
     let outputs = new.outputs.difference(&old.outputs);
+    let rates = new.rates.iter().filter(|(output, rate)| {
+        let was = old.rates.get(output).map_or(rate.first, |rate| rate.now);
+        was != rate.now
+    });
     names
         .chain(sources)
         .chain(outputs.map(|output| Step::StartOutput(*output)))
+        .chain(rates.map(|(output, rate)| Step::SetBitrate(*output, rate.now)))
         .collect()
 }
 

@@ -7,11 +7,11 @@ use std::time::Duration;
 use tessera::config::VideoCodec;
 use tessera::id::{ParticipantId, Role};
 use tessera::layout::LayoutKind;
-use tessera::media::ladder::RungSpec;
+use tessera::media::ladder::{Rung, RungSpec};
 use tessera::media::mixer::{Output, SourceId, Without};
 use tessera::room::state::{Input, Lifetime, RequestId, Settings};
 use tessera::room::view::{ByeReason, Limits, MeasuredPaths, ParticipantState, UplinkState};
-use tessera::room::wiring::Downlink;
+use tessera::room::wiring::{Downlink, Feed};
 use tessera::room::{Departure, Downlinks, Muter, Reach, RoomError};
 use tessera::topology::{Mode, Paths};
 
@@ -93,6 +93,8 @@ pub(crate) struct Person {
     /// The mode of their own.
     pub(crate) own: Option<Mode>,
     limits: Limits,
+    /// Their link has been heard of: what they get is for properties of its own.
+    estimated: bool,
     pub(crate) mesh: BTreeSet<ParticipantId>,
     pub(crate) courses: BTreeMap<Kind, Course>,
     /// Nothing that they send is needed.
@@ -113,6 +115,7 @@ impl Person {
             reach,
             own: None,
             limits: Limits::default(),
+            estimated: false,
             mesh: BTreeSet::new(),
             courses: Kind::BOTH.map(|kind| (kind, Course::default())).into(),
             excused: false,
@@ -314,6 +317,7 @@ impl Model {
                 }
                 self.settings.lifetime = Lifetime::WhileUsed;
             }
+            Input::Estimated(who, _) => self.with(who, |person| person.estimated = true),
             Input::Limit(who, limits) => self.with(who, |person| person.limits = limits),
             Input::Tick | Input::Chat(..) => {}
             other if request_of(&other).is_some() => self.ask(now, other, outcome),
@@ -525,6 +529,28 @@ impl Model {
             _ => return None,
         };
         (self.wants_mixer(now) && !self.has_failed(output, now)).then_some(output)
+    }
+
+    /// Whether a feed is as good as another one for a viewer whose link has been heard of: it may
+    /// be worse than what they want, for the link's sake.
+    pub(crate) fn will_do(&self, who: ParticipantId, fed: Feed, wanted: Output) -> bool {
+        let Feed::Output(fed) = fed else {
+            return false;
+        };
+        match (fed, wanted) {
+            (Output::Video { codec, rung }, Output::Video { codec: same, .. }) => {
+                let person = &self.people[&who];
+                let wanted = Rung(u8::try_from(self.rung(person)).expect("a handful"));
+                let known = self.settings.ladder.spec(rung).is_some();
+                let above = self.renditions(codec)[..usize::from(wanted.0)].to_vec();
+                // Above it only if all below have failed.
+                person.estimated
+                    && codec == same
+                    && known
+                    && (!above.contains(&fed) || !self.failed.is_empty())
+            }
+            _ => false,
+        }
     }
 
     /// All renditions in a codec, the best first.

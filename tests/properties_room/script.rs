@@ -9,6 +9,7 @@ use proptest::sample::{select, subsequence};
 use tessera::config::VideoCodec;
 use tessera::id::{Mid, ParticipantId, Role};
 use tessera::layout::{LayoutKind, Size};
+use tessera::media::estimate::{Estimate, Load};
 use tessera::media::mixer::{Output, SourceId, Without};
 use tessera::media::template::Templates;
 use tessera::room::state::{Effect, Input, Lifetime, Settings};
@@ -66,6 +67,7 @@ pub(crate) enum Action {
     SetView(Who, Option<Mode>),
     /// Has some people directly.
     Limit(Who, Limits),
+    Estimate(Who, Estimate),
     Mesh(Who, Vec<Who>),
     /// Has everybody directly.
     MeshWithAll(Who),
@@ -218,6 +220,18 @@ fn limits() -> impl Strategy<Value = Limits> {
     )
 }
 
+fn estimate() -> impl Strategy<Value = Estimate> {
+    let load = prop_oneof![2 => Just(Load::Heavy), 3 => Just(Load::Light)];
+    (0u32..2_500_000, 0.0..0.5f32, 0u64..500, load).prop_map(|(arriving, loss, queue, load)| {
+        Estimate {
+            arriving,
+            loss,
+            queue: Duration::from_millis(queue),
+            load,
+        }
+    })
+}
+
 /// What modes are about, and how fast media follows.
 fn switching() -> impl Strategy<Value = Action> {
     let pace = prop_oneof![
@@ -229,6 +243,7 @@ fn switching() -> impl Strategy<Value = Action> {
         4 => mode().prop_map(Action::SetMode),
         2 => (who(), own_mode()).prop_map(|(w, m)| Action::SetView(w, m)),
         3 => (who(), limits()).prop_map(|(w, limits)| Action::Limit(w, limits)),
+        4 => (who(), estimate()).prop_map(|(w, estimate)| Action::Estimate(w, estimate)),
         1 => (who(), vec(who(), 0..6)).prop_map(|(w, others)| Action::Mesh(w, others)),
         2 => who().prop_map(Action::MeshWithAll),
         1 => Just(Action::MeshUp),
@@ -500,6 +515,7 @@ impl World {
                 Input::SetView(self.request(), who, view)
             }
             Action::Limit(who, limits) => Input::Limit(who.find(self), limits),
+            Action::Estimate(who, estimate) => Input::Estimated(who.find(self), estimate),
             Action::Mesh(who, others) => {
                 let others = others.into_iter().map(|other| other.find(self));
                 Input::Mesh(who.find(self), others.collect())

@@ -499,6 +499,17 @@ impl World {
                     "{output:?} does not run"
                 );
             }
+            Step::SetBitrate(output, bitrate) => {
+                assert!(
+                    self.mixer().outputs.contains(&output),
+                    "{output:?} does not run"
+                );
+                let Output::Video { rung, .. } = output else {
+                    panic!("{output:?} is no video");
+                };
+                let spec = *self.model.settings.ladder.spec(rung).expect("a rung");
+                assert_eq!(spec.clamp(bitrate), bitrate, "within {spec:?}");
+            }
             Step::StartOutput(output) => {
                 assert!(
                     self.mixer().outputs.insert(output),

@@ -165,3 +165,41 @@ async fn a_viewer_is_moved_without_a_gap() {
     join_all(senders.into_iter().map(Bot::leave)).await;
     server.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_link_of_a_viewer_who_tells_of_it_is_known() {
+    let server = TestServer::start().await;
+    let (senders, _) = senders(&server, "link").await;
+    let join = |name: &str, entry| {
+        let config = BotConfig::new(&server.url, room("link"), name);
+        Bot::join(config.entering(entry).telling_arrivals())
+    };
+    let entries = [Entry::WebSocket { forward_slots: 2 }, Entry::Whep];
+    let joins = entries.map(|entry| join(&format!("{entry:?}"), entry));
+    let viewers = try_join_all(joins).await.expect("both join");
+    let links = async {
+        loop {
+            let stats = server.get("/api/v1/rooms/link/stats").await;
+            let people = stats["participants"].as_array().expect("a list");
+            let links: Vec<Value> = people.iter().map(|p| p["link"].clone()).collect();
+            let arriving = |link: &Value| link["arriving_bps"].as_u64() > Some(20_000);
+            if links.iter().skip(2).filter(|link| arriving(link)).count() == 2 {
+                return links;
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    };
+    let links = tokio::time::timeout(Duration::from_secs(20), links);
+    let links = links.await.expect("something arrives at both viewers");
+    assert_eq!(
+        links[..2],
+        [Value::Null, Value::Null],
+        "they receive nothing"
+    );
+    for link in &links[2..] {
+        assert!(link["loss"].as_f64() < Some(0.05), "{link}");
+        assert_eq!(link["budget_bps"], Value::Null, "nothing is in its way");
+    }
+    join_all(viewers.into_iter().chain(senders).map(Bot::leave)).await;
+    server.stop().await;
+}

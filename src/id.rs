@@ -209,6 +209,11 @@ impl Role {
         matches!(self, Self::Mic | Self::Camera | Self::Screen)
     }
 
+    /// Whether it is a picture that a participant sends.
+    pub fn is_picture(self) -> bool {
+        matches!(self, Self::Camera | Self::Screen)
+    }
+
     /// Whether such an m-line is `m=audio`; otherwise it is `m=video`.
     pub fn is_audio(self) -> bool {
         matches!(self, Self::Mic | Self::MixAudio | Self::ForwardAudio)

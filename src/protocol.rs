@@ -6,7 +6,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::archive::{Kind as RecordingKind, RecordingId};
-use crate::id::{Mid, ParticipantId, Role, RoomId};
+use crate::id::{Mid, ParticipantId, Rid, Role, RoomId};
 pub use crate::layout::LayoutKind;
 pub use crate::media::recorder::Container;
 pub use crate::room::view::{
@@ -56,6 +56,12 @@ pub enum ClientMessage {
     Mesh {
         /// The members, in any order.
         receiving: Vec<ParticipantId>,
+    },
+    /// How large this client draws the pictures that are forwarded to it. Sent whenever that
+    /// changes, whole.
+    Sizes {
+        /// Those it draws, each at most once.
+        pictures: Vec<PictureSize>,
     },
     /// Ask for another layout of the composite.
     Layout {
@@ -113,6 +119,17 @@ pub struct StartRecording {
     /// `composite`.
     #[serde(default)]
     pub kind: RecordingKind,
+}
+
+/// How large a picture is drawn.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PictureSize {
+    /// Whose.
+    pub participant: ParticipantId,
+    /// camera or screen.
+    pub role: Role,
+    /// Pixels of the screen; 0 while it is not seen.
+    pub height: u32,
 }
 
 /// The body of [`ClientMessage::Join`].
@@ -199,6 +216,10 @@ pub enum ServerMessage {
         fps: u32,
         /// Target, bit/s.
         bitrate: u32,
+        /// Of a camera offered in several encodings: those to send, the smallest first. Empty
+        /// for others.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        layers: Vec<LayerCapture>,
     },
     /// Sound levels, five times a second while somebody speaks.
     Levels {
@@ -231,6 +252,19 @@ pub enum ServerMessage {
         /// Why.
         reason: ByeReason,
     },
+}
+
+/// One of a camera's encodings that is to be sent.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LayerCapture {
+    /// Its name in the offer (`a=rid`).
+    pub rid: Rid,
+    /// Pixels.
+    pub width: u32,
+    /// Pixels.
+    pub height: u32,
+    /// Target, bit/s.
+    pub bitrate: u32,
 }
 
 /// What members say to each other in the `data` of [`ClientMessage::Signal`] in mode `p2p`. The

@@ -9,13 +9,17 @@ use parking_lot::Mutex;
 
 use super::offer::Line;
 use super::pipeline::running_time;
-use super::rewrite::{Entry, Rewriter, SlotParams, Verdict};
+use super::rewrite::{Entry, Reason, Rewriter, SlotParams, Verdict};
 use super::rtp::{PayloadFormat, RtpHeader, Vp8Descriptor, starts_keyframe};
 use super::tap::{self, Link, Tap};
 use super::twcc::TRANSPORT_WIDE_CC;
 
 /// At most this much waits in a slot; a peer whose link or pipeline stalls loses the oldest.
 const SLOT_QUEUE: gst::ClockTime = gst::ClockTime::from_mseconds(500);
+
+/// How long a source that sends may leave a request for a keyframe unanswered until it is asked
+/// again: requests are not repeated when they are lost.
+const ASK_AGAIN: Duration = Duration::from_secs(1);
 
 /// A downlink slot of one peer.
 #[derive(Debug)]
@@ -46,6 +50,8 @@ struct Shared {
     gate: Mutex<Gate>,
     /// Who is asked for keyframes.
     source: Mutex<Option<Tap>>,
+    /// When they were last, running time in ns.
+    asked: AtomicU64,
     packets: AtomicU64,
 }
 
@@ -135,6 +141,7 @@ impl Slot {
                 opened: None,
             }),
             source: Mutex::new(None),
+            asked: AtomicU64::new(0),
             packets: AtomicU64::new(0),
         });
         // A viewer's PLI or FIR goes to whoever feeds the slot when it comes.
@@ -216,6 +223,8 @@ impl Slot {
             _link: link,
         });
         if self.shared.format != PayloadFormat::Opus {
+            let now = running_time().nseconds();
+            self.shared.asked.store(now, Ordering::Relaxed);
             tap.request_keyframe();
         }
     }
@@ -294,6 +303,20 @@ impl Shared {
         }
     }
 
+    /// Asks for the keyframe that is awaited once more, if that was long ago.
+    fn ask_again(&self, now: Duration) {
+        let asked = Duration::from_nanos(self.asked.load(Ordering::Relaxed));
+        if now < asked + ASK_AGAIN {
+            return;
+        }
+        let at = u64::try_from(now.as_nanos()).unwrap_or(u64::MAX);
+        self.asked.store(at, Ordering::Relaxed);
+        let source = self.source.lock().clone();
+        if let Some(source) = source {
+            source.request_keyframe();
+        }
+    }
+
     /// Whom to tell, if the source of that number is the one awaited.
     fn opened(&self, number: u64) -> Option<Opened> {
         let gate = &mut *self.gate.lock();
@@ -326,8 +349,15 @@ impl Shared {
         if number != gate.current && Some(number) != gate.next {
             return None;
         }
-        let Verdict::Forward(header) = gate.rewriter.rewrite(now, &header, keyframe) else {
-            return None;
+        let header = match gate.rewriter.rewrite(now, &header, keyframe) {
+            Verdict::Forward(header) => header,
+            Verdict::Drop(reason) => {
+                drop(gate);
+                if reason == Reason::AwaitingKeyframe {
+                    self.ask_again(now);
+                }
+                return None;
+            }
         };
         if number != gate.current {
             (gate.current, gate.next) = (number, None);

@@ -189,6 +189,7 @@ impl Actor {
             Command::SetView(who, mode, reply) => self.ask(reply, |r| Input::SetView(r, who, mode)),
             Command::Limit(who, limits) => self.inputs.push_back(Input::Limit(who, limits)),
             Command::Mesh(who, receiving) => self.inputs.push_back(Input::Mesh(who, receiving)),
+            Command::Heights(who, heights) => self.inputs.push_back(Input::Heights(who, heights)),
             Command::SetLayout(layout, reply) => self.ask(reply, |r| Input::SetLayout(r, layout)),
             Command::Mute(who, role, by, muted, reply) => self.ask(reply, |request| Input::Mute {
                 request,
@@ -296,13 +297,11 @@ impl Actor {
                 self.tell(who, Notice::Candidate(mid, Some(candidate)));
                 return;
             }
-            // One encoding of several is taken for now: the sender's first.
-            PeerEvent::Uplink(_, 1.., _) => return,
-            PeerEvent::Uplink(role, _, tap) => {
+            PeerEvent::Uplink(role, n, tap) => {
                 if let Some(member) = self.members.get_mut(&who) {
-                    member.flows.insert(role, Flow::new(tap));
+                    member.flows.insert((role, n), Flow::new(tap));
                 }
-                Input::UplinkBegan(who, role)
+                Input::UplinkBegan(who, role, n)
             }
             PeerEvent::Lost(loss) => {
                 tracing::info!(participant = %who, ?loss, "connection lost");
@@ -516,7 +515,7 @@ impl Actor {
                 self.tell(who, Notice::Uplinks(wanted));
             }
             Step::Capture(who, capture) => self.tell(who, Notice::Capture(capture)),
-            Step::AddSource(source) => self.add_source(source),
+            Step::AddSource(source, layer) => self.add_source(source, layer),
             Step::StartOutput(output) => {
                 if let Some(Err(error)) = self.mixer.as_mut().map(|m| m.output(output)) {
                     tracing::error!(?output, %error, "cannot be encoded");
@@ -582,8 +581,8 @@ impl Actor {
         }
     }
 
-    fn add_source(&mut self, source: SourceId) {
-        let (Some(tap), Some(mixer)) = (self.tap_of(source), &mut self.mixer) else {
+    fn add_source(&mut self, source: SourceId, layer: usize) {
+        let (Some(tap), Some(mixer)) = (self.tap_of(source, layer), &mut self.mixer) else {
             return;
         };
         if let Err(error) = mixer.add_source(source, &tap) {
@@ -596,19 +595,25 @@ impl Actor {
     fn feed(&mut self, who: ParticipantId, slot: Downlink, feed: Option<Feed>) {
         let tap = match feed {
             Some(Feed::Output(output)) => self.mixer.as_mut().and_then(|m| m.output(output).ok()),
-            Some(Feed::Uplink { source, .. }) => self.tap_of(source),
+            Some(Feed::Uplink { source, layer, .. }) => self.tap_of(source, layer),
             None => None,
         };
         let contributor = match feed {
             Some(Feed::Uplink { source, .. }) => Some(source.participant.ordinal()),
             _ => None,
         };
-        let change = match feed {
-            Some(Feed::Output(_)) => slot::Change::WhenReady,
-            _ => slot::Change::AtOnce,
-        };
         let Some(member) = self.members.get_mut(&who) else {
             return;
+        };
+        let before = match feed {
+            Some(feed) => member.fed.insert(slot, feed),
+            None => member.fed.remove(&slot),
+        };
+        let change = match (before, feed) {
+            (_, Some(Feed::Output(_))) => slot::Change::WhenReady,
+            // Another encoding of the same picture.
+            (Some(before), Some(feed)) if before.goes_on_in(&feed) => slot::Change::WhenReady,
+            _ => slot::Change::AtOnce,
         };
         let serial = member.serial;
         let events = self.events.clone();
@@ -627,9 +632,9 @@ impl Actor {
         }
     }
 
-    fn tap_of(&self, source: SourceId) -> Option<Tap> {
+    fn tap_of(&self, source: SourceId, layer: usize) -> Option<Tap> {
         let member = self.members.get(&source.participant)?;
-        Some(member.flows.get(&source.role)?.tap.clone())
+        Some(member.flows.get(&(source.role, layer))?.tap.clone())
     }
 
     fn stats(&self) -> super::handle::RoomStats {

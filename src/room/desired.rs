@@ -4,10 +4,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use super::handle::Capture;
 use super::service::{Kind, Route};
 use super::state::State;
-use super::wiring::{Downlink, Feed, Mix, Mixing, Wiring};
+use super::wiring::{Decoded, Downlink, Feed, Mix, Mixing, Wiring};
 use crate::archive::RecordingId;
 use crate::id::{ParticipantId, Role};
 use crate::layout;
@@ -43,9 +42,10 @@ impl State {
         let mixed = feeds
             .into_iter()
             .map(|(slot, output)| (slot, Feed::Output(output)));
+        let forwarded = self.forward_feeds(&forwards, &scene, now);
         Wiring {
-            feeds: mixed.chain(self.forward_feeds(&forwards)).collect(),
-            captures: self.desired_captures(&scene),
+            captures: self.desired_captures(now, (&scene, &forwards), &forwarded, &mixer),
+            feeds: mixed.chain(forwarded).collect(),
             tables: self.slot_tables(&forwards),
             excused: self.excused(),
             recorders: self.desired_recorders(),
@@ -119,7 +119,7 @@ impl State {
     }
 
     /// Microphones of everybody, and the pictures that have a tile.
-    fn desired_sources(&self, now: Duration, scene: &Scene) -> BTreeMap<SourceId, u32> {
+    fn desired_sources(&self, now: Duration, scene: &Scene) -> BTreeMap<SourceId, Decoded> {
         let mut sources = BTreeMap::new();
         for (who, person) in self.people.iter().filter(|(_, p)| p.is_connected()) {
             for (role, uplink) in &person.uplinks {
@@ -127,9 +127,18 @@ impl State {
                     participant: *who,
                     role: *role,
                 };
-                let seen = || scene.tiles.iter().any(|tile| tile.source == source);
-                if uplink.is_usable(now) && (*role == Role::Mic || seen()) {
-                    sources.insert(source, uplink.generation);
+                let height = match role {
+                    Role::Mic => Some(0),
+                    _ => scene.tile_of(source).map(|rect| rect.h),
+                };
+                let layer = height.and_then(|h| self.mixed_layer(source, uplink, h, now));
+                if let Some(layer) = layer.filter(|_| uplink.is_usable(now)) {
+                    let decoded = Decoded {
+                        layer,
+                        tap: uplink.layers.tap(layer),
+                        failures: uplink.failures,
+                    };
+                    sources.insert(source, decoded);
                 }
             }
         }
@@ -194,30 +203,4 @@ impl State {
             .or_else(|| shown.iter().position(|source| source.is_screen()))
             .or_else(|| self.last_speaker.and_then(camera_of))
     }
-
-    /// Everybody's camera at the size of its tile: then the mixer copies instead of scaling.
-    fn desired_captures(&self, scene: &Scene) -> BTreeMap<ParticipantId, Capture> {
-        scene
-            .tiles
-            .iter()
-            .filter(|tile| tile.source.role == Role::Camera)
-            .map(|tile| {
-                let (width, height) = (tile.rect.w, tile.rect.h);
-                let capture = Capture {
-                    role: Role::Camera,
-                    width,
-                    height,
-                    fps: self.settings.fps,
-                    bitrate: bitrate_for(width, height, self.settings.fps),
-                };
-                (tile.source.participant, capture)
-            })
-            .collect()
-    }
-}
-
-/// bit/s for a camera of this size: a tenth of a bit a pixel, which VP8 does well with on faces.
-fn bitrate_for(width: u32, height: u32, fps: u32) -> u32 {
-    let pixels = u64::from(width) * u64::from(height) * u64::from(fps);
-    u32::try_from((pixels / 10).clamp(80_000, 2_500_000)).unwrap_or(2_500_000)
 }

@@ -4,14 +4,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::assign::{self, Assignment, Candidate, Claim, Held};
-use super::person::{Downlinks, Person, Sending};
+use super::person::{Downlinks, Person, Sending, Uplink};
 use super::service::{Kind, Route, Service};
 use super::state::State;
 use super::view::SlotState;
 use super::wiring::{Downlink, Feed, Forwards, SlotTable};
 use crate::config::VideoCodec;
 use crate::id::{Mid, ParticipantId, Role};
-use crate::media::mixer::SourceId;
+use crate::media::mixer::{Scene, SourceId};
 use crate::topology::Mode;
 
 impl State {
@@ -82,7 +82,7 @@ impl State {
                     role,
                 };
                 let urgent = role == Role::Screen || self.pinned == Some(*who);
-                if self.live_tap(source).is_some() {
+                if self.live_uplink(source).is_some() {
                     let claim = match urgent {
                         true => Claim::Urgent,
                         false => person.claim(),
@@ -101,7 +101,7 @@ impl State {
             .filter(|(_, person)| person.is_present(now))
             .filter(|(_, person)| {
                 let mic = person.uplinks.get(&Role::Mic);
-                mic.is_some_and(|mic| mic.has_begun())
+                mic.is_some_and(Uplink::has_begun)
             })
             .map(|(who, person)| Candidate {
                 source: SourceId {
@@ -120,7 +120,7 @@ impl State {
     /// Whether somebody's microphone is on.
     pub(super) fn has_live_voice(&self, participant: ParticipantId) -> bool {
         let role = Role::Mic;
-        self.live_tap(SourceId { participant, role }).is_some()
+        self.live_uplink(SourceId { participant, role }).is_some()
     }
 
     fn codec_of(&self, source: SourceId) -> Option<VideoCodec> {
@@ -128,28 +128,35 @@ impl State {
         person.uplinks.get(&source.role)?.codec
     }
 
-    /// The feeds of forward slots.
+    /// The feeds of forward slots, each in the encoding that suits its viewer.
     pub(super) fn forward_feeds(
         &self,
         forwards: &BTreeMap<ParticipantId, Forwards>,
+        scene: &Scene,
+        now: Duration,
     ) -> BTreeMap<(ParticipantId, Downlink), Feed> {
         let mut feeds = BTreeMap::new();
-        for (who, forwards) in forwards {
-            let slots = occupied(&forwards.video, Downlink::ForwardVideo)
-                .chain(occupied(&forwards.audio, Downlink::ForwardAudio));
+        for (who, of_person) in forwards {
+            let slots = occupied(&of_person.video, Downlink::ForwardVideo)
+                .chain(occupied(&of_person.audio, Downlink::ForwardAudio));
             for (slot, source) in slots {
-                if let Some(tap) = self.live_tap(source) {
-                    feeds.insert((*who, slot), Feed::Uplink { source, tap });
+                let slot = (*who, slot);
+                let uplink = self.live_uplink(source);
+                let shown = (scene, forwards);
+                let layer = |uplink| self.forwarded_layer(slot, (source, uplink), shown, now);
+                if let Some((uplink, layer)) = uplink.and_then(|u| Some((u, layer(u)?))) {
+                    let tap = uplink.layers.tap(layer);
+                    feeds.insert(slot, Feed::Uplink { source, layer, tap });
                 }
             }
         }
         feeds
     }
 
-    fn live_tap(&self, source: SourceId) -> Option<u32> {
+    fn live_uplink(&self, source: SourceId) -> Option<&Uplink> {
         let person = self.people.get(&source.participant)?;
         let uplink = person.uplinks.get(&source.role)?;
-        uplink.is_live().then_some(uplink.tap)
+        uplink.is_live().then_some(uplink)
     }
 
     /// What each participant with forward slots should know of them.

@@ -8,9 +8,10 @@ use tokio::sync::{mpsc, oneshot, watch};
 use super::error::RoomError;
 use super::view::{ByeReason, Level, RoomState, SlotState};
 use crate::archive::{Archive, ArchiveError, Kind, Recording, RecordingId};
-use crate::id::{Mid, ParticipantId, Role, RoomId};
+use crate::id::{Mid, ParticipantId, Rid, Role, RoomId};
 use crate::layout::LayoutKind;
 use crate::media::ladder::Limits;
+use crate::media::mixer::SourceId;
 use crate::media::recorder::Container;
 use crate::topology::Mode;
 
@@ -94,7 +95,7 @@ pub enum Notice {
 }
 
 /// The size and rate a sender should send at.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Capture {
     /// Camera or screen.
     pub role: Role,
@@ -104,6 +105,21 @@ pub struct Capture {
     pub height: u32,
     /// Frames per second.
     pub fps: u32,
+    /// bit/s.
+    pub bitrate: u32,
+    /// Of a camera that has several encodings: those that are needed, and no others.
+    pub layers: Vec<LayerCapture>,
+}
+
+/// What a sender should send of one of a camera's encodings.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LayerCapture {
+    /// Which.
+    pub rid: Rid,
+    /// Pixels.
+    pub width: u32,
+    /// Pixels.
+    pub height: u32,
     /// bit/s.
     pub bitrate: u32,
 }
@@ -126,6 +142,7 @@ pub(super) enum Command {
     SetView(ParticipantId, Option<Mode>, Reply<()>),
     Limit(ParticipantId, Limits),
     Mesh(ParticipantId, Vec<ParticipantId>),
+    Heights(ParticipantId, Vec<(SourceId, u32)>),
     SetLayout(LayoutKind, Reply<()>),
     Mute(ParticipantId, Role, Muter, bool, Reply<()>),
     Pin(Option<ParticipantId>, Reply<()>),
@@ -245,6 +262,11 @@ impl RoomHandle {
     /// Notes from whom a participant receives media directly.
     pub async fn mesh(&self, who: ParticipantId, receiving: Vec<ParticipantId>) {
         self.post(Command::Mesh(who, receiving)).await;
+    }
+
+    /// Notes how high a participant draws the pictures forwarded to them, pixels.
+    pub async fn heights(&self, who: ParticipantId, heights: Vec<(SourceId, u32)>) {
+        self.post(Command::Heights(who, heights)).await;
     }
 
     /// Changes the composite's layout.

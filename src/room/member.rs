@@ -8,10 +8,10 @@ use tokio::sync::mpsc;
 
 use super::error::RoomError;
 use super::handle::{JoinError, JoinReply, Joined, Notice, Roles};
-use super::person::Downlinks;
+use super::person::{Downlinks, Sends};
 use super::state::Input;
 use super::view::ByeReason;
-use super::wiring::Downlink;
+use super::wiring::{Downlink, Feed};
 use crate::config::Config;
 use crate::id::{Mid, ParticipantId, Role};
 use crate::media::estimate::Estimate;
@@ -24,6 +24,8 @@ use crate::media::tap::Tap;
 
 /// RTP silence after which an uplink counts as silent.
 const UPLINK_SILENCE: Duration = Duration::from_secs(1);
+/// The same of an encoding while another one of the same picture flows.
+const LAYER_SILENCE: Duration = Duration::from_millis(500);
 /// Silence of the whole transport after which it counts as gone. RTCP alone breaks it every
 /// few seconds (RFC 3550 section 6.2).
 const PEER_SILENCE: Duration = Duration::from_secs(20);
@@ -32,17 +34,41 @@ const EARLY_CANDIDATES: usize = 64;
 /// How long a negotiation may take in all.
 const NEGOTIATION_DEADLINE: Duration = Duration::from_secs(8);
 
-/// An uplink that delivers.
+/// An encoding of an uplink that delivers.
 #[derive(Debug)]
 pub(super) struct Flow {
     pub(super) tap: Tap,
     flowing: bool,
+    /// Of its picture, pixels; zero until its packets say it.
+    height: u32,
 }
 
 impl Flow {
     pub(super) fn new(tap: Tap) -> Self {
-        Self { tap, flowing: true }
+        Self {
+            tap,
+            flowing: true,
+            height: 0,
+        }
     }
+
+    /// Looks at it at `now`, when the newest packet of any encoding of the uplink is from
+    /// `newest`. Whether it flows, and how high its picture is, each if that is news.
+    fn look(&mut self, now: gst::ClockTime, newest: gst::ClockTime) -> (Option<bool>, Option<u32>) {
+        let last = self.tap.last_packet();
+        let flowing = since(now, last) <= UPLINK_SILENCE && since(newest, last) <= LAYER_SILENCE;
+        let height = self.tap.picture_size().map_or(0, |size| size.height);
+        let news = (
+            (flowing != self.flowing).then_some(flowing),
+            (height != self.height).then_some(height),
+        );
+        (self.flowing, self.height) = (flowing, height);
+        news
+    }
+}
+
+fn since(now: gst::ClockTime, then: gst::ClockTime) -> Duration {
+    Duration::from_nanos(now.saturating_sub(then).nseconds())
 }
 
 /// Whether somebody is asked to send.
@@ -67,7 +93,10 @@ pub(super) struct Member {
     pub(super) serial: u64,
     pub(super) notices: mpsc::Sender<Notice>,
     pub(super) resume: String,
-    pub(super) flows: BTreeMap<Role, Flow>,
+    /// By role and place among the rids.
+    pub(super) flows: BTreeMap<(Role, usize), Flow>,
+    /// What each slot was fed last.
+    pub(super) fed: BTreeMap<Downlink, Feed>,
     joining: Option<JoinReply>,
     early_candidates: Vec<(Mid, String)>,
     slots: BTreeMap<Downlink, Mid>,
@@ -82,6 +111,7 @@ impl Member {
             notices,
             resume: format!("{:032x}", rand::random::<u128>()),
             flows: BTreeMap::new(),
+            fed: BTreeMap::new(),
             joining: Some(reply),
             early_candidates: Vec::new(),
             slots: BTreeMap::new(),
@@ -128,7 +158,11 @@ impl Member {
             uplinks: lines
                 .iter()
                 .filter(|line| line.role.is_uplink())
-                .map(|line| (line.role, codec_of(line.format)))
+                .map(|line| {
+                    let codec = codec_of(line.format);
+                    let rids = line.rids.clone();
+                    (line.role, Sends { codec, rids })
+                })
                 .collect(),
             downlinks: downlinks(&lines),
         }
@@ -185,30 +219,31 @@ impl Member {
     }
 
     fn speech(&self) -> Option<&Speech> {
-        self.flows.get(&Role::Mic)?.tap.speech()
+        self.flows.get(&(Role::Mic, 0))?.tap.speech()
     }
 
     /// What has fallen silent, and what flows again.
     pub(super) fn check_liveness(&mut self, who: ParticipantId) -> Vec<Input> {
         let now = running_time();
-        let silent_for = |last: gst::ClockTime, limit: Duration| {
-            Duration::from_nanos(now.saturating_sub(last).nseconds()) > limit
-        };
         let mut inputs = Vec::new();
-        for (role, flow) in &mut self.flows {
-            let flowing = !silent_for(flow.tap.last_packet(), UPLINK_SILENCE);
-            if flowing != flow.flowing {
-                flow.flowing = flowing;
-                inputs.push(match flowing {
-                    true => Input::UplinkFlows(who, *role),
-                    false => Input::UplinkSilent(who, *role),
-                });
-            }
+        let mut newest = BTreeMap::new();
+        for ((role, _), flow) in &self.flows {
+            let of_role = newest.entry(*role).or_default();
+            *of_role = flow.tap.last_packet().max(*of_role);
+        }
+        for ((role, n), flow) in &mut self.flows {
+            let newest = newest.get(role).copied().unwrap_or_default();
+            let (flows, height) = flow.look(now, newest);
+            inputs.extend(flows.map(|flows| match flows {
+                true => Input::UplinkFlows(who, *role, *n),
+                false => Input::UplinkSilent(who, *role, *n),
+            }));
+            inputs.extend(height.map(|height| Input::UplinkSized(who, *role, *n, height)));
         }
         let gone = |peer: &Peer| match self.asked {
             // Signalling has a heartbeat of its own.
             Asked::Not => false,
-            Asked::Since(at) => silent_for(peer.last_heard().max(at), PEER_SILENCE),
+            Asked::Since(at) => since(now, peer.last_heard().max(at)) > PEER_SILENCE,
         };
         if self.peer.as_ref().is_some_and(gone) {
             inputs.push(Input::PeerLost(who, ByeReason::ConnectionFailed));

@@ -2,11 +2,13 @@
 
 mod actor;
 mod assign;
+mod captures;
 mod desired;
 mod ears;
 pub mod error;
 mod forwards;
 pub mod handle;
+mod layers;
 mod member;
 mod person;
 mod recorders;
@@ -21,11 +23,13 @@ mod stats;
 pub mod view;
 pub mod wiring;
 
+pub use crate::media::mixer::SourceId;
 pub use error::RoomError;
 pub use handle::{
-    Capture, Departure, JoinRequest, Joined, Muter, Notice, Reach, Roles, RoomHandle, RoomStats,
+    Capture, Departure, JoinRequest, Joined, LayerCapture, Muter, Notice, Reach, Roles, RoomHandle,
+    RoomStats,
 };
-pub use person::Downlinks;
+pub use person::{Downlinks, Sends};
 pub use recordings::MAX_RECORDINGS;
 pub use registry::{Registry, Wanted};
 pub use requests::MAX_MESH;

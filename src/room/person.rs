@@ -5,12 +5,14 @@ use std::time::Duration;
 
 use super::assign::Claim;
 use super::handle::Reach;
+use super::layers::{Layers, Media};
 use super::service::{Kind, Service};
 use super::view::{ParticipantState, UplinkState};
 use crate::config::VideoCodec;
-use crate::id::{Mid, ParticipantId, Role};
+use crate::id::{Mid, ParticipantId, Rid, Role};
 use crate::media::congestion;
 use crate::media::ladder::Limits;
+use crate::media::mixer::SourceId;
 use crate::topology::Mode;
 
 /// How long a join may take until the connection is up.
@@ -48,17 +50,6 @@ pub(super) enum Signalling {
     Lost { deadline: Duration },
 }
 
-/// What arrives on an uplink.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Media {
-    /// Nothing yet.
-    Absent,
-    /// RTP flows.
-    Flowing,
-    /// RTP flowed, and has been silent since.
-    Silent { since: Duration },
-}
-
 /// Whether what arrives can be decoded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Decoding {
@@ -71,29 +62,35 @@ enum Decoding {
     },
 }
 
+/// In what a participant sends on an uplink.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Sends {
+    /// The codec of video; `None` for sound.
+    pub codec: Option<VideoCodec>,
+    /// The names of a camera's encodings, the smallest first; empty where there is but one.
+    pub rids: Vec<Rid>,
+}
+
 /// One uplink of a participant.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Uplink {
     /// What video is sent in; `None` for sound.
     pub(super) codec: Option<VideoCodec>,
-    media: Media,
+    pub(super) layers: Layers,
     decoding: Decoding,
-    /// Counts what must be decoded anew: a new tap, a decoder that failed.
-    pub(super) generation: u32,
-    /// Counts the taps alone: what must be forwarded anew.
-    pub(super) tap: u32,
+    /// Counts the decoders that failed.
+    pub(super) failures: u32,
     muted_by_owner: bool,
     pub(super) muted_by_operator: bool,
 }
 
 impl Uplink {
-    pub(super) fn new(codec: Option<VideoCodec>) -> Self {
+    pub(super) fn new(sends: Sends) -> Self {
         Self {
-            codec,
-            media: Media::Absent,
+            codec: sends.codec,
+            layers: Layers::new(sends.rids),
             decoding: Decoding::Fine,
-            generation: 0,
-            tap: 0,
+            failures: 0,
             muted_by_owner: false,
             muted_by_operator: false,
         }
@@ -111,17 +108,17 @@ impl Uplink {
         self.muted_by_owner = muted;
     }
 
-    /// A new tap delivers.
-    pub(super) fn begin(&mut self) {
-        self.media = Media::Flowing;
-        self.decoding = Decoding::Fine;
-        self.generation += 1;
-        self.tap += 1;
+    /// A new tap of an encoding delivers.
+    pub(super) fn begin(&mut self, layer: usize, now: Duration) {
+        if layer < self.layers.count() {
+            self.layers.begin(layer, now);
+            self.decoding = Decoding::Fine;
+        }
     }
 
     /// Whether a tap is there.
     pub(super) fn has_begun(&self) -> bool {
-        self.media != Media::Absent
+        self.layers.media() != Media::Absent
     }
 
     /// Whether it may be forwarded.
@@ -131,15 +128,7 @@ impl Uplink {
 
     /// Silence from now on counts, whatever it was before.
     pub(super) fn restart_silence(&mut self, now: Duration) {
-        if let Media::Silent { since } = &mut self.media {
-            *since = now;
-        }
-    }
-
-    pub(super) fn set_media(&mut self, media: Media) {
-        if self.media != Media::Absent {
-            self.media = media;
-        }
+        self.layers.restart_silence(now);
     }
 
     /// The decoder gave up at `now`.
@@ -149,7 +138,7 @@ impl Uplink {
             _ => 0,
         };
         let pause = (RETRY_FIRST * 2u32.saturating_pow(times.min(8))).min(RETRY_LONGEST);
-        self.generation += 1;
+        self.failures += 1;
         self.decoding = Decoding::Failed {
             times,
             at: now,
@@ -175,10 +164,10 @@ impl Uplink {
     }
 
     fn shown(&self, sending: Sending) -> UplinkState {
-        match self.media {
+        match self.layers.media() {
             _ if self.is_muted() => UplinkState::Muted,
             Media::Absent => UplinkState::None,
-            Media::Flowing => UplinkState::Live,
+            Media::Flowing { .. } => UplinkState::Live,
             Media::Silent { .. } if sending == Sending::Excused => UplinkState::Live,
             Media::Silent { .. } => UplinkState::Stalled,
         }
@@ -256,6 +245,8 @@ pub(super) struct Person {
     pub(super) link: congestion::Viewer,
     /// From whom they receive media directly.
     pub(super) mesh: BTreeSet<ParticipantId>,
+    /// How high they draw the pictures that are forwarded to them, pixels, as far as they said.
+    pub(super) heights: BTreeMap<SourceId, u32>,
     voice: Voice,
     /// When they were last heard, if they are not now.
     spoke: Option<Duration>,
@@ -279,6 +270,7 @@ impl Person {
             limits: Limits::default(),
             link: congestion::Viewer::default(),
             mesh: BTreeSet::new(),
+            heights: BTreeMap::new(),
             voice: Voice::Silent,
             spoke: None,
         }
@@ -358,9 +350,9 @@ impl Person {
         }
         let mut silent = None;
         for uplink in self.uplinks.values() {
-            match uplink.media {
+            match uplink.layers.media() {
                 // A muted uplink is silent by intention.
-                Media::Flowing => return None,
+                Media::Flowing { .. } => return None,
                 Media::Silent { .. } if uplink.muted_by_owner => return None,
                 Media::Silent { since } => silent = silent.max(Some(since + VANISH_AFTER)),
                 Media::Absent => {}
@@ -383,11 +375,12 @@ impl Person {
             Voice::Lingering { until } => Some(until),
             _ => None,
         };
-        let retries = self.uplinks.values().filter_map(|u| u.retry_at(now));
+        let uplinks = self.uplinks.values();
+        let retries = uplinks.flat_map(|u| [u.retry_at(now), u.layers.settles_at(now)]);
         [joining, lost, mix, self.vanishes_at()]
             .into_iter()
-            .flatten()
             .chain(retries)
+            .flatten()
             .filter(|at| *at > now)
             .min()
     }

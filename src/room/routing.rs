@@ -198,12 +198,12 @@ impl State {
         let wired = &self.wired;
         // What has failed is in neither.
         self.open.retain(|slot, _| {
-            let feed = next.feeds.get(slot);
-            feed.is_some() && wired.feeds.get(slot) == feed
+            let (had, has) = (wired.feeds.get(slot), next.feeds.get(slot));
+            had.zip(has).is_some_and(|(had, has)| had.goes_on_in(has))
         });
         self.mixed.retain(|source, _| {
-            let generation = next.generation(*source);
-            generation.is_some() && wired.generation(*source) == generation
+            let decoded = next.decoded(*source);
+            decoded.is_some() && wired.decoded(*source) == decoded
         });
     }
 }

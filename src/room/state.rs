@@ -11,13 +11,13 @@ use std::time::Duration;
 
 use super::error::RoomError;
 use super::handle::{Departure, Muter, Reach};
-use super::person::{Downlinks, Media, Person, Phase, RESUME_GRACE, Signalling, Uplink};
+use super::layers::Media;
+use super::person::{Downlinks, Person, Phase, RESUME_GRACE, Sends, Signalling, Uplink};
 use super::recordings::Take;
 use super::requests::refusal;
 use super::view::{ByeReason, RoomState, TileState};
 use super::wiring::{Downlink, Feed, Step, Wiring};
 use crate::archive::RecordingId;
-use crate::config::VideoCodec;
 use crate::id::{ParticipantId, Role};
 use crate::layout::{LayoutKind, Size};
 use crate::media::estimate::Estimate;
@@ -84,8 +84,8 @@ pub enum Input {
     Answered {
         /// Whose.
         who: ParticipantId,
-        /// What they will send, video with its codec.
-        uplinks: Vec<(Role, Option<VideoCodec>)>,
+        /// What they will send.
+        uplinks: Vec<(Role, Sends)>,
         /// What they receive.
         downlinks: Downlinks,
     },
@@ -93,12 +93,14 @@ pub enum Input {
     Connected(ParticipantId),
     /// A peer is of no more use.
     PeerLost(ParticipantId, ByeReason),
-    /// A tap of an uplink is there.
-    UplinkBegan(ParticipantId, Role),
-    /// RTP flows on an uplink again.
-    UplinkFlows(ParticipantId, Role),
-    /// An uplink has had no RTP for a second.
-    UplinkSilent(ParticipantId, Role),
+    /// A tap of an uplink is there, for the encoding of that place among its rids, else 0.
+    UplinkBegan(ParticipantId, Role, usize),
+    /// RTP of an encoding flows again.
+    UplinkFlows(ParticipantId, Role, usize),
+    /// There has been no RTP of an encoding for a while.
+    UplinkSilent(ParticipantId, Role, usize),
+    /// The picture of an encoding is that high now, pixels.
+    UplinkSized(ParticipantId, Role, usize, u32),
     /// Somebody is heard from now on, or no longer.
     Heard(ParticipantId, bool),
     /// A slot delivers what it was fed, for the first time since.
@@ -125,6 +127,8 @@ pub enum Input {
     Estimated(ParticipantId, Estimate),
     /// From whom somebody receives media directly now.
     Mesh(ParticipantId, Vec<ParticipantId>),
+    /// How high somebody draws the pictures forwarded to them now, pixels.
+    Heights(ParticipantId, Vec<(SourceId, u32)>),
     /// Another layout is asked for.
     SetLayout(RequestId, LayoutKind),
     /// An uplink is to be muted or released.
@@ -345,8 +349,8 @@ impl State {
             } => {
                 if let Some(person) = self.people.get_mut(&who) {
                     person.downlinks = downlinks;
-                    for (role, codec) in uplinks {
-                        let fresh = || Uplink::new(codec);
+                    for (role, sends) in uplinks {
+                        let fresh = || Uplink::new(sends);
                         person.uplinks.entry(role).or_insert_with(fresh);
                     }
                 }
@@ -378,10 +382,16 @@ impl State {
             Input::Estimated(who, estimate) => self.estimated(now, who, &estimate),
             // A report of a mesh that is being left.
             Input::Mesh(..) => {}
+            Input::Heights(who, heights) => {
+                if let Some(person) = self.people.get_mut(&who) {
+                    person.heights = heights.into_iter().collect();
+                }
+            }
             Input::Tick => {}
             Input::UplinkBegan(..)
             | Input::UplinkFlows(..)
             | Input::UplinkSilent(..)
+            | Input::UplinkSized(..)
             | Input::Heard(..)
             | Input::SourceFailed(..)
             | Input::OutputFailed(..)
@@ -474,13 +484,19 @@ impl State {
 
     fn media_changed(&mut self, now: Duration, input: Input) {
         match input {
-            Input::UplinkBegan(who, role) => self.with_uplink(who, role, Uplink::begin),
-            Input::UplinkFlows(who, role) => {
-                self.with_uplink(who, role, |uplink| uplink.set_media(Media::Flowing));
+            Input::UplinkBegan(who, role, n) => {
+                self.with_uplink(who, role, |uplink| uplink.begin(n, now));
             }
-            Input::UplinkSilent(who, role) => {
+            Input::UplinkFlows(who, role, n) => {
+                let media = Media::Flowing { since: now };
+                self.with_uplink(who, role, |uplink| uplink.layers.set_media(n, media));
+            }
+            Input::UplinkSilent(who, role, n) => {
                 let media = Media::Silent { since: now };
-                self.with_uplink(who, role, |uplink| uplink.set_media(media));
+                self.with_uplink(who, role, |uplink| uplink.layers.set_media(n, media));
+            }
+            Input::UplinkSized(who, role, n, height) => {
+                self.with_uplink(who, role, |uplink| uplink.layers.set_height(n, height));
             }
             // A pipeline that breaks often says so more than once; only the first counts.
             Input::SourceFailed(source) if self.wired.decodes(source) => {

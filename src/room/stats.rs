@@ -11,7 +11,7 @@ use super::wiring::{Downlink, Feed};
 use crate::id::{ParticipantId, Role, RoomId};
 use crate::media::congestion::Budget;
 use crate::media::mixer::rendition::Rendition;
-use crate::media::mixer::{Mixer, Output, Without};
+use crate::media::mixer::{Mixer, Output, SourceId, Without};
 use crate::media::pipeline;
 use crate::media::tap::TapCounters;
 use crate::topology::Paths;
@@ -22,7 +22,8 @@ const WINDOW: Duration = Duration::from_secs(1);
 /// What is counted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 enum Counted {
-    Uplink(ParticipantId, Role),
+    /// Of a role the encoding of that place among its rids.
+    Uplink(ParticipantId, Role, usize),
     Output(Output),
 }
 
@@ -49,8 +50,8 @@ impl Rates {
         }
         self.sampled = Some(Instant::now());
         let uplinks = members.iter().flat_map(|(who, member)| {
-            member.flows.iter().map(|(role, flow)| {
-                let counted = Counted::Uplink(*who, *role);
+            member.flows.iter().map(|((role, n), flow)| {
+                let counted = Counted::Uplink(*who, *role, *n);
                 (counted, flow.tap.counters().bytes)
             })
         });
@@ -83,7 +84,7 @@ impl Rates {
             .bits_per_second
             .iter()
             .filter_map(|(counted, rate)| match counted {
-                Counted::Uplink(who, _) if *rate > 0 => Some(*who),
+                Counted::Uplink(who, ..) if *rate > 0 => Some(*who),
                 _ => None,
             })
             .collect();
@@ -129,13 +130,13 @@ pub(super) fn report(
         .participants
         .iter()
         .map(|person| {
-            let uplinks: BTreeMap<String, Value> = members
-                .get(&person.id)
+            let member = members.get(&person.id);
+            let uplinks: BTreeMap<String, Value> = [Role::Mic, Role::Camera, Role::Screen]
                 .into_iter()
-                .flat_map(|member| &member.flows)
-                .map(|(role, flow)| {
-                    let bps = rates.bits_per_second(Counted::Uplink(person.id, *role));
-                    (role.to_string(), counters(flow.tap.counters(), bps))
+                .filter_map(|role| {
+                    let participant = person.id;
+                    let source = SourceId { participant, role };
+                    Some((role.to_string(), uplink(source, member?, state, rates)?))
                 })
                 .collect();
             let member = members.get(&person.id);
@@ -188,6 +189,41 @@ fn link(member: &Member, budget: Budget) -> Option<Value> {
             Budget::Free => None,
         },
     }))
+}
+
+/// The figures of an uplink: of all its encodings together, and of each if they have names.
+/// `None` before anything has come.
+fn uplink(source: SourceId, member: &Member, state: &State, rates: &Rates) -> Option<Value> {
+    let SourceId { participant, role } = source;
+    let (mut all, mut bps) = (None, 0);
+    let mut layers = Vec::new();
+    for ((_, n), flow) in member.flows.range((role, 0)..=(role, usize::MAX)) {
+        let (of_layer, size) = (flow.tap.counters(), flow.tap.picture_size());
+        let layer_bps = rates.bits_per_second(Counted::Uplink(participant, role, *n));
+        let before: TapCounters = all.unwrap_or_default();
+        all = Some(TapCounters {
+            packets: before.packets + of_layer.packets,
+            bytes: before.bytes + of_layer.bytes,
+            // A keyframe asked of one is asked of all.
+            ..of_layer
+        });
+        bps += layer_bps;
+        layers.extend(state.rid_of(source, *n).map(|rid| {
+            json!({
+                "rid": rid,
+                "bps": layer_bps,
+                "packets": of_layer.packets,
+                "width": size.map(|size| size.width),
+                "height": size.map(|size| size.height),
+                "viewers": state.viewers_of_layer(source, *n),
+            })
+        }));
+    }
+    let mut value = counters(all?, bps);
+    if let Some(fields) = value.as_object_mut().filter(|_| !layers.is_empty()) {
+        fields.insert("layers".to_owned(), layers.into());
+    }
+    Some(value)
 }
 
 fn counters(counters: TapCounters, bits_per_second: u64) -> Value {

@@ -38,9 +38,29 @@ pub enum Feed {
     Uplink {
         /// Whose, and which.
         source: SourceId,
+        /// The place of the encoding among its rids, else 0.
+        layer: usize,
         /// The number of its tap: another one must be connected anew.
         tap: u32,
     },
+}
+
+impl Feed {
+    /// Whether what came of one goes on until the other is there: it is the same one, or another
+    /// encoding of the same picture.
+    pub(super) fn goes_on_in(&self, other: &Self) -> bool {
+        match (self, other) {
+            (
+                Self::Uplink { source, layer, .. },
+                Self::Uplink {
+                    source: other,
+                    layer: other_layer,
+                    ..
+                },
+            ) if layer != other_layer => source == other,
+            _ => self == other,
+        }
+    }
 }
 
 /// A step towards what should run.
@@ -54,8 +74,8 @@ pub enum Step {
     SetName(ParticipantId, String),
     /// Forget it.
     ForgetName(ParticipantId),
-    /// Decode an uplink into the mix.
-    AddSource(SourceId),
+    /// Decode an encoding of an uplink into the mix, instead of what was decoded of it.
+    AddSource(SourceId, usize),
     /// Stop that.
     RemoveSource(SourceId),
     /// Start an encoding.
@@ -128,14 +148,25 @@ pub(super) enum Mixing {
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(super) struct Mix {
     pub(super) names: BTreeMap<ParticipantId, String>,
-    /// With the generation that is decoded.
-    pub(super) sources: BTreeMap<SourceId, u32>,
+    /// With what is decoded of them.
+    pub(super) sources: BTreeMap<SourceId, Decoded>,
     pub(super) outputs: BTreeSet<Output>,
     /// What those of video are encoded at.
     pub(super) rates: BTreeMap<Output, Rate>,
     /// Those that feed nobody any more, and when they end.
     pub(super) lingering: BTreeMap<Output, Duration>,
     pub(super) scene: Scene,
+}
+
+/// What is decoded of an uplink; another must be decoded anew.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Decoded {
+    /// The place of the encoding among the uplink's rids, else 0.
+    pub(super) layer: usize,
+    /// The number of its tap.
+    pub(super) tap: u32,
+    /// How many decoders of the uplink failed before.
+    pub(super) failures: u32,
 }
 
 impl Wiring {
@@ -149,11 +180,11 @@ impl Wiring {
 
     /// Whether an uplink is being decoded.
     pub(super) fn decodes(&self, source: SourceId) -> bool {
-        self.generation(source).is_some()
+        self.decoded(source).is_some()
     }
 
-    /// Which generation of an uplink is being decoded.
-    pub(super) fn generation(&self, source: SourceId) -> Option<u32> {
+    /// What of an uplink is being decoded.
+    pub(super) fn decoded(&self, source: SourceId) -> Option<Decoded> {
         match &self.mixer {
             Mixing::None => None,
             Mixing::Running(mix) => mix.sources.get(&source).copied(),
@@ -242,7 +273,7 @@ impl Wiring {
             .captures
             .iter()
             .filter(|(who, capture)| self.captures.get(who) != Some(capture))
-            .map(|(who, capture)| Step::Capture(*who, *capture));
+            .map(|(who, capture)| Step::Capture(*who, capture.clone()));
         let tables = next
             .tables
             .iter()
@@ -295,7 +326,7 @@ impl Wiring {
 fn sources_changed(old: &Mix, new: &Mix) -> bool {
     new.sources
         .iter()
-        .any(|(source, generation)| old.sources.get(source) != Some(generation))
+        .any(|(source, decoded)| old.sources.get(source) != Some(decoded))
 }
 
 fn starts(old: &Mix, new: &Mix) -> Vec<Step> {
@@ -307,8 +338,8 @@ fn starts(old: &Mix, new: &Mix) -> Vec<Step> {
     let sources = new
         .sources
         .iter()
-        .filter(|(source, generation)| old.sources.get(source) != Some(generation))
-        .map(|(source, _)| Step::AddSource(*source));
+        .filter(|(source, decoded)| old.sources.get(source) != Some(decoded))
+        .map(|(source, decoded)| Step::AddSource(*source, decoded.layer));
     let outputs = new.outputs.difference(&old.outputs);
     let rates = new.rates.iter().filter(|(output, rate)| {
         let was = old.rates.get(output).map_or(rate.first, |rate| rate.now);

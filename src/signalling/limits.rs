@@ -32,6 +32,8 @@ pub(super) const HARD_LIMIT: usize = 4 * 1024 * 1024;
 pub(super) const CHAT_LIMIT: usize = 2000;
 /// Largest `data` of a `signal`, in bytes of JSON.
 pub(super) const SIGNAL_LIMIT: usize = 64 * 1024;
+/// Most `pictures` of a `sizes`: more than are ever forwarded to anybody.
+pub(super) const SIZES_LIMIT: usize = 128;
 /// Longest candidate line and `mid`, in bytes. Real ones stay below 300.
 pub(super) const CANDIDATE_LIMIT: usize = 1024;
 /// Longest display name, in characters.

@@ -4,11 +4,11 @@ use serde_json::Value;
 
 use crate::config::Config;
 use crate::id::{Role, RoomId};
-use crate::protocol::{ClientMessage, IceServer, ServerMessage, Track, VERSION};
-use crate::room::{Capture, Notice, Roles};
+use crate::protocol::{self, ClientMessage, IceServer, PictureSize, ServerMessage, Track, VERSION};
+use crate::room::{Capture, LayerCapture, Notice, Roles, SourceId};
 
 use super::error::ApiError;
-use super::limits::{CANDIDATE_LIMIT, CHAT_LIMIT, SIGNAL_LIMIT};
+use super::limits::{CANDIDATE_LIMIT, CHAT_LIMIT, SIGNAL_LIMIT, SIZES_LIMIT};
 
 /// Reads one text frame.
 ///
@@ -54,6 +54,13 @@ fn check(length: usize, mut message: ClientMessage) -> Result<ClientMessage, Api
         ClientMessage::Mute { role, .. } if !role.is_uplink() => {
             let reason = format!("{role} is not an uplink and cannot be muted");
             return Err(ApiError::BadMessage(reason));
+        }
+        ClientMessage::Sizes { pictures } => {
+            limit("pictures", pictures.len(), SIZES_LIMIT, "entries")?;
+            if let Some(one) = pictures.iter().find(|one| !one.role.is_picture()) {
+                let reason = format!("{} is no picture of a participant", one.role);
+                return Err(ApiError::BadMessage(reason));
+            }
         }
         ClientMessage::Chat { text } => {
             limit(
@@ -115,6 +122,19 @@ pub(super) fn ice_servers(config: &Config) -> Vec<IceServer> {
         .collect()
 }
 
+/// How high a client draws what it gets, as the room takes it.
+pub(super) fn heights(pictures: &[PictureSize]) -> Vec<(SourceId, u32)> {
+    let height = |one: &PictureSize| {
+        let PictureSize {
+            participant,
+            role,
+            height,
+        } = *one;
+        (SourceId { participant, role }, height)
+    };
+    pictures.iter().map(height).collect()
+}
+
 /// What the room says, as it stands on the wire.
 pub(super) fn from_notice(notice: Notice) -> ServerMessage {
     match notice {
@@ -131,12 +151,14 @@ pub(super) fn from_notice(notice: Notice) -> ServerMessage {
             height,
             fps,
             bitrate,
+            layers,
         }) => ServerMessage::Capture {
             role,
             width,
             height,
             fps,
             bitrate,
+            layers: layers.into_iter().map(layer).collect(),
         },
         Notice::Chat(from, text) => ServerMessage::Chat {
             from,
@@ -145,6 +167,21 @@ pub(super) fn from_notice(notice: Notice) -> ServerMessage {
         Notice::Signal(from, data) => ServerMessage::Signal { from, data },
         Notice::Refused(error) => ApiError::from(error).to_message(),
         Notice::Bye(reason) => ServerMessage::Bye { reason },
+    }
+}
+
+fn layer(layer: LayerCapture) -> protocol::LayerCapture {
+    let LayerCapture {
+        rid,
+        width,
+        height,
+        bitrate,
+    } = layer;
+    protocol::LayerCapture {
+        rid,
+        width,
+        height,
+        bitrate,
     }
 }
 
@@ -180,6 +217,10 @@ mod tests {
                 ErrorCode::BadMessage,
             ),
             (r#"{"type":"chat","text":" "}"#, ErrorCode::BadMessage),
+            (
+                r#"{"type":"sizes","pictures":[{"participant":"p1","role":"mic","height":1}]}"#,
+                ErrorCode::BadMessage,
+            ),
         ] {
             assert_eq!(code(text), Some(expected), "{text}");
         }

@@ -239,6 +239,9 @@ impl Connection {
             ClientMessage::View { mode } => room.set_view(*id, mode).await?,
             ClientMessage::Limits(limits) => room.limit(*id, limits).await,
             ClientMessage::Mesh { receiving } => room.mesh(*id, receiving).await,
+            ClientMessage::Sizes { pictures } => {
+                room.heights(*id, message::heights(&pictures)).await;
+            }
             ClientMessage::Layout { layout } => room.set_layout(layout).await?,
             ClientMessage::Mute { role, muted } => {
                 room.mute(*id, role, Muter::Owner, muted).await?;

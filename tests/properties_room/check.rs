@@ -7,12 +7,12 @@ use std::time::Duration;
 use tessera::id::{ParticipantId, Role};
 use tessera::layout::{self, LayoutKind, MAX_GRID, MAX_STRIP, Rect, Size};
 use tessera::media::mixer::{Content, Output, SourceId, Tile};
-use tessera::room::RoomError;
 use tessera::room::state::{Effect, Input, State};
 use tessera::room::view::{RoomState, TileState};
 use tessera::room::wiring::Feed;
+use tessera::room::{LayerCapture, RoomError};
 
-use super::model::{Model, Outcome, WORDS};
+use super::model::{Model, Outcome, Person, WORDS};
 use super::ways::Way;
 use super::world::{Mixer, World};
 
@@ -247,8 +247,11 @@ fn sources(world: &World, mixer: &Mixer) {
         mixer.sources
     );
     for (source, decoder) in &mixer.sources {
-        let tap = world.peers[&source.participant].taps[&source.role];
+        let tap = world.peers[&source.participant].taps[&(source.role, decoder.layer)];
         assert_eq!(decoder.tap, tap, "{source} is decoded from an old tap");
+        let uplink = &world.model.people[&source.participant].uplinks[&source.role];
+        let best = uplink.best().contains(&decoder.layer);
+        assert!(best, "{} of {uplink:?} is decoded", decoder.layer);
         assert!(
             !decoder.dead || world.is_failing(*source),
             "{source} is dead"
@@ -273,10 +276,62 @@ fn captures(world: &World) {
         let Some(rect) = rect else {
             continue;
         };
-        let capture = world.peers[&source.participant].capture.expect("a size");
+        let capture = world.peers[&source.participant]
+            .capture
+            .clone()
+            .expect("a size");
         let size = (capture.width, capture.height);
         assert_eq!(size, (rect.w, rect.h), "size of {source}");
         assert_eq!(capture.fps, model.settings.fps);
         assert!(capture.role == Role::Camera && capture.bitrate > 0);
     }
+    for (who, person) in model.people.iter().filter(|(_, p)| p.is_present(now)) {
+        layers(world, *who, person);
+    }
+}
+
+/// A camera with several encodings is asked for those that anybody gets, at least one, of sizes
+/// that grow; of one that nobody gets only if somebody is to be moved to it.
+fn layers(world: &World, who: ParticipantId, person: &Person) {
+    let Some(camera) = person.uplinks.get(&Role::Camera) else {
+        return;
+    };
+    let capture = world.peers[&who].capture.as_ref();
+    if camera.rids.is_empty() {
+        assert!(capture.is_none_or(|capture| capture.layers.is_empty()));
+        return;
+    }
+    let asked = &capture.expect("told what to send").layers;
+    assert!(!asked.is_empty(), "{who} is to send nothing");
+    let place = |rid| camera.rids.iter().position(|known| known == rid);
+    let places: Vec<usize> = asked
+        .iter()
+        .map(|one| place(&one.rid).expect("theirs"))
+        .collect();
+    let canvas = world.model.settings.canvas;
+    for (n, pair) in places.windows(2).enumerate() {
+        assert!(pair[0] < pair[1], "{asked:?}");
+        assert!(asked[n].height < asked[n + 1].height, "{asked:?}");
+    }
+    let fits = |one: &LayerCapture| one.width <= canvas.width && one.height <= canvas.height;
+    assert!(asked.iter().all(fits), "{asked:?} on {canvas:?}");
+    let source = SourceId {
+        participant: who,
+        role: Role::Camera,
+    };
+    let decoder = world.mixer.as_ref().and_then(|m| m.sources.get(&source));
+    let slots = world.peers.values().flat_map(|peer| peer.slots.values());
+    let fed = slots.filter_map(|slot| match slot.fed {
+        Some(Feed::Uplink {
+            source: fed, layer, ..
+        }) if fed == source => Some(layer),
+        _ => None,
+    });
+    let watched: Vec<usize> = fed.chain(decoder.map(|decoder| decoder.layer)).collect();
+    for layer in &watched {
+        assert!(places.contains(layer), "{layer} is watched, of {asked:?}");
+    }
+    let distinct: BTreeSet<&usize> = watched.iter().collect();
+    let most = (distinct.len() + watched.len()).max(1);
+    assert!(asked.len() <= most, "{asked:?} for {watched:?}");
 }

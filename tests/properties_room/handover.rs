@@ -188,7 +188,7 @@ fn can_be_forwarded(model: &Model, now: Duration, who: ParticipantId, kind: Kind
     match kind {
         // More microphones than slots: those that are muted may have them all.
         Kind::Sound => {
-            let began = |p: &&Person| p.uplinks.get(&Role::Mic).is_some_and(|mic| mic.began);
+            let began = |p: &&Person| p.uplinks.get(&Role::Mic).is_some_and(|mic| mic.began());
             let mics = model.people.values().filter(began).count();
             mics <= downlinks.forward_audio.len() && live.any(|(role, _)| *role == Role::Mic)
         }

@@ -2,6 +2,7 @@
 //! and the stories it was written for.
 
 mod check;
+mod encodings;
 mod handover;
 mod model;
 mod modes;
@@ -26,9 +27,9 @@ fn live_and_die(settings: Settings, history: Vec<Action>) {
     }
     world.disarm();
     // At most: a connection, a resumption, a mix, a tile and two changes of way each, a retry
-    // per uplink, and a slot that changes hands once for each who must be seen or heard.
+    // per uplink, an encoding that settles, and a slot that changes hands once for each who must be seen or heard.
     let n = world.peers.len();
-    let mut patience = 16 + 10 * n + 2 * n * n;
+    let mut patience = 16 + 14 * n + 2 * n * n;
     while let Some(at) = world.state.next_deadline(world.now) {
         patience = patience.checked_sub(1).expect("comes to rest");
         world.now = at;

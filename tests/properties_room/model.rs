@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use tessera::config::VideoCodec;
-use tessera::id::{ParticipantId, Role};
+use tessera::id::{ParticipantId, Rid, Role};
 use tessera::layout::LayoutKind;
 use tessera::media::ladder::{Rung, RungSpec};
 use tessera::media::mixer::{Output, SourceId, Without};
@@ -38,8 +38,10 @@ pub(crate) enum Voice {
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Uplink {
     pub(crate) codec: Option<VideoCodec>,
-    pub(crate) began: bool,
-    silent_since: Option<Duration>,
+    /// The encodings that have begun, and since when each is silent.
+    pub(crate) layers: BTreeMap<usize, Option<Duration>>,
+    /// What they are called, if there can be several.
+    pub(crate) rids: Vec<Rid>,
     by_owner: bool,
     by_operator: bool,
     /// The last failure of its decoder: when, and the pause after it.
@@ -47,12 +49,38 @@ pub(crate) struct Uplink {
 }
 
 impl Uplink {
+    pub(crate) fn began(&self) -> bool {
+        !self.layers.is_empty()
+    }
+
+    /// Since when nothing comes of any encoding.
+    fn silent_since(&self) -> Option<Duration> {
+        let all: Option<Vec<Duration>> = self.layers.values().copied().collect();
+        all?.into_iter().max()
+    }
+
+    /// The encodings that flow; if none does, those that ever did.
+    pub(crate) fn best(&self) -> BTreeSet<usize> {
+        let flowing = self.layers.iter().filter(|(_, silent)| silent.is_none());
+        let flowing: BTreeSet<usize> = flowing.map(|(n, _)| *n).collect();
+        match flowing.is_empty() {
+            true => self.layers.keys().copied().collect(),
+            false => flowing,
+        }
+    }
+
+    fn restart_silence(&mut self, now: Duration) {
+        for silent in self.layers.values_mut().flatten() {
+            *silent = now;
+        }
+    }
+
     pub(crate) fn is_muted(&self) -> bool {
         self.by_owner || self.by_operator
     }
 
     pub(crate) fn is_live(&self) -> bool {
-        self.began && !self.is_muted()
+        self.began() && !self.is_muted()
     }
 
     pub(crate) fn is_usable(&self, now: Duration) -> bool {
@@ -69,7 +97,7 @@ impl Uplink {
     }
 
     fn view(&self, excused: bool) -> UplinkState {
-        match (self.is_muted(), self.began, self.silent_since) {
+        match (self.is_muted(), self.began(), self.silent_since()) {
             (true, ..) => UplinkState::Muted,
             (_, false, _) => UplinkState::None,
             (_, _, Some(_)) if !excused => UplinkState::Stalled,
@@ -128,8 +156,9 @@ impl Person {
 
     /// Whether they have a tile, if there is room for it.
     pub(crate) fn is_present(&self, now: Duration) -> bool {
-        let delivered = || self.uplinks.values().filter(|u| u.began);
-        let gone = |u: &Uplink| !u.by_owner && u.silent_since.is_some_and(|at| now >= at + VANISH);
+        let delivered = || self.uplinks.values().filter(|u| u.began());
+        let gone =
+            |u: &Uplink| !u.by_owner && u.silent_since().is_some_and(|at| now >= at + VANISH);
         let vanished = !self.excused && delivered().count() > 0 && delivered().all(gone);
         self.connected && !self.uplinks.is_empty() && !vanished
     }
@@ -137,12 +166,8 @@ impl Person {
     /// Until now they were silent because nobody needed them.
     pub(crate) fn silence_counts_from(&mut self, now: Duration) {
         for uplink in self.uplinks.values_mut() {
-            uplink.silent_since = uplink.silent_since.map(|_| now);
+            uplink.restart_silence(now);
         }
-    }
-
-    pub(crate) fn is_live(&self, role: Role) -> bool {
-        self.uplinks.get(&role).is_some_and(Uplink::is_live)
     }
 
     pub(crate) fn is_speaking(&self) -> bool {
@@ -298,9 +323,13 @@ impl Model {
                 downlinks,
             } => self.with(who, |person| {
                 person.downlinks = downlinks;
-                let fresh = uplinks.into_iter().map(|(role, codec)| {
-                    let uplink = Uplink::default();
-                    (role, Uplink { codec, ..uplink })
+                let fresh = uplinks.into_iter().map(|(role, sends)| {
+                    let uplink = Uplink {
+                        codec: sends.codec,
+                        rids: sends.rids,
+                        ..Uplink::default()
+                    };
+                    (role, uplink)
                 });
                 person.uplinks.extend(fresh);
             }),
@@ -450,17 +479,21 @@ impl Model {
                 let mesh = others.collect();
                 self.with(who, |person| person.mesh = mesh);
             }
-            Input::UplinkBegan(who, role) => self.with_uplink(who, role, |uplink| {
-                uplink.began = true;
-                uplink.silent_since = None;
-                uplink.failure = None;
+            Input::UplinkBegan(who, role, n) => self.with_uplink(who, role, |uplink| {
+                if n < uplink.rids.len().max(1) {
+                    uplink.layers.insert(n, None);
+                    uplink.failure = None;
+                }
             }),
-            Input::UplinkFlows(who, role) => {
-                self.with_uplink(who, role, |uplink| uplink.silent_since = None);
-            }
-            Input::UplinkSilent(who, role) => {
-                self.with_uplink(who, role, |uplink| uplink.silent_since = Some(now));
-            }
+            Input::UplinkFlows(who, role, n) => self.with_uplink(who, role, |uplink| {
+                uplink.layers.entry(n).and_modify(|silent| *silent = None);
+            }),
+            Input::UplinkSilent(who, role, n) => self.with_uplink(who, role, |uplink| {
+                uplink
+                    .layers
+                    .entry(n)
+                    .and_modify(|silent| *silent = Some(now));
+            }),
             Input::SourceFailed(source) if self.decoded.contains(&source) => {
                 let SourceId { participant, role } = source;
                 self.with_uplink(participant, role, |uplink| uplink.fail(now));
@@ -641,8 +674,8 @@ fn mute(uplink: &mut Uplink, now: Duration, by: Muter, muted: bool) {
     match by {
         Muter::Operator => uplink.by_operator = muted,
         Muter::Owner => {
-            if uplink.by_owner && !muted && uplink.silent_since.is_some() {
-                uplink.silent_since = Some(now);
+            if uplink.by_owner && !muted {
+                uplink.restart_silence(now);
             }
             uplink.by_owner = muted;
         }

@@ -20,7 +20,7 @@ const NOBODY: [u32; 0] = [];
 const BOTH: [Role; 2] = [Role::Mic, Role::Camera];
 
 /// A room in this mode.
-fn room_in(mode: Mode) -> World {
+pub(crate) fn room_in(mode: Mode) -> World {
     World::new(Settings {
         mode,
         ..room().model.settings
@@ -28,7 +28,7 @@ fn room_in(mode: Mode) -> World {
 }
 
 /// The slots of a browser that takes `n` others of each kind.
-fn browser(n: usize) -> Downlinks {
+pub(crate) fn browser(n: usize) -> Downlinks {
     let mid = |kind: &str, n: usize| Mid(format!("{kind}{n}"));
     Downlinks {
         forward_video: (0..n).map(|n| (mid("v", n), VideoCodec::Vp8)).collect(),
@@ -37,7 +37,7 @@ fn browser(n: usize) -> Downlinks {
     }
 }
 
-fn enter(world: &mut World, name: &str, slots: usize) -> ParticipantId {
+pub(crate) fn enter(world: &mut World, name: &str, slots: usize) -> ParticipantId {
     let who = world.join(name, None).expect("taken in");
     world.bring_up(who, &BOTH, browser(slots));
     who
@@ -47,12 +47,12 @@ fn company(world: &mut World, slots: usize) -> [ParticipantId; 3] {
     ["Ann", "Bob", "Cem"].map(|name| enter(world, name, slots))
 }
 
-fn set_mode(world: &mut World, mode: Mode) {
+pub(crate) fn set_mode(world: &mut World, mode: Mode) {
     let request = world.request();
     world.give(Input::SetMode(request, mode));
 }
 
-fn set_view(world: &mut World, who: ParticipantId, view: Option<Mode>) {
+pub(crate) fn set_view(world: &mut World, who: ParticipantId, view: Option<Mode>) {
     let request = world.request();
     world.give(Input::SetView(request, who, view));
 }
@@ -100,7 +100,7 @@ fn is_picture(slot: Downlink) -> bool {
     matches!(slot, Downlink::ForwardVideo(_))
 }
 
-fn ms(n: u64) -> Duration {
+pub(crate) fn ms(n: u64) -> Duration {
     Duration::from_millis(n)
 }
 
@@ -322,7 +322,14 @@ fn each_slot_gets_pictures_of_its_own_codec() {
         participant: ann,
         role: Role::Camera,
     };
-    assert_eq!(fed(&world, 1), Some(Feed::Uplink { source, tap: 1 }));
+    assert_eq!(
+        fed(&world, 1),
+        Some(Feed::Uplink {
+            source,
+            layer: 0,
+            tap: 1
+        })
+    );
 }
 
 #[test]
@@ -374,7 +381,7 @@ fn people_alone_do_without_the_server_once_all_have_each_other() {
 
     for who in [ann, bob, cem] {
         for role in BOTH {
-            world.give(Input::UplinkSilent(who, role));
+            world.give(Input::UplinkSilent(who, role, 0));
         }
         world.pass(SECOND * 60);
     }
@@ -400,11 +407,16 @@ fn people_alone_do_without_the_server_once_all_have_each_other() {
 fn somebody_taken_for_gone_is_there_again_once_nobody_needs_what_they_send() {
     let mut world = room();
     let people = company(&mut world, 2);
-    let width = |world: &World| world.peers[&people[0]].capture.map(|size| size.width);
+    let width = |world: &World| {
+        world.peers[&people[0]]
+            .capture
+            .as_ref()
+            .map(|size| size.width)
+    };
     let of_three = width(&world);
     for who in &people[1..] {
         for role in BOTH {
-            world.give(Input::UplinkSilent(*who, role));
+            world.give(Input::UplinkSilent(*who, role, 0));
         }
     }
     world.pass(SECOND * 3);

@@ -7,14 +7,14 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::{select, subsequence};
 use tessera::config::VideoCodec;
-use tessera::id::{Mid, ParticipantId, Role};
+use tessera::id::{Mid, ParticipantId, Rid, Role};
 use tessera::layout::{LayoutKind, Size};
 use tessera::media::estimate::{Estimate, Load};
 use tessera::media::mixer::{Output, SourceId, Without};
 use tessera::media::template::Templates;
 use tessera::room::state::{Effect, Input, Lifetime, Settings};
 use tessera::room::view::{ByeReason, Limits};
-use tessera::room::{Departure, Downlinks, Muter, Reach};
+use tessera::room::{Departure, Downlinks, Muter, Reach, Sends};
 use tessera::topology::{Mode, Paths};
 
 use super::world::{Fault, Pace, World};
@@ -28,7 +28,7 @@ pub(crate) struct Who(u8);
 /// What somebody's offer has in it.
 #[derive(Debug, Clone)]
 pub(crate) struct Links {
-    uplinks: Vec<(Role, Option<VideoCodec>)>,
+    uplinks: Vec<(Role, Sends)>,
     downlinks: Downlinks,
 }
 
@@ -54,9 +54,12 @@ pub(crate) enum Action {
     Answer(Who, Links),
     Connect(Who),
     PeerLost(Who, ByeReason),
-    Begin(Who, Role),
-    Flow(Who, Role),
-    Silence(Who, Role),
+    Begin(Who, Role, usize),
+    Flow(Who, Role, usize),
+    Silence(Who, Role, usize),
+    Size(Who, Role, usize, u32),
+    /// How high somebody draws the cameras of some people.
+    Heights(Who, Vec<(Who, u32)>),
     /// Every uplink at once, as when a browser is killed.
     FreezeUp(Who),
     Heard(Who, bool),
@@ -110,6 +113,17 @@ fn role() -> impl Strategy<Value = Role> {
     select(&UPLINKS[..])
 }
 
+/// Of an uplink, mostly the first encoding, which all have.
+fn layer() -> impl Strategy<Value = usize> {
+    prop_oneof![2 => Just(0), 3 => 0usize..4]
+}
+
+/// The names of a camera's encodings, or none.
+fn rids() -> impl Strategy<Value = Vec<Rid>> {
+    let rids = ["q", "h", "f"].map(|rid| Rid::new(rid).expect("a rid"));
+    select(vec![vec![], vec![], rids[1..].to_vec(), rids.to_vec()])
+}
+
 fn video() -> impl Strategy<Value = VideoCodec> {
     prop_oneof![4 => Just(VideoCodec::Vp8), 1 => Just(VideoCodec::H264)]
 }
@@ -149,9 +163,9 @@ fn links() -> impl Strategy<Value = Links> {
         3 => Just(UPLINKS.to_vec()),
         2 => subsequence(UPLINKS.to_vec(), 0..=3),
     ];
-    (roles, video(), codec, any::<bool>(), forwards(4)).prop_map(
-        |(roles, sent, mix_video, mix_audio, (forward_video, forward_audio))| Links {
-            uplinks: in_codec(&roles, sent),
+    (roles, video(), rids(), codec, any::<bool>(), forwards(4)).prop_map(
+        |(roles, sent, rids, mix_video, mix_audio, (forward_video, forward_audio))| Links {
+            uplinks: in_encodings(&roles, sent, &rids),
             downlinks: Downlinks {
                 mix_video,
                 mix_audio,
@@ -168,15 +182,17 @@ fn browser() -> impl Strategy<Value = Links> {
         1 => Just(UPLINKS.to_vec()),
         2 => Just(UPLINKS[..2].to_vec()),
     ];
-    (roles, video(), forwards(7)).prop_map(|(roles, sent, (forward_video, forward_audio))| Links {
-        uplinks: in_codec(&roles, sent),
-        downlinks: Downlinks {
-            mix_video: Some(VideoCodec::H264),
-            mix_audio: true,
-            forward_video,
-            forward_audio,
-        },
-    })
+    let made =
+        |(roles, sent, rids, (forward_video, forward_audio)): (Vec<Role>, _, Vec<Rid>, _)| Links {
+            uplinks: in_encodings(&roles, sent, &rids),
+            downlinks: Downlinks {
+                mix_video: Some(VideoCodec::H264),
+                mix_audio: true,
+                forward_video,
+                forward_audio,
+            },
+        };
+    (roles, video(), rids(), forwards(7)).prop_map(made)
 }
 
 fn time() -> impl Strategy<Value = Duration> {
@@ -190,9 +206,11 @@ fn time() -> impl Strategy<Value = Duration> {
 
 fn media() -> impl Strategy<Value = Action> {
     prop_oneof![
-        3 => (who(), role()).prop_map(|(w, r)| Action::Begin(w, r)),
-        2 => (who(), role()).prop_map(|(w, r)| Action::Flow(w, r)),
-        2 => (who(), role()).prop_map(|(w, r)| Action::Silence(w, r)),
+        3 => (who(), role(), layer()).prop_map(|(w, r, n)| Action::Begin(w, r, n)),
+        3 => (who(), role(), layer()).prop_map(|(w, r, n)| Action::Flow(w, r, n)),
+        3 => (who(), role(), layer()).prop_map(|(w, r, n)| Action::Silence(w, r, n)),
+        1 => (who(), role(), layer(), 0u32..800).prop_map(|(w, r, n, h)| Action::Size(w, r, n, h)),
+        2 => (who(), vec((who(), 0u32..800), 0..4)).prop_map(|(w, all)| Action::Heights(w, all)),
         2 => who().prop_map(Action::FreezeUp),
         5 => (who(), any::<bool>()).prop_map(|(w, heard)| Action::Heard(w, heard)),
         3 => (who(), role()).prop_map(|(w, r)| Action::SourceFails(w, r)),
@@ -360,9 +378,24 @@ pub(crate) fn settings() -> impl Strategy<Value = Settings> {
 }
 
 /// Uplinks with pictures in this codec.
-pub(crate) fn in_codec(uplinks: &[Role], video: VideoCodec) -> Vec<(Role, Option<VideoCodec>)> {
-    let codec = |role| (role != Role::Mic).then_some(video);
-    uplinks.iter().map(|role| (*role, codec(*role))).collect()
+pub(crate) fn in_codec(uplinks: &[Role], video: VideoCodec) -> Vec<(Role, Sends)> {
+    in_encodings(uplinks, video, &[])
+}
+
+/// The same with a camera in these encodings.
+pub(crate) fn in_encodings(
+    uplinks: &[Role],
+    video: VideoCodec,
+    rids: &[Rid],
+) -> Vec<(Role, Sends)> {
+    let sends = |role| Sends {
+        codec: (role != Role::Mic).then_some(video),
+        rids: match role {
+            Role::Camera => rids.to_vec(),
+            _ => Vec::new(),
+        },
+    };
+    uplinks.iter().map(|role| (*role, sends(*role))).collect()
 }
 
 fn name(n: u8) -> String {
@@ -408,21 +441,25 @@ impl World {
         self.bring_up_with(who, in_codec(uplinks, VideoCodec::Vp8), downlinks);
     }
 
-    fn bring_up_with(
+    pub(crate) fn bring_up_with(
         &mut self,
         who: ParticipantId,
-        uplinks: Vec<(Role, Option<VideoCodec>)>,
+        uplinks: Vec<(Role, Sends)>,
         downlinks: Downlinks,
     ) {
-        let roles: Vec<Role> = uplinks.iter().map(|(role, _)| *role).collect();
+        let layers = uplinks.iter().flat_map(|(role, sends)| {
+            let count = sends.rids.len().max(1);
+            (0..count).map(|n| (*role, n))
+        });
+        let layers: Vec<_> = layers.collect();
         self.give(Input::Answered {
             who,
             uplinks,
             downlinks,
         });
         self.give(Input::Connected(who));
-        for role in roles {
-            self.give(Input::UplinkBegan(who, role));
+        for (role, n) in layers {
+            self.give(Input::UplinkBegan(who, role, n));
         }
     }
 
@@ -471,7 +508,9 @@ impl World {
             Action::FreezeUp(who) => {
                 let who = who.find(self);
                 for role in UPLINKS {
-                    self.give(Input::UplinkSilent(who, role));
+                    for n in 0..3 {
+                        self.give(Input::UplinkSilent(who, role, n));
+                    }
                 }
             }
             Action::OutputFails(n) => {
@@ -500,9 +539,19 @@ impl World {
         match action {
             Action::Connect(who) => Input::Connected(who.find(self)),
             Action::PeerLost(who, reason) => Input::PeerLost(who.find(self), reason),
-            Action::Begin(who, role) => Input::UplinkBegan(who.find(self), role),
-            Action::Flow(who, role) => Input::UplinkFlows(who.find(self), role),
-            Action::Silence(who, role) => Input::UplinkSilent(who.find(self), role),
+            Action::Begin(who, role, n) => Input::UplinkBegan(who.find(self), role, n),
+            Action::Flow(who, role, n) => Input::UplinkFlows(who.find(self), role, n),
+            Action::Silence(who, role, n) => Input::UplinkSilent(who.find(self), role, n),
+            Action::Size(who, role, n, h) => Input::UplinkSized(who.find(self), role, n, h),
+            Action::Heights(who, heights) => {
+                let camera = |(who, height): (Who, u32)| {
+                    let participant = who.find(self);
+                    let role = Role::Camera;
+                    (SourceId { participant, role }, height)
+                };
+                let heights = heights.into_iter().map(camera).collect();
+                Input::Heights(who.find(self), heights)
+            }
             Action::Heard(who, heard) => Input::Heard(who.find(self), heard),
             Action::SourceFails(who, role) => {
                 let participant = who.find(self);

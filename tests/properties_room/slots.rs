@@ -144,16 +144,21 @@ fn fed_as_told(world: &World, who: ParticipantId, peer: &Peer, holding: &Holding
         if Way::of(*slot) != Way::Forward {
             continue;
         }
-        let expected = holding.get(&(who, *slot)).and_then(|held| {
+        let held = holding.get(&(who, *slot)).and_then(|held| {
             let SourceId { participant, role } = held.source;
-            let live = world.model.people.get(&participant)?.is_live(role);
-            let tap = *world.peers[&participant].taps.get(&role)?;
-            live.then_some(Feed::Uplink {
-                source: held.source,
-                tap,
-            })
+            let uplink = world.model.people.get(&participant)?.uplinks.get(&role)?;
+            uplink.is_live().then_some((held.source, uplink))
         });
-        assert_eq!(state.fed, expected, "{slot:?} of {who}");
+        let Some(Feed::Uplink { source, layer, tap }) = state.fed else {
+            assert_eq!(state.fed, None, "{slot:?} of {who}");
+            assert!(held.is_none(), "{held:?} for {slot:?} of {who}");
+            continue;
+        };
+        let (expected, uplink) = held.expect("nobody to forward");
+        assert_eq!(source, expected, "{slot:?} of {who}");
+        let taps = &world.peers[&source.participant].taps;
+        assert_eq!(taps.get(&(source.role, layer)), Some(&tap), "{source}");
+        assert!(uplink.best().contains(&layer), "{layer} of {uplink:?}");
     }
 }
 
@@ -168,7 +173,7 @@ fn candidates(model: &Model, now: Duration, who: ParticipantId, kind: Kind) -> C
         for (role, uplink) in &person.uplinks {
             let fits = match (kind, role) {
                 // A muted microphone keeps its place, for the moment it is released.
-                (Kind::Sound, Role::Mic) => uplink.began,
+                (Kind::Sound, Role::Mic) => uplink.began(),
                 (Kind::Picture, Role::Camera | Role::Screen) => uplink.is_live(),
                 _ => false,
             };
@@ -282,7 +287,7 @@ fn everybody_who_fits(world: &World, who: ParticipantId, kind: Kind, peer: &Peer
             match person.uplinks.get(role) {
                 Some(uplink) if codec.is_some() && uplink.codec != *codec => {}
                 Some(uplink) if uplink.is_live() => _ = wanted.insert(source),
-                Some(uplink) if uplink.began && *role == Role::Mic => muted += 1,
+                Some(uplink) if uplink.began() && *role == Role::Mic => muted += 1,
                 _ => {}
             }
         }

@@ -164,7 +164,7 @@ fn a_killed_browser_loses_its_tile_in_time_and_its_place_later() {
     world.give(Input::Leave(bob, Departure::SignallingLost));
     world.pass(SECOND);
     for role in [Role::Mic, Role::Camera] {
-        world.give(Input::UplinkSilent(bob, role));
+        world.give(Input::UplinkSilent(bob, role, 0));
     }
     let frozen = &world.state.view().participants[1];
     assert_eq!(frozen.camera, UplinkState::Stalled);
@@ -179,15 +179,15 @@ fn a_frozen_sender_who_still_signals_keeps_the_place_and_gets_the_tile_back() {
     let mut world = room();
     let ann = enter(&mut world, "Ann");
     let bob = enter(&mut world, "Bob");
-    world.give(Input::UplinkSilent(bob, Role::Mic));
+    world.give(Input::UplinkSilent(bob, Role::Mic, 0));
     world.pass(SECOND);
-    world.give(Input::UplinkSilent(bob, Role::Camera));
+    world.give(Input::UplinkSilent(bob, Role::Camera, 0));
     world.pass(Duration::from_millis(2999));
     assert_eq!(shown(&world), [camera(ann), camera(bob)]);
     world.pass(Duration::from_millis(1));
     assert_eq!(shown(&world), [camera(ann)]);
     assert!(!decodes(&world, camera(bob)));
-    world.give(Input::UplinkFlows(bob, Role::Camera));
+    world.give(Input::UplinkFlows(bob, Role::Camera, 0));
     assert_eq!(shown(&world), [camera(ann), camera(bob)]);
     assert!(decodes(&world, camera(bob)));
 }
@@ -209,7 +209,7 @@ fn the_silence_of_a_muted_camera_does_not_count_when_it_is_released() {
         });
     };
     mute(&mut world, true);
-    world.give(Input::UplinkSilent(ann, Role::Camera));
+    world.give(Input::UplinkSilent(ann, Role::Camera, 0));
     world.pass(SECOND * 60);
     assert_eq!(tiles(&world)[0].content, Content::Avatar);
     mute(&mut world, false);
@@ -290,7 +290,7 @@ fn a_decoder_that_keeps_failing_is_tried_less_and_less_and_forgiven_in_the_end()
     assert!(decodes(&world, camera(ann)), "a first failure again");
 
     world.give(Input::SourceFailed(camera(ann)));
-    world.give(Input::UplinkBegan(ann, Role::Camera));
+    world.give(Input::UplinkBegan(ann, Role::Camera, 0));
     assert!(decodes(&world, camera(ann)), "a new stream is innocent");
 }
 

@@ -47,8 +47,8 @@ pub(crate) struct Peer {
     pub(crate) answered: bool,
     /// The slots that were negotiated.
     pub(crate) slots: BTreeMap<Downlink, Slot>,
-    /// How many taps each uplink that was negotiated has had.
-    pub(crate) taps: BTreeMap<Role, u32>,
+    /// How many taps each encoding of an uplink that was negotiated has had.
+    pub(crate) taps: BTreeMap<(Role, usize), u32>,
     pub(crate) capture: Option<Capture>,
     /// What they were told last of their forward slots.
     pub(crate) table: Option<SlotTable>,
@@ -83,6 +83,7 @@ fn slots_of(downlinks: &Downlinks) -> impl Iterator<Item = Downlink> {
 /// A branch that decodes.
 #[derive(Debug)]
 pub(crate) struct Decoder {
+    pub(crate) layer: usize,
     pub(crate) tap: u32,
     /// It has failed and produces nothing any more.
     pub(crate) dead: bool,
@@ -287,12 +288,16 @@ impl World {
                 if let Some(peer) = self.peers.get_mut(who) {
                     peer.answered = true;
                     peer.slots = slots_of(downlinks).map(|s| (s, Slot::default())).collect();
-                    peer.taps = uplinks.iter().map(|(role, _)| (*role, 0)).collect();
+                    let layers = uplinks.iter().flat_map(|(role, sends)| {
+                        let count = sends.rids.len().max(1);
+                        (0..count).map(|n| ((*role, n), 0))
+                    });
+                    peer.taps = layers.collect();
                 }
             }
-            Input::UplinkBegan(who, role) => {
+            Input::UplinkBegan(who, role, n) => {
                 let peer = self.peers.get_mut(who);
-                let taps = peer.and_then(|peer| peer.taps.get_mut(role));
+                let taps = peer.and_then(|peer| peer.taps.get_mut(&(*role, *n)));
                 taps.into_iter().for_each(|n| *n += 1);
             }
             Input::SlotOpened(who, slot, feed) => {
@@ -519,7 +524,7 @@ impl World {
                     self.inputs.push_back(Input::OutputFailed(output));
                 }
             }
-            Step::AddSource(source) => self.add_source(source),
+            Step::AddSource(source, layer) => self.add_source(source, layer),
             Step::RemoveSource(source) => {
                 let mixer = self.mixer();
                 let mut tiles = mixer.scene.tiles.iter();
@@ -581,16 +586,17 @@ impl World {
         self.mixer.as_mut().expect("a mixer runs")
     }
 
-    fn add_source(&mut self, source: SourceId) {
+    fn add_source(&mut self, source: SourceId, layer: usize) {
         let SourceId { participant, role } = source;
         let peer = self.peers.get(&participant).expect("somebody who sends");
-        let tap = *peer.taps.get(&role).expect("a tap to decode");
+        let tap = *peer.taps.get(&(role, layer)).expect("a tap to decode");
         assert!(tap > 0, "{source} has no tap yet");
         let dead = !self.mixer().broken && self.faults.remove(&Fault::Decoder);
         if dead {
             self.inputs.push_back(Input::SourceFailed(source));
         }
         let decoder = Decoder {
+            layer,
             tap,
             dead,
             told: false,
@@ -598,7 +604,7 @@ impl World {
         };
         let old = self.mixer().sources.insert(source, decoder);
         assert!(
-            old.is_none_or(|old| old.dead || old.tap != tap),
+            old.is_none_or(|old| old.dead || (old.layer, old.tap) != (layer, tap)),
             "{source} for nothing"
         );
         if role == Role::Mic && !dead && !self.mixer().broken {
@@ -620,14 +626,28 @@ impl World {
                 );
                 assert!(fits, "{output:?} in {slot:?}");
             }
-            Some(Feed::Uplink { source, tap }) => self.can_forward(who, slot, source, tap),
+            Some(Feed::Uplink { source, layer, tap }) => {
+                self.can_forward(who, slot, source, (layer, tap));
+            }
         }
         let peer = self.peers.get_mut(&who).expect("a peer to feed");
         let state = peer.slots.get_mut(&slot).expect("a slot to feed");
         assert_ne!(state.fed, feed, "fed already");
+        let goes_on = match (state.fed, feed) {
+            // Another encoding of the same picture: the one before goes on until it is there.
+            (
+                Some(Feed::Uplink { source, layer, .. }),
+                Some(Feed::Uplink {
+                    source: s,
+                    layer: l,
+                    ..
+                }),
+            ) => source == s && layer != l,
+            _ => false,
+        };
         *state = Slot {
             fed: feed,
-            opened: None,
+            opened: state.opened.filter(|_| goes_on),
         };
         let broken = self.mixer.as_ref().is_some_and(|mixer| mixer.broken);
         let dead = broken && matches!(feed, Some(Feed::Output(_)));
@@ -637,11 +657,18 @@ impl World {
     }
 
     /// An uplink goes to others only, as what it is, and from the newest tap.
-    fn can_forward(&self, who: ParticipantId, slot: Downlink, source: SourceId, tap: u32) {
+    fn can_forward(
+        &self,
+        who: ParticipantId,
+        slot: Downlink,
+        source: SourceId,
+        (layer, tap): (usize, u32),
+    ) {
         let SourceId { participant, role } = source;
         assert_ne!(participant, who, "{who} gets their own {role}");
         let taps = &self.peers[&participant].taps;
-        assert_eq!(taps.get(&role), Some(&tap), "the newest tap of {source}");
+        let newest = taps.get(&(role, layer));
+        assert_eq!(newest, Some(&tap), "the newest tap of {source}");
         assert!(tap > 0, "{source} has no tap yet");
         let codec = self.model.people[&participant].uplinks[&role].codec;
         let downlinks = &self.model.people[&who].downlinks;

@@ -55,3 +55,11 @@ pub struct Scene {
     /// The tiles.
     pub tiles: Vec<Tile>,
 }
+
+impl Scene {
+    /// Where a source is, if it has a tile.
+    pub fn tile_of(&self, source: SourceId) -> Option<Rect> {
+        let tile = self.tiles.iter().find(|tile| tile.source == source);
+        tile.map(|tile| tile.rect)
+    }
+}

@@ -1,0 +1,283 @@
+//! The encodings a camera is sent in at once, what flows of them, and which of them somebody gets;
+//! pure.
+//!
+//! An encoding that a browser has switched off, because it was asked to or because its link is too
+//! narrow, is silent and comes back. It is never the end of an uplink, which lasts as long as any
+//! of its encodings.
+
+use std::time::Duration;
+
+use crate::id::Rid;
+use crate::layout::Size;
+
+/// How long an encoding has to flow before somebody is moved to it from one that flows: a link
+/// that is barely wide enough for it lets it come and go.
+pub(super) const SETTLE: Duration = Duration::from_secs(1);
+
+/// Percent of the height wanted that will do. Less would be seen to be scaled up.
+const ENOUGH: u64 = 90;
+
+/// Percent of the height wanted below which somebody is moved to a larger one.
+const KEEP: u64 = 80;
+
+/// Percent of what a link carries that an encoding may take to be moved to.
+const RISE: u64 = 80;
+
+/// What arrives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Media {
+    /// Nothing yet.
+    Absent,
+    /// RTP flows.
+    Flowing { since: Duration },
+    /// RTP flowed, and has been silent since.
+    Silent { since: Duration },
+}
+
+impl Media {
+    fn is_flowing(self) -> bool {
+        matches!(self, Self::Flowing { .. })
+    }
+}
+
+/// What an encoding is, for the choice among several.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Encoding {
+    /// Pixels.
+    pub(super) height: u32,
+    /// bit/s.
+    pub(super) bitrate: u32,
+}
+
+/// What somebody is to get of an uplink.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Aim {
+    /// How high they show it, pixels.
+    pub(super) height: u32,
+    /// What their link carries of it, bit/s, where that is known.
+    pub(super) max_bitrate: Option<u32>,
+    /// Which they have.
+    pub(super) held: Option<usize>,
+}
+
+/// The one of `layers` to serve an aim with; `None` where there is none. What cannot be had is
+/// `None` in `layers`. The smallest that is large enough, of those that the link carries; whoever
+/// has one keeps it while it nearly fits.
+pub(super) fn choose_layer(layers: &[Option<Encoding>], aim: Aim) -> Option<usize> {
+    let there = || {
+        let known = layers.iter().enumerate();
+        known.filter_map(|(n, encoding)| Some((n, (*encoding)?)))
+    };
+    let fits = |(n, encoding): &(usize, Encoding)| {
+        aim.max_bitrate.is_none_or(|max| {
+            let percent = if aim.held == Some(*n) { 100 } else { RISE };
+            u64::from(encoding.bitrate) * 100 <= u64::from(max) * percent
+        })
+    };
+    let fitting: Vec<(usize, Encoding)> = there().filter(fits).collect();
+    if fitting.is_empty() {
+        return there()
+            .min_by_key(|(n, encoding)| (encoding.bitrate, encoding.height, *n))
+            .map(|(n, _)| n);
+    }
+    let is = |percent: u64| {
+        move |(_, encoding): &&(usize, Encoding)| {
+            u64::from(encoding.height) * 100 >= u64::from(aim.height) * percent
+        }
+    };
+    let smallest = |percent| {
+        let enough = fitting.iter().filter(is(percent));
+        enough.min_by_key(|(n, encoding)| (encoding.height, *n))
+    };
+    let held = fitting.iter().find(|(n, _)| aim.held == Some(*n));
+    let chosen = match held.filter(is(KEEP)) {
+        Some(held) => smallest(100)
+            .filter(|(_, encoding)| encoding.height < held.1.height)
+            .or(Some(held)),
+        None => smallest(ENOUGH).or_else(|| {
+            fitting
+                .iter()
+                .max_by_key(|(n, encoding)| (encoding.height, std::cmp::Reverse(*n)))
+        }),
+    };
+    chosen.map(|(n, _)| *n)
+}
+
+/// What a sender is asked to send, and what encodings are taken for until they say: the canvas and
+/// its halves.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Halves {
+    pub(super) canvas: Size,
+    pub(super) fps: u32,
+}
+
+impl Halves {
+    /// The size of the `n`-th encoding of `count`, the smallest first.
+    pub(super) fn size(self, n: usize, count: usize) -> Size {
+        let halvings = count.saturating_sub(n + 1).min(8);
+        Size {
+            width: (self.canvas.width >> halvings).max(2),
+            height: (self.canvas.height >> halvings).max(2),
+        }
+    }
+
+    /// bit/s for a camera of this size: a tenth of a bit a pixel, which VP8 does well with on
+    /// faces.
+    pub(super) fn bitrate(self, size: Size) -> u32 {
+        let pixels = u64::from(size.width) * u64::from(size.height) * u64::from(self.fps);
+        u32::try_from((pixels / 10).clamp(80_000, 2_500_000)).unwrap_or(2_500_000)
+    }
+
+    fn encoding(self, n: usize, count: usize) -> Encoding {
+        let size = self.size(n, count);
+        Encoding {
+            height: size.height,
+            bitrate: self.bitrate(size),
+        }
+    }
+}
+
+/// One encoding.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Layer {
+    media: Media,
+    /// Counts its taps: what must be forwarded or decoded anew.
+    tap: u32,
+    /// As its packets say, pixels.
+    height: Option<u32>,
+}
+
+impl Layer {
+    const ABSENT: Self = Self {
+        media: Media::Absent,
+        tap: 0,
+        height: None,
+    };
+}
+
+/// The encodings of an uplink: one, or those it names.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Layers {
+    rids: Vec<Rid>,
+    all: Vec<Layer>,
+}
+
+impl Layers {
+    pub(super) fn new(rids: Vec<Rid>) -> Self {
+        let all = vec![Layer::ABSENT; rids.len().max(1)];
+        Self { rids, all }
+    }
+
+    /// Their names, the smallest first; none where there is but one.
+    pub(super) fn rids(&self) -> &[Rid] {
+        &self.rids
+    }
+
+    pub(super) fn count(&self) -> usize {
+        self.all.len()
+    }
+
+    /// A new tap of the `n`-th delivers.
+    pub(super) fn begin(&mut self, n: usize, now: Duration) {
+        if let Some(layer) = self.all.get_mut(n) {
+            layer.media = Media::Flowing { since: now };
+            layer.tap += 1;
+        }
+    }
+
+    /// The `n`-th flows or is silent from now on, if it ever began.
+    pub(super) fn set_media(&mut self, n: usize, media: Media) {
+        if let Some(layer) = self.all.get_mut(n)
+            && layer.media != Media::Absent
+            && !(layer.media.is_flowing() && media.is_flowing())
+        {
+            layer.media = media;
+        }
+    }
+
+    /// The `n`-th is as high as that now.
+    pub(super) fn set_height(&mut self, n: usize, height: u32) {
+        if let Some(layer) = self.all.get_mut(n) {
+            layer.height = Some(height);
+        }
+    }
+
+    /// Silence from now on counts, whatever it was before.
+    pub(super) fn restart_silence(&mut self, now: Duration) {
+        for layer in &mut self.all {
+            if let Media::Silent { since } = &mut layer.media {
+                *since = now;
+            }
+        }
+    }
+
+    /// What arrives of any of them.
+    pub(super) fn media(&self) -> Media {
+        let all = || self.all.iter().map(|layer| layer.media);
+        let flowing = all().find(|media| media.is_flowing());
+        let silent = all().filter_map(|media| match media {
+            Media::Silent { since } => Some(since),
+            _ => None,
+        });
+        let silent = || silent.max().map(|since| Media::Silent { since });
+        flowing.or_else(silent).unwrap_or(Media::Absent)
+    }
+
+    /// The number of the `n`-th one's tap; 0 before the first.
+    pub(super) fn tap(&self, n: usize) -> u32 {
+        self.all.get(n).map_or(0, |layer| layer.tap)
+    }
+
+    /// Which of those that flow serves an aim; of those that have begun if none flows.
+    pub(super) fn choose(&self, aim: Aim, halves: Halves, now: Duration) -> Option<usize> {
+        let flowing = |n: usize| match self.all.get(n)?.media {
+            Media::Flowing { since } => Some(since),
+            _ => None,
+        };
+        let long = |since: Duration| since + SETTLE <= now;
+        // Whoever has had one for long is not moved to one that has just come.
+        let calm = aim.held.and_then(flowing).is_some_and(long);
+        let fits = |n: usize| {
+            let known = aim.held == Some(n);
+            flowing(n).is_some_and(|since| known || !calm || long(since))
+        };
+        let begun = |n: usize| self.tap(n) > 0;
+        choose_layer(&self.encodings(halves, fits), aim)
+            .or_else(|| aim.held.filter(|n| begun(*n)))
+            .or_else(|| choose_layer(&self.encodings(halves, begun), aim))
+    }
+
+    /// Which would serve an aim best, whether or not it flows.
+    pub(super) fn ask(&self, aim: Aim, halves: Halves) -> usize {
+        let count = self.count();
+        let all: Vec<_> = (0..count)
+            .map(|n| Some(halves.encoding(n, count)))
+            .collect();
+        choose_layer(&all, aim).unwrap_or(count - 1)
+    }
+
+    fn encodings(&self, halves: Halves, fits: impl Fn(usize) -> bool) -> Vec<Option<Encoding>> {
+        let encoding = |(n, layer): (usize, &Layer)| {
+            let nominal = halves.encoding(n, self.count());
+            let height = layer.height.unwrap_or(nominal.height);
+            fits(n).then_some(Encoding { height, ..nominal })
+        };
+        self.all.iter().enumerate().map(encoding).collect()
+    }
+
+    /// When one of several that has just come may be used by those who have another.
+    pub(super) fn settles_at(&self, now: Duration) -> Option<Duration> {
+        if self.count() < 2 {
+            return None;
+        }
+        let settles = self.all.iter().filter_map(|layer| match layer.media {
+            Media::Flowing { since } => Some(since + SETTLE),
+            _ => None,
+        });
+        settles.filter(|at| *at > now).min()
+    }
+}
+
+#[cfg(test)]
+#[path = "layers_tests.rs"]
+mod tests;

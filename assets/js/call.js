@@ -2,7 +2,7 @@
 // Uplinks change by replaceTrack alone; downlinks by what the server feeds into their slots.
 
 import { isAudio, preferCodecs } from './codecs.js';
-import { OFFERED_ROLES, UPLINKS } from './config.js';
+import { CAMERA_ENCODINGS, OFFERED_ROLES, UPLINKS } from './config.js';
 import { Sender } from './sender.js';
 
 export class Call {
@@ -40,6 +40,7 @@ export class Call {
   #addTransceiver(role) {
     const transceiver = this.#pc.addTransceiver(isAudio(role) ? 'audio' : 'video', {
       direction: UPLINKS.includes(role) ? 'sendonly' : 'recvonly',
+      ...(role === 'camera' ? { sendEncodings: CAMERA_ENCODINGS.map((one) => ({ ...one })) } : {}),
     });
     preferCodecs(transceiver, role);
     if (UPLINKS.includes(role)) this.#senders.set(role, new Sender(transceiver.sender));

@@ -34,6 +34,16 @@ export const MAX_CHAT = 2_000;
 /** What a participant sends. */
 export const UPLINKS = Object.freeze(['mic', 'camera', 'screen']);
 
+/**
+ * The encodings a camera is offered in, the smallest first. Which of them are sent, and how large,
+ * is for the server to say.
+ */
+export const CAMERA_ENCODINGS = Object.freeze([
+  { rid: 'q', scaleResolutionDownBy: 4, active: false },
+  { rid: 'h', scaleResolutionDownBy: 2, active: false },
+  { rid: 'f', scaleResolutionDownBy: 1 },
+]);
+
 /** The m-lines of the offer, in its order. */
 export const OFFERED_ROLES = Object.freeze([
   ...UPLINKS,

@@ -50,6 +50,21 @@ export function encodingFor(capture, settings) {
   return encoding;
 }
 
+/**
+ * The same for each of a camera's encodings (simulcast), called `rids`, the smallest first: those
+ * that `capture.layers` asks for are active, before the first message the largest alone. A browser
+ * wants their sizes to grow from each to the next, those of inactive ones too.
+ */
+export function encodingsFor(rids, capture, settings) {
+  const layers = capture?.layers ?? [{ rid: rids.at(-1) }];
+  const asked = rids.map((rid) => layers.find((one) => one.rid === rid));
+  const limits = asked.map((layer) => layer && encodingFor({ fps: capture?.fps ?? 0, ...layer }, settings ?? {}));
+  return rids.map((_, i) => {
+    const neighbour = limits.slice(i).find(Boolean) ?? limits.findLast(Boolean);
+    return { ...(limits[i] ?? { scaleResolutionDownBy: neighbour?.scaleResolutionDownBy ?? 1 }), active: Boolean(asked[i]) };
+  });
+}
+
 /** Up to two initials of a name, for an avatar. */
 export function initials(name) {
   const words = name.trim().split(/\s+/).filter(Boolean);

@@ -12,6 +12,7 @@ import { loadChoices } from './prefs.js';
 import { randomRoom, roomFromPath } from './room-name.js';
 import { Session } from './session.js';
 import { signallingUrl } from './signalling.js';
+import { Sizes } from './sizes.js';
 import { announcements, createStore, nextPin, Phase } from './state.js';
 import { Chat } from './ui/chat.js';
 import { Controls } from './ui/controls.js';
@@ -29,7 +30,8 @@ const store = createStore();
 const media = new LocalMedia();
 const iceTransportPolicy = query.get('relay') === '1' ? 'relay' : 'all';
 const stage = new Stage({ onPin: pin, onMore: () => panels.show('people') });
-const playback = new Playback({ store, stage, media });
+const sizes = new Sizes({ frame: stage.frame, send: (message) => session.send(message) });
+const playback = new Playback({ store, stage, media, onTiles: (tiles, canvas) => sizes.take(tiles, canvas) });
 const mesh = new Mesh({
   store,
   media,
@@ -45,7 +47,10 @@ const session = new Session({
   store,
   mesh,
   iceTransportPolicy,
-  onConnected: (call) => playback.attach(call.downlinks()),
+  onConnected: (call) => {
+    sizes.reset();
+    playback.attach(call.downlinks());
+  },
   onInterrupted: () => playback.detach(),
   onRefused: refused,
 });

@@ -19,6 +19,7 @@ const ENDLESS = 10_000;
 
 export class Playback {
   #store;
+  #onTiles;
   #stage;
   #gallery;
   #speakers;
@@ -42,8 +43,10 @@ export class Playback {
   pictureGaps = new GapMeter();
   soundGaps = new GapMeter();
 
-  constructor({ store, stage, media }) {
+  /** `onTiles(tiles, canvas)` is called with those that forwarded pictures are drawn in. */
+  constructor({ store, stage, media, onTiles }) {
     this.#store = store;
+    this.#onTiles = onTiles;
     this.#stage = stage;
     this.#gallery = new Gallery({ host: stage.pictures, composite: stage.video, onFrame: (one, news) => this.#frame(one, news) });
     this.#speakers = new Speakers({ video: stage.video, onBlocked: (blocked) => stage.askForClick(blocked) });
@@ -177,6 +180,7 @@ export class Playback {
     this.#shown = new Map(tiles.filter((tile) => tile.picture).map((tile) => [tile.key, tile.picture.key]));
     this.#gallery.prune(new Set(this.#shown.values()));
     this.#stage.show({ state, view, tiles, more, pictures });
+    if (this.#target === 'sfu') this.#onTiles(tiles, state.room.canvas);
   }
 
   #sound(state, now) {

@@ -1,7 +1,7 @@
 // One RTCRtpSender and what is wanted of it: a track, limits, and whether it sends at all. The
 // server's connection and those of the mesh use it alike.
 
-import { encodingFor } from './geometry.js';
+import { encodingFor, encodingsFor } from './geometry.js';
 
 export class Sender {
   #sender;
@@ -59,16 +59,27 @@ export class Sender {
     return this.#sender.transport?.state === 'closed';
   }
 
+  /** What is to change in each encoding. */
+  #wanted(encodings) {
+    const settings = this.#sender.track?.getSettings();
+    if (encodings.length > 1) {
+      const wanted = encodingsFor(encodings.map((one) => one.rid), this.#capture, settings);
+      return wanted.map((one) => ({ ...one, active: one.active && this.#active }));
+    }
+    // The first of several is left where the server takes but one: it was to be the smallest.
+    const whole = !this.#capture && encodings[0].scaleResolutionDownBy > 1 ? { scaleResolutionDownBy: 1 } : {};
+    const limits = this.#capture && settings ? encodingFor(this.#capture, settings) : whole;
+    return [{ ...limits, active: this.#active }];
+  }
+
   async #write() {
     const parameters = this.#sender.getParameters();
     // Firefox has no encodings before the answer; apply() is called again after it.
     if (!parameters.encodings?.length) return;
-    const [encoding] = parameters.encodings;
-    const settings = this.#sender.track?.getSettings();
-    const limits = this.#capture && settings ? encodingFor(this.#capture, settings) : {};
-    const changed = { ...limits, active: this.#active };
-    if (Object.keys(changed).every((key) => encoding[key] === changed[key])) return;
-    Object.assign(encoding, changed);
+    const changed = this.#wanted(parameters.encodings);
+    const same = (encoding, i) => Object.keys(changed[i]).every((key) => encoding[key] === changed[i][key]);
+    if (parameters.encodings.every(same)) return;
+    parameters.encodings.forEach((encoding, i) => Object.assign(encoding, changed[i]));
     // The size was chosen to fit a tile; a browser left to itself starts far below it and takes
     // half a minute to come back.
     if (this.#capture) parameters.degradationPreference = 'maintain-resolution';

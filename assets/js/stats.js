@@ -182,9 +182,10 @@ function sentOf(stat, role, { report, codecs, since, totals, seconds }) {
 function combineSent(all) {
   return [...new Set(all.map((one) => one.role))].map((role) => {
     const same = all.filter((one) => one.role === role);
+    const largest = same.reduce((a, b) => (b.frameWidth > a.frameWidth ? b : a));
     const worst = same.reduce((a, b) => ((b.loss ?? 0) > (a.loss ?? 0) ? b : a));
     return {
-      ...same[0],
+      ...largest,
       streams: same.length,
       codec: codecsOf(same),
       bitrate: sumKnown(same.map((one) => one.bitrate)),

@@ -26,6 +26,11 @@ export class Stage {
     return byId('video');
   }
 
+  /** The element whose size that of all tiles follows. */
+  get frame() {
+    return this.#frame;
+  }
+
   get pictures() {
     return byId('pictures');
   }

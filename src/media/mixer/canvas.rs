@@ -54,6 +54,8 @@ struct Source {
     sink: gst_app::AppSink,
     newest: Option<ReadFrame>,
     newest_at: gst::ClockTime,
+    /// Whether a picture of this branch has come, and not only of the one it replaced.
+    begun: bool,
 }
 
 /// A tile with everything drawn on it prepared.
@@ -174,10 +176,16 @@ impl Canvas {
                 self.tiles = scene.tiles.into_iter().map(|t| self.place(t)).collect();
             }
             Command::AddSource(id, sink) => {
+                // What takes the place of another goes on from its last picture.
+                let (newest, newest_at) = match self.sources.remove(&id) {
+                    Some(old) => (old.newest, old.newest_at),
+                    None => (None, gst::ClockTime::ZERO),
+                };
                 let source = Source {
                     sink,
-                    newest: None,
-                    newest_at: gst::ClockTime::ZERO,
+                    newest,
+                    newest_at,
+                    begun: false,
                 };
                 self.sources.insert(id, source);
             }
@@ -235,7 +243,8 @@ impl Canvas {
                 continue;
             };
             if let Some(frame) = readable(&sample) {
-                if source.newest.replace(frame).is_none() {
+                source.newest = Some(frame);
+                if !std::mem::replace(&mut source.begun, true) {
                     (self.painted)(*id);
                 }
                 source.newest_at = now;

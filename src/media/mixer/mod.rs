@@ -167,20 +167,23 @@ impl Mixer {
     }
 
     /// Starts decoding an uplink and mixing what comes of it. One that is there already is
-    /// replaced.
+    /// replaced, and its last picture stands until the first of the new one.
     ///
     /// # Errors
     /// [`MixerError`] when there is no decoder or it does not start.
     pub fn add_source(&mut self, source: SourceId, tap: &Tap) -> Result<(), MixerError> {
-        self.remove_source(source);
         let on_event = Arc::clone(&self.on_event);
-        let ingest = Ingest::start(
+        let started = Ingest::start(
             &self.settings.templates,
             source,
             tap,
             self.settings.fit,
             move |text| on_event(MixerEvent::SourceFailed(source, text)),
-        )?;
+        );
+        if started.is_err() || source.role == Role::Mic {
+            self.remove_source(source);
+        }
+        let ingest = started?;
         let sink = ingest.sink().clone();
         match source.role {
             Role::Mic => {

@@ -9,7 +9,8 @@
 //! - [`room`]: [`room::state`] is a pure state machine, `(now, Input) -> Effects`; it says what
 //!   should be, and [`room::wiring`] the steps from what is to that. A mode is routing: `routing`
 //!   says by which way each participant is served and when a change of that is complete,
-//!   `forwards` and `assign` who has whose slots. One task per room carries the steps out and is
+//!   `forwards` and `assign` who has whose slots, `layers` and `captures` in which of a camera's
+//!   encodings. One task per room carries the steps out and is
 //!   the only place where effects happen. [`room::Registry`] is the map of rooms.
 //! - [`media`]: the only module that uses GStreamer. A [`media::peer`] per participant transports
 //!   and nothing else; a [`media::mixer`] per room decodes, composites, mixes and encodes;

@@ -10,8 +10,8 @@
 //!   should be, and [`room::wiring`] the steps from what is to that. A mode is routing: `routing`
 //!   says by which way each participant is served and when a change of that is complete,
 //!   `forwards` and `assign` who has whose slots, `layers` and `captures` in which of a camera's
-//!   encodings. One task per room carries the steps out and is
-//!   the only place where effects happen. [`room::Registry`] is the map of rooms.
+//!   encodings. One task per room carries the steps out and is the only place where effects happen.
+//!   [`room::Registry`] is the map of rooms.
 //! - [`media`]: the only module that uses GStreamer. A [`media::peer`] per participant transports
 //!   and nothing else; a [`media::mixer`] per room decodes, composites, mixes and encodes;
 //!   [`media::tap`] and [`media::slot`] join them.

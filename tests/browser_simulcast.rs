@@ -177,7 +177,7 @@ async fn a_firefox_page_is_seen_in_the_sizes_of_a_chromium_page_and_a_bot() {
         other => Err(format!("{other:?}")),
     })
     .await;
-    let drawn = ann.evaluate(&format!("{tile}")).await;
+    let drawn = ann.evaluate(tile).await;
     println!(
         "Chromium draws {drawn}; Firefox sends {}",
         fay.evaluate(SENDING).await

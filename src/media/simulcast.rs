@@ -162,12 +162,21 @@ mod tests {
 
     #[test]
     fn what_browsers_offer_is_taken_in_its_order() {
-        assert_eq!(names("send q;h;f", &QHF).unwrap(), ["q", "h", "f"]);
-        assert_eq!(names("send f;~q", &QHF).unwrap(), ["f", "q"]);
-        assert_eq!(names("recv x send h;q,f", &QHF).unwrap(), ["h", "q"]);
-        assert_eq!(names("recv x", &QHF).unwrap(), [""; 0]);
+        assert_eq!(
+            names("send q;h;f", &QHF).expect("understood"),
+            ["q", "h", "f"]
+        );
+        assert_eq!(names("send f;~q", &QHF).expect("understood"), ["f", "q"]);
+        assert_eq!(
+            names("recv x send h;q,f", &QHF).expect("understood"),
+            ["h", "q"]
+        );
+        assert_eq!(names("recv x", &QHF).expect("understood"), [""; 0]);
         let limited = ["lo send pt=96;max-width=320", "hi send"];
-        assert_eq!(names("send lo;hi", &limited).unwrap(), ["lo", "hi"]);
+        assert_eq!(
+            names("send lo;hi", &limited).expect("understood"),
+            ["lo", "hi"]
+        );
     }
 
     #[test]
@@ -198,7 +207,10 @@ mod tests {
             format: PayloadFormat::Vp8,
             payload_type: 96,
             extensions: Vec::new(),
-            rids: rids.iter().map(|rid| Rid::new(*rid).unwrap()).collect(),
+            rids: rids
+                .iter()
+                .map(|rid| Rid::new(*rid).expect("a rid"))
+                .collect(),
         }
     }
 
@@ -223,7 +235,7 @@ mod tests {
     #[test]
     fn both_extensions_that_name_encodings_are_used_or_neither() {
         let all = [(1, RID), (2, super::super::uplink::MID), (3, REPAIRED_RID)];
-        let rid = |name| Rid::new(name).unwrap();
+        let rid = |name| Rid::new(name).expect("a rid");
         assert_eq!(used(&all, &[rid("q"), rid("f")]), all);
         assert_eq!(used(&all, &[]), all[1..2]);
     }

@@ -30,7 +30,7 @@ fn three() -> Vec<Option<Encoding>> {
 
 /// Three encodings that have flowed for long.
 fn flowing() -> Layers {
-    let rids = ["q", "h", "f"].map(|rid| Rid::new(rid).unwrap());
+    let rids = ["q", "h", "f"].map(|rid| Rid::new(rid).expect("a rid"));
     let mut layers = Layers::new(rids.to_vec());
     for n in 0..3 {
         layers.begin(n, at(0));
@@ -60,7 +60,7 @@ fn a_tile_gets_the_smallest_that_is_large_enough() {
 
 #[test]
 fn who_has_one_keeps_it_while_it_nearly_fits() {
-    let chosen = |height, held| choose_layer(&three(), aim(height, Some(held))).unwrap();
+    let chosen = |height, held| choose_layer(&three(), aim(height, Some(held))).expect("there");
     assert_eq!(chosen(440, 1), 1, "80 percent");
     assert_eq!(chosen(460, 1), 2, "and less");
     assert_eq!(chosen(370, 2), 2, "the smaller one is not quite as large");
@@ -113,7 +113,7 @@ fn an_encoding_that_falls_silent_is_left_at_once_and_taken_up_again_when_it_stay
 
 #[test]
 fn those_that_begin_together_are_chosen_from_at_once() {
-    let rids = ["q", "f"].map(|rid| Rid::new(rid).unwrap());
+    let rids = ["q", "f"].map(|rid| Rid::new(rid).expect("a rid"));
     let mut layers = Layers::new(rids.to_vec());
     assert_eq!(layers.choose(aim(720, None), HALVES, at(0)), None);
     layers.begin(0, at(0));
@@ -173,7 +173,7 @@ proptest! {
         let Some((chosen, max)) = choose_layer(&layers, aim).zip(aim.max_bitrate) else {
             return Ok(());
         };
-        let chosen = layers[chosen].unwrap();
+        let chosen = layers[chosen].expect("there");
         let bitrates = layers.iter().flatten().map(|encoding| encoding.bitrate);
         prop_assert!(chosen.bitrate <= max || bitrates.min() == Some(chosen.bitrate));
     }
@@ -187,7 +187,7 @@ proptest! {
         let Some(chosen) = choose_layer(&layers, aim(height, held)) else {
             return Ok(());
         };
-        let chosen = layers[chosen].unwrap().height;
+        let chosen = layers[chosen].expect("there").height;
         let heights = || layers.iter().flatten().map(|encoding| encoding.height);
         let enough = u64::from(chosen) * 100 >= u64::from(height) * KEEP;
         prop_assert!(enough || heights().max() == Some(chosen));

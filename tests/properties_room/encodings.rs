@@ -20,7 +20,7 @@ const ALL: [usize; 3] = [0, 1, 2];
 
 /// Ann sends a camera in three encodings, of which the first arrives.
 fn ann(world: &mut World) -> SourceId {
-    let rids = ["q", "h", "f"].map(|rid| Rid::new(rid).unwrap());
+    let rids = ["q", "h", "f"].map(|rid| Rid::new(rid).expect("a rid"));
     let participant = world.join("Ann", None).expect("taken in");
     let uplinks = in_encodings(&CAMERA, VideoCodec::Vp8, &rids);
     world.give(Input::Answered {

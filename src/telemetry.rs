@@ -133,6 +133,14 @@ fn describe() {
         ),
         ("tessera_errors_total", "Refusals sent, by code"),
         (
+            "tessera_keyframe_requests_total",
+            "Keyframes asked for, by whom they were asked of: a sender or an encoder",
+        ),
+        (
+            "tessera_keyframes_avoided_total",
+            "Keyframe requests that a keyframe answered which others had asked for",
+        ),
+        (
             "tessera_http_requests_total",
             "HTTP requests answered, by kind and status",
         ),

@@ -10,6 +10,7 @@ use gst::prelude::*;
 use super::codec::Codec;
 use super::error::BotError;
 use super::receive::Incoming;
+use crate::media::repair::see_to_losses;
 
 /// Links a pad of webrtcbin to what its m-line needs. Runs on a streaming thread, and leaves the
 /// pad linked or reports why not.
@@ -20,6 +21,10 @@ pub(super) fn attach(
 ) -> Result<(), BotError> {
     let failed = |e: &dyn std::fmt::Display| BotError::Media(format!("receive branch: {e}"));
     let codec = Codec::of(pad).ok_or_else(|| failed(&"an unknown codec"))?;
+    see_to_losses(pad, incoming.role().is_audio());
+    if incoming.decodes_audio() {
+        conceal(pad);
+    }
     count(pad, incoming, codec);
     let launch = if incoming.decodes_audio() {
         format!(
@@ -66,6 +71,25 @@ fn take(sink: &gst_app::AppSink, incoming: &Arc<Incoming>, codec: Codec) {
         Ok(gst::FlowSuccess::Ok)
     });
     sink.set_callbacks(callbacks.build());
+}
+
+/// Has a decoder of sound told of what is lost, as a browser's is. webrtcbin has an FEC decoder on
+/// every stream, which says of each lost packet that it may have been one of FEC: those need not be
+/// concealed, and no sound is.
+fn conceal(pad: &gst::Pad) {
+    const DOUBT: &str = "might-have-been-fec";
+    pad.add_probe(gst::PadProbeType::EVENT_DOWNSTREAM, |_, info| {
+        if let Some(gst::PadProbeData::Event(event)) = &mut info.data
+            && event.type_() == gst::EventType::CustomDownstream
+            && let Some(structure) = event.structure()
+            && structure.has_field(DOUBT)
+        {
+            let mut certain = structure.to_owned();
+            certain.remove_field(DOUBT);
+            *event = gst::event::CustomDownstream::new(certain);
+        }
+        gst::PadProbeReturn::Ok
+    });
 }
 
 fn count(pad: &gst::Pad, incoming: &Arc<Incoming>, codec: Codec) {

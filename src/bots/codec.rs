@@ -36,6 +36,19 @@ pub(super) fn rtp_video_caps(codec: VideoCodec) -> gst::Caps {
     .build()
 }
 
+/// Where packets of a codec that are sent again go (RFC 4588), beside [`rtp_video_caps`].
+pub(super) fn rtx_caps(codec: VideoCodec) -> gst::Caps {
+    let payload = |caps: &gst::Caps| caps.structure(0)?.get::<i32>("payload").ok();
+    let original = payload(&rtp_video_caps(codec)).unwrap_or_default();
+    gst::Caps::builder("application/x-rtp")
+        .field("media", "video")
+        .field("encoding-name", "RTX")
+        .field("payload", original + 20)
+        .field("clock-rate", 90_000)
+        .field("apt", original.to_string())
+        .build()
+}
+
 /// What the payload of an m-line is, as its pad's caps say.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Codec {

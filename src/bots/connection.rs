@@ -1,6 +1,7 @@
 //! One webrtcbin in a pipeline of its own: what the connection to the server and those to other
 //! members have in common.
 
+use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
 use futures::StreamExt;
@@ -18,10 +19,8 @@ use super::outlet::Way;
 use super::payloads::Tape;
 use super::receive::Incoming;
 use crate::id::Role;
-
-/// How long a retransmission is waited for, ms. Nothing is delayed by it as long as nothing is
-/// lost, since no sink here waits for the clock.
-const JITTER_MS: u32 = 80;
+use crate::media::repair::{Repair, VIDEO_PATIENCE_MS};
+use crate::media::tune;
 
 /// A local candidate: the m-line's index, and the candidate.
 pub(super) type Candidate = (u32, String);
@@ -31,6 +30,8 @@ pub(super) type Candidate = (u32, String);
 pub enum Reach {
     /// Only the loopback interface: the server is there.
     Loopback,
+    /// Only the interface with this address.
+    Address(IpAddr),
     /// Every interface of the machine.
     Anywhere,
 }
@@ -60,6 +61,7 @@ pub(super) struct Connection {
     pipeline: gst::Pipeline,
     pub(super) webrtc: gst::Element,
     pub(super) state: watch::Receiver<ConnectionState>,
+    pub(super) repair: Repair,
 }
 
 impl Connection {
@@ -69,7 +71,7 @@ impl Connection {
     ) -> Result<(Self, mpsc::UnboundedReceiver<Candidate>), BotError> {
         let webrtc = gst::ElementFactory::make("webrtcbin")
             .property_from_str("bundle-policy", "max-bundle")
-            .property("latency", JITTER_MS)
+            .property("latency", VIDEO_PATIENCE_MS)
             .build()
             .map_err(|e| BotError::media("webrtcbin", e))?;
         let pipeline = gst::Pipeline::new();
@@ -85,8 +87,13 @@ impl Connection {
         // A search for a router that would only cost time and a port.
         let nice = agent.property::<gst::glib::Object>("agent");
         nice.set_property("upnp", false);
-        if reach == Reach::Loopback {
-            agent.emit_by_name::<bool>("add-local-ip-address", &[&"127.0.0.1"]);
+        let only = match reach {
+            Reach::Loopback => Some(Ipv4Addr::LOCALHOST.into()),
+            Reach::Address(address) => Some(address),
+            Reach::Anywhere => None,
+        };
+        if let Some(address) = only {
+            agent.emit_by_name::<bool>("add-local-ip-address", &[&address.to_string()]);
         }
         let (send_candidate, candidates) = mpsc::unbounded_channel();
         webrtc.connect("on-ice-candidate", false, move |values| {
@@ -98,12 +105,15 @@ impl Connection {
             }
             None
         });
+        // As a browser does: what is missing is asked for when it is missed, and nothing waits for
+        // what might have been before the first packet.
+        tune::install(&webrtc);
         let connection = Self {
+            repair: Repair::watch(&webrtc),
             state: watch_state(&webrtc),
             pipeline,
             webrtc,
         };
-        connection.tune_jitter_buffers();
         // Some of webrtcbin's signals need its threads, which it has from READY on.
         connection.set_state(gst::State::Ready)?;
         Ok((connection, candidates))
@@ -193,22 +203,6 @@ impl Connection {
             .webrtc
             .emit_by_name::<WebRTCRTPTransceiver>("add-transceiver", &[&Direction::Recvonly, rtp]);
         transceiver.set_property("do-nack", !role.is_audio());
-    }
-
-    /// Has jitter buffers behave as a browser's: they give out their first packet at once, not
-    /// after waiting for one that might have been before it, which would count as the server's
-    /// delay; and they ask for what is missing, not for what they guess should have come by now.
-    fn tune_jitter_buffers(&self) {
-        let Some(bin) = self.webrtc.dynamic_cast_ref::<gst::Bin>() else {
-            return;
-        };
-        bin.connect_deep_element_added(|_, _, element| {
-            let factory = element.factory();
-            if factory.is_some_and(|factory| factory.name() == "rtpjitterbuffer") {
-                element.set_property("faststart-min-packets", 1u32);
-                element.set_property("rtx-next-seqnum", false);
-            }
-        });
     }
 
     /// Links what comes in, by the index of its m-line.

@@ -148,7 +148,7 @@ impl MeshPeer {
                 camera: None,
                 ssrcs: [None; 3],
             };
-            if setup.reach == Reach::Anywhere {
+            if setup.reach != Reach::Loopback {
                 peer.use_servers(&servers);
             }
             for (index, line) in wanted.into_iter().enumerate() {

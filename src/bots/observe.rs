@@ -18,6 +18,7 @@ use super::probe::Picture;
 use super::receive::{Incoming, StreamStats};
 use super::witness::{Path, Witness};
 use crate::id::{ParticipantId, Role};
+use crate::media::repair::RepairCounters;
 use crate::protocol::{RoomState, ServerMessage};
 
 /// What a bot has sent and received.
@@ -31,6 +32,8 @@ pub struct BotStats {
     pub packets_sent: u64,
     /// Keyframes asked of it.
     pub key_requests: u64,
+    /// What was done about packets lost between it and the server.
+    pub repair: RepairCounters,
     /// What came in from the server, in the order of the m-lines.
     pub received: Vec<StreamStats>,
     /// The connections with other members, in the order of their numbers.
@@ -287,6 +290,7 @@ impl Bot {
             video_bytes_sent,
             key_requests,
             packets_sent: sent(way(&self.peer.mic)).0,
+            repair: self.peer.connection.repair.counters(),
             received: self.peer.incoming().map(|line| line.stats()).collect(),
             mesh: self.mesh_stats(),
         }

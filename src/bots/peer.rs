@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use gst_webrtc::WebRTCRTPTransceiverDirection as Direction;
 use tokio::sync::mpsc;
 
-use super::codec::{Codec, opus_caps, rtp_video_caps};
+use super::codec::{Codec, opus_caps, rtp_video_caps, rtx_caps};
 use super::config::{AudioSource, BotConfig, Entry, LinkFeedback};
 pub(super) use super::connection::{Candidate, ConnectionState, Reach};
 use super::connection::{Connection, Sender, Sending};
@@ -131,6 +131,9 @@ impl Peer {
                 let mut caps = gst::Caps::new_empty();
                 caps.make_mut()
                     .extend(codecs.iter().map(|codec| rtp_video_caps(*codec)));
+                // webrtcbin sees to that for the first codec, and a browser for all.
+                let others = codecs.iter().skip(1);
+                caps.make_mut().extend(others.map(|codec| rtx_caps(*codec)));
                 caps
             };
             let caps = match config.feedback {

@@ -18,6 +18,7 @@ use super::certificate;
 use super::feedback::Watch;
 use super::offer::{Fingerprint, Line, Offer};
 use super::pipeline::{BusEvent, Pipeline, PipelineError, running_time};
+use super::repair::{Repair, RepairCounters, VIDEO_PATIENCE_MS};
 use super::rtp::PayloadFormat;
 use super::simulcast;
 use super::slot::Slot;
@@ -34,8 +35,6 @@ const GATHERING_DEADLINE: Duration = Duration::from_millis(250);
 pub(super) const KEYFRAME_INTERVAL: Duration = Duration::from_millis(300);
 /// SSRCs taken from one peer beyond those its m-lines need.
 const SPARE_SSRCS: u32 = 16;
-/// Time a missing packet has to be retransmitted, ms. In-order packets do not wait for it.
-const JITTERBUFFER_MS: u32 = 100;
 
 /// Where and how a peer's transport runs.
 #[derive(Debug, Clone, Default)]
@@ -99,6 +98,7 @@ pub struct Peer {
     slots: BTreeMap<Mid, Slot>,
     heard: Arc<AtomicU64>,
     watch: Watch,
+    repair: Repair,
     lines: Vec<Mid>,
     // Last, so that it is dropped after everything that points into it.
     _pipeline: Pipeline,
@@ -119,6 +119,7 @@ impl Peer {
     ) -> Result<(Self, String), PeerError> {
         let mut pipeline = Pipeline::new(label);
         let webrtc = make_webrtcbin(transport)?;
+        let repair = Repair::watch(&webrtc);
         add(&pipeline, &webrtc)?;
         let lines: Arc<[Line]> = plan.into();
         limit_streams(&webrtc, lines.len());
@@ -146,6 +147,7 @@ impl Peer {
             slots,
             heard,
             watch,
+            repair,
             lines: mids,
             _pipeline: pipeline,
         };
@@ -178,6 +180,11 @@ impl Peer {
         &self.watch
     }
 
+    /// What has been done about lost packets.
+    pub fn repair(&self) -> RepairCounters {
+        self.repair.counters()
+    }
+
     /// Running time at which anything at all last arrived from this peer.
     pub fn last_heard(&self) -> gst::ClockTime {
         gst::ClockTime::from_nseconds(self.heard.load(Ordering::Relaxed))
@@ -201,7 +208,7 @@ fn add(pipeline: &Pipeline, element: &impl IsA<gst::Element>) -> Result<(), Peer
 fn make_webrtcbin(transport: &Transport) -> Result<gst::Element, PeerError> {
     let webrtc = gst::ElementFactory::make("webrtcbin")
         .property_from_str("bundle-policy", "max-bundle")
-        .property("latency", JITTERBUFFER_MS)
+        .property("latency", VIDEO_PATIENCE_MS)
         .build()
         .map_err(|error| refused("make webrtcbin", error))?;
     let ice = webrtc.property::<gst::glib::Object>("ice-agent");

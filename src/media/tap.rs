@@ -10,14 +10,15 @@
 //! nothing under it can block.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
 
 use gst::prelude::*;
 use parking_lot::Mutex;
 
+use super::keyframes::{KeyframeGate, Maker};
 use super::pipeline::running_time;
-use super::rtp::{PayloadFormat, keyframe_size};
+use super::rtp::{PayloadFormat, keyframe_size, starts_keyframe};
 use super::speech::Speech;
 use crate::layout::Size;
 
@@ -25,6 +26,9 @@ use crate::layout::Size;
 /// payloader, one if they come from the network. Called on the streaming thread of the tap's
 /// pipeline.
 pub(super) type Deliver = Box<dyn FnMut(&[gst::Buffer], &gst::CapsRef) + Send>;
+
+/// What stands for the sequence number before the first packet's.
+const NO_SEQUENCE: u32 = u32::MAX;
 
 /// Counters of a tap since it was made.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -35,7 +39,7 @@ pub struct TapCounters {
     pub bytes: u64,
     /// Keyframe requests sent upstream.
     pub keyframes_asked: u64,
-    /// Keyframe requests that were answered by another one's keyframe.
+    /// Keyframe requests that another one's keyframe answered.
     pub keyframes_avoided: u64,
 }
 
@@ -53,6 +57,8 @@ struct Inner {
     last_packet: AtomicU64,
     /// Zero before the first packet.
     ssrc: AtomicU32,
+    /// Sequence number of the newest packet; [`NO_SEQUENCE`] before the first.
+    sequence: AtomicU32,
     /// Of the newest keyframe that says it, width in the upper half; zero before the first.
     size: AtomicU32,
     speech: Option<Speech>,
@@ -84,7 +90,7 @@ impl Drop for Link {
 }
 
 impl Tap {
-    /// Makes a tap of `sink`, whose callbacks it takes. Keyframes are asked for at most once per
+    /// Makes a tap of an encoder's `sink`, whose callbacks it takes. Keyframes are asked for at most once per
     /// `keyframe_interval`; `speech` listens to what the packets say of their loudness.
     pub fn new(
         sink: &gst_app::AppSink,
@@ -92,7 +98,7 @@ impl Tap {
         keyframe_interval: Duration,
         speech: Option<Speech>,
     ) -> Self {
-        let keyframes = Arc::new(KeyframeGate::new(keyframe_interval));
+        let keyframes = Arc::new(KeyframeGate::new(Maker::Encoder, keyframe_interval));
         Self::sharing(sink, format, keyframes, speech)
     }
 
@@ -117,6 +123,7 @@ impl Tap {
             bytes: AtomicU64::new(0),
             last_packet: AtomicU64::new(0),
             ssrc: AtomicU32::new(0),
+            sequence: AtomicU32::new(NO_SEQUENCE),
             size: AtomicU32::new(0),
             speech,
             keyframes,
@@ -191,11 +198,12 @@ impl Tap {
 
     /// Counters so far.
     pub fn counters(&self) -> TapCounters {
+        let (keyframes_asked, keyframes_avoided) = self.0.keyframes.counts();
         TapCounters {
             packets: self.0.packets.load(Ordering::Relaxed),
             bytes: self.0.bytes.load(Ordering::Relaxed),
-            keyframes_asked: self.0.keyframes.asked.load(Ordering::Relaxed),
-            keyframes_avoided: self.0.keyframes.avoided.load(Ordering::Relaxed),
+            keyframes_asked,
+            keyframes_avoided,
         }
     }
 }
@@ -244,31 +252,45 @@ impl Inner {
             .fetch_add(packets.len() as u64, Ordering::Relaxed);
         self.bytes.fetch_add(bytes as u64, Ordering::Relaxed);
         self.last_packet.store(now.nseconds(), Ordering::Relaxed);
+        let mut lacking = false;
         for packet in packets {
-            self.read_header(packet, now);
+            lacking |= self.read_header(packet, now);
         }
-        for (_, deliver) in self.consumers.lock().iter_mut() {
+        let mut consumers = self.consumers.lock();
+        for (_, deliver) in consumers.iter_mut() {
             deliver(packets, caps);
         }
-        if self.keyframes.due(now) {
+        // What is missing here was asked for again in vain. A viewer it would have been forwarded
+        // to asks in vain too, and only then for a keyframe.
+        lacking &= !consumers.is_empty();
+        drop(consumers);
+        if self.keyframes.due(now) || (lacking && self.keyframes.ask(now)) {
             self.send_keyframe_request();
         }
     }
 
-    fn read_header(&self, buffer: &gst::Buffer, now: gst::ClockTime) {
+    /// Notes what a packet says. True if, of video, one is missing before it.
+    fn read_header(&self, buffer: &gst::Buffer, now: gst::ClockTime) -> bool {
         let Ok(rtp) = gst_rtp::RTPBuffer::from_buffer_readable(buffer) else {
-            return;
+            return false;
         };
         self.ssrc.store(rtp.ssrc(), Ordering::Relaxed);
-        if let Ok(payload) = rtp.payload()
-            && let Some((width, height)) = keyframe_size(self.format, payload)
-        {
-            let size = u32::from(width) << 16 | u32::from(height);
-            self.size.store(size, Ordering::Relaxed);
+        let last = self.sequence.swap(rtp.seq().into(), Ordering::Relaxed);
+        let is_video = self.format != PayloadFormat::Opus;
+        let lacking = is_video && u16::try_from(last).is_ok_and(|last| skips(last, rtp.seq()));
+        if let Ok(payload) = rtp.payload() {
+            if is_video && starts_keyframe(self.format, payload) {
+                self.keyframes.came();
+            }
+            if let Some((width, height)) = keyframe_size(self.format, payload) {
+                let size = u32::from(width) << 16 | u32::from(height);
+                self.size.store(size, Ordering::Relaxed);
+            }
         }
         if let Some(speech) = &self.speech {
             speech.hear(&rtp, now);
         }
+        lacking
     }
 
     fn send_keyframe_request(&self) {
@@ -281,74 +303,15 @@ impl Inner {
     }
 }
 
-/// Coalesces keyframe requests, of one tap or of those of one sender's encodings: browsers answer
-/// a request for one of these with keyframes in all.
-pub(super) struct KeyframeGate {
-    interval: u64,
-    last: AtomicU64,
-    pending: AtomicBool,
-    asked: AtomicU64,
-    avoided: AtomicU64,
-}
-
-impl KeyframeGate {
-    /// A gate that lets one request through in `interval`.
-    pub(super) fn new(interval: Duration) -> Self {
-        Self {
-            interval: u64::try_from(interval.as_nanos()).unwrap_or(u64::MAX),
-            last: AtomicU64::new(0),
-            pending: AtomicBool::new(false),
-            asked: AtomicU64::new(0),
-            avoided: AtomicU64::new(0),
-        }
-    }
-
-    /// A request at `now`: whether to send one upstream at once.
-    fn ask(&self, now: gst::ClockTime) -> bool {
-        if self.take_turn(now) {
-            return true;
-        }
-        if self.pending.swap(true, Ordering::Relaxed) {
-            self.avoided.fetch_add(1, Ordering::Relaxed);
-        }
-        false
-    }
-
-    /// Whether a request that was held back is to be sent now.
-    fn due(&self, now: gst::ClockTime) -> bool {
-        self.pending.load(Ordering::Relaxed)
-            && self.take_turn(now)
-            && self.pending.swap(false, Ordering::Relaxed)
-    }
-
-    /// Claims the right to send at `now`, at most one caller per interval.
-    fn take_turn(&self, now: gst::ClockTime) -> bool {
-        let last = self.last.load(Ordering::Relaxed);
-        let open = last == 0 || now.nseconds().saturating_sub(last) >= self.interval;
-        let won = open
-            && self
-                .last
-                .compare_exchange(
-                    last,
-                    now.nseconds().max(1),
-                    Ordering::Relaxed,
-                    Ordering::Relaxed,
-                )
-                .is_ok();
-        if won {
-            self.asked.fetch_add(1, Ordering::Relaxed);
-        }
-        won
-    }
+/// Whether packets are missing between one and the next that came.
+fn skips(last: u16, next: u16) -> bool {
+    // One from behind is no jump ahead.
+    (2..0x8000).contains(&next.wrapping_sub(last))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn ms(n: u64) -> gst::ClockTime {
-        gst::ClockTime::from_mseconds(n)
-    }
 
     #[test]
     #[allow(clippy::unwrap_used)]
@@ -378,18 +341,5 @@ mod tests {
         let counters = tap.counters();
         assert_eq!((counters.packets, counters.bytes), (3, 90));
         pipeline.set_state(gst::State::Null).unwrap();
-    }
-
-    #[test]
-    fn requests_close_together_become_two_and_none_is_lost() {
-        let gate = KeyframeGate::new(Duration::from_millis(500));
-        assert!(gate.ask(ms(1000)), "the first goes at once");
-        assert!(!gate.ask(ms(1100)) && !gate.ask(ms(1200)) && !gate.ask(ms(1300)));
-        assert!(!gate.due(ms(1400)), "not before the interval is over");
-        assert!(gate.due(ms(1500)), "what came meanwhile is sent, once");
-        assert!(!gate.due(ms(2100)));
-        assert_eq!(gate.asked.load(Ordering::Relaxed), 2);
-        assert_eq!(gate.avoided.load(Ordering::Relaxed), 2);
-        assert!(gate.ask(ms(2100)));
     }
 }

@@ -3,7 +3,7 @@
 use gst::prelude::*;
 
 /// Has the elements that `webrtc` makes from now on do what rooms need of them.
-pub(super) fn install(webrtc: &gst::Element) {
+pub(crate) fn install(webrtc: &gst::Element) {
     let Some(bin) = webrtc.downcast_ref::<gst::Bin>() else {
         return;
     };
@@ -13,6 +13,7 @@ pub(super) fn install(webrtc: &gst::Element) {
         };
         match factory.name().as_str() {
             "rtpjitterbuffer" => calm_jitterbuffer(element),
+            "rtpsession" => hurry_feedback(element),
             "rtpulpfecenc" => pass_lists(element),
             _ => {}
         }
@@ -24,6 +25,17 @@ pub(super) fn install(webrtc: &gst::Element) {
 fn calm_jitterbuffer(element: &gst::Element) {
     element.set_property("faststart-min-packets", 1u32);
     element.set_property("rtx-next-seqnum", false);
+}
+
+/// RTCP may take this much, bit/s: more than it ever does.
+const RTCP_BANDWIDTH: f64 = 8_000_000.0;
+
+/// Has feedback go out when it is due. A session sends what has come up early (RFC 4585 section
+/// 3.5) only once its share of the bandwidth allows, which is a twentieth of what it thinks the
+/// bandwidth to be, and between two people easily two seconds: longer than a lost packet can be
+/// waited for, so that four of five were never asked for. What is sent regularly keeps its pace.
+fn hurry_feedback(session: &gst::Element) {
+    session.set_property("rtcp-fraction", RTCP_BANDWIDTH);
 }
 
 /// Leads lists of packets around the encoders of ULPFEC and RED, which every sender of webrtcbin

@@ -10,13 +10,14 @@ use std::sync::Arc;
 
 use gst::prelude::*;
 
+use super::keyframes::{KeyframeGate, Maker};
 use super::offer::{Line, encoding_name};
 use super::peer::{KEYFRAME_INTERVAL, Loss, OnPeerEvent, PeerError, PeerEvent, refused};
 use super::pipeline::Pipeline;
-use super::rtp::PayloadFormat;
+use super::repair::see_to_losses;
 use super::simulcast::RID;
 use super::speech::{AUDIO_LEVEL, Speech};
-use super::tap::{KeyframeGate, Tap};
+use super::tap::Tap;
 use crate::id::Role;
 
 /// URI of the header extension that names the m-line of a packet (RFC 9143 section 15.2).
@@ -34,8 +35,17 @@ pub(super) fn take_uplinks(
     on_event: &OnPeerEvent,
 ) {
     let pipeline = pipeline.gst().downgrade();
-    let gate = || Arc::new(KeyframeGate::new(KEYFRAME_INTERVAL));
-    let lines: Arc<[Uplink]> = lines.iter().map(|line| (line.clone(), gate())).collect();
+    let gate = |line: &Line| {
+        let maker = match line.rids.len() {
+            0 | 1 => Maker::Sender,
+            _ => Maker::Simulcaster,
+        };
+        Arc::new(KeyframeGate::new(maker, KEYFRAME_INTERVAL))
+    };
+    let lines: Arc<[Uplink]> = lines
+        .iter()
+        .map(|line| (line.clone(), gate(line)))
+        .collect();
     let on_event = Arc::clone(on_event);
     webrtc.connect_pad_added(move |_, pad| {
         if pad.direction() != gst::PadDirection::Src {
@@ -88,7 +98,7 @@ fn take_uplink(
     let speech = line.extension(AUDIO_LEVEL).map(Speech::new);
     let tap = Tap::sharing(&sink, line.format, Arc::clone(keyframes), speech);
     link(pipeline, pad, sink.upcast_ref())?;
-    repair(pad, line.format);
+    see_to_losses(pad, line.role.is_audio());
     Ok(Some((line.role, n, tap)))
 }
 
@@ -132,27 +142,6 @@ fn carries(pad: &gst::Pad, line: &Line) -> bool {
     line.role.is_uplink() && encoding.is_none_or(fits)
 }
 
-/// Has lost packets of a pad asked for again or not, by what it carries. webrtcbin (1.22 to 1.28)
-/// means to, but gives each new jitterbuffer the setting of every m-line in turn: the last SSRC
-/// that it has learned decides, and that can be one of ours.
-fn repair(pad: &gst::Pad, format: PayloadFormat) {
-    if let Some(jitterbuffer) = jitterbuffer(pad) {
-        jitterbuffer.set_property("do-retransmission", format != PayloadFormat::Opus);
-    }
-}
-
-/// The jitterbuffer whose packets leave through a pad: before the demultiplexer that owns what
-/// the pads of webrtcbin and of its rtpbin stand for.
-fn jitterbuffer(pad: &gst::Pad) -> Option<gst::Element> {
-    let mut pad = pad.clone();
-    while let Some(ghost) = pad.downcast_ref::<gst::GhostPad>() {
-        pad = ghost.target()?;
-    }
-    let demux = pad.parent_element()?;
-    let before = demux.static_pad("sink")?.peer()?.parent_element()?;
-    before.has_property("do-retransmission").then_some(before)
-}
-
 /// Takes what nobody asked for, so that its thread does not end in an error.
 fn discard(pipeline: &gst::Pipeline, pad: &gst::Pad) -> Result<(), PeerError> {
     tracing::debug!(pad = %pad.name(), "packets of no m-line");
@@ -185,6 +174,7 @@ mod tests {
 
     use super::*;
     use crate::id::{Mid, Rid};
+    use crate::media::rtp::PayloadFormat;
 
     fn line(mid: &str, extension: u8) -> Line {
         Line {
@@ -198,7 +188,7 @@ mod tests {
     }
 
     fn uplink(mid: &str, extension: u8) -> Uplink {
-        let gate = KeyframeGate::new(KEYFRAME_INTERVAL);
+        let gate = KeyframeGate::new(Maker::Sender, KEYFRAME_INTERVAL);
         (line(mid, extension), Arc::new(gate))
     }
 
@@ -238,36 +228,5 @@ mod tests {
         assert_eq!(encoding(&packet(5, b"f"), &several), None, "not taken");
         assert_eq!(encoding(&packet(4, b"cam"), &several), Some(0));
         assert_eq!(encoding(&packet(5, b"f"), &line("cam", 4)), Some(0));
-    }
-
-    /// The jitterbuffer is found through ghost pads, as webrtcbin's are.
-    #[test]
-    fn what_a_pad_carries_decides_whether_losses_are_asked_for() {
-        gst::init().expect("gst");
-        let pipeline = gst::parse::launch(
-            "audiotestsrc num-buffers=50 ! opusenc ! rtpopuspay pt=97 \
-             ! rtpjitterbuffer name=buffer ! rtpptdemux name=demux",
-        )
-        .expect("a pipeline")
-        .downcast::<gst::Pipeline>()
-        .expect("a pipeline");
-        let buffer = pipeline.by_name("buffer").expect("it is there");
-        let demux = pipeline.by_name("demux").expect("it is there");
-        let (found, pads) = std::sync::mpsc::channel();
-        demux.connect_pad_added(move |_, pad| {
-            let inner = gst::GhostPad::with_target(pad).expect("a ghost");
-            let outer = gst::GhostPad::with_target(&inner).expect("a ghost");
-            let _ = found.send((inner, outer));
-        });
-        pipeline.set_state(gst::State::Playing).expect("it starts");
-        let (_inner, pad) = pads
-            .recv_timeout(std::time::Duration::from_secs(20))
-            .expect("a pad");
-        let asks = || buffer.property::<bool>("do-retransmission");
-        repair(pad.upcast_ref(), PayloadFormat::Vp8);
-        assert!(asks());
-        repair(pad.upcast_ref(), PayloadFormat::Opus);
-        assert!(!asks());
-        pipeline.set_state(gst::State::Null).expect("it ends");
     }
 }

@@ -18,6 +18,7 @@ use crate::media::estimate::Estimate;
 use crate::media::offer::{Line, Offer, OfferError, RoleSource, codec_of};
 use crate::media::peer::{OnPeerEvent, Peer, PeerError, Transport};
 use crate::media::pipeline::running_time;
+use crate::media::repair::RepairCounters;
 use crate::media::slot::Slot;
 use crate::media::speech::Speech;
 use crate::media::tap::Tap;
@@ -183,6 +184,11 @@ impl Member {
     pub(super) fn slot(&mut self, slot: Downlink) -> Option<&mut Slot> {
         let mid = self.slots.get(&slot)?;
         self.peer.as_mut()?.slot(mid)
+    }
+
+    /// What has been done about lost packets; `None` before there is a connection.
+    pub(super) fn repair(&self) -> Option<RepairCounters> {
+        self.peer.as_ref().map(Peer::repair)
     }
 
     /// How many packets each slot has sent.

@@ -139,7 +139,6 @@ pub(super) fn report(
                     Some((role.to_string(), uplink(source, member?, state, rates)?))
                 })
                 .collect();
-            let member = members.get(&person.id);
             json!({
                 "id": person.id,
                 "name": person.name,
@@ -147,6 +146,7 @@ pub(super) fn report(
                 "uplinks": uplinks,
                 "rung": state.watched_rung(person.id),
                 "link": member.and_then(|member| link(member, state.budget_of(person.id))),
+                "repair": member.and_then(|member| member.repair()),
             })
         })
         .collect();

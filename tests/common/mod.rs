@@ -4,5 +4,6 @@
 pub mod browser;
 pub mod film;
 pub mod look;
+pub mod netns;
 pub mod reflector;
 pub mod server;

@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use gst::prelude::*;
 
+use super::missing::Missing;
 use super::{MixerError, SourceId, matrix};
 use crate::layout::{self, Fit, Size};
 use crate::media::offer::encoding_name;
@@ -123,9 +124,11 @@ fn ask_at_changes(pipeline: &Pipeline, tap: &Tap) -> Result<(), MixerError> {
     Ok(())
 }
 
-/// Passes every packet of the tap on, and its caps when they change.
+/// Passes every packet of the tap on, and its caps when they change; and where sound is missing,
+/// how much.
 fn connect(tap: &Tap, input: gst_app::AppSrc) -> Link {
     let mut known: Option<gst::Caps> = None;
+    let mut missing = (tap.format() == PayloadFormat::Opus).then(Missing::default);
     tap.connect(Box::new(move |packets, caps| {
         if known.as_deref() != Some(caps) {
             known = Some(caps.to_owned());
@@ -133,9 +136,24 @@ fn connect(tap: &Tap, input: gst_app::AppSrc) -> Link {
         }
         // Flushing means the ingest is going away, and the link with it.
         for packet in packets {
+            if let Some(lost) = missing.as_mut().and_then(|m| lost_before(m, packet)) {
+                input.send_event(lost);
+            }
             let _ = input.push_buffer(packet.clone());
         }
     }))
+}
+
+/// What a jitterbuffer says of the sound that was lost before a packet.
+fn lost_before(missing: &mut Missing, packet: &gst::Buffer) -> Option<gst::Event> {
+    let rtp = gst_rtp::RTPBuffer::from_buffer_readable(packet).ok()?;
+    let lost = missing.before(rtp.seq(), rtp.timestamp())?;
+    let duration = gst::ClockTime::try_from(lost).ok()?;
+    let structure = gst::Structure::builder("GstRTPPacketLost")
+        .field("timestamp", packet.pts()?.saturating_sub(duration))
+        .field("duration", duration)
+        .build();
+    Some(gst::event::CustomDownstream::new(structure))
 }
 
 /// Keeps the size that a branch delivers equal to the tile's, and its matrix to the canvas's,

@@ -12,6 +12,7 @@ mod canvas;
 pub mod card;
 pub mod ingest;
 mod matrix;
+mod missing;
 pub mod outlet;
 pub mod picture;
 pub mod playout;

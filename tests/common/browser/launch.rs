@@ -59,9 +59,11 @@ user_pref("toolkit.telemetry.enabled", false);
 const FIREFOX: [&str; 2] = ["firefox-esr", "firefox"];
 
 /// Whether a page that asks for camera and microphone gets them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Permission {
     Granted,
+    /// Even to a page of this origin (`http://ADDRESS:PORT`), which is not of this machine.
+    GrantedTo(String),
     Refused,
 }
 
@@ -141,8 +143,12 @@ pub async fn chromium(permission: Permission) -> anyhow::Result<(Processes, Arc<
 fn chromium_capabilities(profile: &Path, permission: Permission) -> Value {
     let mut args: Vec<String> = CHROMIUM_ARGS.map(str::to_owned).to_vec();
     args.push(format!("--user-data-dir={}", profile.display()));
+    if let Permission::GrantedTo(origin) = &permission {
+        let trusted = "--unsafely-treat-insecure-origin-as-secure";
+        args.push(format!("{trusted}={origin}"));
+    }
     args.push(match permission {
-        Permission::Granted => "--use-fake-ui-for-media-stream".into(),
+        Permission::Granted | Permission::GrantedTo(_) => "--use-fake-ui-for-media-stream".into(),
         Permission::Refused => "--deny-permission-prompts".into(),
     });
     json!({"capabilities": {"alwaysMatch": {

@@ -38,7 +38,7 @@ RUN tessera doctor
 
 # Not in the command, so that `demo` and the health check have it as well.
 ENV TESSERA_LISTEN=0.0.0.0:8080
-EXPOSE 8080/tcp
+EXPOSE 8080/tcp 3478/tcp 3478/udp
 STOPSIGNAL SIGTERM
 HEALTHCHECK --interval=10s --timeout=3s --start-period=10s \
     CMD curl -fsS -o /dev/null "http://$TESSERA_LISTEN/healthz"

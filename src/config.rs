@@ -23,6 +23,7 @@ use crate::archive::Quotas;
 use crate::layout::{Fit, LayoutKind, Size};
 use crate::media::recorder::Container;
 use crate::topology::Mode;
+use crate::turn::policy::Network;
 
 /// A video codec of the mix.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -71,6 +72,55 @@ impl fmt::Display for VideoCodec {
             Self::Vp8 => "vp8",
             Self::Vp9 => "vp9",
         })
+    }
+}
+
+/// Whether there is a TURN server built in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BuiltIn {
+    /// There is.
+    On,
+    /// There is not; outside ones can be told of.
+    Off,
+}
+
+/// The settings of STUN and TURN.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TurnConfig {
+    /// Whether there is a server.
+    pub built_in: BuiltIn,
+    /// Where it listens, UDP and TCP. If `None`, on the first of [`Config::media_ips`] or on
+    /// every address, on the usual port or any other.
+    pub listen: Option<SocketAddr>,
+    /// The UDP ports of relays, inclusive; any free port if `None`.
+    pub relay_ports: Option<(u16, u16)>,
+    /// What credentials are made with, shared with the TURN servers among
+    /// [`Config::ice_servers`]. If `None`, those take none, and the server built in has a secret
+    /// of its own.
+    pub secret: Option<String>,
+    /// Peers that relays may have besides public addresses.
+    pub allowed_peers: Vec<Network>,
+    /// Most allocations at once.
+    pub max_allocations: usize,
+    /// Most allocations of one user at once.
+    pub max_allocations_per_user: usize,
+    /// Most requests a second without a credential from one address.
+    pub requests_per_second: u32,
+}
+
+impl Default for TurnConfig {
+    fn default() -> Self {
+        Self {
+            built_in: BuiltIn::On,
+            listen: None,
+            relay_ports: None,
+            secret: None,
+            allowed_peers: Vec::new(),
+            max_allocations: 1000,
+            // A browser opens one for each of its addresses, each URL and each member of a mesh.
+            max_allocations_per_user: 40,
+            requests_per_second: 50,
+        }
     }
 }
 
@@ -125,8 +175,10 @@ pub struct Config {
     pub max_message: usize,
     /// Most m-lines in an offer.
     pub max_mlines: usize,
-    /// ICE servers told to clients: URLs without credentials.
+    /// ICE servers told to clients besides the one built in: URLs without credentials.
     pub ice_servers: Vec<String>,
+    /// STUN and TURN.
+    pub turn: TurnConfig,
 }
 
 impl Default for Config {
@@ -163,6 +215,7 @@ impl Default for Config {
             max_message: 256 * 1024,
             max_mlines: 32,
             ice_servers: Vec::new(),
+            turn: TurnConfig::default(),
         }
     }
 }

@@ -17,6 +17,7 @@
 //!   [`media::tap`] and [`media::slot`] join them.
 //! - [`bots`]: synthetic participants for the demo, the tests and the measurements, which are
 //!   WebRTC clients like any other.
+//! - [`turn`]: STUN and TURN, which know of nothing else here but their settings.
 //! - [`layout`], [`topology`], [`media::rewrite`], [`media::rtp`] and the sound modules of
 //!   [`media::mixer`] are pure: values in, values out.
 //!
@@ -54,3 +55,4 @@ pub mod room;
 pub mod signalling;
 pub mod telemetry;
 pub mod topology;
+pub mod turn;

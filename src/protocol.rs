@@ -3,6 +3,8 @@
 //! `docs/PROTOCOL.md` is the prose specification; a test parses every example in it with
 //! these types. Only [`crate::signalling`] uses this module.
 
+use std::net::SocketAddr;
+
 use serde::{Deserialize, Serialize};
 
 use crate::archive::{Kind as RecordingKind, RecordingId};
@@ -415,6 +417,46 @@ pub struct RoomResource {
     /// Everything a page draws.
     #[serde(flatten)]
     pub state: RoomState,
+}
+
+/// The built-in TURN server in the REST API.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TurnResource {
+    /// Every allocation there is.
+    pub allocations: Vec<AllocationResource>,
+}
+
+/// A TURN allocation.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AllocationResource {
+    /// Whose it is: room and participant, unless the credential came from elsewhere.
+    pub user: String,
+    /// Where its client is.
+    pub client: SocketAddr,
+    /// What peers see instead.
+    pub relays: Vec<SocketAddr>,
+    /// What went through it.
+    pub peers: Vec<RelayedResource>,
+}
+
+/// What an allocation and one peer have exchanged.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RelayedResource {
+    /// The peer.
+    pub address: SocketAddr,
+    /// From the client to the peer.
+    pub to_peer: TrafficResource,
+    /// From the peer to the client.
+    pub from_peer: TrafficResource,
+}
+
+/// Packets in one direction.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TrafficResource {
+    /// How many.
+    pub packets: u64,
+    /// The bytes in them, without the wrapping of TURN.
+    pub bytes: u64,
 }
 
 /// The body of `POST /api/v1/rooms`.

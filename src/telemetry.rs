@@ -45,8 +45,12 @@ pub fn init_logging(level: &str) -> Result<(), TelemetryError> {
         .map_err(|_| TelemetryError::LoggingTaken)
 }
 
+/// Libraries that complain of every packet somebody sends them, and have a span for it. A filter that
+/// names one of them still gets what it asks for.
+const QUIET: &str = "stun_types=off,stun_proto=off,turn_types=off,turn_server_proto=off";
+
 fn parse_filter(filter: &str) -> Result<EnvFilter, TelemetryError> {
-    EnvFilter::try_new(filter).map_err(|error| TelemetryError::BadFilter {
+    EnvFilter::try_new(format!("{QUIET},{filter}")).map_err(|error| TelemetryError::BadFilter {
         filter: filter.to_owned(),
         reason: error.to_string(),
     })
@@ -147,6 +151,37 @@ fn describe() {
     ] {
         describe_counter!(name, Unit::Count, text);
     }
+    for (name, text) in [
+        (
+            "tessera_turn_packets_total",
+            "Packets relayed by the TURN server, by direction",
+        ),
+        (
+            "tessera_turn_dropped_total",
+            "Packets the TURN server had no room for",
+        ),
+        ("tessera_turn_bindings_total", "STUN bindings answered"),
+        (
+            "tessera_turn_answers_total",
+            "TURN requests answered, by error code, 0 for success",
+        ),
+        (
+            "tessera_turn_rate_limited_total",
+            "STUN and TURN requests without a credential that were one too many",
+        ),
+    ] {
+        describe_counter!(name, Unit::Count, text);
+    }
+    describe_counter!(
+        "tessera_turn_bytes_total",
+        Unit::Bytes,
+        "Payload relayed by the TURN server, by direction"
+    );
+    describe_gauge!(
+        "tessera_turn_allocations",
+        Unit::Count,
+        "TURN allocations open now"
+    );
     describe_gauge!(
         "tessera_websockets_open",
         Unit::Count,
@@ -179,6 +214,8 @@ mod tests {
     #[test]
     fn filters_are_checked() {
         assert!(parse_filter("info,tessera::room=trace").is_ok());
+        let loud = parse_filter("info,stun_types=trace").expect("a filter");
+        assert!(loud.to_string().contains("stun_types=trace"), "{loud}");
         let error = parse_filter("tessera=shouting").expect_err("no such level");
         assert!(error.to_string().contains("shouting"));
     }

@@ -6,7 +6,9 @@ use std::process::{Command, Output};
 use std::time::Duration;
 
 use tessera::archive::Quotas;
-use tessera::config::{Config, ConfigError, Options, Setting, VideoCodec, settings};
+use tessera::config::{
+    BuiltIn, Config, ConfigError, Options, Setting, TurnConfig, VideoCodec, settings,
+};
 use tessera::layout::{Fit, LayoutKind, Size};
 use tessera::media::recorder::Container;
 use tessera::topology::Mode;
@@ -44,6 +46,14 @@ fn a_file_can_set_everything() {
         token = "s3cret"
         allowed-origin = ["https://Meet.example.org"]
         ice-server = ["stun:stun.example.org:3478", "turns:turn.example.org?transport=tcp"]
+        turn = "off"
+        turn-listen = "192.0.2.7:5000"
+        turn-relay-ports = "60000-60999"
+        turn-secret = "north"
+        turn-allow-peers = ["10.1.0.0/16", "192.0.2.9"]
+        turn-max-allocations = 7
+        turn-max-allocations-per-user = 3
+        turn-requests-per-second = 9
         codecs = ["vp8", "vp9"]
         mode = "sfu"
         layout = "spotlight"
@@ -101,6 +111,18 @@ fn a_file_can_set_everything() {
             "stun:stun.example.org:3478".into(),
             "turns:turn.example.org?transport=tcp".into(),
         ],
+        turn: TurnConfig {
+            built_in: BuiltIn::Off,
+            listen: Some(SocketAddr::new(ip("192.0.2.7"), 5000)),
+            relay_ports: Some((60_000, 60_999)),
+            secret: Some("north".into()),
+            allowed_peers: ["10.1.0.0/16", "192.0.2.9/32"]
+                .map(|network| network.parse().expect("a network"))
+                .into(),
+            max_allocations: 7,
+            max_allocations_per_user: 3,
+            requests_per_second: 9,
+        },
     };
     assert_eq!(config, expected);
 }
@@ -155,6 +177,26 @@ fn a_bad_value_is_refused_with_its_name_and_what_would_do() {
             "ice-server = ['turn:u:p@a']",
             "ice-server",
             "without credentials",
+        ),
+        ("turn = 'yes'", "turn", "on or off"),
+        ("turn-listen = '3478'", "turn-listen", "a port"),
+        ("turn-relay-ports = '5'", "turn-relay-ports", "50000-50999"),
+        ("turn-secret = ' '", "turn-secret", "leave it out"),
+        (
+            "turn-allow-peers = ['10.0.0.0/33']",
+            "turn-allow-peers",
+            "10.1.0.0/16",
+        ),
+        ("turn-max-allocations = 0", "turn-max-allocations", "from 1"),
+        (
+            "turn-max-allocations-per-user = 0",
+            "turn-max-allocations-per-user",
+            "from 1",
+        ),
+        (
+            "turn-requests-per-second = 0",
+            "turn-requests-per-second",
+            "from 1",
         ),
         ("codecs = []", "codecs", "h264 or vp8"),
         ("codecs = ['vp9']", "codecs", "h264 or vp8"),

@@ -9,7 +9,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 use tessera::protocol::{
     ByeReason, ClientMessage, CreateRoom, ErrorBody, ErrorCode, MeshSignal, ParticipantState,
-    PatchParticipant, PatchRoom, RoomResource, ServerMessage,
+    PatchParticipant, PatchRoom, RoomResource, ServerMessage, TurnResource,
 };
 
 const DOCUMENT: &str = include_str!("../docs/PROTOCOL.md");
@@ -72,6 +72,7 @@ fn every_example_is_read_and_written_as_it_stands() {
             "rest-patch-room" => round_trip::<PatchRoom>(text),
             "rest-patch-participant" => round_trip::<PatchParticipant>(text),
             "rest-participant" => round_trip::<ParticipantState>(text),
+            "rest-turn" => round_trip::<TurnResource>(text),
             other => panic!("no type for an example of kind {other:?}"),
         };
         let shown: Value = serde_json::from_str(text).unwrap();

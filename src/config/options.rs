@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use clap::{Args, Command};
 use serde::Deserialize;
 
-use super::{Config, ConfigError};
+use super::{BuiltIn, Config, ConfigError};
 use crate::layout::{Fit, LayoutKind, Size};
 use crate::topology::Mode;
 
@@ -78,6 +78,39 @@ options! {
     /// STUN or TURN server told to clients, for example stun:stun.example.org:3478 (repeatable)
     ice_server: Vec<String>, "ice-server", "TESSERA_ICE_SERVER", "URL",
         |c| list(&c.ice_servers), value_delimiter = ',';
+
+    /// The STUN and TURN server built in: on or off
+    turn: String, "turn", "TESSERA_TURN", "on|off", |c| built_in_name(c.turn.built_in).into();
+
+    /// Where STUN and TURN are served, UDP and TCP. Default: port 3478, or a free one if it is
+    /// taken, on the first --media-ip, else on every address of the machine
+    turn_listen: String, "turn-listen", "TESSERA_TURN_LISTEN", "ADDR:PORT", |_| String::new();
+
+    /// UDP ports relays may use, both ends included. Default: any free port
+    turn_relay_ports: String, "turn-relay-ports", "TESSERA_TURN_RELAY_PORTS", "LOW-HIGH",
+        |_| String::new();
+
+    /// Secret that TURN credentials are made with, for the server built in and for those of
+    /// --ice-server. Default: a new one at each start, for the one built in only
+    turn_secret: String, "turn-secret", "TESSERA_TURN_SECRET", "SECRET",
+        |_| String::new(), hide_env_values = true;
+
+    /// Network whose addresses relays may talk to, besides public ones (repeatable)
+    turn_allow_peers: Vec<String>, "turn-allow-peers", "TESSERA_TURN_ALLOW_PEERS", "CIDR",
+        |c| list(&c.turn.allowed_peers), value_delimiter = ',';
+
+    /// Most TURN allocations at once
+    turn_max_allocations: usize, "turn-max-allocations", "TESSERA_TURN_MAX_ALLOCATIONS", "N",
+        |c| c.turn.max_allocations.to_string();
+
+    /// Most TURN allocations of one participant at once
+    turn_max_allocations_per_user: usize, "turn-max-allocations-per-user",
+        "TESSERA_TURN_MAX_ALLOCATIONS_PER_USER", "N",
+        |c| c.turn.max_allocations_per_user.to_string();
+
+    /// Most STUN and TURN requests a second without a credential from one address
+    turn_requests_per_second: u32, "turn-requests-per-second",
+        "TESSERA_TURN_REQUESTS_PER_SECOND", "N", |c| c.turn.requests_per_second.to_string();
 
     /// Video codecs taken and sent, the preferred first: h264, vp8, vp9 (vp9 is only taken)
     codecs: Vec<String>, "codecs", "TESSERA_CODECS", "LIST",
@@ -212,6 +245,13 @@ fn list<T: ToString>(items: &[T]) -> String {
 
 fn size_text(size: Size) -> String {
     format!("{}x{}", size.width, size.height)
+}
+
+fn built_in_name(built_in: BuiltIn) -> &'static str {
+    match built_in {
+        BuiltIn::On => "on",
+        BuiltIn::Off => "off",
+    }
 }
 
 fn mode_name(mode: Mode) -> &'static str {

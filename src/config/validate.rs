@@ -10,11 +10,12 @@ use std::time::Duration;
 use thiserror::Error;
 
 use super::options::MEGABYTE;
-use super::{Config, Options, VideoCodec};
+use super::{BuiltIn, Config, Options, TurnConfig, VideoCodec};
 use crate::archive::Quotas;
 use crate::layout::{Fit, LayoutKind, Size};
 use crate::media::recorder::Container;
 use crate::topology::Mode;
+use crate::turn::policy::Network;
 
 /// A setting with a value it cannot have.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -45,7 +46,10 @@ impl TryFrom<Options> for Config {
 
     fn try_from(given: Options) -> Checked<Self> {
         let default = Self::default();
-        let listen = given.listen.map_or(Ok(default.listen), listen)?;
+        let turn = turn(&given, default.turn)?;
+        let listen = given
+            .listen
+            .map_or(Ok(default.listen), |l| socket("listen", &l))?;
         let public_ip = given.public_ip.map(|ip| address("public-ip", &ip));
         let public_ip = public_ip.transpose()?;
         let media_ips = match given.media_ip {
@@ -55,10 +59,10 @@ impl TryFrom<Options> for Config {
         Ok(Self {
             listen,
             media_ips,
-            media_ports: given.media_ports.map(media_ports).transpose()?,
+            media_ports: optional(given.media_ports, |p| ports("media-ports", p))?,
             public_ip,
             pipelines: given.pipelines.map(folder).transpose()?,
-            token: given.token.map(token).transpose()?,
+            token: given.token.map(|t| secret("token", OPEN, t)).transpose()?,
             allowed_origins: each(&given.allowed_origin.unwrap_or_default(), origin)?,
             codecs: given.codecs.map_or(Ok(default.codecs), |c| codecs(&c))?,
             mode: given.mode.map_or(Ok(default.mode), mode)?,
@@ -129,8 +133,52 @@ impl TryFrom<Options> for Config {
                 1..=256,
             )?,
             ice_servers: each(&given.ice_server.unwrap_or_default(), ice_server)?,
+            turn,
         })
     }
+}
+
+fn turn(given: &Options, default: TurnConfig) -> Checked<TurnConfig> {
+    let allowed_peers = given.turn_allow_peers.as_deref().unwrap_or_default();
+    Ok(TurnConfig {
+        built_in: given
+            .turn
+            .as_deref()
+            .map_or(Ok(default.built_in), built_in)?,
+        listen: optional(given.turn_listen.as_ref(), |l| socket("turn-listen", l))?,
+        relay_ports: optional(given.turn_relay_ports.as_ref(), |p| {
+            ports("turn-relay-ports", p)
+        })?,
+        secret: optional(given.turn_secret.clone(), |s| {
+            secret("turn-secret", ITS_OWN, s)
+        })?,
+        allowed_peers: each(allowed_peers, network)?,
+        max_allocations: within(
+            "turn-max-allocations",
+            given
+                .turn_max_allocations
+                .unwrap_or(default.max_allocations),
+            1..=30_000,
+        )?,
+        max_allocations_per_user: within(
+            "turn-max-allocations-per-user",
+            given
+                .turn_max_allocations_per_user
+                .unwrap_or(default.max_allocations_per_user),
+            1..=30_000,
+        )?,
+        requests_per_second: within(
+            "turn-requests-per-second",
+            given
+                .turn_requests_per_second
+                .unwrap_or(default.requests_per_second),
+            1..=100_000,
+        )?,
+    })
+}
+
+fn optional<A, T>(given: Option<A>, check: impl Fn(A) -> Checked<T>) -> Checked<Option<T>> {
+    given.map(check).transpose()
 }
 
 /// A server that only this machine can reach has no use for media addresses that others can;
@@ -161,10 +209,10 @@ fn within<T: PartialOrd + Display>(
     }
 }
 
-fn listen(text: String) -> Checked<SocketAddr> {
+fn socket(setting: &'static str, text: &str) -> Checked<SocketAddr> {
     text.parse().map_err(|_| {
         let allowed = "it is an IP address and a port, such as 127.0.0.1:8080 or [::]:8080";
-        BadSetting::new("listen", &text, allowed)
+        BadSetting::new(setting, text, allowed)
     })
 }
 
@@ -179,15 +227,31 @@ fn address(setting: &'static str, text: &str) -> Checked<IpAddr> {
     }
 }
 
-fn media_ports(text: String) -> Checked<(u16, u16)> {
+fn ports(setting: &'static str, text: impl AsRef<str>) -> Checked<(u16, u16)> {
+    let text = text.as_ref();
     let range = text.split_once('-').and_then(|(low, high)| {
         let range = (low.trim().parse().ok()?, high.trim().parse().ok()?);
         (1 <= range.0 && range.0 <= range.1).then_some(range)
     });
     range.ok_or_else(|| {
         let allowed = "it is two ports from 1 to 65535, the lower one first, such as 50000-50999";
-        BadSetting::new("media-ports", &text, allowed)
+        BadSetting::new(setting, text, allowed)
     })
+}
+
+fn network(text: &str) -> Checked<Network> {
+    text.parse().map_err(|error| {
+        let allowed = format!("{error}, such as 10.1.0.0/16");
+        BadSetting::new("turn-allow-peers", text, allowed)
+    })
+}
+
+fn built_in(text: &str) -> Checked<BuiltIn> {
+    match text {
+        "on" => Ok(BuiltIn::On),
+        "off" => Ok(BuiltIn::Off),
+        _ => Err(BadSetting::new("turn", text, "it is on or off")),
+    }
 }
 
 fn folder(path: PathBuf) -> Checked<PathBuf> {
@@ -219,12 +283,16 @@ fn record(format: &str, folder: Option<&Path>) -> Checked<Container> {
     }
 }
 
-fn token(text: String) -> Checked<String> {
+/// What leaving a secret out does.
+const OPEN: &str = "let everybody in";
+const ITS_OWN: &str = "have one made at each start";
+
+fn secret(setting: &'static str, without: &str, text: String) -> Checked<String> {
     if text.trim().is_empty() {
-        // An empty secret is most likely an unset variable; taking it for "no token" would
-        // open the server to everybody.
-        let allowed = "it has at least one character; leave it out to let everybody in";
-        return Err(BadSetting::new("token", text, allowed));
+        // An empty secret is most likely an unset variable; taking it for none would open the
+        // server to everybody.
+        let allowed = format!("it has at least one character; leave it out to {without}");
+        return Err(BadSetting::new(setting, text, allowed));
     }
     Ok(text)
 }

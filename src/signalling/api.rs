@@ -28,6 +28,7 @@ pub(super) async fn handle(path: Tail, call: Call) -> Response {
         ["rooms", room, "recordings", id] => recordings::one(room, id, call).await,
         ["rooms", room, "recordings", id, "stop"] => recordings::stop(room, id, call).await,
         ["rooms", room, "participants", id] => participant(room, id, call).await,
+        ["turn"] => turn(&call),
         _ => Err(ApiError::NotFound("resource")),
     };
     result.into_response()
@@ -92,6 +93,19 @@ async fn stats(room: &str, call: Call) -> Result<Response, ApiError> {
         Method::GET | Method::HEAD => {
             let stats = find(room, &call)?.stats().await?;
             Ok(reply::json(StatusCode::OK, &stats))
+        }
+        _ => Err(ApiError::MethodNotAllowed("GET, HEAD")),
+    }
+}
+
+/// Needs the token, unlike what else only reads: it names people's addresses.
+fn turn(call: &Call) -> Result<Response, ApiError> {
+    match call.method {
+        Method::GET | Method::HEAD => {
+            call.authorize()?;
+            let turn = call.app.ice.relayed();
+            let turn = turn.ok_or(ApiError::NotFound("TURN server"))?;
+            Ok(reply::json(StatusCode::OK, &turn))
         }
         _ => Err(ApiError::MethodNotAllowed("GET, HEAD")),
     }

@@ -2,9 +2,8 @@
 
 use serde_json::Value;
 
-use crate::config::Config;
 use crate::id::{Role, RoomId};
-use crate::protocol::{self, ClientMessage, IceServer, PictureSize, ServerMessage, Track, VERSION};
+use crate::protocol::{self, ClientMessage, PictureSize, ServerMessage, Track, VERSION};
 use crate::room::{Capture, LayerCapture, Notice, Roles, SourceId};
 
 use super::error::ApiError;
@@ -107,19 +106,6 @@ pub(super) fn roles(tracks: Vec<Track>) -> Result<Roles, ApiError> {
         roles.push((track.mid, track.role));
     }
     Ok(Roles::Named(roles))
-}
-
-/// The ICE servers a client is told.
-pub(super) fn ice_servers(config: &Config) -> Vec<IceServer> {
-    config
-        .ice_servers
-        .iter()
-        .map(|url| IceServer {
-            urls: vec![url.clone()],
-            username: None,
-            credential: None,
-        })
-        .collect()
 }
 
 /// How high a client draws what it gets, as the room takes it.

@@ -19,6 +19,7 @@
 mod api;
 mod assets;
 mod error;
+mod ice;
 mod limits;
 mod message;
 mod origin;
@@ -48,6 +49,7 @@ struct App {
     config: Arc<Config>,
     registry: Registry,
     metrics: Metrics,
+    ice: ice::IceServers,
     joins: limits::JoinLimiter,
     sessions: sessions::Sessions,
     /// Cancelled when the server begins to stop.
@@ -57,8 +59,14 @@ struct App {
 }
 
 impl App {
-    fn new(config: Arc<Config>, registry: Registry, metrics: Metrics) -> Self {
+    fn new(
+        config: Arc<Config>,
+        registry: Registry,
+        metrics: Metrics,
+        ice: ice::IceServers,
+    ) -> Self {
         Self {
+            ice,
             joins: limits::JoinLimiter::new(config.joins_per_second),
             sessions: sessions::Sessions::default(),
             stopping: CancellationToken::new(),

@@ -22,7 +22,9 @@ use warp::reply::Response;
 use crate::config::Config;
 use crate::room::Registry;
 use crate::telemetry::Metrics;
+use crate::turn::Turn;
 
+use super::ice::IceServers;
 use super::request::ClientAddr;
 use super::{App, routes};
 
@@ -52,10 +54,11 @@ impl fmt::Debug for Server {
 }
 
 impl Server {
-    /// Binds to [`Config::listen`]; connections are accepted once [`Server::run`] is polled.
+    /// Binds to [`Config::listen`]; connections are accepted once [`Server::run`] is polled. The
+    /// TURN server, if it is built in, runs from here on.
     ///
     /// # Errors
-    /// Whatever binding the address fails with.
+    /// Whatever binding one of the addresses fails with.
     pub async fn bind(
         config: Arc<Config>,
         registry: Registry,
@@ -63,7 +66,8 @@ impl Server {
     ) -> io::Result<Self> {
         let listener = TcpListener::bind(config.listen).await?;
         let address = listener.local_addr()?;
-        let app = Arc::new(App::new(config, registry, metrics));
+        let ice = IceServers::start(&config)?;
+        let app = Arc::new(App::new(config, registry, metrics, ice));
         Ok(Self {
             listener,
             address,
@@ -75,6 +79,11 @@ impl Server {
     /// The address bound, with the real port where port 0 was asked for.
     pub fn local_addr(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Where STUN and TURN are served, if they are.
+    pub fn turn_addr(&self) -> Option<SocketAddr> {
+        self.app.ice.turn().map(Turn::local_addr)
     }
 
     /// Serves until `shutdown` is ready, then stops: joins are refused and `/readyz` says so,
@@ -92,7 +101,12 @@ impl Server {
         let Self { listener, app, .. } = self;
         drop(listener);
         app.tasks.close();
-        let rest = async { tokio::join!(connections.shutdown(), app.tasks.wait()) };
+        let relays = async {
+            if let Some(turn) = app.ice.turn() {
+                turn.stop().await;
+            }
+        };
+        let rest = async { tokio::join!(connections.shutdown(), app.tasks.wait(), relays) };
         let in_time = in_time.is_ok() && timeout_at(deadline, rest).await.is_ok();
         if in_time {
             tracing::info!("stopped");

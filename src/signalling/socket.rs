@@ -286,7 +286,7 @@ impl Connection {
             .record("room", field::display(room.id()))
             .record("id", field::display(joined.participant));
         tracing::info!("joined");
-        let ice_servers = message::ice_servers(&app.config);
+        let ice_servers = app.ice.of(&format!("{}/{}", room.id(), joined.participant));
         self.member = Some(Member {
             room,
             id: joined.participant,

@@ -6,7 +6,8 @@ use tokio::sync::mpsc;
 use tracing::Instrument;
 use warp::http::header::{
     ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
-    ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE, ETAG, IF_MATCH, LINK, LOCATION,
+    ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE, ACCESS_CONTROL_REQUEST_METHOD, ETAG,
+    IF_MATCH, LINK, LOCATION,
 };
 use warp::http::{HeaderName, HeaderValue, Method, StatusCode};
 use warp::path::Tail;
@@ -81,7 +82,7 @@ pub(super) async fn handle(flavour: Flavour, path: Tail, call: Call) -> Response
 
 async fn endpoint(flavour: Flavour, room: &str, call: Call) -> Result<Response, ApiError> {
     match call.method {
-        Method::OPTIONS => Ok(preflight(ENDPOINT_METHODS, "accept-post", SDP)),
+        Method::OPTIONS => options(&call),
         Method::POST => create(flavour, RoomId::new(room)?, call).await,
         _ => Err(ApiError::MethodNotAllowed(ENDPOINT_METHODS)),
     }
@@ -151,8 +152,11 @@ async fn create(flavour: Flavour, room: RoomId, call: Call) -> Result<Response, 
     };
     let id = ResourceId::random();
     let location = format!("{}/{room}/{}", flavour.base(), id.as_str());
+    let user = format!("{room}/{}", joined.participant);
     remember(&app, flavour, id, session, notices);
-    Ok(created(&app, &location, &etag, joined.answer))
+    let mut response = created(&location, &etag, joined.answer);
+    link(&mut response, &app, &user);
+    Ok(response)
 }
 
 /// What a player wants at most: `?maxBitrate=`, `?maxHeight=`, `?audioOnly=`.
@@ -200,19 +204,37 @@ fn remember(
     app.tasks.spawn(task.instrument(span));
 }
 
-fn created(app: &App, location: &str, etag: &str, answer: String) -> Response {
+fn created(location: &str, etag: &str, answer: String) -> Response {
     let mut response = reply::body(StatusCode::CREATED, SDP, answer);
     reply::set_header(&mut response, LOCATION, location);
     reply::set_header(&mut response, ETAG, etag);
-    for url in &app.config.ice_servers {
-        let link = format!("<{url}>; rel=\"ice-server\"");
-        reply::set_header(&mut response, LINK, &link);
-    }
     response.headers_mut().insert(
         HeaderName::from_static("accept-patch"),
         HeaderValue::from_static(FRAGMENT),
     );
     response
+}
+
+/// Names the ICE servers (RFC 9725 section 4.6).
+fn link(response: &mut Response, app: &App, user: &str) {
+    for link in app.ice.links(user) {
+        reply::set_header(response, LINK, &link);
+    }
+}
+
+/// The answer to `OPTIONS` of the endpoint. For clients that cannot change ICE servers once they
+/// have made an offer it names them to whoever could join, but not in the preflight that a
+/// browser sends by itself (RFC 9725 section 4.6).
+fn options(call: &Call) -> Result<Response, ApiError> {
+    let mut response = preflight(ENDPOINT_METHODS, "accept-post", SDP);
+    let by_browser = call.headers.contains_key(ACCESS_CONTROL_REQUEST_METHOD);
+    if !by_browser && call.authorize().is_ok() {
+        call.app.joins.check(call.client)?;
+        // Nobody knows yet who will join.
+        let user = format!("whip/{:016x}", rand::random::<u64>());
+        link(&mut response, &call.app, &user);
+    }
+    Ok(response)
 }
 
 async fn patch(session: Session, call: Call) -> Result<Response, ApiError> {

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 use tessera::archive::Archive;
-use tessera::config::Config;
+use tessera::config::{BuiltIn, Config};
 use tessera::id::RoomId;
 use tessera::media::template::Templates;
 use tessera::room::Registry;
@@ -23,6 +23,8 @@ pub struct TestServer {
     /// `http://127.0.0.1:PORT`.
     pub url: String,
     pub registry: Registry,
+    /// Where STUN and TURN are, if they are on.
+    pub turn: Option<SocketAddr>,
     stop: CancellationToken,
     task: JoinHandle<()>,
 }
@@ -42,6 +44,9 @@ impl TestServer {
             joins_per_second: 1000,
             ..Config::default()
         };
+        // Most tests have no use for it.
+        config.turn.built_in = BuiltIn::Off;
+        config.turn.listen = Some(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)));
         change(&mut config);
         let config = Arc::new(config);
         let templates = Templates::load(config.pipelines.as_deref()).expect("templates");
@@ -56,11 +61,13 @@ impl TestServer {
             .await
             .expect("a free port");
         let url = format!("http://{}", server.local_addr());
+        let turn = server.turn_addr();
         let stop = CancellationToken::new();
         let task = tokio::spawn(server.run(stop.clone().cancelled_owned()));
         Self {
             url,
             registry,
+            turn,
             stop,
             task,
         }

@@ -45,6 +45,7 @@ impl TestServer {
             media_ips: vec!["127.0.0.1".parse().unwrap()],
             ..Config::default()
         };
+        config.turn.listen = Some("127.0.0.1:0".parse().unwrap());
         change(&mut config);
         let config = Arc::new(config);
         let metrics = Metrics::install().unwrap();

@@ -7,9 +7,10 @@ use std::collections::BTreeSet;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
+use tessera::archive::{Page, Recording};
 use tessera::protocol::{
     ByeReason, ClientMessage, CreateRoom, ErrorBody, ErrorCode, MeshSignal, ParticipantState,
-    PatchParticipant, PatchRoom, RoomResource, ServerMessage, TurnResource,
+    PatchParticipant, PatchRoom, RoomResource, ServerMessage, StartRecording, TurnResource,
 };
 
 const DOCUMENT: &str = include_str!("../docs/PROTOCOL.md");
@@ -73,6 +74,9 @@ fn every_example_is_read_and_written_as_it_stands() {
             "rest-patch-participant" => round_trip::<PatchParticipant>(text),
             "rest-participant" => round_trip::<ParticipantState>(text),
             "rest-turn" => round_trip::<TurnResource>(text),
+            "rest-record" => round_trip::<StartRecording>(text),
+            "rest-recording" => round_trip::<Recording>(text),
+            "rest-recordings" => round_trip::<Page>(text),
             other => panic!("no type for an example of kind {other:?}"),
         };
         let shown: Value = serde_json::from_str(text).unwrap();

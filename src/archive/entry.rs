@@ -127,6 +127,17 @@ pub struct Recording {
     pub reason: Option<String>,
 }
 
+/// Some of the recordings, the newest first.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Page {
+    /// Those of this page.
+    pub recordings: Vec<Recording>,
+    /// How many there are in all.
+    pub total: usize,
+    /// How many come before these.
+    pub offset: usize,
+}
+
 /// A moment as the catalogue writes it.
 pub(super) fn stamp(at: SystemTime) -> String {
     humantime::format_rfc3339_millis(at).to_string()

@@ -21,7 +21,7 @@ use tokio::sync::watch;
 use tokio_util::task::TaskTracker;
 use tokio_util::task::task_tracker::TaskTrackerToken;
 
-pub use entry::{BadRecordingId, Kind, Recording, RecordingId, Standing};
+pub use entry::{BadRecordingId, Kind, Page, Recording, RecordingId, Standing};
 
 use crate::id::RoomId;
 use crate::layout::Size;

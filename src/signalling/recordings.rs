@@ -6,7 +6,6 @@
 use form_urlencoded::byte_serialize;
 use futures::TryStreamExt;
 use http_body_util::{BodyExt, Empty};
-use serde::Serialize;
 use sync_wrapper::SyncStream;
 use tower_http::services::ServeFile;
 use warp::http::header::{ACCEPT, CONTENT_DISPOSITION, LOCATION};
@@ -14,7 +13,7 @@ use warp::http::{Method, Request, StatusCode};
 use warp::hyper::body::Bytes;
 use warp::reply::{Reply, Response};
 
-use crate::archive::{Archive, Recording, RecordingId};
+use crate::archive::{Archive, Page, Recording, RecordingId};
 use crate::id::RoomId;
 use crate::protocol::StartRecording;
 use crate::room::RoomError;
@@ -24,15 +23,7 @@ use super::reply;
 use super::request::Call;
 
 /// Most entries of a page, and as many as there are where nobody says.
-const PAGE: usize = 100;
-
-/// A page of recordings.
-#[derive(Serialize)]
-struct Page {
-    recordings: Vec<Recording>,
-    total: usize,
-    offset: usize,
-}
+const MOST: usize = 100;
 
 /// `/api/v1/recordings`: those of all rooms.
 pub(super) async fn all(call: Call) -> Result<Response, ApiError> {
@@ -122,7 +113,7 @@ fn list(call: &Call, room: Option<&RoomId>) -> Result<Response, ApiError> {
             .parse()
             .map_err(|_| ApiError::BadMessage(format!("{name} is not a whole number"))),
     };
-    let (offset, limit) = (number("offset", 0)?, number("limit", PAGE)?.min(PAGE));
+    let (offset, limit) = (number("offset", 0)?, number("limit", MOST)?.min(MOST));
     let recordings = call.app.registry.archive()?.list(room);
     let page = Page {
         total: recordings.len(),

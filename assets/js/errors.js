@@ -20,7 +20,12 @@ const CODES = {
   unsupported_codec: 'This browser and the server share no video or audio format. Try a current Chrome, Edge, Firefox or Safari.',
   not_found: 'That is no longer there. The person or the room may have gone.',
   room_exists: 'A room of that name exists already. Choose another name or join it.',
-  mode_unavailable: 'This room cannot change to that. Direct calls take up to six people, all of them in a page like this one.',
+  mode_unavailable: 'This room cannot change to that. Direct calls take up to six people, all of them in a page like this one, and cannot be recorded: stop recording first.',
+  recording_unavailable: 'Nothing can be recorded here. In a direct call there is nothing at the server: change to Mixed or Forwarded. In any other, this server keeps no recordings; whoever runs it can turn them on with --recordings.',
+  too_many_recordings: 'This room is being recorded as often as it may be. Stop one of its recordings first.',
+  recording_goes_on: 'That recording still goes on. Stop it, then delete it.',
+  storage_full: 'The server’s disk is too full to record. Delete recordings nobody needs, or tell whoever runs the server.',
+  storage_unusable: 'The server cannot write to its folder of recordings. Tell whoever runs it.',
   internal: 'Something went wrong in the server. Try again; if it stays, tell whoever runs it.',
 };
 

@@ -21,6 +21,7 @@ import { Join } from './ui/join.js';
 import { Modes } from './ui/modes.js';
 import { Panels } from './ui/panels.js';
 import { People } from './ui/people.js';
+import { Record } from './ui/record.js';
 import { Settings } from './ui/settings.js';
 import { Stage } from './ui/stage.js';
 import { toast } from './ui/toast.js';
@@ -57,6 +58,7 @@ const session = new Session({
 const listener = new Listener({ store, media, mesh });
 const taker = new FigureTaker({ store, session, mesh });
 const modes = new Modes({ session });
+const record = new Record({ session });
 const panels = new Panels({ onChange: panelChanged });
 const settings = new Settings({ media, session });
 const chat = new Chat({ onSend: (text) => session.chat(text), isOpen: () => panels.open === 'chat' });
@@ -67,6 +69,7 @@ const parts = [
   chat,
   new Controls({ media, store, session, stage, panels, modes }),
   modes,
+  record,
   new Figures(),
   settings,
   new People({ onPin: pin }),
@@ -76,9 +79,10 @@ function pin(id) {
   session.send({ type: 'pin', participant: nextPin(store.get(), id) });
 }
 
-function refused(text) {
+function refused(text, code) {
   toast(text, 'error');
   modes.sync(store.get());
+  record.refused(code, store.get());
 }
 
 function panelChanged(name) {

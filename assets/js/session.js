@@ -25,7 +25,7 @@ export class Session {
   /**
    * `env`: `url` of the WebSocket, `media` (LocalMedia), `store`, `iceTransportPolicy`,
    * `mesh` (Mesh), `onConnected(call)`, `onInterrupted()` just before a lost call is closed,
-   * `onRefused(text)` for an error inside the call.
+   * `onRefused(text, code)` for an error inside the call.
    */
   constructor(env) {
     this.#env = env;
@@ -197,7 +197,7 @@ export class Session {
     const text = wordsForCode(code, message);
     if (link.welcomed) {
       // What was meant for somebody who has just left: the room says so by itself.
-      if (code !== 'not_found') this.#env.onRefused(text);
+      if (code !== 'not_found') this.#env.onRefused(text, code);
     } else if (this.#entered && code === 'not_found') {
       // The participant this page was is forgotten: come back as a new one.
       this.#resume = null;

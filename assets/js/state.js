@@ -201,8 +201,22 @@ export function listOf(names) {
   return names.length < 2 ? names.join('') : `${names.slice(0, -1).join(', ')} and ${names.at(-1)}`;
 }
 
+/** The recordings of the room that go on: `{id, format}`. */
+export const recordings = (state) => state.room?.recordings ?? [];
+
+/** What is said of being recorded; also to somebody who has just come in. */
+function recordingSaid(before, after) {
+  const [was, is] = [before, after].map((state) => recordings(state).length > 0);
+  if (was === is || !after.room) return [];
+  return [is ? 'This call is being recorded' : 'This call is no longer recorded'];
+}
+
 /** What changed between two states that is worth saying aloud. */
 export function announcements(before, after) {
+  return [...recordingSaid(before, after), ...othersSaid(before, after)];
+}
+
+function othersSaid(before, after) {
   if (!before.room || !after.room || before.self !== after.self) return [];
   const had = new Map(before.room.participants.map((one) => [one.id, one.name]));
   const has = new Map(after.room.participants.map((one) => [one.id, one.name]));

@@ -21,6 +21,7 @@ use super::whip::Flavour;
 use super::{App, api, assets, origin, reply, socket, whip};
 
 const INDEX: &str = "index.html";
+const RECORDINGS: &str = "recordings.html";
 
 /// Everything the server answers.
 pub(super) fn all(app: &Arc<App>) -> BoxedFilter<(Response,)> {
@@ -42,11 +43,20 @@ fn pages(app: &Arc<App>) -> BoxedFilter<(Response,)> {
         .and(warp::path::tail())
         .and(call(app))
         .map(|room: Tail, call: Call| room_page(room.as_str(), &call).into_response());
+    let recordings = warp::path!("recordings")
+        .and(call(app))
+        .map(|call: Call| assets::serve(RECORDINGS, &call).into_response());
     let files = warp::path("assets")
         .and(warp::path::tail())
         .and(call(app))
         .map(|name: Tail, call: Call| assets::serve(name.as_str(), &call).into_response());
-    root.or(room).unify().or(files).unify().boxed()
+    root.or(room)
+        .unify()
+        .or(recordings)
+        .unify()
+        .or(files)
+        .unify()
+        .boxed()
 }
 
 fn signalling(app: &Arc<App>) -> BoxedFilter<(Response,)> {

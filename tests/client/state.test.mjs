@@ -92,6 +92,22 @@ test('joins, leaves and modes are announced, the own ones and the first state ar
   assert.deepEqual(announcements(more, fewer), ['Cy left', 'The server forwards now: everybody’s own picture']);
 });
 
+test('everybody hears that they are recorded, also who comes later, and when it ends', () => {
+  const said = 'This call is being recorded';
+  const take = { id: 'r1-x', format: 'mp4' };
+  const none = after(...joined);
+  const one = reduce(none, room([person('p2', 'Ann')], { recordings: [take] }));
+  assert.deepEqual(announcements(none, one), [said]);
+  const two = reduce(one, room([person('p2', 'Ann')], { recordings: [take, { id: 'r1-y', format: 'ogg' }] }));
+  assert.deepEqual(announcements(one, two), []);
+  const ended = reduce(two, room([person('p2', 'Ann')], { recordings: [] }));
+  assert.deepEqual(announcements(two, ended), ['This call is no longer recorded']);
+  const again = reduce(ended, room([person('p2', 'Ann'), person('p3', 'Cy')], { recordings: [take] }));
+  assert.deepEqual(announcements(ended, again), [said, 'Cy joined']);
+  const left = reduce(again, { type: 'local/ended', tone: 'info', text: 'You left.', code: 'left' });
+  assert.deepEqual(announcements(again, left), [], 'who has left is told nothing');
+});
+
 test('how this page is served, what it may stop sending, and who spoke last', () => {
   let state = after(...joined, { type: 'slots', mode: 'sfu', slots: [{ mid: '5', participant: 'p1', role: 'mic' }] }, { type: 'uplinks', wanted: false });
   assert.deepEqual([state.served, state.slots.length, state.wanted], ['sfu', 1, false]);

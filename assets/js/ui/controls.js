@@ -87,6 +87,7 @@ export class Controls {
       i: () => this.#panels.toggle('figures'),
       s: () => this.#panels.toggle('settings'),
       t: () => this.#panels.toggle('modes'),
+      r: () => this.#panels.toggle('record'),
       ...Object.fromEntries(MODES.map((mode, i) => [String(i + 1), () => this.#modes.ask(mode)])),
       '?': () => byId('shortcuts').showModal(),
     }[key];

@@ -170,18 +170,19 @@ export class Join {
     if (!room || byId('join').hidden) return;
     try {
       const answer = await fetch(`/api/v1/rooms/${room}`);
-      const { participants } = answer.ok ? await answer.json() : {};
+      const there = answer.ok ? await answer.json() : {};
       if (room !== roomIdFrom(byId('room').value)) return;
-      setText(byId('room-hint'), hint(answer.status, participants));
+      setText(byId('room-hint'), hint(answer.status, there));
     } catch {
       // A courtesy only; joining tells whether the server is there.
     }
   }
 }
 
-function hint(status, participants = []) {
+function hint(status, { participants = [], recordings = [] }) {
   if (status !== 200 && status !== 404) return '';
   const names = participants.map((one) => one.name);
   if (!names.length) return 'Nobody is here yet.';
-  return `${listOf(names)} ${names.length > 1 ? 'are' : 'is'} here.`;
+  const recorded = recordings.length ? ' The call is being recorded.' : '';
+  return `${listOf(names)} ${names.length > 1 ? 'are' : 'is'} here.${recorded}`;
 }

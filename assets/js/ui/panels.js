@@ -2,7 +2,7 @@
 
 import { byId } from '../dom.js';
 
-const NAMES = ['people', 'chat', 'figures', 'settings', 'modes'];
+const NAMES = ['people', 'chat', 'figures', 'settings', 'modes', 'record'];
 
 export class Panels {
   #open = null;
@@ -31,7 +31,7 @@ export class Panels {
   show(name) {
     this.#set(name);
     const panel = byId(`panel-${name}`);
-    (panel.querySelector('textarea, input:checked') ?? panel).focus({ preventScroll: true });
+    (panel.querySelector('textarea, input:checked:enabled') ?? panel).focus({ preventScroll: true });
   }
 
   /** Closes the open panel; `refocus` puts the focus back on its button. */

@@ -1,0 +1,133 @@
+// The page of recordings: lists them, plays one, deletes one.
+
+import { Archive } from './archive.js';
+import { byId, setText } from './dom.js';
+import { loadToken, saveToken } from './prefs.js';
+import { askedFor, clock, pageUrl, paging, startedText } from './recordings.js';
+import { Player } from './ui/player.js';
+import { Takes } from './ui/takes.js';
+import { toast } from './ui/toast.js';
+
+/** How often the list is asked for while something in it goes on, ms. */
+const REFRESH = 5_000;
+
+const KEEPS_NONE = 'This server keeps no recordings. Whoever runs it can turn them on with --recordings and the name of a folder.';
+
+const archive = new Archive();
+const player = new Player();
+const takes = new Takes({ onPlay: (recording) => player.show(recording, archive.token), onDelete: ask });
+let asked = askedFor(location.search);
+/** The page of the list that is shown, or null. */
+let listed = null;
+/** What the confirmation is about. */
+let doomed = null;
+let timer = 0;
+
+/** Asks the server for the page that is wanted, and shows it. */
+async function load() {
+  clearTimeout(timer);
+  const wanted = asked;
+  try {
+    const page = await archive.list(wanted);
+    if (wanted !== asked) return;
+    // What stood here was deleted meanwhile.
+    if (!page.recordings.length && wanted.offset > 0) return go(0);
+    show(page);
+  } catch (error) {
+    if (wanted === asked) refused(error);
+  }
+}
+
+function show(page) {
+  listed = page;
+  saveToken(archive.token);
+  byId('token-form').hidden = true;
+  notice('');
+  takes.show(page.recordings, archive.token);
+  byId('archive-empty').hidden = page.total > 0;
+  const { text, newer, older } = paging({ ...page, shown: page.recordings.length });
+  byId('pages').hidden = !text;
+  setText(byId('pages-text'), text);
+  byId('newer').disabled = newer === null;
+  byId('older').disabled = older === null;
+  if (page.recordings.some(({ state }) => state === 'recording')) timer = setTimeout(refresh, REFRESH);
+}
+
+/** A page nobody looks at asks nothing; it is asked again when it is seen. */
+function refresh() {
+  if (!document.hidden) load();
+}
+
+function refused(error) {
+  if (error.code !== 'unauthorized') {
+    console.warn(error);
+    notice(error.code === 'recording_unavailable' ? KEEPS_NONE : error.message);
+    return;
+  }
+  const wrong = byId('token').value !== '' || archive.token !== '';
+  notice(wrong ? 'That is not this server’s token. Check it and try again.' : '');
+  takes.show([], '');
+  for (const id of ['pages', 'archive-empty']) byId(id).hidden = true;
+  byId('token-form').hidden = false;
+  byId('token').focus();
+}
+
+function notice(text) {
+  byId('archive-notice').hidden = !text;
+  setText(byId('archive-notice'), text);
+}
+
+function go(offset) {
+  asked = { ...asked, offset };
+  history.replaceState(null, '', pageUrl(asked));
+  return load();
+}
+
+/** Asks before a recording is deleted. */
+function ask(recording) {
+  doomed = recording;
+  setText(byId('confirm-text'), `${recording.room}, ${startedText(recording)}, ${clock(recording.duration_ms)} long. It cannot be brought back.`);
+  byId('confirm').showModal();
+}
+
+async function remove() {
+  const recording = doomed;
+  byId('confirm').close();
+  if (!recording) return;
+  try {
+    await archive.delete(recording);
+    toast('Recording deleted');
+  } catch (error) {
+    // Somebody else was faster: that is what was wanted.
+    if (error.code !== 'not_found') toast(error.message, 'error');
+  }
+  byId('archive-title').focus();
+  await load();
+}
+
+function start() {
+  byId('archive-room').hidden = !asked.room;
+  setText(byId('archive-room-name'), asked.room ?? '');
+  setText(byId('archive-empty-text'), asked.room ? 'Nothing has been recorded in this room.' : 'Nothing has been recorded yet.');
+  archive.token = new URLSearchParams(location.hash.slice(1)).get('token') ?? loadToken();
+  byId('token').value = archive.token;
+  byId('token-form').addEventListener('submit', (event) => {
+    event.preventDefault();
+    archive.token = byId('token').value.trim();
+    load();
+  });
+  byId('newer').addEventListener('click', () => go(paging({ ...listed, shown: listed.recordings.length }).newer ?? 0));
+  byId('older').addEventListener('click', () => go(paging({ ...listed, shown: listed.recordings.length }).older ?? 0));
+  byId('confirm-keep').addEventListener('click', () => byId('confirm').close());
+  byId('confirm-delete').addEventListener('click', remove);
+  byId('confirm').addEventListener('close', () => {
+    doomed = null;
+  });
+  document.addEventListener('visibilitychange', refresh);
+  load();
+}
+
+/** For tests and for a curious console. */
+window.tessera = { state: () => ({ asked, listed }) };
+
+start();

@@ -1,0 +1,49 @@
+// A recording played over the page of recordings.
+
+import { byId, el, setText } from '../dom.js';
+import { fileUrl, playerFor, startedText, wordsForPlayback } from '../recordings.js';
+
+export class Player {
+  #dialog = byId('player');
+  #media = null;
+
+  constructor() {
+    this.#dialog.addEventListener('close', () => this.#unload());
+    byId('player-close').addEventListener('click', () => this.#dialog.close());
+  }
+
+  /** Opens the player with `recording` and begins to play it. */
+  show(recording, token) {
+    this.#unload();
+    setText(byId('player-title'), recording.room);
+    setText(byId('player-when'), startedText(recording));
+    byId('player-download').href = fileUrl(recording, token, true);
+    const media = el(playerFor(recording.format), { controls: '', playsinline: '', src: fileUrl(recording, token) });
+    media.addEventListener('error', () => this.#failed(media));
+    this.#media = media;
+    byId('player-media').replaceChildren(media);
+    this.#dialog.showModal();
+    media.focus({ preventScroll: true });
+    // A browser that wants a click of its own still shows the controls.
+    media.play().catch(() => {});
+  }
+
+  #failed(media) {
+    if (media !== this.#media) return;
+    const notice = byId('player-notice');
+    notice.hidden = false;
+    setText(notice, wordsForPlayback(media.error?.code));
+  }
+
+  /** Lets go of the file: without this the browser goes on fetching it. */
+  #unload() {
+    const media = this.#media;
+    this.#media = null;
+    byId('player-notice').hidden = true;
+    if (!media) return;
+    media.pause();
+    media.removeAttribute('src');
+    media.load();
+    media.remove();
+  }
+}

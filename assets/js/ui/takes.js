@@ -1,0 +1,62 @@
+// The list of recordings.
+
+import { byId, el, icon, reconcile } from '../dom.js';
+import { factsOf, fileUrl, isPlayable, standing, startedText, whoText } from '../recordings.js';
+
+export class Takes {
+  #onPlay;
+  #onDelete;
+
+  /** `onPlay(recording)` and `onDelete(recording)` are called for clicks. */
+  constructor({ onPlay, onDelete }) {
+    this.#onPlay = onPlay;
+    this.#onDelete = onDelete;
+  }
+
+  /** Shows `recordings`; downloads carry `token`. */
+  show(recordings, token) {
+    reconcile(byId('takes'), recordings, {
+      key: ({ id }) => id,
+      create: () => el('li', { class: 'take' }),
+      update: (row, recording) => {
+        // What has not changed keeps its elements, and with them the focus.
+        const shown = JSON.stringify([recording, token]);
+        if (row.dataset.shown === shown) return;
+        row.dataset.shown = shown;
+        row.replaceChildren(this.#play(recording), textOf(recording), this.#actions(recording, token));
+      },
+    });
+  }
+
+  #play(recording) {
+    const button = el('button', { class: 'take__play', type: 'button', 'aria-label': `Play ${spoken(recording)}`, title: 'Play' }, icon('play'));
+    button.disabled = !isPlayable(recording);
+    button.addEventListener('click', () => this.#onPlay(recording));
+    return button;
+  }
+
+  #actions(recording, token) {
+    const actions = el('div', { class: 'take__actions' });
+    if (recording.state === 'recording') return actions;
+    const remove = el('button', { class: 'quiet', type: 'button', 'aria-label': `Delete ${spoken(recording)}`, title: 'Delete' }, icon('delete'));
+    remove.addEventListener('click', () => this.#onDelete(recording));
+    if (recording.bytes > 0) {
+      const name = `Download ${spoken(recording)}`;
+      actions.append(el('a', { class: 'quiet', href: fileUrl(recording, token, true), 'aria-label': name, title: 'Download' }, icon('download')));
+    }
+    actions.append(remove);
+    return actions;
+  }
+}
+
+const spoken = (recording) => `${recording.room}, ${startedText(recording)}`;
+
+function textOf(recording) {
+  const { tone, name, reason } = standing(recording);
+  const title = el('p', { class: 'take__title' }, el('strong', { text: recording.room }));
+  if (name) title.append(el('span', { class: `badge badge--${tone}`, text: name }));
+  const text = el('div', { class: 'take__text' }, title,
+    el('p', { class: 'take__facts' }, ...[startedText(recording), ...factsOf(recording)].map((fact) => el('span', { text: fact }))));
+  for (const line of [whoText(recording), reason]) if (line) text.append(el('p', { class: 'take__note', text: line }));
+  return text;
+}

@@ -21,6 +21,8 @@ pub mod key {
     pub const TAB: char = '\u{e004}';
     pub const ENTER: char = '\u{e007}';
     pub const SHIFT: char = '\u{e008}';
+    pub const ESCAPE: char = '\u{e00c}';
+    pub const DOWN: char = '\u{e015}';
 }
 
 /// What the tests ask of a page.

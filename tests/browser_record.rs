@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use common::browser::{Page, Scheme, alone, key};
 use common::server::{PATIENCE, TestServer, room};
-use serde_json::{Value, json};
+use serde_json::Value;
 use tempfile::TempDir;
 use tessera::archive::{Kind, Recording, RecordingId, Standing};
 use tessera::bots::{Bot, BotConfig, Decode, VideoFormat};
@@ -425,35 +425,56 @@ async fn recording_looks_right_in_every_size_and_colour() {
         config.token = Some(token.into());
     })
     .await;
-    let _bot = bot(&server.url, "look", Some(token)).await;
+    let bot = bot(&server.url, "look", Some(token)).await;
+    let archive = server.registry.archive().unwrap().clone();
+    let handle = server.registry.get(&room("look")).unwrap();
+    let begun = handle.record(&archive, Kind::Composite, Container::Ogg);
+    begun.await.unwrap();
     let page = Page::chromium("Ann").await;
     page.open(&format!("{}/r/look?name=Ann#token={token}", server.url))
         .await;
+    // Who comes in is told before and after.
+    page.until(
+        "a warning",
+        "probe.text('room-hint') === 'Bot is here. The call is being recorded.'",
+    )
+    .await;
+    page.until(
+        "the preview",
+        "document.getElementById('preview').videoWidth",
+    )
+    .await;
+    shots(&page, "join-recorded").await;
     click(&page, "#join-button").await;
+    page.until(
+        "the badge and the words",
+        "probe.shown('recorded') && probe.text('toasts').includes('is being recorded')",
+    )
+    .await;
     page.pictured().await;
     click(&page, "#toggle-record").await;
+    click(&page, "#record-list button").await;
+    page.until("no badge", "!probe.shown('recorded')").await;
     shots(&page, "record").await;
     click(&page, "#record-start").await;
     page.until("the badge", "probe.shown('recorded')").await;
     shots(&page, "record-on").await;
+    page.press([key::ESCAPE]).await;
+    shots(&page, "recorded").await;
     record_for(TAKE).await;
-    // Who comes in is told before and after.
-    let hint = json!(format!("{}/api/v1/rooms/look", server.url));
-    let told = page
-        .evaluate(&format!("fetch({hint}).then((answer) => answer.json())"))
-        .await;
-    assert_eq!(told["recordings"].as_array().map(Vec::len), Some(1));
+    page.press(['r']).await;
     click(&page, "#record-list button").await;
     page.until("no badge", "!probe.shown('recorded')").await;
     // The token came with the address of the call, and the tab keeps it.
     page.open(&format!("{}/recordings?room=look", server.url))
         .await;
-    listed(&page, 1).await;
+    listed(&page, 2).await;
     click(&page, ".take__play").await;
     page.until("a picture", &format!("{MEDIA}.currentTime > 1"))
         .await;
     page.evaluate(&format!("{MEDIA}.pause()")).await;
     shots(&page, "player").await;
     page.assert_no_errors();
+    drop(bot);
     server.stop().await;
 }

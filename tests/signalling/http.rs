@@ -42,7 +42,7 @@ async fn unknown_paths_and_wrong_methods_say_so_in_json() {
         "/api/v1/room",
         "/api/v1/rooms/r1",
         "/api/v1/rooms/r1/stats",
-        "/api/v1/rooms/r1/recordings",
+        "/api/v1/rooms/r1/recordings/x/y",
         "/api/v1/rooms/r1/participants/p1/x",
         "/whip/r1/x/y",
         "/assets/nothing.js",
@@ -55,6 +55,7 @@ async fn unknown_paths_and_wrong_methods_say_so_in_json() {
     for (method, path, allow) in [
         (Method::POST, "/", "GET, HEAD"),
         (Method::PUT, "/r/r1", "GET, HEAD"),
+        (Method::POST, "/recordings", "GET, HEAD"),
         (Method::POST, "/healthz", "GET, HEAD"),
         (Method::DELETE, "/metrics", "GET, HEAD"),
         (Method::POST, "/ws", "GET"),
@@ -109,7 +110,7 @@ async fn pages_may_run_nothing_foreign() {
     let server = TestServer::start().await;
     let index = Path::new(env!("CARGO_MANIFEST_DIR")).join("assets/index.html");
     let expected = if index.exists() { 200 } else { 404 };
-    for path in ["/", "/r/r1"] {
+    for path in ["/", "/r/r1", "/recordings"] {
         let response = server.get(path).await;
         assert_eq!(response.status(), expected, "{path}");
         let policy = response.headers()["content-security-policy"]

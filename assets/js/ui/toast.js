@@ -8,7 +8,8 @@ const MOST = 3;
 /** Shows `text`; `tone` is `info` or `error`. */
 export function toast(text, tone = 'info') {
   const list = byId('toasts');
-  if ([...list.children].some((note) => note.textContent === text)) return;
+  // What is said again is the newest, and is said aloud again.
+  [...list.children].find((note) => note.textContent === text)?.remove();
   const note = el('p', { class: `toast toast--${tone}`, text });
   list.append(note);
   while (list.children.length > MOST) list.firstElementChild.remove();

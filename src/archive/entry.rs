@@ -144,6 +144,7 @@ pub(super) fn stamp(at: SystemTime) -> String {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
     use std::time::{Duration, UNIX_EPOCH};
 

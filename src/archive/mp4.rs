@@ -51,6 +51,7 @@ fn header(file: &mut (impl Read + Seek), at: u64, end: u64) -> io::Result<Option
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
     use std::io::Cursor;
 

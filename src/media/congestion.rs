@@ -17,7 +17,7 @@ const EASE: f64 = 0.85;
 const EASE_MORE: f64 = 0.7;
 const LONG_QUEUE: Duration = Duration::from_millis(150);
 /// Between two reductions: what arrives is counted over a second.
-const REACTION: Duration = Duration::from_secs(1);
+const REACTION: Duration = Duration::from_millis(1300);
 /// A queue that has grown by that much since the last reduction was not helped by it.
 const WORSE: Duration = Duration::from_millis(20);
 /// Growth a second where the link has been full before, and where it has not.
@@ -47,6 +47,11 @@ const BAR_FIRST: Duration = Duration::from_secs(15);
 const BAR_LONGEST: Duration = Duration::from_secs(120);
 /// So much more than a rung needs, and there is no doubt about it.
 const BEYOND_DOUBT: f64 = 1.35;
+
+/// A frame larger than others goes out this much faster than the picture on the whole may.
+const PACE: f64 = 1.25;
+/// bit/s; no picture goes out slower.
+const SLOWEST: f64 = 15_000.0;
 
 /// bit/s that RTP headers add to sound of a packet each 20 ms.
 const SOUND_HEADERS: u32 = 8_000;
@@ -149,6 +154,13 @@ impl Viewer {
         self.budget
     }
 
+    /// bit/s at which a picture beside sound of `audio` bit/s goes out at most, however large its
+    /// frames; `None` without a limit.
+    pub fn pace(&self, audio: u32) -> Option<u32> {
+        let picture = self.budget.for_picture(audio)?;
+        Some((picture * PACE).max(SLOWEST) as u32)
+    }
+
     /// The best rung that their link carries.
     pub fn rung(&self) -> Rung {
         self.rung
@@ -214,11 +226,16 @@ impl Viewer {
             // It carries more than it did.
             self.full = None;
         }
-        if now < self.waits_until {
+        // What is known to fit is had at once.
+        let known = self.full.map_or(0.0, |full| full.carried * EASE);
+        if now < self.waits_until && bits >= known {
             return;
         }
         let near = self.full.is_some_and(|full| bits < full.carried * NEAR);
-        let rate = if near { CAREFUL } else { BOLD };
+        let rate = match near && bits >= known {
+            true => CAREFUL,
+            false => BOLD,
+        };
         // Estimates that come late are not made up for.
         let elapsed = now.saturating_sub(self.updated).min(REACTION / 2);
         let grown = bits * (1.0 + rate * elapsed.as_secs_f64());

@@ -29,11 +29,12 @@ const QUEUE: Duration = Duration::from_millis(40);
 /// A queue that stands for so long although less is sent is no queue: the way has become longer.
 const DETOUR: Duration = Duration::from_secs(6);
 /// More than that share of lost packets is congestion; radio links lose less at random.
-const LOSS: f32 = 0.2;
+const LOSS: f32 = 0.25;
 /// Fewer packets than that tell nothing of loss.
 const ENOUGH: usize = 20;
-/// No feedback for so long while packets go out: the link is shut, or as good as that.
-const SILENCE: Duration = Duration::from_millis(1500);
+/// No feedback for so long while packets go out: the link is shut, or as good as that. Some
+/// receivers report with every frame only, and stills are five seconds apart.
+const SILENCE: Duration = Duration::from_secs(6);
 
 /// What is known of a link at a moment.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -86,7 +87,7 @@ impl Estimator {
     }
 
     /// What is known at `now`; `outstanding` is when the oldest packet was sent whose fate is not
-    /// known. `None` before there has been feedback.
+    /// known. `None` where there has been no feedback lately.
     pub fn estimate(&mut self, now: Duration, outstanding: Option<Duration>) -> Option<Estimate> {
         let heard = self.heard?;
         self.forget(now);
@@ -99,26 +100,51 @@ impl Estimator {
                 load: Load::Heavy,
             });
         }
-        let arrived = self.recent.iter().filter(|(_, f)| f.arrived.is_some());
-        let bytes: usize = arrived.map(|(_, fate)| fate.size).sum();
-        let watched = now.saturating_sub(self.began?).clamp(SHORTEST, WINDOW);
-        let bits = 8.0 * bytes as f64 / watched.as_secs_f64();
-        let missing = self.recent.iter().filter(|(_, f)| f.arrived.is_none());
-        let (missing, all) = (missing.count(), self.recent.len());
+        if self.recent.is_empty() {
+            return None;
+        }
+        // Of what was sent lately: what was lost before says nothing of what is sent now.
+        let sent = |(_, fate): &&(Duration, Fate)| fate.sent + WINDOW > now;
+        let missing = self.recent.iter().filter(sent);
+        let missing = missing.filter(|(_, fate)| fate.arrived.is_none()).count();
+        let all = self.recent.iter().filter(sent).count();
         let loss = match all {
             0..ENOUGH => 0.0,
             _ => missing as f32 / all as f32,
         };
         let queue = self.queue(now);
+        let load = match queue > QUEUE || loss > LOSS {
+            true => Load::Heavy,
+            false => Load::Light,
+        };
+        // What came before a link became narrow says nothing of how narrow it is.
+        let window = match load {
+            Load::Heavy => QUEUE_WINDOW,
+            Load::Light => WINDOW,
+        };
         Some(Estimate {
-            arriving: bits as u32,
+            arriving: self.arriving(now, window),
             loss,
             queue,
-            load: match queue > QUEUE || loss > LOSS {
-                true => Load::Heavy,
-                false => Load::Light,
-            },
+            load,
         })
+    }
+
+    /// bit/s that arrived in the last `window`.
+    fn arriving(&self, now: Duration, window: Duration) -> u32 {
+        let began = self.began.unwrap_or(now);
+        let arrived = |(told, fate): &(Duration, Fate)| {
+            let is_recent = *told + window > now;
+            fate.arrived.filter(|_| is_recent).map(|at| (at, fate.size))
+        };
+        let recent: Vec<(i64, usize)> = self.recent.iter().filter_map(arrived).collect();
+        let bytes: usize = recent.iter().map(|(_, size)| size).sum();
+        // A receiver that reports seldom tells of more than the window.
+        let first = recent.iter().map(|(at, _)| *at).min().unwrap_or_default();
+        let last = recent.iter().map(|(at, _)| *at).max().unwrap_or_default();
+        let spanned = Duration::from_micros(u64::try_from(last - first).unwrap_or_default());
+        let watched = now.saturating_sub(began).clamp(SHORTEST, window);
+        (8.0 * bytes as f64 / watched.max(spanned).as_secs_f64()) as u32
     }
 
     /// The least delay of the last half second, beyond the least there has been.
@@ -304,11 +330,12 @@ mod tests {
         assert_eq!(link.estimator.estimate(link.now, Some(ms(0))), None);
         link.carry(300_000, ms(2000));
         let (now, estimator) = (link.now, &mut link.estimator);
-        let estimate = estimator.estimate(now + ms(1400), Some(now)).unwrap();
+        let estimate = estimator.estimate(now + ms(900), Some(now)).unwrap();
         assert_eq!(estimate.load, Load::Light);
-        let estimate = estimator.estimate(now + ms(1700), Some(now)).unwrap();
+        assert_eq!(estimator.estimate(now + ms(5000), Some(now)), None);
+        let estimate = estimator.estimate(now + ms(6100), Some(now)).unwrap();
         assert_eq!((estimate.load, estimate.arriving), (Load::Heavy, 0));
-        let idle = estimator.estimate(now + ms(9000), None).unwrap();
-        assert_eq!(idle.load, Load::Light, "nothing was sent");
+        let idle = estimator.estimate(now + ms(9000), None);
+        assert_eq!(idle, None, "nothing was sent");
     }
 }

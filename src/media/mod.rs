@@ -8,6 +8,7 @@ mod keyframes;
 pub mod ladder;
 pub mod mixer;
 pub mod offer;
+pub mod pacer;
 pub mod peer;
 pub mod pipeline;
 pub mod plugins;

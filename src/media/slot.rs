@@ -8,6 +8,7 @@ use std::time::Duration;
 use parking_lot::Mutex;
 
 use super::offer::Line;
+use super::pacer::Pacer;
 use super::pipeline::running_time;
 use super::rewrite::{Entry, Reason, Rewriter, SlotParams, Verdict};
 use super::rtp::{PayloadFormat, RtpHeader, Vp8Descriptor, starts_keyframe};
@@ -44,6 +45,7 @@ struct Source {
 /// What the streaming threads of a tap and of the peer touch.
 struct Shared {
     appsrc: gst_app::AppSrc,
+    pacer: Pacer,
     format: PayloadFormat,
     /// The header extension in which packets have room for a number ([`super::feedback`]).
     numbered: Option<u8>,
@@ -131,6 +133,7 @@ impl Slot {
             },
         });
         let shared = Arc::new(Shared {
+            pacer: Pacer::new(appsrc.clone()),
             appsrc,
             format: line.format,
             numbered: line.extension(TRANSPORT_WIDE_CC),
@@ -177,6 +180,11 @@ impl Slot {
     /// Caps of the transceiver: the line's, with the slot's SSRC.
     pub fn caps(&self) -> gst::Caps {
         caps_with_ssrc(&self.line, self.ssrc)
+    }
+
+    /// Sends no more than `rate` bit/s at any moment from now on; what comes at once is spread.
+    pub fn pace(&self, rate: Option<u32>) {
+        self.shared.pacer.limit(rate);
     }
 
     /// Packets sent so far.
@@ -272,7 +280,7 @@ impl Shared {
 
     /// Packets of a source, rewritten into the slot's own stream.
     fn deliver(&self, number: u64, packets: &[gst::Buffer], contributor: Option<u32>) {
-        let mut rewritten = packets.iter().filter_map(|packet| {
+        let rewritten = packets.iter().filter_map(|packet| {
             let bytes = self.rewrite(number, packet, contributor)?;
             let mut rewritten = gst::Buffer::from_mut_slice(bytes);
             if let Some(rewritten) = rewritten.get_mut() {
@@ -281,20 +289,12 @@ impl Shared {
             }
             Some(rewritten)
         });
-        // A full or flushing queue is the peer's own trouble; its liveness check will tell.
-        let sent = if packets.len() > 1 {
-            let list: gst::BufferList = rewritten.collect();
-            let sent = list.len();
-            if sent > 0 {
-                let _ = self.appsrc.push_buffer_list(list);
-            }
-            sent
-        } else if let Some(packet) = rewritten.next() {
-            let _ = self.appsrc.push_buffer(packet);
-            1
-        } else {
-            0
-        };
+        // What becomes of them is the peer's own trouble; its liveness check will tell.
+        let rewritten: Vec<gst::Buffer> = rewritten.collect();
+        let sent = rewritten.len();
+        if sent > 0 {
+            self.pacer.send(rewritten);
+        }
         self.packets.fetch_add(sent as u64, Ordering::Relaxed);
         if sent > 0
             && let Some(opened) = self.opened(number)

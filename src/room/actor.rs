@@ -406,9 +406,11 @@ impl Actor {
         }
     }
 
-    /// Tells the state of links that matter: most carry the best without ado.
+    /// Tells the state of links that matter: most carry the best without ado. Has the others'
+    /// pictures go out no faster than they can.
     fn look_at_links(&mut self) {
         for (who, member) in &self.members {
+            member.pace(self.state.pace_of(*who));
             if let Some(estimate) = member.estimate()
                 && self.state.cares(*who, &estimate)
             {

@@ -204,6 +204,15 @@ impl Member {
         self.peer.as_ref()?.watch().estimate()
     }
 
+    /// Has the composite go out no faster than at `rate` bit/s.
+    pub(super) fn pace(&self, rate: Option<u32>) {
+        let mid = self.slots.get(&Downlink::Video);
+        let slot = mid.and_then(|mid| self.peer.as_ref()?.slot_ref(mid));
+        if let Some(slot) = slot {
+            slot.pace(rate);
+        }
+    }
+
     /// Notes whether they are asked to send.
     pub(super) fn ask_to_send(&mut self, wanted: bool) {
         self.asked = match wanted {

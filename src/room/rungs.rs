@@ -190,6 +190,12 @@ impl State {
         }
     }
 
+    /// bit/s at which the composite goes out to somebody at most.
+    pub(super) fn pace_of(&self, who: ParticipantId) -> Option<u32> {
+        let person = self.people.get(&who)?;
+        person.link.pace(self.sound_of(person))
+    }
+
     /// What somebody may be sent.
     pub(super) fn budget_of(&self, who: ParticipantId) -> Budget {
         let person = self.people.get(&who);

@@ -190,6 +190,7 @@ impl Bot {
                 .is_some_and(|f| f.codec == VideoCodec::Vp8);
             let setup = Setup {
                 reach: join::reach(&config)?,
+                route: config.route,
                 mic: mic_out,
                 camera: camera_out.filter(|_| is_vp8),
                 decode: config.receive.forwards,

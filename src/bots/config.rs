@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::connection::Reach;
+use super::ice::Route;
 use crate::config::VideoCodec;
 use crate::id::RoomId;
 use crate::layout::Size;
@@ -268,6 +269,8 @@ pub struct BotConfig {
     /// Where media may go. If `None`, on loopback alone if the server's address is one, for its
     /// media is there then, unless it was told otherwise.
     pub reach: Option<Reach>,
+    /// Whether media may go without a relay.
+    pub route: Route,
     /// The room.
     pub room: RoomId,
     /// The name on the tile.
@@ -304,6 +307,7 @@ impl BotConfig {
         Self {
             server: server.into(),
             reach: None,
+            route: Route::Any,
             room,
             name: name.into(),
             token: None,
@@ -348,6 +352,13 @@ impl BotConfig {
     #[must_use]
     pub fn with_slots(mut self, forward_slots: usize) -> Self {
         self.entry = Entry::WebSocket { forward_slots };
+        self
+    }
+
+    /// Sends and receives through the server's TURN alone.
+    #[must_use]
+    pub fn relayed(mut self) -> Self {
+        self.route = Route::Relay;
         self
     }
 

@@ -8,6 +8,7 @@ use tokio::task::JoinHandle;
 use super::bot::Published;
 use super::config::{BotConfig, Entry, Fingerprint};
 use super::error::BotError;
+use super::ice::{self, Route};
 use super::peer::{Candidate, Peer, Reach};
 use super::signalling::{HttpSession, Outgoing, Socket};
 use super::witness::Witness;
@@ -95,8 +96,14 @@ async fn enter_http(
 }
 
 async fn build(config: &BotConfig, reach: Reach, witness: &Arc<Witness>) -> Result<Peer, BotError> {
+    // Its own connection needs servers only where it must not do without; webrtcbin has to have
+    // them before it makes the offer, and so before `welcome`.
+    let servers = match config.route {
+        Route::Any => Vec::new(),
+        Route::Relay => ice::servers(config).await?,
+    };
     let (config, witness) = (config.clone(), witness.clone());
-    tokio::task::spawn_blocking(move || Peer::new(&config, reach, &witness))
+    tokio::task::spawn_blocking(move || Peer::new(&config, reach, &servers, &witness))
         .await
         .map_err(|e| BotError::media("building a bot", e))?
 }

@@ -2,18 +2,18 @@
 
 use std::sync::Arc;
 
-use gst::prelude::*;
 use gst_webrtc::{WebRTCRTPTransceiverDirection as Direction, WebRTCSDPType};
 use tokio::sync::mpsc;
 
 use super::codec::{Codec, opus_caps, rtp_video_caps};
+use super::config::Decode;
 use super::connection::{Candidate, Connection, Reach, Sending};
 use super::error::BotError;
+use super::ice::{self, Route};
 use super::negotiate::{mids, parsed, text};
 use super::outlet::{Outlet, Way};
 use super::receive::{Incoming, Receiver};
 use super::witness::{Path, Witness};
-use super::{config::Decode, signalling::ice_url};
 use crate::config::VideoCodec;
 use crate::id::{Mid, ParticipantId, Role};
 use crate::media::offer::{Offer, RoleSource};
@@ -26,6 +26,7 @@ const ROLES: [Role; 3] = [Role::Mic, Role::Camera, Role::Screen];
 #[derive(Debug)]
 pub(super) struct Setup {
     pub(super) reach: Reach,
+    pub(super) route: Route,
     pub(super) mic: Option<Arc<Outlet>>,
     /// `None` too if it is not VP8, which is all a mesh carries.
     pub(super) camera: Option<Arc<Outlet>>,
@@ -148,8 +149,8 @@ impl MeshPeer {
                 camera: None,
                 ssrcs: [None; 3],
             };
-            if setup.reach != Reach::Loopback {
-                peer.use_servers(&servers);
+            if setup.reach != Reach::Loopback || setup.route == Route::Relay {
+                ice::configure(&peer.connection.webrtc, setup.route, &servers);
             }
             for (index, line) in wanted.into_iter().enumerate() {
                 peer.add(index, line, &setup)?;
@@ -160,24 +161,6 @@ impl MeshPeer {
         })
         .await
         .map_err(|e| BotError::media("building a mesh", e))?
-    }
-
-    fn use_servers(&self, servers: &[IceServer]) {
-        for server in servers {
-            for url in server.urls.iter().filter_map(|url| ice_url(url, server)) {
-                if url.starts_with("stun") {
-                    self.connection.webrtc.set_property("stun-server", url);
-                } else {
-                    let added = self
-                        .connection
-                        .webrtc
-                        .emit_by_name::<bool>("add-turn-server", &[&url]);
-                    if !added {
-                        tracing::warn!("a TURN server is not taken");
-                    }
-                }
-            }
-        }
     }
 
     /// Adds an m-line: one that sends, too, if there is anything to send.

@@ -189,7 +189,7 @@ mod tests {
             .person(0, VideoFormat::new(VideoCodec::H264))
             .decoding(Decode::Both)
             .entering(Entry::WebSocket { forward_slots: 2 });
-        let mut peer = Peer::new(&config, Reach::Loopback, &Arc::default()).unwrap();
+        let mut peer = Peer::new(&config, Reach::Loopback, &[], &Arc::default()).unwrap();
         let (sdp, tracks) = peer.offer().await.unwrap();
         let roles: Vec<_> = tracks.iter().map(|t| t.role.to_string()).collect();
         assert_eq!(

@@ -11,6 +11,7 @@ pub(super) use super::connection::{Candidate, ConnectionState, Reach};
 use super::connection::{Connection, Sender, Sending};
 use super::corrupt::CorruptMode;
 use super::error::BotError;
+use super::ice;
 use super::level;
 use super::outlet::Way;
 use super::payloads::Tape;
@@ -18,6 +19,7 @@ use super::receive::{Incoming, Receiver};
 use super::witness::{Path, Witness};
 use crate::id::Role;
 use crate::media::twcc::TRANSPORT_WIDE_CC;
+use crate::protocol::IceServer;
 
 /// The id that the header extension is offered with.
 const ARRIVALS: u8 = 5;
@@ -55,9 +57,11 @@ impl Peer {
     pub(super) fn new(
         config: &BotConfig,
         reach: Reach,
+        servers: &[IceServer],
         witness: &Arc<Witness>,
     ) -> Result<Self, BotError> {
         let (connection, candidates) = Connection::new(reach)?;
+        ice::configure(&connection.webrtc, config.route, servers);
         let mut peer = Self {
             connection,
             camera: None,

@@ -75,6 +75,9 @@ pub struct BotsOptions {
     /// Streams of others each bot can be forwarded at once [default: 8 with --mode sfu, else 0]
     #[arg(long, value_name = "N")]
     pub forward_slots: Option<usize>,
+    /// Send and receive through the server's TURN alone
+    #[arg(long)]
+    pub relay: bool,
 }
 
 impl BotsOptions {
@@ -224,6 +227,9 @@ fn config(options: &BotsOptions, i: usize) -> BotConfig {
     )
     .receiving(&options.receive)
     .with_slots(options.slots());
+    if options.relay {
+        config = config.relayed();
+    }
     if i < options.decode {
         config = config.decoding(Decode::Both);
     }

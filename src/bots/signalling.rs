@@ -9,7 +9,7 @@ use tokio_tungstenite::{MaybeTlsStream, WebSocketStream};
 
 use super::config::{BotConfig, Entry};
 use super::error::BotError;
-use crate::protocol::{ClientMessage, IceServer, Limits, ServerMessage};
+use crate::protocol::{ClientMessage, Limits, ServerMessage};
 
 type Stream = WebSocketStream<MaybeTlsStream<TcpStream>>;
 
@@ -97,33 +97,6 @@ fn reset(stream: &Stream) {
     }
 }
 
-/// An ICE server as webrtcbin takes it; `None` if it is not one.
-pub(super) fn ice_url(url: &str, server: &IceServer) -> Option<String> {
-    let (scheme, rest) = url.split_once(':')?;
-    let (host, query) = rest.split_once('?').unwrap_or((rest, ""));
-    let has_port = host.rsplit(']').next()?.contains(':');
-    let (default_port, secure) = match scheme {
-        "stun" | "turn" => (":3478", false),
-        "turns" => (":5349", true),
-        _ => return None,
-    };
-    let port = if has_port { "" } else { default_port };
-    if scheme == "stun" {
-        return Some(format!("stun://{host}{port}"));
-    }
-    let encoded = |text: &Option<String>| -> String {
-        form_urlencoded::byte_serialize(text.as_deref().unwrap_or_default().as_bytes()).collect()
-    };
-    let (user, secret) = (encoded(&server.username), encoded(&server.credential));
-    let scheme = if secure { "turns" } else { "turn" };
-    let query = if query.is_empty() {
-        String::new()
-    } else {
-        format!("?{query}")
-    };
-    Some(format!("{scheme}://{user}:{secret}@{host}{port}{query}"))
-}
-
 /// A WHIP or WHEP session.
 #[derive(Debug)]
 pub(super) struct HttpSession {
@@ -194,39 +167,5 @@ fn add_limits(url: &mut reqwest::Url, limits: Limits) {
     ];
     for (name, value) in pairs.into_iter().flatten() {
         url.query_pairs_mut().append_pair(name, &value);
-    }
-}
-
-#[cfg(test)]
-#[allow(clippy::unwrap_used)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn ice_servers_are_named_as_webrtcbin_wants_them() {
-        let server = IceServer {
-            urls: Vec::new(),
-            username: Some("1735689600:p7".into()),
-            credential: Some("a/b".into()),
-        };
-        for (url, wanted) in [
-            (
-                "stun:stun.example.org",
-                Some("stun://stun.example.org:3478"),
-            ),
-            ("stun:[2001:db8::1]:3479", Some("stun://[2001:db8::1]:3479")),
-            (
-                "turn:turn.example.org:99?transport=udp",
-                Some("turn://1735689600%3Ap7:a%2Fb@turn.example.org:99?transport=udp"),
-            ),
-            (
-                "turns:turn.example.org",
-                Some("turns://1735689600%3Ap7:a%2Fb@turn.example.org:5349"),
-            ),
-            ("http://example.org", None),
-            ("", None),
-        ] {
-            assert_eq!(ice_url(url, &server).as_deref(), wanted, "{url}");
-        }
     }
 }

@@ -201,6 +201,7 @@ async fn a_run_reports_what_its_bots_saw() {
         speakers: 1,
         mode: None,
         forward_slots: None,
+        relay: false,
     })
     .await
     .unwrap();

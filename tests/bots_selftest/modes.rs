@@ -337,6 +337,7 @@ async fn a_run_reports_a_mesh() {
         speakers: 1,
         mode: Some(Mode::P2p),
         forward_slots: None,
+        relay: false,
     })
     .await
     .unwrap();

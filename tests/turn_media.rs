@@ -163,6 +163,17 @@ async fn publishers_and_players_over_http_use_the_servers_of_link_headers() {
     server.stop().await;
 }
 
+/// Publishes over WHIP and gives the `Link` headers of the answer.
+const PUBLISH: &str = "(async () => { \
+    const pc = new RTCPeerConnection(); \
+    pc.addTransceiver('audio', { direction: 'sendonly' }); \
+    await pc.setLocalDescription(); \
+    const headers = { 'content-type': 'application/sdp' }; \
+    const body = pc.localDescription.sdp; \
+    const answer = await fetch('/whip/relay', { method: 'POST', headers, body }); \
+    pc.close(); \
+    return answer.headers.get('link'); })()";
+
 #[tokio::test(flavor = "multi_thread")]
 async fn chromium_joins_a_mixed_room_through_a_relay_alone() {
     let _alone = alone().await;
@@ -195,6 +206,17 @@ async fn chromium_joins_a_mixed_room_through_a_relay_alone() {
         own.filter(|one| media(one).is_some()).count() == 1
     })
     .await;
+    let links = page.evaluate(PUBLISH).await;
+    let links = links.as_str().unwrap();
+    for part in [
+        "<stun:127.0.0.1:",
+        "?transport=udp>; rel=\"ice-server\"; username=\"",
+        ":relay/p",
+        "?transport=tcp>; rel=\"ice-server\"; username=\"",
+        "credential-type=\"password\"",
+    ] {
+        assert!(links.contains(part), "no {part} in {links}");
+    }
     page.screenshot("relay").await;
     page.assert_no_errors();
     drop(bot);

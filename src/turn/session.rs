@@ -292,3 +292,7 @@ fn objection(request: &Message<'_>, policy: &PeerPolicy) -> Option<u16> {
     let refused = !peers.iter().all(allowed);
     refused.then_some(ErrorCode::FORBIDDEN)
 }
+
+#[cfg(test)]
+#[path = "session_tests.rs"]
+mod tests;

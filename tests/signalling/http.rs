@@ -294,3 +294,83 @@ async fn two_hundred_joins_a_second_are_held_back_for_all_transports() {
     assert!(limited, "the WebSocket has the same allowance");
     assert_eq!(server.get("/healthz").await.status(), 200);
 }
+
+/// The `Link` headers of an answer to `OPTIONS`.
+async fn links(server: &TestServer, headers: &[(&'static str, &str)]) -> Vec<String> {
+    let mut request = server.request(Method::OPTIONS, "/whip/r1");
+    for (name, value) in headers {
+        request = request.header(*name, *value);
+    }
+    let response = request.send().await.unwrap();
+    assert_eq!(response.status(), 204);
+    let links = response.headers().get_all("link").iter();
+    links
+        .map(|link| link.to_str().unwrap().to_owned())
+        .collect()
+}
+
+#[tokio::test]
+async fn ice_servers_are_told_before_an_offer_to_those_who_could_join() {
+    let server = TestServer::with(|config| config.token = Some("s3cret".into())).await;
+    let token = ("authorization", "Bearer s3cret");
+    let links_with_token = links(&server, &[token]).await;
+    let [stun, udp, tcp] = &links_with_token[..] else {
+        panic!("{links_with_token:?}");
+    };
+    assert!(stun.starts_with("<stun:127.0.0.1:"), "{stun}");
+    assert!(stun.ends_with(">; rel=\"ice-server\""), "{stun}");
+    for (link, transport) in [(udp, "udp"), (tcp, "tcp")] {
+        let url = format!("?transport={transport}>; rel=\"ice-server\"; username=\"");
+        assert!(link.contains(&url), "{link}");
+        assert!(link.ends_with("; credential-type=\"password\""), "{link}");
+    }
+    // RFC 9725 section 4.6: not in what a browser sends by itself.
+    let preflight = [token, ("access-control-request-method", "POST")];
+    for headers in [&[][..], &[("authorization", "Bearer guess")], &preflight] {
+        assert_eq!(links(&server, headers).await, [""; 0], "{headers:?}");
+    }
+}
+
+#[tokio::test]
+async fn outside_turn_servers_get_credentials_made_with_their_secret() {
+    let outside = |secret: Option<&str>| {
+        let secret = secret.map(str::to_owned);
+        move |config: &mut tessera::config::Config| {
+            config.turn.built_in = tessera::config::BuiltIn::Off;
+            config.turn.secret = secret;
+            config.ice_servers = vec!["stun:a.example".into(), "turns:b.example".into()];
+        }
+    };
+    let server = TestServer::with(outside(None)).await;
+    let plain =
+        ["<stun:a.example>", "<turns:b.example>"].map(|url| format!("{url}; rel=\"ice-server\""));
+    assert_eq!(links(&server, &[]).await, plain);
+
+    let server = TestServer::with(outside(Some("north"))).await;
+    let told = links(&server, &[]).await;
+    assert_eq!(told[..1], plain[..1]);
+    let part = |name: &str| {
+        let (_, rest) = told[1].split_once(&format!("{name}=\"")).unwrap();
+        rest.split('"').next().unwrap().to_owned()
+    };
+    let secret = tessera::turn::credentials::Secret::new("north");
+    let (username, credential) = (part("username"), part("credential"));
+    let (expected, user) = secret
+        .look_up(&username, std::time::SystemTime::now())
+        .unwrap();
+    assert_eq!(credential, expected);
+    assert!(user.starts_with("whip/"), "{user}");
+    // With the one built in off, there is nothing to tell of it.
+    assert_eq!(server.get("/api/v1/turn").await.status(), 404);
+}
+
+#[tokio::test]
+async fn what_is_relayed_is_told_with_the_token_only() {
+    let server = TestServer::with(|config| config.token = Some("s3cret".into())).await;
+    assert_eq!(server.get("/api/v1/turn").await.status(), 401);
+    let request = server.request(Method::GET, "/api/v1/turn");
+    let response = request.bearer_auth("s3cret").send().await.unwrap();
+    assert_eq!(response.status(), 200);
+    let turn: serde_json::Value = response.json().await.unwrap();
+    assert_eq!(turn, serde_json::json!({"allocations": []}));
+}

@@ -307,6 +307,21 @@ async fn strangers_are_metered_and_those_with_a_credential_are_not() {
 }
 
 #[tokio::test]
+async fn a_server_on_every_address_serves_ipv4_clients_as_such() {
+    let server = server_with(|config| config.turn.listen = Some("[::]:0".parse().unwrap()));
+    let port = server.local_addr().port();
+    let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+    let mut client = Client::new(address, credential("ann")).await;
+    let answer = client.exchange(&Client::bare(BINDING)).await;
+    let answer = Message::from_bytes(&answer).unwrap();
+    let mapped = answer.attribute::<XorMappedAddress>().unwrap();
+    let own = client.socket.local_addr().unwrap();
+    assert_eq!(mapped.addr(answer.transaction_id()), own);
+    assert!(client.allocate().await.unwrap().is_ipv4());
+    assert_eq!(server.allocations()[0].client, own);
+}
+
+#[tokio::test]
 async fn stopping_ends_everything() {
     let server = server();
     let address = server.local_addr();

@@ -17,6 +17,8 @@
 //!   [`media::tap`] and [`media::slot`] join them.
 //! - [`bots`]: synthetic participants for the demo, the tests and the measurements, which are
 //!   WebRTC clients like any other.
+//! - [`archive`]: the folder of recordings and its catalogue. `room::recorders` has a task for each
+//!   recording, [`media::recorder`] the pipeline that writes it.
 //! - [`turn`]: STUN and TURN, which know of nothing else here but their settings.
 //! - [`layout`], [`topology`], [`media::rewrite`], [`media::rtp`] and the sound modules of
 //!   [`media::mixer`] are pure: values in, values out.

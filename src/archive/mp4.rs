@@ -1,12 +1,13 @@
 //! How much of an MP4 that was cut short is whole.
 //!
-//! A recording's MP4 grows by pairs of media data (`mdat`) and the index of it (`moof`, for the
-//! first `moov`), see `mp4mux`'s `first-moov-then-finalise`. What follows the last index is named
-//! by none: without it the file is one that every player takes (ISO/IEC 14496-12 section 8.8).
+//! A recording's MP4 begins with a `moov` that names no media and grows by fragments: the index of
+//! one (`moof`), then its media data (`mdat`), see `mp4mux`'s `dash-or-mss`. An index whose data is
+//! not whole is worse than none: without it the file is one that every player takes (ISO/IEC
+//! 14496-12 section 8.8).
 
 use std::io::{self, Read, Seek, SeekFrom};
 
-/// Length in bytes of the part of `file` that ends with its last whole index, and 0 if it has
+/// Length in bytes of the part of `file` that ends with its last whole fragment, and 0 if it has
 /// none.
 ///
 /// # Errors
@@ -14,16 +15,38 @@ use std::io::{self, Read, Seek, SeekFrom};
 pub(super) fn whole_length(file: &mut (impl Read + Seek)) -> io::Result<u64> {
     let end = file.seek(SeekFrom::End(0))?;
     let (mut at, mut whole) = (0, 0);
+    let mut last = Part::Other;
     while let Some((kind, length)) = header(file, at, end)? {
         at += length;
         if at > end {
             break;
         }
-        if matches!(&kind, b"moov" | b"moof") {
+        last = match (&kind, last) {
+            (b"moov", _) => Part::Beginning,
+            (b"moof", Part::Beginning | Part::Fragment) => Part::Index,
+            (b"mdat", Part::Index) => Part::Fragment,
+            // The index of all fragments, written last of all.
+            (b"mfra", Part::Fragment) => Part::Fragment,
+            (_, last) => last,
+        };
+        if last == Part::Fragment {
             whole = at;
         }
     }
     Ok(whole)
+}
+
+/// What the boxes up to here end with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Part {
+    /// What no player can begin with.
+    Other,
+    /// The `moov`.
+    Beginning,
+    /// The index of a fragment.
+    Index,
+    /// A whole fragment.
+    Fragment,
 }
 
 /// Kind and length of the box at `at`; `None` where none can be.
@@ -71,13 +94,17 @@ mod tests {
     }
 
     #[test]
-    fn it_ends_with_the_last_index() {
-        let head = [boxed(b"ftyp", 24), boxed(b"mdat", 100), boxed(b"moov", 50)].concat();
-        let next = [head.clone(), boxed(b"mdat", 90), boxed(b"moof", 20)].concat();
-        let open = [next.clone(), vec![0, 0, 0, 0], b"mdat....".to_vec()].concat();
+    fn it_ends_with_the_last_whole_fragment() {
+        let head = [boxed(b"ftyp", 24), boxed(b"moov", 50)].concat();
+        let first = [head.clone(), boxed(b"moof", 20), boxed(b"mdat", 90)].concat();
+        let next = [first.clone(), boxed(b"moof", 20), boxed(b"mdat", 30)].concat();
+        let open = [next.clone(), boxed(b"moof", 20), vec![0, 0, 0, 9]].concat();
+        let ended = [next.clone(), boxed(b"mfra", 20)].concat();
+        assert_eq!(whole(&ended), ended.len() as u64);
         assert_eq!(whole(&open), next.len() as u64);
-        assert_eq!(whole(&open[..next.len() - 1]), head.len() as u64);
-        assert_eq!(whole(&head[..head.len() - 1]), 0);
+        assert_eq!(whole(&next[..next.len() - 1]), first.len() as u64);
+        assert_eq!(whole(&head), 0, "it names no media");
+        assert_eq!(whole(&first[24 + 8..][..100]), 0);
         assert_eq!(whole(b""), 0);
     }
 
@@ -87,7 +114,7 @@ mod tests {
         long.extend(b"mdat");
         long.extend(40u64.to_be_bytes());
         long.resize(40, 0);
-        let bytes = [long, boxed(b"moov", 3)].concat();
+        let bytes = [boxed(b"moov", 3), boxed(b"moof", 3), long].concat();
         assert_eq!(whole(&bytes), bytes.len() as u64);
     }
 
@@ -104,11 +131,11 @@ mod tests {
             sizes in proptest::collection::vec((1usize..50, 1usize..20), 1..8),
             cut in any::<prop::sample::Index>(),
         ) {
-            let mut bytes = boxed(b"ftyp", 8);
+            let mut bytes = [boxed(b"ftyp", 8), boxed(b"moov", 9)].concat();
             let mut ends = Vec::new();
-            for (n, (data, index)) in sizes.into_iter().enumerate() {
+            for (data, index) in sizes {
+                bytes.extend(boxed(b"moof", index));
                 bytes.extend(boxed(b"mdat", data));
-                bytes.extend(boxed(if n == 0 { b"moov" } else { b"moof" }, index));
                 ends.push(bytes.len());
             }
             let cut = cut.index(bytes.len() + 1);

@@ -41,7 +41,12 @@ fn ending() -> Ending {
 /// Bytes with the boxes of an MP4 and a fragment that is cut.
 fn cut_short() -> (Vec<u8>, usize) {
     let mut bytes = Vec::new();
-    for (kind, length) in [(b"ftyp", 16u32), (b"mdat", 100), (b"moov", 60)] {
+    for (kind, length) in [
+        (b"ftyp", 16u32),
+        (b"moov", 60),
+        (b"moof", 40),
+        (b"mdat", 100),
+    ] {
         bytes.extend(length.to_be_bytes());
         bytes.extend(kind);
         bytes.resize(bytes.len() + length as usize - 8, 0);

@@ -286,7 +286,7 @@ impl Incoming {
         }
     }
 
-    /// Whose the decoded frame of a timestamp is.
+    /// Whose the picture of a timestamp is.
     fn whose(&self, pts: Option<gst::ClockTime>) -> Option<ParticipantId> {
         match self.receiver.path {
             Path::Mix => None,
@@ -330,7 +330,9 @@ impl Incoming {
         Some(())
     }
 
-    /// Takes decoded sound; `base` is its pipeline's base time.
+    /// Takes decoded sound; `base` is its pipeline's base time. Called on the thread and within
+    /// the call that brought its packet, so that it is the newest packet's: its timestamp would
+    /// not say, since the decoder counts samples where packets' times jump.
     pub(super) fn hear(&self, sample: &gst::Sample, base: Option<gst::ClockTime>) -> Option<()> {
         let buffer = sample.buffer()?;
         let map = buffer.map_readable().ok()?;
@@ -344,11 +346,9 @@ impl Incoming {
         // Nobody listening is fine.
         let _ = self.sound.send(chunk.clone());
         if let (Some(base), Some(pts)) = (base, buffer.pts()) {
-            // Half way into it: the decoder's timestamps may differ a little from the packets'.
-            let middle = pts + buffer.duration().unwrap_or_default() / 2;
-            let from = self.whose(Some(middle));
             let start = (base + pts).into();
-            self.witness.heard(&chunk, start, self.receiver.path, from);
+            self.witness
+                .heard(&chunk, start, self.receiver.path, self.newest_from());
         }
         Some(())
     }

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use common::film;
-use common::look::{self, check_tiles, check_tones};
+use common::look::{self, COARSE_COLOR_ERROR, COLOR_ERROR, check_tiles_within, check_tones};
 use common::server::{PATIENCE, TestServer, room};
 use futures::future::{join_all, try_join_all};
 use rand::Rng;
@@ -128,8 +128,13 @@ fn check_content(file: &Path, state: &RoomState, bots: &[Bot]) {
         .map(|(i, bot)| (id(bot), palette::color(i)))
         .collect();
     let pictures = film::pictures(file);
-    for n in [0, pictures.len() / 2, pictures.len() - 1] {
-        let right = check_tiles(&pictures[n], state, &people);
+    let kinds = [
+        (0, COARSE_COLOR_ERROR),
+        (pictures.len() / 2, COLOR_ERROR),
+        (pictures.len() - 1, COLOR_ERROR),
+    ];
+    for (n, most) in kinds {
+        let right = check_tiles_within(most, &pictures[n], state, &people);
         assert_eq!(right, Ok(()), "picture {n} of {}", file.display());
     }
     let mut gaps = pictures

@@ -10,6 +10,9 @@ use tessera::protocol::RoomState;
 /// does to the palette.
 pub const COLOR_ERROR: f64 = 6.0;
 
+/// The same of a lone keyframe, which has few bits: what no eye takes for another colour.
+pub const COARSE_COLOR_ERROR: f64 = 12.0;
+
 /// How far an own tone has to be below the others, dB.
 pub const OWN_TONE_DB: f64 = 30.0;
 
@@ -43,6 +46,16 @@ pub fn check_tiles(
     room: &RoomState,
     people: &[(ParticipantId, [u8; 3])],
 ) -> Result<(), String> {
+    check_tiles_within(COLOR_ERROR, picture, room, people)
+}
+
+/// As [`check_tiles`], of a picture that may be coarser.
+pub fn check_tiles_within(
+    most: f64,
+    picture: &Picture,
+    room: &RoomState,
+    people: &[(ParticipantId, [u8; 3])],
+) -> Result<(), String> {
     if room.tiles.len() != people.len() {
         let (tiles, people) = (room.tiles.len(), people.len());
         return Err(format!("{tiles} tiles for {people} people"));
@@ -51,7 +64,7 @@ pub fn check_tiles(
         let rect = tile(picture, room, *who)?;
         let error = color::error(picture, rect, *rgb)
             .ok_or_else(|| format!("{who}'s tile {rect:?} is not in the picture"))?;
-        if error >= COLOR_ERROR {
+        if error >= most {
             let mean = color::mean(picture, rect);
             return Err(format!("{who} is {mean:?}, not {rgb:?}: error {error:.1}"));
         }

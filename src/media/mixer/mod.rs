@@ -28,7 +28,7 @@ use std::sync::{Arc, mpsc};
 use thiserror::Error;
 
 pub use scene::{Content, Scene, SourceId, Tile};
-pub use sound::{SoundEvent, Without};
+pub use sound::{LAG as SOUND_LAG, SoundEvent, Without};
 
 use super::ladder::{Ladder, Rung};
 use super::pipeline::PipelineError;

@@ -6,6 +6,7 @@
 //! over 5 ms, so that nothing clicks.
 
 use std::collections::VecDeque;
+use std::time::Duration;
 
 use crate::media::mixer::blend::{FRAME, Frame, SAMPLE_RATE};
 
@@ -18,8 +19,11 @@ pub const CAP: usize = 400 * MS;
 /// Length of every blend, in samples: 5 ms.
 pub const FADE: usize = 5 * MS;
 
-/// The first target, which is also the least: 20 ms.
-const MIN_TARGET: usize = 20 * MS;
+/// What is held of a source at least once a frame was taken.
+pub const LEAST: Duration = Duration::from_millis(20);
+
+/// The first target, which is also the least.
+const MIN_TARGET: usize = LEAST.as_millis() as usize * MS;
 const MAX_TARGET: usize = 120 * MS;
 /// What running dry adds to the target.
 const GROWTH: usize = 20 * MS;

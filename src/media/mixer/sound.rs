@@ -7,15 +7,22 @@
 
 use std::collections::HashMap;
 use std::sync::mpsc;
+use std::time::Duration;
 
 use super::blend::{self, FRAME, Frame, Limiter, Ramp};
-use super::playout::{Joint, Playout};
+use super::playout::{self, Joint, Playout};
 use super::ticker::Ticker;
 use super::voice::{Change, Voice};
 use crate::id::ParticipantId;
 
 /// Beat of the sound mixer, and length of an Opus frame.
 pub(super) const PERIOD: gst::ClockTime = gst::ClockTime::from_mseconds(20);
+/// What the Opus encoder puts before the sound it is given: 312 samples, its lookahead (RFC 7845
+/// section 4.2). Packets over RTP have no header that would have a player skip it.
+const LOOKAHEAD: Duration = Duration::from_micros(6500);
+/// How much older the sound in an output's packet is than what the canvas draws at the moment the
+/// packet is of: what is held of a microphone that comes evenly, and the encoder's lookahead.
+pub const LAG: Duration = playout::LEAST.saturating_add(LOOKAHEAD);
 /// Levels are reported every so many beats: five times a second.
 const LEVELS_EVERY: u32 = 10;
 /// A hole longer than this between two decoded buffers is a break, not rounding.

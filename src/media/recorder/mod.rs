@@ -21,6 +21,7 @@ use thiserror::Error;
 use tokio::sync::watch;
 
 use self::timeline::{FRAME, Lead, Timed, Timeline};
+use super::mixer::SOUND_LAG;
 use super::pipeline::{BusEvent, Pipeline, PipelineError};
 use super::rtp::{PayloadFormat, starts_keyframe};
 use super::tap::{Link, Tap};
@@ -278,8 +279,9 @@ impl Feeder {
         for packet in packets {
             let opus = payload(packet);
             if let (Some(at), Some(opus)) = (packet.pts().map(Duration::from), opus) {
-                // The mixer stamps a block with the moment it is complete.
-                let first_sample = at.saturating_sub(FRAME);
+                // The mixer stamps a block with the moment it is complete, and what is in it is
+                // older than the picture of that moment.
+                let first_sample = at.saturating_sub(FRAME + SOUND_LAG);
                 timeline.sound(first_sample, gst::Buffer::from_slice(opus));
             }
         }

@@ -553,6 +553,7 @@ impl State {
         self.aim(now);
         // A change can be complete as soon as it is wired: there may be nothing to wait for.
         loop {
+            let was_painted = self.painted().is_some();
             let next = self.desired(now);
             effects.extend(self.wired.steps_to(&next).into_iter().map(Effect::Media));
             self.forget_deliveries(&next);
@@ -560,7 +561,10 @@ impl State {
             // Neither must be skipped: both can change what should be.
             let told = self.set_sending(now);
             let arrived = self.arrive(now);
-            if !told && !arrived {
+            // A mixer that has just been started for a recording may have nobody to wait for.
+            let recordable = !self.recordings.is_empty() && !was_painted;
+            let begins = recordable && self.painted().is_some();
+            if !told && !arrived && !begins {
                 break;
             }
         }

@@ -83,6 +83,7 @@ pub(crate) fn everything(world: &World) {
     view(model, &world.state.view(), world.mixer.as_ref());
     assert_eq!(world.mixer.is_some(), model.wants_mixer(now), "a mixer");
     feeds(world);
+    recorders(world);
     captures(world);
     if let Some(mixer) = &world.mixer {
         tiles_stand_well(model.settings.canvas, &mixer.scene.tiles);
@@ -152,6 +153,7 @@ fn feeds(world: &World) {
         let wanted = !world.model.people[who].excused;
         assert_eq!(peer.wanted, wanted, "what {who} was told to send");
     }
+    used.extend(world.recorded());
     let running: BTreeSet<Output> = world.mixer.iter().flat_map(|m| m.outputs.clone()).collect();
     let idle: Vec<&Output> = running.difference(&used).collect();
     assert!(running.is_superset(&used), "{used:?} of {running:?}");
@@ -161,6 +163,33 @@ fn feeds(world: &World) {
         let lingers = left.is_some_and(|since| world.now < *since + LINGER);
         assert!(video && lingers, "{output:?} feeds nobody");
     }
+}
+
+/// How long a recording's picture waits for everybody to be in it.
+const COMPLETE: Duration = Duration::from_millis(1500);
+
+/// Whatever is to be recorded is, and nothing else: from what works, the sound at once and the
+/// picture soon.
+fn recorders(world: &World) {
+    let (model, now) = (&world.model, world.now);
+    assert!(world.recorders.keys().eq(model.recordings.keys()));
+    for (id, [picture, sound]) in &world.recorders {
+        let [wanted, full] = model.recorded(now, id);
+        assert_eq!(*sound, full, "sound of {id}");
+        let due = now >= model.recordings[id].1 + COMPLETE;
+        let waits = picture.is_none() && !due;
+        assert!(
+            waits || *picture == wanted,
+            "{picture:?} of {id} for {wanted:?}"
+        );
+    }
+    let shown = world.state.view().recordings;
+    let shown = shown.iter().map(|one| (&one.id, one.format));
+    let expected = model
+        .recordings
+        .iter()
+        .map(|(id, (format, _))| (id, *format));
+    assert!(shown.eq(expected), "everybody sees what is recorded");
 }
 
 fn tiles_stand_well(canvas: Size, tiles: &[Tile]) {

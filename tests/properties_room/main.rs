@@ -27,9 +27,9 @@ fn live_and_die(settings: Settings, history: Vec<Action>) {
     }
     world.disarm();
     // At most: a connection, a resumption, a mix, a tile and two changes of way each, a retry
-    // per uplink, an encoding that settles, and a slot that changes hands once for each who must be seen or heard.
+    // per uplink, an encoding that settles, and a slot that changes hands once for each who must be seen or heard. A recording begins.
     let n = world.peers.len();
-    let mut patience = 16 + 14 * n + 2 * n * n;
+    let mut patience = 16 + 14 * n + 2 * n * n + 2 * world.recorders.len();
     while let Some(at) = world.state.next_deadline(world.now) {
         patience = patience.checked_sub(1).expect("comes to rest");
         world.now = at;

@@ -4,15 +4,17 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use tessera::archive::RecordingId;
 use tessera::config::VideoCodec;
 use tessera::id::{ParticipantId, Rid, Role};
 use tessera::layout::LayoutKind;
 use tessera::media::ladder::{Rung, RungSpec};
 use tessera::media::mixer::{Output, SourceId, Without};
+use tessera::media::recorder::Container;
 use tessera::room::state::{Input, Lifetime, RequestId, Settings};
 use tessera::room::view::{ByeReason, Limits, MeasuredPaths, ParticipantState, UplinkState};
 use tessera::room::wiring::{Downlink, Feed};
-use tessera::room::{Departure, Downlinks, Muter, Reach, RoomError};
+use tessera::room::{Departure, Downlinks, MAX_RECORDINGS, Muter, Reach, RoomError};
 use tessera::topology::{Mode, Paths};
 
 use super::ways::{Course, Kind, Way};
@@ -253,6 +255,8 @@ pub(crate) struct Model {
     pub(crate) pinned: Option<ParticipantId>,
     pub(crate) layout: LayoutKind,
     pub(crate) mode: Mode,
+    /// What is being recorded, and since when.
+    pub(crate) recordings: BTreeMap<RecordingId, (Container, Duration)>,
     counted: Paths,
     last_speaker: Option<ParticipantId>,
     mixer_rests_until: Duration,
@@ -268,6 +272,7 @@ impl Model {
         Self {
             layout: settings.layout,
             mode: settings.mode,
+            recordings: BTreeMap::new(),
             counted: Paths::default(),
             settings,
             people: BTreeMap::new(),
@@ -298,6 +303,9 @@ impl Model {
             self.remove(who, ByeReason::ConnectionFailed, &mut outcome);
         }
         let unused = self.people.is_empty() && self.settings.lifetime == Lifetime::WhileUsed;
+        if unused {
+            self.recordings.clear();
+        }
         self.over = unused;
         outcome.closed = unused;
         outcome
@@ -346,6 +354,7 @@ impl Model {
                 }
                 self.settings.lifetime = Lifetime::WhileUsed;
             }
+            Input::RecorderEnds(id) => drop(self.recordings.remove(&id)),
             Input::Estimated(who, _) => self.with(who, |person| person.estimated = true),
             Input::Limit(who, limits) => self.with(who, |person| person.limits = limits),
             Input::Tick | Input::Chat(..) => {}
@@ -406,6 +415,24 @@ impl Model {
         };
         let (request, answer) = match input {
             Input::SetMode(request, mode) => (request, self.set_mode(mode)),
+            Input::Record(request, id, container) => {
+                let answer = match self.recordings.len() {
+                    _ if self.mode == Mode::P2p => Err(RoomError::NothingToRecord),
+                    MAX_RECORDINGS => Err(RoomError::TooManyRecordings {
+                        limit: MAX_RECORDINGS,
+                    }),
+                    _ => Ok(()),
+                };
+                if answer.is_ok() {
+                    self.recordings.insert(id, (container, now));
+                }
+                (request, answer)
+            }
+            Input::StopRecording(request, id) => {
+                let stopped = self.recordings.remove(&id);
+                let answer = stopped.map(drop).ok_or(RoomError::NoSuchRecording);
+                (request, answer)
+            }
             Input::SetView(request, who, own) => {
                 let answer = match own {
                     Some(Mode::P2p) => {
@@ -458,7 +485,9 @@ impl Model {
 
     fn set_mode(&mut self, mode: Mode) -> Result<(), RoomError> {
         let mut people = self.people.values();
-        let forbidden = self.people.len() > MESH || people.any(Person::forbids_mesh);
+        let forbidden = !self.recordings.is_empty()
+            || self.people.len() > MESH
+            || people.any(Person::forbids_mesh);
         // Where it is so already there is nothing to refuse.
         if mode == Mode::P2p && self.mode != mode && forbidden {
             return Err(RoomError::ModeUnavailable(mode, WORDS));
@@ -529,7 +558,18 @@ impl Model {
     }
 
     pub(crate) fn wants_mixer(&self, now: Duration) -> bool {
-        now >= self.mixer_rests_until && self.people.values().any(Person::needs_mix)
+        let needed = !self.recordings.is_empty() || self.people.values().any(Person::needs_mix);
+        now >= self.mixer_rests_until && needed
+    }
+
+    /// What a recording's picture and sound are to be taken from.
+    pub(crate) fn recorded(&self, now: Duration, id: &RecordingId) -> [Option<Output>; 2] {
+        let works = |output: &Output| !self.has_failed(*output, now);
+        let codec = self.recordings.get(id).map(|(format, _)| format.codec());
+        let renditions = codec.flatten().map(|codec| self.renditions(codec));
+        let picture = renditions.and_then(|all| all.into_iter().find(works));
+        let sound = codec.map(|_| Output::Sound(Without::Nobody)).filter(works);
+        [picture, sound]
     }
 
     /// What of the mix feeds a slot of somebody who has a peer.
@@ -689,6 +729,8 @@ pub(crate) fn request_of(input: &Input) -> Option<RequestId> {
         | Input::Mute { request, .. }
         | Input::Signal { request, .. }
         | Input::SetMode(request, _)
+        | Input::Record(request, ..)
+        | Input::StopRecording(request, _)
         | Input::SetView(request, ..)
         | Input::SetLayout(request, _)
         | Input::Pin(request, _)

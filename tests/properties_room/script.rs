@@ -6,13 +6,15 @@ use std::time::Duration;
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::{select, subsequence};
+use tessera::archive::RecordingId;
 use tessera::config::VideoCodec;
 use tessera::id::{Mid, ParticipantId, Rid, Role};
 use tessera::layout::{LayoutKind, Size};
 use tessera::media::estimate::{Estimate, Load};
 use tessera::media::mixer::{Output, SourceId, Without};
+use tessera::media::recorder::Container;
 use tessera::media::template::Templates;
-use tessera::room::state::{Effect, Input, Lifetime, Settings};
+use tessera::room::state::{Effect, Input, Lifetime, RequestId, Settings};
 use tessera::room::view::{ByeReason, Limits};
 use tessera::room::{Departure, Downlinks, Muter, Reach, Sends};
 use tessera::topology::{Mode, Paths};
@@ -86,6 +88,12 @@ pub(crate) enum Action {
     Rename(Who, u8),
     Chat(Who),
     Signal(Who, Who),
+    /// The room is to be recorded.
+    Record(Container),
+    /// One of the recordings under way, or one that is not, is to end.
+    StopRecording(u8),
+    /// One of them cannot go on.
+    RecorderEnds(u8),
     Close,
     Arm(Fault),
     /// Time passes, and is noticed.
@@ -295,6 +303,7 @@ fn people() -> impl Strategy<Value = Action> {
 fn requests() -> impl Strategy<Value = Action> {
     let layout = select(vec![LayoutKind::Grid, LayoutKind::Spotlight]);
     let muter = select(vec![Muter::Owner, Muter::Operator]);
+    let container = select(vec![Container::Mp4, Container::Webm, Container::Ogg]);
     prop_oneof![
         6 => (who(), role(), muter, any::<bool>())
             .prop_map(|(w, r, by, muted)| Action::Mute(w, r, by, muted)),
@@ -303,6 +312,9 @@ fn requests() -> impl Strategy<Value = Action> {
         1 => (who(), any::<u8>()).prop_map(|(w, n)| Action::Rename(w, n)),
         1 => who().prop_map(Action::Chat),
         1 => (who(), who()).prop_map(|(a, b)| Action::Signal(a, b)),
+        3 => container.prop_map(Action::Record),
+        1 => any::<u8>().prop_map(Action::StopRecording),
+        1 => any::<u8>().prop_map(Action::RecorderEnds),
     ]
 }
 
@@ -603,8 +615,22 @@ impl World {
                     data,
                 }
             }
+            Action::Record(container) => {
+                let request = self.request();
+                Input::Record(request, recording_id(request), container)
+            }
+            Action::StopRecording(n) => {
+                let id = self.some_recording(n);
+                Input::StopRecording(self.request(), id)
+            }
+            Action::RecorderEnds(n) => Input::RecorderEnds(self.some_recording(n)),
             _ => Input::Close(ByeReason::RoomClosed),
         }
+    }
+
+    fn some_recording(&self, n: u8) -> RecordingId {
+        let running = self.recorders.keys().nth(usize::from(n % 4));
+        running.cloned().unwrap_or_else(|| recording_id(0))
     }
 
     fn some_output(&self, n: u8) -> Output {
@@ -615,4 +641,9 @@ impl World {
             len => running[usize::from(n) % len],
         }
     }
+}
+
+/// The id of the recording that a request began.
+fn recording_id(request: RequestId) -> RecordingId {
+    RecordingId::new(format!("take-{request}")).expect("an id")
 }

@@ -267,12 +267,21 @@ impl World {
         handover::check(self, &input, &ways);
     }
 
+    /// The encodings that recordings need.
+    pub(crate) fn recorded(&self) -> BTreeSet<Output> {
+        let recorders = self.model.recordings.keys();
+        let all = recorders.flat_map(|id| self.model.recorded(self.now, id));
+        all.flatten().collect()
+    }
+
     /// Notes which encodings have lost their last viewer, or got another.
     fn note_unwatched(&mut self) {
         let slots = self.peers.values().flat_map(|peer| peer.slots.values());
         let fed: Vec<Feed> = slots.filter_map(|slot| slot.fed).collect();
         let running = self.mixer.iter().flat_map(|mixer| &mixer.outputs);
-        let idle = running.filter(|output| !fed.contains(&Feed::Output(**output)));
+        let recorded = self.recorded();
+        let idle = running
+            .filter(|output| !fed.contains(&Feed::Output(**output)) && !recorded.contains(output));
         let since = |output: &Output| *self.unwatched.get(output).unwrap_or(&self.now);
         self.unwatched = idle.map(|output| (*output, since(output))).collect();
     }

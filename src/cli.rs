@@ -9,6 +9,7 @@ use anyhow::{Context, Result, bail};
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 use tessera::archive::Archive;
 use tessera::bots::{self, BotsOptions, Reach};
+use tessera::compare::{self, CompareOptions};
 use tessera::config::{self, Config, ConfigError, Options};
 use tessera::id::RoomId;
 use tessera::media::plugins;
@@ -35,6 +36,8 @@ enum Command {
     Demo(ServeArgs),
     /// Send synthetic participants into a room of a running server
     Bots(BotsArgs),
+    /// Measure the same call through P2P, TURN, SFU and MCU, on a server of its own
+    Compare(CompareOptions),
     /// List the GStreamer elements that are needed, what is missing, and what brings it
     Doctor,
 }
@@ -86,6 +89,12 @@ pub(crate) fn run(cli: Cli) -> Result<ExitCode> {
             raise_open_files();
             start_gstreamer()?;
             runtime()?.block_on(bots(args))?;
+        }
+        Command::Compare(options) => {
+            raise_open_files();
+            start_gstreamer()?;
+            let report = runtime()?.block_on(compare::run(options))?;
+            print!("{}", compare::table(&report));
         }
         Command::Doctor => return doctor(),
     }

@@ -17,6 +17,8 @@
 //!   [`media::tap`] and [`media::slot`] join them.
 //! - [`bots`]: synthetic participants for the demo, the tests and the measurements, which are
 //!   WebRTC clients like any other.
+//! - [`compare`]: the same bots through every topology on a server of its own; `report` is what was
+//!   measured, and everything that judges or draws is a function of it.
 //! - [`archive`]: the folder of recordings and its catalogue. `room::recorders` has a task for each
 //!   recording, [`media::recorder`] the pipeline that writes it.
 //! - [`turn`]: STUN and TURN, which know of nothing else here but their settings.
@@ -47,6 +49,7 @@
 
 pub mod archive;
 pub mod bots;
+pub mod compare;
 pub mod config;
 pub mod id;
 pub mod layout;

@@ -19,7 +19,7 @@ use super::probe::timecode::TimeCode;
 pub const PHASES: u32 = 4;
 
 /// What is around the code.
-const BACKGROUND: [u8; 3] = [64, 80, 112];
+pub(crate) const BACKGROUND: [u8; 3] = [64, 80, 112];
 
 type Subscribers = Mutex<Vec<Weak<Outlet>>>;
 

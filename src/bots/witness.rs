@@ -268,7 +268,7 @@ impl Witness {
     }
 
     /// The ages behind [`Witness::latency`].
-    pub(super) fn ages(&self, path: Path) -> Histogram {
+    pub(crate) fn ages(&self, path: Path) -> Histogram {
         self.lock().ages.get(&path).cloned().unwrap_or_default()
     }
 

@@ -1,0 +1,128 @@
+//! The table on a terminal; pure.
+
+use std::fmt::Write;
+
+use super::report::{Latency, Report, Row};
+use crate::topology::{Paths, Topology};
+
+/// The topology's name as it is on the command line.
+pub(super) fn name(topology: Topology) -> &'static str {
+    match topology {
+        Topology::P2p => "p2p",
+        Topology::Turn => "turn",
+        Topology::Sfu => "sfu",
+        Topology::TurnSfu => "turn+sfu",
+        Topology::Mcu => "mcu",
+        Topology::TurnMcu => "turn+mcu",
+    }
+}
+
+/// The columns' heads.
+pub(super) const HEADS: [&str; 13] = [
+    "topology",
+    "people",
+    "paths",
+    "measured",
+    "up kbit/s",
+    "down kbit/s",
+    "server cores",
+    "server MB",
+    "decode cores",
+    "video ms",
+    "audio ms",
+    "freezes",
+    "SSIM",
+];
+
+/// Outside, and inside if there are any.
+fn paths(paths: Paths) -> String {
+    match paths.inside {
+        0 => paths.outside.to_string(),
+        inside => format!("{}+{inside}", paths.outside),
+    }
+}
+
+fn latency(latency: Option<Latency>) -> String {
+    latency.map_or("-".into(), |l| format!("{:.0} / {:.0}", l.p50, l.p95))
+}
+
+/// A row's cells, in the order of [`HEADS`].
+pub(super) fn cells(row: &Row) -> [String; 13] {
+    [
+        name(row.name).into(),
+        row.participants.to_string(),
+        paths(row.paths.expected),
+        paths(row.paths.measured),
+        format!("{:.0}", row.per_person.up_bps / 1e3),
+        format!("{:.0}", row.per_person.down_bps / 1e3),
+        format!("{:.2}", row.server_cpu_cores),
+        format!("{:.0}", row.server_memory_bytes as f64 / 1e6),
+        format!("{:.3}", row.decode_cpu_cores),
+        latency(row.latency_ms),
+        latency(row.audio_latency_ms),
+        format!("{} ({:.0} ms)", row.freezes.count, row.freezes.total_ms),
+        row.ssim.map_or("-".into(), |ssim| format!("{ssim:.3}")),
+    ]
+}
+
+/// The report as a table, which is Markdown too. Latencies are p50 / p95.
+pub fn table(report: &Report) -> String {
+    let rows: Vec<_> = report.topologies.iter().map(cells).collect();
+    let widths: Vec<usize> = (0..HEADS.len())
+        .map(|i| {
+            rows.iter()
+                .map(|r| r[i].len())
+                .max()
+                .unwrap_or(0)
+                .max(HEADS[i].len())
+        })
+        .collect();
+    let mut text = String::new();
+    let mut line = |cells: &[&str]| {
+        for (cell, width) in cells.iter().zip(&widths) {
+            // Writing to a string does not fail.
+            let _ = write!(text, "| {cell:>width$} ");
+        }
+        text.push_str("|\n");
+    };
+    line(&HEADS);
+    let rules: Vec<String> = widths
+        .iter()
+        .map(|w| format!("{}:", "-".repeat(w - 1)))
+        .collect();
+    line(&rules.iter().map(String::as_str).collect::<Vec<_>>());
+    for row in &rows {
+        line(&row.iter().map(String::as_str).collect::<Vec<_>>());
+    }
+    text
+}
+
+/// A line of progress.
+pub(super) fn progress(done: usize, all: usize, topology: Topology, people: usize) -> String {
+    let filled = 20 * done / all.max(1);
+    let (bar, rest) = ("#".repeat(filled), ".".repeat(20 - filled));
+    format!(
+        "[{bar}{rest}] {}/{all} {}, {people} people",
+        done + 1,
+        name(topology)
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_those_on_the_wire() {
+        for topology in Topology::ALL {
+            let wire = serde_json::to_value(topology).ok();
+            assert_eq!(wire, Some(name(topology).into()));
+        }
+    }
+
+    #[test]
+    fn progress_grows() {
+        let line = progress(3, 6, Topology::Mcu, 4);
+        assert_eq!(line, "[##########..........] 4/6 mcu, 4 people");
+    }
+}

@@ -188,8 +188,8 @@ mod tests {
     #[test]
     fn figures_have_the_digits_they_need() {
         assert_eq!(
-            [0.0412, 3.14159, 12.0, 1234.5].map(figure),
-            ["0.041", "3.14", "12", "1234"]
+            [0.0412, 3.456, 12.0, 1234.5].map(figure),
+            ["0.041", "3.46", "12", "1234"]
         );
     }
 

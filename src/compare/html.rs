@@ -104,11 +104,19 @@ fn escaped(text: &str) -> String {
         .replace('>', "&gt;")
 }
 
-/// The rows with the least of something, for the words.
-fn least(report: &Report, of: fn(&Row) -> Option<f64>) -> Option<&'static str> {
-    let with = report.topologies.iter().filter_map(|r| Some((r, of(r)?)));
-    let (row, _) = with.min_by(|a, b| a.1.total_cmp(&b.1))?;
-    Some(name(row.name))
+/// How far from the least one is still as little: what differs less is the machine's doing.
+const AS_LITTLE: f64 = 1.15;
+
+/// The rows with the least of something, for the words: all between which one run cannot tell.
+fn least(report: &Report, of: fn(&Row) -> Option<f64>) -> Vec<&'static str> {
+    let rows = report.topologies.iter();
+    let with: Vec<_> = rows.filter_map(|r| Some((r, of(r)?))).collect();
+    let least = with.iter().map(|(_, value)| *value).min_by(f64::total_cmp);
+    let as_little = |value: f64| least.is_some_and(|least| value <= least * AS_LITTLE);
+    with.iter()
+        .filter(|(_, value)| as_little(*value))
+        .map(|(row, _)| name(row.name))
+        .collect()
 }
 
 fn words(report: &Report) -> String {
@@ -135,8 +143,9 @@ fn words(report: &Report) -> String {
         ("Least delay", QUANTITIES[5].of),
     ];
     for (what, of) in wins {
-        if let Some(name) = least(report, of) {
-            let _ = write!(text, " {what}: <b>{name}</b>.");
+        let names = least(report, of);
+        if !names.is_empty() {
+            let _ = write!(text, " {what}: <b>{}</b>.", names.join(", "));
         }
     }
     text.push_str("</p>");

@@ -99,7 +99,9 @@ async fn hears(bot: &Bot, path: Path, others: &BTreeSet<usize>) {
     let mut changes = bot.witness().changes();
     let heard = |bot: &Bot| -> BTreeSet<usize> {
         let sounds = bot.witness().sounds();
-        let new = sounds.iter().filter(|s| s.start >= since && s.path == path);
+        let new = sounds
+            .iter()
+            .filter(|s| s.start >= since && s.origin.path == path);
         new.flat_map(|s| (0..palette::PEOPLE).filter(|i| s.tones >> i & 1 == 1))
             .collect()
     };

@@ -102,7 +102,7 @@ impl Meeting {
         let sounds = self.bots[receiver].witness().sounds();
         let with_tone = sounds
             .iter()
-            .filter(|s| during.contains(&s.start) && s.path == self.path)
+            .filter(|s| during.contains(&s.start) && s.origin.path == self.path)
             .filter(|s| s.tones >> sender & 1 == 1);
         let silence = self.bots[receiver]
             .witness()

@@ -13,12 +13,16 @@ use super::config::Decode;
 use super::payloads::{Payload, Tape};
 use super::probe::{Cadence, Picture};
 use super::sources::Sources;
-use super::witness::{Path, Witness};
+use super::witness::{Origin, Path, Witness};
 use crate::id::{Mid, ParticipantId, Role};
 use crate::layout::Size;
 
 /// 20 ms chunks of sound kept for somebody who listens slowly: 5 s.
 const SOUND_BACKLOG: usize = 250;
+
+/// For so many packets, of 20 ms, after somebody else's may the decoder's memory of them be heard:
+/// four were seen, with two steady tones.
+const REMEMBERED: u32 = 5;
 
 /// What came in on an m-line since the start or the last reset.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -82,6 +86,8 @@ struct Counters {
     decoded: Cadence,
     sources: Sources,
     newest: Option<ParticipantId>,
+    /// How many packets in a row were theirs.
+    in_a_row: u32,
     size: Option<Size>,
     /// When the last packet and the last whole frame came.
     packet_at: Option<Duration>,
@@ -255,9 +261,14 @@ impl Incoming {
         counters.bytes += buffer.size() as u64;
         counters.packet_at = Some(now);
         if self.receiver.path == Path::Forward {
-            counters.newest = rtp.csrc(0).map(ParticipantId::new);
+            let newest = rtp.csrc(0).map(ParticipantId::new);
+            counters.in_a_row = if newest == counters.newest {
+                counters.in_a_row.saturating_add(1)
+            } else {
+                1
+            };
+            counters.newest = newest;
             if let Some(pts) = buffer.pts() {
-                let newest = counters.newest;
                 counters.sources.packet(pts, newest);
             }
         }
@@ -330,6 +341,17 @@ impl Incoming {
         Some(())
     }
 
+    /// Where the sound of the newest packet came from.
+    fn origin(&self) -> Origin {
+        let path = self.receiver.path;
+        let settled = path != Path::Forward || self.lock().in_a_row > REMEMBERED;
+        Origin {
+            path,
+            from: self.newest_from(),
+            settled,
+        }
+    }
+
     /// Takes decoded sound; `base` is its pipeline's base time. Called on the thread and within
     /// the call that brought its packet, so that it is the newest packet's: its timestamp would
     /// not say, since the decoder counts samples where packets' times jump.
@@ -347,8 +369,7 @@ impl Incoming {
         let _ = self.sound.send(chunk.clone());
         if let (Some(base), Some(pts)) = (base, buffer.pts()) {
             let start = (base + pts).into();
-            self.witness
-                .heard(&chunk, start, self.receiver.path, self.newest_from());
+            self.witness.heard(&chunk, start, self.origin());
         }
         Some(())
     }

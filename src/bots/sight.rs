@@ -61,12 +61,23 @@ pub struct Sound {
     pub length: Duration,
     /// The tones in it: bit `i` is that of the `i`-th person of [`super::palette`].
     pub tones: u32,
+    /// Where it came from.
+    pub origin: Origin,
+    /// Whether the bot, if it were a page, would have played it.
+    pub played: bool,
+}
+
+/// Where a piece of sound came from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Origin {
     /// By which way it came.
     pub path: Path,
     /// Whose it is said to be; `None` in a mix.
     pub from: Option<ParticipantId>,
-    /// Whether the bot, if it were a page, would have played it.
-    pub played: bool,
+    /// False for what was decoded just after somebody else's in the same stream. An Opus decoder
+    /// foretells the energy of each band from the frame before (RFC 6716 section 4.3.2.1), so that
+    /// what it remembers of the other is heard for some frames, fading, beside whoever it is.
+    pub settled: bool,
 }
 
 /// A time during which something was not there.

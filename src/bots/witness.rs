@@ -23,7 +23,7 @@ use super::probe::timecode::TimeCode;
 use super::probe::tone::{Bank, RATE, WINDOW};
 use super::probe::{Histogram, Picture, Spread};
 use super::sight::longest_gap;
-pub use super::sight::{Gap, Mixup, Path, Sight, Sound};
+pub use super::sight::{Gap, Mixup, Origin, Path, Sight, Sound};
 use crate::id::{ParticipantId, Role};
 use crate::layout::Rect;
 use crate::protocol::{RoomState, TileState};
@@ -205,13 +205,7 @@ impl Witness {
     }
 
     /// Listens to sound that begins at `start`: mono, 48 kHz.
-    pub(super) fn heard(
-        &self,
-        samples: &[f32],
-        start: Duration,
-        path: Path,
-        from: Option<ParticipantId>,
-    ) {
+    pub(super) fn heard(&self, samples: &[f32], start: Duration, origin: Origin) {
         let mut at = start;
         for window in samples.chunks_exact(WINDOW) {
             let tones = BANK.heard(window, FLOOR_DB, RANGE_DB);
@@ -220,13 +214,12 @@ impl Witness {
             if seen.sounds.len() == SOUNDS {
                 seen.sounds.pop_front();
             }
-            let played = seen.plays(path, at);
+            let played = seen.plays(origin.path, at);
             seen.sounds.push_back(Sound {
                 start: at,
                 length,
                 tones,
-                path,
-                from,
+                origin,
                 played,
             });
             at += length;
@@ -316,15 +309,15 @@ impl Witness {
                     });
                 }
             }
-            let sounds = seen.sounds.iter().filter(|s| s.from == Some(*name));
-            for sound in sounds.filter(|s| during.contains(&s.start)) {
+            let sounds = seen.sounds.iter().filter(|s| s.origin.from == Some(*name));
+            for sound in sounds.filter(|s| s.origin.settled && during.contains(&s.start)) {
                 let others = people.iter().position(|(who, person)| {
                     who != name && sound.tones >> (person % palette::PEOPLE) & 1 == 1
                 });
                 if let Some(was) = others {
                     found.push(Mixup {
                         at: sound.start,
-                        path: sound.path,
+                        path: sound.origin.path,
                         name: *name,
                         was,
                     });

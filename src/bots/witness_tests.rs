@@ -157,16 +157,30 @@ fn a_frozen_tile_is_not_fresh() {
     assert_eq!(witness.latency(Path::Mix), None);
 }
 
+const MIXED: Origin = Origin {
+    path: Path::Mix,
+    from: None,
+    settled: true,
+};
+
+fn meshed() -> Origin {
+    Origin {
+        path: Path::Mesh,
+        from: Some(ann()),
+        settled: true,
+    }
+}
+
 #[test]
 fn sound_is_followed_from_path_to_path() {
     let witness = Witness::default();
     let chunk = tone(4, WINDOW);
     for at in (0..1000).step_by(20) {
-        witness.heard(&chunk, ms(at), Path::Mix, None);
+        witness.heard(&chunk, ms(at), MIXED);
     }
     // Overlaps the mix, and is not heard before a page would play it.
     for at in (910..2010).step_by(20) {
-        witness.heard(&chunk, ms(at), Path::Mesh, Some(ann()));
+        witness.heard(&chunk, ms(at), meshed());
     }
     let gap = witness.unheard(4, ms(0)..ms(2000));
     assert_eq!((gap.start, gap.length), (ms(1000), ms(1000)));
@@ -175,15 +189,31 @@ fn sound_is_followed_from_path_to_path() {
     let witness = Witness::default();
     witness.play_mesh(true, ms(1050));
     for at in (0..1000).step_by(20) {
-        witness.heard(&chunk, ms(at), Path::Mix, None);
+        witness.heard(&chunk, ms(at), MIXED);
     }
     for at in (910..2010).step_by(20) {
-        witness.heard(&chunk, ms(at), Path::Mesh, Some(ann()));
+        witness.heard(&chunk, ms(at), meshed());
     }
     let gap = witness.unheard(4, ms(0)..ms(2000));
     assert_eq!((gap.start, gap.length), (ms(1000), ms(50)));
     let mixups = witness.mixups(&[(ann(), 3), (bob(), 4)], ms(0)..ms(2000));
     assert!(mixups.iter().all(|m| m.name == ann() && m.was == 1) && mixups.len() == 55);
+}
+
+#[test]
+fn what_a_decoder_remembers_of_another_is_no_mixup() {
+    let witness = Witness::default();
+    let chunk = tone(4, WINDOW);
+    for (at, settled) in [(0, true), (20, false), (40, true)] {
+        let origin = Origin {
+            settled,
+            ..meshed()
+        };
+        witness.heard(&chunk, ms(at), origin);
+    }
+    let mixups = witness.mixups(&[(ann(), 3), (bob(), 4)], ms(0)..ms(100));
+    let at: Vec<_> = mixups.iter().map(|mixup| mixup.at).collect();
+    assert_eq!(at, [ms(0), ms(40)]);
 }
 
 #[test]
@@ -196,7 +226,7 @@ fn what_is_kept_is_bounded() {
     assert_eq!(witness.sights(ann()).len(), SIGHTS);
     let silence = vec![0.0; WINDOW * 1000];
     for _ in 0..SOUNDS / 1000 + 2 {
-        witness.heard(&silence, ms(0), Path::Mix, None);
+        witness.heard(&silence, ms(0), MIXED);
     }
     assert_eq!(witness.sounds().len(), SOUNDS);
 }

@@ -45,7 +45,7 @@ async fn hears(bot: &Bot, person: usize, path: Path) {
     let heard = changes.wait_for(|_| {
         let sounds = bot.witness().sounds();
         let mut newest = sounds.iter().rev().take_while(|s| s.start >= since);
-        newest.any(|s| s.path == path && s.tones == 1 << person)
+        newest.any(|s| s.origin.path == path && s.tones == 1 << person)
     });
     timeout(PATIENCE, heard).await.expect("no sound").unwrap();
 }

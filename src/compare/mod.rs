@@ -7,6 +7,7 @@
 pub mod count;
 mod html;
 pub mod measure;
+mod plot;
 mod probe;
 pub mod report;
 mod server;
@@ -19,7 +20,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use clap::Args;
 
-pub use html::{chart, page};
+pub use html::page;
 pub use measure::Case;
 pub use report::{Machine, Report, Row};
 pub use table::table;

@@ -9,17 +9,29 @@ const rate = (now, before, seconds) =>
     ? Math.max(0, Math.round((8 * (now - before)) / seconds))
     : null;
 
+/** How much a total has grown for each of `count`; null where that is not known. */
+const each = (now, before, count) =>
+  before !== undefined && now !== undefined && count > 0 ? Math.max(0, now - before) / count : null;
+const thousandth = (seconds) => (seconds === null ? null : 1000 * seconds);
+
 const share = (part, rest) => (part + rest > 0 ? part / (part + rest) : 0);
 const sum = (all, key) => all.reduce((total, one) => total + (one[key] ?? 0), 0);
 const most = (all, key) => all.reduce((top, one) => Math.max(top, one[key] ?? 0), 0);
 /** Sums what is known; null where nothing is. */
 const sumKnown = (values) => values.reduce((total, value) => (value === null ? total : (total ?? 0) + value), null);
 
+/** The mean of what is known; null where nothing is. */
+const meanKnown = (values) => {
+  const known = values.filter((value) => value !== null);
+  return known.length ? mean(known) : null;
+};
+
 /**
  * The figures since `previous` (the last digest or null). `connections` are each `{id, report,
  * roles, people}`: `roles` maps mids to roles (`mesh` for all of a direct connection's), `people`
  * mids of forward slots to participants. Bitrates in bit/s, times in ms, losses as fractions;
- * null where unknown. `paths` counts what flowed since: `{up, down}` of this page.
+ * null where unknown. `decoding` is in cores, of this page's processor; `waiting` is how long what
+ * came stays in the jitter buffer and the decoder. `paths` counts what flowed since: `{up, down}` of this page.
  */
 export function digest(previous, connections) {
   const since = previous?.totals;
@@ -104,9 +116,11 @@ const hasFlowed = (bytes, before) => (bytes ?? 0) > (before?.bytes ?? 0);
 
 function receivedOf(stat, { codecs, since, totals, seconds }) {
   const before = since?.streams[stat.id];
+  const { totalDecodeTime: decoding, framesDecoded: frames } = stat;
+  const { jitterBufferDelay: buffered, jitterBufferEmittedCount: emitted } = stat;
   const lost = Math.max(0, stat.packetsLost ?? 0);
   const received = stat.packetsReceived ?? 0;
-  totals.streams[stat.id] = { lost, received, bytes: stat.bytesReceived };
+  totals.streams[stat.id] = { lost, received, bytes: stat.bytesReceived, decoding, frames, buffered, emitted };
   return {
     kind: stat.kind,
     stat,
@@ -115,6 +129,11 @@ function receivedOf(stat, { codecs, since, totals, seconds }) {
     bitrate: rate(stat.bytesReceived, before?.bytes, seconds),
     lost: Math.max(0, lost - (before?.lost ?? 0)),
     received: Math.max(0, received - (before?.received ?? 0)),
+    decoding: each(decoding, before?.decoding, seconds),
+    waiting: sumKnown([
+      thousandth(each(buffered, before?.buffered, emitted - before?.emitted)),
+      thousandth(each(decoding, before?.decoding, frames - before?.frames)),
+    ]),
   };
 }
 
@@ -130,6 +149,8 @@ function combine(all) {
     bitrate: sumKnown(all.map((one) => one.bitrate)),
     jitter: jitterOf(all),
     loss: share(sum(all, 'lost'), sum(all, 'received')),
+    decoding: sumKnown(all.map((one) => one.decoding)),
+    waiting: meanKnown(all.map((one) => one.waiting)),
   };
 }
 

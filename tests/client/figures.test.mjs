@@ -44,6 +44,16 @@ test('a slot through which nothing flows does not count', () => {
   assert.equal(audio.concealedSamples, 3);
 });
 
+test('decoding and waiting are those between two reports', () => {
+  const at = (seconds, decode) => report(seconds, { video: { totalDecodeTime: decode, jitterBufferDelay: 0.9 * seconds, jitterBufferEmittedCount: 30 * seconds } });
+  const first = digest(null, at(1, 0.5), ROLES);
+  assert.deepEqual([first.video.decoding, first.video.waiting], [null, null]);
+  const { video, audio } = digest(first, at(3, 0.62), ROLES);
+  assert.ok(Math.abs(video.decoding - 0.06) < 1e-9, 'cores');
+  assert.equal(video.waiting, 32, '30 ms in the buffer, 2 in the decoder');
+  assert.equal(audio.waiting, null, 'the report does not say');
+});
+
 /** A direct connection on which `n` times as much flows as on another. */
 function direct(seconds, n) {
   const timestamp = 1_000_000 + seconds * 1000;

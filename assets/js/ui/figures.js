@@ -65,6 +65,8 @@ function texts(figures) {
     'in-fps': number(video?.fps, 'fps'),
     'in-loss': formatShare(video?.loss),
     'in-freezes': video ? `${video.freezeCount} (${video.totalFreezesDuration.toFixed(1)} s)` : '–',
+    'in-delay': delays(figures),
+    'in-decoding': video?.decoding === null || video?.decoding === undefined ? '–' : `${video.decoding.toFixed(3)} cores`,
     'in-jitter': number(video?.jitter, 'ms'),
     'in-bitrate': video || audio ? formatBitrate((video?.bitrate ?? 0) + (audio?.bitrate ?? 0)) : '–',
     'in-codec': [video?.codec, audio?.codec].filter(Boolean).join(' + ') || '–',
@@ -74,6 +76,13 @@ function texts(figures) {
     'out-loss': formatShare(camera?.loss ?? mic?.loss),
     'out-limit': LIMITS[camera?.limitedBy] ?? '–',
   };
+}
+
+/** From leaving the server, or who sends, to being played: picture and sound. */
+function delays(figures) {
+  const { rtt, video, audio } = figures ?? {};
+  const one = (kind) => (kind?.waiting === null || kind?.waiting === undefined ? '–' : `${Math.round((rtt ?? 0) / 2 + kind.waiting)}`);
+  return video || audio ? `${one(video)} / ${one(audio)} ms` : '–';
 }
 
 const LIMITS = { none: 'nothing', cpu: 'this computer', bandwidth: 'the network', other: 'the browser' };

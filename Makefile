@@ -30,7 +30,7 @@ test-rust:
 		set -x; $(CARGO) nextest run --locked --profile $(NEXTEST_PROFILE); \
 	else \
 		echo 'no cargo-nextest here: cargo test, one test at a time, for media tests share the cores'; \
-		set -x; $(CARGO) test --locked --all-targets -- --test-threads=1; \
+		set -x; $(CARGO) test --locked --lib --bins --tests -- --test-threads=1; \
 	fi
 
 # The page has no build step, so Node is not needed to run Tessera: only these tests want it.

@@ -6,22 +6,18 @@
 //! The server runs in a process of its own and the bots in this one, on the same machine.
 #![allow(missing_docs)]
 
-use std::io::{BufRead, BufReader};
-use std::process::{Child, Command, Stdio};
+mod common;
+
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use clap::Parser;
+use common::{CANVAS, Server, cpu_seconds, film};
 use gst::prelude::*;
-use procfs::process::Process;
 use tessera::bots::{self, BotsOptions, Report};
 use tessera::layout::{self, LayoutKind, Size};
 use tessera::room::MAX_MESH;
 
-const CANVAS: Size = Size {
-    width: 1280,
-    height: 720,
-};
 /// How many of them speak.
 const SPEAKERS: usize = 2;
 /// How long each room is measured, s.
@@ -61,56 +57,6 @@ impl Parts {
             .flat_map(|people| std::iter::repeat_n(*people, self.runs))
             .collect()
     }
-}
-
-/// A server of its own process.
-struct Server {
-    child: Child,
-    url: String,
-}
-
-impl Server {
-    fn start() -> Result<Self> {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_tessera"))
-            .args([
-                "serve",
-                "--listen",
-                "127.0.0.1:0",
-                "--joins-per-second",
-                "1000",
-            ])
-            .env("TESSERA_LOG", "warn")
-            .stdout(Stdio::piped())
-            .spawn()
-            .context("the server does not start")?;
-        let stdout = child.stdout.take().context("no stdout")?;
-        let mut line = String::new();
-        BufReader::new(stdout).read_line(&mut line)?;
-        let url = line
-            .trim()
-            .strip_prefix("listening on ")
-            .with_context(|| format!("unexpected first line {line:?}"))?
-            .to_owned();
-        Ok(Self { child, url })
-    }
-
-    fn cpu(&self) -> Result<f64> {
-        cpu_seconds(i32::try_from(self.child.id())?)
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        // An error means that it has ended by itself.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-/// CPU time a process has used, user and system.
-fn cpu_seconds(pid: i32) -> Result<f64> {
-    let stat = Process::new(pid)?.stat()?;
-    Ok((stat.utime + stat.stime) as f64 / procfs::ticks_per_second() as f64)
 }
 
 fn options(arguments: &[&str]) -> BotsOptions {
@@ -207,11 +153,8 @@ struct Floor {
 
 impl Floor {
     fn new() -> Result<Self> {
-        let film = format!(
-            "{}/assets/media/bigbuckbunny.mp4",
-            env!("CARGO_MANIFEST_DIR")
-        );
         let folder = tempfile::tempdir()?;
+        let film = film();
         Ok(Self { folder, film })
     }
 

@@ -1,0 +1,72 @@
+//! What the benches share.
+
+use std::io::{BufRead, BufReader};
+use std::process::{Child, Command, Stdio};
+
+use anyhow::{Context, Result};
+use procfs::process::Process;
+use tessera::layout::Size;
+
+pub(crate) const CANVAS: Size = Size {
+    width: 1280,
+    height: 720,
+};
+/// A server of its own process.
+pub(crate) struct Server {
+    child: Child,
+    pub(crate) url: String,
+}
+
+impl Server {
+    pub(crate) fn start() -> Result<Self> {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_tessera"))
+            .args([
+                "serve",
+                "--listen",
+                "127.0.0.1:0",
+                "--joins-per-second",
+                "1000",
+                "--max-participants",
+                "100",
+            ])
+            .env("TESSERA_LOG", "warn")
+            .stdout(Stdio::piped())
+            .spawn()
+            .context("the server does not start")?;
+        let stdout = child.stdout.take().context("no stdout")?;
+        let mut line = String::new();
+        BufReader::new(stdout).read_line(&mut line)?;
+        let url = line
+            .trim()
+            .strip_prefix("listening on ")
+            .with_context(|| format!("unexpected first line {line:?}"))?
+            .to_owned();
+        Ok(Self { child, url })
+    }
+
+    pub(crate) fn cpu(&self) -> Result<f64> {
+        cpu_seconds(i32::try_from(self.child.id())?)
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // An error means that it has ended by itself.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// CPU time a process has used, user and system.
+pub(crate) fn cpu_seconds(pid: i32) -> Result<f64> {
+    let stat = Process::new(pid)?.stat()?;
+    Ok((stat.utime + stat.stime) as f64 / procfs::ticks_per_second() as f64)
+}
+
+/// The film that cameras show.
+pub(crate) fn film() -> String {
+    format!(
+        "{}/assets/media/bigbuckbunny.mp4",
+        env!("CARGO_MANIFEST_DIR")
+    )
+}

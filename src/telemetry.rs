@@ -145,6 +145,10 @@ fn describe() {
             "Keyframe requests that a keyframe answered which others had asked for",
         ),
         (
+            "tessera_decoded_pixels_total",
+            "Pixels of the pictures decoded for composites",
+        ),
+        (
             "tessera_http_requests_total",
             "HTTP requests answered, by kind and status",
         ),

@@ -33,6 +33,9 @@ pub(super) struct Rates {
     sampled: Option<Instant>,
     bytes: HashMap<Counted, u64>,
     bits_per_second: HashMap<Counted, u64>,
+    /// Decoded so far.
+    pixels: HashMap<SourceId, u64>,
+    pixels_per_second: u64,
     packets: HashMap<(ParticipantId, Downlink), u64>,
 }
 
@@ -72,6 +75,13 @@ impl Rates {
             })
             .collect();
         self.bytes = bytes;
+        let pixels: HashMap<SourceId, u64> = mixer.into_iter().flat_map(Mixer::sources).collect();
+        let decoded = |(source, now): (&SourceId, &u64)| {
+            let before = self.pixels.get(source).copied().unwrap_or(0);
+            now.saturating_sub(before)
+        };
+        self.pixels_per_second = pixels.iter().map(decoded).sum::<u64>() * 1000 / millis;
+        self.pixels = pixels;
         Some(Paths {
             outside: self.count_up() + self.count_down(members, state),
             inside: 0,
@@ -168,6 +178,7 @@ pub(super) fn report(
         "participants": participants,
         "paths": view.paths,
         "decoders": mixer.map_or(0, |mixer| mixer.sources().count()),
+        "decoded_pixels_per_second": rates.pixels_per_second,
         "renditions": renditions,
         "server": {
             "pipelines": pipeline::alive(),

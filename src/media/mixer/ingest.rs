@@ -86,6 +86,12 @@ impl Ingest {
         &self.sink
     }
 
+    /// Pixels decoded so far; none of sound.
+    pub fn decoded_pixels(&self) -> u64 {
+        let fitter = self.fitter.as_ref();
+        fitter.map_or(0, |fitter| fitter.decoded.load(Ordering::Relaxed))
+    }
+
     /// The tile the pictures are for; they are cut and scaled to it from the next frame on.
     pub fn set_tile(&self, tile: Size) {
         if let Some(fitter) = &self.fitter {
@@ -157,7 +163,7 @@ fn lost_before(missing: &mut Missing, packet: &gst::Buffer) -> Option<gst::Event
 }
 
 /// Keeps the size that a branch delivers equal to the tile's, and its matrix to the canvas's,
-/// whatever the sender sends.
+/// whatever the sender sends; and counts what the decoder made.
 ///
 /// The tile comes from the room's task and the source size from the branch's streaming thread;
 /// each is one atomic, and whoever changes one applies both.
@@ -168,6 +174,8 @@ struct Fitter {
     fit: Fit,
     tile: AtomicU64,
     source: AtomicU64,
+    /// Pixels.
+    decoded: AtomicU64,
 }
 
 impl Fitter {
@@ -178,9 +186,20 @@ impl Fitter {
             fit,
             tile: AtomicU64::new(0),
             source: AtomicU64::new(0),
+            decoded: AtomicU64::new(0),
         });
         let weak = Arc::downgrade(&fitter);
         if let Some(pad) = fitter.crop.static_pad("sink") {
+            let (counts, total) = (
+                weak.clone(),
+                metrics::counter!("tessera_decoded_pixels_total"),
+            );
+            pad.add_probe(gst::PadProbeType::BUFFER, move |_, _| {
+                if let Some(fitter) = counts.upgrade() {
+                    total.increment(fitter.count_picture());
+                }
+                gst::PadProbeReturn::Ok
+            });
             pad.add_probe(gst::PadProbeType::EVENT_DOWNSTREAM, move |_, info| {
                 if let Some(gst::PadProbeData::Event(event)) = &mut info.data
                     && let gst::EventView::Caps(caps) = event.view()
@@ -208,6 +227,14 @@ impl Fitter {
             self.source.store(pack(source), Ordering::Release);
             self.apply();
         }
+    }
+
+    /// A picture of the source has been decoded: of how many pixels.
+    fn count_picture(&self) -> u64 {
+        let source = unpack(self.source.load(Ordering::Acquire));
+        let pixels = source.map_or(0, |s| u64::from(s.width) * u64::from(s.height));
+        self.decoded.fetch_add(pixels, Ordering::Relaxed);
+        pixels
     }
 
     fn set_tile(&self, tile: Size) {

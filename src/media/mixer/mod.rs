@@ -331,9 +331,10 @@ impl Mixer {
         &self.settings.ladder
     }
 
-    /// The uplinks that are decoded.
-    pub fn sources(&self) -> impl Iterator<Item = SourceId> {
-        self.ingests.keys().copied()
+    /// The uplinks that are decoded, and how many pixels of each have been so far.
+    pub fn sources(&self) -> impl Iterator<Item = (SourceId, u64)> {
+        let ingests = self.ingests.iter();
+        ingests.map(|(source, ingest)| (*source, ingest.decoded_pixels()))
     }
 }
 

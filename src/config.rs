@@ -84,6 +84,32 @@ pub enum BuiltIn {
     Off,
 }
 
+/// How many cores the server may use before it saves on pictures and refuses joins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MaxCores {
+    /// As many as it has.
+    All,
+    /// Any number: it saves on nothing and refuses nobody.
+    Unlimited,
+    /// So many thousandths of one.
+    Thousandths(u32),
+}
+
+impl MaxCores {
+    /// The number; `None` without a limit.
+    pub fn cores(self) -> Option<f64> {
+        match self {
+            // What affinity and cgroups leave of the machine.
+            Self::All => {
+                let cores = std::thread::available_parallelism();
+                Some(cores.map_or(1.0, |n| n.get() as f64))
+            }
+            Self::Unlimited => None,
+            Self::Thousandths(n) => Some(f64::from(n) / 1000.0),
+        }
+    }
+}
+
 /// The settings of STUN and TURN.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TurnConfig {
@@ -167,6 +193,8 @@ pub struct Config {
     pub recording_quotas: Quotas,
     /// Most rooms at once.
     pub max_rooms: usize,
+    /// How much of the machine the server may use.
+    pub max_cores: MaxCores,
     /// Most participants in a room.
     pub max_participants: usize,
     /// Most joins a second from one address, over WebSocket, WHIP and WHEP together.
@@ -210,6 +238,7 @@ impl Default for Config {
                 max_age: None,
             },
             max_rooms: 100,
+            max_cores: MaxCores::All,
             max_participants: 50,
             joins_per_second: 20,
             max_message: 256 * 1024,

@@ -21,6 +21,8 @@
 //!   measured, and everything that judges or draws is a function of it.
 //! - [`archive`]: the folder of recordings and its catalogue. `room::recorders` has a task for each
 //!   recording, [`media::recorder`] the pipeline that writes it.
+//! - [`admission`]: what the server uses of the machine, what a join costs, what is saved on and who
+//!   is refused. A pure gauge, which the server samples and the rooms follow.
 //! - [`turn`]: STUN and TURN, which know of nothing else here but their settings.
 //! - [`layout`], [`topology`], [`media::rewrite`], [`media::rtp`] and the sound modules of
 //!   [`media::mixer`] are pure: values in, values out.
@@ -47,6 +49,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod admission;
 pub mod archive;
 pub mod bots;
 pub mod compare;

@@ -145,6 +145,10 @@ fn describe() {
             "Keyframe requests that a keyframe answered which others had asked for",
         ),
         (
+            "tessera_joins_refused_total",
+            "Joins refused because the machine has enough to do, by mode",
+        ),
+        (
             "tessera_decoded_pixels_total",
             "Pixels of the pictures decoded for composites",
         ),
@@ -181,6 +185,23 @@ fn describe() {
         Unit::Bytes,
         "Payload relayed by the TURN server, by direction"
     );
+    for (name, text) in [
+        (
+            "tessera_cpu_cores_used",
+            "Cores in use, over the last seconds",
+        ),
+        ("tessera_cpu_cores_limit", "Cores the server may use"),
+        (
+            "tessera_pressure",
+            "What is saved on: 0 nothing, 1 a third of the frames, 2 half of them, 3 the full size too, 4 sizes too",
+        ),
+        (
+            "tessera_join_cost_cores",
+            "Cores that one more person is taken to cost, by mode",
+        ),
+    ] {
+        describe_gauge!(name, Unit::Count, text);
+    }
     describe_gauge!(
         "tessera_turn_allocations",
         Unit::Count,

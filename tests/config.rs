@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use tessera::archive::Quotas;
 use tessera::config::{
-    BuiltIn, Config, ConfigError, Options, Setting, TurnConfig, VideoCodec, settings,
+    BuiltIn, Config, ConfigError, MaxCores, Options, Setting, TurnConfig, VideoCodec, settings,
 };
 use tessera::layout::{Fit, LayoutKind, Size};
 use tessera::media::recorder::Container;
@@ -68,6 +68,7 @@ fn a_file_can_set_everything() {
         recording-max-length = 6
         recording-max-age = 7
         max-rooms = 2
+        max-cores = "1.5"
         max-participants = 3
         joins-per-second = 4
         max-message = 65536
@@ -103,6 +104,7 @@ fn a_file_can_set_everything() {
             max_age: Some(Duration::from_secs(7 * 24 * 3600)),
         },
         max_rooms: 2,
+        max_cores: MaxCores::Thousandths(1500),
         max_participants: 3,
         joins_per_second: 4,
         max_message: 65_536,
@@ -214,6 +216,8 @@ fn a_bad_value_is_refused_with_its_name_and_what_would_do() {
         ("video-bitrate = 99999", "video-bitrate", "100000"),
         ("audio-bitrate = 5999", "audio-bitrate", "6000"),
         ("max-rooms = 0", "max-rooms", "from 1"),
+        ("max-cores = '0'", "max-cores", "unlimited"),
+        ("max-cores = 'some'", "max-cores", "0.01 to 4096"),
         ("max-participants = 0", "max-participants", "from 1"),
         ("joins-per-second = 0", "joins-per-second", "from 1"),
         ("max-message = 100", "max-message", "16384"),

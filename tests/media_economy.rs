@@ -7,9 +7,10 @@ use std::time::Duration;
 use common::server::{PATIENCE, TestServer, room};
 use futures::future::{join_all, try_join_all};
 use serde_json::Value;
-use tessera::bots::{Bot, BotConfig, VideoFormat};
+use tessera::admission::{Admission, PerMode, Sample};
+use tessera::bots::{Bot, BotConfig, BotError, Decode, Entry, VideoFormat};
 use tessera::config::VideoCodec;
-use tessera::protocol::{RoomState, UplinkState};
+use tessera::protocol::{ErrorCode, RoomState, UplinkState};
 
 /// Between two looks at figures that the server takes once a second.
 const LOOK: Duration = Duration::from_millis(500);
@@ -80,5 +81,125 @@ async fn nine_cameras_cost_what_one_canvas_does() {
     }
     assert!(metric(&server, "tessera_decoded_pixels_total").await > CANVAS as f64);
     join_all(bots.into_iter().map(Bot::leave)).await;
+    server.stop().await;
+}
+
+/// A load that is told, in seconds that do not pass.
+struct Load {
+    admission: Admission,
+    at: Duration,
+    cpu: Duration,
+}
+
+impl Load {
+    /// Uses so many cores for so many seconds.
+    fn is(&mut self, cores: f64, seconds: u32) {
+        for _ in 0..seconds {
+            self.at += Duration::from_secs(1);
+            self.cpu += Duration::from_secs_f64(cores);
+            self.admission.observe(Sample {
+                at: self.at,
+                cpu: self.cpu,
+                people: PerMode {
+                    mcu: 2,
+                    ..PerMode::default()
+                },
+            });
+        }
+    }
+}
+
+/// The bot sees the composite in this height.
+async fn sees(bot: &Bot, height: u32) {
+    let picture = bot.picture_when("a height", |picture| picture.height == height);
+    if let Err(error) = picture.await {
+        let last = bot.picture().await.map(|picture| picture.height);
+        panic!("{error}: {last:?}, not {height}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_busy_server_saves_and_refuses_and_recovers() {
+    let admission = Admission::given(Some(1.0));
+    let server = TestServer::admitting(&admission).await;
+    let mut load = Load {
+        admission,
+        at: Duration::ZERO,
+        cpu: Duration::ZERO,
+    };
+    load.is(0.2, 10);
+    let format = VideoFormat {
+        fps: 15,
+        ..VideoFormat::sized(VideoCodec::Vp8, 320, 180)
+    };
+    let person = |i: usize| {
+        let config = BotConfig::new(&server.url, room("busy"), format!("Person {i}"));
+        config.person(i, format).decoding(Decode::Video)
+    };
+    let bots = try_join_all((0..2).map(|i| Bot::join(person(i)))).await;
+    let bots = bots.expect("both join");
+    sees(&bots[0], 720).await;
+    let before = stats(&server, "busy").await;
+    assert_eq!(
+        (&before["pressure"], &before["fps"]),
+        (&"none".into(), &30.into())
+    );
+
+    load.is(1.0, 30);
+    // Whoever comes now is told so, by whichever door.
+    match Bot::join(person(2)).await {
+        Err(BotError::Refused { code, .. }) => assert_eq!(code, ErrorCode::ServerBusy),
+        other => panic!("{other:?}"),
+    }
+    for entry in [Entry::Whip, Entry::Whep] {
+        let config = BotConfig::new(&server.url, room("another"), "Nobody").entering(entry);
+        match Bot::join(config.person(3, format)).await {
+            Err(BotError::RefusedHttp { status, body }) => {
+                assert!(
+                    status == 503 && body.contains("server_busy"),
+                    "{status} {body}"
+                );
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+    let offer = reqwest::Client::new()
+        .post(format!("{}/whep/another", server.url))
+        .header("content-type", "application/sdp")
+        .body("v=0\r\n");
+    let answer = offer.send().await.expect("an answer");
+    assert_eq!(answer.status(), 503);
+    assert!(answer.headers().contains_key("retry-after"));
+    let rooms = server.get("/api/v1/rooms").await;
+    let rooms = rooms.as_array().map(Vec::len);
+    assert_eq!(rooms, Some(1), "no room was left behind");
+
+    // The room goes on, with half of the frames and the third of five sizes.
+    sees(&bots[0], 360).await;
+    let report = server.get("/api/v1/server").await;
+    assert_eq!(report["pressure"], "rungs", "{report}");
+    assert_eq!(report["has_room"]["mcu"], false, "{report}");
+    assert_eq!(report["people"]["mcu"], 2, "{report}");
+    let during = stats(&server, "busy").await;
+    assert_eq!(
+        (&during["pressure"], &during["fps"]),
+        (&"rungs".into(), &15.into())
+    );
+    for (name, value) in [("tessera_pressure", 4.0), ("tessera_cpu_cores_limit", 1.0)] {
+        assert_eq!(metric(&server, name).await, value, "{name}");
+    }
+    assert!(metric(&server, "tessera_joins_refused_total").await >= 4.0);
+    assert!(metric(&server, "tessera_join_cost_cores").await > 0.0);
+
+    load.is(0.1, 90);
+    sees(&bots[0], 720).await;
+    let third = Bot::join(person(2)).await.expect("there is room again");
+    sees(&third, 720).await;
+    let after = stats(&server, "busy").await;
+    assert_eq!(
+        (&after["pressure"], &after["fps"]),
+        (&"none".into(), &30.into())
+    );
+    join_all(bots.into_iter().chain([third]).map(Bot::leave)).await;
     server.stop().await;
 }

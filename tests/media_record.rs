@@ -370,6 +370,8 @@ impl Process {
             .args([
                 "--joins-per-second",
                 "1000",
+                "--max-cores",
+                "unlimited",
                 "--canvas",
                 "640x360",
                 "--record",

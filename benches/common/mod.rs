@@ -26,6 +26,8 @@ impl Server {
                 "127.0.0.1:0",
                 "--joins-per-second",
                 "1000",
+                "--max-cores",
+                "unlimited",
                 "--max-participants",
                 "100",
             ])

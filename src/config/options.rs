@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use clap::{Args, Command};
 use serde::Deserialize;
 
-use super::{BuiltIn, Config, ConfigError};
+use super::{BuiltIn, Config, ConfigError, MaxCores};
 use crate::layout::{Fit, LayoutKind, Size};
 use crate::topology::Mode;
 
@@ -160,6 +160,11 @@ options! {
     /// Most rooms at once
     max_rooms: usize, "max-rooms", "TESSERA_MAX_ROOMS", "N", |c| c.max_rooms.to_string();
 
+    /// CPU cores the server may use: near that many it saves on pictures, and then refuses joins.
+    /// A number, all (those it has) or unlimited
+    max_cores: String, "max-cores", "TESSERA_MAX_CORES", "N|all|unlimited",
+        |c| max_cores_text(c.max_cores);
+
     /// Most participants in a room
     max_participants: usize, "max-participants", "TESSERA_MAX_PARTICIPANTS", "N",
         |c| c.max_participants.to_string();
@@ -245,6 +250,14 @@ fn list<T: ToString>(items: &[T]) -> String {
 
 fn size_text(size: Size) -> String {
     format!("{}x{}", size.width, size.height)
+}
+
+fn max_cores_text(cores: MaxCores) -> String {
+    match cores {
+        MaxCores::All => "all".into(),
+        MaxCores::Unlimited => "unlimited".into(),
+        MaxCores::Thousandths(n) => (f64::from(n) / 1000.0).to_string(),
+    }
 }
 
 fn built_in_name(built_in: BuiltIn) -> &'static str {

@@ -10,7 +10,7 @@ use std::time::Duration;
 use thiserror::Error;
 
 use super::options::MEGABYTE;
-use super::{BuiltIn, Config, Options, TurnConfig, VideoCodec};
+use super::{BuiltIn, Config, MaxCores, Options, TurnConfig, VideoCodec};
 use crate::archive::Quotas;
 use crate::layout::{Fit, LayoutKind, Size};
 use crate::media::recorder::Container;
@@ -111,6 +111,9 @@ impl TryFrom<Options> for Config {
                 given.max_rooms.unwrap_or(default.max_rooms),
                 1..=100_000,
             )?,
+            max_cores: given
+                .max_cores
+                .map_or(Ok(default.max_cores), |c| max_cores(&c))?,
             max_participants: within(
                 "max-participants",
                 given.max_participants.unwrap_or(default.max_participants),
@@ -251,6 +254,20 @@ fn built_in(text: &str) -> Checked<BuiltIn> {
         "on" => Ok(BuiltIn::On),
         "off" => Ok(BuiltIn::Off),
         _ => Err(BadSetting::new("turn", text, "it is on or off")),
+    }
+}
+
+fn max_cores(text: &str) -> Checked<MaxCores> {
+    match text.trim() {
+        "all" => Ok(MaxCores::All),
+        "unlimited" => Ok(MaxCores::Unlimited),
+        number => {
+            let cores = number.parse().ok().filter(|n| (0.01..=4096.0).contains(n));
+            let thousandths =
+                cores.map(|n: f64| MaxCores::Thousandths((n * 1000.0).round() as u32));
+            let allowed = "it is all, unlimited, or a number from 0.01 to 4096";
+            thousandths.ok_or_else(|| BadSetting::new("max-cores", text, allowed))
+        }
     }
 }
 

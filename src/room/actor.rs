@@ -13,11 +13,13 @@ use super::ears::Ears;
 use super::error::RoomError;
 use super::handle::{Command, Departure, JoinError, JoinReply, JoinRequest, Notice, Reply};
 use super::member::{Answered, Flow, Member, negotiate};
+use super::pressure;
 use super::recorders::Recorders;
 use super::state::{Effect, Input, RequestId, State};
 use super::stats;
 use super::view::{ByeReason, Level, RoomState};
 use super::wiring::{Downlink, Feed, Step};
+use crate::admission::Admission;
 use crate::archive::{Archive, RecordingId};
 use crate::config::Config;
 use crate::id::{ParticipantId, Role, RoomId};
@@ -26,6 +28,7 @@ use crate::media::peer::{Loss, PeerEvent};
 use crate::media::slot;
 use crate::media::tap::Tap;
 use crate::media::template::Templates;
+use crate::topology::Mode;
 
 /// How often taps and peers are looked at for silence and speech.
 const LIVENESS: Duration = Duration::from_millis(100);
@@ -39,6 +42,7 @@ pub(super) struct Shared {
     pub(super) config: Arc<Config>,
     pub(super) templates: Arc<Templates>,
     pub(super) archive: Option<Archive>,
+    pub(super) admission: Admission,
 }
 
 /// What reaches the task from peers and the mixer. The numbers tell the events of one peer or
@@ -117,7 +121,13 @@ impl Actor {
         mut events: mpsc::UnboundedReceiver<Event>,
     ) {
         tracing::info!("room opens");
-        let mut liveness = tokio::time::interval(LIVENESS);
+        let mut pressure = self.shared.admission.watch();
+        if *pressure.borrow() != self.state.pressure() {
+            pressure.mark_changed();
+        }
+        // Not at once: a room is over when something happens in it and nobody is there, and whoever
+        // it is made for has yet to come in.
+        let mut liveness = tokio::time::interval_at(Instant::now() + LIVENESS, LIVENESS);
         liveness.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         while !self.over {
             let deadline = self.deadline();
@@ -125,6 +135,10 @@ impl Actor {
                 Some(command) = commands.recv() => self.command(command),
                 Some(event) = events.recv() => self.event(event),
                 _ = liveness.tick() => self.check_liveness(),
+                Ok(()) = pressure.changed() => {
+                    let now = *pressure.borrow_and_update();
+                    self.inputs.push_back(Input::Pressed(now));
+                }
                 () = tokio::time::sleep_until(deadline) => self.inputs.push_back(Input::Tick),
             }
             self.settle();
@@ -168,6 +182,14 @@ impl Actor {
                     .resume
                     .as_ref()
                     .and_then(|secret| self.holder(secret));
+                if takes_over.is_none()
+                    && let Err(busy) = self.shared.admission.admit(self.mode_for(&request))
+                {
+                    let _ = reply.send(Err(JoinError::Refused(busy.into())));
+                    // It may have been made for them.
+                    self.inputs.push_back(Input::Tick);
+                    return;
+                }
                 let name = request.name.clone();
                 let (reach, view, limits) = (request.reach, request.view, request.limits);
                 let request = self.wait(Waiting::Join(request, reply));
@@ -251,6 +273,12 @@ impl Actor {
     fn is_superseded(&self, who: ParticipantId, how: Departure) -> bool {
         let reads = |member: &Member| !member.notices.is_closed();
         how == Departure::SignallingLost && self.members.get(&who).is_some_and(reads)
+    }
+
+    /// By which mode a joiner will be served.
+    fn mode_for(&self, request: &JoinRequest) -> Mode {
+        let room = self.state.mode();
+        request.view.filter(|_| room != Mode::P2p).unwrap_or(room)
     }
 
     /// Whose `resume` secret this is.
@@ -545,6 +573,10 @@ impl Actor {
                 self.recorders.stop(&id);
             }
             Step::SetScene(scene) => self.with_mixer(|mixer| mixer.set_scene(scene)),
+            Step::Press(pressure) => {
+                let fps = pressure::fps(pressure, self.shared.config.fps);
+                self.with_mixer(|mixer| mixer.set_fps(fps));
+            }
         }
     }
 

@@ -160,7 +160,7 @@ impl State {
                     role: Role::Camera,
                     width: size.width,
                     height: size.height,
-                    fps: self.settings.fps,
+                    fps: self.fps(),
                     bitrate: self.halves().bitrate(size),
                     layers,
                 };

@@ -77,6 +77,7 @@ impl State {
             sources: self.desired_sources(now, scene),
             outputs,
             scene: scene.clone(),
+            pressure: self.pressure,
         }
     }
 

@@ -2,6 +2,7 @@
 
 use thiserror::Error;
 
+use crate::admission::Busy;
 use crate::archive::ArchiveError;
 use crate::id::ParticipantId;
 use crate::topology::Mode;
@@ -21,6 +22,9 @@ pub enum RoomError {
         /// The limit.
         limit: usize,
     },
+    /// The machine has enough to do.
+    #[error(transparent)]
+    Busy(#[from] Busy),
     /// A room of that name is there already.
     #[error("there is a room of that name already")]
     Exists,

@@ -11,6 +11,7 @@ pub mod handle;
 mod layers;
 mod member;
 mod person;
+mod pressure;
 mod recorders;
 mod recordings;
 pub mod registry;

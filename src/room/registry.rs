@@ -13,6 +13,7 @@ use super::handle::{JoinError, JoinRequest, Joined};
 use super::state::{Lifetime, Settings, State};
 use super::view::{ByeReason, ParticipantState, RoomState};
 use super::{RoomError, RoomHandle};
+use crate::admission::{Admission, PerMode};
 use crate::archive::{Archive, Kind};
 use crate::config::Config;
 use crate::id::RoomId;
@@ -63,11 +64,13 @@ enum Doors {
 impl Registry {
     /// No rooms yet. GStreamer must have been initialised.
     pub fn new(config: Arc<Config>, templates: Arc<Templates>) -> Self {
+        let cores = config.max_cores.cores();
         Self {
             shared: Shared {
                 config,
                 templates,
                 archive: None,
+                admission: Admission::new(cores),
             },
             rooms: Arc::default(),
         }
@@ -78,6 +81,30 @@ impl Registry {
     pub fn with_archive(mut self, archive: Archive) -> Self {
         self.shared.archive = Some(archive);
         self
+    }
+
+    /// The same with another admission than the configuration's.
+    #[must_use]
+    pub fn with_admission(mut self, admission: Admission) -> Self {
+        self.shared.admission = admission;
+        self
+    }
+
+    /// Who is taken in, and what the server saves on.
+    pub fn admission(&self) -> &Admission {
+        &self.shared.admission
+    }
+
+    /// How many people are in rooms, by the mode in which they are served.
+    pub fn people(&self) -> PerMode<u32> {
+        let mut people = PerMode::default();
+        for room in self.list() {
+            let state = room.state();
+            for participant in &state.participants {
+                *people.of_mut(participant.view.unwrap_or(state.mode)) += 1;
+            }
+        }
+        people
     }
 
     /// The folder of recordings.
@@ -197,6 +224,7 @@ impl Registry {
             mode: wanted.mode.unwrap_or(config.mode),
             layout: wanted.layout.unwrap_or(config.layout),
             lifetime,
+            pressure: *self.shared.admission.watch().borrow(),
         });
         let (publish, view) = watch::channel(Arc::new(state.view()));
         let (commands, inbox) = mpsc::channel(COMMAND_QUEUE);

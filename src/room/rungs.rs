@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 
 use super::person::Person;
+use super::pressure::Recorded;
 use super::service::{Kind, Route};
 use super::state::{Settings, State};
 use super::wiring::{Downlink, Feed, Mixing};
@@ -42,8 +43,8 @@ struct Viewer {
 impl State {
     /// The renditions that the viewers of the composite should get.
     pub(super) fn desired_renditions(&self) -> BTreeMap<ParticipantId, Output> {
-        let mut viewers = self.viewers();
         let recorded = self.recorded_outputs();
+        let mut viewers = self.viewers(&recorded);
         for (rung, spec) in self.settings.ladder.rungs() {
             let below = rung.below();
             if below >= self.settings.ladder.still() {
@@ -80,19 +81,20 @@ impl State {
                 let Viewer {
                     who, codec, rung, ..
                 } = viewer;
+                let rung = self.permitted(codec, rung, &recorded);
                 let rung = self.nearest_that_works(codec, rung);
                 (who, Output::Video { codec, rung })
             })
             .collect()
     }
 
-    fn viewers(&self) -> Vec<Viewer> {
+    fn viewers(&self, recorded: &Recorded) -> Vec<Viewer> {
         let viewer = |(who, person): (&ParticipantId, &Person)| {
             let codec = person.downlinks.mix_video?;
             person.picture.uses(Route::Mix).then(|| Viewer {
                 who: *who,
                 codec,
-                rung: self.rung_of(person),
+                rung: self.permitted(codec, self.rung_of(person), recorded),
                 budget: person.link.budget().for_picture(self.sound_of(person)),
             })
         };

@@ -17,6 +17,7 @@ use super::recordings::Take;
 use super::requests::refusal;
 use super::view::{ByeReason, RoomState, TileState};
 use super::wiring::{Downlink, Feed, Step, Wiring};
+use crate::admission::Pressure;
 use crate::archive::RecordingId;
 use crate::id::{ParticipantId, Role};
 use crate::layout::{LayoutKind, Size};
@@ -58,6 +59,8 @@ pub struct Settings {
     pub mode: Mode,
     /// The layout to start with.
     pub layout: LayoutKind,
+    /// What to save on from the start.
+    pub pressure: Pressure,
     /// How long it lives.
     pub lifetime: Lifetime,
 }
@@ -129,6 +132,8 @@ pub enum Input {
     Mesh(ParticipantId, Vec<ParticipantId>),
     /// How high somebody draws the pictures forwarded to them now, pixels.
     Heights(ParticipantId, Vec<(SourceId, u32)>),
+    /// The server is pressed that hard from now on.
+    Pressed(Pressure),
     /// Another layout is asked for.
     SetLayout(RequestId, LayoutKind),
     /// An uplink is to be muted or released.
@@ -209,6 +214,7 @@ pub struct State {
     pub(super) settings: Settings,
     life: Life,
     pub(super) mode: Mode,
+    pub(super) pressure: Pressure,
     pub(super) layout: LayoutKind,
     pub(super) pinned: Option<ParticipantId>,
     pub(super) people: BTreeMap<ParticipantId, Person>,
@@ -238,6 +244,7 @@ impl State {
         Self {
             life: Life::Open,
             mode: settings.mode,
+            pressure: settings.pressure,
             layout: settings.layout,
             settings,
             pinned: None,
@@ -300,6 +307,11 @@ impl State {
     /// The rungs of its composite.
     pub fn ladder(&self) -> &Arc<Ladder> {
         &self.settings.ladder
+    }
+
+    /// The room's mode.
+    pub fn mode(&self) -> Mode {
+        self.mode
     }
 
     /// What the room shows of itself.
@@ -366,6 +378,7 @@ impl State {
             Input::SlotOpened(who, slot, feed) => self.slot_opened(now, (who, slot), feed),
             Input::SourceMixed(source) => self.source_mixed(now, source),
             Input::Counted(paths) => self.counted = paths,
+            Input::Pressed(pressure) => self.pressure = pressure,
             Input::RecorderEnds(id) => drop(self.recordings.remove(&id)),
             Input::Mesh(who, receiving) if self.mode == Mode::P2p => {
                 let mut receiving: BTreeSet<_> = receiving.into_iter().collect();

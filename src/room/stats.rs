@@ -175,6 +175,8 @@ pub(super) fn report(
     json!({
         "id": id,
         "mode": view.mode,
+        "pressure": state.pressure(),
+        "fps": state.fps(),
         "participants": participants,
         "paths": view.paths,
         "decoders": mixer.map_or(0, |mixer| mixer.sources().count()),
@@ -262,7 +264,7 @@ fn describe(
                 "rung": rung,
                 "width": spec.map(|spec| spec.size.width),
                 "height": spec.map(|spec| spec.size.height),
-                "fps": spec.map(|spec| spec.pace.fps()),
+                "fps": spec.map(|spec| spec.pace.fps().min(f64::from(state.fps()))),
                 "target_bps": rendition.bitrate(),
                 "viewers": viewers,
             })

@@ -10,6 +10,7 @@ use super::handle::Capture;
 use super::rungs::Rate;
 use super::service::Kind;
 use super::view::SlotState;
+use crate::admission::Pressure;
 use crate::archive::RecordingId;
 use crate::id::ParticipantId;
 use crate::media::mixer::{Output, Scene, SourceId};
@@ -96,6 +97,8 @@ pub enum Step {
     FeedRecorder(RecordingId, Output),
     /// End a recording.
     StopRecorder(RecordingId),
+    /// Save on this from now on.
+    Press(Pressure),
     /// Show these tiles.
     SetScene(Scene),
     /// Tell a sender what to send.
@@ -156,6 +159,8 @@ pub(super) struct Mix {
     /// Those that feed nobody any more, and when they end.
     pub(super) lingering: BTreeMap<Output, Duration>,
     pub(super) scene: Scene,
+    /// What is saved on.
+    pub(super) pressure: Pressure,
 }
 
 /// What is decoded of an uplink; another must be decoded anew.
@@ -251,6 +256,9 @@ impl Wiring {
             (Mixing::Running(old), Mixing::Running(new)) => (&**old, &**new),
         };
         let stops = next.mixer == Mixing::None && self.mixer != Mixing::None;
+        if old.pressure != new.pressure && !stops {
+            steps.push(Step::Press(new.pressure));
+        }
         steps.extend(starts(old, new));
         steps.extend(self.feed_steps(next));
         steps.extend(self.recorder_steps(next));

@@ -29,6 +29,7 @@ pub(super) async fn handle(path: Tail, call: Call) -> Response {
         ["rooms", room, "recordings", id, "stop"] => recordings::stop(room, id, call).await,
         ["rooms", room, "participants", id] => participant(room, id, call).await,
         ["turn"] => turn(&call),
+        ["server"] => server(&call),
         _ => Err(ApiError::NotFound("resource")),
     };
     result.into_response()
@@ -93,6 +94,16 @@ async fn stats(room: &str, call: Call) -> Result<Response, ApiError> {
         Method::GET | Method::HEAD => {
             let stats = find(room, &call)?.stats().await?;
             Ok(reply::json(StatusCode::OK, &stats))
+        }
+        _ => Err(ApiError::MethodNotAllowed("GET, HEAD")),
+    }
+}
+
+fn server(call: &Call) -> Result<Response, ApiError> {
+    match call.method {
+        Method::GET | Method::HEAD => {
+            let report = call.app.registry.admission().report();
+            Ok(reply::json(StatusCode::OK, &report))
         }
         _ => Err(ApiError::MethodNotAllowed("GET, HEAD")),
     }

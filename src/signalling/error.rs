@@ -14,6 +14,9 @@ use crate::room::RoomError;
 
 use super::reply;
 
+/// Seconds after which who was refused may try again: load falls that slowly.
+const BUSY_FOR: &str = "10";
+
 /// Why a request or a message was refused. Its text is for people; [`ApiError::code`] is
 /// what programs look at.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -145,6 +148,9 @@ impl Reply for ApiError {
             Self::Unauthorized => Some((WWW_AUTHENTICATE, "Bearer")),
             Self::MethodNotAllowed(methods) => Some((ALLOW, methods)),
             Self::RateLimited(_) => Some((RETRY_AFTER, "1")),
+            Self::Room(RoomError::TooManyRooms { .. } | RoomError::Busy(_)) => {
+                Some((RETRY_AFTER, BUSY_FOR))
+            }
             Self::UpgradeRequired => Some((UPGRADE, "websocket")),
             _ => None,
         };
@@ -171,7 +177,7 @@ fn public_text(error: &RoomError) -> String {
 fn room_code(error: &RoomError) -> ErrorCode {
     match error {
         RoomError::Full { .. } => ErrorCode::RoomFull,
-        RoomError::TooManyRooms { .. } => ErrorCode::ServerBusy,
+        RoomError::TooManyRooms { .. } | RoomError::Busy(_) => ErrorCode::ServerBusy,
         RoomError::Exists => ErrorCode::RoomExists,
         RoomError::Closed | RoomError::NoSuchParticipant(_) => ErrorCode::NotFound,
         RoomError::TooFast(_) => ErrorCode::RateLimited,
@@ -238,6 +244,7 @@ fn count(code: ErrorCode) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::admission::Busy;
     use crate::id::ParticipantId;
 
     #[test]
@@ -249,6 +256,7 @@ mod tests {
                 ErrorCode::ServerBusy,
                 503,
             ),
+            (RoomError::Busy(Busy), ErrorCode::ServerBusy, 503),
             (RoomError::ShuttingDown, ErrorCode::ShuttingDown, 503),
             (
                 RoomError::NoSuchParticipant(ParticipantId::new(3)),

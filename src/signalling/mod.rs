@@ -82,6 +82,11 @@ impl App {
         self.metrics.sweep();
     }
 
+    /// Takes a sample of the load.
+    fn sample(&self) {
+        self.registry.admission().sample(self.registry.people());
+    }
+
     fn count_join(&self, transport: &'static str) {
         metrics::counter!("tessera_joins_total", "transport" => transport).increment(1);
     }

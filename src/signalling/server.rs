@@ -34,6 +34,8 @@ const STOP_DEADLINE: Duration = Duration::from_secs(4);
 const HEAD_DEADLINE: Duration = Duration::from_secs(30);
 /// How often stale limiter entries and metric buckets are swept.
 const SWEEP_EVERY: Duration = Duration::from_secs(5);
+/// How often the load is sampled.
+const SAMPLE_EVERY: Duration = Duration::from_secs(1);
 /// Pause after a failed accept: without file descriptors, trying again at once is a busy loop.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
 
@@ -119,6 +121,8 @@ impl Server {
         let mut done = std::pin::pin!(done);
         let mut sweep = interval(SWEEP_EVERY);
         sweep.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut sample = interval(SAMPLE_EVERY);
+        sample.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             tokio::select! {
                 () = &mut done => return,
@@ -134,6 +138,7 @@ impl Server {
                     }
                 },
                 _ = sweep.tick() => self.app.sweep(),
+                _ = sample.tick() => self.app.sample(),
             }
         }
     }

@@ -5,8 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::Value;
+use tessera::admission::Admission;
 use tessera::archive::Archive;
-use tessera::config::{BuiltIn, Config};
+use tessera::config::{BuiltIn, Config, MaxCores};
 use tessera::id::RoomId;
 use tessera::media::template::Templates;
 use tessera::room::Registry;
@@ -37,11 +38,22 @@ impl TestServer {
 
     /// The same, with some settings changed.
     pub async fn with(change: impl FnOnce(&mut Config)) -> Self {
+        Self::make(change, None).await
+    }
+
+    /// A server with the defaults, whose load is what it is told.
+    pub async fn admitting(admission: &Admission) -> Self {
+        Self::make(|_| {}, Some(admission.clone())).await
+    }
+
+    async fn make(change: impl FnOnce(&mut Config), admission: Option<Admission>) -> Self {
         gst::init().expect("GStreamer");
         let mut config = Config {
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
             media_ips: vec![IpAddr::V4(Ipv4Addr::LOCALHOST)],
             joins_per_second: 1000,
+            // Bots are in the same process.
+            max_cores: MaxCores::Unlimited,
             ..Config::default()
         };
         // Most tests have no use for it.
@@ -55,6 +67,9 @@ impl TestServer {
         if let Some(folder) = &config.recordings {
             let archive = Archive::open(folder, config.recording_quotas, templates);
             registry = registry.with_archive(archive.await.expect("a folder"));
+        }
+        if let Some(admission) = admission {
+            registry = registry.with_admission(admission);
         }
         let metrics = Metrics::install().expect("metrics");
         let server = Server::bind(config, registry.clone(), metrics)

@@ -89,6 +89,7 @@ pub(crate) fn everything(world: &World) {
         tiles_stand_well(model.settings.canvas, &mixer.scene.tiles);
         scene(model, now, &mixer.scene.tiles);
         sources(world, mixer);
+        assert_eq!(mixer.pressure, model.pressure, "what the mixer saves on");
         let named = model.people.iter().filter(|(_, p)| !p.uplinks.is_empty());
         let names: BTreeMap<_, _> = named.map(|(who, p)| (*who, p.name.clone())).collect();
         assert_eq!(mixer.names, names, "names");
@@ -140,7 +141,7 @@ fn feeds(world: &World) {
         for (slot, state) in peer.slots.iter().filter(|(s, _)| Way::of(**s) == Way::Mix) {
             let expected = world.model.mix_feed(world.now, *who, *slot);
             let as_good = match (state.fed, expected) {
-                (Some(fed), Some(wanted)) => world.model.will_do(*who, fed, wanted),
+                (Some(fed), Some(wanted)) => world.model.will_do(world.now, *who, fed, wanted),
                 _ => false,
             };
             let right = as_good || state.fed == expected.map(Feed::Output);
@@ -311,7 +312,7 @@ fn captures(world: &World) {
             .expect("a size");
         let size = (capture.width, capture.height);
         assert_eq!(size, (rect.w, rect.h), "size of {source}");
-        assert_eq!(capture.fps, model.settings.fps);
+        assert_eq!(capture.fps, model.fps());
         assert!(capture.role == Role::Camera && capture.bitrate > 0);
     }
     for (who, person) in model.people.iter().filter(|(_, p)| p.is_present(now)) {

@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use tessera::admission::Pressure;
 use tessera::archive::RecordingId;
 use tessera::config::VideoCodec;
 use tessera::id::{ParticipantId, Rid, Role};
@@ -255,6 +256,7 @@ pub(crate) struct Model {
     pub(crate) pinned: Option<ParticipantId>,
     pub(crate) layout: LayoutKind,
     pub(crate) mode: Mode,
+    pub(crate) pressure: Pressure,
     /// What is being recorded, and since when.
     pub(crate) recordings: BTreeMap<RecordingId, (Container, Duration)>,
     counted: Paths,
@@ -272,6 +274,7 @@ impl Model {
         Self {
             layout: settings.layout,
             mode: settings.mode,
+            pressure: settings.pressure,
             recordings: BTreeMap::new(),
             counted: Paths::default(),
             settings,
@@ -502,6 +505,7 @@ impl Model {
     fn media(&mut self, now: Duration, input: Input) {
         match input {
             Input::Counted(paths) => self.counted = paths,
+            Input::Pressed(pressure) => self.pressure = pressure,
             Input::Mesh(who, receiving) if self.mode == Mode::P2p => {
                 let others = receiving.into_iter().filter(|other| *other != who);
                 let others = others.filter(|other| self.people.contains_key(other));
@@ -583,7 +587,7 @@ impl Model {
         let output = match slot {
             Downlink::Video if person.uses(Kind::Picture, Way::Mix) => {
                 let renditions = self.renditions(person.downlinks.mix_video?);
-                let wanted = self.rung(person);
+                let wanted = self.rung(person, person.downlinks.mix_video?, now);
                 let (above, below) = renditions.split_at(wanted);
                 let mut choice = below.iter().chain(above.iter().rev()).copied();
                 return match self.wants_mixer(now) {
@@ -606,14 +610,21 @@ impl Model {
 
     /// Whether a feed is as good as another one for a viewer whose link has been heard of: it may
     /// be worse than what they want, for the link's sake.
-    pub(crate) fn will_do(&self, who: ParticipantId, fed: Feed, wanted: Output) -> bool {
+    pub(crate) fn will_do(
+        &self,
+        now: Duration,
+        who: ParticipantId,
+        fed: Feed,
+        wanted: Output,
+    ) -> bool {
         let Feed::Output(fed) = fed else {
             return false;
         };
         match (fed, wanted) {
             (Output::Video { codec, rung }, Output::Video { codec: same, .. }) => {
                 let person = &self.people[&who];
-                let wanted = Rung(u8::try_from(self.rung(person)).expect("a handful"));
+                let wanted = self.rung(person, codec, now);
+                let wanted = Rung(u8::try_from(wanted).expect("a handful"));
                 let known = self.settings.ladder.spec(rung).is_some();
                 let above = self.renditions(codec)[..usize::from(wanted.0)].to_vec();
                 // Above it only if all below have failed.
@@ -634,8 +645,42 @@ impl Model {
             .collect()
     }
 
-    /// Which of them somebody should have.
-    fn rung(&self, person: &Person) -> usize {
+    /// Frames a second of the composite: all, two thirds, or half.
+    pub(crate) fn fps(&self) -> u32 {
+        match self.pressure {
+            Pressure::None => self.settings.fps,
+            Pressure::FrameRate => self.settings.fps * 2 / 3,
+            _ => self.settings.fps / 2,
+        }
+    }
+
+    /// Which of the moving rungs nobody is to watch, however good their link: the full size, then
+    /// every other one from the last up, which all keep.
+    fn withheld(&self) -> BTreeSet<usize> {
+        let moving = self.settings.ladder.rungs().count() - 1;
+        let below_the_last = |n: &usize| *n + 1 < moving;
+        let withheld = |n: &usize| match self.pressure {
+            Pressure::Size => *n == 0,
+            Pressure::Rungs => *n == 0 || (moving - 1 - *n) % 2 == 1,
+            _ => false,
+        };
+        let candidates = (0..moving).filter(below_the_last);
+        candidates.filter(withheld).collect()
+    }
+
+    /// Which of them somebody should have: what they want, or the next one below that is not
+    /// withheld, or is recorded anyway.
+    fn rung(&self, person: &Person, codec: VideoCodec, now: Duration) -> usize {
+        let withheld = self.withheld();
+        let all = self.renditions(codec);
+        let takes = self.recordings.keys();
+        let recorded: Vec<_> = takes.filter_map(|id| self.recorded(now, id)[0]).collect();
+        let fits = |n: &usize| !withheld.contains(n) || recorded.contains(&all[*n]);
+        let wanted = self.wanted_rung(person)..all.len();
+        wanted.into_iter().find(fits).expect("the still")
+    }
+
+    fn wanted_rung(&self, person: &Person) -> usize {
         let limits = person.limits;
         let specs: Vec<_> = self
             .settings

@@ -6,6 +6,7 @@ use std::time::Duration;
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::{select, subsequence};
+use tessera::admission::Pressure;
 use tessera::archive::RecordingId;
 use tessera::config::VideoCodec;
 use tessera::id::{Mid, ParticipantId, Rid, Role};
@@ -73,6 +74,7 @@ pub(crate) enum Action {
     /// Has some people directly.
     Limit(Who, Limits),
     Estimate(Who, Estimate),
+    Press(Pressure),
     Mesh(Who, Vec<Who>),
     /// Has everybody directly.
     MeshWithAll(Who),
@@ -269,6 +271,7 @@ fn switching() -> impl Strategy<Value = Action> {
         4 => mode().prop_map(Action::SetMode),
         2 => (who(), own_mode()).prop_map(|(w, m)| Action::SetView(w, m)),
         3 => (who(), limits()).prop_map(|(w, limits)| Action::Limit(w, limits)),
+        3 => select(Pressure::ALL.to_vec()).prop_map(Action::Press),
         4 => (who(), estimate()).prop_map(|(w, estimate)| Action::Estimate(w, estimate)),
         1 => (who(), vec(who(), 0..6)).prop_map(|(w, others)| Action::Mesh(w, others)),
         2 => who().prop_map(Action::MeshWithAll),
@@ -385,6 +388,7 @@ pub(crate) fn settings() -> impl Strategy<Value = Settings> {
                 mode,
                 layout,
                 lifetime,
+                pressure: Pressure::None,
             },
         )
 }
@@ -577,6 +581,7 @@ impl World {
             }
             Action::Limit(who, limits) => Input::Limit(who.find(self), limits),
             Action::Estimate(who, estimate) => Input::Estimated(who.find(self), estimate),
+            Action::Press(pressure) => Input::Pressed(pressure),
             Action::Mesh(who, others) => {
                 let others = others.into_iter().map(|other| other.find(self));
                 Input::Mesh(who.find(self), others.collect())

@@ -4,11 +4,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use tessera::admission::Pressure;
+use tessera::archive::RecordingId;
 use tessera::config::VideoCodec;
 use tessera::id::{ParticipantId, Role};
 use tessera::layout::{LayoutKind, Size};
 use tessera::media::ladder::Rung;
 use tessera::media::mixer::{Content, Output, SourceId, Tile, Without};
+use tessera::media::recorder::Container;
 use tessera::media::template::Templates;
 use tessera::room::state::{Effect, Input, Lifetime, Settings};
 use tessera::room::view::{ByeReason, Limits, UplinkState};
@@ -59,6 +62,7 @@ pub(crate) fn settings() -> Settings {
         mode: Mode::Mcu,
         layout: LayoutKind::Grid,
         lifetime: Lifetime::WhileUsed,
+        pressure: Pressure::None,
     }
 }
 
@@ -365,6 +369,42 @@ fn an_encoder_that_fails_is_stood_in_for_by_the_next_rung_and_tried_again() {
     assert!(decodes(&world, camera(ann)));
     world.pass(SECOND);
     assert_eq!(video(&world), Some(TOP));
+}
+
+#[test]
+fn a_room_under_pressure_saves_step_by_step() {
+    let mut world = room();
+    let [ann, bob] = ["Ann", "Bob"].map(|name| enter(&mut world, name));
+    // Bob draws it small.
+    let small = Limits {
+        max_height: Some(400),
+        ..Limits::default()
+    };
+    world.give(Input::Limit(bob, small));
+    let seen = |world: &World| {
+        let of = |who| match fed(world, who, Downlink::Video) {
+            Some(Output::Video { rung, .. }) => rung.0,
+            other => panic!("{other:?}"),
+        };
+        let capture = world.peers[&ann].capture.as_ref().expect("a capture");
+        (capture.fps, of(ann), of(bob))
+    };
+    for (pressure, then) in [
+        (Pressure::FrameRate, (20, 0, 2)),
+        (Pressure::HalfFrameRate, (15, 0, 2)),
+        (Pressure::Size, (15, 1, 2)),
+        (Pressure::Rungs, (15, 2, 2)),
+        (Pressure::Size, (15, 1, 2)),
+        (Pressure::None, (30, 0, 2)),
+    ] {
+        world.give(Input::Pressed(pressure));
+        assert_eq!(seen(&world), then, "{pressure:?}");
+    }
+    // What is encoded for a recording costs nothing more with a viewer.
+    world.give(Input::Pressed(Pressure::Rungs));
+    let id = RecordingId::new("take").expect("an id");
+    world.give(Input::Record(1_000, id, Container::Mp4));
+    assert_eq!(seen(&world), (15, 0, 2));
 }
 
 #[test]

@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
+use tessera::admission::Pressure;
 use tessera::archive::RecordingId;
 use tessera::id::{ParticipantId, Role};
 use tessera::media::mixer::{Content, Output, Scene, SourceId};
@@ -101,6 +102,7 @@ pub(crate) struct Mixer {
     pub(crate) sources: BTreeMap<SourceId, Decoder>,
     pub(crate) outputs: BTreeSet<Output>,
     pub(crate) scene: Scene,
+    pub(crate) pressure: Pressure,
 }
 
 pub(crate) struct World {
@@ -558,6 +560,10 @@ impl World {
                 assert!(mixer.names.remove(&who).is_some(), "{who} has no name");
             }
             Step::SetScene(scene) => self.set_scene(scene),
+            Step::Press(pressure) => {
+                let old = std::mem::replace(&mut self.mixer().pressure, pressure);
+                assert_ne!(old, pressure, "the mixer knows this already");
+            }
             Step::StartRecorder(id) => {
                 let old = self.recorders.insert(id.clone(), [None; 2]);
                 assert_eq!(old, None, "{id} is being recorded already");

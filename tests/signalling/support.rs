@@ -7,7 +7,7 @@ use std::time::Duration;
 use futures::{SinkExt, StreamExt};
 use reqwest::{Client, Method, RequestBuilder, Response, StatusCode};
 use serde_json::{Value, json};
-use tessera::config::Config;
+use tessera::config::{Config, MaxCores};
 use tessera::room::Registry;
 use tessera::signalling::Server;
 use tessera::telemetry::Metrics;
@@ -43,6 +43,7 @@ impl TestServer {
         let mut config = Config {
             listen: "127.0.0.1:0".parse().unwrap(),
             media_ips: vec!["127.0.0.1".parse().unwrap()],
+            max_cores: MaxCores::Unlimited,
             ..Config::default()
         };
         config.turn.listen = Some("127.0.0.1:0".parse().unwrap());

@@ -47,6 +47,8 @@ pub(super) enum Command {
     ForgetCard(ParticipantId),
     AddOutput(Output, Outlet),
     RemoveOutput(Output),
+    /// Frames a second from now on.
+    Fps(u32),
 }
 
 /// A branch the canvas reads.
@@ -111,6 +113,11 @@ pub(super) fn frame_rate(pace: Pace) -> u32 {
     }
 }
 
+/// Time between two frames.
+pub(super) fn period(fps: u32) -> gst::ClockTime {
+    gst::ClockTime::SECOND / u64::from(fps.max(1))
+}
+
 fn info(size: Size, fps: u32) -> Result<gst_video::VideoInfo, CanvasError> {
     let fps = gst::Fraction::new(i32::try_from(fps).unwrap_or(30), 1);
     gst_video::VideoInfo::builder(gst_video::VideoFormat::I420, size.width, size.height)
@@ -161,6 +168,7 @@ impl Canvas {
         while let Some(at) = ticker.wait() {
             loop {
                 match commands.try_recv() {
+                    Ok(Command::Fps(fps)) => ticker.set_period(period(fps)),
                     Ok(command) => self.apply(command),
                     Err(mpsc::TryRecvError::Empty) => break,
                     Err(mpsc::TryRecvError::Disconnected) => return,
@@ -198,6 +206,8 @@ impl Canvas {
             Command::ForgetCard(who) => drop(self.cards.remove(&who)),
             Command::AddOutput(id, output) => drop(self.outputs.insert(id, output)),
             Command::RemoveOutput(id) => drop(self.outputs.remove(&id)),
+            // Of the ticker.
+            Command::Fps(_) => return,
         }
         self.last = None;
     }

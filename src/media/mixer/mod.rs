@@ -145,7 +145,7 @@ impl Mixer {
         let painted = Box::new(move |source| report(MixerEvent::Painted(source)));
         let canvas = Canvas::new(settings.canvas, settings.fps, settings.fit, painted)?;
         let (canvas_commands, commands) = mpsc::channel();
-        let period = gst::ClockTime::SECOND / u64::from(settings.fps.max(1));
+        let period = canvas::period(settings.fps);
         spawn("mix-video", move || {
             canvas.run(Ticker::new(period), &commands);
         })?;
@@ -228,6 +228,11 @@ impl Mixer {
             }
         }
         let _ = self.canvas.send(canvas::Command::Scene(scene));
+    }
+
+    /// Composes so many frames a second from now on.
+    pub fn set_fps(&self, fps: u32) {
+        let _ = self.canvas.send(canvas::Command::Fps(fps));
     }
 
     /// Sets the name on a participant's tiles. The label is drawn on a blocking thread and

@@ -4,7 +4,7 @@ use gst::prelude::*;
 
 use crate::media::pipeline::epoch;
 
-/// Beats at multiples of a period of running time. A late caller skips the beats it missed.
+/// Beats a period of running time apart. A late caller skips the beats it missed.
 #[derive(Debug)]
 pub(super) struct Ticker {
     clock: gst::Clock,
@@ -24,6 +24,11 @@ impl Ticker {
             period,
             next,
         }
+    }
+
+    /// Has the beats that follow the last one lie that far apart. Must not be zero.
+    pub(super) fn set_period(&mut self, period: gst::ClockTime) {
+        self.period = period;
     }
 
     /// Time between beats.

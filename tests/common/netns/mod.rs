@@ -239,6 +239,8 @@ impl Network {
             .args(["netns", "exec", &server])
             .arg(env!("CARGO_BIN_EXE_tessera"))
             .args(["serve", "--listen", "0.0.0.0:0"])
+            // The tests and the bots have the same cores.
+            .args(["--max-cores", "unlimited"])
             .args(options);
         for line in 0..self.lines {
             let address = self.line(line).server();

@@ -57,7 +57,9 @@ impl State {
         let withheld = match self.pressure {
             Pressure::None | Pressure::FrameRate | Pressure::HalfFrameRate => false,
             Pressure::Size => rung == Rung::TOP,
-            Pressure::Rungs => rung == Rung::TOP || still.0.saturating_sub(rung.0) % 2 == 0,
+            Pressure::Rungs => {
+                rung == Rung::TOP || still.0.saturating_sub(rung.0).is_multiple_of(2)
+            }
         };
         moving && !is_last && withheld
     }

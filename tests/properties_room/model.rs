@@ -661,7 +661,7 @@ impl Model {
         let below_the_last = |n: &usize| *n + 1 < moving;
         let withheld = |n: &usize| match self.pressure {
             Pressure::Size => *n == 0,
-            Pressure::Rungs => *n == 0 || (moving - 1 - *n) % 2 == 1,
+            Pressure::Rungs => *n == 0 || !(moving - 1 - *n).is_multiple_of(2),
             _ => false,
         };
         let candidates = (0..moving).filter(below_the_last);

@@ -1,4 +1,5 @@
-// Takes the figures of the call once a second, from every connection there is.
+// Takes the figures of the call once a second, from every connection there is and, while somebody
+// looks, from the server.
 
 import { Phase } from './state.js';
 import { digest } from './stats.js';
@@ -10,7 +11,7 @@ export class FigureTaker {
   #last = null;
   #busy = false;
 
-  /** `env`: `store`, `session` and `mesh`. */
+  /** `env`: `store`, `session`, `mesh`, and `watched()`, whether somebody looks at the figures. */
   constructor(env) {
     this.#env = env;
     setInterval(() => this.#take(), PERIOD);
@@ -24,13 +25,20 @@ export class FigureTaker {
     if (this.#busy || phase !== Phase.InCall || !call) return;
     this.#busy = true;
     try {
-      const connections = await this.#reports(call);
+      const [connections, server] = await Promise.all([this.#reports(call), this.#load()]);
       if (session.call !== call) return;
-      this.#last = digest(this.#last, connections);
+      this.#last = { ...digest(this.#last, connections), server };
       store.dispatch({ type: 'local/figures', figures: this.#last });
     } finally {
       this.#busy = false;
     }
+  }
+
+  /** What the server says of its load; null where it does not. */
+  async #load() {
+    if (!this.#env.watched()) return null;
+    const answer = await fetch('/api/v1/server', { signal: AbortSignal.timeout(PERIOD) }).catch(() => null);
+    return answer?.ok ? answer.json().catch(() => null) : null;
   }
 
   #reports(call) {

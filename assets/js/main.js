@@ -56,7 +56,7 @@ const session = new Session({
   onRefused: refused,
 });
 const listener = new Listener({ store, media, mesh });
-const taker = new FigureTaker({ store, session, mesh });
+const taker = new FigureTaker({ store, session, mesh, watched: () => !byId('panel-figures').hidden });
 const modes = new Modes({ session });
 const record = new Record({ session });
 const panels = new Panels({ onChange: panelChanged });

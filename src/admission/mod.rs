@@ -30,6 +30,8 @@ pub struct Report {
     pub cores_used: f64,
     /// Cores it may use; `None` without a limit.
     pub cores_limit: Option<f64>,
+    /// Resident memory, bytes; `None` where the system does not say.
+    pub memory_bytes: Option<u64>,
     /// What is saved on.
     pub pressure: Pressure,
     /// Whether one more would be taken in.
@@ -147,6 +149,7 @@ fn report(gauge: &Gauge) -> Report {
     Report {
         cores_used: gauge.load(),
         cores_limit: gauge.limit(),
+        memory_bytes: memory().ok(),
         pressure: gauge.pressure(),
         has_room: PerMode {
             mcu: gauge.has_room(Mode::Mcu),
@@ -175,6 +178,15 @@ fn name(mode: Mode) -> &'static str {
         Mode::Sfu => "sfu",
         Mode::P2p => "p2p",
     }
+}
+
+/// Resident memory of this process, bytes.
+///
+/// # Errors
+/// `/proc` does not say.
+fn memory() -> procfs::ProcResult<u64> {
+    let pages = procfs::process::Process::myself()?.statm()?.resident;
+    Ok(pages * procfs::page_size())
 }
 
 /// CPU time that this process has used so far, all its threads together.

@@ -70,11 +70,21 @@ function texts(figures) {
     'in-jitter': number(video?.jitter, 'ms'),
     'in-bitrate': video || audio ? formatBitrate((video?.bitrate ?? 0) + (audio?.bitrate ?? 0)) : '–',
     'in-codec': [video?.codec, audio?.codec].filter(Boolean).join(' + ') || '–',
+    ...server(figures?.server),
     'out-camera': describe(camera),
     'out-screen': describe(screen),
     'out-mic': mic ? `${mic.codec ?? ''} ${formatBitrate(mic.bitrate)}`.trim() : 'off',
     'out-loss': formatShare(camera?.loss ?? mic?.loss),
     'out-limit': LIMITS[camera?.limitedBy] ?? '–',
+  };
+}
+
+/** What the server's process takes of its machine. */
+function server(load) {
+  const limit = load?.cores_limit ? ` of ${Number(load.cores_limit.toFixed(2))}` : '';
+  return {
+    'server-cpu': load ? `${load.cores_used.toFixed(2)}${limit} cores` : '–',
+    'server-memory': load?.memory_bytes ? `${Math.round(load.memory_bytes / 1e6)} MB` : '–',
   };
 }
 

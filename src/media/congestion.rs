@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use super::estimate::{Estimate, Load};
 use super::ladder::{Ladder, Rung};
+use super::probe::{Demand, Probe};
 
 /// What is left of a full link so that its queue drains.
 const EASE: f64 = 0.85;
@@ -47,6 +48,9 @@ const BAR_FIRST: Duration = Duration::from_secs(15);
 const BAR_LONGEST: Duration = Duration::from_secs(120);
 /// So much more than a rung needs, and there is no doubt about it.
 const BEYOND_DOUBT: f64 = 1.35;
+
+/// What was carried before a step, and something so that it is found to fit again.
+const STEP_BACK: f64 = 1.002;
 
 /// A frame larger than others goes out this much faster than the picture on the whole may.
 const PACE: f64 = 1.25;
@@ -130,6 +134,7 @@ pub struct Viewer {
     /// The last climb: to where, and when.
     climbed: Option<(Rung, Duration)>,
     bars: Vec<Bar>,
+    probe: Probe,
 }
 
 impl Default for Viewer {
@@ -144,6 +149,7 @@ impl Default for Viewer {
             moved: Duration::ZERO,
             climbed: None,
             bars: Vec::new(),
+            probe: Probe::default(),
         }
     }
 }
@@ -176,10 +182,39 @@ impl Viewer {
     pub fn update(&mut self, now: Duration, estimate: &Estimate, ladder: &Ladder, audio: u32) {
         match estimate.load {
             Load::Heavy => self.ease(now, estimate),
-            Load::Light => self.grow(now, estimate, ladder, audio),
+            Load::Light => {
+                let above = Rung(self.rung.0.saturating_sub(1));
+                let next = need(ladder, above, audio) * MARGIN * 1.01;
+                let bound = (f64::from(estimate.arriving) * AHEAD).max(next);
+                let most = ladder.spec(Rung::TOP).map_or(0, |spec| spec.most);
+                let all = f64::from(most) / PICTURE_SHARE + sound(audio);
+                self.grow(now, estimate, bound, all);
+            }
         }
         self.updated = now;
         self.choose(now, estimate.queue, ladder, audio);
+    }
+
+    /// The same for somebody to whom others' pictures are forwarded: what they can be sent are
+    /// the encodings there are, and no rung is chosen.
+    pub fn update_forwarded(&mut self, now: Duration, estimate: &Estimate, demand: &Demand) {
+        self.probe.note(now, demand.held);
+        match estimate.load {
+            Load::Heavy => {
+                let is_first = self.easing.is_none();
+                self.ease(now, estimate);
+                // What went well until a step was taken will do so again: to give up more would
+                // cost moves for nothing. If it does not, the queue grows on.
+                if is_first && let Some(before) = self.probe.fail(now) {
+                    self.budget = Budget::Limited(before * STEP_BACK);
+                }
+            }
+            Load::Light => {
+                let bound = self.probe.bound(now, demand);
+                self.grow(now, estimate, bound, demand.all);
+            }
+        }
+        self.updated = now;
     }
 
     fn ease(&mut self, now: Duration, estimate: &Estimate) {
@@ -216,7 +251,8 @@ impl Viewer {
         self.waits_until = now + wait;
     }
 
-    fn grow(&mut self, now: Duration, estimate: &Estimate, ladder: &Ladder, audio: u32) {
+    /// Towards `bound`; without a limit where that is more than `all` there is, bit/s.
+    fn grow(&mut self, now: Duration, estimate: &Estimate, bound: f64, all: f64) {
         self.easing = None;
         let Budget::Limited(bits) = self.budget else {
             return;
@@ -239,12 +275,7 @@ impl Viewer {
         // Estimates that come late are not made up for.
         let elapsed = now.saturating_sub(self.updated).min(REACTION / 2);
         let grown = bits * (1.0 + rate * elapsed.as_secs_f64());
-        let above = Rung(self.rung.0.saturating_sub(1));
-        let next = need(ladder, above, audio) * MARGIN * 1.01;
-        let bound = (arriving * AHEAD).max(next);
         let grown = grown.min(bound).max(bits);
-        let most = ladder.spec(Rung::TOP).map_or(0, |spec| spec.most);
-        let all = f64::from(most) / PICTURE_SHARE + sound(audio);
         self.budget = match grown > all * NEAR {
             true => Budget::Free,
             false => Budget::Limited(grown),

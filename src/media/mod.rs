@@ -12,6 +12,7 @@ pub mod pacer;
 pub mod peer;
 pub mod pipeline;
 pub mod plugins;
+pub mod probe;
 pub mod recorder;
 pub mod remux;
 pub mod repair;

@@ -4,12 +4,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use super::assign::Assignment;
 use super::handle::{Capture, LayerCapture};
 use super::layers::{Aim, Halves};
+use super::links::Shares;
 use super::person::Uplink;
 use super::state::State;
-use super::wiring::{Downlink, Feed, Forwards, Mixing};
+use super::wiring::{Downlink, Feed, Mixing};
 use crate::id::{ParticipantId, Rid, Role};
 use crate::layout::Size;
 use crate::media::mixer::{Scene, SourceId};
@@ -17,8 +17,14 @@ use crate::media::mixer::{Scene, SourceId};
 /// A slot of somebody.
 type Slot = (ParticipantId, Downlink);
 
-/// Who has whose forward slots.
-type AllForwards = BTreeMap<ParticipantId, Forwards>;
+/// What is shown to whom.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Shown<'a> {
+    /// The composite.
+    pub(super) scene: &'a Scene,
+    /// What forwarded pictures may take of links that are limited.
+    pub(super) shares: &'a Shares,
+}
 
 /// Somebody who watches a camera.
 #[derive(Debug, Clone, Copy)]
@@ -50,44 +56,73 @@ impl State {
         fed.filter(is).count()
     }
 
-    fn halves(&self) -> Halves {
+    pub(super) fn halves(&self) -> Halves {
         Halves {
             canvas: self.settings.canvas,
             fps: self.settings.fps,
         }
     }
 
-    /// What a viewer is to get of a picture that is forwarded to them: as high as they say they
-    /// draw it, else as it is in the composite, and within what they ask for at most.
+    /// What a viewer is to get of a picture that is forwarded to them, within what their link
+    /// carries and they ask for at most.
     fn aim_of(
         &self,
         who: ParticipantId,
         source: SourceId,
-        (scene, forwards): (&Scene, &AllForwards),
+        shown: Shown<'_>,
         held: Option<usize>,
     ) -> Aim {
-        let tile = || scene.tile_of(source).map_or(0, |rect| rect.h);
-        let Some(person) = self.people.get(&who) else {
-            return aim(tile(), held);
-        };
-        let height = person.heights.get(&source).copied().unwrap_or_else(tile);
-        let limits = &person.limits;
-        let share = |max| forwards.get(&who).map(|all| self.share(max, all));
         Aim {
-            height: height.min(limits.max_height.unwrap_or(u32::MAX)),
-            max_bitrate: limits.max_bitrate.and_then(share),
-            held,
+            max_bitrate: shown.shares.get(&(who, source)).copied(),
+            ..self.free_aim(who, source, shown.scene, held)
         }
     }
 
-    /// What there is for each picture of `max` bit/s for all that is forwarded to somebody.
-    fn share(&self, max: u32, forwards: &Forwards) -> u32 {
-        let count = |assignment: &Assignment| {
-            let taken = assignment.slots.iter().flatten().count();
-            u32::try_from(taken).unwrap_or(u32::MAX)
-        };
-        let sound = count(&forwards.audio).saturating_mul(self.settings.audio_bitrate);
-        max.saturating_sub(sound) / count(&forwards.video).max(1)
+    /// The same for a link that carries anything: as high as they say they draw it, else as it is
+    /// in the composite.
+    pub(super) fn free_aim(
+        &self,
+        who: ParticipantId,
+        source: SourceId,
+        scene: &Scene,
+        held: Option<usize>,
+    ) -> Aim {
+        let tile = || scene.tile_of(source).map_or(0, |rect| rect.h);
+        let person = self.people.get(&who);
+        let drawn = person.and_then(|person| person.heights.get(&source).copied());
+        let most = person.and_then(|person| person.limits.max_height);
+        Aim {
+            height: drawn.unwrap_or_else(tile).min(most.unwrap_or(u32::MAX)),
+            max_bitrate: None,
+            held,
+            sent: held.and_then(|n| self.asked_bitrate(source, n)),
+        }
+    }
+
+    /// What a sender was asked to send an encoding at, bit/s.
+    fn asked_bitrate(&self, source: SourceId, n: usize) -> Option<u32> {
+        let capture = self.wired.captures.get(&source.participant)?;
+        let rid = self.rid_of(source, n);
+        match rid {
+            _ if capture.role != source.role => None,
+            None => Some(capture.bitrate),
+            Some(rid) => {
+                let layer = capture.layers.iter().find(|layer| layer.rid == *rid);
+                layer.map(|layer| layer.bitrate)
+            }
+        }
+    }
+
+    /// The encoding of a picture that a slot is fed.
+    pub(super) fn held_layer(&self, slot: Slot, source: SourceId) -> Option<usize> {
+        match self.wired.feeds.get(&slot) {
+            Some(Feed::Uplink {
+                source: held,
+                layer,
+                ..
+            }) if *held == source => Some(*layer),
+            _ => None,
+        }
     }
 
     /// The encoding of an uplink that a slot should get.
@@ -95,17 +130,10 @@ impl State {
         &self,
         slot: Slot,
         (source, uplink): (SourceId, &Uplink),
-        shown: (&Scene, &AllForwards),
+        shown: Shown<'_>,
         now: Duration,
     ) -> Option<usize> {
-        let held = match self.wired.feeds.get(&slot) {
-            Some(Feed::Uplink {
-                source: held,
-                layer,
-                ..
-            }) if *held == source => Some(*layer),
-            _ => None,
-        };
+        let held = self.held_layer(slot, source);
         let aim = self.aim_of(slot.0, source, shown, held);
         uplink.layers.choose(aim, self.halves(), now)
     }
@@ -127,7 +155,7 @@ impl State {
     pub(super) fn desired_captures(
         &self,
         now: Duration,
-        shown: (&Scene, &AllForwards),
+        shown: Shown<'_>,
         forwarded: &BTreeMap<Slot, Feed>,
         mixer: &Mixing,
     ) -> BTreeMap<ParticipantId, Capture> {
@@ -147,7 +175,7 @@ impl State {
                         self.needed(uplink, &watchers)
                     })
                     .unwrap_or_default();
-                let tile = shown.0.tile_of(source).map(|rect| Size {
+                let tile = shown.scene.tile_of(source).map(|rect| Size {
                     width: rect.w,
                     height: rect.h,
                 });
@@ -173,7 +201,7 @@ impl State {
         &self,
         source: SourceId,
         uplink: &Uplink,
-        shown: (&Scene, &AllForwards),
+        shown: Shown<'_>,
         forwarded: &BTreeMap<Slot, Feed>,
         mixer: &Mixing,
     ) -> Vec<Watcher> {
@@ -195,13 +223,15 @@ impl State {
             Mixing::Running(mix) => mix.sources.get(&source),
             Mixing::None => None,
         };
-        let mixed = decoded.zip(shown.0.tile_of(source)).map(|(decoded, rect)| {
-            let tile = Size {
-                width: rect.w,
-                height: rect.h,
-            };
-            watcher(aim(rect.h, Some(decoded.layer)), decoded.layer, Some(tile))
-        });
+        let mixed = decoded
+            .zip(shown.scene.tile_of(source))
+            .map(|(decoded, rect)| {
+                let tile = Size {
+                    width: rect.w,
+                    height: rect.h,
+                };
+                watcher(aim(rect.h, Some(decoded.layer)), decoded.layer, Some(tile))
+            });
         viewers.chain(mixed).collect()
     }
 
@@ -255,5 +285,6 @@ fn aim(height: u32, held: Option<usize>) -> Aim {
         height,
         max_bitrate: None,
         held,
+        sent: None,
     }
 }

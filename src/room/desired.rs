@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use super::captures::Shown;
 use super::service::{Kind, Route};
 use super::state::State;
 use super::wiring::{Decoded, Downlink, Feed, Mix, Mixing, Wiring};
@@ -42,9 +43,13 @@ impl State {
         let mixed = feeds
             .into_iter()
             .map(|(slot, output)| (slot, Feed::Output(output)));
-        let forwarded = self.forward_feeds(&forwards, &scene, now);
+        let shown = Shown {
+            scene: &scene,
+            shares: &self.link_shares(&scene, &forwards),
+        };
+        let forwarded = self.forward_feeds(&forwards, shown, now);
         Wiring {
-            captures: self.desired_captures(now, (&scene, &forwards), &forwarded, &mixer),
+            captures: self.desired_captures(now, shown, &forwarded, &mixer),
             feeds: mixed.chain(forwarded).collect(),
             tables: self.slot_tables(&forwards),
             excused: self.excused(),
@@ -146,7 +151,7 @@ impl State {
         sources
     }
 
-    fn desired_scene(&self, now: Duration) -> Scene {
+    pub(super) fn desired_scene(&self, now: Duration) -> Scene {
         let shown = self.shown(now);
         let spotlit = self.spotlit(&shown);
         let rects = layout::tiles(self.settings.canvas, self.layout, shown.len(), spotlit);

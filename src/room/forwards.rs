@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::assign::{self, Assignment, Candidate, Claim, Held};
+use super::captures::Shown;
 use super::person::{Downlinks, Person, Sending, Uplink};
 use super::service::{Kind, Route, Service};
 use super::state::State;
@@ -11,7 +12,7 @@ use super::view::SlotState;
 use super::wiring::{Downlink, Feed, Forwards, SlotTable};
 use crate::config::VideoCodec;
 use crate::id::{Mid, ParticipantId, Role};
-use crate::media::mixer::{Scene, SourceId};
+use crate::media::mixer::SourceId;
 use crate::topology::Mode;
 
 impl State {
@@ -132,7 +133,7 @@ impl State {
     pub(super) fn forward_feeds(
         &self,
         forwards: &BTreeMap<ParticipantId, Forwards>,
-        scene: &Scene,
+        shown: Shown<'_>,
         now: Duration,
     ) -> BTreeMap<(ParticipantId, Downlink), Feed> {
         let mut feeds = BTreeMap::new();
@@ -142,7 +143,6 @@ impl State {
             for (slot, source) in slots {
                 let slot = (*who, slot);
                 let uplink = self.live_uplink(source);
-                let shown = (scene, forwards);
                 let layer = |uplink| self.forwarded_layer(slot, (source, uplink), shown, now);
                 if let Some((uplink, layer)) = uplink.and_then(|u| Some((u, layer(u)?))) {
                     let tap = uplink.layers.tap(layer);
@@ -153,7 +153,7 @@ impl State {
         feeds
     }
 
-    fn live_uplink(&self, source: SourceId) -> Option<&Uplink> {
+    pub(super) fn live_uplink(&self, source: SourceId) -> Option<&Uplink> {
         let person = self.people.get(&source.participant)?;
         let uplink = person.uplinks.get(&source.role)?;
         uplink.is_live().then_some(uplink)

@@ -7,6 +7,7 @@
 
 use std::time::Duration;
 
+use super::shares::Wish;
 use crate::id::Rid;
 use crate::layout::Size;
 
@@ -49,6 +50,25 @@ pub(super) struct Encoding {
     pub(super) bitrate: u32,
 }
 
+impl Encoding {
+    /// What a link must carry, bit/s, for somebody who has one of `held` bit/s to have this: of
+    /// one that is larger something more, so that what has just been taken up is not too much.
+    fn cost(self, held: Option<u32>) -> u64 {
+        let bitrate = u64::from(self.bitrate);
+        match held.is_some_and(|held| self.bitrate <= held) {
+            true => bitrate,
+            false => (bitrate * 100).div_ceil(RISE),
+        }
+    }
+}
+
+/// bit/s that somebody has now, where that is known.
+fn held_bitrate(layers: &[Option<Encoding>], aim: Aim) -> Option<u32> {
+    let held = aim.held?;
+    let nominal = || Some(layers.get(held)?.as_ref()?.bitrate);
+    aim.sent.or_else(nominal)
+}
+
 /// What somebody is to get of an uplink.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Aim {
@@ -58,6 +78,9 @@ pub(super) struct Aim {
     pub(super) max_bitrate: Option<u32>,
     /// Which they have.
     pub(super) held: Option<usize>,
+    /// What its sender is asked to send that one at, bit/s, where that is known: it may stand in
+    /// for a smaller one.
+    pub(super) sent: Option<u32>,
 }
 
 /// The one of `layers` to serve an aim with; `None` where there is none. What cannot be had is
@@ -68,11 +91,10 @@ pub(super) fn choose_layer(layers: &[Option<Encoding>], aim: Aim) -> Option<usiz
         let known = layers.iter().enumerate();
         known.filter_map(|(n, encoding)| Some((n, (*encoding)?)))
     };
-    let fits = |(n, encoding): &(usize, Encoding)| {
-        aim.max_bitrate.is_none_or(|max| {
-            let percent = if aim.held == Some(*n) { 100 } else { RISE };
-            u64::from(encoding.bitrate) * 100 <= u64::from(max) * percent
-        })
+    let has = held_bitrate(layers, aim);
+    let fits = |(_, encoding): &(usize, Encoding)| {
+        let max = aim.max_bitrate.map(u64::from);
+        max.is_none_or(|max| encoding.cost(has) <= max)
     };
     let fitting: Vec<(usize, Encoding)> = there().filter(fits).collect();
     if fitting.is_empty() {
@@ -126,6 +148,16 @@ impl Halves {
     pub(super) fn bitrate(self, size: Size) -> u32 {
         let pixels = u64::from(size.width) * u64::from(size.height) * u64::from(self.fps);
         u32::try_from((pixels / 10).clamp(80_000, 2_500_000)).unwrap_or(2_500_000)
+    }
+
+    /// A picture of the canvas's shape.
+    fn as_high_as(self, height: u32) -> Size {
+        let width = u64::from(height) * u64::from(self.canvas.width);
+        let width = width / u64::from(self.canvas.height.max(1));
+        Size {
+            width: u32::try_from(width).unwrap_or(u32::MAX),
+            height,
+        }
     }
 
     fn encoding(self, n: usize, count: usize) -> Encoding {
@@ -235,32 +267,73 @@ impl Layers {
             _ => None,
         };
         let long = |since: Duration| since + SETTLE <= now;
-        // Whoever has had one for long is not moved to one that has just come.
-        let calm = aim.held.and_then(flowing).is_some_and(long);
+        // Whoever has had one for long is not moved to one that has just come, unless their link
+        // does not carry what they have.
+        let nominal = |n| halves.encoding(n, self.count()).bitrate;
+        let held = aim.sent.or(aim.held.map(nominal));
+        let carried = aim.max_bitrate.is_none_or(|max| held <= Some(max));
+        let calm = carried && aim.held.and_then(flowing).is_some_and(long);
         let fits = |n: usize| {
             let known = aim.held == Some(n);
             flowing(n).is_some_and(|since| known || !calm || long(since))
         };
         let begun = |n: usize| self.tap(n) > 0;
-        choose_layer(&self.encodings(halves, fits), aim)
+        choose_layer(&self.encodings(aim, halves, fits), aim)
             .or_else(|| aim.held.filter(|n| begun(*n)))
-            .or_else(|| choose_layer(&self.encodings(halves, begun), aim))
+            .or_else(|| choose_layer(&self.encodings(aim, halves, begun), aim))
     }
 
     /// Which would serve an aim best, whether or not it flows.
     pub(super) fn ask(&self, aim: Aim, halves: Halves) -> usize {
-        let count = self.count();
-        let all: Vec<_> = (0..count)
-            .map(|n| Some(halves.encoding(n, count)))
-            .collect();
-        choose_layer(&all, aim).unwrap_or(count - 1)
+        choose_layer(&self.asked(aim, halves), aim).unwrap_or(self.count() - 1)
     }
 
-    fn encodings(&self, halves: Halves, fits: impl Fn(usize) -> bool) -> Vec<Option<Encoding>> {
+    /// What they are asked to be.
+    fn asked(&self, aim: Aim, halves: Halves) -> Vec<Option<Encoding>> {
+        let count = self.count();
+        if let [only] = self.all.as_slice() {
+            // It is not asked to be anything: it is as large as it is.
+            let height = only.height.unwrap_or(halves.canvas.height);
+            let nominal = || halves.bitrate(halves.as_high_as(height));
+            let bitrate = aim.sent.unwrap_or_else(nominal);
+            return vec![Some(Encoding { height, bitrate })];
+        }
+        let all = (0..count).map(|n| Some(halves.encoding(n, count)));
+        all.collect()
+    }
+
+    /// What a link must carry for each encoding up to the one an aim wants, and what it carries
+    /// with the one that is held.
+    pub(super) fn wish(&self, aim: Aim, halves: Halves) -> Wish {
+        let all = self.asked(aim, halves);
+        let has = held_bitrate(&all, aim);
+        let free = Aim {
+            max_bitrate: None,
+            ..aim
+        };
+        let wanted = choose_layer(&all, free).and_then(|n| all.get(n).copied().flatten());
+        let most = wanted.map_or(0, |encoding| encoding.bitrate);
+        let offered = all.into_iter().flatten().filter(|e| e.bitrate <= most);
+        let mut costs: Vec<u64> = offered.map(|e| e.cost(has)).collect();
+        costs.sort_unstable();
+        costs.dedup();
+        let held = has.map_or(0, u64::from);
+        Wish { costs, held }
+    }
+
+    fn encodings(
+        &self,
+        aim: Aim,
+        halves: Halves,
+        fits: impl Fn(usize) -> bool,
+    ) -> Vec<Option<Encoding>> {
         let encoding = |(n, layer): (usize, &Layer)| {
             let nominal = halves.encoding(n, self.count());
-            let height = layer.height.unwrap_or(nominal.height);
-            fits(n).then_some(Encoding { height, ..nominal })
+            let sent = aim.sent.filter(|_| aim.held == Some(n));
+            fits(n).then_some(Encoding {
+                height: layer.height.unwrap_or(nominal.height),
+                bitrate: sent.unwrap_or(nominal.bitrate),
+            })
         };
         self.all.iter().enumerate().map(encoding).collect()
     }

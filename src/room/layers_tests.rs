@@ -21,6 +21,7 @@ fn aim(height: u32, held: Option<usize>) -> Aim {
         height,
         max_bitrate: None,
         held,
+        sent: None,
     }
 }
 
@@ -83,7 +84,17 @@ fn a_link_carries_what_it_carries() {
     assert_eq!(chosen(f * 2, None), Some(2));
     assert_eq!(chosen(f, None), Some(1), "with something to spare");
     assert_eq!(chosen(f, Some(2)), Some(2), "but to keep it");
-    assert_eq!(chosen(h, Some(2)), Some(0));
+    assert_eq!(
+        chosen(h, Some(2)),
+        Some(1),
+        "going down, all that fits does"
+    );
+    assert_eq!(
+        chosen(h, Some(0)),
+        Some(0),
+        "going up, with something to spare"
+    );
+    assert_eq!(chosen(h - 1, Some(2)), Some(0));
     assert_eq!(chosen(q / 2, Some(1)), Some(0), "the least there is");
 }
 
@@ -153,6 +164,7 @@ fn aims() -> impl Strategy<Value = Aim> {
         height,
         max_bitrate,
         held,
+        sent: None,
     })
 }
 

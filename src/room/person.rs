@@ -10,7 +10,7 @@ use super::service::{Kind, Service};
 use super::view::{ParticipantState, UplinkState};
 use crate::config::VideoCodec;
 use crate::id::{Mid, ParticipantId, Rid, Role};
-use crate::media::congestion;
+use crate::media::congestion::{self, Budget};
 use crate::media::ladder::Limits;
 use crate::media::mixer::SourceId;
 use crate::topology::Mode;
@@ -283,6 +283,17 @@ impl Person {
     /// Has no uplink at all.
     pub(super) fn is_viewer(&self) -> bool {
         self.uplinks.is_empty()
+    }
+
+    /// What all that is forwarded to them may come to, bit/s, by what their link carries and what
+    /// they ask for; `None` without a limit.
+    pub(super) fn most_forwarded(&self) -> Option<u64> {
+        let link = match self.link.budget() {
+            Budget::Limited(bits) => Some(bits as u64),
+            Budget::Free => None,
+        };
+        let asked = self.limits.max_bitrate.map(u64::from);
+        link.into_iter().chain(asked).min()
     }
 
     pub(super) fn is_heard(&self) -> bool {

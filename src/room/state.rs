@@ -536,12 +536,16 @@ impl State {
     }
 
     fn estimated(&mut self, now: Duration, who: ParticipantId, estimate: &Estimate) {
+        let demand = self.forward_demand(who, now);
         let audio = self.people.get(&who).map(|person| self.sound_of(person));
         let (Some(audio), Some(person)) = (audio, self.people.get_mut(&who)) else {
             return;
         };
         let ladder = &self.settings.ladder;
-        person.link.update(now, estimate, ladder, audio);
+        match demand {
+            Some(demand) => person.link.update_forwarded(now, estimate, &demand),
+            None => person.link.update(now, estimate, ladder, audio),
+        }
     }
 
     /// Whether an estimate of somebody's link can change anything.

@@ -19,6 +19,8 @@ const EASE_MORE: f64 = 0.7;
 const LONG_QUEUE: Duration = Duration::from_millis(150);
 /// Between two reductions: what arrives is counted over a second.
 const REACTION: Duration = Duration::from_millis(1300);
+/// The same where senders have to be asked for another encoding first.
+const REACTION_FORWARDED: Duration = Duration::from_millis(2500);
 /// A queue that has grown by that much since the last reduction was not helped by it.
 const WORSE: Duration = Duration::from_millis(20);
 /// Growth a second where the link has been full before, and where it has not.
@@ -181,7 +183,7 @@ impl Viewer {
     /// sound they are sent besides; 0 if there is none.
     pub fn update(&mut self, now: Duration, estimate: &Estimate, ladder: &Ladder, audio: u32) {
         match estimate.load {
-            Load::Heavy => self.ease(now, estimate),
+            Load::Heavy => self.ease(now, estimate, REACTION),
             Load::Light => {
                 let above = Rung(self.rung.0.saturating_sub(1));
                 let next = need(ladder, above, audio) * MARGIN * 1.01;
@@ -202,11 +204,20 @@ impl Viewer {
         match estimate.load {
             Load::Heavy => {
                 let is_first = self.easing.is_none();
-                self.ease(now, estimate);
+                self.ease(now, estimate, REACTION_FORWARDED);
                 // What went well until a step was taken will do so again: to give up more would
-                // cost moves for nothing. If it does not, the queue grows on.
+                // cost moves for nothing. So would it for a queue that goes by itself.
+                let passes = f64::from(estimate.arriving) * KEPT >= demand.held
+                    && estimate.queue <= LONG_QUEUE;
                 if is_first && let Some(before) = self.probe.fail(now) {
                     self.budget = Budget::Limited(before * STEP_BACK);
+                } else if is_first && passes {
+                    let held = Budget::Limited(demand.held * STEP_BACK);
+                    self.budget = if self.budget < held {
+                        held
+                    } else {
+                        self.budget
+                    };
                 }
             }
             Load::Light => {
@@ -217,11 +228,12 @@ impl Viewer {
         self.updated = now;
     }
 
-    fn ease(&mut self, now: Duration, estimate: &Estimate) {
+    /// At most once within `reaction`.
+    fn ease(&mut self, now: Duration, estimate: &Estimate, reaction: Duration) {
         let arriving = f64::from(estimate.arriving);
         if let Some(reduced) = self.easing {
             let worse = estimate.queue > reduced.queue + WORSE || estimate.loss > LOSSY;
-            if now < reduced.at + REACTION || !worse {
+            if now < reduced.at + reaction || !worse {
                 return;
             }
         } else {

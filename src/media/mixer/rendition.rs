@@ -1,9 +1,11 @@
 //! One encoding of the composite or of a mix: raw frames in, RTP out through a tap, shared by
 //! every viewer of its kind.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use gst::prelude::*;
+use parking_lot::Mutex;
 
 use super::MixerError;
 use crate::config::VideoCodec;
@@ -28,7 +30,7 @@ const VP8_SPEED: u64 = 8;
 pub struct Rendition {
     input: gst_app::AppSrc,
     tap: Tap,
-    bitrate: Option<Bitrate>,
+    bitrate: Option<Arc<Mutex<Bitrate>>>,
     pipeline: Pipeline,
 }
 
@@ -39,6 +41,45 @@ struct Bitrate {
     unit: Unit,
     pace: Pace,
     now: u32,
+    /// The first picture has been made. Until then the encoder has been told less.
+    begun: bool,
+}
+
+impl Bitrate {
+    fn apply(&self) {
+        let (encoder, unit) = (&self.encoder, self.unit);
+        let bits = encoder_bitrate(self.now, self.pace, unit);
+        match unit {
+            Unit::Bits => encoder.set_property("bitrate", bits),
+            Unit::Kilobits => encoder.set_property("bitrate", (bits / 1000).max(1)),
+            Unit::Target => {
+                let bits = i32::try_from(bits).unwrap_or(i32::MAX);
+                encoder.set_property("target-bitrate", bits);
+            }
+        }
+    }
+}
+
+/// Has the encoder told its bitrate when its first picture has left it.
+fn tell_when_begun(encoder: &gst::Element, bitrate: &Arc<Mutex<Bitrate>>) {
+    let Some(pad) = encoder.static_pad("src") else {
+        return;
+    };
+    let (bitrate, encoder) = (Arc::downgrade(bitrate), encoder.downgrade());
+    pad.add_probe(gst::PadProbeType::BUFFER, move |_, _| {
+        let bitrate = bitrate.clone();
+        if let Some(encoder) = encoder.upgrade() {
+            // Not from within the encoder, which may hold locks.
+            encoder.call_async(move |_| {
+                if let Some(bitrate) = bitrate.upgrade() {
+                    let mut bitrate = bitrate.lock();
+                    bitrate.begun = true;
+                    bitrate.apply();
+                }
+            });
+        }
+        gst::PadProbeReturn::Remove
+    });
 }
 
 /// What an encoder's bitrate is called and counted in.
@@ -52,14 +93,36 @@ enum Unit {
     Target,
 }
 
+impl Unit {
+    /// How many times as large as asked for keyframes become where there is nothing else:
+    /// openh264 and libvpx count on smaller frames in between.
+    fn excess_of_keyframes(self) -> u32 {
+        match self {
+            Self::Bits => 4,
+            Self::Kilobits => 1,
+            Self::Target => 6,
+        }
+    }
+}
+
 /// What an encoder is told for so many bit/s on the whole. A still is encoded as if there were one
 /// a second, the least that rate control knows, and may have all the bits of its time.
-fn encoder_bitrate(bitrate: u32, pace: Pace) -> u32 {
+fn encoder_bitrate(bitrate: u32, pace: Pace, unit: Unit) -> u32 {
     match pace {
         Pace::Fps(_) => bitrate,
         Pace::Still(every) => {
-            bitrate.saturating_mul(u32::try_from(every.as_secs()).unwrap_or(u32::MAX))
+            let seconds = u32::try_from(every.as_secs()).unwrap_or(u32::MAX);
+            bitrate.saturating_mul(seconds) / unit.excess_of_keyframes()
         }
+    }
+}
+
+/// bit/s for the first picture of an encoder. openh264 makes it two to three times as large as any
+/// later keyframe, by the bitrate: on a slow link it would be seconds until it is there.
+fn first_bitrate(rung: &RungSpec, unit: Unit) -> u32 {
+    match rung.pace {
+        Pace::Fps(_) => rung.least / 2,
+        Pace::Still(_) => encoder_bitrate(rung.most, rung.pace, unit),
     }
 }
 
@@ -85,7 +148,7 @@ impl Rendition {
                 None => return Err(MixerError::NoCodec("H.264 encoder")),
             },
         };
-        let bitrate = encoder_bitrate(rung.most, rung.pace);
+        let bitrate = first_bitrate(rung, unit);
         let distance = match rung.pace {
             Pace::Fps(_) => KEYFRAME_DISTANCE,
             // Whoever misses one must not wait for two.
@@ -101,12 +164,16 @@ impl Rendition {
         ];
         let mut rendition = Self::start(templates, template, format, &values, on_failure)?;
         rendition.input.set_caps(Some(input));
-        rendition.bitrate = Some(Bitrate {
-            encoder: rendition.pipeline.element("encoder")?,
+        let encoder: gst::Element = rendition.pipeline.element("encoder")?;
+        let bitrate = Arc::new(Mutex::new(Bitrate {
+            encoder: encoder.clone(),
             unit,
             pace: rung.pace,
             now: rung.most,
-        });
+            begun: false,
+        }));
+        tell_when_begun(&encoder, &bitrate);
+        rendition.bitrate = Some(bitrate);
         Ok(rendition)
     }
 
@@ -156,27 +223,20 @@ impl Rendition {
         })
     }
 
-    /// Encodes video at `bitrate` bit/s from the next frame on.
+    /// Encodes video at `bitrate` bit/s from the next frame on; a first one is made with less.
     pub fn set_bitrate(&mut self, bitrate: u32) {
-        let Some(setting) = self.bitrate.as_mut().filter(|s| s.now != bitrate) else {
-            return;
-        };
-        setting.now = bitrate;
-        let bits = encoder_bitrate(bitrate, setting.pace);
-        let encoder = &setting.encoder;
-        match setting.unit {
-            Unit::Bits => encoder.set_property("bitrate", bits),
-            Unit::Kilobits => encoder.set_property("bitrate", (bits / 1000).max(1)),
-            Unit::Target => {
-                let bits = i32::try_from(bits).unwrap_or(i32::MAX);
-                encoder.set_property("target-bitrate", bits);
+        if let Some(setting) = &self.bitrate {
+            let mut setting = setting.lock();
+            let changed = std::mem::replace(&mut setting.now, bitrate) != bitrate;
+            if changed && setting.begun {
+                setting.apply();
             }
         }
     }
 
     /// What video is being encoded at, bit/s; `None` for sound.
     pub fn bitrate(&self) -> Option<u32> {
-        self.bitrate.as_ref().map(|setting| setting.now)
+        self.bitrate.as_ref().map(|setting| setting.lock().now)
     }
 
     /// Where raw frames go.

@@ -17,11 +17,16 @@ use parking_lot::Mutex;
 use super::estimate::{Estimate, Estimator};
 use super::offer::Line;
 use super::pipeline::running_time;
+use super::resend::Resends;
+use super::slot::Slot;
 use super::twcc::{self, FEEDBACK_FORMAT, SendLog, TRANSPORT_FEEDBACK, TRANSPORT_WIDE_CC};
 
 /// What is known of the link to one peer. Cloning shares it.
-#[derive(Debug, Clone, Default)]
-pub struct Watch(Arc<Mutex<Link>>);
+#[derive(Debug, Clone)]
+pub struct Watch {
+    link: Arc<Mutex<Link>>,
+    resends: Resends,
+}
 
 #[derive(Debug, Default)]
 struct Link {
@@ -36,12 +41,15 @@ fn now() -> Duration {
 impl Watch {
     /// Watches the link of `webrtc`, whose m-lines are `lines`, once it has been made.
     pub fn install(webrtc: &gst::Element, lines: &[Line]) -> Self {
-        let watch = Self::default();
+        let watch = Self {
+            link: Arc::default(),
+            resends: Resends::install(webrtc, now),
+        };
         let mut downlinks = lines.iter().filter(|line| !line.role.is_uplink());
         // One id in all of a BUNDLE (RFC 8843 section 9).
         let id = downlinks.find_map(|line| line.extension(TRANSPORT_WIDE_CC));
         if let (Some(id), Some(bin)) = (id, webrtc.downcast_ref::<gst::Bin>()) {
-            let link = Arc::downgrade(&watch.0);
+            let link = Arc::downgrade(&watch.link);
             bin.connect_deep_element_added(move |_, _, element| {
                 if element.factory().is_some_and(|f| f.name() == "rtpsession") {
                     attach(element, id, link.clone());
@@ -51,11 +59,22 @@ impl Watch {
         watch
     }
 
+    /// Decides which of the packets of `slots` are sent again.
+    pub fn guard<'a>(&self, slots: impl Iterator<Item = &'a Slot>) {
+        for slot in slots {
+            self.resends.add(slot.ssrc(), slot.wanted_again());
+        }
+    }
+
     /// What is known now; `None` if nothing is.
     pub fn estimate(&self) -> Option<Estimate> {
-        let link = &mut *self.0.lock();
-        let outstanding = link.log.oldest_untold();
-        link.estimator.estimate(now(), outstanding)
+        let estimate = {
+            let link = &mut *self.link.lock();
+            let outstanding = link.log.oldest_untold();
+            link.estimator.estimate(now(), outstanding)
+        };
+        self.resends.know(estimate);
+        estimate
     }
 }
 

@@ -16,6 +16,7 @@ pub mod probe;
 pub mod recorder;
 pub mod remux;
 pub mod repair;
+pub mod resend;
 pub mod rewrite;
 pub mod rtp;
 mod simulcast;

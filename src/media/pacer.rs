@@ -112,6 +112,11 @@ impl Pacer {
         self.0.queue.lock().rate = rate;
     }
 
+    /// Whether there is a rate.
+    pub fn is_limited(&self) -> bool {
+        self.0.queue.lock().rate.is_some()
+    }
+
     /// Takes the packets of a frame. Does not block; a full or flushing `appsrc` is the peer's
     /// own trouble.
     pub fn send(&self, packets: Vec<gst::Buffer>) {

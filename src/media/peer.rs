@@ -135,6 +135,7 @@ impl Peer {
             }
         })?;
         let slots = make_transceivers(&pipeline, &webrtc, &lines)?;
+        watch.guard(slots.values());
         let answer = negotiate(&webrtc, offer).await?;
         let heard = Arc::new(AtomicU64::new(running_time().nseconds()));
         watch_traffic(&webrtc, &heard);

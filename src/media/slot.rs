@@ -10,6 +10,7 @@ use parking_lot::Mutex;
 use super::offer::Line;
 use super::pacer::Pacer;
 use super::pipeline::running_time;
+use super::resend::History;
 use super::rewrite::{Entry, Reason, Rewriter, SlotParams, Verdict};
 use super::rtp::{PayloadFormat, RtpHeader, Vp8Descriptor, starts_keyframe};
 use super::tap::{self, Link, Tap};
@@ -50,6 +51,7 @@ struct Shared {
     /// The header extension in which packets have room for a number ([`super::feedback`]).
     numbered: Option<u8>,
     gate: Mutex<Gate>,
+    history: Mutex<History>,
     /// Who is asked for keyframes.
     source: Mutex<Option<Tap>>,
     /// When they were last, running time in ns.
@@ -143,6 +145,7 @@ impl Slot {
                 next: None,
                 opened: None,
             }),
+            history: Mutex::default(),
             source: Mutex::new(None),
             asked: AtomicU64::new(0),
             packets: AtomicU64::new(0),
@@ -185,6 +188,19 @@ impl Slot {
     /// Sends no more than `rate` bit/s at any moment from now on; what comes at once is spread.
     pub fn pace(&self, rate: Option<u32>) {
         self.shared.pacer.limit(rate);
+    }
+
+    /// Says of a packet of this slot, by its sequence number, how many bytes it has, or that there
+    /// is no use in sending it again: where the picture is paced, nothing before its newest keyframe
+    /// is worth the time.
+    pub fn wanted_again(&self) -> Box<dyn Fn(u16) -> Option<usize> + Send + Sync> {
+        let shared = Arc::downgrade(&self.shared);
+        Box::new(move |seq| {
+            let shared = shared.upgrade()?;
+            let history = shared.history.lock();
+            let useless = history.is_past(seq) && shared.pacer.is_limited();
+            (!useless).then(|| history.size(seq))
+        })
     }
 
     /// Packets sent so far.
@@ -365,6 +381,10 @@ impl Shared {
         let numbers = vp8.map(|descriptor| (descriptor, gate.rewriter.rewrite_vp8(&descriptor)));
         drop(gate);
         let mut packet = header.packet(contributor, self.numbered, payload);
+        if self.format != PayloadFormat::Opus {
+            let mut history = self.history.lock();
+            history.note(header.seq, header.timestamp, packet.len(), keyframe);
+        }
         if let Some((descriptor, numbers)) = numbers {
             let start = packet.len() - payload.len();
             descriptor.write(packet.get_mut(start..)?, &numbers);

@@ -97,6 +97,12 @@ fn need(ladder: &Ladder, rung: Rung, audio: u32) -> f64 {
     f64::from(least) / PICTURE_SHARE + sound(audio)
 }
 
+/// What a rung needs at most, with sound.
+fn all(ladder: &Ladder, rung: Rung, audio: u32) -> f64 {
+    let most = ladder.spec(rung).map_or(0, |spec| spec.most);
+    f64::from(most) / PICTURE_SHARE + sound(audio)
+}
+
 /// When a link was full.
 #[derive(Debug, Clone, Copy, PartialEq)]
 struct Full {
@@ -166,7 +172,12 @@ impl Viewer {
     /// frames; `None` without a limit.
     pub fn pace(&self, audio: u32) -> Option<u32> {
         let picture = self.budget.for_picture(audio)?;
-        Some((picture * PACE).max(SLOWEST) as u32)
+        // Where it is known what the link carries, a large frame is no reason to exceed that: it
+        // would fill the queue in which sound waits, too.
+        let carried = self.full.map(|full| Budget::Limited(full.carried));
+        let carried = carried.and_then(|carried| carried.for_picture(audio));
+        let pace = carried.map_or(picture * PACE, |most| (picture * PACE).min(most));
+        Some(pace.max(picture).max(SLOWEST) as u32)
     }
 
     /// The best rung that their link carries.
@@ -187,10 +198,10 @@ impl Viewer {
             Load::Light => {
                 let above = Rung(self.rung.0.saturating_sub(1));
                 let next = need(ladder, above, audio) * MARGIN * 1.01;
-                let bound = (f64::from(estimate.arriving) * AHEAD).max(next);
-                let most = ladder.spec(Rung::TOP).map_or(0, |spec| spec.most);
-                let all = f64::from(most) / PICTURE_SHARE + sound(audio);
-                self.grow(now, estimate, bound, all);
+                // What others see of this rung may cost all it can, and it is not to be had for less.
+                let most = all(ladder, self.rung, audio) * NEAR * 1.01;
+                let bound = (f64::from(estimate.arriving) * AHEAD).max(next).max(most);
+                self.grow(now, estimate, bound, all(ladder, Rung::TOP, audio));
             }
         }
         self.updated = now;
@@ -301,13 +312,17 @@ impl Viewer {
         };
         let mut rungs = ladder.rungs().map(|(rung, _)| rung);
         // Easing is for a moment: what the link carries in the long run is what counts, unless
-        // that would keep a long queue waiting.
-        let full = self.full.filter(|_| queue <= LONG_QUEUE);
-        let carried = full.map_or(0.0, |full| full.carried * KEPT);
-        let bits_to_keep = bits.max(carried);
-        if bits_to_keep < need(ladder, self.rung, audio) {
-            let fits =
-                |rung: &Rung| *rung > self.rung && need(ladder, *rung, audio) <= bits_to_keep;
+        // that would keep a long queue waiting. The last rung that moves drains it all the same,
+        // if slowly, and a still is worse than that.
+        let carried = self.full.map_or(0.0, |full| full.carried * KEPT);
+        let fits = |rung: Rung| {
+            let is_last = rung.below() >= ladder.still();
+            let may_queue = queue <= LONG_QUEUE || is_last;
+            let most = if may_queue { bits.max(carried) } else { bits };
+            need(ladder, rung, audio) <= most
+        };
+        if !fits(self.rung) {
+            let fits = |rung: &Rung| *rung > self.rung && fits(*rung);
             self.fall(now, rungs.find(fits).unwrap_or(ladder.still()));
         } else if now >= self.moved + DWELL {
             let barred = |rung: Rung, ratio: f64| {

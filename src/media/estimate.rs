@@ -87,7 +87,7 @@ impl Estimator {
     }
 
     /// What is known at `now`; `outstanding` is when the oldest packet was sent whose fate is not
-    /// known. `None` where there has been no feedback lately.
+    /// known. `None` where there has never been any feedback, or not lately of what is under way.
     pub fn estimate(&mut self, now: Duration, outstanding: Option<Duration>) -> Option<Estimate> {
         let heard = self.heard?;
         self.forget(now);
@@ -101,7 +101,13 @@ impl Estimator {
             });
         }
         if self.recent.is_empty() {
-            return None;
+            // A link on which nothing is under way is not full.
+            return outstanding.is_none().then_some(Estimate {
+                arriving: 0,
+                loss: 0.0,
+                queue: Duration::ZERO,
+                load: Load::Light,
+            });
         }
         // Of what was sent lately: what was lost before says nothing of what is sent now.
         let sent = |(_, fate): &&(Duration, Fate)| fate.sent + WINDOW > now;
@@ -117,13 +123,16 @@ impl Estimator {
             true => Load::Heavy,
             false => Load::Light,
         };
-        // What came before a link became narrow says nothing of how narrow it is.
-        let window = match load {
-            Load::Heavy => QUEUE_WINDOW,
-            Load::Light => WINDOW,
+        let arriving = match load {
+            // What came before a link became narrow says nothing of how narrow it is.
+            Load::Heavy => {
+                let carried = self.carried(now);
+                carried.unwrap_or_else(|| self.arriving(now, QUEUE_WINDOW))
+            }
+            Load::Light => self.arriving(now, WINDOW),
         };
         Some(Estimate {
-            arriving: self.arriving(now, window),
+            arriving,
             loss,
             queue,
             load,
@@ -145,6 +154,22 @@ impl Estimator {
         let spanned = Duration::from_micros(u64::try_from(last - first).unwrap_or_default());
         let watched = now.saturating_sub(began).clamp(SHORTEST, window);
         (8.0 * bytes as f64 / watched.max(spanned).as_secs_f64()) as u32
+    }
+
+    /// bit/s of a link that is busy all the time: how fast one packet follows the other, whenever
+    /// that is told. `None` if too little has been.
+    fn carried(&self, now: Duration) -> Option<u32> {
+        let lately = |(told, _): &&(Duration, Fate)| *told + QUEUE_WINDOW > now;
+        let lately = self.recent.iter().filter(lately);
+        let arrived = lately.filter_map(|(_, fate)| Some((fate.arrived?, fate.size)));
+        let mut arrived: Vec<(i64, usize)> = arrived.collect();
+        arrived.sort_unstable();
+        let ((first, _), (last, _)) = (*arrived.first()?, *arrived.last()?);
+        let spanned = Duration::from_micros(u64::try_from(last - first).ok()?);
+        // The first one marks the beginning: it took its time before that.
+        let bytes: usize = arrived.iter().skip(1).map(|(_, size)| size).sum();
+        let enough = spanned >= QUEUE_WINDOW / 2;
+        enough.then(|| (8.0 * bytes as f64 / spanned.as_secs_f64()) as u32)
     }
 
     /// The least delay of the last half second, beyond the least there has been.
@@ -335,7 +360,7 @@ mod tests {
         assert_eq!(estimator.estimate(now + ms(5000), Some(now)), None);
         let estimate = estimator.estimate(now + ms(6100), Some(now)).unwrap();
         assert_eq!((estimate.load, estimate.arriving), (Load::Heavy, 0));
-        let idle = estimator.estimate(now + ms(9000), None);
-        assert_eq!(idle, None, "nothing was sent");
+        let idle = estimator.estimate(now + ms(9000), None).unwrap();
+        assert_eq!((idle.load, idle.arriving), (Load::Light, 0), "nothing sent");
     }
 }

@@ -636,14 +636,21 @@ impl Actor {
             Some(Feed::Uplink { source, .. }) => Some(source.participant.ordinal()),
             _ => None,
         };
+        let pace = self.state.pace_of(who);
         let Some(member) = self.members.get_mut(&who) else {
             return;
         };
+        // Before the first keyframe of what is to follow.
+        member.pace(pace);
         let before = match feed {
             Some(feed) => member.fed.insert(slot, feed),
             None => member.fed.remove(&slot),
         };
         let change = match (before, feed) {
+            // What a link does not carry is in the way of what it could.
+            (Some(before), Some(feed)) if pace.is_some() && before.is_above(&feed) => {
+                slot::Change::AtOnce
+            }
             (_, Some(Feed::Output(_))) => slot::Change::WhenReady,
             // Another encoding of the same picture.
             (Some(before), Some(feed)) if before.goes_on_in(&feed) => slot::Change::WhenReady,

@@ -62,6 +62,17 @@ impl Feed {
             _ => self == other,
         }
     }
+
+    /// Whether both are the composite, and this one is on a better rung.
+    pub(super) fn is_above(&self, other: &Self) -> bool {
+        match (self, other) {
+            (
+                Self::Output(Output::Video { rung, .. }),
+                Self::Output(Output::Video { rung: other, .. }),
+            ) => rung < other,
+            _ => false,
+        }
+    }
 }
 
 /// A step towards what should run.

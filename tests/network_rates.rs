@@ -1,0 +1,295 @@
+//! Viewers of a composite on lines that carry little: that they get a picture which fits, and the
+//! whole one when the line is good again, and that nobody else notices.
+
+mod common;
+
+use std::ops::Range;
+use std::time::Duration;
+
+use common::netns::{Network, NetworkServer, Way};
+use common::server::room;
+use futures::future::{join_all, try_join_all};
+use serde_json::Value;
+use tessera::bots::probe::Picture;
+use tessera::bots::{
+    AudioSource, Bot, BotConfig, BotError, Decode, StreamStats, VideoFormat, VideoSource, clock,
+    palette,
+};
+use tessera::config::VideoCodec;
+use tessera::id::Role;
+use tokio::time::{Instant, sleep, timeout};
+
+/// What the slow lines carry, kbit/s: viewers 0, 1 and 2.
+const RATES: [u32; 3] = [150, 300, 800];
+/// A line that carries sound and hardly more.
+const POOR: u32 = 90;
+
+/// In which a viewer is to be on a rung that fits.
+const SETTLES: Duration = Duration::from_secs(10);
+/// How long it is watched there.
+const WATCHED: Duration = Duration::from_secs(8);
+/// In which a viewer is to be back at the top.
+const RECOVERS: Duration = Duration::from_secs(30);
+/// The longest pause in a picture.
+const FREEZE: Duration = Duration::from_secs(1);
+/// The longest pause between stills, which come every five seconds.
+const STILL: Duration = Duration::from_secs(7);
+/// The longest time without the tone beyond what there is of that over the good line, where the
+/// machine is busy with other things: of three lost packets in a row nothing is left at the end.
+const SILENCE: Duration = Duration::from_millis(150);
+/// The share of sound that is heard even while a line becomes slow, percent of what is heard over
+/// the good line.
+const HEARD: usize = 80;
+/// What is said last is still on its way when it is asked for.
+const UNDERWAY: Duration = Duration::from_millis(500);
+/// The least share that the viewer with a good line keeps of its frames and bits, percent.
+const KEPT: f64 = 90.0;
+/// The canvas.
+const TOP: (u32, u32) = (1280, 720);
+/// The smallest picture.
+const SMALLEST: (u32, u32) = (320, 180);
+
+/// What a viewer got of the composite since its figures were last reset.
+fn video(bot: &Bot) -> StreamStats {
+    let received = bot.stats().received.into_iter();
+    let mut video = received.filter(|stream| stream.role == Role::MixVideo);
+    video.next().expect("the composite")
+}
+
+fn size(stats: &StreamStats) -> (u32, u32) {
+    stats.size.map_or((0, 0), |size| (size.width, size.height))
+}
+
+/// Frames a second and bit/s.
+fn pace(stats: &StreamStats) -> (f64, f64) {
+    let seconds = stats.measured.as_secs_f64();
+    (stats.decoded as f64 / seconds, stats.bitrate())
+}
+
+async fn until_top(bot: &Bot) {
+    let whole = |picture: &Picture| (picture.width, picture.height) == TOP;
+    // It gives up sooner than a link may take to grow.
+    loop {
+        match bot.picture_when("the whole composite", whole).await {
+            Ok(_) => return,
+            Err(BotError::Deadline { .. }) => {}
+            Err(error) => panic!("{}: {error}", bot.name()),
+        }
+    }
+}
+
+/// A room with one who sends, one who watches over a good line, and some whose lines will be slow.
+struct Meeting {
+    network: Network,
+    server: NetworkServer,
+    sender: Bot,
+    free: Bot,
+    slow: Vec<Bot>,
+}
+
+impl Meeting {
+    /// Everybody has joined and sees the whole composite.
+    async fn start(slow: usize) -> Self {
+        let network = Network::new(slow + 2);
+        let server = network.serve(&["--mode", "mcu"]).await;
+        let config = |line: usize, name: String| {
+            let mut config = BotConfig::new(server.url(network.line(line)), room("rates"), name);
+            config.reach = network.line(line).reach();
+            config.with_slots(0)
+        };
+        let mut sending = config(slow + 1, "Sender".to_owned()).receiving(&[]);
+        // A picture of one colour would fit through any line.
+        sending.video = VideoSource::Film {
+            format: VideoFormat::sized(VideoCodec::Vp8, 1280, 720),
+            offset: Duration::ZERO,
+        };
+        sending.audio = AudioSource::Tone {
+            hz: palette::tone(0) as u32,
+            dbfs: -24,
+        };
+        let sender = Bot::join(sending).await.expect("the sender joins");
+        let joins = (0..=slow).map(|i| {
+            let config = config(i, format!("Viewer {i}"));
+            Bot::join(config.decoding(Decode::Both).telling_arrivals())
+        });
+        let mut slow = try_join_all(joins).await.expect("everybody joins");
+        let all = join_all(slow.iter().map(until_top));
+        timeout(RECOVERS, all).await.expect("the whole composite");
+        let free = slow.pop().expect("the last one");
+        Self {
+            network,
+            server,
+            sender,
+            free,
+            slow,
+        }
+    }
+
+    /// Makes the lines slow, viewer for viewer, and waits until what follows has been done. Returns
+    /// since when they are watched.
+    async fn slow_down(&self, rates: &[u32]) -> Duration {
+        let since = clock::now();
+        for (i, kbit) in rates.iter().enumerate() {
+            self.network.line(i).limit(Way::Down, *kbit);
+        }
+        sleep(SETTLES).await;
+        println!("settled:\n{}", self.told().await);
+        let start = clock::now();
+        let settling = since..start - UNDERWAY;
+        let good = pieces(&self.free, settling.clone());
+        for (bot, kbit) in self.slow.iter().zip(rates) {
+            let heard = pieces(bot, settling.clone());
+            println!(
+                "{kbit} kbit/s, at first: {heard} of {good} pieces of sound, {:?} without at most, \
+                 {:?} without a frame at most",
+                bot.witness().unheard(0, settling.clone()).length,
+                video(bot).longest_gap
+            );
+            assert!(heard * 100 >= good * HEARD, "too much sound is lost");
+            bot.reset_stats();
+        }
+        start
+    }
+
+    /// How long the machine has left those without sound who have a good line.
+    fn pause(&self, start: Duration) -> Duration {
+        let pause = self
+            .free
+            .witness()
+            .unheard(0, start..clock::now() - UNDERWAY);
+        println!("on the good line without sound: {:?}", pause.length);
+        pause.length
+    }
+
+    /// The lines are good again: what is wrong with how their viewers come back.
+    async fn recover(&self) -> Vec<String> {
+        let cleared = Instant::now();
+        (0..self.slow.len()).for_each(|i| self.network.line(i).clear());
+        let back = join_all(self.slow.iter().map(|bot| async move {
+            let back = timeout(RECOVERS, until_top(bot)).await;
+            println!("{} at the top after {:?}", bot.name(), cleared.elapsed());
+            back.is_ok()
+        }))
+        .await;
+        match back.contains(&false) {
+            true => vec![format!(
+                "not all are back at the top: {}",
+                self.told().await
+            )],
+            false => Vec::new(),
+        }
+    }
+
+    /// What the server says of the viewers, for people who read the output of a failed test.
+    async fn told(&self) -> String {
+        let url = self.server.url(self.network.line(self.slow.len()));
+        let answer = reqwest::get(format!("{url}/api/v1/rooms/rates/stats")).await;
+        let stats: Value = answer.expect("an answer").json().await.expect("JSON");
+        let people = stats["participants"].as_array().expect("participants");
+        let told = people
+            .iter()
+            .map(|p| format!("{}: rung {}, link {}", p["name"], p["rung"], p["link"]));
+        told.collect::<Vec<_>>().join("\n")
+    }
+
+    async fn end(self) {
+        let bots = self.slow.into_iter().chain([self.free, self.sender]);
+        join_all(bots.map(Bot::leave)).await;
+        self.server.stop().await;
+    }
+}
+
+/// In how many pieces of 20 ms a viewer has heard the tone.
+fn pieces(bot: &Bot, during: Range<Duration>) -> usize {
+    let sounds = bot.witness().sounds();
+    let heard = sounds
+        .iter()
+        .filter(|sound| during.contains(&sound.start) && sound.tones & 1 == 1);
+    heard.count()
+}
+
+/// What is wrong with what a viewer on a line of `kbit` got in the time since `start`, in which
+/// those with good lines were without sound for `pause` at most.
+fn complaints(bot: &Bot, kbit: u32, start: Duration, pause: Duration) -> Vec<String> {
+    let stats = video(bot);
+    let silence = bot.witness().unheard(0, start..clock::now() - UNDERWAY);
+    let (fps, bits) = pace(&stats);
+    let still = kbit == POOR;
+    let figures = format!(
+        "{kbit} kbit/s: {:?}, {fps:.1} frames/s, {:.0} kbit/s, {} packets lost, {:?} without a \
+         frame and {:?} without sound at most",
+        size(&stats),
+        bits / 1000.0,
+        stats.lost,
+        stats.longest_gap,
+        silence.length
+    );
+    println!("{figures}");
+    let longest = if still { STILL } else { FREEZE };
+    [
+        (size(&stats) != TOP, "is not sent the whole composite"),
+        (!still || size(&stats) == SMALLEST, "is sent stills"),
+        (!still || fps < 1.0, "is sent no moving picture"),
+        (bits < f64::from(kbit) * 1000.0, "fits"),
+        (stats.longest_gap < longest, "does not freeze"),
+        (silence.length <= pause + SILENCE, "is heard"),
+    ]
+    .into_iter()
+    .filter(|(right, _)| !right)
+    .map(|(_, what)| format!("not so: {what}: {figures}"))
+    .collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn slow_lines_get_what_fits_and_nobody_else_notices() {
+    let meeting = Meeting::start(RATES.len()).await;
+    let free = &meeting.free;
+    // The encoders have to find their rates first.
+    sleep(Duration::from_secs(4)).await;
+    free.reset_stats();
+    sleep(Duration::from_secs(5)).await;
+    let (fps, bits) = pace(&video(free));
+    println!("before: {fps:.1} frames/s, {:.0} kbit/s", bits / 1000.0);
+    assert!(bits > 900_000.0, "the top needs more than any slow line");
+    free.reset_stats();
+
+    let start = meeting.slow_down(&RATES).await;
+    sleep(WATCHED).await;
+    println!("watched:\n{}", meeting.told().await);
+    let pause = meeting.pause(start);
+    let slow = meeting.slow.iter().zip(RATES);
+    let mut wrong: Vec<String> = slow
+        .flat_map(|(bot, kbit)| complaints(bot, kbit, start, pause))
+        .collect();
+
+    wrong.extend(meeting.recover().await);
+    let stats = video(free);
+    let (fps_after, bits_after) = pace(&stats);
+    println!(
+        "the other viewer: {fps_after:.1} frames/s, {:.0} kbit/s, {:?} without a frame at most",
+        bits_after / 1000.0,
+        stats.longest_gap
+    );
+    if fps_after < fps * KEPT / 100.0 || bits_after < bits * KEPT / 100.0 {
+        wrong.push("the other viewer notices".to_owned());
+    }
+    if size(&stats) != TOP || stats.longest_gap >= FREEZE {
+        wrong.push(format!("the other viewer has a worse picture: {stats:?}"));
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+    meeting.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_line_for_sound_alone_has_a_picture_now_and_then() {
+    let meeting = Meeting::start(1).await;
+    let start = meeting.slow_down(&[POOR]).await;
+    // Three stills.
+    sleep(2 * WATCHED).await;
+    println!("watched:\n{}", meeting.told().await);
+    let pause = meeting.pause(start);
+    let mut wrong = complaints(&meeting.slow[0], POOR, start, pause);
+    wrong.extend(meeting.recover().await);
+    assert!(wrong.is_empty(), "{wrong:#?}");
+    meeting.end().await;
+}

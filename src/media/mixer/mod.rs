@@ -14,6 +14,7 @@ pub mod ingest;
 mod matrix;
 mod missing;
 pub mod outlet;
+mod pause;
 pub mod picture;
 pub mod playout;
 pub mod rendition;

@@ -7,7 +7,7 @@ use std::time::Duration;
 use gst::prelude::*;
 use parking_lot::Mutex;
 
-use super::MixerError;
+use super::{MixerError, pause};
 use crate::config::VideoCodec;
 use crate::media::ladder::{Pace, RungSpec};
 use crate::media::offer::format_of;
@@ -208,6 +208,9 @@ impl Rendition {
         let output = pipeline.element::<gst_app::AppSink>("out")?;
         if format == PayloadFormat::H264 {
             vui::sign(&pipeline.element("encoder")?);
+        }
+        if format == PayloadFormat::Opus {
+            pause::install(&pipeline.element("encoder")?);
         }
         let tap = Tap::new(&output, format, KEYFRAME_INTERVAL, None);
         pipeline.start(move |event| {

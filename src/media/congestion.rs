@@ -17,13 +17,15 @@ const EASE: f64 = 0.85;
 /// The same where the queue is longer than [`LONG_QUEUE`].
 const EASE_MORE: f64 = 0.7;
 const LONG_QUEUE: Duration = Duration::from_millis(150);
+/// With a queue beyond that nothing more is tried: it is about to be full.
+const CLEAR: Duration = Duration::from_millis(15);
 /// Between two reductions: what arrives is counted over a second.
 const REACTION: Duration = Duration::from_millis(1300);
 /// The same where senders have to be asked for another encoding first.
 const REACTION_FORWARDED: Duration = Duration::from_millis(2500);
 /// A queue that has grown by that much since the last reduction was not helped by it.
 const WORSE: Duration = Duration::from_millis(20);
-/// Growth a second where the link has been full before, and where it has not.
+/// Growth a second where it is known when the link was full, and where it is not.
 const CAREFUL: f64 = 0.08;
 const BOLD: f64 = 0.35;
 /// What is near the rate at which the link was full.
@@ -59,15 +61,16 @@ const PACE: f64 = 1.25;
 /// bit/s; no picture goes out slower.
 const SLOWEST: f64 = 15_000.0;
 
-/// bit/s that RTP headers add to sound of a packet each 20 ms.
-const SOUND_HEADERS: u32 = 8_000;
-/// What RTP headers leave of the bits of a picture.
-const PICTURE_SHARE: f64 = 0.97;
+/// bit/s that headers add to sound of a packet each 20 ms: 20 bytes of RTP, and those of
+/// [`super::feedback::OVERHEAD`].
+const SOUND_HEADERS: u32 = 23_200;
+/// What headers leave of the bits of a picture, whose packets have 600 bytes on average.
+const PICTURE_SHARE: f64 = 0.92;
 
 /// What all that is sent to a viewer may come to.
 #[derive(Debug, Clone, Copy, PartialEq, PartialOrd)]
 pub enum Budget {
-    /// bit/s, RTP headers included.
+    /// bit/s, all headers included.
     Limited(f64),
     /// Nothing has been heard that speaks against the best.
     Free,
@@ -174,9 +177,12 @@ impl Viewer {
         let picture = self.budget.for_picture(audio)?;
         // Where it is known what the link carries, a large frame is no reason to exceed that: it
         // would fill the queue in which sound waits, too.
-        let carried = self.full.map(|full| Budget::Limited(full.carried));
+        let carried = self.full.map(|full| Budget::Limited(full.carried * KEPT));
         let carried = carried.and_then(|carried| carried.for_picture(audio));
-        let pace = carried.map_or(picture * PACE, |most| (picture * PACE).min(most));
+        let pace = match self.easing {
+            Some(_) => picture,
+            None => carried.map_or(picture * PACE, |most| (picture * PACE).min(most)),
+        };
         Some(pace.max(picture).max(SLOWEST) as u32)
     }
 
@@ -287,11 +293,10 @@ impl Viewer {
         }
         // What is known to fit is had at once.
         let known = self.full.map_or(0.0, |full| full.carried * EASE);
-        if now < self.waits_until && bits >= known {
+        if (now < self.waits_until || estimate.queue > CLEAR) && bits >= known {
             return;
         }
-        let near = self.full.is_some_and(|full| bits < full.carried * NEAR);
-        let rate = match near && bits >= known {
+        let rate = match self.full.is_some() && bits >= known {
             true => CAREFUL,
             false => BOLD,
         };
@@ -324,7 +329,7 @@ impl Viewer {
         if !fits(self.rung) {
             let fits = |rung: &Rung| *rung > self.rung && fits(*rung);
             self.fall(now, rungs.find(fits).unwrap_or(ladder.still()));
-        } else if now >= self.moved + DWELL {
+        } else if now >= self.moved + DWELL && queue <= CLEAR {
             let barred = |rung: Rung, ratio: f64| {
                 let bar = self.bars.iter().find(|bar| bar.rung == rung);
                 bar.is_some_and(|bar| now < bar.until && ratio < BEYOND_DOUBT)
@@ -394,8 +399,8 @@ mod tests {
     #[test]
     fn sound_comes_first() {
         let budget = Budget::Limited(100_000.0);
-        assert_eq!(budget.for_picture(40_000), Some(52_000.0 * PICTURE_SHARE));
-        assert_eq!(budget.for_picture(0), Some(97_000.0));
+        assert_eq!(budget.for_picture(40_000), Some(36_800.0 * PICTURE_SHARE));
+        assert_eq!(budget.for_picture(0), Some(92_000.0));
         assert_eq!(Budget::Limited(30_000.0).for_picture(40_000), Some(0.0));
         assert_eq!(Budget::Free.for_picture(40_000), None);
     }

@@ -39,7 +39,7 @@ const SILENCE: Duration = Duration::from_secs(6);
 /// What is known of a link at a moment.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Estimate {
-    /// bit/s that arrive, RTP headers included.
+    /// bit/s that arrive, all headers included.
     pub arriving: u32,
     /// Share of packets that do not, 0 to 1.
     pub loss: f32,

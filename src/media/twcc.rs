@@ -31,7 +31,7 @@ const DELTA: i64 = 250;
 pub struct Fate {
     /// When it was sent, on the sender's clock.
     pub sent: Duration,
-    /// Bytes, RTP header included.
+    /// Bytes, headers included.
     pub size: usize,
     /// When it arrived, microseconds on the receiver's clock, whose zero means nothing; `None` if
     /// it has not.

@@ -169,8 +169,15 @@ impl Actor {
     /// Feeds what is queued to the state, and whatever that brings about, until all is quiet.
     fn settle(&mut self) {
         while let Some(input) = self.inputs.pop_front() {
+            let measured = match &input {
+                Input::Estimated(who, _) => Some(*who),
+                _ => None,
+            };
             for effect in self.state.handle(self.now(), input) {
                 self.carry_out(effect);
+            }
+            if let Some((who, member)) = measured.and_then(|who| self.members.get_key_value(&who)) {
+                member.pace(self.state.pace_of(*who));
             }
         }
     }
@@ -434,11 +441,9 @@ impl Actor {
         }
     }
 
-    /// Tells the state of links that matter: most carry the best without ado. Has the others'
-    /// pictures go out no faster than they can.
+    /// Tells the state of links that matter: most carry the best without ado.
     fn look_at_links(&mut self) {
         for (who, member) in &self.members {
-            member.pace(self.state.pace_of(*who));
             if let Some(estimate) = member.estimate()
                 && self.state.cares(*who, &estimate)
             {

@@ -39,6 +39,8 @@ pub struct StreamStats {
     pub bytes: u64,
     /// Sequence numbers that never came, late ones included.
     pub lost: u64,
+    /// Most of them in a row.
+    pub lost_in_a_row: u64,
     /// Whole frames of video (RTP markers), or packets of sound.
     pub frames: u64,
     /// Video frames that a decoder can start with.
@@ -79,6 +81,7 @@ struct Counters {
     packets: u64,
     bytes: u64,
     lost: u64,
+    lost_in_a_row: u64,
     keyframes: u64,
     next_sequence: Option<u16>,
     key_in_frame: bool,
@@ -197,6 +200,7 @@ impl Incoming {
             packets: counters.packets,
             bytes: counters.bytes,
             lost: counters.lost,
+            lost_in_a_row: counters.lost_in_a_row,
             frames: counters.received.count(),
             keyframes: counters.keyframes,
             decoded: counters.decoded.count(),
@@ -213,7 +217,8 @@ impl Incoming {
         let mut counters = self.lock();
         counters.since = clock::now();
         (counters.packets, counters.bytes) = (0, 0);
-        (counters.lost, counters.keyframes) = (0, 0);
+        (counters.lost, counters.lost_in_a_row) = (0, 0);
+        counters.keyframes = 0;
         counters.received.reset();
         counters.decoded.reset();
     }
@@ -278,6 +283,7 @@ impl Incoming {
             // A packet from behind (reordered or retransmitted) is no jump ahead.
             if missed < 0x8000 {
                 counters.lost += u64::from(missed);
+                counters.lost_in_a_row = counters.lost_in_a_row.max(missed.into());
             }
         }
         counters.next_sequence = Some(sequence.wrapping_add(1));

@@ -14,6 +14,7 @@ pub mod pipeline;
 pub mod plugins;
 pub mod probe;
 pub mod recorder;
+mod remb;
 pub mod remux;
 pub mod repair;
 pub mod resend;

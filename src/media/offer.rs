@@ -94,6 +94,16 @@ struct OfferedCodec {
     format: PayloadFormat,
     /// Higher is liked better among payload types of one format.
     rank: u8,
+    told: Told,
+}
+
+/// How a sender can be told how much to send.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Told {
+    /// By signalling, or not at all.
+    Elsewhere,
+    /// With REMB, which the offer takes.
+    InRtcp,
 }
 
 /// An m-line with its role and the one codec it is answered with.
@@ -111,6 +121,8 @@ pub struct Line {
     pub extensions: Vec<(u8, &'static str)>,
     /// The encodings it is sent in at once, in the offer's order; empty where it has but one.
     pub rids: Vec<Rid>,
+    /// How its sender is told how much to send.
+    pub told: Told,
 }
 
 impl Line {
@@ -226,6 +238,7 @@ impl Offer {
         roles: &RoleSource<'_>,
         video: &[VideoCodec],
     ) -> Result<Vec<Line>, OfferError> {
+        let by_signalling = matches!(roles, RoleSource::Named(_));
         let roles = self.roles(roles)?;
         let mut single = BTreeSet::new();
         self.lines
@@ -237,7 +250,11 @@ impl Offer {
                 if !repeats && !single.insert(role) {
                     return Err(OfferError::Roles(format!("two m-lines are {role}")));
                 }
-                choose(line, role, video)
+                let mut line = choose(line, role, video)?;
+                if by_signalling || !role.is_uplink() {
+                    line.told = Told::Elsewhere;
+                }
+                Ok(line)
             })
             .collect()
     }
@@ -353,14 +370,27 @@ fn codecs(media: &gst_sdp::SDPMediaRef) -> Vec<OfferedCodec> {
             let encoding = lookup("rtpmap", payload_type)?.split('/').next()?;
             let fmtp = lookup("fmtp", payload_type).unwrap_or_default();
             let (format, rank) = recognise(encoding, fmtp)?;
-            let payload_type = payload_type.parse().ok().filter(|pt| *pt < 128)?;
+            let number = payload_type.parse().ok().filter(|pt| *pt < 128)?;
             Some(OfferedCodec {
-                payload_type,
+                told: match takes_remb(&attributes, payload_type) {
+                    true => Told::InRtcp,
+                    false => Told::Elsewhere,
+                },
+                payload_type: number,
                 format,
                 rank,
             })
         })
         .collect()
+}
+
+/// Whether feedback of a payload type can be REMB.
+fn takes_remb(attributes: &[(&str, &str)], payload_type: &str) -> bool {
+    let mut feedback = attributes.iter().filter(|(key, _)| *key == "rtcp-fb");
+    feedback.any(|(_, value)| {
+        let (of, what) = value.split_once(' ').unwrap_or_default();
+        [payload_type, "*"].contains(&of) && what.trim() == "goog-remb"
+    })
 }
 
 /// The header extensions we use, in the short form (RFC 8285 section 4.2).
@@ -533,6 +563,7 @@ fn choose(line: &OfferedLine, role: Role, video: &[VideoCodec]) -> Result<Line, 
                     .collect(),
             },
             rids,
+            told: codec.told,
         }),
         None => Err(OfferError::Codec {
             mid: line.mid.clone(),

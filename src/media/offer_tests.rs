@@ -199,3 +199,27 @@ fn a_camera_in_several_encodings_is_taken_where_its_packets_can_name_them() {
         );
     }
 }
+
+#[test]
+fn who_publishes_over_http_is_told_in_rtcp_where_the_offer_takes_that() {
+    let told = |feedback: &str, source: &RoleSource<'_>| {
+        let camera = video("1", "sendonly") + feedback;
+        let offer = parse(&offer(&[audio("0", "sendonly"), camera])).expect("a good offer");
+        let plan = offer.plan(source, &VIDEO).expect("a plan");
+        plan.iter().map(|line| line.told).collect::<Vec<_>>()
+    };
+    let remb = "a=rtcp-fb:96 nack\r\na=rtcp-fb:96 goog-remb\r\n";
+    let in_rtcp = [Told::Elsewhere, Told::InRtcp];
+    assert_eq!(told(remb, &RoleSource::Publish), in_rtcp);
+    assert_eq!(
+        told("a=rtcp-fb:* goog-remb\r\n", &RoleSource::Publish),
+        in_rtcp
+    );
+    let elsewhere = [Told::Elsewhere; 2];
+    // Of a codec that is not the one answered with.
+    let other = "a=rtcp-fb:98 goog-remb\r\na=rtcp-fb:96 transport-cc\r\n";
+    assert_eq!(told(other, &RoleSource::Publish), elsewhere);
+    // Who has signalling is told by it.
+    let roles = named(&[("0", Role::Mic), ("1", Role::Camera)]);
+    assert_eq!(told(remb, &RoleSource::Named(&roles)), elsewhere);
+}

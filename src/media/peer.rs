@@ -18,6 +18,7 @@ use super::certificate;
 use super::feedback::Watch;
 use super::offer::{Fingerprint, Line, Offer};
 use super::pipeline::{BusEvent, Pipeline, PipelineError, running_time};
+use super::remb::{self, Bound};
 use super::repair::{Repair, RepairCounters, VIDEO_PATIENCE_MS};
 use super::rtp::PayloadFormat;
 use super::simulcast;
@@ -99,6 +100,7 @@ pub struct Peer {
     heard: Arc<AtomicU64>,
     watch: Watch,
     repair: Repair,
+    bound: Option<Bound>,
     lines: Vec<Mid>,
     // Last, so that it is dropped after everything that points into it.
     _pipeline: Pipeline,
@@ -124,6 +126,7 @@ impl Peer {
         let lines: Arc<[Line]> = plan.into();
         limit_streams(&webrtc, lines.len());
         let watch = Watch::install(&webrtc, &lines);
+        let bound = Bound::install(&webrtc, &lines);
         uplink::take_uplinks(&pipeline, &webrtc, &lines, &on_event);
         watch_connection(&pipeline, &webrtc, offer.fingerprint.clone(), &on_event);
         let (candidates, gathered) = gather(&webrtc);
@@ -143,12 +146,14 @@ impl Peer {
         let mids: Vec<Mid> = lines.iter().map(|line| line.mid.clone()).collect();
         let answer = complete(answer, candidates, gathered, transport, &mids, on_event).await;
         let answer = simulcast::with_rids(&answer, &lines);
+        let answer = remb::with_feedback(&answer, &lines);
         let peer = Self {
             webrtc,
             slots,
             heard,
             watch,
             repair,
+            bound,
             lines: mids,
             _pipeline: pipeline,
         };
@@ -179,6 +184,14 @@ impl Peer {
     /// What is known of the link to this peer.
     pub fn watch(&self) -> &Watch {
         &self.watch
+    }
+
+    /// Has somebody who cannot be told otherwise send their camera, in packets of these SSRCs, with
+    /// at most `bitrate` bit/s.
+    pub fn bound(&self, bitrate: u32, ssrcs: Vec<u32>) {
+        if let Some(bound) = &self.bound {
+            bound.say(bitrate, ssrcs);
+        }
     }
 
     /// What has been done about lost packets.

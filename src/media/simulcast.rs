@@ -120,13 +120,22 @@ pub(super) fn used(extensions: &[(u8, &'static str)], rids: &[Rid]) -> Vec<(u8, 
 /// `answer` with the encodings that are taken at the end of their m-lines. `lines` are those of
 /// the answer, in its order.
 pub(super) fn with_rids(answer: &str, lines: &[Line]) -> String {
+    with_attributes(answer, lines, attributes_of)
+}
+
+/// An answer with what `attributes_of` adds to the m-line of each of `lines`.
+pub(super) fn with_attributes(
+    answer: &str,
+    lines: &[Line],
+    attributes_of: impl Fn(&Line) -> Vec<String>,
+) -> String {
     let mut out = Vec::new();
     let mut attributes: Vec<String> = Vec::new();
     let mut of_lines = lines.iter();
     for line in answer.lines() {
         if line.starts_with("m=") {
             out.append(&mut attributes);
-            attributes = of_lines.next().map(attributes_of).unwrap_or_default();
+            attributes = of_lines.next().map(&attributes_of).unwrap_or_default();
         }
         out.push(line.to_owned());
     }
@@ -151,6 +160,7 @@ mod tests {
 
     use super::*;
     use crate::id::{Mid, Role};
+    use crate::media::offer::Told;
     use crate::media::rtp::PayloadFormat;
 
     fn names(value: &str, described: &[&str]) -> Result<Vec<String>, SimulcastError> {
@@ -211,6 +221,7 @@ mod tests {
                 .iter()
                 .map(|rid| Rid::new(*rid).expect("a rid"))
                 .collect(),
+            told: Told::Elsewhere,
         }
     }
 

@@ -174,6 +174,7 @@ mod tests {
 
     use super::*;
     use crate::id::{Mid, Rid};
+    use crate::media::offer::Told;
     use crate::media::rtp::PayloadFormat;
 
     fn line(mid: &str, extension: u8) -> Line {
@@ -184,6 +185,7 @@ mod tests {
             payload_type: 96,
             extensions: vec![(extension, MID)],
             rids: Vec::new(),
+            told: Told::Elsewhere,
         }
     }
 

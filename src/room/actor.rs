@@ -12,7 +12,7 @@ use tokio::time::Instant;
 use super::ears::Ears;
 use super::error::RoomError;
 use super::handle::{Command, Departure, JoinError, JoinReply, JoinRequest, Notice, Reply};
-use super::member::{Answered, Flow, Member, negotiate};
+use super::member::{Answered, Member, negotiate};
 use super::pressure;
 use super::recorders::Recorders;
 use super::state::{Effect, Input, RequestId, State};
@@ -334,7 +334,7 @@ impl Actor {
             }
             PeerEvent::Uplink(role, n, tap) => {
                 if let Some(member) = self.members.get_mut(&who) {
-                    member.flows.insert((role, n), Flow::new(tap));
+                    member.flows(role, n, tap);
                 }
                 Input::UplinkBegan(who, role, n)
             }
@@ -549,7 +549,12 @@ impl Actor {
                 }
                 self.tell(who, Notice::Uplinks(wanted));
             }
-            Step::Capture(who, capture) => self.tell(who, Notice::Capture(capture)),
+            Step::Capture(who, capture) => {
+                if let Some(member) = self.members.get_mut(&who) {
+                    member.ask_for(&capture);
+                }
+                self.tell(who, Notice::Capture(capture));
+            }
             Step::AddSource(source, layer) => self.add_source(source, layer),
             Step::StartOutput(output) => {
                 if let Some(Err(error)) = self.mixer.as_mut().map(|m| m.output(output)) {

@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 
 use super::error::RoomError;
-use super::handle::{JoinError, JoinReply, Joined, Notice, Roles};
+use super::handle::{Capture, JoinError, JoinReply, Joined, Notice, Roles};
 use super::person::{Downlinks, Sends};
 use super::state::Input;
 use super::view::ByeReason;
@@ -102,6 +102,8 @@ pub(super) struct Member {
     early_candidates: Vec<(Mid, String)>,
     slots: BTreeMap<Downlink, Mid>,
     asked: Asked,
+    /// What their camera should take, bit/s.
+    camera: Option<u32>,
     peer: Option<Peer>,
 }
 
@@ -117,6 +119,7 @@ impl Member {
             early_candidates: Vec::new(),
             slots: BTreeMap::new(),
             asked: Asked::Since(gst::ClockTime::ZERO),
+            camera: None,
             peer: None,
         }
     }
@@ -210,6 +213,33 @@ impl Member {
         let slot = mid.and_then(|mid| self.peer.as_ref()?.slot_ref(mid));
         if let Some(slot) = slot {
             slot.pace(rate);
+        }
+    }
+
+    /// Notes what their camera is to be sent at.
+    pub(super) fn ask_for(&mut self, capture: &Capture) {
+        let layers = capture.layers.iter().map(|layer| layer.bitrate);
+        self.camera = Some(match capture.layers.is_empty() {
+            true => capture.bitrate,
+            false => layers.fold(0, u32::saturating_add),
+        });
+        self.bound();
+    }
+
+    /// A tap of an uplink is there.
+    pub(super) fn flows(&mut self, role: Role, n: usize, tap: Tap) {
+        self.flows.insert((role, n), Flow::new(tap));
+        self.bound();
+    }
+
+    /// Says it to whoever reads no notices.
+    fn bound(&self) {
+        let cameras = self
+            .flows
+            .range((Role::Camera, 0)..=(Role::Camera, usize::MAX));
+        let ssrcs: Vec<u32> = cameras.filter_map(|(_, flow)| flow.tap.ssrc()).collect();
+        if let (Some(bitrate), Some(peer)) = (self.camera, &self.peer) {
+            peer.bound(bitrate, ssrcs);
         }
     }
 

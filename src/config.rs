@@ -19,9 +19,8 @@ use thiserror::Error;
 pub use options::{Options, Setting, settings, with_defaults_in_help};
 pub use validate::BadSetting;
 
-use crate::archive::Quotas;
+use crate::archive::{Quotas, Subject};
 use crate::layout::{Fit, LayoutKind, Size};
-use crate::media::recorder::Container;
 use crate::topology::Mode;
 use crate::turn::policy::Network;
 
@@ -188,7 +187,7 @@ pub struct Config {
     /// Where recordings are kept; nothing can be recorded if `None`.
     pub recordings: Option<PathBuf>,
     /// What every room is recorded as by itself.
-    pub record: Option<Container>,
+    pub record: Option<Subject>,
     /// What limits recordings.
     pub recording_quotas: Quotas,
     /// Most rooms at once.

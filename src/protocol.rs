@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 
 use serde::{Deserialize, Serialize};
 
-use crate::archive::{Kind as RecordingKind, RecordingId};
+use crate::archive::{Kind as RecordingKind, RecordingId, Subject};
 use crate::id::{Mid, ParticipantId, Rid, Role, RoomId};
 pub use crate::layout::LayoutKind;
 pub use crate::media::recorder::Container;
@@ -115,12 +115,47 @@ pub enum Record {
 
 /// The body of `POST /api/v1/rooms/{room}/recordings`, and of a [`Record::Start`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "RecordingWords", into = "RecordingWords")]
 pub struct StartRecording {
-    /// `mp4`, `webm` or `ogg` (sound alone).
-    pub format: Container,
-    /// `composite`.
+    /// What of the room is to be recorded, and as what.
+    pub subject: Subject,
+}
+
+/// A [`StartRecording`] as it is written.
+#[derive(Serialize, Deserialize)]
+struct RecordingWords {
+    /// `mp4`, `webm` or `ogg` (sound alone) for the mix; `webm` or nothing for tracks.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    format: Option<Container>,
+    /// `composite` or `tracks`.
     #[serde(default)]
-    pub kind: RecordingKind,
+    kind: RecordingKind,
+}
+
+impl TryFrom<RecordingWords> for StartRecording {
+    type Error = &'static str;
+
+    fn try_from(words: RecordingWords) -> Result<Self, Self::Error> {
+        let subject = match (words.kind, words.format) {
+            (RecordingKind::Composite, Some(container)) => Subject::Mix(container),
+            (RecordingKind::Composite, None) => return Err("missing field `format`"),
+            (RecordingKind::Tracks, None | Some(Container::Webm)) => Subject::Tracks,
+            (RecordingKind::Tracks, Some(_)) => return Err("tracks are of format webm"),
+        };
+        Ok(Self { subject })
+    }
+}
+
+impl From<StartRecording> for RecordingWords {
+    fn from(start: StartRecording) -> Self {
+        Self {
+            format: match start.subject {
+                Subject::Mix(container) => Some(container),
+                Subject::Tracks => None,
+            },
+            kind: start.subject.kind(),
+        }
+    }
 }
 
 /// How large a picture is drawn.

@@ -11,7 +11,7 @@ use common::browser::{Page, Scheme, alone, key};
 use common::server::{PATIENCE, TestServer, room};
 use serde_json::Value;
 use tempfile::TempDir;
-use tessera::archive::{Kind, Recording, RecordingId, Standing};
+use tessera::archive::{Kind, Recording, RecordingId, Standing, Subject};
 use tessera::bots::{Bot, BotConfig, Decode, VideoFormat};
 use tessera::config::{Config, VideoCodec};
 use tessera::layout::Size;
@@ -328,6 +328,7 @@ fn many(folder: &TempDir, count: usize) {
                 .map(|&name| name.to_owned())
                 .collect(),
             reason: reason.map(str::to_owned),
+            tracks: Vec::new(),
         };
         let path = folder.path().join(format!("{id}.json"));
         std::fs::write(path, serde_json::to_vec(&entry).unwrap()).unwrap();
@@ -440,7 +441,7 @@ async fn recording_looks_right_in_every_size_and_colour() {
     let bot = bot(&server.url, "look", Some(token)).await;
     let archive = server.registry.archive().unwrap().clone();
     let handle = server.registry.get(&room("look")).unwrap();
-    let begun = handle.record(&archive, Kind::Composite, Container::Ogg);
+    let begun = handle.record(&archive, Subject::Mix(Container::Ogg));
     begun.await.unwrap();
     let page = Page::chromium("Ann").await;
     page.open(&format!("{}/r/look?name=Ann#token={token}", server.url))

@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::process::{Command, Output};
 use std::time::Duration;
 
-use tessera::archive::Quotas;
+use tessera::archive::{Quotas, Subject};
 use tessera::config::{
     BuiltIn, Config, ConfigError, MaxCores, Options, Setting, TurnConfig, VideoCodec, settings,
 };
@@ -97,7 +97,7 @@ fn a_file_can_set_everything() {
         video_bitrate: 800_000,
         audio_bitrate: 32_000,
         recordings: Some(".".into()),
-        record: Some(Container::Webm),
+        record: Some(Subject::Mix(Container::Webm)),
         recording_quotas: Quotas {
             free_space: 5_000_000,
             max_length: Duration::from_secs(6 * 60),

@@ -6,8 +6,9 @@ use std::time::SystemTime;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
+use super::journal::TrackCodec;
 use crate::config::VideoCodec;
-use crate::id::RoomId;
+use crate::id::{ParticipantId, Role, RoomId};
 use crate::layout::Size;
 use crate::media::recorder::Container;
 
@@ -78,6 +79,64 @@ pub enum Kind {
     /// The mix, as a viewer gets it.
     #[default]
     Composite,
+    /// Every participant's uplinks as they come, a file each, and what happened in the room.
+    Tracks,
+}
+
+/// A [`Kind`] with what it is written as.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Subject {
+    /// The mix, in one file.
+    Mix(Container),
+    /// The uplinks, in a folder of WebM files, and Matroska where they are H.264.
+    Tracks,
+}
+
+impl Subject {
+    /// What it is of a room.
+    pub fn kind(self) -> Kind {
+        match self {
+            Self::Mix(_) => Kind::Composite,
+            Self::Tracks => Kind::Tracks,
+        }
+    }
+
+    /// The container, or that of most of its files.
+    pub fn format(self) -> Container {
+        match self {
+            Self::Mix(container) => container,
+            Self::Tracks => Container::Webm,
+        }
+    }
+}
+
+impl Kind {
+    /// Name in the folder of recordings of what `id` is written to.
+    pub(super) fn file_of(self, id: &str, format: Container) -> String {
+        match self {
+            Self::Composite => format!("{id}.{}", format.extension()),
+            Self::Tracks => id.to_owned(),
+        }
+    }
+}
+
+/// A file of a recording of tracks.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TrackFile {
+    /// Its name in the recording's folder.
+    pub file: String,
+    /// Whose.
+    pub participant: ParticipantId,
+    /// What they were called when it began.
+    pub name: String,
+    /// Which uplink.
+    pub role: Role,
+    /// What is in it.
+    pub codec: TrackCodec,
+    /// When it begins, ms from the recording's beginning.
+    pub start_ms: u64,
+    /// Its bytes.
+    pub bytes: u64,
 }
 
 /// How a recording stands.
@@ -107,7 +166,7 @@ pub struct Recording {
     pub format: Container,
     /// How it stands.
     pub state: Standing,
-    /// Name of its file in the folder of recordings.
+    /// Name of its file in the folder of recordings, or of its own folder there.
     pub file: String,
     /// When it was asked for (RFC 3339).
     pub started: String,
@@ -115,7 +174,7 @@ pub struct Recording {
     pub ended: Option<String>,
     /// How long it is, ms. 0 while it goes on.
     pub duration_ms: u64,
-    /// Bytes in the file. 0 while it goes on.
+    /// Bytes in the file, or in all of them. 0 while it goes on.
     pub bytes: u64,
     /// Size of the picture, pixels.
     pub size: Option<Size>,
@@ -125,6 +184,19 @@ pub struct Recording {
     pub participants: Vec<String>,
     /// Why it ended, where nobody stopped it.
     pub reason: Option<String>,
+    /// Its files beside the events, where it is one of tracks that has ended.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tracks: Vec<TrackFile>,
+}
+
+impl Recording {
+    /// What of the room it is, and as what.
+    pub fn subject(&self) -> Subject {
+        match self.kind {
+            Kind::Composite => Subject::Mix(self.format),
+            Kind::Tracks => Subject::Tracks,
+        }
+    }
 }
 
 /// Some of the recordings, the newest first.

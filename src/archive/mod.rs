@@ -6,6 +6,7 @@
 //! moments, and never while the disk is touched.
 
 mod entry;
+pub mod journal;
 mod mp4;
 mod recover;
 
@@ -21,11 +22,10 @@ use tokio::sync::watch;
 use tokio_util::task::TaskTracker;
 use tokio_util::task::task_tracker::TaskTrackerToken;
 
-pub use entry::{BadRecordingId, Kind, Page, Recording, RecordingId, Standing};
+pub use entry::{BadRecordingId, Kind, Page, Recording, RecordingId, Standing, Subject, TrackFile};
 
 use crate::id::RoomId;
 use crate::layout::Size;
-use crate::media::recorder::Container;
 use crate::media::template::Templates;
 
 /// What limits recordings.
@@ -143,28 +143,31 @@ impl Archive {
     pub async fn begin(
         &self,
         room: RoomId,
-        kind: Kind,
-        format: Container,
+        subject: Subject,
         size: Size,
     ) -> Result<Recording, ArchiveError> {
         let archive = self.clone();
-        let begun = move || archive.begin_now(room, kind, format, size);
+        let begun = move || archive.begin_now(room, subject, size);
         self.on_disk(begun).await
     }
 
     fn begin_now(
         &self,
         room: RoomId,
-        kind: Kind,
-        format: Container,
+        subject: Subject,
         size: Size,
     ) -> Result<Recording, ArchiveError> {
         self.forget_old();
         self.check_space()?;
         let now = SystemTime::now();
         let id = RecordingId::invent(&room, now);
+        let (kind, format) = (subject.kind(), subject.format());
+        let codec = match subject {
+            Subject::Mix(container) => container.codec(),
+            Subject::Tracks => None,
+        };
         let recording = Recording {
-            file: format!("{id}.{}", format.extension()),
+            file: kind.file_of(id.as_str(), format),
             id,
             room,
             kind,
@@ -174,14 +177,18 @@ impl Archive {
             ended: None,
             duration_ms: 0,
             bytes: 0,
-            size: format.codec().map(|_| size),
-            video: format.codec(),
+            size: codec.map(|_| size),
+            video: codec,
             participants: Vec::new(),
             reason: None,
+            tracks: Vec::new(),
         };
         let path = self.path(&recording);
-        let create = || std::fs::File::create_new(&path).map(drop);
-        create()
+        let create = match kind {
+            Kind::Composite => std::fs::File::create_new(&path).map(drop),
+            Kind::Tracks => std::fs::create_dir(&path),
+        };
+        create
             .and_then(|()| self.write(&recording))
             .map_err(|error| unusable(&self.0.folder, &error))?;
         self.keep(recording.clone());
@@ -202,7 +209,7 @@ impl Archive {
             FileEnd::Missing => Standing::Failed,
         };
         if ending.file == FileEnd::Missing
-            && let Err(error) = recover::recover(&self.0.templates, recording.format, &path).await
+            && let Err(error) = recover::recover(&self.0.templates, &recording, &path).await
         {
             tracing::warn!(recording = %id, %error, "a recording could not be repaired");
         }
@@ -232,7 +239,7 @@ impl Archive {
         self.0.catalogue.lock().get(id).cloned()
     }
 
-    /// Where a recording's file is.
+    /// Where a recording's file is, or its folder.
     pub fn path(&self, recording: &Recording) -> PathBuf {
         self.0.folder.join(&recording.file)
     }
@@ -299,7 +306,7 @@ impl Archive {
             let path = self.path(&recording);
             let written = written_for(&path, &recording);
             recording.reason = Some("the server ended without stopping it".to_owned());
-            match recover::recover(&self.0.templates, recording.format, &path).await {
+            match recover::recover(&self.0.templates, &recording, &path).await {
                 Ok(length) => {
                     recording.state = Standing::Recovered;
                     recording.duration_ms = in_ms(length.unwrap_or(written));
@@ -319,8 +326,7 @@ impl Archive {
         recording.ended = Some(entry::stamp(SystemTime::now()));
         let archive = self.clone();
         let closed = move || {
-            let file = std::fs::metadata(archive.path(&recording));
-            recording.bytes = file.map(|file| file.len()).unwrap_or_default();
+            archive.measure(&mut recording);
             if let Err(error) = archive.write(&recording) {
                 tracing::error!(recording = %recording.id, %error, "its entry is not written");
             }
@@ -328,6 +334,31 @@ impl Archive {
             Ok(())
         };
         let _ = self.on_disk(closed).await;
+    }
+
+    /// Notes how much has been written of a recording.
+    fn measure(&self, recording: &mut Recording) {
+        let path = self.path(recording);
+        let bytes = |path: &Path| std::fs::metadata(path).map_or(0, |file| file.len());
+        match recording.kind {
+            Kind::Composite => recording.bytes = bytes(&path),
+            Kind::Tracks => {
+                let lines = journal::read(&path).unwrap_or_default();
+                let tracks = journal::tracks(&lines).into_iter();
+                let file = |(track, name): (&journal::Track, String)| TrackFile {
+                    file: track.file.clone(),
+                    participant: track.participant,
+                    name,
+                    role: track.role,
+                    codec: track.codec,
+                    start_ms: track.start,
+                    bytes: bytes(&path.join(&track.file)),
+                };
+                recording.tracks = tracks.map(file).collect();
+                let tracks: u64 = recording.tracks.iter().map(|track| track.bytes).sum();
+                recording.bytes = tracks + bytes(&path.join(journal::EVENTS));
+            }
+        }
     }
 
     fn keep(&self, recording: Recording) {
@@ -403,8 +434,13 @@ fn entry_path(folder: &Path, id: &RecordingId) -> PathBuf {
 
 fn remove(folder: &Path, recording: &Recording) {
     let file = folder.join(&recording.file);
-    for path in [file, entry_path(folder, &recording.id)] {
-        if let Err(error) = std::fs::remove_file(&path) {
+    let removed = match recording.kind {
+        Kind::Composite => std::fs::remove_file(&file),
+        Kind::Tracks => std::fs::remove_dir_all(&file),
+    };
+    let entry = entry_path(folder, &recording.id);
+    for (path, removed) in [(&file, removed), (&entry, std::fs::remove_file(&entry))] {
+        if let Err(error) = removed {
             tracing::warn!(path = %path.display(), %error, "not deleted");
         }
     }
@@ -433,7 +469,7 @@ fn read_all(folder: &Path) -> io::Result<BTreeMap<RecordingId, Recording>> {
 fn read_entry(path: &Path) -> Option<Recording> {
     let recording: Recording = serde_json::from_slice(&std::fs::read(path).ok()?).ok()?;
     let stem = path.file_stem()?.to_str()?;
-    let file = format!("{stem}.{}", recording.format.extension());
+    let file = recording.kind.file_of(stem, recording.format);
     (recording.id.as_str() == stem && recording.file == file).then_some(recording)
 }
 

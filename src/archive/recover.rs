@@ -7,9 +7,10 @@ use std::time::Duration;
 
 use thiserror::Error;
 
-use super::mp4;
+use super::journal::{self, Event, Journal, Track};
+use super::{Kind, Recording, mp4};
 use crate::media::recorder::{Container, RecorderError};
-use crate::media::remux::remux;
+use crate::media::remux::{Contents, remux};
 use crate::media::template::Templates;
 
 /// Why a file could not be repaired.
@@ -26,8 +27,52 @@ pub(super) enum RecoverError {
     Content(#[from] RecorderError),
 }
 
-/// Repairs a file in place. Returns how long it is, where that is known.
+/// Repairs what was written of a recording, in place. Returns how long it is, where that is known.
 pub(super) async fn recover(
+    templates: &Templates,
+    recording: &Recording,
+    path: &Path,
+) -> Result<Option<Duration>, RecoverError> {
+    match recording.kind {
+        Kind::Composite => recover_file(templates, recording.format, path).await,
+        Kind::Tracks => recover_tracks(templates, path).await.map(Some),
+    }
+}
+
+/// Repairs every track that can be, and the events, which end with the last of them.
+async fn recover_tracks(templates: &Templates, folder: &Path) -> Result<Duration, RecoverError> {
+    journal::mend(folder)?;
+    let lines = journal::read(folder)?;
+    let mut length = Duration::from_millis(lines.last().ok_or(RecoverError::Empty)?.at);
+    for (track, _) in journal::tracks(&lines) {
+        match recover_track(templates, &folder.join(&track.file), track).await {
+            Ok(lasts) => length = length.max(Duration::from_millis(track.start) + lasts),
+            Err(error) => tracing::warn!(file = track.file, %error, "a track is not repaired"),
+        }
+    }
+    if lines.last().is_none_or(|line| line.event != Event::End) {
+        Journal::open(folder)?.write(length, Event::End)?;
+    }
+    Ok(length)
+}
+
+async fn recover_track(
+    templates: &Templates,
+    path: &Path,
+    track: &Track,
+) -> Result<Duration, RecoverError> {
+    if !journal::is_file_name(&track.file) || std::fs::metadata(path)?.len() == 0 {
+        return Err(RecoverError::Empty);
+    }
+    let contents = match track.role.is_audio() {
+        true => Contents::Voice,
+        false => Contents::Picture,
+    };
+    rewrite(templates, contents, path).await
+}
+
+/// Repairs a file in place. Returns how long it is, where that is known.
+async fn recover_file(
     templates: &Templates,
     container: Container,
     path: &Path,
@@ -37,19 +82,27 @@ pub(super) async fn recover(
     }
     match container {
         Container::Mp4 => cut(path).map(|()| None),
-        Container::Webm | Container::Ogg => {
-            let copy = path.with_extension("part");
-            let length = remux(templates, container, path, &copy).await;
-            if length.is_err() {
-                // What there is may play still: it is left as it is.
-                let _ = std::fs::remove_file(&copy);
-            }
-            let length = length?;
-            File::open(&copy)?.sync_all()?;
-            std::fs::rename(&copy, path)?;
-            Ok(Some(length))
-        }
+        Container::Webm => rewrite(templates, Contents::Webm, path).await.map(Some),
+        Container::Ogg => rewrite(templates, Contents::Ogg, path).await.map(Some),
     }
+}
+
+/// Writes a file anew, with its end, in place of what it is. Returns how long it is.
+async fn rewrite(
+    templates: &Templates,
+    contents: Contents,
+    path: &Path,
+) -> Result<Duration, RecoverError> {
+    let copy = path.with_extension("part");
+    let length = remux(templates, contents, path, &copy).await;
+    if length.is_err() {
+        // What there is may play still: it is left as it is.
+        let _ = std::fs::remove_file(&copy);
+    }
+    let length = length?;
+    File::open(&copy)?.sync_all()?;
+    std::fs::rename(&copy, path)?;
+    Ok(length)
 }
 
 /// Cuts an MP4 behind its last whole fragment.

@@ -2,7 +2,10 @@
 
 use std::fs;
 
+use super::journal::{Event, Journal, Track, TrackCodec};
 use super::*;
+use crate::id::{ParticipantId, Role};
+use crate::media::recorder::Container;
 
 const QUOTAS: Quotas = Quotas {
     free_space: 0,
@@ -25,7 +28,7 @@ async fn open(folder: &Path, quotas: Quotas) -> Archive {
 }
 
 async fn begin(archive: &Archive, name: &str) -> Recording {
-    let begun = archive.begin(room(name), Kind::Composite, Container::Mp4, SIZE);
+    let begun = archive.begin(room(name), Subject::Mix(Container::Mp4), SIZE);
     begun.await.unwrap()
 }
 
@@ -105,7 +108,7 @@ async fn quotas_hold() {
         ..QUOTAS
     };
     let archive = open(folder.path(), full).await;
-    let refused = archive.begin(room("r"), Kind::Composite, Container::Webm, SIZE);
+    let refused = archive.begin(room("r"), Subject::Mix(Container::Webm), SIZE);
     let refused = refused.await;
     assert!(
         matches!(refused, Err(ArchiveError::Full { .. })),
@@ -150,4 +153,73 @@ async fn entries_do_not_name_files_elsewhere() {
     fs::write(folder.path().join("note.json"), b"{}").unwrap();
     let archive = open(folder.path(), QUOTAS).await;
     assert_eq!(archive.list(None), []);
+}
+
+/// A folder of tracks of which one file was begun and has nothing in it.
+async fn tracks(archive: &Archive) -> Recording {
+    let begun = archive.begin(room("tracks"), Subject::Tracks, SIZE);
+    let recording = begun.await.unwrap();
+    let folder = archive.path(&recording);
+    let mut journal = Journal::open(&folder).unwrap();
+    let participant = ParticipantId::new(1);
+    let join = Event::Join {
+        participant,
+        name: "Ann".to_owned(),
+        viewer: false,
+    };
+    let track = Event::Track(Track {
+        file: "p1-mic-1.webm".to_owned(),
+        participant,
+        role: Role::Mic,
+        codec: TrackCodec::Opus,
+        start: 250,
+    });
+    for (at, event) in [(0, join), (260, track)] {
+        journal.write(Duration::from_millis(at), event).unwrap();
+    }
+    fs::write(folder.join("p1-mic-1.webm"), b"").unwrap();
+    recording
+}
+
+#[tokio::test]
+async fn tracks_are_listed_with_their_files_and_deleted_with_them() {
+    let folder = tempfile::tempdir().unwrap();
+    let archive = open(folder.path(), QUOTAS).await;
+    let recording = tracks(&archive).await;
+    let files = archive.path(&recording);
+    fs::write(files.join("p1-mic-1.webm"), b"12345").unwrap();
+    archive.end(recording.id.clone(), ending()).await;
+
+    let ended = archive.get(&recording.id).unwrap();
+    assert_eq!((ended.kind, ended.size), (Kind::Tracks, None));
+    let [track] = &ended.tracks[..] else {
+        panic!("{:?}", ended.tracks)
+    };
+    assert_eq!(
+        (track.name.as_str(), track.start_ms, track.bytes),
+        ("Ann", 250, 5)
+    );
+    let events = fs::metadata(files.join(journal::EVENTS)).unwrap().len();
+    assert_eq!(ended.bytes, events + 5);
+    let again = open(folder.path(), QUOTAS).await;
+    assert_eq!(again.get(&recording.id), Some(ended), "as it was written");
+
+    assert_eq!(archive.delete(&recording.id).await, Ok(()));
+    assert!(!files.exists());
+}
+
+#[tokio::test]
+async fn tracks_that_were_left_open_get_an_end() {
+    let folder = tempfile::tempdir().unwrap();
+    let recording = tracks(&open(folder.path(), QUOTAS).await).await;
+    let events = folder.path().join(&recording.file).join(journal::EVENTS);
+    let torn = [&fs::read(&events).unwrap()[..], b"{\"at\":30"].concat();
+    fs::write(&events, torn).unwrap();
+
+    let archive = open(folder.path(), QUOTAS).await;
+    let found = archive.get(&recording.id).unwrap();
+    assert_eq!((found.state, found.duration_ms), (Standing::Recovered, 260));
+    assert_eq!(found.tracks.len(), 1);
+    let lines = journal::read(&archive.path(&found)).unwrap();
+    assert_eq!((lines.len(), &lines[2].event), (3, &Event::End));
 }

@@ -142,7 +142,7 @@ options! {
     /// Folder recordings are kept in; without one nothing can be recorded
     recordings: PathBuf, "recordings", "TESSERA_RECORDINGS", "DIR", |_| String::new();
 
-    /// Record every room from its first participant on, as mp4, webm or ogg
+    /// Record every room from its first participant on, as mp4, webm, ogg or tracks
     record: String, "record", "TESSERA_RECORD", "FORMAT", |_| String::new();
 
     /// Megabytes that recordings leave free on their disk

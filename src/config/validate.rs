@@ -11,7 +11,7 @@ use thiserror::Error;
 
 use super::options::MEGABYTE;
 use super::{BuiltIn, Config, MaxCores, Options, TurnConfig, VideoCodec};
-use crate::archive::Quotas;
+use crate::archive::{Quotas, Subject};
 use crate::layout::{Fit, LayoutKind, Size};
 use crate::media::recorder::Container;
 use crate::topology::Mode;
@@ -287,15 +287,16 @@ fn minutes(minutes: u64) -> Duration {
     Duration::from_secs(minutes * 60)
 }
 
-fn record(format: &str, folder: Option<&Path>) -> Checked<Container> {
+fn record(format: &str, folder: Option<&Path>) -> Checked<Subject> {
     let refuse = |allowed: &str| Err(BadSetting::new("record", format, allowed));
     if folder.is_none() {
         return refuse("it needs --recordings, the folder that recordings go to");
     }
     match format {
-        "mp4" => Ok(Container::Mp4),
-        "webm" => Ok(Container::Webm),
-        "ogg" => Ok(Container::Ogg),
+        "mp4" => Ok(Subject::Mix(Container::Mp4)),
+        "webm" => Ok(Subject::Mix(Container::Webm)),
+        "ogg" => Ok(Subject::Mix(Container::Ogg)),
+        "tracks" => Ok(Subject::Tracks),
         _ => refuse("it is mp4, webm or ogg"),
     }
 }

@@ -7,27 +7,40 @@ use gst::prelude::*;
 use tokio::sync::watch;
 
 use super::pipeline::{BusEvent, Pipeline};
-use super::recorder::{Container, RecorderError};
+use super::recorder::RecorderError;
 use super::template::Templates;
 
 /// Most time that may pass for one file: some gigabytes.
 const DEADLINE: Duration = Duration::from_secs(600);
 
-/// Copies the tracks of `from` to `to`, both of `container`, and returns how long the copy is.
-/// There is nothing of the kind for MP4.
+/// What a file holds. There is nothing of the kind for MP4, which is cut and not copied.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Contents {
+    /// WebM: VP8 and Opus.
+    Webm,
+    /// Ogg: Opus.
+    Ogg,
+    /// Matroska: one track, of video.
+    Picture,
+    /// Matroska: one track, of Opus.
+    Voice,
+}
+
+/// Copies the tracks of `from` to `to` and returns how long the copy is.
 ///
 /// # Errors
 /// [`RecorderError`] when `from` holds nothing that can be read, or `to` cannot be written.
 pub async fn remux(
     templates: &Templates,
-    container: Container,
+    contents: Contents,
     from: &Path,
     to: &Path,
 ) -> Result<Duration, RecorderError> {
-    let name = match container {
-        Container::Webm => "remux-webm",
-        Container::Ogg => "remux-ogg",
-        Container::Mp4 => return Err(RecorderError::Failed("MP4 is cut, not copied".to_owned())),
+    let name = match contents {
+        Contents::Webm => "remux-webm",
+        Contents::Ogg => "remux-ogg",
+        Contents::Picture => "remux-picture",
+        Contents::Voice => "remux-voice",
     };
     let mut pipeline = Pipeline::parse(name, &templates.fill(name, &[])?)?;
     let source = pipeline.element::<gst::Element>("source")?;

@@ -65,6 +65,30 @@ const BUILT_IN: &[(&str, &str)] = &[
         "remux-ogg",
         include_str!("../../pipelines/remux-ogg.launch"),
     ),
+    (
+        "remux-picture",
+        include_str!("../../pipelines/remux-picture.launch"),
+    ),
+    (
+        "remux-voice",
+        include_str!("../../pipelines/remux-voice.launch"),
+    ),
+    (
+        "track-vp8",
+        include_str!("../../pipelines/track-vp8.launch"),
+    ),
+    (
+        "track-vp9",
+        include_str!("../../pipelines/track-vp9.launch"),
+    ),
+    (
+        "track-h264",
+        include_str!("../../pipelines/track-h264.launch"),
+    ),
+    (
+        "track-opus",
+        include_str!("../../pipelines/track-opus.launch"),
+    ),
     ("card", include_str!("../../pipelines/card.launch")),
 ];
 

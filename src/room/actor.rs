@@ -230,9 +230,9 @@ impl Actor {
             Command::Pin(who, reply) => self.ask(reply, |r| Input::Pin(r, who)),
             Command::Rename(who, name, reply) => self.ask(reply, |r| Input::Rename(r, who, name)),
             Command::Record(archive, recording, reply) => {
-                let (id, format) = (recording.id.clone(), recording.format);
+                let (id, subject) = (recording.id.clone(), recording.subject());
                 self.recorders.expect(archive, *recording);
-                self.ask(reply, |r| Input::Record(r, id.clone(), format));
+                self.ask(reply, |r| Input::Record(r, id.clone(), subject));
                 self.settle();
                 // Begun by now, or not at all.
                 self.recorders.refused(&id);
@@ -469,7 +469,7 @@ impl Actor {
             }
             Effect::Publish(view) => {
                 self.publish.send_replace(Arc::clone(&view));
-                self.recorders.note(&view.participants);
+                self.recorders.note(&view);
                 for who in self.members.keys().copied().collect::<Vec<_>>() {
                     self.tell(who, Notice::Room(Arc::clone(&view)));
                 }
@@ -570,14 +570,21 @@ impl Actor {
             Step::RemoveSource(source) => self.with_mixer(|mixer| mixer.remove_source(source)),
             Step::StopOutput(output) => self.with_mixer(|mixer| mixer.drop_output(output)),
             Step::StartRecorder(id) => {
-                let templates = &self.shared.templates;
-                self.recorders.start(id, templates, &self.events);
-                self.recorders.note(&self.state.view().participants);
+                let Shared {
+                    templates, config, ..
+                } = &self.shared;
+                self.recorders.start(id, templates, config, &self.events);
+                self.recorders.note(&Arc::new(self.state.view()));
             }
             Step::FeedRecorder(id, output) => {
                 if let Some(Ok(tap)) = self.mixer.as_mut().map(|m| m.output(output)) {
                     self.recorders.feed(&id, tap);
                 }
+            }
+            Step::Track(id, source, feed) => {
+                let tap = feed.and_then(|feed| self.tap_of(source, feed.layer));
+                let tap = tap.zip(feed.map(|feed| feed.tracked));
+                self.recorders.track(&id, source, tap);
             }
             Step::StopRecorder(id) => {
                 self.recorders.stop(&id);

@@ -55,6 +55,7 @@ impl State {
             excused: self.excused(),
             recorders: self.desired_recorders(),
             recorder_feeds: self.recorder_feeds(now, recorded),
+            tracks: self.desired_tracks(now),
             forwards,
             mixer,
         }

@@ -7,12 +7,11 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use super::error::RoomError;
 use super::view::{ByeReason, Level, RoomState, SlotState};
-use crate::archive::{Archive, ArchiveError, Kind, Recording, RecordingId};
+use crate::archive::{Archive, ArchiveError, Recording, RecordingId, Subject};
 use crate::id::{Mid, ParticipantId, Rid, Role, RoomId};
 use crate::layout::LayoutKind;
 use crate::media::ladder::Limits;
 use crate::media::mixer::SourceId;
-use crate::media::recorder::Container;
 use crate::topology::Mode;
 
 /// How the m-lines of an offer get their roles.
@@ -308,7 +307,7 @@ impl RoomHandle {
         self.ask(|reply| Command::Rename(who, name, reply)).await
     }
 
-    /// Begins a recording of the mix.
+    /// Begins a recording.
     ///
     /// # Errors
     /// [`RoomError::NothingToRecord`], [`RoomError::TooManyRecordings`], [`RoomError::Archive`],
@@ -316,11 +315,10 @@ impl RoomHandle {
     pub async fn record(
         &self,
         archive: &Archive,
-        kind: Kind,
-        format: Container,
+        subject: Subject,
     ) -> Result<Recording, RoomError> {
         let size = self.state().canvas;
-        let recording = archive.begin(self.id.clone(), kind, format, size).await?;
+        let recording = archive.begin(self.id.clone(), subject, size).await?;
         let (archive, begun) = (archive.clone(), Box::new(recording.clone()));
         let kept = archive.clone();
         match self

@@ -3,6 +3,7 @@
 mod actor;
 mod assign;
 mod captures;
+mod chronicle;
 mod desired;
 mod ears;
 pub mod error;
@@ -23,6 +24,7 @@ mod service;
 mod shares;
 pub mod state;
 mod stats;
+mod tracks;
 pub mod view;
 pub mod wiring;
 

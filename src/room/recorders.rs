@@ -9,12 +9,18 @@ use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 use super::actor::Event;
-use crate::archive::{Archive, Ending, FileEnd, Recording, RecordingId};
-use crate::media::recorder::{Recorder, RecorderError};
+use super::tracks::{News, Tracks};
+use super::view::RoomState;
+use super::wiring::Tracked;
+use crate::archive::journal::{self, VERSION};
+use crate::archive::{Archive, Ending, FileEnd, Recording, RecordingId, Subject};
+use crate::config::Config;
+use crate::media::mixer::SourceId;
+use crate::media::pipeline::running_time;
+use crate::media::recorder::{Container, Recorder, RecorderError};
 use crate::media::rtp::PayloadFormat;
 use crate::media::tap::Tap;
 use crate::media::template::Templates;
-use crate::room::view::ParticipantState;
 
 /// How often the limits are looked at.
 const CHECK_EVERY: Duration = Duration::from_secs(1);
@@ -23,9 +29,16 @@ const CHECK_EVERY: Duration = Duration::from_secs(1);
 enum Order {
     /// Take the picture or the sound from here from now on.
     Feed(Tap),
+    /// Take an uplink from here from now on, or no more.
+    Track(SourceId, Option<(Tap, Tracked)>),
+    /// The room is that way now.
+    Room(Arc<RoomState>),
     /// End; these have been there.
     Stop(Vec<String>),
 }
+
+/// An [`Order`] and the running time it is of.
+type Timed = (Duration, Order);
 
 /// The recordings of one room. Dropping it ends them.
 #[derive(Default)]
@@ -36,9 +49,16 @@ pub(super) struct Recorders {
 }
 
 struct Running {
-    orders: mpsc::UnboundedSender<Order>,
+    orders: mpsc::UnboundedSender<Timed>,
+    subject: Subject,
     /// The names of all who were in the room so far.
     names: BTreeSet<String>,
+}
+
+impl Running {
+    fn tell(&self, order: Order) {
+        let _ = self.orders.send((running_time().into(), order));
+    }
 }
 
 impl Recorders {
@@ -58,45 +78,76 @@ impl Recorders {
         &mut self,
         id: RecordingId,
         templates: &Arc<Templates>,
+        config: &Config,
         events: &mpsc::UnboundedSender<Event>,
     ) {
         let Some((archive, recording)) = self.waiting.remove(&id) else {
             return;
         };
         let (orders, inbox) = mpsc::unbounded_channel();
+        let subject = recording.subject();
         let task = Task {
+            beginning: beginning(&recording, config),
             archive,
             recording,
+            zero: running_time().into(),
             events: events.clone(),
             reason: None,
         };
         tokio::spawn(task.run(Arc::clone(templates), inbox));
-        let names = BTreeSet::new();
-        self.running.insert(id, Running { orders, names });
+        let running = Running {
+            orders,
+            subject,
+            names: BTreeSet::new(),
+        };
+        self.running.insert(id, running);
     }
 
     /// Gives a recording another source.
     pub(super) fn feed(&self, id: &RecordingId, tap: Tap) {
         if let Some(running) = self.running.get(id) {
-            let _ = running.orders.send(Order::Feed(tap));
+            running.tell(Order::Feed(tap));
         }
     }
 
-    /// Notes who is in the room.
-    pub(super) fn note(&mut self, people: &[ParticipantState]) {
+    /// Gives a recording of tracks an uplink, in place of what it had of it.
+    pub(super) fn track(&self, id: &RecordingId, source: SourceId, feed: Option<(Tap, Tracked)>) {
+        if let Some(running) = self.running.get(id) {
+            running.tell(Order::Track(source, feed));
+        }
+    }
+
+    /// Notes who is in the room, and what happens there.
+    pub(super) fn note(&mut self, room: &Arc<RoomState>) {
         for running in self.running.values_mut() {
-            let there = people.iter().filter(|person| !person.viewer);
+            let there = room.participants.iter().filter(|person| !person.viewer);
             let new = there.filter(|person| !running.names.contains(&person.name));
             let new: Vec<String> = new.map(|person| person.name.clone()).collect();
             running.names.extend(new);
+            if running.subject == Subject::Tracks {
+                running.tell(Order::Room(Arc::clone(room)));
+            }
         }
     }
 
     /// Ends a recording.
     pub(super) fn stop(&mut self, id: &RecordingId) {
-        if let Some(Running { orders, names }) = self.running.remove(id) {
-            let _ = orders.send(Order::Stop(names.into_iter().collect()));
+        if let Some(mut running) = self.running.remove(id) {
+            let names = std::mem::take(&mut running.names);
+            running.tell(Order::Stop(names.into_iter().collect()));
         }
+    }
+}
+
+/// The first of the events of a recording.
+fn beginning(recording: &Recording, config: &Config) -> journal::Event {
+    journal::Event::Begin {
+        version: VERSION,
+        room: recording.room.clone(),
+        started: recording.started.clone(),
+        canvas: config.canvas,
+        fps: config.fps,
+        fit: config.fit,
     }
 }
 
@@ -104,63 +155,90 @@ impl Recorders {
 struct Task {
     archive: Archive,
     recording: Recording,
+    beginning: journal::Event,
+    /// Running time of its zero.
+    zero: Duration,
     events: mpsc::UnboundedSender<Event>,
     reason: Option<String>,
 }
 
+/// What is written.
+enum Sink {
+    Mix(Recorder),
+    Tracks(Box<Tracks>),
+}
+
+/// How it came to an end.
+struct Stopped {
+    sink: Option<Sink>,
+    participants: Vec<String>,
+    /// Running time.
+    at: Duration,
+}
+
 impl Task {
-    async fn run(mut self, templates: Arc<Templates>, orders: mpsc::UnboundedReceiver<Order>) {
+    async fn run(mut self, templates: Arc<Templates>, orders: mpsc::UnboundedReceiver<Timed>) {
         let _held = self.archive.hold();
         tracing::info!(recording = %self.recording.id, "recording begins");
-        let (failed, failures) = mpsc::unbounded_channel();
-        let recorder = match self.open(templates, failed).await {
-            Ok(recorder) => Some(recorder),
+        let (tell, mut news) = mpsc::unbounded_channel();
+        let sink = match self.open(templates, tell).await {
+            Ok(sink) => Some(sink),
             Err(error) => {
                 self.give_up(error.to_string());
                 None
             }
         };
-        let (recorder, participants) = self.attend(recorder, orders, failures).await;
-        self.end(recorder, participants).await;
+        let stopped = self.attend(sink, orders, &mut news).await;
+        self.end(stopped, news).await;
     }
 
     /// Opens the file, which can take as long as the disk likes.
     async fn open(
         &self,
         templates: Arc<Templates>,
-        failed: mpsc::UnboundedSender<String>,
-    ) -> Result<Recorder, RecorderError> {
-        let (path, format) = (self.archive.path(&self.recording), self.recording.format);
-        let on_failure = move |text| {
-            let _ = failed.send(text);
-        };
-        let opened = tokio::task::spawn_blocking(move || {
-            Recorder::start(&templates, format, &path, on_failure)
-        });
-        let opened = opened.await;
-        opened.unwrap_or_else(|error| Err(RecorderError::Failed(error.to_string())))
+        news: mpsc::UnboundedSender<News>,
+    ) -> Result<Sink, RecorderError> {
+        let path = self.archive.path(&self.recording);
+        match self.recording.subject() {
+            Subject::Mix(container) => open_mix(templates, container, path, news).await,
+            Subject::Tracks => {
+                let mut tracks = Tracks::open(path, templates, self.zero, news).await?;
+                tracks.begin(self.beginning.clone()).await?;
+                Ok(Sink::Tracks(Box::new(tracks)))
+            }
+        }
     }
 
-    /// Obeys orders until the one to stop. Returns who was there.
+    /// Obeys orders until the one to stop.
     async fn attend(
         &mut self,
-        mut recorder: Option<Recorder>,
-        mut orders: mpsc::UnboundedReceiver<Order>,
-        mut failures: mpsc::UnboundedReceiver<String>,
-    ) -> (Option<Recorder>, Vec<String>) {
+        mut sink: Option<Sink>,
+        mut orders: mpsc::UnboundedReceiver<Timed>,
+        news: &mut mpsc::UnboundedReceiver<News>,
+    ) -> Stopped {
         let until = Instant::now() + self.archive.quotas().max_length;
         let mut check = tokio::time::interval(CHECK_EVERY);
         check.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
             tokio::select! {
-                order = orders.recv() => match (order, &mut recorder) {
-                    (Some(Order::Feed(tap)), Some(recorder)) => feed(recorder, &tap),
-                    (Some(Order::Feed(_)), None) => {}
-                    (Some(Order::Stop(names)), _) => return (recorder, names),
-                    // The room has gone.
-                    (None, _) => return (recorder, Vec::new()),
-                },
-                Some(text) = failures.recv() => self.give_up(text),
+                order = orders.recv() => {
+                    // Without orders the room has gone.
+                    let gone = || (running_time().into(), Order::Stop(Vec::new()));
+                    let (at, order) = order.unwrap_or_else(gone);
+                    if let Order::Stop(participants) = order {
+                        return Stopped { sink, participants, at };
+                    }
+                    if let Some(sink) = &mut sink
+                        && let Err(error) = obey(sink, at, order).await
+                    {
+                        self.give_up(error.to_string());
+                    }
+                }
+                Some(news) = news.recv() => {
+                    if let Err(error) = hear(sink.as_mut(), news).await {
+                        self.give_up(error.to_string());
+                    }
+                }
                 () = tokio::time::sleep_until(until), if self.reason.is_none() => {
                     self.give_up("it is as long as a recording may be".to_owned());
                 }
@@ -186,10 +264,15 @@ impl Task {
         }
     }
 
-    async fn end(mut self, recorder: Option<Recorder>, participants: Vec<String>) {
-        let length = recorder.as_ref().map(Recorder::length).unwrap_or_default();
-        let finished = match recorder {
-            Some(recorder) => recorder.finish().await,
+    async fn end(mut self, stopped: Stopped, news: mpsc::UnboundedReceiver<News>) {
+        let length = match &stopped.sink {
+            Some(Sink::Mix(recorder)) => recorder.length(),
+            Some(Sink::Tracks(_)) => stopped.at.saturating_sub(self.zero),
+            None => Duration::ZERO,
+        };
+        let finished = match stopped.sink {
+            Some(Sink::Mix(recorder)) => recorder.finish().await,
+            Some(Sink::Tracks(tracks)) => tracks.finish(stopped.at, news).await.map(|()| length),
             None => Err(RecorderError::Failed(
                 self.reason.clone().unwrap_or_default(),
             )),
@@ -205,7 +288,7 @@ impl Task {
         tracing::info!(recording = %id, ?length, ?file, "recording ends");
         let ending = Ending {
             length,
-            participants,
+            participants: stopped.participants,
             reason: self.reason,
             file,
         };
@@ -213,9 +296,45 @@ impl Task {
     }
 }
 
-fn feed(recorder: &mut Recorder, tap: &Tap) {
-    match tap.format() {
-        PayloadFormat::Opus => recorder.feed_sound(tap),
-        _ => recorder.feed_picture(tap),
+async fn open_mix(
+    templates: Arc<Templates>,
+    container: Container,
+    path: std::path::PathBuf,
+    news: mpsc::UnboundedSender<News>,
+) -> Result<Sink, RecorderError> {
+    let on_failure = move |text| {
+        let _ = news.send(News::Failed(text));
+    };
+    let opened = tokio::task::spawn_blocking(move || {
+        Recorder::start(&templates, container, &path, on_failure)
+    });
+    let opened = opened.await;
+    let opened = opened.unwrap_or_else(|error| Err(RecorderError::Failed(error.to_string())));
+    opened.map(Sink::Mix)
+}
+
+/// Carries out an order, which is of running time `at`.
+async fn obey(sink: &mut Sink, at: Duration, order: Order) -> Result<(), RecorderError> {
+    match (order, sink) {
+        (Order::Feed(tap), Sink::Mix(recorder)) => match tap.format() {
+            PayloadFormat::Opus => recorder.feed_sound(&tap),
+            _ => recorder.feed_picture(&tap),
+        },
+        (Order::Track(source, feed), Sink::Tracks(tracks)) => {
+            tracks.track(at, source, feed).await?;
+        }
+        (Order::Room(room), Sink::Tracks(tracks)) => tracks.room(at, room).await?,
+        // Nothing else is ever ordered of it.
+        (Order::Feed(_) | Order::Track(..) | Order::Room(_) | Order::Stop(_), _) => {}
+    }
+    Ok(())
+}
+
+/// Takes what the threads that write say.
+async fn hear(sink: Option<&mut Sink>, news: News) -> Result<(), RecorderError> {
+    match (news, sink) {
+        (News::Failed(text), _) => Err(RecorderError::Failed(text)),
+        (news, Some(Sink::Tracks(tracks))) => tracks.hear(news).await,
+        _ => Ok(()),
     }
 }

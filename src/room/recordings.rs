@@ -4,13 +4,15 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::error::RoomError;
+use super::layers::Aim;
+use super::person::Uplink;
 use super::service::{HANDOVER_LIMIT, Kind};
 use super::state::State;
 use super::view::RecordingState;
-use crate::archive::RecordingId;
+use super::wiring::{TrackFeed, Tracked};
+use crate::archive::{RecordingId, Subject};
 use crate::media::ladder::Rung;
-use crate::media::mixer::{Output, Without};
-use crate::media::recorder::Container;
+use crate::media::mixer::{Output, SourceId, Without};
 use crate::topology::Mode;
 
 /// Most recordings of one room at once.
@@ -19,7 +21,7 @@ pub const MAX_RECORDINGS: usize = 4;
 /// A recording under way.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Take {
-    container: Container,
+    subject: Subject,
     /// When it was asked for.
     since: Duration,
 }
@@ -30,7 +32,7 @@ impl State {
         &mut self,
         now: Duration,
         id: RecordingId,
-        container: Container,
+        subject: Subject,
     ) -> Result<(), RoomError> {
         if self.mode == Mode::P2p {
             return Err(RoomError::NothingToRecord);
@@ -40,7 +42,7 @@ impl State {
             return Err(RoomError::TooManyRecordings { limit });
         }
         let since = now;
-        self.recordings.insert(id, Take { container, since });
+        self.recordings.insert(id, Take { subject, since });
         Ok(())
     }
 
@@ -54,15 +56,16 @@ impl State {
     pub(super) fn recordings_shown(&self) -> Vec<RecordingState> {
         let shown = |(id, take): (&RecordingId, &Take)| RecordingState {
             id: id.clone(),
-            format: take.container,
+            kind: take.subject.kind(),
+            format: take.subject.format(),
         };
         self.recordings.iter().map(shown).collect()
     }
 
     /// The recorders there should be.
-    pub(super) fn desired_recorders(&self) -> BTreeMap<RecordingId, Container> {
-        let container = |(id, take): (&RecordingId, &Take)| (id.clone(), take.container);
-        self.recordings.iter().map(container).collect()
+    pub(super) fn desired_recorders(&self) -> BTreeMap<RecordingId, Subject> {
+        let subject = |(id, take): (&RecordingId, &Take)| (id.clone(), take.subject);
+        self.recordings.iter().map(subject).collect()
     }
 
     /// The encodings that recordings need. The picture is that of the top rung, which is encoded
@@ -70,7 +73,10 @@ impl State {
     pub(super) fn recorded_outputs(&self) -> BTreeMap<(RecordingId, Kind), Output> {
         let mut outputs = BTreeMap::new();
         for (id, take) in &self.recordings {
-            if let Some(codec) = take.container.codec() {
+            let Subject::Mix(container) = take.subject else {
+                continue;
+            };
+            if let Some(codec) = container.codec() {
                 let rung = self.nearest_that_works(codec, Rung::TOP);
                 let output = Output::Video { codec, rung };
                 outputs.insert((id.clone(), Kind::Picture), output);
@@ -97,6 +103,53 @@ impl State {
                 || self.recordings.get(&key.0).is_some_and(waited)
         });
         outputs
+    }
+
+    /// The uplinks that recordings of tracks are to be fed: all there are, each in the largest of
+    /// its encodings.
+    pub(super) fn desired_tracks(
+        &self,
+        now: Duration,
+    ) -> BTreeMap<(RecordingId, SourceId), TrackFeed> {
+        let of_tracks = |(_, take): &(&RecordingId, &Take)| take.subject == Subject::Tracks;
+        let recordings = self.recordings.iter().filter(of_tracks);
+        recordings
+            .flat_map(|(id, _)| {
+                let uplinks = self.people.iter().flat_map(|(who, person)| {
+                    let uplinks = person.uplinks.iter().filter(|_| person.is_connected());
+                    uplinks.map(move |(role, uplink)| ((*who, *role), uplink))
+                });
+                uplinks.filter_map(move |((participant, role), uplink)| {
+                    let source = SourceId { participant, role };
+                    let key = (id.clone(), source);
+                    let feed = self.track_feed(&key, uplink, now)?;
+                    Some((key, feed))
+                })
+            })
+            .collect()
+    }
+
+    fn track_feed(
+        &self,
+        key: &(RecordingId, SourceId),
+        uplink: &Uplink,
+        now: Duration,
+    ) -> Option<TrackFeed> {
+        let aim = Aim {
+            height: u32::MAX,
+            max_bitrate: None,
+            sent: None,
+            held: self.wired.tracks.get(key).map(|feed| feed.layer),
+        };
+        let layer = uplink.layers.choose(aim, self.halves(), now)?;
+        uplink.has_begun().then(|| TrackFeed {
+            layer,
+            tap: uplink.layers.tap(layer),
+            tracked: match uplink.is_muted() {
+                true => Tracked::Muted,
+                false => Tracked::Live,
+            },
+        })
     }
 
     /// When recordings begin whatever their picture lacks.

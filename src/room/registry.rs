@@ -14,7 +14,7 @@ use super::state::{Lifetime, Settings, State};
 use super::view::{ByeReason, ParticipantState, RoomState};
 use super::{RoomError, RoomHandle};
 use crate::admission::{Admission, PerMode};
-use crate::archive::{Archive, Kind};
+use crate::archive::Archive;
 use crate::config::Config;
 use crate::id::RoomId;
 use crate::layout::LayoutKind;
@@ -247,7 +247,7 @@ impl Registry {
     /// Begins the recording that every room gets, where one is configured: with its first
     /// participant, so that it does not begin with an empty room.
     fn record_by_itself(&self, room: &RoomHandle) {
-        let Some((archive, format)) = self.shared.archive.clone().zip(self.shared.config.record)
+        let Some((archive, subject)) = self.shared.archive.clone().zip(self.shared.config.record)
         else {
             return;
         };
@@ -260,7 +260,7 @@ impl Registry {
             if states.wait_for(is_used).await.is_err() {
                 return;
             }
-            if let Err(error) = room.record(&archive, Kind::Composite, format).await {
+            if let Err(error) = room.record(&archive, subject).await {
                 tracing::error!(room = %room.id(), %error, "the room is not recorded");
             }
         });

@@ -42,7 +42,7 @@ impl State {
     pub(super) fn requested(&mut self, now: Duration, input: Input, effects: &mut Vec<Effect>) {
         let (request, outcome) = match input {
             Input::SetMode(request, mode) => (request, self.set_mode(mode)),
-            Input::Record(request, id, container) => (request, self.record(now, id, container)),
+            Input::Record(request, id, subject) => (request, self.record(now, id, subject)),
             Input::StopRecording(request, id) => (request, self.stop_recording(&id)),
             Input::SetView(request, who, view) => (request, self.set_view(who, view)),
             Input::SetLayout(request, layout) => {

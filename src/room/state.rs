@@ -18,13 +18,12 @@ use super::requests::refusal;
 use super::view::{ByeReason, RoomState, TileState};
 use super::wiring::{Downlink, Feed, Step, Wiring};
 use crate::admission::Pressure;
-use crate::archive::RecordingId;
+use crate::archive::{RecordingId, Subject};
 use crate::id::{ParticipantId, Role};
 use crate::layout::{LayoutKind, Size};
 use crate::media::estimate::Estimate;
 use crate::media::ladder::{Ladder, Limits};
 use crate::media::mixer::{Output, SourceId, Tile};
-use crate::media::recorder::Container;
 use crate::topology::{Mode, Paths};
 
 /// An encoder or mixer that failed is tried again after this.
@@ -167,7 +166,7 @@ pub enum Input {
         data: serde_json::Value,
     },
     /// The room is to be recorded.
-    Record(RequestId, RecordingId, Container),
+    Record(RequestId, RecordingId, Subject),
     /// A recording is to end.
     StopRecording(RequestId, RecordingId),
     /// A recording cannot go on.

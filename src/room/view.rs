@@ -5,7 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::archive::RecordingId;
+use crate::archive::{Kind, RecordingId};
 use crate::id::{Mid, ParticipantId, Role};
 use crate::layout::{LayoutKind, Size};
 pub use crate::media::ladder::{Limits, Rung};
@@ -91,6 +91,8 @@ pub struct TileState {
 pub struct RecordingState {
     /// Its id.
     pub id: RecordingId,
+    /// What of the room it is.
+    pub kind: Kind,
     /// What it is written as.
     pub format: Container,
 }

@@ -11,10 +11,9 @@ use super::rungs::Rate;
 use super::service::Kind;
 use super::view::SlotState;
 use crate::admission::Pressure;
-use crate::archive::RecordingId;
+use crate::archive::{RecordingId, Subject};
 use crate::id::ParticipantId;
 use crate::media::mixer::{Output, Scene, SourceId};
-use crate::media::recorder::Container;
 use crate::topology::Mode;
 
 /// A slot of a participant.
@@ -75,6 +74,26 @@ impl Feed {
     }
 }
 
+/// What a recording of tracks takes of an uplink.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TrackFeed {
+    /// The place of the encoding among its rids, else 0.
+    pub layer: usize,
+    /// The number of its tap: another one begins another file.
+    pub tap: u32,
+    /// Whether it is written now.
+    pub tracked: Tracked,
+}
+
+/// Whether what comes on an uplink is recorded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Tracked {
+    /// It is.
+    Live,
+    /// It is muted: whatever comes, nobody is to have it.
+    Muted,
+}
+
 /// A step towards what should run.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Step {
@@ -106,6 +125,9 @@ pub enum Step {
     StartRecorder(RecordingId),
     /// Record this encoding from now on, in place of another of its kind.
     FeedRecorder(RecordingId, Output),
+    /// Write this uplink to a file of its own in this recording from now on, in place of what was
+    /// written of it; or no more, for it has ended.
+    Track(RecordingId, SourceId, Option<TrackFeed>),
     /// End a recording.
     StopRecorder(RecordingId),
     /// Save on this from now on.
@@ -138,9 +160,11 @@ pub(super) struct Wiring {
     /// Who was told not to send.
     pub(super) excused: BTreeSet<ParticipantId>,
     /// The recordings.
-    pub(super) recorders: BTreeMap<RecordingId, Container>,
+    pub(super) recorders: BTreeMap<RecordingId, Subject>,
     /// What they record.
     pub(super) recorder_feeds: BTreeMap<(RecordingId, Kind), Output>,
+    /// The uplinks that are recorded as they come.
+    pub(super) tracks: BTreeMap<(RecordingId, SourceId), TrackFeed>,
 }
 
 /// Who has a participant's forward slots.
@@ -323,7 +347,19 @@ impl Wiring {
             .iter()
             .filter(|(key, output)| self.recorder_feeds.get(key) != Some(output))
             .map(|((id, _), output)| Step::FeedRecorder(id.clone(), *output));
-        stopped.chain(started).chain(fed).collect()
+        let untracked = self
+            .tracks
+            .keys()
+            // The end of a recording is that of its tracks.
+            .filter(|key| !next.tracks.contains_key(key) && next.recorders.contains_key(&key.0))
+            .map(|(id, source)| Step::Track(id.clone(), *source, None));
+        let tracked = next
+            .tracks
+            .iter()
+            .filter(|(key, feed)| self.tracks.get(key) != Some(feed))
+            .map(|((id, source), feed)| Step::Track(id.clone(), *source, Some(*feed)));
+        let mixed = stopped.chain(started).chain(fed);
+        mixed.chain(untracked).chain(tracked).collect()
     }
 
     fn feed_steps(&self, next: &Self) -> Vec<Step> {

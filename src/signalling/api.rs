@@ -27,6 +27,9 @@ pub(super) async fn handle(path: Tail, call: Call) -> Response {
         ["rooms", room, "recordings"] => recordings::of_room(room, call).await,
         ["rooms", room, "recordings", id] => recordings::one(room, id, call).await,
         ["rooms", room, "recordings", id, "stop"] => recordings::stop(room, id, call).await,
+        ["rooms", room, "recordings", id, "files", name] => {
+            recordings::file(room, id, name, call).await
+        }
         ["rooms", room, "participants", id] => participant(room, id, call).await,
         ["turn"] => turn(&call),
         ["server"] => server(&call),

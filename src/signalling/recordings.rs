@@ -3,6 +3,8 @@
 //! Those of a room that has ended are still there, so a room's name is all that is looked at; the
 //! room itself only where something begins or ends.
 
+use std::path::Path;
+
 use form_urlencoded::byte_serialize;
 use futures::TryStreamExt;
 use http_body_util::{BodyExt, Empty};
@@ -13,7 +15,8 @@ use warp::http::{Method, Request, StatusCode};
 use warp::hyper::body::Bytes;
 use warp::reply::{Reply, Response};
 
-use crate::archive::{Archive, Page, Recording, RecordingId};
+use crate::archive::journal::is_file_name;
+use crate::archive::{Archive, Kind, Page, Recording, RecordingId};
 use crate::id::RoomId;
 use crate::protocol::StartRecording;
 use crate::room::RoomError;
@@ -44,7 +47,7 @@ pub(super) async fn of_room(room: &str, call: Call) -> Result<Response, ApiError
 }
 
 /// `/api/v1/rooms/{room}/recordings/{id}`: the file, or what is known of it to who accepts
-/// `application/json`.
+/// `application/json`, and of tracks, which are many files, to everybody.
 pub(super) async fn one(room: &str, id: &str, call: Call) -> Result<Response, ApiError> {
     let archive = call.app.registry.archive()?.clone();
     let recording = find(&archive, room, id)?;
@@ -55,15 +58,9 @@ pub(super) async fn one(room: &str, id: &str, call: Call) -> Result<Response, Ap
                 let mut types = accept.split(',').map(str::trim);
                 types.any(|kind| kind.starts_with("application/json"))
             });
-            match json {
+            match json || recording.kind == Kind::Tracks {
                 true => Ok(reply::json(StatusCode::OK, &recording)),
-                false => {
-                    let attach = call.query("download").is_some();
-                    let mut request = Request::new(Empty::new());
-                    *request.method_mut() = call.method.clone();
-                    *request.headers_mut() = call.headers.clone();
-                    download(&archive, &recording, request, attach).await
-                }
+                false => download(&archive.path(&recording), &recording.file, call).await,
             }
         }
         Method::DELETE => {
@@ -74,6 +71,26 @@ pub(super) async fn one(room: &str, id: &str, call: Call) -> Result<Response, Ap
         }
         _ => Err(ApiError::MethodNotAllowed("GET, HEAD, DELETE")),
     }
+}
+
+/// `/api/v1/rooms/{room}/recordings/{id}/files/{name}`: a file of a recording of tracks.
+pub(super) async fn file(
+    room: &str,
+    id: &str,
+    name: &str,
+    call: Call,
+) -> Result<Response, ApiError> {
+    let archive = call.app.registry.archive()?.clone();
+    let recording = find(&archive, room, id)?;
+    if !matches!(call.method, Method::GET | Method::HEAD) {
+        return Err(ApiError::MethodNotAllowed("GET, HEAD"));
+    }
+    call.authorize_reading()?;
+    if recording.kind != Kind::Tracks || !is_file_name(name) {
+        return Err(ApiError::NotFound("file"));
+    }
+    let path = archive.path(&recording).join(name);
+    download(&path, &format!("{id}-{name}"), call).await
 }
 
 /// `/api/v1/rooms/{room}/recordings/{id}/stop`.
@@ -97,8 +114,8 @@ async fn begin(room: RoomId, call: Call) -> Result<Response, ApiError> {
     let archive = call.app.registry.archive()?.clone();
     let running = call.app.registry.get(&room);
     let running = running.ok_or(ApiError::NotFound("room"))?;
-    let StartRecording { format, kind } = call.json().await?;
-    let recording = running.record(&archive, kind, format).await?;
+    let StartRecording { subject } = call.json().await?;
+    let recording = running.record(&archive, subject).await?;
     let mut response = reply::json(StatusCode::CREATED, &recording);
     let location = format!("/api/v1/rooms/{room}/recordings/{}", recording.id);
     reply::set_header(&mut response, LOCATION, &location);
@@ -133,16 +150,17 @@ fn find(archive: &Archive, room: &str, id: &str) -> Result<Recording, ApiError> 
 }
 
 /// Serves a file, or the range of it that is asked for (RFC 9110 section 14).
-async fn download(
-    archive: &Archive,
-    recording: &Recording,
-    request: Request<Empty<Bytes>>,
-    attach: bool,
-) -> Result<Response, ApiError> {
-    let served = ServeFile::new(archive.path(recording))
+///
+/// `name` is what it is to be called where it is kept.
+async fn download(path: &Path, name: &str, call: Call) -> Result<Response, ApiError> {
+    let attach = call.query("download").is_some();
+    let mut request = Request::new(Empty::<Bytes>::new());
+    *request.method_mut() = call.method;
+    *request.headers_mut() = call.headers;
+    let served = ServeFile::new(path)
         .try_call(request)
         .await
-        .map_err(|error| RoomError::Internal(format!("{}: {error}", recording.file)))?;
+        .map_err(|error| RoomError::Internal(format!("{name}: {error}")))?;
     if served.status() == StatusCode::NOT_FOUND {
         return Err(ApiError::NotFound("file"));
     }
@@ -152,7 +170,7 @@ async fn download(
     *response.status_mut() = parts.status;
     *response.headers_mut() = parts.headers;
     if attach {
-        let name: String = byte_serialize(recording.file.as_bytes()).collect();
+        let name: String = byte_serialize(name.as_bytes()).collect();
         let disposition = format!("attachment; filename=\"{name}\"");
         reply::set_header(&mut response, CONTENT_DISPOSITION, &disposition);
     }

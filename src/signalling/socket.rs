@@ -252,8 +252,8 @@ impl Connection {
             ClientMessage::Record(record) => {
                 let archive = self.app.registry.archive()?;
                 match record {
-                    Record::Start(StartRecording { format, kind }) => {
-                        room.record(archive, kind, format).await?;
+                    Record::Start(StartRecording { subject }) => {
+                        room.record(archive, subject).await?;
                     }
                     Record::Stop { recording } => {
                         room.stop_recording(archive, &recording).await?;

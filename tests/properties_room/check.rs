@@ -4,12 +4,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use tessera::archive::RecordingId;
 use tessera::id::{ParticipantId, Role};
 use tessera::layout::{self, LayoutKind, MAX_GRID, MAX_STRIP, Rect, Size};
 use tessera::media::mixer::{Content, Output, SourceId, Tile};
 use tessera::room::state::{Effect, Input, State};
 use tessera::room::view::{RoomState, TileState};
-use tessera::room::wiring::Feed;
+use tessera::room::wiring::{Feed, TrackFeed};
 use tessera::room::{LayerCapture, RoomError};
 
 use super::model::{Model, Outcome, Person, WORDS};
@@ -174,6 +175,7 @@ const COMPLETE: Duration = Duration::from_millis(1500);
 fn recorders(world: &World) {
     let (model, now) = (&world.model, world.now);
     assert!(world.recorders.keys().eq(model.recordings.keys()));
+    tracks(world);
     for (id, [picture, sound]) in &world.recorders {
         let [wanted, full] = model.recorded(now, id);
         assert_eq!(*sound, full, "sound of {id}");
@@ -185,12 +187,36 @@ fn recorders(world: &World) {
         );
     }
     let shown = world.state.view().recordings;
-    let shown = shown.iter().map(|one| (&one.id, one.format));
+    let shown = shown.iter().map(|one| (&one.id, one.kind, one.format));
     let expected = model
         .recordings
         .iter()
-        .map(|(id, (format, _))| (id, *format));
+        .map(|(id, (subject, _))| (id, subject.kind(), subject.format()));
     assert!(shown.eq(expected), "everybody sees what is recorded");
+}
+
+/// Recordings of tracks have every uplink there is, from the newest tap of an encoding that flows,
+/// and what is muted is not written.
+fn tracks(world: &World) {
+    for id in world.model.recordings.keys() {
+        let of_it = world.tracks.iter().filter(|((of, _), _)| of == id);
+        let fed: BTreeMap<_, _> = of_it.map(|((_, source), feed)| (*source, *feed)).collect();
+        let tracked = |(source, feed): (&SourceId, &TrackFeed)| (*source, feed.tracked);
+        let got: BTreeMap<_, _> = fed.iter().map(tracked).collect();
+        assert_eq!(got, world.model.tracked(id), "tracks of {id}");
+        for (source, feed) in fed {
+            let taps = &world.peers[&source.participant].taps;
+            let newest = taps.get(&(source.role, feed.layer));
+            assert_eq!(newest, Some(&feed.tap), "the newest tap of {source}");
+            let best = world.model.people[&source.participant].uplinks[&source.role].best();
+            assert!(
+                best.contains(&feed.layer),
+                "{feed:?} of {source}, not of {best:?}"
+            );
+        }
+    }
+    let known = |(id, _): &(RecordingId, SourceId)| world.recorders.contains_key(id);
+    assert!(world.tracks.keys().all(known), "tracks of what has ended");
 }
 
 fn tiles_stand_well(canvas: Size, tiles: &[Tile]) {

@@ -136,7 +136,7 @@ fn note(world: &mut World) {
 
 /// A mixer is there only for those who want it, and for a moment after, and for recordings.
 fn mixer_is_needed(world: &World) {
-    if world.mixer.is_some() && world.model.recordings.is_empty() {
+    if world.mixer.is_some() && !world.model.is_mix_recorded() {
         let last = world.handovers.mix_wanted.expect("somebody wants the mix");
         let since = world.handovers.wanted.values().map(|wanted| wanted.since);
         let since = since.max().unwrap_or_default().max(last);

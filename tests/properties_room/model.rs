@@ -5,16 +5,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use tessera::admission::Pressure;
-use tessera::archive::RecordingId;
+use tessera::archive::{RecordingId, Subject};
 use tessera::config::VideoCodec;
 use tessera::id::{ParticipantId, Rid, Role};
 use tessera::layout::LayoutKind;
 use tessera::media::ladder::{Rung, RungSpec};
 use tessera::media::mixer::{Output, SourceId, Without};
-use tessera::media::recorder::Container;
 use tessera::room::state::{Input, Lifetime, RequestId, Settings};
 use tessera::room::view::{ByeReason, Limits, MeasuredPaths, ParticipantState, UplinkState};
-use tessera::room::wiring::{Downlink, Feed};
+use tessera::room::wiring::{Downlink, Feed, Tracked};
 use tessera::room::{Departure, Downlinks, MAX_RECORDINGS, Muter, Reach, RoomError};
 use tessera::topology::{Mode, Paths};
 
@@ -258,7 +257,7 @@ pub(crate) struct Model {
     pub(crate) mode: Mode,
     pub(crate) pressure: Pressure,
     /// What is being recorded, and since when.
-    pub(crate) recordings: BTreeMap<RecordingId, (Container, Duration)>,
+    pub(crate) recordings: BTreeMap<RecordingId, (Subject, Duration)>,
     counted: Paths,
     last_speaker: Option<ParticipantId>,
     mixer_rests_until: Duration,
@@ -418,7 +417,7 @@ impl Model {
         };
         let (request, answer) = match input {
             Input::SetMode(request, mode) => (request, self.set_mode(mode)),
-            Input::Record(request, id, container) => {
+            Input::Record(request, id, subject) => {
                 let answer = match self.recordings.len() {
                     _ if self.mode == Mode::P2p => Err(RoomError::NothingToRecord),
                     MAX_RECORDINGS => Err(RoomError::TooManyRecordings {
@@ -427,7 +426,7 @@ impl Model {
                     _ => Ok(()),
                 };
                 if answer.is_ok() {
-                    self.recordings.insert(id, (container, now));
+                    self.recordings.insert(id, (subject, now));
                 }
                 (request, answer)
             }
@@ -562,18 +561,50 @@ impl Model {
     }
 
     pub(crate) fn wants_mixer(&self, now: Duration) -> bool {
-        let needed = !self.recordings.is_empty() || self.people.values().any(Person::needs_mix);
+        let needed = self.is_mix_recorded() || self.people.values().any(Person::needs_mix);
         now >= self.mixer_rests_until && needed
+    }
+
+    pub(crate) fn is_mix_recorded(&self) -> bool {
+        let mixed = |(subject, _): &(Subject, Duration)| *subject != Subject::Tracks;
+        self.recordings.values().any(mixed)
     }
 
     /// What a recording's picture and sound are to be taken from.
     pub(crate) fn recorded(&self, now: Duration, id: &RecordingId) -> [Option<Output>; 2] {
         let works = |output: &Output| !self.has_failed(*output, now);
-        let codec = self.recordings.get(id).map(|(format, _)| format.codec());
+        let codec = self
+            .recordings
+            .get(id)
+            .and_then(|(subject, _)| match subject {
+                Subject::Mix(format) => Some(format.codec()),
+                Subject::Tracks => None,
+            });
         let renditions = codec.flatten().map(|codec| self.renditions(codec));
         let picture = renditions.and_then(|all| all.into_iter().find(works));
         let sound = codec.map(|_| Output::Sound(Without::Nobody)).filter(works);
         [picture, sound]
+    }
+
+    /// The uplinks that a recording is to have as they come, and whether they are written now.
+    pub(crate) fn tracked(&self, id: &RecordingId) -> BTreeMap<SourceId, Tracked> {
+        let all = self.people.iter().filter(|(_, person)| person.connected);
+        let uplinks = all.flat_map(|(who, person)| {
+            let uplinks = person.uplinks.iter();
+            uplinks.map(|(role, uplink)| ((*who, *role), uplink))
+        });
+        let tracked = uplinks.filter(|(_, uplink)| uplink.began());
+        let tracked = tracked.map(|((participant, role), uplink)| {
+            let tracked = match uplink.is_muted() {
+                true => Tracked::Muted,
+                false => Tracked::Live,
+            };
+            (SourceId { participant, role }, tracked)
+        });
+        match self.recordings.get(id) {
+            Some((Subject::Tracks, _)) => tracked.collect(),
+            _ => BTreeMap::new(),
+        }
     }
 
     /// What of the mix feeds a slot of somebody who has a peer.

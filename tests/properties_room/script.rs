@@ -7,7 +7,7 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::{select, subsequence};
 use tessera::admission::Pressure;
-use tessera::archive::RecordingId;
+use tessera::archive::{RecordingId, Subject};
 use tessera::config::VideoCodec;
 use tessera::id::{Mid, ParticipantId, Rid, Role};
 use tessera::layout::{LayoutKind, Size};
@@ -91,7 +91,7 @@ pub(crate) enum Action {
     Chat(Who),
     Signal(Who, Who),
     /// The room is to be recorded.
-    Record(Container),
+    Record(Subject),
     /// One of the recordings under way, or one that is not, is to end.
     StopRecording(u8),
     /// One of them cannot go on.
@@ -306,7 +306,8 @@ fn people() -> impl Strategy<Value = Action> {
 fn requests() -> impl Strategy<Value = Action> {
     let layout = select(vec![LayoutKind::Grid, LayoutKind::Spotlight]);
     let muter = select(vec![Muter::Owner, Muter::Operator]);
-    let container = select(vec![Container::Mp4, Container::Webm, Container::Ogg]);
+    let mixes = [Container::Mp4, Container::Webm, Container::Ogg].map(Subject::Mix);
+    let subject = select([&mixes[..], &[Subject::Tracks]].concat());
     prop_oneof![
         6 => (who(), role(), muter, any::<bool>())
             .prop_map(|(w, r, by, muted)| Action::Mute(w, r, by, muted)),
@@ -315,7 +316,7 @@ fn requests() -> impl Strategy<Value = Action> {
         1 => (who(), any::<u8>()).prop_map(|(w, n)| Action::Rename(w, n)),
         1 => who().prop_map(Action::Chat),
         1 => (who(), who()).prop_map(|(a, b)| Action::Signal(a, b)),
-        3 => container.prop_map(Action::Record),
+        3 => subject.prop_map(Action::Record),
         1 => any::<u8>().prop_map(Action::StopRecording),
         1 => any::<u8>().prop_map(Action::RecorderEnds),
     ]
@@ -620,9 +621,9 @@ impl World {
                     data,
                 }
             }
-            Action::Record(container) => {
+            Action::Record(subject) => {
                 let request = self.request();
-                Input::Record(request, recording_id(request), container)
+                Input::Record(request, recording_id(request), subject)
             }
             Action::StopRecording(n) => {
                 let id = self.some_recording(n);

@@ -12,7 +12,7 @@ use tessera::id::{ParticipantId, Role};
 use tessera::media::mixer::{Content, Output, Scene, SourceId};
 use tessera::room::state::{Effect, Input, RequestId, Settings, State};
 use tessera::room::view::{ByeReason, RoomState};
-use tessera::room::wiring::{Downlink, Feed, SlotTable, Step};
+use tessera::room::wiring::{Downlink, Feed, SlotTable, Step, TrackFeed};
 use tessera::room::{Capture, Departure, Downlinks};
 
 use super::check;
@@ -117,6 +117,8 @@ pub(crate) struct World {
     pub(crate) unwatched: BTreeMap<Output, Duration>,
     /// What each recorder is fed, in the order of picture and sound.
     pub(crate) recorders: BTreeMap<RecordingId, [Option<Output>; 2]>,
+    /// The uplinks that recordings are fed as they come.
+    pub(crate) tracks: BTreeMap<(RecordingId, SourceId), TrackFeed>,
     /// What the input given last brought about, in order.
     pub(crate) log: Vec<Effect>,
     /// Who has had which forward slot since when.
@@ -146,6 +148,7 @@ impl World {
             over: false,
             unwatched: BTreeMap::new(),
             recorders: BTreeMap::new(),
+            tracks: BTreeMap::new(),
             log: Vec::new(),
             holding: Holding::new(),
             handovers: Handovers::default(),
@@ -578,7 +581,17 @@ impl World {
                 assert_ne!(fed[place], Some(output), "it is recorded already");
                 fed[place] = Some(output);
             }
+            Step::Track(id, source, feed) => {
+                assert!(self.recorders.contains_key(&id), "{id} is not recorded");
+                let key = (id, source);
+                let before = match feed {
+                    Some(feed) => self.tracks.insert(key, feed),
+                    None => self.tracks.remove(&key),
+                };
+                assert_ne!(before, feed, "{source} is recorded already, or no more");
+            }
             Step::StopRecorder(id) => {
+                self.tracks.retain(|(of, _), _| *of != id);
                 assert!(self.recorders.remove(&id).is_some(), "{id} is not recorded");
             }
         }

@@ -9,6 +9,8 @@
 //! recorder's pipeline.
 
 mod timeline;
+mod track;
+mod writing;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -18,11 +20,13 @@ use gst::prelude::*;
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
-use tokio::sync::watch;
 
 use self::timeline::{FRAME, Lead, Timed, Timeline};
+use self::writing::Writing;
+pub use track::{TrackEnd, TrackWriter};
+
 use super::mixer::SOUND_LAG;
-use super::pipeline::{BusEvent, Pipeline, PipelineError};
+use super::pipeline::{Pipeline, PipelineError};
 use super::rtp::{PayloadFormat, starts_keyframe};
 use super::tap::{Link, Tap};
 use super::template::{TemplateError, Templates};
@@ -33,8 +37,6 @@ const BACKLOG: gst::ClockTime = gst::ClockTime::from_seconds(5);
 /// Time between keyframes, so that one can seek. Each costs viewers the bits of some ten other
 /// pictures, which is why there are not more.
 const KEYFRAME_EVERY: Duration = Duration::from_secs(10);
-/// How long writing the last of a file may take.
-const FINISH_DEADLINE: Duration = Duration::from_secs(3);
 /// An Opus packet of 20 ms that is silence: CELT, full band, mono, one frame of no bytes beyond
 /// those that say so (RFC 6716 section 3.1).
 const SILENCE: [u8; 3] = [0xF8, 0xFF, 0xFE];
@@ -103,14 +105,6 @@ pub enum RecorderError {
     Stuck,
 }
 
-/// How the pipeline fares.
-#[derive(Debug, Clone, PartialEq, Eq)]
-enum Course {
-    Running,
-    Ended,
-    Failed(String),
-}
-
 /// A recording under way. Dropping it ends it where it is; the file can be played, as after a
 /// crash.
 #[derive(Debug)]
@@ -118,9 +112,8 @@ pub struct Recorder {
     picture: Option<Link>,
     sound: Option<Link>,
     feeder: Arc<Feeder>,
-    course: watch::Receiver<Course>,
     // Last, so that it is dropped after everything that points into it.
-    _pipeline: Pipeline,
+    writing: Writing,
 }
 
 impl Recorder {
@@ -137,7 +130,7 @@ impl Recorder {
         on_failure: impl Fn(String) + Send + 'static,
     ) -> Result<Self, RecorderError> {
         let name = container.template();
-        let mut pipeline = Pipeline::parse(name, &templates.fill(name, &[])?)?;
+        let pipeline = Pipeline::parse(name, &templates.fill(name, &[])?)?;
         let file = pipeline.element::<gst::Element>("file")?;
         file.set_property("location", path);
         let picture = match container.lead() {
@@ -149,30 +142,11 @@ impl Recorder {
             sound: pipeline.element("sound")?,
             timeline: Mutex::new(Timeline::new(container.lead())),
         });
-        let (said, course) = watch::channel(Course::Running);
-        // What comes first counts: a pipeline that has failed still passes its end on.
-        let say = move |outcome| {
-            said.send_if_modified(|course| {
-                let first = *course == Course::Running;
-                if first {
-                    *course = outcome;
-                }
-                first
-            });
-        };
-        pipeline.start(move |event| match event {
-            BusEvent::Eos => say(Course::Ended),
-            BusEvent::Error(text) => {
-                say(Course::Failed(text.clone()));
-                on_failure(text);
-            }
-        })?;
         Ok(Self {
             picture: None,
             sound: None,
             feeder,
-            course,
-            _pipeline: pipeline,
+            writing: Writing::start(pipeline, on_failure)?,
         })
     }
 
@@ -212,16 +186,9 @@ impl Recorder {
         self.picture = None;
         self.sound = None;
         self.feeder.end();
-        let ended = self.course.wait_for(|course| *course != Course::Running);
-        let course = tokio::time::timeout(FINISH_DEADLINE, ended)
-            .await
-            .map_err(|_| RecorderError::Stuck)?
-            .map(|course| course.clone())
-            .unwrap_or(Course::Ended);
-        match course {
-            Course::Failed(text) => Err(RecorderError::Failed(text)),
-            Course::Running | Course::Ended => Ok(self.length()),
-        }
+        let length = self.length();
+        self.writing.ended().await?;
+        Ok(length)
     }
 }
 

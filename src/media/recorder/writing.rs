@@ -1,0 +1,79 @@
+//! A pipeline that writes a file, from its start to the file's end.
+
+use std::time::Duration;
+
+use tokio::sync::watch;
+
+use super::RecorderError;
+use crate::media::pipeline::{BusEvent, Pipeline, PipelineError};
+
+/// How long writing the last of a file may take.
+const FINISH_DEADLINE: Duration = Duration::from_secs(3);
+
+/// How the pipeline fares.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Course {
+    Running,
+    Ended,
+    Failed(String),
+}
+
+/// A file being written. Dropping it ends it where it is.
+#[derive(Debug)]
+pub(super) struct Writing {
+    course: watch::Receiver<Course>,
+    _pipeline: Pipeline,
+}
+
+impl Writing {
+    /// Starts `pipeline`. `on_failure` is called on a tokio thread when nothing more can be
+    /// written. Must be called within a tokio runtime.
+    ///
+    /// # Errors
+    /// [`PipelineError::Start`], as when the file cannot be opened.
+    pub(super) fn start(
+        mut pipeline: Pipeline,
+        on_failure: impl Fn(String) + Send + 'static,
+    ) -> Result<Self, PipelineError> {
+        let (said, course) = watch::channel(Course::Running);
+        // What comes first counts: a pipeline that has failed still passes its end on.
+        let say = move |outcome| {
+            said.send_if_modified(|course| {
+                let first = *course == Course::Running;
+                if first {
+                    *course = outcome;
+                }
+                first
+            });
+        };
+        pipeline.start(move |event| match event {
+            BusEvent::Eos => say(Course::Ended),
+            BusEvent::Error(text) => {
+                say(Course::Failed(text.clone()));
+                on_failure(text);
+            }
+        })?;
+        Ok(Self {
+            course,
+            _pipeline: pipeline,
+        })
+    }
+
+    /// Waits until the end that its sources were told of is written.
+    ///
+    /// # Errors
+    /// [`RecorderError::Failed`] with the reason of an earlier failure too, and
+    /// [`RecorderError::Stuck`] after three seconds.
+    pub(super) async fn ended(mut self) -> Result<(), RecorderError> {
+        let ended = self.course.wait_for(|course| *course != Course::Running);
+        let course = tokio::time::timeout(FINISH_DEADLINE, ended)
+            .await
+            .map_err(|_| RecorderError::Stuck)?
+            .map(|course| course.clone())
+            .unwrap_or(Course::Ended);
+        match course {
+            Course::Failed(text) => Err(RecorderError::Failed(text)),
+            Course::Running | Course::Ended => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,285 @@
+//! A recording of tracks: a file for each uplink, and what happens in the room. Part of a
+//! recording's task, which waits for the disk where the room's must not.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+
+use super::chronicle;
+use super::view::RoomState;
+use super::wiring::Tracked;
+use crate::archive::journal::{Event, Journal, Track, TrackCodec};
+use crate::media::mixer::SourceId;
+use crate::media::pipeline::running_time;
+use crate::media::recorder::{RecorderError, TrackEnd, TrackWriter};
+use crate::media::tap::Tap;
+use crate::media::template::Templates;
+
+/// Most files of one uplink: what breaks that often is not written any more.
+const MOST_FILES: u32 = 500;
+/// What a disk that works takes, bytes.
+const PROBE: usize = 64 * 1024;
+/// Its file.
+const PROBE_FILE: &str = "probe.part";
+
+/// What the threads that write say.
+#[derive(Debug)]
+pub(super) enum News {
+    /// Nothing more can be written.
+    Failed(String),
+    /// A file begins.
+    Began(Track),
+    /// Nothing more can be written of an uplink to this file.
+    Broken(SourceId, String, String),
+    /// A file that was to end has, which it was told at this running time.
+    Ended(String, Duration, Result<TrackEnd, RecorderError>),
+}
+
+/// A file being written.
+#[derive(Debug)]
+struct Running {
+    file: String,
+    writer: TrackWriter,
+}
+
+/// The files of a recording of tracks.
+#[derive(Debug)]
+pub(super) struct Tracks {
+    folder: PathBuf,
+    templates: Arc<Templates>,
+    /// Running time of the recording's zero.
+    zero: Duration,
+    /// Gone while it is being written to, and after that went wrong.
+    journal: Option<Journal>,
+    known: Option<Arc<RoomState>>,
+    running: BTreeMap<SourceId, Running>,
+    /// How many files each uplink has had.
+    numbers: BTreeMap<SourceId, u32>,
+    /// How many are being ended.
+    ending: usize,
+    news: mpsc::UnboundedSender<News>,
+}
+
+impl Tracks {
+    /// Opens the events in `folder`.
+    pub(super) async fn open(
+        folder: PathBuf,
+        templates: Arc<Templates>,
+        zero: Duration,
+        news: mpsc::UnboundedSender<News>,
+    ) -> Result<Self, RecorderError> {
+        let place = folder.clone();
+        let journal = on_disk(move || Journal::open(&place)).await?;
+        Ok(Self {
+            folder,
+            templates,
+            zero,
+            journal: Some(journal),
+            known: None,
+            running: BTreeMap::new(),
+            numbers: BTreeMap::new(),
+            ending: 0,
+            news,
+        })
+    }
+
+    /// Writes the first event.
+    pub(super) async fn begin(&mut self, event: Event) -> Result<(), RecorderError> {
+        self.write(self.zero, vec![event]).await
+    }
+
+    /// Notes what has changed in the room at running time `at`.
+    pub(super) async fn room(
+        &mut self,
+        at: Duration,
+        room: Arc<RoomState>,
+    ) -> Result<(), RecorderError> {
+        let events = chronicle::changes(self.known.as_deref(), &room);
+        self.known = Some(room);
+        self.write(at, events).await
+    }
+
+    /// Takes an uplink from a tap from now on, or no more of it.
+    pub(super) async fn track(
+        &mut self,
+        at: Duration,
+        source: SourceId,
+        feed: Option<(Tap, Tracked)>,
+    ) -> Result<(), RecorderError> {
+        let tap = feed.as_ref().map(|(tap, _)| tap);
+        let goes_on = |running: &Running| tap.is_some_and(|tap| running.writer.is_of(tap));
+        if !self.running.get(&source).is_some_and(goes_on) {
+            self.close(at, source);
+        }
+        let Some((tap, tracked)) = feed else {
+            return Ok(());
+        };
+        if !self.running.contains_key(&source) {
+            self.start(source, &tap).await?;
+        }
+        if let Some(Running { writer, .. }) = self.running.get_mut(&source) {
+            match tracked {
+                Tracked::Live => writer.listen(),
+                Tracked::Muted => writer.pause(),
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes what the threads that write say.
+    pub(super) async fn hear(&mut self, news: News) -> Result<(), RecorderError> {
+        match news {
+            News::Failed(text) => Err(RecorderError::Failed(text)),
+            News::Began(track) => {
+                self.write(running_time().into(), vec![Event::Track(track)])
+                    .await
+            }
+            News::Broken(source, file, text) => self.broken(source, file, text).await,
+            News::Ended(file, at, end) => {
+                self.ending = self.ending.saturating_sub(1);
+                match end? {
+                    TrackEnd::Written => self.write(at, vec![Event::TrackEnd { file }]).await,
+                    TrackEnd::NeverBegun => {
+                        let path = self.folder.join(file);
+                        on_disk(move || std::fs::remove_file(path)).await
+                    }
+                }
+            }
+        }
+    }
+
+    /// Ends all of it, at running time `at`.
+    pub(super) async fn finish(
+        mut self,
+        at: Duration,
+        mut news: mpsc::UnboundedReceiver<News>,
+    ) -> Result<(), RecorderError> {
+        let sources: Vec<SourceId> = self.running.keys().copied().collect();
+        for source in sources {
+            self.close(at, source);
+        }
+        let mut outcome = Ok(());
+        while self.ending > 0 {
+            let Some(news) = news.recv().await else {
+                break;
+            };
+            outcome = outcome.and(self.hear(news).await);
+        }
+        outcome.and(self.write(at, vec![Event::End]).await)
+    }
+
+    /// Begins a file.
+    async fn start(&mut self, source: SourceId, tap: &Tap) -> Result<(), RecorderError> {
+        let number = self.numbers.entry(source).or_default();
+        *number += 1;
+        if *number > MOST_FILES {
+            return Ok(());
+        }
+        let codec = TrackCodec::from(tap.format());
+        let track = Track {
+            file: format!("{source}-{number}.{}", codec.extension()),
+            participant: source.participant,
+            role: source.role,
+            codec,
+            start: 0,
+        };
+        let (file, path) = (track.file.clone(), self.folder.join(&track.file));
+        let begin = self.news.clone();
+        let on_begin = move |start: Duration| {
+            let start = u64::try_from(start.as_millis()).unwrap_or(u64::MAX);
+            let track = track.clone();
+            let _ = begin.send(News::Began(Track { start, ..track }));
+        };
+        let (fail, broken) = (self.news.clone(), file.clone());
+        let on_failure = move |text| {
+            let _ = fail.send(News::Broken(source, broken.clone(), text));
+        };
+        let (templates, tap, zero) = (Arc::clone(&self.templates), tap.clone(), self.zero);
+        let started = tokio::task::spawn_blocking(move || {
+            TrackWriter::start(&templates, &tap, &path, zero, on_begin, on_failure)
+        });
+        let started = started.await;
+        let writer = started.map_err(|error| RecorderError::Failed(error.to_string()))??;
+        self.running.insert(source, Running { file, writer });
+        Ok(())
+    }
+
+    /// Ends the file of an uplink, if there is one; it says [`News::Ended`].
+    fn close(&mut self, at: Duration, source: SourceId) {
+        let Some(Running { file, writer }) = self.running.remove(&source) else {
+            return;
+        };
+        self.ending += 1;
+        let news = self.news.clone();
+        tokio::spawn(async move {
+            let end = writer.finish().await;
+            let _ = news.send(News::Ended(file, at, end));
+        });
+    }
+
+    /// A file that nothing more can be written to. Where the disk works it was the stream, which
+    /// goes on in another file.
+    async fn broken(
+        &mut self,
+        source: SourceId,
+        file: String,
+        text: String,
+    ) -> Result<(), RecorderError> {
+        tracing::warn!(%source, file, text, "a track breaks");
+        let probe = self.folder.join(PROBE_FILE);
+        let works = on_disk(move || {
+            let written = std::fs::write(&probe, vec![0; PROBE]);
+            let removed = std::fs::remove_file(&probe);
+            written.and(removed)
+        });
+        works.await?;
+        let is_it = |running: &mut Running| running.file == file;
+        match self.running.get_mut(&source).is_some_and(is_it) {
+            true => self.restart(source).await,
+            false => Ok(()),
+        }
+    }
+
+    async fn restart(&mut self, source: SourceId) -> Result<(), RecorderError> {
+        let Some(Running { writer, .. }) = self.running.remove(&source) else {
+            return Ok(());
+        };
+        self.start(source, writer.tap()).await?;
+        if let (true, Some(running)) = (writer.listens(), self.running.get_mut(&source)) {
+            running.writer.listen();
+        }
+        Ok(())
+    }
+
+    /// Writes events of running time `at`.
+    async fn write(&mut self, at: Duration, events: Vec<Event>) -> Result<(), RecorderError> {
+        if events.is_empty() {
+            return Ok(());
+        }
+        let Some(mut journal) = self.journal.take() else {
+            return Ok(());
+        };
+        let at = at.saturating_sub(self.zero);
+        let written = move || {
+            for event in events {
+                journal.write(at, event)?;
+            }
+            Ok(journal)
+        };
+        self.journal = Some(on_disk(written).await?);
+        Ok(())
+    }
+}
+
+/// Does what can take as long as the disk likes.
+async fn on_disk<T: Send + 'static>(
+    work: impl FnOnce() -> std::io::Result<T> + Send + 'static,
+) -> Result<T, RecorderError> {
+    let failed = |error: &dyn std::fmt::Display| RecorderError::Failed(error.to_string());
+    let done = tokio::task::spawn_blocking(work).await;
+    done.map_err(|error| failed(&error))?
+        .map_err(|error| failed(&error))
+}

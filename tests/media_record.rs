@@ -4,12 +4,12 @@
 mod common;
 
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
 use std::sync::Arc;
 use std::time::Duration;
 
 use common::film;
 use common::look::{COARSE_COLOR_ERROR, COLOR_ERROR, check_tiles_within, check_tones};
+use common::recorded::{Process, ask, folder, id, list, people, record_for, recording, stop};
 use common::server::{PATIENCE, TestServer, room};
 use futures::future::{join_all, try_join_all};
 use rand::Rng;
@@ -21,80 +21,13 @@ use tessera::bots::probe::Picture;
 use tessera::bots::{
     AudioSource, Bot, BotConfig, Capture, Decode, VideoFormat, VideoSource, palette,
 };
-use tessera::config::{Config, VideoCodec};
-use tessera::id::ParticipantId;
+use tessera::config::VideoCodec;
 use tessera::layout::Size;
 use tessera::protocol::{ErrorCode, Mode, RoomState, ServerMessage, UplinkState};
-use tokio::io::{AsyncBufReadExt, BufReader};
-use tokio::process::{Child, Command};
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::time::{Instant, timeout};
 
 /// How long most recordings here are.
 const TAKE: Duration = Duration::from_secs(3);
-
-/// A folder of recordings and the settings to use it.
-fn recording(folder: &Path) -> impl FnOnce(&mut Config) {
-    let folder = folder.to_owned();
-    move |config| {
-        config.recordings = Some(folder);
-        config.recording_quotas.free_space = 0;
-        config.audio_bitrate = 128_000;
-    }
-}
-
-fn folder() -> TempDir {
-    tempfile::tempdir().expect("a folder")
-}
-
-fn id(bot: &Bot) -> ParticipantId {
-    bot.id().expect("a WebSocket bot has an id")
-}
-
-/// People with a colour and a tone each; the first one looks on.
-async fn people(url: &str, name: &str, n: usize) -> Vec<Bot> {
-    let joins = (0..n).map(|i| {
-        let format = VideoFormat {
-            fps: 15,
-            ..VideoFormat::sized(VideoCodec::Vp8, 320, 180)
-        };
-        let mut config = BotConfig::new(url, room(name), format!("Person {i}"))
-            .person(i, format)
-            .decoding(Decode::No)
-            .receiving(&[[VideoCodec::H264, VideoCodec::Vp8][i % 2]])
-            .with_slots(4);
-        config.audio = AudioSource::Tone {
-            hz: palette::tone(i) as u32,
-            dbfs: -24,
-        };
-        Bot::join(config)
-    });
-    let bots = try_join_all(joins).await.expect("everybody joins");
-    let live = |state: &RoomState| {
-        let on = |camera| camera == UplinkState::Live;
-        state.participants.len() == n
-            && state
-                .participants
-                .iter()
-                .all(|p| on(p.camera) && p.speaking)
-    };
-    bots[0]
-        .room_when("everybody to be live", live)
-        .await
-        .expect("live");
-    bots
-}
-
-/// A request of the REST API, and what came back.
-async fn ask(method: Method, url: &str, path: &str, body: Option<Value>) -> (StatusCode, Value) {
-    let request = reqwest::Client::new().request(method, format!("{url}/api/v1{path}"));
-    let request = match &body {
-        Some(body) => request.json(body),
-        None => request,
-    };
-    let response = request.send().await.expect("an answer");
-    let status = response.status();
-    (status, response.json().await.unwrap_or(Value::Null))
-}
 
 async fn begin(url: &str, name: &str, format: &str) -> String {
     let body = json!({ "format": format, "kind": "composite" });
@@ -103,23 +36,6 @@ async fn begin(url: &str, name: &str, format: &str) -> String {
     assert_eq!(status, StatusCode::CREATED, "{recording}");
     assert_eq!(recording["state"], "recording");
     recording["id"].as_str().expect("an id").to_owned()
-}
-
-async fn stop(url: &str, name: &str, id: &str) -> Value {
-    let path = format!("/rooms/{name}/recordings/{id}/stop");
-    let (status, recording) = ask(Method::POST, url, &path, None).await;
-    assert_eq!(status, StatusCode::OK, "{recording}");
-    recording
-}
-
-async fn list(url: &str) -> Vec<Value> {
-    let (_, page) = ask(Method::GET, url, "/recordings", None).await;
-    page["recordings"].as_array().expect("a list").clone()
-}
-
-/// Lets a recording run: there is no event that says that three seconds of it are over.
-async fn record_for(length: Duration) {
-    sleep_until(Instant::now() + length).await;
 }
 
 /// Everybody's colour stands in their tile from the first picture on, and everybody is heard.
@@ -351,53 +267,6 @@ async fn bad_requests_are_refused_with_their_reason() {
     off.stop().await;
 }
 
-/// A server in a process of its own, which can be killed.
-struct Process {
-    child: Child,
-    url: String,
-}
-
-impl Process {
-    async fn start(folder: &Path) -> Self {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_tessera"))
-            .args([
-                "serve",
-                "--listen",
-                "127.0.0.1:0",
-                "--recording-free-space",
-                "0",
-            ])
-            .args([
-                "--joins-per-second",
-                "1000",
-                "--max-cores",
-                "unlimited",
-                "--canvas",
-                "640x360",
-                "--record",
-                "webm",
-            ])
-            .arg("--recordings")
-            .arg(folder)
-            .stdout(Stdio::piped())
-            .kill_on_drop(true)
-            .spawn()
-            .expect("the server starts");
-        let mut lines = BufReader::new(child.stdout.take().expect("its output")).lines();
-        let line = timeout(PATIENCE, lines.next_line())
-            .await
-            .expect("an address");
-        let line = line.expect("text").expect("a line");
-        let url = line.trim_start_matches("listening on ").to_owned();
-        Self { child, url }
-    }
-
-    /// `kill -9`.
-    async fn kill(mut self) {
-        self.child.kill().await.expect("it can be killed");
-    }
-}
-
 /// Killed at random moments: every file plays, at most two seconds are missing, and the next
 /// start recovers them. One recording of each file's kind is that which every room gets.
 #[tokio::test(flavor = "multi_thread")]
@@ -407,7 +276,7 @@ async fn a_killed_server_loses_no_more_than_two_seconds() {
     let folder = folder();
     let mut lengths = Vec::new();
     for n in 0..KILLS {
-        let server = Process::start(folder.path()).await;
+        let server = Process::start(folder.path(), "webm").await;
         for recording in list(&server.url).await {
             assert_eq!(recording["state"], "recovered", "{recording}");
         }
@@ -425,7 +294,7 @@ async fn a_killed_server_loses_no_more_than_two_seconds() {
         lengths.push((name, took));
         drop(bots);
     }
-    let server = Process::start(folder.path()).await;
+    let server = Process::start(folder.path(), "webm").await;
     let recordings = list(&server.url).await;
     assert_eq!(recordings.len(), 3 * KILLS as usize);
     for recording in recordings {

@@ -159,3 +159,23 @@ pub fn sound(file: &Path) -> Vec<f32> {
     let sample = |bytes: &[u8]| f32::from_le_bytes(bytes.try_into().expect("four bytes"));
     raw.chunks_exact(4).map(sample).collect()
 }
+
+/// The times of a file's packets, of a file with one stream.
+pub fn packets(file: &Path) -> Vec<Duration> {
+    let arguments = [
+        "-v",
+        "error",
+        "-show_entries",
+        "packet=pts_time",
+        "-of",
+        "csv=p=0",
+        "FILE",
+    ];
+    let output = run("ffprobe", &arguments, file);
+    let text = String::from_utf8(output.stdout).expect("numbers");
+    let number = |line: &str| line.trim_end_matches(',').parse::<f64>().ok();
+    let times = text.lines().filter_map(number);
+    times
+        .map(|at| Duration::from_secs_f64(at.max(0.0)))
+        .collect()
+}

@@ -5,5 +5,6 @@ pub mod browser;
 pub mod film;
 pub mod look;
 pub mod netns;
+pub mod recorded;
 pub mod reflector;
 pub mod server;

@@ -8,6 +8,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use tessera::admission::Report;
+use tessera::archive::journal::Line;
 use tessera::archive::{Page, Recording};
 use tessera::protocol::{
     ByeReason, ClientMessage, CreateRoom, ErrorBody, ErrorCode, MeshSignal, ParticipantState,
@@ -78,6 +79,7 @@ fn every_example_is_read_and_written_as_it_stands() {
             "rest-turn" => round_trip::<TurnResource>(text),
             "rest-record" => round_trip::<StartRecording>(text),
             "rest-recording" => round_trip::<Recording>(text),
+            "event" => round_trip::<Line>(text),
             "rest-recordings" => round_trip::<Page>(text),
             other => panic!("no type for an example of kind {other:?}"),
         };

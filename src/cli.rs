@@ -15,6 +15,7 @@ use tessera::id::RoomId;
 use tessera::media::plugins;
 use tessera::media::template::Templates;
 use tessera::process;
+use tessera::remix::{self, RemixOptions};
 use tessera::room::Registry;
 use tessera::signalling::Server;
 use tessera::telemetry::{self, Metrics};
@@ -38,6 +39,8 @@ enum Command {
     Bots(BotsArgs),
     /// Measure the same call through P2P, TURN, SFU and MCU, on a server of its own
     Compare(CompareOptions),
+    /// Make a film of a recording of tracks: everybody in one picture, as in the room
+    Remix(RemixOptions),
     /// List the GStreamer elements that are needed, what is missing, and what brings it
     Doctor,
 }
@@ -96,6 +99,10 @@ pub(crate) fn run(cli: Cli) -> Result<ExitCode> {
             let report = runtime()?.block_on(compare::run(options))?;
             print!("{}", compare::table(&report));
         }
+        Command::Remix(options) => {
+            start_gstreamer()?;
+            runtime()?.block_on(remix(options))?;
+        }
         Command::Doctor => return doctor(),
     }
     Ok(ExitCode::SUCCESS)
@@ -105,6 +112,20 @@ pub(crate) fn run(cli: Cli) -> Result<ExitCode> {
 /// wrote, as clap has it, and 1 for everything else.
 pub(crate) fn status_of(error: &anyhow::Error) -> u8 {
     if error.is::<ConfigError>() { 2 } else { 1 }
+}
+
+/// Makes a remix, and shows how far it is.
+async fn remix(options: RemixOptions) -> Result<()> {
+    let (templates, output) = (Arc::new(Templates::default()), options.output.clone());
+    let mut bar = remix::Bar::new();
+    let made = remix::run(options, templates, move |done, total| bar.show(done, total)).await?;
+    let (length, took) = (made.length.as_secs_f64(), made.took.as_secs_f64());
+    println!(
+        "{}: {length:.1} s, made in {took:.1} s, {:.1} times real time",
+        output.display(),
+        length / took.max(1e-9)
+    );
+    Ok(())
 }
 
 fn doctor() -> Result<ExitCode> {

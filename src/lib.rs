@@ -23,6 +23,8 @@
 //!   recording, [`media::recorder`] the pipeline that writes it.
 //! - [`admission`]: what the server uses of the machine, what a join costs, what is saved on and who
 //!   is refused. A pure gauge, which the server samples and the rooms follow.
+//! - [`remix`]: a composite of recorded tracks, made afterwards by the room's own canvas and sound
+//!   mixer ([`media::mixer::offline`]).
 //! - [`turn`]: STUN and TURN, which know of nothing else here but their settings.
 //! - [`layout`], [`topology`], [`media::rewrite`], [`media::rtp`] and the sound modules of
 //!   [`media::mixer`] are pure: values in, values out.
@@ -59,6 +61,7 @@ pub mod layout;
 pub mod media;
 pub mod process;
 pub mod protocol;
+pub mod remix;
 pub mod room;
 pub mod signalling;
 pub mod telemetry;

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use common::claps::{claps, flashes, offsets};
 use common::film;
 use common::look::{COARSE_COLOR_ERROR, COLOR_ERROR, check_tiles_within, check_tones};
 use common::recorded::{Process, ask, folder, id, list, people, record_for, recording, stop};
@@ -17,7 +18,6 @@ use reqwest::header::{CONTENT_RANGE, RANGE};
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 use tempfile::TempDir;
-use tessera::bots::probe::Picture;
 use tessera::bots::{
     AudioSource, Bot, BotConfig, Capture, Decode, VideoFormat, VideoSource, palette,
 };
@@ -385,40 +385,6 @@ async fn a_full_disk_ends_the_recording_and_not_the_call() {
     );
     join_all(bots.into_iter().map(Bot::leave)).await;
     server.stop().await;
-}
-
-/// When it begins to be light where the first of up to three people is in a grid.
-fn flashes(file: &Path) -> Vec<Duration> {
-    let pictures = film::pictures(file);
-    let light = |picture: &Picture| {
-        let whole = picture.bounds();
-        picture.luma(whole.w / 4, whole.h / 3) > 128
-    };
-    let onsets = pictures
-        .windows(2)
-        .filter(|pair| !light(&pair[0]) && light(&pair[1]));
-    onsets.map(|pair| pair[1].arrival).collect()
-}
-
-/// When it begins to sound after half a second of nothing.
-fn claps(file: &Path) -> Vec<Duration> {
-    const STEP: usize = film::RATE / 1000;
-    let sound = film::sound(file);
-    let loud = |block: &[f32]| block.iter().any(|sample| sample.abs() > 0.02);
-    let blocks: Vec<bool> = sound.chunks(STEP).map(loud).collect();
-    let quiet_before = |at: usize| !blocks[at.saturating_sub(500)..at].contains(&true);
-    let onsets = (500..blocks.len()).filter(|at| blocks[*at] && quiet_before(*at));
-    onsets.map(|ms| Duration::from_millis(ms as u64)).collect()
-}
-
-/// How far the sound of each clap lies from its picture, ms; more is later.
-fn offsets(flashes: &[Duration], claps: &[Duration]) -> Vec<f64> {
-    let in_ms = |at: &Duration| at.as_secs_f64() * 1000.0;
-    let nearest = |clap: &Duration| {
-        let offset = flashes.iter().map(|flash| in_ms(clap) - in_ms(flash));
-        offset.min_by(|a, b| a.abs().total_cmp(&b.abs()))
-    };
-    claps.iter().filter_map(nearest).collect()
 }
 
 fn median(all: &[f64]) -> f64 {

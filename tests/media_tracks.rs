@@ -3,13 +3,15 @@
 
 mod common;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
+use common::claps::{claps, flashes, offsets};
 use common::film;
 use common::look::{COLOR_ERROR, check_tones};
 use common::recorded::{Process, ask, folder, id, list, people, record_for, recording, stop};
-use common::server::{PATIENCE, TestServer, room};
+use common::server::{TestServer, room};
 use futures::future::join_all;
 use reqwest::header::RANGE;
 use reqwest::{Method, StatusCode};
@@ -17,12 +19,16 @@ use serde_json::{Value, json};
 use tessera::archive::journal::{self, Event, Line, Track, TrackCodec};
 use tessera::bots::probe::color;
 use tessera::bots::probe::picture::inset;
-use tessera::bots::{AudioSource, Bot, BotConfig, Decode, VideoFormat, palette};
+use tessera::bots::{
+    AudioSource, Bot, BotConfig, Capture, Decode, VideoFormat, VideoSource, palette,
+};
 use tessera::config::VideoCodec;
 use tessera::id::{ParticipantId, Role};
-use tessera::layout::Size;
+use tessera::layout::{self, LayoutKind, Size};
+use tessera::media::template::Templates;
 use tessera::protocol::{ClientMessage, Mode, RoomState, UplinkState};
-use tokio::time::{Instant, timeout};
+use tessera::remix::{self, RemixOptions};
+use tokio::time::Instant;
 
 /// How long each part of a recording here is.
 const PART: Duration = Duration::from_secs(2);
@@ -272,6 +278,7 @@ async fn check_meeting(mode: Mode) {
         let silent_from = if n == 0 { muted } else { ends };
         assert!(near(mic.start + sounds, silent_from), "{sounds} of {mic:?}");
     }
+    check_remix(&place, &lines, [ann, ben, cleo], (joined, muted, left)).await;
     check_files(&server.url, &recording, &place, all[0]).await;
     server.stop().await;
 }
@@ -317,4 +324,227 @@ async fn each_uplink_is_a_file_of_a_mixed_room() {
 #[tokio::test(flavor = "multi_thread")]
 async fn each_uplink_is_a_file_of_a_forwarding_room() {
     check_meeting(Mode::Sfu).await;
+}
+
+async fn remixed(place: &Path, name: &str, size: Option<Size>) -> std::path::PathBuf {
+    let output = place.join(name);
+    let options = RemixOptions {
+        folder: place.to_owned(),
+        output: output.clone(),
+        layout: Some(LayoutKind::Grid),
+        size,
+        fps: None,
+        video_bitrate: None,
+    };
+    let made = remix::run(options, Arc::new(Templates::default()), |_, _| {});
+    println!("{:?}", made.await.expect("a remix"));
+    output
+}
+
+/// Who is to be seen in which tile and heard at a moment.
+struct Moment<'a> {
+    at: u64,
+    seen: &'a [usize],
+    heard: &'a [usize],
+}
+
+/// A remix shows and plays at each moment whom the events say.
+async fn check_remix(
+    place: &Path,
+    lines: &[Line],
+    people: [ParticipantId; 3],
+    (joined, muted, left): (u64, u64, u64),
+) {
+    assert!(people.is_sorted(), "tiles are in the order of joining");
+    let end = lines.last().expect("events").at;
+    let moment = |from: u64, to: u64, seen, heard| Moment {
+        at: u64::midpoint(from, to),
+        seen,
+        heard,
+    };
+    let moments = [
+        moment(0, 0, &[0, 1], &[]),
+        moment(300, joined, &[0, 1], &[0, 1]),
+        moment(joined, muted, &[0, 1, 2], &[0, 1, 2]),
+        moment(muted + 800, left, &[0, 1, 2], &[1, 2]),
+        moment(left + 800, end, &[0, 2], &[2]),
+    ];
+    let size = Size {
+        width: 640,
+        height: 360,
+    };
+    for name in ["remix.mp4", "remix.webm"] {
+        let file = remixed(place, name, Some(size)).await;
+        let length = film::length(&file).as_millis() as u64;
+        assert!(length.abs_diff(end) < 200, "{length} ms of {end}");
+        let (pictures, sound) = (film::pictures(&file), film::sound(&file));
+        for moment in &moments {
+            let at = Duration::from_millis(moment.at);
+            let picture = pictures.iter().min_by_key(|one| one.arrival.abs_diff(at));
+            let picture = picture.expect("pictures");
+            let tiles = layout::tiles(size, LayoutKind::Grid, moment.seen.len(), None);
+            for (person, rect) in moment.seen.iter().zip(tiles) {
+                let rect = inset(rect.expect("a tile"), 20);
+                let error = color::error(picture, rect, palette::color(*person));
+                let error = error.expect("inside");
+                assert!(
+                    error < 2.0 * COLOR_ERROR,
+                    "{person} at {at:?} of {name}: {error:.1}"
+                );
+            }
+            let middle = moment.at as usize * film::RATE / 1000;
+            let tone = |n: &usize| palette::tone(*n);
+            let heard: Vec<f64> = moment.heard.iter().map(tone).collect();
+            let unheard = (0..3).filter(|n| !moment.heard.contains(n));
+            let unheard: Vec<f64> = unheard.map(palette::tone).collect();
+            if !heard.is_empty() {
+                let window = &sound[middle - film::RATE / 5..middle + film::RATE / 5];
+                assert_eq!(
+                    check_tones(window, &heard, &unheard),
+                    Ok(()),
+                    "{at:?} of {name}"
+                );
+            }
+        }
+    }
+}
+
+/// What is seen and heard at one moment is so by the times of the tracks, and in a remix.
+#[tokio::test(flavor = "multi_thread")]
+async fn tracks_and_what_is_made_of_them_stay_together() {
+    let folder = folder();
+    let server = TestServer::with(recording(folder.path())).await;
+    let format = VideoFormat {
+        fps: 25,
+        ..VideoFormat::sized(VideoCodec::Vp8, 320, 180)
+    };
+    let mut clapper = BotConfig::new(&server.url, room("clap"), "Clapper").decoding(Decode::No);
+    clapper.video = VideoSource::Clap { format };
+    clapper.audio = AudioSource::Clap;
+    clapper.capture = Capture::Ignore;
+    let clapper = Bot::join(clapper).await.expect("they join");
+    live(&clapper, 1).await;
+    let recording = begin(&server.url, "clap").await;
+    record_for(Duration::from_secs(12)).await;
+    stop(&server.url, "clap", &recording).await;
+    clapper.leave().await.expect("they leave");
+    server.stop().await;
+
+    let place = folder.path().join(&recording);
+    let lines = journal::read(&place).expect("events");
+    let all = tracks(&lines);
+    let who = all[0].participant;
+    let moved = |track: &Track, times: Vec<Duration>| {
+        let start = Duration::from_millis(track.start);
+        times.into_iter().map(|at| start + at).collect::<Vec<_>>()
+    };
+    let (camera, mic) = (of(&all, who, Role::Camera), of(&all, who, Role::Mic));
+    let flashed = moved(&camera, flashes(&place.join(&camera.file)));
+    let clapped = moved(&mic, claps(&place.join(&mic.file)));
+    let size = Size {
+        width: 320,
+        height: 180,
+    };
+    let mp4 = remixed(&place, "remix.mp4", Some(size)).await;
+    let webm = remixed(&place, "remix.webm", Some(size)).await;
+    let apart = offsets(&flashed, &clapped);
+    println!("tracks: sound after picture by {apart:.0?} ms");
+    let mut sorted = apart.clone();
+    sorted.sort_by(f64::total_cmp);
+    // One of a machine that was busy when it sent says nothing of the tracks' times.
+    let median = sorted[sorted.len() / 2];
+    assert!(sorted.len() >= 4 && median.abs() < 40.0, "{apart:?}");
+    for (name, file) in [("mp4", mp4), ("webm", webm)] {
+        let (pictures, sounds) = (flashes(&file), claps(&file));
+        let (late, later) = (offsets(&flashed, &pictures), offsets(&clapped, &sounds));
+        println!("{name}: pictures later by {late:.0?} ms, sounds by {later:.0?} ms");
+        assert_eq!(
+            (late.len(), later.len()),
+            (flashed.len(), clapped.len()),
+            "{name}"
+        );
+        let most = |offsets: &[f64]| offsets.iter().map(|ms| ms.abs()).fold(0.0, f64::max);
+        // A frame at most; and the block in which the mixer's gate opens, with the encoder's lookahead.
+        assert!(most(&late) < 40.0 && most(&later) < 30.0, "{name}");
+    }
+}
+
+/// A killed server leaves tracks that can be played and lack little, and the next start makes them
+/// whole, so that a remix can be made of them.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_killed_server_leaves_tracks_that_can_be_remixed() {
+    gst::init().expect("GStreamer");
+    let folder = folder();
+    let server = Process::start(folder.path(), "tracks").await;
+    let bots = people(&server.url, "kill", 2).await;
+    let began = Instant::now();
+    record_for(Duration::from_millis(3_500)).await;
+    let took = began.elapsed();
+    server.kill().await;
+    drop(bots);
+    let [left] = &std::fs::read_dir(folder.path())
+        .expect("the folder")
+        .map(|entry| entry.expect("an entry").path())
+        .filter(|path| path.is_dir())
+        .collect::<Vec<_>>()[..]
+    else {
+        panic!("one recording");
+    };
+    let lines = journal::read(left).expect("events");
+    for track in tracks(&lines) {
+        let last = film::packets(&left.join(&track.file)).into_iter().max();
+        let last = last.expect("packets");
+        assert!(
+            last + Duration::from_secs(2) > took,
+            "{last:?} of {took:?} in {track:?}"
+        );
+    }
+
+    let server = Process::start(folder.path(), "tracks").await;
+    let listed = list(&server.url).await;
+    assert_eq!(listed.len(), 1);
+    assert_eq!(listed[0]["state"], "recovered", "{}", listed[0]);
+    assert_eq!(listed[0]["tracks"].as_array().map(Vec::len), Some(4));
+    let length = Duration::from_millis(listed[0]["duration_ms"].as_u64().expect("ms"));
+    assert!(
+        length + Duration::from_secs(2) > took,
+        "{length:?} of {took:?}"
+    );
+    server.kill().await;
+    let lines = journal::read(left).expect("events");
+    assert_eq!(lines.last().map(|line| &line.event), Some(&Event::End));
+    let all = tracks(&lines);
+    for (n, track) in all
+        .iter()
+        .filter(|track| track.role == Role::Camera)
+        .enumerate()
+    {
+        let file = left.join(&track.file);
+        assert!(
+            film::length(&file) + Duration::from_secs(2) > took,
+            "{track:?}"
+        );
+        assert!(film::pictures(&file).len() > 20, "{n}: {track:?}");
+    }
+    let remix = remixed(left, "remix.mp4", None).await;
+    assert!(film::length(&remix).abs_diff(length) < Duration::from_millis(200));
+    let whole = film::pictures(&remix);
+    let last = whole.last().expect("pictures");
+    let size = Size {
+        width: last.width,
+        height: last.height,
+    };
+    let seen = layout::tiles(size, LayoutKind::Grid, 2, None);
+    let mut people: Vec<ParticipantId> = all.iter().map(|track| track.participant).collect();
+    people.sort_unstable();
+    people.dedup();
+    assert_eq!(people.len(), 2);
+    for rect in seen.into_iter().flatten() {
+        let known = (0..2).filter_map(|n| color::error(last, inset(rect, 20), palette::color(n)));
+        let nearest = known.fold(f64::MAX, f64::min);
+        assert!(
+            nearest < 2.0 * COLOR_ERROR,
+            "nobody at {rect:?}: {nearest:.1}"
+        );
+    }
 }

@@ -89,6 +89,28 @@ const BUILT_IN: &[(&str, &str)] = &[
         "track-opus",
         include_str!("../../pipelines/track-opus.launch"),
     ),
+    ("reel-vp8", include_str!("../../pipelines/reel-vp8.launch")),
+    ("reel-vp9", include_str!("../../pipelines/reel-vp9.launch")),
+    (
+        "reel-h264",
+        include_str!("../../pipelines/reel-h264.launch"),
+    ),
+    (
+        "reel-opus",
+        include_str!("../../pipelines/reel-opus.launch"),
+    ),
+    (
+        "remix-mp4",
+        include_str!("../../pipelines/remix-mp4.launch"),
+    ),
+    (
+        "remix-mp4-x264",
+        include_str!("../../pipelines/remix-mp4-x264.launch"),
+    ),
+    (
+        "remix-webm",
+        include_str!("../../pipelines/remix-webm.launch"),
+    ),
     ("card", include_str!("../../pipelines/card.launch")),
 ];
 

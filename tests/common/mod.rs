@@ -2,6 +2,7 @@
 #![allow(dead_code, unreachable_pub, clippy::unwrap_used)]
 
 pub mod browser;
+pub mod claps;
 pub mod film;
 pub mod look;
 pub mod netns;

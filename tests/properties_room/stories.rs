@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tessera::admission::Pressure;
-use tessera::archive::RecordingId;
+use tessera::archive::{RecordingId, Subject};
 use tessera::config::VideoCodec;
 use tessera::id::{ParticipantId, Role};
 use tessera::layout::{LayoutKind, Size};
@@ -403,7 +403,7 @@ fn a_room_under_pressure_saves_step_by_step() {
     // What is encoded for a recording costs nothing more with a viewer.
     world.give(Input::Pressed(Pressure::Rungs));
     let id = RecordingId::new("take").expect("an id");
-    world.give(Input::Record(1_000, id, Container::Mp4));
+    world.give(Input::Record(1_000, id, Subject::Mix(Container::Mp4)));
     assert_eq!(seen(&world), (15, 0, 2));
 }
 

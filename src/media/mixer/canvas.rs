@@ -16,6 +16,7 @@ use gst::prelude::*;
 use gst_video::VideoFrameExt;
 
 use super::card::Card;
+use super::feed::Feed;
 use super::matrix;
 use super::outlet::Outlet;
 use super::picture::{Mask, Picture, Plane, PlaneMut, Surface, Yuv};
@@ -41,7 +42,7 @@ type ReadFrame = gst_video::VideoFrame<gst_video::video_frame::Readable>;
 /// What the canvas is told. Applied before the next frame, in order.
 pub(super) enum Command {
     Scene(Scene),
-    AddSource(SourceId, gst_app::AppSink),
+    AddSource(SourceId, Box<dyn Feed>),
     RemoveSource(SourceId),
     Card(ParticipantId, Box<Card>),
     ForgetCard(ParticipantId),
@@ -53,7 +54,7 @@ pub(super) enum Command {
 
 /// A branch the canvas reads.
 struct Source {
-    sink: gst_app::AppSink,
+    feed: Box<dyn Feed>,
     newest: Option<ReadFrame>,
     newest_at: gst::ClockTime,
     /// Whether a picture of this branch has come, and not only of the one it replaced.
@@ -174,23 +175,23 @@ impl Canvas {
                     Err(mpsc::TryRecvError::Disconnected) => return,
                 }
             }
-            self.tick(at, ticker.period());
+            self.tick(running_time(), at, ticker.period());
         }
     }
 
-    fn apply(&mut self, command: Command) {
+    pub(super) fn apply(&mut self, command: Command) {
         match command {
             Command::Scene(scene) => {
                 self.tiles = scene.tiles.into_iter().map(|t| self.place(t)).collect();
             }
-            Command::AddSource(id, sink) => {
+            Command::AddSource(id, feed) => {
                 // What takes the place of another goes on from its last picture.
                 let (newest, newest_at) = match self.sources.remove(&id) {
                     Some(old) => (old.newest, old.newest_at),
                     None => (None, gst::ClockTime::ZERO),
                 };
                 let source = Source {
-                    sink,
+                    feed,
                     newest,
                     newest_at,
                     begun: false,
@@ -229,9 +230,8 @@ impl Canvas {
         }
     }
 
-    /// One frame.
-    fn tick(&mut self, at: gst::ClockTime, period: gst::ClockTime) {
-        let now = running_time();
+    /// One frame, of what there is `now`, which is to be the one `at`; frames are `period` apart.
+    pub(super) fn tick(&mut self, now: gst::ClockTime, at: gst::ClockTime, period: gst::ClockTime) {
         let fresh = self.read_sources(now);
         let switched = self.choose_contents(now);
         if fresh || switched || self.last.is_none() {
@@ -249,7 +249,7 @@ impl Canvas {
     fn read_sources(&mut self, now: gst::ClockTime) -> bool {
         let mut fresh = false;
         for (id, source) in &mut self.sources {
-            let Some(sample) = source.sink.try_pull_sample(gst::ClockTime::ZERO) else {
+            let Some(sample) = source.feed.pull(now) else {
                 continue;
             };
             if let Some(frame) = readable(&sample) {

@@ -168,7 +168,7 @@ fn lost_before(missing: &mut Missing, packet: &gst::Buffer) -> Option<gst::Event
 /// The tile comes from the room's task and the source size from the branch's streaming thread;
 /// each is one atomic, and whoever changes one applies both.
 #[derive(Debug)]
-struct Fitter {
+pub(crate) struct Fitter {
     crop: gst::Element,
     size: gst::Element,
     fit: Fit,
@@ -179,7 +179,11 @@ struct Fitter {
 }
 
 impl Fitter {
-    fn install(pipeline: &Pipeline, fit: Fit) -> Result<Arc<Self>, MixerError> {
+    /// Sees to the elements `crop` and `size` of a pipeline.
+    ///
+    /// # Errors
+    /// [`MixerError::Pipeline`] where it has none.
+    pub(crate) fn install(pipeline: &Pipeline, fit: Fit) -> Result<Arc<Self>, MixerError> {
         let fitter = Arc::new(Self {
             crop: pipeline.element("crop")?,
             size: pipeline.element("size")?,
@@ -237,7 +241,8 @@ impl Fitter {
         pixels
     }
 
-    fn set_tile(&self, tile: Size) {
+    /// The tile is of this size from the next picture on.
+    pub(crate) fn set_tile(&self, tile: Size) {
         if self.tile.swap(pack(tile), Ordering::AcqRel) != pack(tile) {
             self.apply();
         }

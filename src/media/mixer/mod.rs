@@ -10,9 +10,11 @@
 pub mod blend;
 mod canvas;
 pub mod card;
+pub mod feed;
 pub mod ingest;
 mod matrix;
 mod missing;
+pub mod offline;
 pub mod outlet;
 mod pause;
 pub mod picture;
@@ -189,12 +191,15 @@ impl Mixer {
         let sink = ingest.sink().clone();
         match source.role {
             Role::Mic => {
-                let _ = self
-                    .sound
-                    .send(sound::Command::AddSource(source.participant, sink));
+                let _ = self.sound.send(sound::Command::AddSource(
+                    source.participant,
+                    Box::new(sink),
+                ));
             }
             _ => {
-                let _ = self.canvas.send(canvas::Command::AddSource(source, sink));
+                let _ = self
+                    .canvas
+                    .send(canvas::Command::AddSource(source, Box::new(sink)));
             }
         }
         self.ingests.insert(source, ingest);

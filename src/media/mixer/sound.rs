@@ -10,6 +10,7 @@ use std::sync::mpsc;
 use std::time::Duration;
 
 use super::blend::{self, FRAME, Frame, Limiter, Ramp};
+use super::feed::Feed;
 use super::playout::{self, Joint, Playout};
 use super::ticker::Ticker;
 use super::voice::{Change, Voice};
@@ -39,7 +40,7 @@ pub enum Without {
 
 /// What the sound thread is told. Applied before the next frame, in order.
 pub(super) enum Command {
-    AddSource(ParticipantId, gst_app::AppSink),
+    AddSource(ParticipantId, Box<dyn Feed>),
     RemoveSource(ParticipantId),
     AddOutput(Without, gst_app::AppSrc),
     RemoveOutput(Without),
@@ -58,7 +59,7 @@ pub enum SoundEvent {
 
 /// A microphone.
 struct Source {
-    sink: gst_app::AppSink,
+    feed: Box<dyn Feed>,
     playout: Playout,
     voice: Voice,
     frame: Box<Frame>,
@@ -105,10 +106,10 @@ impl Sound {
         }
     }
 
-    fn apply(&mut self, command: Command) {
+    pub(super) fn apply(&mut self, command: Command) {
         match command {
-            Command::AddSource(who, sink) => {
-                self.sources.insert(who, Source::new(sink));
+            Command::AddSource(who, feed) => {
+                self.sources.insert(who, Source::new(feed));
             }
             Command::RemoveSource(who) => {
                 let heard = self
@@ -128,10 +129,10 @@ impl Sound {
     }
 
     /// One frame of 20 ms.
-    fn tick(&mut self, at: gst::ClockTime) {
+    pub(super) fn tick(&mut self, at: gst::ClockTime) {
         for (who, source) in &mut self.sources {
             let silent_so_far = source.expected.is_none();
-            source.pull();
+            source.pull(at);
             if silent_so_far && source.expected.is_some() {
                 (self.report)(SoundEvent::Began(*who));
             }
@@ -179,9 +180,9 @@ impl Sound {
 }
 
 impl Source {
-    fn new(sink: gst_app::AppSink) -> Self {
+    fn new(feed: Box<dyn Feed>) -> Self {
         Self {
-            sink,
+            feed,
             playout: Playout::new(),
             voice: Voice::new(),
             frame: Box::new([0.0; FRAME]),
@@ -190,8 +191,8 @@ impl Source {
     }
 
     /// Moves what has been decoded into the playout buffer.
-    fn pull(&mut self) {
-        while let Some(sample) = self.sink.try_pull_sample(gst::ClockTime::ZERO) {
+    fn pull(&mut self, at: gst::ClockTime) {
+        while let Some(sample) = self.feed.pull(at) {
             let Some(buffer) = sample.buffer() else {
                 continue;
             };

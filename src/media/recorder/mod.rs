@@ -10,7 +10,7 @@
 
 mod timeline;
 mod track;
-mod writing;
+pub(crate) mod writing;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -37,6 +37,8 @@ const BACKLOG: gst::ClockTime = gst::ClockTime::from_seconds(5);
 /// Time between keyframes, so that one can seek. Each costs viewers the bits of some ten other
 /// pictures, which is why there are not more.
 const KEYFRAME_EVERY: Duration = Duration::from_secs(10);
+/// How long writing the last of a file may take.
+const FINISH_DEADLINE: Duration = Duration::from_secs(3);
 /// An Opus packet of 20 ms that is silence: CELT, full band, mono, one frame of no bytes beyond
 /// those that say so (RFC 6716 section 3.1).
 const SILENCE: [u8; 3] = [0xF8, 0xFF, 0xFE];
@@ -187,7 +189,7 @@ impl Recorder {
         self.sound = None;
         self.feeder.end();
         let length = self.length();
-        self.writing.ended().await?;
+        self.writing.ended(FINISH_DEADLINE).await?;
         Ok(length)
     }
 }

@@ -12,7 +12,7 @@ use gst::prelude::*;
 use parking_lot::Mutex;
 
 use super::writing::Writing;
-use super::{RecorderError, is_behind, opens, payload, push};
+use super::{FINISH_DEADLINE, RecorderError, is_behind, opens, payload, push};
 use crate::media::offer::encoding_name;
 use crate::media::pipeline::Pipeline;
 use crate::media::rtp::PayloadFormat;
@@ -129,7 +129,7 @@ impl TrackWriter {
             return Ok(TrackEnd::NeverBegun);
         }
         let _ = self.feeder.appsrc.end_of_stream();
-        self.writing.ended().await?;
+        self.writing.ended(FINISH_DEADLINE).await?;
         Ok(TrackEnd::Written)
     }
 }

@@ -7,9 +7,6 @@ use tokio::sync::watch;
 use super::RecorderError;
 use crate::media::pipeline::{BusEvent, Pipeline, PipelineError};
 
-/// How long writing the last of a file may take.
-const FINISH_DEADLINE: Duration = Duration::from_secs(3);
-
 /// How the pipeline fares.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Course {
@@ -20,7 +17,7 @@ enum Course {
 
 /// A file being written. Dropping it ends it where it is.
 #[derive(Debug)]
-pub(super) struct Writing {
+pub(crate) struct Writing {
     course: watch::Receiver<Course>,
     _pipeline: Pipeline,
 }
@@ -31,7 +28,7 @@ impl Writing {
     ///
     /// # Errors
     /// [`PipelineError::Start`], as when the file cannot be opened.
-    pub(super) fn start(
+    pub(crate) fn start(
         mut pipeline: Pipeline,
         on_failure: impl Fn(String) + Send + 'static,
     ) -> Result<Self, PipelineError> {
@@ -59,14 +56,19 @@ impl Writing {
         })
     }
 
+    /// Whether nothing more can be written.
+    pub(crate) fn has_failed(&self) -> bool {
+        matches!(*self.course.borrow(), Course::Failed(_))
+    }
+
     /// Waits until the end that its sources were told of is written.
     ///
     /// # Errors
     /// [`RecorderError::Failed`] with the reason of an earlier failure too, and
-    /// [`RecorderError::Stuck`] after three seconds.
-    pub(super) async fn ended(mut self) -> Result<(), RecorderError> {
+    /// [`RecorderError::Stuck`] after `deadline`.
+    pub(crate) async fn ended(mut self, deadline: Duration) -> Result<(), RecorderError> {
         let ended = self.course.wait_for(|course| *course != Course::Running);
-        let course = tokio::time::timeout(FINISH_DEADLINE, ended)
+        let course = tokio::time::timeout(deadline, ended)
             .await
             .map_err(|_| RecorderError::Stuck)?
             .map(|course| course.clone())

@@ -1,0 +1,103 @@
+//! What a remix is asked for.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use super::{RemixError, part_of};
+use crate::layout::{LayoutKind, Size};
+use crate::media::remix::Film;
+
+/// Settings of `tessera remix`.
+#[derive(Debug, Clone, Args)]
+pub struct RemixOptions {
+    /// Folder of a recording of tracks
+    #[arg(value_name = "DIR")]
+    pub folder: PathBuf,
+    /// File to write, .mp4 (H.264 and Opus) or .webm (VP8 and Opus)
+    #[arg(short, long, value_name = "FILE")]
+    pub output: PathBuf,
+    /// grid or spotlight, all the time. Default: what the room had at each moment
+    #[arg(long, value_parser = layout)]
+    pub layout: Option<LayoutKind>,
+    /// Size of the picture, even numbers of pixels. Default: that of the room's composite
+    #[arg(long, value_name = "WIDTHxHEIGHT", value_parser = size)]
+    pub size: Option<Size>,
+    /// Frames per second. Default: those of the room's composite
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=60))]
+    pub fps: Option<u32>,
+    /// Of the picture, kbit/s. Default: what its size asks for
+    #[arg(long, value_name = "KBPS", value_parser = clap::value_parser!(u32).range(50..=50_000))]
+    pub video_bitrate: Option<u32>,
+}
+
+impl RemixOptions {
+    /// What the file's name says it is to be.
+    pub(super) fn film(&self) -> Result<Film, RemixError> {
+        let extension = self.output.extension().and_then(|text| text.to_str());
+        match extension.map(str::to_ascii_lowercase).as_deref() {
+            Some("mp4") => Ok(Film::Mp4),
+            Some("webm") => Ok(Film::Webm),
+            _ => Err(RemixError::Format(self.output.display().to_string())),
+        }
+    }
+
+    /// What is written until it is whole.
+    pub(super) fn part(&self) -> PathBuf {
+        part_of(&self.output)
+    }
+
+    /// bit/s of the picture: as asked for, else what faces of that size do well with.
+    pub(super) fn bitrate(&self, size: Size, fps: u32) -> u32 {
+        let given = self.video_bitrate.map(|kbps| kbps.saturating_mul(1000));
+        let pixels = u64::from(size.width) * u64::from(size.height) * u64::from(fps);
+        let fitting = u32::try_from(pixels / 10).unwrap_or(u32::MAX);
+        given.unwrap_or(fitting.clamp(150_000, 8_000_000))
+    }
+}
+
+fn layout(text: &str) -> Result<LayoutKind, &'static str> {
+    match text {
+        "grid" => Ok(LayoutKind::Grid),
+        "spotlight" => Ok(LayoutKind::Spotlight),
+        _ => Err("it is grid or spotlight"),
+    }
+}
+
+fn size(text: &str) -> Result<Size, &'static str> {
+    let edges = text.split_once('x');
+    let size = edges.and_then(|(width, height)| {
+        Some(Size {
+            width: width.parse().ok()?,
+            height: height.parse().ok()?,
+        })
+    });
+    let fits = |edge: u32| (16..=4096).contains(&edge) && edge.is_multiple_of(2);
+    size.filter(|size| fits(size.width) && fits(size.height))
+        .ok_or("it is like 1280x720, even numbers from 16 to 4096")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_are_even_and_there() {
+        let hd = Size {
+            width: 1280,
+            height: 720,
+        };
+        assert_eq!(size("1280x720"), Ok(hd));
+        for bad in [
+            "",
+            "1280",
+            "1280x721",
+            "0x0",
+            "x",
+            "1280x720x2",
+            "9000x9000",
+        ] {
+            assert!(size(bad).is_err(), "{bad}");
+        }
+    }
+}

@@ -7,12 +7,19 @@ export const FORMATS = Object.freeze([
   { key: 'mp4', name: 'Video, MP4', about: 'H.264 and Opus. Plays in most browsers and players.' },
   { key: 'webm', name: 'Video, WebM', about: 'VP8 and Opus, free of patents. Plays in browsers, VLC and the like.' },
   { key: 'ogg', name: 'Sound only', about: 'An Ogg file with Opus, some 20 MB an hour.' },
+  { key: 'tracks', name: 'Everybody by themselves', about: 'A file for each microphone, camera and screen, as it came: to be cut later.' },
 ]);
 
-const SHORT = { mp4: 'MP4', webm: 'WebM', ogg: 'Ogg, sound only' };
+const SHORT = { mp4: 'MP4', webm: 'WebM', ogg: 'Ogg, sound only', tracks: 'Tracks' };
 
 /** The format's name, short. */
 export const formatName = (format) => SHORT[format] ?? format;
+
+/** What a recording is, as a key of `FORMATS`. */
+export const formatOf = ({ kind, format }) => (kind === 'tracks' ? 'tracks' : format);
+
+/** What asks for a recording of a key of `FORMATS`. */
+export const startOf = (key) => ({ type: 'record', action: 'start', ...(key === 'tracks' ? { kind: 'tracks' } : { format: key, kind: 'composite' }) });
 
 /** The element that plays a format. */
 export const playerFor = (format) => (format === 'ogg' ? 'audio' : 'video');
@@ -38,6 +45,19 @@ export function fileUrl(recording, token, download = false) {
   if (token) query.set('token', token);
   const text = query.toString();
   return recordingUrl(recording) + (text ? `?${text}` : '');
+}
+
+const ROLES = { mic: 'microphone', camera: 'camera', screen: 'screen' };
+
+/** The files of a recording of tracks, `{name, about, url}` each; of another, none. */
+export function filesOf(recording, token) {
+  if (recording.kind !== 'tracks' || recording.state === 'recording') return [];
+  const query = new URLSearchParams({ download: '1', ...(token && { token }) });
+  const url = (file) => `${recordingUrl(recording)}/files/${encodeURIComponent(file)}?${query}`;
+  const track = ({ file, name, role, start_ms: start, bytes }) => ({
+    name: `${name || file}, ${ROLES[role] ?? role}`, about: `from ${clock(start)}, ${sizeText(bytes)}`, url: url(file),
+  });
+  return [...(recording.tracks ?? []).map(track), { name: 'Events', about: 'who came, went and spoke', url: url('events.jsonl') }];
 }
 
 /** `h:mm:ss`, or `m:ss` under an hour. */
@@ -83,13 +103,13 @@ function sentence(text) {
 }
 
 /** Whether there is something to play: a file that holds more than its head. */
-export const isPlayable = ({ state, bytes, duration_ms: length }) => state !== 'recording' && bytes > 0 && length > 0;
+export const isPlayable = ({ kind, state, bytes, duration_ms: length }) => kind !== 'tracks' && state !== 'recording' && bytes > 0 && length > 0;
 
 /** What is said of it in one line. */
 export function factsOf(recording) {
-  const { state, format, size, bytes, duration_ms: length } = recording;
+  const { state, size, bytes, duration_ms: length } = recording;
   const facts = state === 'recording' ? [] : [clock(length), sizeText(bytes)];
-  facts.push(formatName(format));
+  facts.push(formatName(formatOf(recording)));
   if (size) facts.push(`${size.width} × ${size.height}`);
   return facts;
 }

@@ -4,7 +4,7 @@ import { test } from 'node:test';
 
 import { Archive } from '../../assets/js/archive.js';
 import {
-  askedFor, clock, factsOf, fileUrl, FORMATS, formatName, isPlayable, listUrl, pageUrl, paging, PER_PAGE, playerFor, sizeText, standing, startedText, whoText, wordsForPlayback,
+  askedFor, clock, factsOf, filesOf, fileUrl, FORMATS, formatName, formatOf, isPlayable, listUrl, pageUrl, paging, PER_PAGE, playerFor, sizeText, standing, startedText, startOf, whoText, wordsForPlayback,
 } from '../../assets/js/recordings.js';
 
 const recording = {
@@ -17,7 +17,7 @@ test('the formats offered are those of the server, and each has a short name', (
   const source = readFileSync(new URL('../../src/media/recorder/mod.rs', import.meta.url), 'utf8');
   const body = source.split('pub enum Container {')[1].split('\n}')[0];
   const server = [...body.matchAll(/^    ([A-Z]\w+),/gm)].map((match) => match[1].toLowerCase());
-  assert.deepEqual(FORMATS.map(({ key }) => key).sort(), server.sort());
+  assert.deepEqual(FORMATS.map(({ key }) => key).sort(), [...server, 'tracks'].sort());
   for (const { key } of FORMATS) assert.notEqual(formatName(key), key);
   assert.deepEqual(['mp4', 'webm', 'ogg'].map(playerFor), ['video', 'video', 'audio']);
 });
@@ -63,6 +63,23 @@ test('a player gets the token in the address, and nothing where there is none', 
   assert.equal(fileUrl(recording, ''), path);
   assert.equal(fileUrl(recording, 'a&b c'), `${path}?token=a%26b+c`);
   assert.equal(fileUrl(recording, 's', true), `${path}?download=1&token=s`);
+});
+
+test('tracks are asked for by their kind, and each is a file to fetch', () => {
+  assert.deepEqual(startOf('mp4'), { type: 'record', action: 'start', format: 'mp4', kind: 'composite' });
+  assert.deepEqual(startOf('tracks'), { type: 'record', action: 'start', kind: 'tracks' });
+  const mic = { file: 'p1-mic-1.webm', participant: 'p1', name: 'Ann', role: 'mic', codec: 'opus', start_ms: 61_000, bytes: 1_500 };
+  const tracks = { ...recording, kind: 'tracks', format: 'webm', file: recording.id, size: null, video: null, tracks: [mic] };
+  assert.equal(formatOf(tracks), 'tracks');
+  assert.deepEqual(factsOf(tracks), ['47:31', '541 MB', 'Tracks']);
+  assert.ok(!isPlayable(tracks), 'there is no one file to play');
+  const path = '/api/v1/rooms/r1/recordings/r1-20261121T101500Z-3f9a/files';
+  assert.deepEqual(filesOf(tracks, 's'), [
+    { name: 'Ann, microphone', about: 'from 1:01, 1.5 kB', url: `${path}/p1-mic-1.webm?download=1&token=s` },
+    { name: 'Events', about: 'who came, went and spoke', url: `${path}/events.jsonl?download=1&token=s` },
+  ]);
+  assert.deepEqual(filesOf({ ...tracks, state: 'recording' }, ''), []);
+  assert.deepEqual(filesOf(recording, ''), []);
 });
 
 test('pages of the list lead to each other', () => {

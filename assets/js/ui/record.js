@@ -1,7 +1,7 @@
 // Recording: the control, the panel that starts and stops it, and the badge everybody sees.
 
 import { byId, el, reconcile, setLabel, setText } from '../dom.js';
-import { FORMATS, formatName, pageUrl } from '../recordings.js';
+import { FORMATS, formatName, formatOf, pageUrl, startOf } from '../recordings.js';
 import { Phase, recordings } from '../state.js';
 
 const DIRECT = 'In a direct call nothing passes through the server, so there is nothing it could record. Change to Mixed or Forwarded first.';
@@ -25,7 +25,7 @@ export class Record {
 
   #start(format) {
     if (this.#asked) return;
-    this.#asked = this.#session.send({ type: 'record', action: 'start', format, kind: 'composite' });
+    this.#asked = this.#session.send(startOf(format));
   }
 
   #stop(id) {
@@ -78,7 +78,9 @@ export class Record {
     if (reason) button.title = reason;
   }
 
-  #row({ id, format }) {
+  #row(recording) {
+    const { id } = recording;
+    const format = formatOf(recording);
     const stop = el('button', { class: 'secondary', type: 'button', text: 'Stop', 'aria-label': `Stop recording ${formatName(format)}` });
     stop.addEventListener('click', () => this.#stop(id));
     return el('li', { class: 'take-now' },

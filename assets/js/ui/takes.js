@@ -1,7 +1,7 @@
 // The list of recordings.
 
 import { byId, el, icon, reconcile } from '../dom.js';
-import { factsOf, fileUrl, isPlayable, standing, startedText, whoText } from '../recordings.js';
+import { factsOf, filesOf, fileUrl, isPlayable, standing, startedText, whoText } from '../recordings.js';
 
 export class Takes {
   #onPlay;
@@ -23,7 +23,7 @@ export class Takes {
         const shown = JSON.stringify([recording, token]);
         if (row.dataset.shown === shown) return;
         row.dataset.shown = shown;
-        row.replaceChildren(this.#play(recording), textOf(recording), this.#actions(recording, token));
+        row.replaceChildren(this.#play(recording), textOf(recording, token), this.#actions(recording, token));
       },
     });
   }
@@ -40,7 +40,8 @@ export class Takes {
     if (recording.state === 'recording') return actions;
     const remove = el('button', { class: 'quiet', type: 'button', 'aria-label': `Delete ${spoken(recording)}`, title: 'Delete' }, icon('delete'));
     remove.addEventListener('click', () => this.#onDelete(recording));
-    if (recording.bytes > 0) {
+    // Tracks are files of their own, each with its link.
+    if (recording.bytes > 0 && recording.kind !== 'tracks') {
       const name = `Download ${spoken(recording)}`;
       actions.append(el('a', { class: 'quiet', href: fileUrl(recording, token, true), 'aria-label': name, title: 'Download' }, icon('download')));
     }
@@ -51,12 +52,21 @@ export class Takes {
 
 const spoken = (recording) => `${recording.room}, ${startedText(recording)}`;
 
-function textOf(recording) {
+function textOf(recording, token) {
   const { tone, name, reason } = standing(recording);
   const title = el('p', { class: 'take__title' }, el('strong', { text: recording.room }));
   if (name) title.append(el('span', { class: `badge badge--${tone}`, text: name }));
   const text = el('div', { class: 'take__text' }, title,
     el('p', { class: 'take__facts' }, ...[startedText(recording), ...factsOf(recording)].map((fact) => el('span', { text: fact }))));
   for (const line of [whoText(recording), reason]) if (line) text.append(el('p', { class: 'take__note', text: line }));
+  const files = filesOf(recording, token);
+  if (files.length) text.append(filesList(files));
   return text;
+}
+
+/** The files of a recording of tracks, folded away. */
+function filesList(files) {
+  const entry = ({ name, about, url }) => el('li', {}, el('a', { href: url, text: name }), ` ${about}`);
+  return el('details', { class: 'take__files' },
+    el('summary', { text: files.length === 1 ? '1 file' : `${files.length} files` }), el('ul', {}, ...files.map(entry)));
 }

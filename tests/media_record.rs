@@ -267,6 +267,26 @@ async fn bad_requests_are_refused_with_their_reason() {
     off.stop().await;
 }
 
+/// Every track of a killed recording plays, and lacks less than two seconds.
+fn check_tracks(folder: &Path, recording: &Value, took: Duration) {
+    let tracks = recording["tracks"].as_array().expect("tracks");
+    assert_eq!(tracks.len(), 4, "{recording}");
+    for track in tracks {
+        let file = folder.join(track["file"].as_str().expect("a file"));
+        let start = Duration::from_millis(track["start_ms"].as_u64().expect("ms"));
+        let end = start + film::length(&file);
+        println!("{}: {end:?} of {took:?}", track["file"]);
+        assert!(
+            end + Duration::from_secs(2) > took,
+            "{end:?} of {took:?}: {track}"
+        );
+        match track["role"].as_str() {
+            Some("camera") => assert!(film::pictures(&file).len() > 15, "{track}"),
+            _ => assert!(!film::sound(&file).is_empty(), "{track}"),
+        }
+    }
+}
+
 /// Killed at random moments: every file plays, at most two seconds are missing, and the next
 /// start recovers them. One recording of each file's kind is that which every room gets.
 #[tokio::test(flavor = "multi_thread")]
@@ -284,6 +304,12 @@ async fn a_killed_server_loses_no_more_than_two_seconds() {
         let bots = people(&server.url, &name, 2).await;
         begin(&server.url, &name, "mp4").await;
         begin(&server.url, &name, "ogg").await;
+        let (path, body) = (
+            format!("/rooms/{name}/recordings"),
+            json!({ "kind": "tracks" }),
+        );
+        let (status, _) = ask(Method::POST, &server.url, &path, Some(body)).await;
+        assert_eq!(status, StatusCode::CREATED);
         let began = Instant::now();
         record_for(Duration::from_millis(
             rand::rng().random_range(2_500..4_500),
@@ -296,7 +322,7 @@ async fn a_killed_server_loses_no_more_than_two_seconds() {
     }
     let server = Process::start(folder.path(), "webm").await;
     let recordings = list(&server.url).await;
-    assert_eq!(recordings.len(), 3 * KILLS as usize);
+    assert_eq!(recordings.len(), 4 * KILLS as usize);
     for recording in recordings {
         assert_eq!(recording["state"], "recovered", "{recording}");
         let (_, took) = lengths
@@ -306,7 +332,12 @@ async fn a_killed_server_loses_no_more_than_two_seconds() {
         let file: PathBuf = folder
             .path()
             .join(recording["file"].as_str().expect("a file"));
+        if recording["kind"] == "tracks" {
+            check_tracks(&file, &recording, *took);
+            continue;
+        }
         let length = film::length(&file);
+        println!("{}: {length:?} of {took:?}", recording["format"]);
         assert!(
             length + Duration::from_secs(2) > *took,
             "{length:?} of {took:?}: {recording}"

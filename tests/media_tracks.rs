@@ -44,10 +44,12 @@ async fn begin(url: &str, name: &str) -> String {
 
 /// The `n`-th person, with a colour in this codec and a tone of their own.
 async fn person(url: &str, name: &str, n: usize, codec: VideoCodec) -> Bot {
-    let format = VideoFormat {
-        fps: 15,
-        ..VideoFormat::sized(codec, 320, 180)
-    };
+    sized(url, name, n, VideoFormat::sized(codec, 320, 180)).await
+}
+
+/// The same, with pictures of another size.
+async fn sized(url: &str, name: &str, n: usize, format: VideoFormat) -> Bot {
+    let format = VideoFormat { fps: 15, ..format };
     let mut config = BotConfig::new(url, room(name), format!("Person {n}"))
         .person(n, format)
         .decoding(Decode::No)
@@ -547,4 +549,51 @@ async fn a_killed_server_leaves_tracks_that_can_be_remixed() {
             "nobody at {rect:?}: {nearest:.1}"
         );
     }
+}
+
+/// A sender who changes the size of the picture, as a room asks for when more people come, goes on
+/// in one file.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_picture_that_changes_its_size_stays_in_its_file() {
+    let folder = folder();
+    let server = TestServer::with(recording(folder.path())).await;
+    let ann = sized(&server.url, "size", 0, VideoFormat::new(VideoCodec::Vp8)).await;
+    let ben = sized(&server.url, "size", 1, VideoFormat::new(VideoCodec::H264)).await;
+    live(&ann, 2).await;
+    let recording = begin(&server.url, "size").await;
+    record_for(PART).await;
+    let others = (2..5).map(|n| person(&server.url, "size", n, VideoCodec::Vp8));
+    let others = join_all(others).await;
+    live(&ann, 5).await;
+    record_for(PART).await;
+    stop(&server.url, "size", &recording).await;
+    let place = folder.path().join(&recording);
+    let lines = journal::read(&place).expect("events");
+    let all = tracks(&lines);
+    for (n, bot) in [&ann, &ben].into_iter().enumerate() {
+        let camera = of(&all, id(bot), Role::Camera);
+        let file = place.join(&camera.file);
+        let widths = film::widths(&file);
+        assert!(widths.len() > 1, "{widths:?} of {camera:?}");
+        println!("{}: {widths:?}", camera.file);
+        check_picture(&place, &camera, n, 15.0);
+    }
+    let remix = remixed(&place, "remix.mp4", None).await;
+    let pictures = film::pictures(&remix);
+    let last = pictures.last().expect("pictures");
+    let size = Size {
+        width: last.width,
+        height: last.height,
+    };
+    let tiles = layout::tiles(size, LayoutKind::Grid, 5, None);
+    for (person, rect) in tiles.into_iter().flatten().enumerate() {
+        let known = [person, 2, 3, 4].map(palette::color);
+        let errors = known
+            .iter()
+            .filter_map(|rgb| color::error(last, inset(rect, 20), *rgb));
+        let nearest = errors.fold(f64::MAX, f64::min);
+        assert!(nearest < 2.0 * COLOR_ERROR, "{person}: {nearest:.1}");
+    }
+    join_all([ann, ben].into_iter().chain(others).map(Bot::leave)).await;
+    server.stop().await;
 }

@@ -179,3 +179,24 @@ pub fn packets(file: &Path) -> Vec<Duration> {
         .map(|at| Duration::from_secs_f64(at.max(0.0)))
         .collect()
 }
+
+/// The widths of a file's pictures, each once, in the order in which they come.
+pub fn widths(file: &Path) -> Vec<u32> {
+    let arguments = [
+        "-v",
+        "error",
+        "-select_streams",
+        "v:0",
+        "-show_entries",
+        "frame=width",
+        "-of",
+        "csv=p=0",
+        "FILE",
+    ];
+    let output = run("ffprobe", &arguments, file);
+    let text = String::from_utf8(output.stdout).expect("numbers");
+    let number = |line: &str| line.trim_end_matches(',').parse().ok();
+    let mut widths: Vec<u32> = text.lines().filter_map(number).collect();
+    widths.dedup();
+    widths
+}

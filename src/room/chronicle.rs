@@ -168,7 +168,8 @@ mod tests {
         };
         for after in [&one, &two] {
             let gone = changes(Some(&three), after);
-            assert_eq!(gone, [leave.clone()], "whoever comes anew has gone before");
+            let expected = std::slice::from_ref(&leave);
+            assert_eq!(gone, expected, "whoever comes anew has gone before");
         }
     }
 

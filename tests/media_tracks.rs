@@ -158,7 +158,7 @@ fn packets(file: &Path) -> usize {
     film::packets(file).len()
 }
 
-/// Two people, one in H.264; a third comes later, one mutes the microphone, and one leaves.
+/// Two people, one in H.264; a third comes later, in VP9, one mutes the microphone, and one leaves.
 async fn record_a_meeting(url: &str, name: &str) -> (String, [ParticipantId; 3]) {
     let ann = person(url, name, 0, VideoCodec::Vp8).await;
     let ben = person(url, name, 1, VideoCodec::H264).await;
@@ -167,7 +167,7 @@ async fn record_a_meeting(url: &str, name: &str) -> (String, [ParticipantId; 3])
     let shown = |room: &RoomState| room.recordings.len() == 1;
     ann.room_when("it to be shown", shown).await.expect("shown");
     record_for(PART).await;
-    let cleo = person(url, name, 2, VideoCodec::Vp8).await;
+    let cleo = person(url, name, 2, VideoCodec::Vp9).await;
     live(&ann, 3).await;
     record_for(PART).await;
     let people = [id(&ann), id(&ben), id(&cleo)];
@@ -241,10 +241,10 @@ async fn check_meeting(mode: Mode) {
     for (n, who, extension) in [(0, ann, "webm"), (1, ben, "mkv"), (2, cleo, "webm")] {
         let camera = of(&all, who, Role::Camera);
         assert!(camera.file.ends_with(extension), "{}", camera.file);
-        let wanted = if n == 1 {
-            ("h264", TrackCodec::H264)
-        } else {
-            ("vp8", TrackCodec::Vp8)
+        let wanted = match n {
+            1 => ("h264", TrackCodec::H264),
+            2 => ("vp9", TrackCodec::Vp9),
+            _ => ("vp8", TrackCodec::Vp8),
         };
         assert_eq!(
             (codec(&place.join(&camera.file)).as_str(), camera.codec),

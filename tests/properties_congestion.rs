@@ -101,6 +101,7 @@ impl Link {
             loss: loss as f32,
             queue,
             load: if heavy { Load::Heavy } else { Load::Light },
+            train: None,
         };
         let before = self.viewer.rung();
         self.sending = self.wanted();
@@ -206,6 +207,7 @@ proptest! {
                 loss,
                 queue: Duration::from_millis(queue),
                 load: if heavy { Load::Heavy } else { Load::Light },
+                train: None,
             };
             let before = viewer.clone();
             viewer.update(now, &estimate, &ladder, AUDIO);

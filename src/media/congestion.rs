@@ -63,9 +63,9 @@ const SLOWEST: f64 = 15_000.0;
 
 /// bit/s that headers add to sound of a packet each 20 ms: 20 bytes of RTP, and those of
 /// [`super::feedback::OVERHEAD`].
-const SOUND_HEADERS: u32 = 23_200;
+pub const SOUND_HEADERS: u32 = 23_200;
 /// What headers leave of the bits of a picture, whose packets have 600 bytes on average.
-const PICTURE_SHARE: f64 = 0.92;
+pub const PICTURE_SHARE: f64 = 0.92;
 
 /// What all that is sent to a viewer may come to.
 #[derive(Debug, Clone, Copy, PartialEq, PartialOrd)]
@@ -215,9 +215,17 @@ impl Viewer {
     }
 
     /// The same for somebody to whom others' pictures are forwarded: what they can be sent are
-    /// the encodings there are, and no rung is chosen.
-    pub fn update_forwarded(&mut self, now: Duration, estimate: &Estimate, demand: &Demand) {
+    /// the encodings there are, and no rung is chosen. True if packets should be sent at once
+    /// now, so that the next estimate tells more.
+    pub fn update_forwarded(
+        &mut self,
+        now: Duration,
+        estimate: &Estimate,
+        demand: &Demand,
+    ) -> bool {
         self.probe.note(now, demand.held);
+        self.probe.hear(now, estimate.train);
+        let mut trains = false;
         match estimate.load {
             Load::Heavy => {
                 let is_first = self.easing.is_none();
@@ -239,10 +247,16 @@ impl Viewer {
             }
             Load::Light => {
                 let bound = self.probe.bound(now, demand);
+                if self.probe.is_told_to_fit(now, demand) {
+                    // It carries more than it did.
+                    self.full = None;
+                }
                 self.grow(now, estimate, bound, demand.all);
+                trains = self.budget != Budget::Free && self.probe.wants_train(now, demand);
             }
         }
         self.updated = now;
+        trains
     }
 
     /// At most once within `reaction`.

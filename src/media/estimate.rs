@@ -12,6 +12,7 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
+use super::train;
 use super::twcc::Fate;
 
 /// Over what is counted: rates and losses.
@@ -47,6 +48,8 @@ pub struct Estimate {
     pub queue: Duration,
     /// What that means.
     pub load: Load,
+    /// bit/s at which packets arrived that were sent at once lately, if any were.
+    pub train: Option<u32>,
 }
 
 /// Whether a link carries what is sent over it.
@@ -98,6 +101,7 @@ impl Estimator {
                 loss: 1.0,
                 queue: SILENCE,
                 load: Load::Heavy,
+                train: None,
             });
         }
         if self.recent.is_empty() {
@@ -107,6 +111,7 @@ impl Estimator {
                 loss: 0.0,
                 queue: Duration::ZERO,
                 load: Load::Light,
+                train: None,
             });
         }
         // Of what was sent lately: what was lost before says nothing of what is sent now.
@@ -136,6 +141,7 @@ impl Estimator {
             loss,
             queue,
             load,
+            train: train::measure(self.recent.iter().map(|(_, fate)| fate)),
         })
     }
 

@@ -27,6 +27,7 @@ pub mod slot;
 pub mod speech;
 pub mod tap;
 pub mod template;
+mod train;
 pub(crate) mod tune;
 pub mod twcc;
 mod uplink;

@@ -199,6 +199,11 @@ impl Peer {
         self.repair.counters()
     }
 
+    /// Sends the last packets of a slot once more and at once.
+    pub fn resend(&self, slot: &Slot) {
+        self.repair.resend(slot.ssrc(), &slot.newest());
+    }
+
     /// Running time at which anything at all last arrived from this peer.
     pub fn last_heard(&self) -> gst::ClockTime {
         gst::ClockTime::from_nseconds(self.heard.load(Ordering::Relaxed))

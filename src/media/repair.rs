@@ -2,11 +2,14 @@
 //! they are waited for, and the counters of the elements inside webrtcbin that see to it.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use gst::glib;
 use gst::prelude::*;
 use parking_lot::Mutex;
 use serde::Serialize;
+
+use super::train;
 
 /// Packets of a connection that were lost, asked for and sent again. Those that came in count
 /// while their stream lasts, the others since the connection was made.
@@ -26,14 +29,21 @@ pub struct RepairCounters {
 
 /// Reads the counters of one webrtcbin. Cloning shares it.
 #[derive(Debug, Clone)]
-pub(crate) struct Repair(Arc<Mutex<Vec<glib::WeakRef<gst::Element>>>>);
+pub(crate) struct Repair {
+    elements: Arc<Mutex<Vec<glib::WeakRef<gst::Element>>>>,
+    /// Packets sent again that nobody had asked for.
+    unasked: Arc<AtomicU64>,
+}
 
 impl Repair {
     /// Counts on what `webrtc` makes inside itself from now on.
     pub(crate) fn watch(webrtc: &gst::Element) -> Self {
-        let repair = Self(Arc::default());
+        let repair = Self {
+            elements: Arc::default(),
+            unasked: Arc::default(),
+        };
         if let Some(bin) = webrtc.downcast_ref::<gst::Bin>() {
-            let elements = Arc::clone(&repair.0);
+            let elements = Arc::clone(&repair.elements);
             // Called on whatever thread adds an element.
             bin.connect_deep_element_added(move |_, _, element| {
                 if Kind::of(element).is_some() {
@@ -46,17 +56,49 @@ impl Repair {
         repair
     }
 
+    /// Has packets of a stream sent again at once, as if the other side had asked for them. Those
+    /// that are not remembered any more are left out.
+    pub(crate) fn resend(&self, ssrc: u32, numbers: &[u16]) {
+        let elements = self.elements();
+        let unasked = u64::try_from(numbers.len()).unwrap_or_default();
+        self.unasked.fetch_add(unasked, Ordering::Relaxed);
+        let senders = elements
+            .iter()
+            .filter(|e| matches!(Kind::of(e), Some(Kind::Sender)));
+        for pad in senders.filter_map(|sender| sender.static_pad("src")) {
+            for number in numbers {
+                let request = gst::Structure::builder("GstRTPRetransmissionRequest")
+                    .field("seqnum", u32::from(*number))
+                    .field("ssrc", ssrc)
+                    .field(train::MARK, true)
+                    .build();
+                // Nothing comes of it where the stream is not repaired by this element.
+                pad.send_event(gst::event::CustomUpstream::new(request));
+            }
+        }
+    }
+
     /// The counters now.
     pub(crate) fn counters(&self) -> RepairCounters {
-        // Not held while elements are asked, which take locks of their own.
-        let elements: Vec<_> = self.0.lock().iter().filter_map(|e| e.upgrade()).collect();
         let mut sum = RepairCounters::default();
-        for element in elements {
+        for element in self.elements() {
             if let Some(kind) = Kind::of(&element) {
                 kind.add(&element, &mut sum);
             }
         }
+        let unasked = self.unasked.load(Ordering::Relaxed);
+        sum.asked_of_us = sum.asked_of_us.saturating_sub(unasked);
+        sum.resent = sum.resent.saturating_sub(unasked);
         sum
+    }
+
+    /// The list is not held while they are used: they take locks of their own.
+    fn elements(&self) -> Vec<gst::Element> {
+        self.elements
+            .lock()
+            .iter()
+            .filter_map(|e| e.upgrade())
+            .collect()
     }
 }
 

@@ -15,6 +15,7 @@ use gst::prelude::*;
 use parking_lot::Mutex;
 
 use super::estimate::{Estimate, Load};
+use super::train;
 
 /// The share of what arrives that is sent again at most, over a link that carries what is sent...
 const LIGHT: f64 = 0.25;
@@ -165,10 +166,10 @@ impl Inner {
     }
 }
 
-/// SSRC and sequence number, if it is a request for a packet.
+/// SSRC and sequence number, if it is a request for a packet that is missed.
 fn asked(info: &gst::PadProbeInfo<'_>) -> Option<(u32, u16)> {
     let event = info.event()?.structure()?;
-    if event.name() != "GstRTPRetransmissionRequest" {
+    if event.name() != "GstRTPRetransmissionRequest" || event.has_field(train::MARK) {
         return None;
     }
     let seq = event.get::<u32>("seqnum").ok()?;
@@ -185,6 +186,7 @@ mod tests {
             loss: 0.0,
             queue: Duration::ZERO,
             load,
+            train: None,
         }
     }
 

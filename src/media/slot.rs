@@ -1,6 +1,7 @@
 //! A downlink slot: an m-line negotiated at join and fed later, from one tap or another, or
 //! never. Its SSRC, payload type, sequence and time line are its own and outlive its sources.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -14,6 +15,7 @@ use super::resend::History;
 use super::rewrite::{Entry, Reason, Rewriter, SlotParams, Verdict};
 use super::rtp::{PayloadFormat, RtpHeader, Vp8Descriptor, starts_keyframe};
 use super::tap::{self, Link, Tap};
+use super::train;
 use super::twcc::TRANSPORT_WIDE_CC;
 
 /// At most this much waits in a slot; a peer whose link or pipeline stalls loses the oldest.
@@ -69,6 +71,31 @@ struct Gate {
     next: Option<u64>,
     /// To be told when the newest source delivers.
     opened: Option<Opened>,
+    newest: Newest,
+}
+
+/// The last packets sent.
+#[derive(Debug, Default)]
+struct Newest {
+    /// Their numbers and sizes in bytes, the oldest first.
+    packets: VecDeque<(u16, usize)>,
+    bytes: usize,
+    /// Running time of the last one.
+    at: Duration,
+}
+
+impl Newest {
+    fn note(&mut self, now: Duration, number: u16, size: usize) {
+        self.at = now;
+        self.bytes += size;
+        self.packets.push_back((number, size));
+        while let Some((_, first)) = self.packets.front()
+            && (self.bytes - first >= train::ENOUGH || self.packets.len() > train::MOST)
+        {
+            self.bytes -= first;
+            self.packets.pop_front();
+        }
+    }
 }
 
 /// Called once, on a streaming thread; must not block.
@@ -144,6 +171,7 @@ impl Slot {
                 current: 0,
                 next: None,
                 opened: None,
+                newest: Newest::default(),
             }),
             history: Mutex::default(),
             source: Mutex::new(None),
@@ -201,6 +229,19 @@ impl Slot {
             let useless = history.is_past(seq) && shared.pacer.is_limited();
             (!useless).then(|| history.size(seq))
         })
+    }
+
+    /// The numbers of the last packets sent, the oldest first: as many as make up
+    /// [`train::ENOUGH`].
+    pub fn newest(&self) -> Vec<u16> {
+        let gate = self.shared.gate.lock();
+        let packets = gate.newest.packets.iter();
+        packets.map(|(number, _)| *number).collect()
+    }
+
+    /// Running time of the last of them.
+    pub fn last_sent(&self) -> Duration {
+        self.shared.gate.lock().newest.at
     }
 
     /// Packets sent so far.
@@ -379,6 +420,7 @@ impl Shared {
             (gate.current, gate.next) = (number, None);
         }
         let numbers = vp8.map(|descriptor| (descriptor, gate.rewriter.rewrite_vp8(&descriptor)));
+        gate.newest.note(now, header.seq, payload.len());
         drop(gate);
         let mut packet = header.packet(contributor, self.numbered, payload);
         if self.format != PayloadFormat::Opus {

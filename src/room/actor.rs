@@ -483,6 +483,11 @@ impl Actor {
                 self.pass_on(from, to, Notice::Signal(from, data));
             }
             Effect::Media(step) => self.wire(step),
+            Effect::Train(who) => {
+                if let Some(member) = self.members.get(&who) {
+                    member.send_train();
+                }
+            }
             Effect::Closed => {
                 self.mixer = None;
                 self.over = true;

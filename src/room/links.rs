@@ -10,13 +10,12 @@ use super::shares::{self, Split, Wish};
 use super::state::State;
 use super::wiring::{Downlink, Forwards};
 use crate::id::ParticipantId;
+use crate::media::congestion::{PICTURE_SHARE, SOUND_HEADERS};
 use crate::media::mixer::{Scene, SourceId};
 use crate::media::probe::Demand;
 
-/// bit/s that RTP headers add to sound of a packet each 20 ms.
-const SOUND_HEADERS: u64 = 8_000;
-/// What RTP headers leave of the bits of a picture, percent.
-const PICTURE_PERCENT: u64 = 97;
+/// What headers leave of the bits of a picture, percent.
+const PICTURE_PERCENT: u64 = (PICTURE_SHARE * 100.0) as u64;
 
 /// What viewers' links leave to each picture that is forwarded to them, bit/s. Those whose link is
 /// not limited have no part in it.
@@ -86,7 +85,7 @@ impl State {
             .people
             .get(&who)
             .is_some_and(|person| person.downlinks.mix_audio && person.sound.uses(Route::Mix));
-        let one = u64::from(self.settings.audio_bitrate) + SOUND_HEADERS;
+        let one = u64::from(self.settings.audio_bitrate.saturating_add(SOUND_HEADERS));
         let streams = u64::try_from(forwarded + usize::from(mixed));
         streams.unwrap_or(u64::MAX).saturating_mul(one)
     }

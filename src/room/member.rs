@@ -207,6 +207,22 @@ impl Member {
         self.peer.as_ref()?.watch().estimate()
     }
 
+    /// Sends them packets of a forwarded picture once more and at once, for the arrival of such
+    /// tells what the link carries. They have them already, and throw them away.
+    pub(super) fn send_train(&self) {
+        let Some(peer) = &self.peer else {
+            return;
+        };
+        let pictures = self
+            .slots
+            .iter()
+            .filter(|(slot, _)| matches!(slot, Downlink::ForwardVideo(_)));
+        let slots = pictures.filter_map(|(_, mid)| peer.slot_ref(mid));
+        if let Some(slot) = slots.max_by_key(|slot| slot.last_sent()) {
+            peer.resend(slot);
+        }
+    }
+
     /// Has the composite go out no faster than at `rate` bit/s.
     pub(super) fn pace(&self, rate: Option<u32>) {
         let mid = self.slots.get(&Downlink::Video);

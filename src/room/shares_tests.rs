@@ -62,6 +62,9 @@ struct Link {
     asked: Vec<(usize, Duration)>,
     /// What is sent of what is announced.
     honesty: f64,
+    /// What packets that are sent at once tell, as a share of the truth, if they tell anything.
+    candour: Option<f64>,
+    train: Option<u32>,
     moves: usize,
 }
 
@@ -80,6 +83,8 @@ impl Link {
             held: vec![2; pictures],
             asked: vec![(2, now); pictures],
             honesty,
+            candour: None,
+            train: None,
             moves: 0,
         }
     }
@@ -140,14 +145,17 @@ impl Link {
             loss: 0.0,
             queue,
             load: if heavy { Load::Heavy } else { Load::Light },
+            train: self.train.take(),
         }
     }
 
     fn step(&mut self) {
         let estimate = self.carry();
         let demand = self.split().demand(&self.wishes()).with_sound(SOUND, 97);
-        if self.viewer.cares(&estimate) {
-            self.viewer.update_forwarded(self.now, &estimate, &demand);
+        if self.viewer.cares(&estimate)
+            && self.viewer.update_forwarded(self.now, &estimate, &demand)
+        {
+            self.train = self.candour.map(|share| (self.rate * share) as u32);
         }
         let shares = self.split().shares;
         for (n, share) in shares.into_iter().enumerate() {
@@ -246,6 +254,29 @@ proptest! {
             false => 2 * 8 + 3 * pictures,
         };
         prop_assert!(link.moves <= most, "{} moves", link.moves);
+    }
+
+    #[test]
+    fn packets_sent_at_once_spare_trials_and_tell_of_recovery(
+        rate in 250_000.0..3_000_000.0f64,
+        depth in 100u64..1500,
+        pictures in 1usize..4,
+        candour in 0.8..1.25f64,
+    ) {
+        let mut link = Link::new(rate, Duration::from_millis(depth), pictures, 0.9);
+        link.candour = Some(candour);
+        link.pass(60);
+        let moves = link.moves;
+        link.pass(600);
+        // Where a step barely fits by what they say, or what they say is wrong, it is tried as
+        // without them; else twice, against their word.
+        prop_assert!(link.moves <= moves + 2 * 8, "{} moves", link.moves - moves);
+        let began = link.now;
+        link.rate = 50_000_000.0;
+        while link.held.iter().any(|held| *held != 2) {
+            link.step();
+            prop_assert!(link.now < began + Duration::from_secs(180), "{:?}", link.viewer);
+        }
     }
 
     #[test]

@@ -196,6 +196,8 @@ pub enum Effect {
     TellSignal(ParticipantId, ParticipantId, serde_json::Value),
     /// A step of the media wiring.
     Media(Step),
+    /// Send somebody packets at once, to learn what their link carries.
+    Train(ParticipantId),
     /// The room has ended: nobody is in it and nothing runs.
     Closed,
 }
@@ -391,7 +393,7 @@ impl State {
                     person.limits = limits;
                 }
             }
-            Input::Estimated(who, estimate) => self.estimated(now, who, &estimate),
+            Input::Estimated(who, estimate) => self.estimated(now, who, &estimate, effects),
             // A report of a mesh that is being left.
             Input::Mesh(..) => {}
             Input::Heights(who, heights) => {
@@ -534,7 +536,13 @@ impl State {
         }
     }
 
-    fn estimated(&mut self, now: Duration, who: ParticipantId, estimate: &Estimate) {
+    fn estimated(
+        &mut self,
+        now: Duration,
+        who: ParticipantId,
+        estimate: &Estimate,
+        effects: &mut Vec<Effect>,
+    ) {
         let demand = self.forward_demand(who, now);
         let audio = self.people.get(&who).map(|person| self.sound_of(person));
         let (Some(audio), Some(person)) = (audio, self.people.get_mut(&who)) else {
@@ -542,7 +550,11 @@ impl State {
         };
         let ladder = &self.settings.ladder;
         match demand {
-            Some(demand) => person.link.update_forwarded(now, estimate, &demand),
+            Some(demand) => {
+                if person.link.update_forwarded(now, estimate, &demand) {
+                    effects.push(Effect::Train(who));
+                }
+            }
             None => person.link.update(now, estimate, ladder, audio),
         }
     }

@@ -250,13 +250,14 @@ fn limits() -> impl Strategy<Value = Limits> {
 
 fn estimate() -> impl Strategy<Value = Estimate> {
     let load = prop_oneof![2 => Just(Load::Heavy), 3 => Just(Load::Light)];
-    (0u32..2_500_000, 0.0..0.5f32, 0u64..500, load).prop_map(|(arriving, loss, queue, load)| {
-        Estimate {
-            arriving,
-            loss,
-            queue: Duration::from_millis(queue),
-            load,
-        }
+    let train = proptest::option::of(0u32..10_000_000);
+    let all = (0u32..2_500_000, 0.0..0.5f32, 0u64..500, load, train);
+    all.prop_map(|(arriving, loss, queue, load, train)| Estimate {
+        arriving,
+        loss,
+        queue: Duration::from_millis(queue),
+        load,
+        train,
     })
 }
 

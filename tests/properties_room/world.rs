@@ -422,6 +422,9 @@ impl World {
             }
             Effect::TellSignal(to, ..) => self.tell(to),
             Effect::Media(step) => self.wire(step),
+            Effect::Train(who) => {
+                assert!(self.peers.contains_key(&who), "packets for nobody");
+            }
             Effect::Closed => {
                 assert!(
                     self.mixer.is_none() && self.peers.is_empty(),

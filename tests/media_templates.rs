@@ -13,6 +13,7 @@ fn sample(placeholder: &str) -> Value {
         "height" => Value::Int(360),
         "bitrate" => Value::Int(500_000),
         "kbitrate" => Value::Int(500),
+        "sound" => Value::Int(64_000),
         "cpu" => Value::Int(8),
         "keyframe" => Value::Int(300),
         "points" => Value::Int(20),

@@ -89,9 +89,20 @@ pub struct Gap {
     pub length: Duration,
 }
 
+/// How somebody is noticed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sense {
+    /// By their colour.
+    Seen,
+    /// By their tone.
+    Heard,
+}
+
 /// Somebody seen or heard under another's name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Mixup {
+    /// How.
+    pub sense: Sense,
     /// When.
     pub at: Duration,
     /// By which way.

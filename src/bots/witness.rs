@@ -23,7 +23,7 @@ use super::probe::timecode::TimeCode;
 use super::probe::tone::{Bank, RATE, WINDOW};
 use super::probe::{Histogram, Picture, Spread};
 use super::sight::longest_gap;
-pub use super::sight::{Gap, Mixup, Origin, Path, Sight, Sound};
+pub use super::sight::{Gap, Mixup, Origin, Path, Sense, Sight, Sound};
 use crate::id::{ParticipantId, Role};
 use crate::layout::Rect;
 use crate::protocol::{RoomState, TileState};
@@ -302,6 +302,7 @@ impl Witness {
                     .position(|(who, person)| who != name && sight.is(palette::color(*person)));
                 if let (Some(was), false) = (others, sight.is(palette::color(*own))) {
                     found.push(Mixup {
+                        sense: Sense::Seen,
                         at: sight.at,
                         path: sight.path,
                         name: *name,
@@ -316,6 +317,7 @@ impl Witness {
                 });
                 if let Some(was) = others {
                     found.push(Mixup {
+                        sense: Sense::Heard,
                         at: sound.start,
                         path: sound.origin.path,
                         name: *name,

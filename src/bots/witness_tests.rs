@@ -110,6 +110,7 @@ fn a_wrong_colour_under_a_name_is_seen() {
     witness.saw(&own(7, 520), Path::Forward, Some(ann()));
     let found = witness.mixups(&people, ms(0)..ms(1000));
     let wrong = Mixup {
+        sense: Sense::Seen,
         at: ms(500),
         path: Path::Forward,
         name: ann(),

@@ -232,7 +232,7 @@ impl Slot {
     }
 
     /// The numbers of the last packets sent, the oldest first: as many as make up
-    /// [`train::ENOUGH`].
+    /// `train::ENOUGH`.
     pub fn newest(&self) -> Vec<u16> {
         let gate = self.shared.gate.lock();
         let packets = gate.newest.packets.iter();

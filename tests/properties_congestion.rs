@@ -222,3 +222,31 @@ proptest! {
         }
     }
 }
+
+/// Found by [`any_estimates_do`].
+#[test]
+fn nobody_climbs_on_a_full_link() {
+    let (ladder, mut viewer) = (ladder(), Viewer::default());
+    let mut now = Duration::ZERO;
+    for (arriving, load, passed) in [
+        (275_855, Load::Heavy, 0),
+        (0, Load::Light, 0),
+        (3_238_571_740, Load::Heavy, 0),
+        (0, Load::Light, 32),
+        (0, Load::Light, 649),
+        (0, Load::Light, 468),
+        (398_365, Load::Heavy, 851),
+    ] {
+        now += Duration::from_millis(passed);
+        let estimate = Estimate {
+            arriving,
+            loss: 0.0,
+            queue: Duration::ZERO,
+            load,
+            train: None,
+        };
+        let before = viewer.rung();
+        viewer.update(now, &estimate, &ladder, AUDIO);
+        assert!(load == Load::Light || viewer.rung() >= before);
+    }
+}

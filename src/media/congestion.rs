@@ -211,7 +211,7 @@ impl Viewer {
             }
         }
         self.updated = now;
-        self.choose(now, estimate.queue, ladder, audio);
+        self.choose(now, estimate, ladder, audio);
     }
 
     /// The same for somebody to whom others' pictures are forwarded: what they can be sent are
@@ -324,7 +324,7 @@ impl Viewer {
         };
     }
 
-    fn choose(&mut self, now: Duration, queue: Duration, ladder: &Ladder, audio: u32) {
+    fn choose(&mut self, now: Duration, estimate: &Estimate, ladder: &Ladder, audio: u32) {
         let Budget::Limited(bits) = self.budget else {
             self.climb(now, Rung::TOP);
             return;
@@ -336,14 +336,17 @@ impl Viewer {
         let carried = self.full.map_or(0.0, |full| full.carried * KEPT);
         let fits = |rung: Rung| {
             let is_last = rung.below() >= ladder.still();
-            let may_queue = queue <= LONG_QUEUE || is_last;
+            let may_queue = estimate.queue <= LONG_QUEUE || is_last;
             let most = if may_queue { bits.max(carried) } else { bits };
             need(ladder, rung, audio) <= most
         };
         if !fits(self.rung) {
             let fits = |rung: &Rung| *rung > self.rung && fits(*rung);
             self.fall(now, rungs.find(fits).unwrap_or(ladder.still()));
-        } else if now >= self.moved + DWELL && queue <= CLEAR {
+        } else if now >= self.moved + DWELL
+            && estimate.load == Load::Light
+            && estimate.queue <= CLEAR
+        {
             let barred = |rung: Rung, ratio: f64| {
                 let bar = self.bars.iter().find(|bar| bar.rung == rung);
                 bar.is_some_and(|bar| now < bar.until && ratio < BEYOND_DOUBT)

@@ -244,7 +244,7 @@ async fn delete_first(page: &Page, folder: &Path) {
 async fn record_and_kill(folder: &Path) {
     let mut child = Command::new(env!("CARGO_BIN_EXE_tessera"))
         .args(["serve", "--listen", "127.0.0.1:0", "--canvas", "640x360"])
-        .args(["--max-cores", "unlimited"])
+        .args(["--turn-listen", "127.0.0.1:0", "--max-cores", "unlimited"])
         .args(["--recording-free-space", "0", "--record", "mp4"])
         .arg("--recordings")
         .arg(folder)

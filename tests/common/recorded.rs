@@ -122,6 +122,8 @@ impl Process {
                 "serve",
                 "--listen",
                 "127.0.0.1:0",
+                "--turn-listen",
+                "127.0.0.1:0",
                 "--recording-free-space",
                 "0",
             ])

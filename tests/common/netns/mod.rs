@@ -149,6 +149,8 @@ impl Network {
             commands.clear();
         }
         for line in 0..self.lines {
+            // Without an address of IPv6, which would come a second or two later: to a browser that
+            // is a change of networks, for which it gives up what it is loading.
             let near = self.near(line);
             let [us, gate, far, them] = [2, 1, 5, 6].map(|n| self.address(8 * line + n));
             let net = self.address(8 * line);
@@ -157,6 +159,7 @@ impl Network {
                 "link add {near} type veth peer name line{line} netns {router}\n\
                  link add trunk{line} netns {router} type veth peer name trunk{line} netns {server}\n\
                  addr add {us}/30 dev {near}\n\
+                 link set {near} addrgenmode none\n\
                  link set {near} up"
             )
             .and_then(|()| {
@@ -252,7 +255,13 @@ impl Network {
 
 impl Drop for Network {
     fn drop(&mut self) {
-        // The namespaces take their devices with them, and those their other ends.
+        // At once: the kernel gets round to those of a namespace when the next test runs, whose
+        // browser would take that for a change of networks.
+        for line in 0..self.lines {
+            // An error if it was never laid.
+            let _ = run("ip", &["link", "del", &self.near(line)]);
+        }
+        // The namespaces take their devices with them.
         for namespace in [self.router(), self.server()] {
             if let Err(why) = shell::remove(&namespace) {
                 eprintln!("{namespace} stays behind: {why}");

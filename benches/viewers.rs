@@ -189,7 +189,7 @@ fn quality(
     }
     let (size, fps) = (format!("{width}x{height}"), fps.to_string());
     let graph = format!(
-        "[0:v]setpts=N,scale={width}:{height}:flags=bicubic[a];[1:v]setpts=N[b];[a][b]ssim"
+        "[0:v]settb=1/100,setpts=N,scale={width}:{height}:flags=bicubic[a];[1:v]settb=1/100,setpts=N[b];[a][b]ssim"
     );
     let said = ffmpeg(&[
         "-i", &encoded, "-f", "rawvideo", "-pix_fmt", "yuv420p", "-s", &size, "-r", &fps, "-i",

@@ -118,25 +118,25 @@ pub fn pictures(file: &Path) -> Vec<Picture> {
     whole.zip(&times).enumerate().map(picture).collect()
 }
 
-fn picture_times(file: &Path) -> Vec<Duration> {
-    let arguments = [
-        "-v",
-        "error",
-        "-select_streams",
-        "v:0",
-        "-show_entries",
-        "frame=best_effort_timestamp_time",
-        "-of",
-        "csv=p=0",
-        "FILE",
-    ];
+/// What ffprobe says, a line each, of one `entry` of all that is asked for.
+fn entries<T: std::str::FromStr>(file: &Path, asked: &[&str], entry: &str) -> Vec<T> {
+    let show = ["-show_entries", entry, "-of", "csv=p=0", "FILE"];
+    let arguments = [&["-v", "error"], asked, &show].concat();
     let output = run("ffprobe", &arguments, file);
     let text = String::from_utf8(output.stdout).expect("numbers");
-    let number = |line: &str| line.trim_end_matches(',').parse::<f64>().ok();
-    let times = text.lines().filter_map(number);
-    times
-        .map(|at| Duration::from_secs_f64(at.max(0.0)))
-        .collect()
+    let number = |line: &str| line.trim_end_matches(',').parse().ok();
+    text.lines().filter_map(number).collect()
+}
+
+fn times(seconds: Vec<f64>) -> Vec<Duration> {
+    let time = |at: f64| Duration::from_secs_f64(at.max(0.0));
+    seconds.into_iter().map(time).collect()
+}
+
+const PICTURES: [&str; 2] = ["-select_streams", "v:0"];
+
+fn picture_times(file: &Path) -> Vec<Duration> {
+    times(entries(file, &PICTURES, "frame=best_effort_timestamp_time"))
 }
 
 /// The sound of a file from its beginning, silence where it begins later than the picture.
@@ -162,41 +162,12 @@ pub fn sound(file: &Path) -> Vec<f32> {
 
 /// The times of a file's packets, of a file with one stream.
 pub fn packets(file: &Path) -> Vec<Duration> {
-    let arguments = [
-        "-v",
-        "error",
-        "-show_entries",
-        "packet=pts_time",
-        "-of",
-        "csv=p=0",
-        "FILE",
-    ];
-    let output = run("ffprobe", &arguments, file);
-    let text = String::from_utf8(output.stdout).expect("numbers");
-    let number = |line: &str| line.trim_end_matches(',').parse::<f64>().ok();
-    let times = text.lines().filter_map(number);
-    times
-        .map(|at| Duration::from_secs_f64(at.max(0.0)))
-        .collect()
+    times(entries(file, &[], "packet=pts_time"))
 }
 
 /// The widths of a file's pictures, each once, in the order in which they come.
 pub fn widths(file: &Path) -> Vec<u32> {
-    let arguments = [
-        "-v",
-        "error",
-        "-select_streams",
-        "v:0",
-        "-show_entries",
-        "frame=width",
-        "-of",
-        "csv=p=0",
-        "FILE",
-    ];
-    let output = run("ffprobe", &arguments, file);
-    let text = String::from_utf8(output.stdout).expect("numbers");
-    let number = |line: &str| line.trim_end_matches(',').parse().ok();
-    let mut widths: Vec<u32> = text.lines().filter_map(number).collect();
+    let mut widths: Vec<u32> = entries(file, &PICTURES, "frame=width");
     widths.dedup();
     widths
 }

@@ -9,7 +9,7 @@
 use std::time::Duration;
 
 use super::estimate::{Estimate, Load};
-use super::ladder::{Ladder, Rung};
+use super::ladder::{Ladder, Pace, Rung};
 use super::probe::{Demand, Probe};
 
 /// What is left of a full link so that its queue drains.
@@ -141,6 +141,8 @@ pub struct Viewer {
     easing: Option<Reduced>,
     /// No growth before.
     waits_until: Duration,
+    /// Since when the budget is enough for a better rung.
+    ample: Option<Duration>,
     moved: Duration,
     /// The last climb: to where, and when.
     climbed: Option<(Rung, Duration)>,
@@ -157,6 +159,7 @@ impl Default for Viewer {
             full: None,
             easing: None,
             waits_until: Duration::ZERO,
+            ample: None,
             moved: Duration::ZERO,
             climbed: None,
             bars: Vec::new(),
@@ -280,6 +283,7 @@ impl Viewer {
             // What arrived a second ago may have been more than arrives now.
             full.carried = full.carried.min(arriving.max(FLOOR));
         }
+        self.ample = None;
         let (at, queue) = (now, estimate.queue);
         self.easing = Some(Reduced { at, queue });
         let share = match estimate.queue > LONG_QUEUE {
@@ -355,8 +359,17 @@ impl Viewer {
                 let ratio = bits / need(ladder, *rung, audio);
                 *rung < self.rung && ratio >= MARGIN && !barred(*rung, ratio)
             });
-            if let Some(rung) = better {
-                self.climb(now, rung);
+            // Stills show what a link carries only when one is on its way.
+            let shown = match ladder.spec(self.rung).map(|spec| spec.pace) {
+                Some(Pace::Still(every)) => every + DWELL,
+                Some(Pace::Fps(_)) | None => Duration::ZERO,
+            };
+            match better {
+                Some(rung) if now >= *self.ample.get_or_insert(now) + shown => {
+                    self.climb(now, rung);
+                }
+                Some(_) => {}
+                None => self.ample = None,
             }
         }
     }
@@ -364,6 +377,7 @@ impl Viewer {
     fn climb(&mut self, now: Duration, rung: Rung) {
         if rung < self.rung {
             self.rung = rung;
+            self.ample = None;
             self.moved = now;
             self.climbed = Some((rung, now));
         }

@@ -16,11 +16,19 @@ use super::pipeline::running_time;
 
 /// How often held packets are looked at.
 const BEAT: Duration = Duration::from_millis(5);
-/// Nothing is held longer, even if it goes out faster then: encoders keep to a bitrate in the long
-/// run only.
-const LONGEST: f64 = 2.0;
-/// What may go out at once after a pause: two packets.
-const BURST: f64 = 2.0 * 1200.0;
+/// What may go out at once after a pause: what takes this long, in seconds, and the packet that
+/// exceeds it.
+const BURST: f64 = 0.03;
+
+/// How fast packets go out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Pacing {
+    /// bit/s at most...
+    pub rate: u32,
+    /// ... unless something would be held longer than this: encoders keep to a bitrate in the long
+    /// run only.
+    pub within: Duration,
+}
 
 /// Lets items pass at a rate; pure.
 #[derive(Debug)]
@@ -40,7 +48,7 @@ impl<T> Default for Bucket<T> {
         Self {
             held: VecDeque::new(),
             bytes: 0,
-            allowance: BURST,
+            allowance: 0.0,
             haste: 0.0,
             filled: Duration::ZERO,
         }
@@ -48,22 +56,23 @@ impl<T> Default for Bucket<T> {
 }
 
 impl<T> Bucket<T> {
-    fn hold(&mut self, item: T, bytes: usize) {
+    /// Takes something that is to pass `within` a time, in seconds.
+    fn hold(&mut self, item: T, bytes: usize, within: f64) {
         self.bytes += bytes;
-        self.haste = self.haste.max(self.bytes as f64 / LONGEST);
+        self.haste = self.haste.max(self.bytes as f64 / within);
         self.held.push_back((item, bytes));
     }
 
-    /// What may pass at `now`, at `rate` bit/s; all of it if that is `None`.
-    fn release(&mut self, now: Duration, rate: Option<u32>) -> Vec<T> {
+    /// What may pass at `now`; all of it if `pacing` is `None`.
+    fn release(&mut self, now: Duration, pacing: Option<Pacing>) -> Vec<T> {
         let passed = now.saturating_sub(self.filled).as_secs_f64();
         self.filled = now;
-        let Some(rate) = rate else {
+        let Some(pacing) = pacing else {
             (self.bytes, self.haste) = (0, 0.0);
             return self.held.drain(..).map(|(item, _)| item).collect();
         };
-        let rate = (f64::from(rate) / 8.0).max(self.haste);
-        self.allowance = (self.allowance + rate * passed).min(BURST.max(rate * passed));
+        let rate = (f64::from(pacing.rate) / 8.0).max(self.haste);
+        self.allowance = (self.allowance + rate * passed).min(rate * BURST);
         let mut released = Vec::new();
         while self.allowance > 0.0
             && let Some((item, bytes)) = self.held.pop_front()
@@ -92,8 +101,8 @@ struct Inner {
 #[derive(Debug, Default)]
 struct Queue {
     bucket: Bucket<gst::Buffer>,
-    /// bit/s.
-    rate: Option<u32>,
+    /// `None` lets everything pass as it comes.
+    pacing: Option<Pacing>,
     /// The thread knows of it.
     served: bool,
 }
@@ -107,27 +116,30 @@ impl Pacer {
         }))
     }
 
-    /// Passes no more than `rate` bit/s on from now on; everything if that is `None`.
-    pub fn limit(&self, rate: Option<u32>) {
-        self.0.queue.lock().rate = rate;
+    /// Passes packets on like this from now on; as they come if that is `None`.
+    pub fn limit(&self, pacing: Option<Pacing>) {
+        self.0.queue.lock().pacing = pacing;
     }
 
-    /// Whether there is a rate.
+    /// Whether there is a limit.
     pub fn is_limited(&self) -> bool {
-        self.0.queue.lock().rate.is_some()
+        self.0.queue.lock().pacing.is_some()
     }
 
     /// Takes the packets of a frame. Does not block; a full or flushing `appsrc` is the peer's
     /// own trouble.
     pub fn send(&self, packets: Vec<gst::Buffer>) {
         let queue = &mut *self.0.queue.lock();
-        if queue.rate.is_none() && queue.bucket.held.is_empty() {
+        let within = queue
+            .pacing
+            .map_or(0.0, |pacing| pacing.within.as_secs_f64());
+        if queue.pacing.is_none() && queue.bucket.held.is_empty() {
             self.0.push(packets);
             return;
         }
         for packet in packets {
             let size = packet.size();
-            queue.bucket.hold(packet, size);
+            queue.bucket.hold(packet, size, within);
         }
         self.0.release(queue);
         if !queue.bucket.held.is_empty() && !std::mem::replace(&mut queue.served, true) {
@@ -141,7 +153,7 @@ impl Inner {
     /// is leaky and takes them without waiting.
     fn release(&self, queue: &mut Queue) {
         let now = Duration::from_nanos(running_time().nseconds());
-        let released = queue.bucket.release(now, queue.rate);
+        let released = queue.bucket.release(now, queue.pacing);
         self.push(released);
     }
 
@@ -216,16 +228,22 @@ mod tests {
         Duration::from_millis(n)
     }
 
-    /// When each of `n` packets of a frame goes out, ms, at `rate` bit/s.
-    fn departures(n: usize, rate: Option<u32>) -> Vec<u64> {
+    fn pacing(rate: u32) -> Pacing {
+        let within = Duration::from_secs(2);
+        Pacing { rate, within }
+    }
+
+    /// When each of `n` packets of a frame goes out, ms.
+    fn departures(n: usize, pacing: Option<Pacing>) -> Vec<u64> {
         let mut bucket = Bucket::default();
-        bucket.release(ms(1000), rate);
+        bucket.release(ms(1000), pacing);
+        let within = pacing.map_or(0.0, |pacing| pacing.within.as_secs_f64());
         for packet in 0..n {
-            bucket.hold(packet, 1000);
+            bucket.hold(packet, 1000, within);
         }
         let mut gone = Vec::new();
-        for at in (0..4000).step_by(5) {
-            for packet in bucket.release(ms(1000 + at), rate) {
+        for at in (0..6000).step_by(5) {
+            for packet in bucket.release(ms(1000 + at), pacing) {
                 assert_eq!(packet, gone.len(), "in order");
                 gone.push(at);
             }
@@ -237,7 +255,7 @@ mod tests {
     fn a_frame_is_spread_over_the_time_it_takes() {
         assert_eq!(departures(5, None), [0; 5]);
         // A packet a millisecond.
-        let slow = departures(20, Some(800_000));
+        let slow = departures(20, Some(pacing(800_000)));
         assert_eq!(slow.len(), 20);
         let spread = |from: usize, to: usize| slow[to].abs_diff(slow[from]);
         assert!(
@@ -247,20 +265,30 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_held_for_long() {
-        let gone = departures(100, Some(1_000));
-        assert_eq!(gone.len(), 100);
-        assert!((1_900..2_100).contains(&gone[99]), "{gone:?}");
+    fn nothing_is_held_longer_than_allowed() {
+        for seconds in [2, 4] {
+            let within = Duration::from_secs(seconds);
+            let gone = departures(
+                100,
+                Some(Pacing {
+                    within,
+                    ..pacing(1_000)
+                }),
+            );
+            assert_eq!(gone.len(), 100);
+            let last = gone[99];
+            assert!(last.abs_diff(seconds * 1000) < 100, "{gone:?}");
+        }
     }
 
     #[test]
     fn a_pause_does_not_make_a_burst() {
+        let pacing = Some(pacing(100_000));
         let mut bucket = Bucket::default();
-        bucket.release(ms(0), Some(100_000));
-        bucket.release(ms(60_000), Some(100_000));
+        bucket.release(ms(0), pacing);
         for packet in 0..10 {
-            bucket.hold(packet, 1200);
+            bucket.hold(packet, 1200, 2.0);
         }
-        assert!(bucket.release(ms(60_005), Some(100_000)).len() <= 3);
+        assert_eq!(bucket.release(ms(60_000), pacing).len(), 1);
     }
 }

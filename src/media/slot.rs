@@ -9,7 +9,7 @@ use std::time::Duration;
 use parking_lot::Mutex;
 
 use super::offer::Line;
-use super::pacer::Pacer;
+use super::pacer::{Pacer, Pacing};
 use super::pipeline::running_time;
 use super::resend::History;
 use super::rewrite::{Entry, Reason, Rewriter, SlotParams, Verdict};
@@ -213,9 +213,10 @@ impl Slot {
         caps_with_ssrc(&self.line, self.ssrc)
     }
 
-    /// Sends no more than `rate` bit/s at any moment from now on; what comes at once is spread.
-    pub fn pace(&self, rate: Option<u32>) {
-        self.shared.pacer.limit(rate);
+    /// Sends like this from now on, so that what comes at once is spread; as it comes if that is
+    /// `None`.
+    pub fn pace(&self, pacing: Option<Pacing>) {
+        self.shared.pacer.limit(pacing);
     }
 
     /// Says of a packet of this slot, by its sequence number, how many bytes it has, or that there

@@ -177,7 +177,7 @@ impl Actor {
                 self.carry_out(effect);
             }
             if let Some((who, member)) = measured.and_then(|who| self.members.get_key_value(&who)) {
-                member.pace(self.state.pace_of(*who));
+                member.pace(self.state.pacing_of(*who));
             }
         }
     }
@@ -658,19 +658,19 @@ impl Actor {
             Some(Feed::Uplink { source, .. }) => Some(source.participant.ordinal()),
             _ => None,
         };
-        let pace = self.state.pace_of(who);
+        let pacing = self.state.pacing_of(who);
         let Some(member) = self.members.get_mut(&who) else {
             return;
         };
         // Before the first keyframe of what is to follow.
-        member.pace(pace);
+        member.pace(pacing);
         let before = match feed {
             Some(feed) => member.fed.insert(slot, feed),
             None => member.fed.remove(&slot),
         };
         let change = match (before, feed) {
             // What a link does not carry is in the way of what it could.
-            (Some(before), Some(feed)) if pace.is_some() && before.is_above(&feed) => {
+            (Some(before), Some(feed)) if pacing.is_some() && before.is_above(&feed) => {
                 slot::Change::AtOnce
             }
             (_, Some(Feed::Output(_))) => slot::Change::WhenReady,

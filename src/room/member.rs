@@ -16,6 +16,7 @@ use crate::config::Config;
 use crate::id::{Mid, ParticipantId, Role};
 use crate::media::estimate::Estimate;
 use crate::media::offer::{Line, Offer, OfferError, RoleSource, codec_of};
+use crate::media::pacer::Pacing;
 use crate::media::peer::{OnPeerEvent, Peer, PeerError, Transport};
 use crate::media::pipeline::running_time;
 use crate::media::repair::RepairCounters;
@@ -223,12 +224,12 @@ impl Member {
         }
     }
 
-    /// Has the composite go out no faster than at `rate` bit/s.
-    pub(super) fn pace(&self, rate: Option<u32>) {
+    /// Has the composite go out like this; as it comes if that is `None`.
+    pub(super) fn pace(&self, pacing: Option<Pacing>) {
         let mid = self.slots.get(&Downlink::Video);
         let slot = mid.and_then(|mid| self.peer.as_ref()?.slot_ref(mid));
         if let Some(slot) = slot {
-            slot.pace(rate);
+            slot.pace(pacing);
         }
     }
 

@@ -2,6 +2,7 @@
 //! at; pure.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use super::person::Person;
 use super::pressure::Recorded;
@@ -12,8 +13,9 @@ use crate::archive::RecordingId;
 use crate::config::VideoCodec;
 use crate::id::ParticipantId;
 use crate::media::congestion::{Budget, share};
-use crate::media::ladder::Rung;
+use crate::media::ladder::{Pace, Rung};
 use crate::media::mixer::Output;
+use crate::media::pacer::Pacing;
 
 /// A viewer who is on a rendition and can take this share of its bitrate stays on it.
 const STAYS: f64 = 0.8;
@@ -21,6 +23,8 @@ const STAYS: f64 = 0.8;
 const COMES: f64 = 0.95;
 /// A bitrate that is to change by less than this share is left as it is.
 const STEADY: f64 = 0.05;
+/// Nothing of a moving picture is held longer than this so that it goes out slowly.
+const LONGEST_HELD: Duration = Duration::from_secs(2);
 
 /// What a rendition is encoded at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -192,10 +196,18 @@ impl State {
         }
     }
 
-    /// bit/s at which the composite goes out to somebody at most.
-    pub(super) fn pace_of(&self, who: ParticipantId) -> Option<u32> {
+    /// How fast the composite goes out to somebody; `None` as it comes.
+    pub(super) fn pacing_of(&self, who: ParticipantId) -> Option<Pacing> {
         let person = self.people.get(&who)?;
-        person.link.pace(self.sound_of(person))
+        let rate = person.link.pace(self.sound_of(person))?;
+        let rung = self.watched_rung(who);
+        let spec = rung.and_then(|rung| self.settings.ladder.spec(rung));
+        let within = match spec.map(|spec| spec.pace) {
+            // There is time until the next one, and no hurry for which sound should suffer.
+            Some(Pace::Still(every)) => every * 4 / 5,
+            Some(Pace::Fps(_)) | None => LONGEST_HELD,
+        };
+        Some(Pacing { rate, within })
     }
 
     /// What somebody may be sent.

@@ -12,7 +12,7 @@ use super::codec::Codec;
 use super::config::Decode;
 use super::payloads::{Payload, Tape};
 use super::probe::{Cadence, Picture};
-use super::sources::Sources;
+use super::sources::{Source, Sources};
 use super::witness::{Origin, Path, Witness};
 use crate::id::{Mid, ParticipantId, Role};
 use crate::layout::Size;
@@ -304,11 +304,11 @@ impl Incoming {
     }
 
     /// Whose the picture of a timestamp is.
-    fn whose(&self, pts: Option<gst::ClockTime>) -> Option<ParticipantId> {
-        match self.receiver.path {
-            Path::Mix => None,
-            Path::Forward => self.lock().sources.at(pts?),
-            Path::Mesh => self.receiver.from,
+    fn whose(&self, pts: Option<gst::ClockTime>) -> Source {
+        match (self.receiver.path, pts) {
+            (Path::Forward, Some(pts)) => self.lock().sources.at(pts),
+            (Path::Mesh, _) => Source::always(self.receiver.from),
+            (Path::Mix, _) | (Path::Forward, None) => Source::always(None),
         }
     }
 
@@ -335,14 +335,15 @@ impl Incoming {
         let mut picture =
             Picture::from_planes(frame.width(), frame.height(), planes, arrival, number)?
                 .in_matrix(codec.matrix(sample.caps()?));
-        picture.from = self.whose(buffer.pts());
+        let source = self.whose(buffer.pts());
+        picture.from = source.who;
         let picture = Arc::new(picture);
         self.picture.send_replace(Some(picture.clone()));
         self.arrived(arrival);
         // Last: whoever waits for something to be seen finds everything else told.
         match self.receiver.path {
             Path::Mix => self.witness.saw_mix(&picture),
-            path => self.witness.saw(&picture, path, picture.from),
+            path => self.witness.saw(&picture, path, source),
         }
         Some(())
     }

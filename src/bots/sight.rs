@@ -34,7 +34,8 @@ pub struct Sight {
     /// The colours it may have: in a mix whose tiles have just changed that of the tile of
     /// before, too.
     pub colors: [Option<Patch>; 2],
-    /// False for a mix that may not show yet what the tiles say.
+    /// False for a mix that may not show yet what the tiles say, and for a frame that may as well be
+    /// of whoever had its stream before.
     pub settled: bool,
     /// False for a frame with the same time code as the one before.
     pub fresh: bool,

@@ -24,6 +24,7 @@ use super::probe::tone::{Bank, RATE, WINDOW};
 use super::probe::{Histogram, Picture, Spread};
 use super::sight::longest_gap;
 pub use super::sight::{Gap, Mixup, Origin, Path, Sense, Sight, Sound};
+use super::sources::Source;
 use crate::id::{ParticipantId, Role};
 use crate::layout::Rect;
 use crate::protocol::{RoomState, TileState};
@@ -160,8 +161,8 @@ impl Witness {
     }
 
     /// Looks at a participant's own picture.
-    pub(super) fn saw(&self, picture: &Picture, path: Path, from: Option<ParticipantId>) {
-        let Some(who) = from else {
+    pub(super) fn saw(&self, picture: &Picture, path: Path, source: Source) {
+        let Some(who) = source.who else {
             self.lock().nameless += 1;
             return;
         };
@@ -169,7 +170,7 @@ impl Witness {
         let look = Look {
             who,
             colors: [Patch::of(picture, middle), None],
-            settled: true,
+            settled: source.settled,
             code: TimeCode::read(picture, picture.bounds()),
         };
         self.note(look, path, picture.arrival);

@@ -87,7 +87,7 @@ fn a_participant_is_followed_from_path_to_path() {
         witness.saw_mix(&mix(0, 1, at));
     }
     for at in (2150..3000).step_by(50) {
-        witness.saw(&own(0, at), Path::Forward, Some(ann()));
+        witness.saw(&own(0, at), Path::Forward, Source::always(Some(ann())));
     }
     let during = ms(1000)..ms(2950);
     let gap = witness.unseen(ann(), palette::color(0), during.clone());
@@ -106,8 +106,8 @@ fn a_participant_is_followed_from_path_to_path() {
 fn a_wrong_colour_under_a_name_is_seen() {
     let witness = Witness::default();
     let people = [(ann(), 0), (bob(), 1)];
-    witness.saw(&own(1, 500), Path::Forward, Some(ann()));
-    witness.saw(&own(7, 520), Path::Forward, Some(ann()));
+    witness.saw(&own(1, 500), Path::Forward, Source::always(Some(ann())));
+    witness.saw(&own(7, 520), Path::Forward, Source::always(Some(ann())));
     let found = witness.mixups(&people, ms(0)..ms(1000));
     let wrong = Mixup {
         sense: Sense::Seen,
@@ -117,7 +117,7 @@ fn a_wrong_colour_under_a_name_is_seen() {
         was: 1,
     };
     assert_eq!(found, [wrong], "and nobody's colour is not somebody's");
-    witness.saw(&own(0, 540), Path::Forward, None);
+    witness.saw(&own(0, 540), Path::Forward, Source::always(None));
     assert_eq!(witness.nameless(), 1);
 }
 
@@ -147,7 +147,7 @@ fn a_frozen_tile_is_not_fresh() {
         let mut picture = Picture::solid(640, 360, palette::color(3));
         TimeCode::at(ms(drawn)).draw(&mut picture);
         picture.arrival = ms(at);
-        witness.saw(&picture, Path::Mesh, Some(bob()));
+        witness.saw(&picture, Path::Mesh, Source::always(Some(bob())));
     }
     let sights = witness.sights(bob());
     let fresh: Vec<_> = sights.iter().map(|sight| sight.fresh).collect();
@@ -222,7 +222,7 @@ fn what_is_kept_is_bounded() {
     let witness = Witness::default();
     let picture = own(0, 0);
     for _ in 0..SIGHTS + 10 {
-        witness.saw(&picture, Path::Forward, Some(ann()));
+        witness.saw(&picture, Path::Forward, Source::always(Some(ann())));
     }
     assert_eq!(witness.sights(ann()).len(), SIGHTS);
     let silence = vec![0.0; WINDOW * 1000];

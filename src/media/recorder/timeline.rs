@@ -100,7 +100,9 @@ impl<T> Timeline<T> {
             let Some(time) = at.checked_sub(start) else {
                 continue;
             };
-            let due = self.next.unwrap_or(time);
+            // Where the file begins in a pause, so does its sound: a track that began later would
+            // be played from the beginning all the same.
+            let due = self.next.unwrap_or_default();
             // The newest of two sources that overlap would sound twice.
             if time + FRAME / 2 < due {
                 continue;
@@ -144,14 +146,24 @@ mod tests {
         }
         assert_eq!(line.picture(ms(1030), false), None, "no keyframe yet");
         assert!(line.sounds().is_empty());
-        assert_eq!(line.picture(ms(1110), true), Some(ms(0)));
+        assert_eq!(line.picture(ms(1115), true), Some(ms(0)));
         let sounds = times(&line.sounds());
-        assert_eq!(sounds[0], (10, Some(6)));
-        assert_eq!(sounds.last(), Some(&(70, Some(9))));
-        assert_eq!(line.picture(ms(1143), false), Some(ms(33)));
+        assert_eq!(sounds[0], (5, Some(6)));
+        assert_eq!(sounds.last(), Some(&(65, Some(9))));
+        assert_eq!(line.picture(ms(1148), false), Some(ms(33)));
         line.sound(ms(1200), 10);
-        assert_eq!(times(&line.sounds()), [(90, Some(10))]);
-        assert_eq!(line.length(), ms(110));
+        assert_eq!(times(&line.sounds()), [(85, Some(10))]);
+        assert_eq!(line.length(), ms(105));
+    }
+
+    #[test]
+    fn a_file_that_begins_in_a_pause_has_all_of_its_silence() {
+        let mut line = Timeline::new(Lead::Picture);
+        line.sound(ms(900), 0);
+        line.picture(ms(1000), true);
+        line.sound(ms(1042), 1);
+        let expected = [(0, None), (20, None), (42, Some(1))];
+        assert_eq!(times(&line.sounds()), expected);
     }
 
     #[test]

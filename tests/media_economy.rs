@@ -2,14 +2,18 @@
 
 mod common;
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use common::film;
 use common::server::{PATIENCE, TestServer, room};
 use futures::future::{join_all, try_join_all};
-use serde_json::Value;
+use serde_json::{Value, json};
 use tessera::admission::{Admission, PerMode, Sample};
-use tessera::bots::{Bot, BotConfig, BotError, Decode, Entry, VideoFormat};
+use tessera::bots::{
+    AudioSource, Bot, BotConfig, BotError, Decode, Entry, StreamStats, VideoFormat, VideoSource,
+};
 use tessera::config::VideoCodec;
+use tessera::id::Role;
 use tessera::protocol::{ErrorCode, RoomState, UplinkState};
 
 /// Between two looks at figures that the server takes once a second.
@@ -201,5 +205,109 @@ async fn a_busy_server_saves_and_refuses_and_recovers() {
         (&"none".into(), &30.into())
     );
     join_all(bots.into_iter().chain([third]).map(Bot::leave)).await;
+    server.stop().await;
+}
+
+/// The figures of the composite at a viewer.
+fn video(bot: &Bot) -> StreamStats {
+    let received = bot.stats().received.into_iter();
+    let mut video = received.filter(|stream| stream.role == Role::MixVideo);
+    video.next().expect("the composite")
+}
+
+/// Waits until a viewer gets the composite with a number of frames a second in this range, looked
+/// at for two seconds at a time. Nobody may take any of it for a freeze.
+async fn frames_a_second(viewer: &Bot, range: std::ops::Range<f64>) {
+    let window = Duration::from_secs(2);
+    let began = Instant::now();
+    loop {
+        let before = video(viewer);
+        tokio::time::sleep(window).await;
+        let after = video(viewer);
+        assert_eq!(after.freezes, 0, "{after:?}");
+        let rate = (after.decoded - before.decoded) as f64 / window.as_secs_f64();
+        println!(
+            "{rate} frames a second, {:?} at most without one",
+            after.longest_gap
+        );
+        if range.contains(&rate) {
+            return;
+        }
+        assert!(began.elapsed() < PATIENCE, "{rate}, not {range:?}");
+    }
+}
+
+async fn post(server: &TestServer, path: &str, body: Value) -> Value {
+    let url = format!("{}/api/v1/rooms/{path}", server.url);
+    let request = reqwest::Client::new().post(url).json(&body);
+    let answer = request.send().await.expect("an answer");
+    answer.json().await.expect("JSON")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_room_in_which_nothing_moves_rests_until_something_does() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let server = TestServer::with(|config| {
+        config.recordings = Some(folder.path().to_owned());
+        config.recording_quotas.free_space = 0;
+    })
+    .await;
+    let format = VideoFormat {
+        fps: 15,
+        ..VideoFormat::sized(VideoCodec::Vp8, 320, 180)
+    };
+    // Cameras that show the same again and again, and nobody says a word.
+    let person = |i: usize| {
+        let config = BotConfig::new(&server.url, room("still"), format!("Person {i}"));
+        let mut config = config.person(i, format).decoding(Decode::Video);
+        config.audio = AudioSource::None;
+        config
+    };
+    let bots = try_join_all((0..2).map(|i| Bot::join(person(i)))).await;
+    let mut bots = bots.expect("both join");
+    let live = |n: usize| {
+        move |state: &RoomState| {
+            let cameras = state.participants.iter().map(|p| p.camera);
+            let live = cameras.filter(|camera| *camera == UplinkState::Live);
+            live.count() == n && state.tiles.len() == n
+        }
+    };
+    let state = bots[0].room_when("two cameras", live(2)).await;
+    state.expect("two cameras");
+    sees(&bots[0], 720).await;
+    let wanted = json!({"format": "mp4", "kind": "composite"});
+    let recording = post(&server, "still/recordings", wanted).await;
+    let shown = bots[1].room_when("the recording", |state| !state.recordings.is_empty());
+    shown.await.expect("it is recorded");
+    let began = Instant::now();
+    bots[0].reset_stats();
+    frames_a_second(&bots[0], 3.0..12.0).await;
+
+    // Somebody who moves: all of the rate at once.
+    let mut mover = person(2);
+    mover.video = VideoSource::Film {
+        format,
+        offset: Duration::ZERO,
+    };
+    bots.push(Bot::join(mover).await.expect("joins"));
+    let state = bots[0].room_when("three cameras", live(3)).await;
+    state.expect("three cameras");
+    frames_a_second(&bots[0], 22.0..32.0).await;
+    let seen = video(&bots[0]);
+    assert!(seen.longest_gap < Duration::from_millis(500), "{seen:?}");
+
+    // And rest again, when they have gone.
+    let mover = bots.pop().expect("the third");
+    mover.leave().await.expect("left");
+    frames_a_second(&bots[0], 3.0..12.0).await;
+    let id = recording["id"].as_str().expect("an id");
+    let ended = post(&server, &format!("still/recordings/{id}/stop"), json!({})).await;
+    let took = began.elapsed();
+    assert_eq!(ended["state"], "finished", "{ended}");
+    let file = folder.path().join(ended["file"].as_str().expect("a file"));
+    let length = film::length(&file);
+    let off = length.abs_diff(took);
+    assert!(off < Duration::from_millis(1200), "{length:?} in {took:?}");
+    join_all(bots.into_iter().map(Bot::leave)).await;
     server.stop().await;
 }

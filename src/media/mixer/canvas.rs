@@ -4,19 +4,22 @@
 //! It reads the branches instead of being driven by them, so a tile that is late, stalled or
 //! broken costs the others nothing: its last picture stays, and after a second its avatar.
 //! A scene is applied between two frames, whole. Where nothing has changed since the last frame
-//! that frame is sent again, uncopied.
+//! that frame is sent again, uncopied; and less and less often where nobody speaks either. A
+//! picture like the one that stands is no change: what is still is sent again and again, a little
+//! different each time.
 //!
 //! It is not GStreamer's `compositor` because in 1.22 a pad without data delays the output to
 //! the latency deadline, and pads cannot be added and removed safely while it runs.
 
 use std::collections::HashMap;
-use std::sync::mpsc;
+use std::sync::{Arc, mpsc};
 
 use gst::prelude::*;
 use gst_video::VideoFrameExt;
 
 use super::card::Card;
 use super::feed::Feed;
+use super::idle::{Idle, Scenery};
 use super::matrix;
 use super::outlet::Outlet;
 use super::picture::{Mask, Picture, Plane, PlaneMut, Surface, Yuv};
@@ -30,6 +33,9 @@ use crate::media::pipeline::running_time;
 
 /// A camera tile without a new picture for this long shows its avatar.
 const STALE: gst::ClockTime = gst::ClockTime::from_seconds(1);
+/// By so much, of 255, may a block of a camera's picture differ from what stands without being a
+/// change: noise, and what encoders make of it. Of a shared screen nothing is.
+const NOISE: u8 = 2;
 /// Behind and between tiles.
 const GROUND: Yuv = Yuv([24, 129, 127]);
 /// Around whoever speaks.
@@ -55,7 +61,9 @@ pub(super) enum Command {
 /// A branch the canvas reads.
 struct Source {
     feed: Box<dyn Feed>,
-    newest: Option<ReadFrame>,
+    newest: Option<Arc<ReadFrame>>,
+    /// What stands in the composite.
+    drawn: Option<Arc<ReadFrame>>,
     newest_at: gst::ClockTime,
     /// Whether a picture of this branch has come, and not only of the one it replaced.
     begun: bool,
@@ -88,6 +96,8 @@ pub(super) struct Canvas {
     cards: HashMap<ParticipantId, Card>,
     outputs: HashMap<Output, Outlet>,
     last: Option<gst::Buffer>,
+    /// Of one that nobody watches as it is made, every frame counts.
+    idle: Option<Idle>,
     painted: Box<dyn Fn(SourceId) + Send>,
 }
 
@@ -160,12 +170,14 @@ impl Canvas {
             cards: HashMap::new(),
             outputs: HashMap::new(),
             last: None,
+            idle: None,
             painted,
         })
     }
 
     /// Runs until the other end of `commands` is dropped. Call on a thread of its own.
     pub(super) fn run(mut self, mut ticker: Ticker, commands: &mpsc::Receiver<Command>) {
+        self.idle = Some(Idle::default());
         while let Some(at) = ticker.wait() {
             loop {
                 match commands.try_recv() {
@@ -193,6 +205,7 @@ impl Canvas {
                 let source = Source {
                     feed,
                     newest,
+                    drawn: None,
                     newest_at,
                     begun: false,
                 };
@@ -234,18 +247,32 @@ impl Canvas {
     pub(super) fn tick(&mut self, now: gst::ClockTime, at: gst::ClockTime, period: gst::ClockTime) {
         let fresh = self.read_sources(now);
         let switched = self.choose_contents(now);
-        if fresh || switched || self.last.is_none() {
+        let changed = fresh || switched || self.last.is_none();
+        if changed {
             self.last = self.draw();
+            for source in self.sources.values_mut() {
+                source.drawn.clone_from(&source.newest);
+            }
         }
+        let spoken = self.tiles.iter().any(|placed| placed.tile.speaking);
+        let scenery = match changed || spoken {
+            true => Scenery::Lively,
+            false => Scenery::Still,
+        };
         let Some(frame) = &self.last else {
             return;
         };
+        let idle = self.idle.as_mut();
+        if !idle.is_none_or(|idle| idle.is_due(at, period, scenery)) {
+            return;
+        }
         for output in self.outputs.values_mut() {
             output.offer(frame, at, period);
         }
     }
 
-    /// Takes the newest picture of every branch. Returns whether a visible one is new.
+    /// Takes the newest picture of every branch. Returns whether a visible one is new, and differs
+    /// from what stands there.
     fn read_sources(&mut self, now: gst::ClockTime) -> bool {
         let mut fresh = false;
         for (id, source) in &mut self.sources {
@@ -253,12 +280,17 @@ impl Canvas {
                 continue;
             };
             if let Some(frame) = readable(&sample) {
-                source.newest = Some(frame);
+                let visible = self.tiles.iter().any(|placed| placed.tile.source == *id);
+                let stands = || {
+                    let drawn = source.drawn.as_ref();
+                    drawn.is_some_and(|drawn| is_like(drawn, &frame, *id))
+                };
+                fresh |= visible && !stands();
+                source.newest = Some(Arc::new(frame));
                 if !std::mem::replace(&mut source.begun, true) {
                     (self.painted)(*id);
                 }
                 source.newest_at = now;
-                fresh |= self.tiles.iter().any(|placed| placed.tile.source == *id);
             }
         }
         fresh
@@ -307,7 +339,7 @@ impl Canvas {
         let newest = self
             .sources
             .get(&placed.tile.source)
-            .and_then(|source| source.newest.as_ref())
+            .and_then(|source| source.newest.as_deref())
             .and_then(picture);
         match (placed.shown, newest) {
             (Shown::Picture, Some(picture)) => self.draw_picture(surface, rect, &picture),
@@ -390,6 +422,15 @@ fn strides(strides: &[i32]) -> Option<[usize; 3]> {
 fn readable(sample: &gst::Sample) -> Option<ReadFrame> {
     let info = gst_video::VideoInfo::from_caps(sample.caps()?).ok()?;
     gst_video::VideoFrame::from_buffer_readable(sample.buffer_owned()?, &info).ok()
+}
+
+/// Whether nothing tells two pictures of a source apart.
+fn is_like(one: &ReadFrame, other: &ReadFrame, source: SourceId) -> bool {
+    let tolerance = if source.is_screen() { 0 } else { NOISE };
+    let (Some(one), Some(other)) = (picture(one), picture(other)) else {
+        return false;
+    };
+    one.is_like(&other, tolerance)
 }
 
 fn picture(frame: &ReadFrame) -> Option<Picture<'_>> {

@@ -11,6 +11,7 @@ pub mod blend;
 mod canvas;
 pub mod card;
 pub mod feed;
+mod idle;
 pub mod ingest;
 mod matrix;
 mod missing;

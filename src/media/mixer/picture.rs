@@ -45,6 +45,58 @@ pub struct Picture<'a> {
     pub size: Size,
 }
 
+/// Edge of the blocks that pictures are compared in, pixels of luma.
+const BLOCK: usize = 16;
+
+impl Picture<'_> {
+    /// Whether nothing is to be seen that tells both apart: in no block of 16 by 16 pixels do they
+    /// differ by more than `tolerance` of 255 in the mean.
+    pub fn is_like(&self, other: &Self, tolerance: u8) -> bool {
+        let whole = Rect {
+            x: 0,
+            y: 0,
+            w: self.size.width,
+            h: self.size.height,
+        };
+        let mut planes = self.planes.iter().zip(&other.planes).enumerate();
+        self.size == other.size
+            && planes.all(|(index, (one, other))| {
+                let edge = BLOCK >> usize::from(index > 0);
+                planes_are_alike(one, other, area(whole, index), edge, tolerance)
+            })
+    }
+}
+
+fn planes_are_alike(
+    one: &Plane<'_>,
+    other: &Plane<'_>,
+    Area { w, h, .. }: Area,
+    edge: usize,
+    tolerance: u8,
+) -> bool {
+    let mut sums = vec![0u32; w.div_ceil(edge)];
+    let most = u32::from(tolerance) * (edge * edge) as u32;
+    let ones = one.data.chunks(one.stride.max(1));
+    let others = other.data.chunks(other.stride.max(1));
+    for (y, (one, other)) in ones.zip(others).take(h).enumerate() {
+        if y % edge == 0 {
+            sums.fill(0);
+        }
+        let (Some(one), Some(other)) = (one.get(..w), other.get(..w)) else {
+            return false;
+        };
+        let blocks = one.chunks(edge).zip(other.chunks(edge));
+        for (sum, (one, other)) in sums.iter_mut().zip(blocks) {
+            let pairs = one.iter().zip(other);
+            *sum += pairs.map(|(a, b)| u32::from(a.abs_diff(*b))).sum::<u32>();
+        }
+        if sums.iter().any(|sum| *sum > most) {
+            return false;
+        }
+    }
+    true
+}
+
 /// A picture to draw on: Y, U, V.
 #[derive(Debug)]
 pub struct Surface<'a> {
@@ -377,6 +429,44 @@ mod tests {
 
     const RED: Yuv = Yuv([81, 90, 240]);
     const GROUND: Yuv = Yuv([16, 128, 128]);
+
+    #[test]
+    fn pictures_are_told_apart_where_something_is_to_be_seen() {
+        let grey = Yuv([50, 60, 70]);
+        let one = Owned::new(64, 32, grey);
+        let mut other = Owned::new(64, 32, grey);
+        let alike = |other: &Owned, tolerance| one.picture().is_like(&other.picture(), tolerance);
+        assert!(alike(&other, 0));
+        for plane in 0..3 {
+            let last = other.planes[plane].len() - 1;
+            other.planes[plane][last] += 1;
+            assert!(!alike(&other, 0) && alike(&other, 1), "plane {plane}");
+            // A dot in a corner, twelve pixels wide and one high.
+            let dot = last + 1 - 4..=last;
+            other.planes[plane][dot.clone()].fill(250);
+            assert!(!alike(&other, 2), "plane {plane}");
+            other.planes[plane][dot].fill(grey.0[plane]);
+        }
+        // A little everywhere, such as noise.
+        for (n, sample) in other.planes[0].iter_mut().enumerate() {
+            *sample += [0, 1, 2, 1][n % 4];
+        }
+        assert!(!alike(&other, 0) && alike(&other, 2));
+        assert!(!alike(&Owned::new(66, 32, grey), 2));
+    }
+
+    #[test]
+    fn what_lies_behind_a_row_is_no_part_of_a_picture() {
+        let one = Owned::new(8, 4, Yuv([50, 60, 70]));
+        let mut wide = Owned::new(10, 4, Yuv([50, 60, 70]));
+        wide.planes[0][9] = 0;
+        let planes = [0, 1, 2].map(|n| Plane {
+            data: &wide.planes[n],
+            stride: wide.stride(n),
+        });
+        let size = one.size;
+        assert!(one.picture().is_like(&Picture { planes, size }, 0));
+    }
 
     #[test]
     fn colours_follow_bt601() {

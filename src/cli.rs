@@ -4,6 +4,7 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
@@ -15,6 +16,7 @@ use tessera::id::RoomId;
 use tessera::media::plugins;
 use tessera::media::template::Templates;
 use tessera::process;
+use tessera::progress::{Bar, left};
 use tessera::remix::{self, RemixOptions};
 use tessera::room::Registry;
 use tessera::signalling::Server;
@@ -117,8 +119,18 @@ pub(crate) fn status_of(error: &anyhow::Error) -> u8 {
 /// Makes a remix, and shows how far it is.
 async fn remix(options: RemixOptions) -> Result<()> {
     let (templates, output) = (Arc::new(Templates::default()), options.output.clone());
-    let mut bar = remix::Bar::new();
-    let made = remix::run(options, templates, move |done, total| bar.show(done, total)).await?;
+    let (mut bar, began) = (Bar::default(), Instant::now());
+    let progress = move |done: Duration, total: Duration| {
+        let share = done.as_secs_f64() / total.as_secs_f64().max(1e-9);
+        let took = began.elapsed();
+        let speed = done.as_secs_f64() / took.as_secs_f64().max(1e-9);
+        let left = left(share, took).unwrap_or_default().as_secs();
+        bar.show(
+            share,
+            &format!("{speed:.1} times real time, {left} s to go"),
+        );
+    };
+    let made = remix::run(options, templates, progress).await?;
     let (length, took) = (made.length.as_secs_f64(), made.took.as_secs_f64());
     println!(
         "{}: {length:.1} s, made in {took:.1} s, {:.1} times real time",

@@ -60,6 +60,7 @@ pub mod id;
 pub mod layout;
 pub mod media;
 pub mod process;
+pub mod progress;
 pub mod protocol;
 pub mod remix;
 pub mod room;

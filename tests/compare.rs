@@ -27,7 +27,7 @@ async fn counts_as_calculated(participants: usize) {
             fps: 10,
         };
         let program = Path::new(env!("CARGO_BIN_EXE_tessera"));
-        let row = measure::run(program, case).await.unwrap();
+        let row = measure::run(program, case, |_| {}).await.unwrap();
         let measured = (row.paths.measured.outside, row.paths.measured.inside);
         let n = participants as u64;
         // Written out once more, so that this is no comparison of the arithmetic with itself.

@@ -49,11 +49,16 @@ pub struct Case {
     pub fps: u32,
 }
 
-/// Runs one.
+/// Runs one. `progress` is told now and then which share of the measuring is done.
 ///
 /// # Errors
 /// A server that does not start, a bot that cannot join.
-pub async fn run(program: &FilePath, case: Case) -> Result<Row> {
+pub async fn run(
+    program: &FilePath,
+    case: Case,
+    mut progress: impl FnMut(f64) + Send,
+) -> Result<Row> {
+    progress(0.0);
     let server = Server::start(program).await?;
     let mut bots = Vec::with_capacity(case.participants);
     for i in 0..case.participants {
@@ -70,7 +75,7 @@ pub async fn run(program: &FilePath, case: Case) -> Result<Row> {
         bot.room_when("mode", there).await?;
     }
     settle(&server, &bots, case).await?;
-    let row = measure(&server, &bots, case).await;
+    let row = measure(&server, &bots, case, progress).await;
     let leaving = bots.into_iter().map(Bot::leave);
     for outcome in futures::future::join_all(leaving).await {
         outcome?;
@@ -205,7 +210,12 @@ fn lines(bot: &Bot, others: &[ParticipantId], audio: bool) -> Vec<Arc<Incoming>>
     found
 }
 
-async fn measure(server: &Server, bots: &[Bot], case: Case) -> Result<Row> {
+async fn measure(
+    server: &Server,
+    bots: &[Bot],
+    case: Case,
+    mut progress: impl FnMut(f64) + Send,
+) -> Result<Row> {
     let ids: Vec<_> = bots.iter().filter_map(Bot::id).collect();
     let claps = Arc::<Mutex<Vec<Duration>>>::default();
     let mut listeners = JoinSet::new();
@@ -222,6 +232,7 @@ async fn measure(server: &Server, bots: &[Bot], case: Case) -> Result<Row> {
     while start.elapsed() < case.length {
         sleep(LOOK.min(case.length.saturating_sub(start.elapsed()))).await;
         likenesses.extend(quality(bots, &ids));
+        progress((start.elapsed().as_secs_f64() / case.length.as_secs_f64()).min(1.0));
     }
     let seconds = start.elapsed().as_secs_f64();
     let decode_cpu = (decoding()? - decoded) / seconds;

@@ -15,7 +15,7 @@ mod table;
 
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use clap::Args;
@@ -26,6 +26,7 @@ pub use report::{Machine, Report, Row};
 pub use table::table;
 
 use crate::layout::Size;
+use crate::progress::{Bar, left};
 use crate::room::MAX_MESH;
 use crate::topology::Topology;
 
@@ -95,11 +96,12 @@ pub async fn run(options: CompareOptions) -> Result<Report> {
         topologies: Vec::new(),
     };
     let cases = cases(&options);
+    let (mut bar, began) = (Bar::default(), Instant::now());
     for (done, (topology, participants)) in cases.iter().enumerate() {
-        eprintln!(
-            "{}",
-            table::progress(done, cases.len(), *topology, *participants)
-        );
+        let stage = table::stage(done, cases.len(), *topology, *participants);
+        if !Bar::is_seen() {
+            eprintln!("{stage}");
+        }
         let case = Case {
             topology: *topology,
             participants: *participants,
@@ -110,7 +112,14 @@ pub async fn run(options: CompareOptions) -> Result<Report> {
             },
             fps: 30,
         };
-        let row = measure::run(&program, case).await;
+        let row = measure::run(&program, case, |share| {
+            let share = (done as f64 + share) / cases.len() as f64;
+            let left = left(share, began.elapsed());
+            let left =
+                left.map_or_else(String::new, |left| format!(", {} s to go", left.as_secs()));
+            bar.show(share, &format!("{stage}{left}"));
+        });
+        let row = row.await;
         let row = row.with_context(|| format!("{topology:?} with {participants}"))?;
         report.topologies.push(row);
     }

@@ -97,15 +97,9 @@ pub fn table(report: &Report) -> String {
     text
 }
 
-/// A line of progress.
-pub(super) fn progress(done: usize, all: usize, topology: Topology, people: usize) -> String {
-    let filled = 20 * done / all.max(1);
-    let (bar, rest) = ("#".repeat(filled), ".".repeat(20 - filled));
-    format!(
-        "[{bar}{rest}] {}/{all} {}, {people} people",
-        done + 1,
-        name(topology)
-    )
+/// What is being measured, of how many.
+pub(super) fn stage(done: usize, all: usize, topology: Topology, people: usize) -> String {
+    format!("{}/{all} {}, {people} people", done + 1, name(topology))
 }
 
 #[cfg(test)]
@@ -121,8 +115,7 @@ mod tests {
     }
 
     #[test]
-    fn progress_grows() {
-        let line = progress(3, 6, Topology::Mcu, 4);
-        assert_eq!(line, "[##########..........] 4/6 mcu, 4 people");
+    fn a_stage_says_which() {
+        assert_eq!(stage(3, 6, Topology::Mcu, 4), "4/6 mcu, 4 people");
     }
 }

@@ -5,7 +5,6 @@
 //! decoders and encoders.
 
 mod options;
-mod progress;
 mod stage;
 
 use std::collections::BTreeMap;
@@ -25,7 +24,6 @@ use crate::media::reel::{LEAD, PictureReel, Tile, VoiceReel};
 use crate::media::remix::FilmWriter;
 use crate::media::template::Templates;
 pub use options::RemixOptions;
-pub use progress::Bar;
 use stage::Stage;
 
 /// Why there is no remix.

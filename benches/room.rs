@@ -6,14 +6,18 @@
 //! The server runs in a process of its own and the bots in this one, on the same machine.
 #![allow(missing_docs)]
 
-mod common;
+#[path = "common/film.rs"]
+mod film;
+#[path = "common/server.rs"]
+mod server;
 
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use clap::Parser;
-use common::{CANVAS, Server, cpu_seconds, film};
+use film::{CANVAS, film};
 use gst::prelude::*;
+use server::{Server, cpu_seconds};
 use tessera::bots::{self, BotsOptions, Report};
 use tessera::layout::{self, LayoutKind, Size};
 use tessera::room::MAX_MESH;
@@ -66,7 +70,7 @@ fn options(arguments: &[&str]) -> BotsOptions {
 
 /// A room of `people`: the server's cores while they watch each other's film, and their report.
 async fn room(people: usize, video: &str, mode: &str) -> Result<(f64, Report)> {
-    let server = Server::start()?;
+    let server = Server::start(&[])?;
     let (count, speakers) = (people.to_string(), SPEAKERS.to_string());
     let seconds = SECONDS.to_string();
     let options = options(&[

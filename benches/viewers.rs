@@ -3,7 +3,10 @@
 //! Prints figures; nothing here passes or fails.
 #![allow(missing_docs)]
 
-mod common;
+#[path = "common/film.rs"]
+mod film;
+#[path = "common/server.rs"]
+mod server;
 
 use std::path::Path;
 use std::process::Command;
@@ -11,9 +14,10 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use clap::Parser;
-use common::{CANVAS, Server, film};
+use film::{CANVAS, film};
 use futures::future::{join_all, try_join_all};
 use gst::prelude::*;
+use server::Server;
 use tessera::bots::{AudioSource, Bot, BotConfig, Entry, VideoFormat, VideoSource, Voice};
 use tessera::config::VideoCodec;
 use tessera::id::RoomId;
@@ -47,7 +51,7 @@ struct Parts {
 
 /// The server's cores with so many viewers, and what each of them got, bit/s.
 async fn watched(viewers: usize) -> Result<(f64, f64)> {
-    let server = Server::start()?;
+    let server = Server::start(&[])?;
     let room: RoomId = "bench".parse()?;
     let person = |name: String| BotConfig::new(&server.url, room.clone(), name);
     let senders = (0..SENDERS).map(|i| {

@@ -1,16 +1,11 @@
-//! What the benches share.
+//! A server of a process of its own, and what it uses.
 
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
 
 use anyhow::{Context, Result};
 use procfs::process::Process;
-use tessera::layout::Size;
 
-pub(crate) const CANVAS: Size = Size {
-    width: 1280,
-    height: 720,
-};
 /// A server of its own process.
 pub(crate) struct Server {
     child: Child,
@@ -18,7 +13,8 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    pub(crate) fn start() -> Result<Self> {
+    /// Starts one, with `more` of the command line's options.
+    pub(crate) fn start(more: &[&str]) -> Result<Self> {
         let mut child = Command::new(env!("CARGO_BIN_EXE_tessera"))
             .args([
                 "serve",
@@ -31,6 +27,7 @@ impl Server {
                 "--max-participants",
                 "100",
             ])
+            .args(more)
             .env("TESSERA_LOG", "warn")
             .stdout(Stdio::piped())
             .spawn()
@@ -63,12 +60,4 @@ impl Drop for Server {
 pub(crate) fn cpu_seconds(pid: i32) -> Result<f64> {
     let stat = Process::new(pid)?.stat()?;
     Ok((stat.utime + stat.stime) as f64 / procfs::ticks_per_second() as f64)
-}
-
-/// The film that cameras show.
-pub(crate) fn film() -> String {
-    format!(
-        "{}/assets/media/bigbuckbunny.mp4",
-        env!("CARGO_MANIFEST_DIR")
-    )
 }

@@ -2,6 +2,9 @@
 //! mixer and the way to each participant's signalling, feeds everything that happens to
 //! [`State`] as an input, and carries out what comes back. It takes no decision of its own.
 
+mod commands;
+mod wires;
+
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,22 +16,18 @@ use super::ears::Ears;
 use super::error::RoomError;
 use super::handle::{Command, Departure, JoinError, JoinReply, JoinRequest, Notice, Reply};
 use super::member::{Answered, Member, negotiate};
-use super::pressure;
 use super::recorders::Recorders;
 use super::state::{Effect, Input, RequestId, State};
 use super::stats;
 use super::view::{ByeReason, Level, RoomState};
-use super::wiring::{Downlink, Feed, Step};
+use super::wiring::{Downlink, Feed};
 use crate::admission::Admission;
 use crate::archive::{Archive, RecordingId};
 use crate::config::Config;
 use crate::id::{ParticipantId, Role, RoomId};
-use crate::media::mixer::{Mixer, MixerEvent, MixerSettings, SoundEvent, SourceId};
+use crate::media::mixer::{Mixer, MixerEvent, SoundEvent, SourceId};
 use crate::media::peer::{Loss, PeerEvent};
-use crate::media::slot;
-use crate::media::tap::Tap;
 use crate::media::template::Templates;
-use crate::topology::Mode;
 
 /// How often taps and peers are looked at for silence and speech.
 const LIVENESS: Duration = Duration::from_millis(100);
@@ -180,120 +179,6 @@ impl Actor {
                 member.pace(self.state.pacing_of(*who));
             }
         }
-    }
-
-    fn command(&mut self, command: Command) {
-        match command {
-            Command::Join(request, reply) => {
-                let takes_over = request
-                    .resume
-                    .as_ref()
-                    .and_then(|secret| self.holder(secret));
-                if takes_over.is_none()
-                    && let Err(busy) = self.shared.admission.admit(self.mode_for(&request))
-                {
-                    let _ = reply.send(Err(JoinError::Refused(busy.into())));
-                    // It may have been made for them.
-                    self.inputs.push_back(Input::Tick);
-                    return;
-                }
-                let name = request.name.clone();
-                let (reach, view, limits) = (request.reach, request.view, request.limits);
-                let request = self.wait(Waiting::Join(request, reply));
-                self.inputs.push_back(Input::Join {
-                    request,
-                    name,
-                    reach,
-                    view,
-                    limits,
-                    takes_over,
-                });
-            }
-            Command::Candidate(who, mid, candidate) => {
-                if let (Some(member), Some(candidate)) = (self.members.get_mut(&who), candidate) {
-                    member.add_candidate(mid, candidate);
-                }
-            }
-            Command::SetMode(mode, reply) => self.ask(reply, |r| Input::SetMode(r, mode)),
-            Command::SetView(who, mode, reply) => self.ask(reply, |r| Input::SetView(r, who, mode)),
-            Command::Limit(who, limits) => self.inputs.push_back(Input::Limit(who, limits)),
-            Command::Mesh(who, receiving) => self.inputs.push_back(Input::Mesh(who, receiving)),
-            Command::Heights(who, heights) => self.inputs.push_back(Input::Heights(who, heights)),
-            Command::SetLayout(layout, reply) => self.ask(reply, |r| Input::SetLayout(r, layout)),
-            Command::Mute(who, role, by, muted, reply) => self.ask(reply, |request| Input::Mute {
-                request,
-                who,
-                role,
-                by,
-                muted,
-            }),
-            Command::Pin(who, reply) => self.ask(reply, |r| Input::Pin(r, who)),
-            Command::Rename(who, name, reply) => self.ask(reply, |r| Input::Rename(r, who, name)),
-            Command::Record(archive, recording, reply) => {
-                let (id, subject) = (recording.id.clone(), recording.subject());
-                self.recorders.expect(archive, *recording);
-                self.ask(reply, |r| Input::Record(r, id.clone(), subject));
-                self.settle();
-                // Begun by now, or not at all.
-                self.recorders.refused(&id);
-            }
-            Command::StopRecording(id, reply) => {
-                self.ask(reply, |r| Input::StopRecording(r, id));
-            }
-            Command::Chat(from, text) => self.inputs.push_back(Input::Chat(from, text)),
-            Command::Signal(from, to, data, reply) => self.ask(reply, |request| Input::Signal {
-                request,
-                from,
-                to,
-                data,
-            }),
-            Command::Leave(who, how, done) => {
-                if !self.is_superseded(who, how) {
-                    self.inputs.push_back(Input::Leave(who, how));
-                    self.settle();
-                }
-                let _ = done.send(());
-            }
-            Command::Stats(reply) => {
-                let _ = reply.send(self.stats());
-            }
-            Command::Close(reason, done) => {
-                self.inputs.push_back(Input::Close(reason));
-                self.closing.push(done);
-            }
-        }
-    }
-
-    fn wait(&mut self, waiting: Waiting) -> RequestId {
-        self.serial += 1;
-        self.waiting.insert(self.serial, waiting);
-        self.serial
-    }
-
-    fn ask(&mut self, reply: Reply<()>, input: impl FnOnce(RequestId) -> Input) {
-        let request = self.wait(Waiting::Plain(reply));
-        self.inputs.push_back(input(request));
-    }
-
-    /// Whether it is a connection that was taken over whose loss is reported: the one that has
-    /// the participant now still reads its notices.
-    fn is_superseded(&self, who: ParticipantId, how: Departure) -> bool {
-        let reads = |member: &Member| !member.notices.is_closed();
-        how == Departure::SignallingLost && self.members.get(&who).is_some_and(reads)
-    }
-
-    /// By which mode a joiner will be served.
-    fn mode_for(&self, request: &JoinRequest) -> Mode {
-        let room = self.state.mode();
-        request.view.filter(|_| room != Mode::P2p).unwrap_or(room)
-    }
-
-    /// Whose `resume` secret this is.
-    fn holder(&self, secret: &str) -> Option<ParticipantId> {
-        self.members
-            .iter()
-            .find(|(_, member)| member.resume == secret)
-            .map(|(who, _)| *who)
     }
 
     fn event(&mut self, event: Event) {
@@ -539,165 +424,6 @@ impl Actor {
             // The room may have ended meanwhile; the peer ends with the value then.
             let _ = events.send(Event::Answered(who, serial, outcome.map(Box::new)));
         });
-    }
-
-    /// One step of the media wiring.
-    fn wire(&mut self, step: Step) {
-        match step {
-            Step::StartMixer => self.start_mixer(),
-            Step::StopMixer => self.mixer = None,
-            Step::Feed(who, slot, feed) => self.feed(who, slot, feed),
-            Step::Slots(who, table) => self.tell(who, Notice::Slots(table.mode, table.slots)),
-            Step::Uplinks(who, wanted) => {
-                if let Some(member) = self.members.get_mut(&who) {
-                    member.ask_to_send(wanted);
-                }
-                self.tell(who, Notice::Uplinks(wanted));
-            }
-            Step::Capture(who, capture) => {
-                if let Some(member) = self.members.get_mut(&who) {
-                    member.ask_for(&capture);
-                }
-                self.tell(who, Notice::Capture(capture));
-            }
-            Step::AddSource(source, layer) => self.add_source(source, layer),
-            Step::StartOutput(output) => {
-                if let Some(Err(error)) = self.mixer.as_mut().map(|m| m.output(output)) {
-                    tracing::error!(?output, %error, "cannot be encoded");
-                    self.inputs.push_back(Input::OutputFailed(output));
-                }
-            }
-            Step::SetBitrate(output, bitrate) => {
-                self.with_mixer(|mixer| mixer.set_bitrate(output, bitrate));
-            }
-            Step::SetName(who, name) => self.with_mixer(|mixer| mixer.set_name(who, &name)),
-            Step::ForgetName(who) => self.with_mixer(|mixer| mixer.forget_name(who)),
-            Step::RemoveSource(source) => self.with_mixer(|mixer| mixer.remove_source(source)),
-            Step::StopOutput(output) => self.with_mixer(|mixer| mixer.drop_output(output)),
-            Step::StartRecorder(id) => {
-                let Shared {
-                    templates, config, ..
-                } = &self.shared;
-                self.recorders.start(id, templates, config, &self.events);
-                self.recorders.note(&Arc::new(self.state.view()));
-            }
-            Step::FeedRecorder(id, output) => {
-                if let Some(Ok(tap)) = self.mixer.as_mut().map(|m| m.output(output)) {
-                    self.recorders.feed(&id, tap);
-                }
-            }
-            Step::Track(id, source, feed) => {
-                let tap = feed.and_then(|feed| self.tap_of(source, feed.layer));
-                let tap = tap.zip(feed.map(|feed| feed.tracked));
-                self.recorders.track(&id, source, tap);
-            }
-            Step::StopRecorder(id) => {
-                self.recorders.stop(&id);
-            }
-            Step::SetScene(scene) => self.with_mixer(|mixer| mixer.set_scene(scene)),
-            Step::Press(pressure) => {
-                let fps = pressure::fps(pressure, self.shared.config.fps);
-                self.with_mixer(|mixer| mixer.set_fps(fps));
-            }
-        }
-    }
-
-    fn with_mixer(&mut self, act: impl FnOnce(&mut Mixer)) {
-        if let Some(mixer) = &mut self.mixer {
-            act(mixer);
-        }
-    }
-
-    fn start_mixer(&mut self) {
-        self.serial += 1;
-        self.mixer_serial = self.serial;
-        let serial = self.serial;
-        let events = self.events.clone();
-        let on_event = Arc::new(move |event| {
-            let _ = events.send(Event::Mixer(serial, event));
-        });
-        let config = &self.shared.config;
-        let settings = MixerSettings {
-            canvas: config.canvas,
-            fps: config.fps,
-            fit: config.fit,
-            ladder: Arc::clone(self.state.ladder()),
-            audio_bitrate: config.audio_bitrate,
-            templates: Arc::clone(&self.shared.templates),
-        };
-        match Mixer::start(settings, on_event) {
-            Ok(mixer) => {
-                self.mixer = Some(mixer);
-                self.inputs.extend(self.ears.hand_over());
-            }
-            Err(error) => {
-                tracing::error!(%error, "no mixer");
-                self.inputs.push_back(Input::MixerFailed);
-            }
-        }
-    }
-
-    fn add_source(&mut self, source: SourceId, layer: usize) {
-        let (Some(tap), Some(mixer)) = (self.tap_of(source, layer), &mut self.mixer) else {
-            return;
-        };
-        if let Err(error) = mixer.add_source(source, &tap) {
-            tracing::error!(%source, %error, "cannot be decoded");
-            self.inputs.push_back(Input::SourceFailed(source));
-        }
-    }
-
-    /// Feeds a slot of a participant.
-    fn feed(&mut self, who: ParticipantId, slot: Downlink, feed: Option<Feed>) {
-        let tap = match feed {
-            Some(Feed::Output(output)) => self.mixer.as_mut().and_then(|m| m.output(output).ok()),
-            Some(Feed::Uplink { source, layer, .. }) => self.tap_of(source, layer),
-            None => None,
-        };
-        let contributor = match feed {
-            Some(Feed::Uplink { source, .. }) => Some(source.participant.ordinal()),
-            _ => None,
-        };
-        let pacing = self.state.pacing_of(who);
-        let Some(member) = self.members.get_mut(&who) else {
-            return;
-        };
-        // Before the first keyframe of what is to follow.
-        member.pace(pacing);
-        let before = match feed {
-            Some(feed) => member.fed.insert(slot, feed),
-            None => member.fed.remove(&slot),
-        };
-        let change = match (before, feed) {
-            // What a link does not carry is in the way of what it could.
-            (Some(before), Some(feed)) if pacing.is_some() && before.is_above(&feed) => {
-                slot::Change::AtOnce
-            }
-            (_, Some(Feed::Output(_))) => slot::Change::WhenReady,
-            // Another encoding of the same picture.
-            (Some(before), Some(feed)) if before.goes_on_in(&feed) => slot::Change::WhenReady,
-            _ => slot::Change::AtOnce,
-        };
-        let serial = member.serial;
-        let events = self.events.clone();
-        let opened = move || {
-            if let Some(feed) = feed {
-                let _ = events.send(Event::Opened(who, serial, slot, feed));
-            }
-        };
-        if let Some(slot) = member.slot(slot) {
-            let feed = tap.as_ref().map(|tap| slot::Feed {
-                tap,
-                contributor,
-                change,
-            });
-            slot.feed(feed, opened);
-        }
-    }
-
-    fn tap_of(&self, source: SourceId, layer: usize) -> Option<Tap> {
-        let member = self.members.get(&source.participant)?;
-        Some(member.flows.get(&(source.role, layer))?.tap.clone())
     }
 
     fn stats(&self) -> super::handle::RoomStats {

@@ -170,6 +170,7 @@ fn prepare(args: ServeArgs) -> Result<Config> {
 fn start_gstreamer() -> Result<()> {
     gst::init().context("GStreamer does not start")?;
     telemetry::bridge_gstreamer_log();
+    telemetry::bridge_glib_log();
     Ok(())
 }
 

@@ -56,6 +56,24 @@ fn parse_filter(filter: &str) -> Result<EnvFilter, TelemetryError> {
     })
 }
 
+/// Brings what GLib and the libraries on it log into tracing, target `glib`, in place of GLib's own
+/// writing to stderr.
+pub fn bridge_glib_log() {
+    gst::glib::log_set_default_handler(|domain, level, text| {
+        let domain = domain.unwrap_or_default();
+        match level {
+            gst::glib::LogLevel::Error | gst::glib::LogLevel::Critical => {
+                tracing::error!(target: "glib", domain, "{text}");
+            }
+            // libnice warns of each relay that a closed connection leaves to expire.
+            gst::glib::LogLevel::Warning if domain != "libnice" => {
+                tracing::warn!(target: "glib", domain, "{text}");
+            }
+            _ => tracing::debug!(target: "glib", domain, "{text}"),
+        }
+    });
+}
+
 /// Brings GStreamer's log into tracing, target `gstreamer`, in place of its own writing to
 /// stderr. Warnings and errors only, unless `GST_DEBUG` asks for more. To be called once,
 /// after [`gst::init`].

@@ -6,6 +6,7 @@ use std::fmt::Write;
 use super::plot::{DECODE, DELAY, DOWN, QUANTITIES, SERVER, STYLE, UP, chart};
 use super::report::{Report, Row};
 use super::table::{HEADS, cells, name};
+use crate::topology::Topology;
 
 /// Text as it may stand in HTML.
 fn escaped(text: &str) -> String {
@@ -17,46 +18,58 @@ fn escaped(text: &str) -> String {
 /// How far from the least one is still as little: what differs less is the machine's doing.
 const AS_LITTLE: f64 = 1.15;
 
-/// The rows of so many people with the least of something, for the words: all between which one
-/// run cannot tell.
-fn least(report: &Report, people: usize, of: fn(&Row) -> Option<f64>) -> Vec<&'static str> {
-    let rows = report
-        .topologies
-        .iter()
-        .filter(|row| row.participants == people);
-    let with: Vec<_> = rows.filter_map(|r| Some((r, of(r)?))).collect();
+/// A quantity of a row, where it was read.
+type Of = fn(&Row) -> Option<f64>;
+
+/// What is compared, and what having the least of it is called.
+const WINS: [(&str, Of); 5] = [
+    ("least to receive", DOWN.of),
+    ("least to send", UP.of),
+    ("least to decode", DECODE.of),
+    ("least server CPU", SERVER.of),
+    ("least delay", DELAY.of),
+];
+
+/// The rows with the least of something: all between which one run cannot tell.
+fn least(rows: &[&Row], of: Of) -> Vec<Topology> {
+    let with: Vec<_> = rows.iter().filter_map(|r| Some((r.name, of(r)?))).collect();
     let least = with.iter().map(|(_, value)| *value).min_by(f64::total_cmp);
     let as_little = |value: f64| least.is_some_and(|least| value <= least * AS_LITTLE);
-    with.iter()
-        .filter(|(_, value)| as_little(*value))
-        .map(|(row, _)| name(row.name))
-        .collect()
+    let found = with.into_iter().filter(|(_, value)| as_little(*value));
+    found.map(|(name, _)| name).collect()
 }
 
-/// Where each way wins: with the fewest people, and with the most.
+/// Where each way without a relay wins: with the fewest people, and with the most.
 fn wins(report: &Report) -> String {
-    let wins = [
-        ("Least to receive", DOWN.of),
-        ("Least to send", UP.of),
-        ("Least to decode", DECODE.of),
-        ("Least server CPU", SERVER.of),
-        ("Least delay", DELAY.of),
-    ];
     let people: BTreeSet<usize> = report.topologies.iter().map(|r| r.participants).collect();
-    let ends: BTreeSet<usize> = people
-        .first()
+    let ends: BTreeSet<usize> = [people.first(), people.last()]
         .into_iter()
-        .chain(people.last())
+        .flatten()
         .copied()
         .collect();
     let mut text = String::new();
     for people in ends {
-        let _ = write!(text, "<p>With {people} people.");
-        for (what, of) in wins {
-            let names = least(report, people, of);
-            if !names.is_empty() {
-                let _ = write!(text, " {what}: <b>{}</b>.", names.join(", "));
-            }
+        let direct = [Topology::P2p, Topology::Sfu, Topology::Mcu];
+        let all = report.topologies.iter();
+        let rows: Vec<&Row> = all
+            .filter(|row| row.participants == people && direct.contains(&row.name))
+            .collect();
+        let winners = WINS.map(|(what, of)| (what, least(&rows, of)));
+        let _ = write!(text, "<p>With {people} people, without a relay:");
+        for row in &rows {
+            let won = winners.iter().filter(|(_, who)| who.contains(&row.name));
+            let won: Vec<String> = won
+                .map(|(what, who)| match who.len() {
+                    1 => (*what).to_owned(),
+                    n if n == rows.len() => format!("{what} (all alike)"),
+                    _ => format!("{what} (not alone)"),
+                })
+                .collect();
+            let won = match won.is_empty() {
+                true => "the least of nothing".to_owned(),
+                false => won.join(", "),
+            };
+            let _ = write!(text, " <b>{}</b> has {won}.", name(row.name));
         }
         text.push_str("</p>");
     }
@@ -102,7 +115,7 @@ pub fn page(report: &Report) -> String {
         "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\">\
          <meta name=\"viewport\" content=\"width=device-width\"><title>Tessera: comparison</title>\
          <style>{STYLE} body{{font:16px/1.5 system-ui,sans-serif;color:var(--ink);\
-         background:var(--back);max-width:960px;margin:0 auto;padding:16px}} .wide{{overflow-x:auto}} \
+         background:var(--back);max-width:1140px;margin:0 auto;padding:16px}} .wide{{overflow-x:auto}} \
          table{{border-collapse:collapse;font-size:14px;white-space:nowrap}} td,th{{padding:4px 8px;\
          text-align:right;border-bottom:1px solid var(--rule)}} .plots{{display:grid;gap:16px;\
          grid-template-columns:repeat(auto-fit,minmax(min(100%,400px),1fr))}} \
@@ -125,7 +138,34 @@ pub fn page(report: &Report) -> String {
 
 #[cfg(test)]
 mod tests {
+    use super::super::plot::tests::{report, row};
+    use super::super::report::Rates;
     use super::*;
+
+    #[test]
+    fn who_wins_is_said_of_the_ways_without_a_relay() {
+        let of = |name, up_bps, cores| Row {
+            per_person: Rates {
+                up_bps,
+                down_bps: 1e6,
+            },
+            server_cpu_cores: cores,
+            ..row(name, 4)
+        };
+        let rows = [
+            of(Topology::P2p, 3e6, 0.0),
+            of(Topology::Sfu, 1e6, 0.1),
+            of(Topology::Mcu, 1e6, 0.3),
+            of(Topology::TurnMcu, 1.0, 0.4),
+        ];
+        let text = wins(&report(rows.into()));
+        let expected = "<p>With 4 people, without a relay: <b>p2p</b> has least to receive (all \
+                        alike), least to decode (all alike), least server CPU, least delay (all \
+                        alike). <b>sfu</b> has least to receive (all alike), least to send (not \
+                        alone),";
+        assert!(text.starts_with(expected), "{text}");
+        assert!(!text.contains("turn"), "{text}");
+    }
 
     #[test]
     fn text_of_the_machine_is_no_markup() {

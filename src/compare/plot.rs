@@ -220,7 +220,7 @@ fn figure(value: f64) -> String {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::super::report::{Counted, Freezes, Latency, Machine, Rates};
     use super::*;
 
@@ -232,7 +232,8 @@ mod tests {
         );
     }
 
-    fn row(name: Topology, participants: usize) -> Row {
+    /// Some row.
+    pub(in super::super) fn row(name: Topology, participants: usize) -> Row {
         let latency = Latency { p50: 3.0, p95: 4.0 };
         let paths = name.paths(participants);
         Row {
@@ -256,9 +257,9 @@ mod tests {
         }
     }
 
-    #[test]
-    fn many_numbers_of_people_make_curves_and_one_makes_bars() {
-        let report = |people: &[usize]| Report {
+    /// Rows of some machine.
+    pub(in super::super) fn report(topologies: Vec<Row>) -> Report {
+        Report {
             machine: Machine {
                 cpu: "a processor".into(),
                 cores: 2,
@@ -268,12 +269,17 @@ mod tests {
                 tessera: "0".into(),
             },
             seconds: 1,
-            topologies: people
-                .iter()
-                .flat_map(|n| [row(Topology::Sfu, *n), row(Topology::Mcu, *n)])
-                .collect(),
+            topologies,
+        }
+    }
+
+    #[test]
+    fn many_numbers_of_people_make_curves_and_one_makes_bars() {
+        let of = |people: &[usize]| {
+            let both = |n: &usize| [row(Topology::Sfu, *n), row(Topology::Mcu, *n)];
+            report(people.iter().flat_map(both).collect())
         };
-        let paths = chart(&report(&[2, 4, 6]), 0).expect("a plot");
+        let paths = chart(&of(&[2, 4, 6]), 0).expect("a plot");
         // 4, 16 and 36 of an axis to 40 for the SFU; 4, 8 and 12 for the MCU.
         assert!(
             paths.contains("points=\"52.0,222.0 230.0,174.0 408.0,94.0\""),
@@ -283,7 +289,7 @@ mod tests {
             paths.contains("points=\"52.0,222.0 230.0,206.0 408.0,190.0\""),
             "{paths}"
         );
-        let one = chart(&report(&[4]), 0).expect("a plot");
+        let one = chart(&of(&[4]), 0).expect("a plot");
         assert_eq!(one.matches("class=\"bar\"").count(), 2);
         assert!(!one.contains("polyline"));
     }

@@ -97,6 +97,8 @@ pub const ELEMENTS: &[Element] = &[
     required("rtph264depay", "rtp", GOOD, "H.264 from RTP"),
     required("rtph264pay", "rtp", GOOD, "H.264 to RTP"),
     required("h264parse", "videoparsersbad", BAD, "H.264 framing"),
+    required("vp9parse", "videoparsersbad", BAD, "VP9 framing"),
+    required("opusparse", "opusparse", BAD, "Opus framing"),
     required("opusdec", "opus", BASE, "Opus decoding"),
     required("opusenc", "opus", BASE, "Opus encoding"),
     required("vp8dec", "vpx", GOOD, "VP8 decoding"),
@@ -104,6 +106,16 @@ pub const ELEMENTS: &[Element] = &[
     required("vp9dec", "vpx", GOOD, "VP9 decoding"),
     required("appsrc", "app", BASE, "media into a pipeline"),
     required("appsink", "app", BASE, "media out of a pipeline"),
+    required("filesrc", "coreelements", CORE, "files, reading"),
+    required("filesink", "coreelements", CORE, "files, writing"),
+    required("mp4mux", "isomp4", GOOD, "MP4, writing"),
+    required("qtdemux", "isomp4", GOOD, "MP4, reading"),
+    required("matroskamux", "matroska", GOOD, "Matroska, writing"),
+    required("webmmux", "matroska", GOOD, "WebM, writing"),
+    required("matroskademux", "matroska", GOOD, "WebM, reading"),
+    required("oggmux", "ogg", BASE, "Ogg, writing"),
+    required("oggdemux", "ogg", BASE, "Ogg, reading"),
+    required("identity", "coreelements", CORE, "places to look at media"),
     required("queue", "coreelements", CORE, "threads of their own"),
     required("capsfilter", "coreelements", CORE, "fixed formats"),
     required("videorate", "videorate", BASE, "constant frame rate"),
@@ -114,12 +126,6 @@ pub const ELEMENTS: &[Element] = &[
         "picture format and size",
     ),
     required("videocrop", "videocrop", GOOD, "pictures cut to their tile"),
-    required(
-        "compositor",
-        "compositor",
-        BASE,
-        "one picture out of all tiles",
-    ),
     required("textoverlay", "pango", PANGO, "names on tiles"),
     required("videotestsrc", "videotestsrc", BASE, "background, avatars"),
     required("audioconvert", "audioconvert", BASE, "sound format"),
@@ -129,12 +135,6 @@ pub const ELEMENTS: &[Element] = &[
     optional("x264enc", "x264", UGLY, "H.264 encoding (or); GPL"),
     optional("avdec_h264", "libav", LIBAV, "H.264 decoding (either)"),
     optional("openh264dec", "openh264", BAD, "H.264 decoding (or)"),
-    optional(
-        "rtpgccbwe",
-        "rsrtp",
-        "no Debian package; crate gst-plugin-rtp",
-        "bandwidth estimate",
-    ),
 ];
 
 /// An element of the list and whether it is here.
@@ -331,6 +331,29 @@ mod tests {
         let all = names.len();
         names.dedup();
         assert_eq!(names.len(), all);
+    }
+
+    #[test]
+    fn every_element_of_the_pipelines_is_looked_for() {
+        gst::init().expect("GStreamer");
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/pipelines");
+        let files = std::fs::read_dir(folder).expect("pipelines");
+        let paths = files.map(|file| file.expect("a file").path());
+        let launches = paths.filter(|path| path.extension().is_some_and(|e| e == "launch"));
+        let mut seen = 0;
+        for path in launches {
+            let text = std::fs::read_to_string(&path).expect("text");
+            let code = text.lines().filter(|line| !line.starts_with('#'));
+            for word in code.flat_map(str::split_whitespace) {
+                if gst::ElementFactory::find(word).is_none() {
+                    continue;
+                }
+                seen += 1;
+                let listed = ELEMENTS.iter().any(|element| element.name == word);
+                assert!(listed, "{word} of {}", path.display());
+            }
+        }
+        assert!(seen > 100, "{seen} elements");
     }
 
     #[test]

@@ -1,12 +1,14 @@
 //! Discontinuous transmission of a mix: while nobody speaks, hardly anything is sent.
 //!
 //! libopus has its own, which needs the analysis that costs as much again as all of the encoding.
-//! A mix in which nobody is heard is zeros, and Opus says those in three bytes, always the same.
+//! A mix in which nobody is heard is zeros.
+
+use std::sync::Arc;
 
 use gst::prelude::*;
 use parking_lot::Mutex;
 
-/// Silent packets that are sent before the pause: 200 ms, so that it is one and not a breath.
+/// Packets of silence that are sent before the pause: 200 ms, so that it is one and not a breath.
 const BEFORE: u32 = 10;
 
 /// In a pause one packet of so many is sent, five a second: whoever begins to receive gets a first
@@ -24,21 +26,24 @@ enum Fate {
     Spared,
 }
 
-/// Counts silent packets.
+/// Counts silent blocks.
 #[derive(Debug, Default)]
 struct Pause {
-    /// Silent packets since the last that was not.
+    /// Blocks of silence since the last that was not.
     silent: u32,
 }
 
 impl Pause {
-    /// Looks at the next packet.
-    fn next(&mut self, packet: &[u8]) -> Fate {
-        if !is_silence(packet) {
-            self.silent = 0;
-            return Fate::Sent;
-        }
-        self.silent = self.silent.saturating_add(1);
+    /// Looks at the next block of samples.
+    fn hear(&mut self, block: &[u8]) {
+        self.silent = match block.iter().all(|byte| *byte == 0) {
+            true => self.silent.saturating_add(1),
+            false => 0,
+        };
+    }
+
+    /// What becomes of the packet that is made of it.
+    fn fate(&self) -> Fate {
         match self.silent.checked_sub(BEFORE + 1) {
             None => Fate::Sent,
             Some(paused) if paused % EVERY == 0 => Fate::Shortened,
@@ -47,33 +52,37 @@ impl Pause {
     }
 }
 
-/// What libopus makes of zeros: after the byte that names the configuration (RFC 6716 section 3.1)
-/// CELT's silence flag (section 4.3) and nothing else.
-fn is_silence(packet: &[u8]) -> bool {
-    matches!(packet, [_, 0xff, 0xfe])
-}
-
 /// Leaves out what `encoder` makes of silence that lasts. The first packet of a pause is its first
 /// byte alone: a frame of no bytes, by which a receiver knows it for a pause and not for loss (RFC
 /// 7587 section 3.1.3, RFC 6716 section 3.2.1). What goes on is numbered behind it, so that nothing
 /// is missing.
+///
+/// It goes by what the encoder is given: of zeros it makes three bytes as CELT, but thirty with
+/// forward error correction. It makes one packet of each block, at once.
 pub(super) fn install(encoder: &gst::Element) {
-    let Some(pad) = encoder.static_pad("src") else {
+    let (Some(input), Some(output)) = (encoder.static_pad("sink"), encoder.static_pad("src"))
+    else {
         return;
     };
     // Taken by the encoder's thread alone.
-    let pause = Mutex::new(Pause::default());
-    pad.add_probe(gst::PadProbeType::BUFFER, move |_, info| {
-        let Some(gst::PadProbeData::Buffer(buffer)) = &mut info.data else {
+    let pause = Arc::new(Mutex::new(Pause::default()));
+    let hears = Arc::clone(&pause);
+    input.add_probe(gst::PadProbeType::BUFFER, move |_, info| {
+        if let Some(gst::PadProbeData::Buffer(block)) = &info.data
+            && let Ok(samples) = block.map_readable()
+        {
+            hears.lock().hear(&samples);
+        }
+        gst::PadProbeReturn::Ok
+    });
+    output.add_probe(gst::PadProbeType::BUFFER, move |_, info| {
+        let Some(gst::PadProbeData::Buffer(packet)) = &mut info.data else {
             return gst::PadProbeReturn::Ok;
         };
-        let fate = match buffer.map_readable() {
-            Ok(bytes) => pause.lock().next(&bytes),
-            Err(_) => Fate::Sent,
-        };
+        let fate = pause.lock().fate();
         match fate {
             Fate::Sent => {}
-            Fate::Shortened => buffer.make_mut().set_size(1),
+            Fate::Shortened => packet.make_mut().set_size(1),
             // Handled and not Drop: after Drop, GStreamer 1.22.0 releases the buffer once more.
             Fate::Spared => return gst::PadProbeReturn::Handled,
         }
@@ -85,31 +94,41 @@ pub(super) fn install(encoder: &gst::Element) {
 mod tests {
     use super::*;
 
-    const SILENCE: [u8; 3] = [0xf8, 0xff, 0xfe];
-
     #[test]
     fn a_pause_begins_late_ends_at_once_and_is_not_forgotten() {
         let mut pause = Pause::default();
-        let mut silent = |n: usize| -> Vec<Fate> { (0..n).map(|_| pause.next(&SILENCE)).collect() };
+        let mut next = |block: &[u8]| {
+            pause.hear(block);
+            pause.fate()
+        };
+        let mut silent = |n: usize| -> Vec<Fate> { (0..n).map(|_| next(&[0; 8])).collect() };
         assert_eq!(silent(10), [Fate::Sent; 10]);
         assert_eq!(silent(1), [Fate::Shortened]);
         assert_eq!(silent(9), [Fate::Spared; 9]);
         assert_eq!(silent(2), [Fate::Shortened, Fate::Spared]);
-        assert_eq!(pause.next(&[0xf8, 1, 2, 3]), Fate::Sent);
-        assert_eq!(pause.next(&SILENCE), Fate::Sent, "begins anew");
+        assert_eq!(next(&[0, 0, 1, 0]), Fate::Sent);
+        assert_eq!(next(&[0; 8]), Fate::Sent, "begins anew");
     }
 
-    /// The encoder as the mix has it: zeros are what is taken for silence, and little is left.
+    /// The encoder as the mix has it, protected or not: of zeros little is left.
     #[test]
     fn of_zeros_five_packets_a_second_are_left() {
         gst::init().expect("gst");
+        few_are_left(false);
+        few_are_left(true);
+    }
+
+    fn few_are_left(fec: bool) {
         let template = crate::media::template::Templates::load(None).expect("templates");
         let values = [("bitrate", crate::media::template::Value::Int(48_000))];
         let launch = template.fill("rendition-opus", &values).expect("filled");
         let pipeline = gst::parse::launch(&launch).expect("it parses");
         let pipeline = pipeline.downcast::<gst::Pipeline>().expect("a pipeline");
         let part = |name| pipeline.by_name(name).expect("it is there");
-        install(&part("encoder"));
+        let encoder = part("encoder");
+        encoder.set_property("inband-fec", fec);
+        encoder.set_property("packet-loss-percentage", if fec { 15 } else { 0 });
+        install(&encoder);
         let input = part("in").downcast::<gst_app::AppSrc>().expect("an appsrc");
         let output = part("out")
             .downcast::<gst_app::AppSink>()

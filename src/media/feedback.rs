@@ -1,8 +1,9 @@
 //! Watches the link to one peer: numbers what leaves for it and hears what becomes of that.
 //!
 //! Sits at webrtcbin's `rtpsession`: what leaves it goes out as it is, retransmissions included,
-//! and what the receiver reports comes to it first. Where the receiver does not report
-//! (transport-wide congestion control was not negotiated) nothing is ever known of the link.
+//! and what the receiver reports comes to it first. Where the receiver does not tell arrivals
+//! (transport-wide congestion control was not negotiated) nothing is ever known of the link but
+//! what share of each stream it says was lost.
 //!
 //! Threads: numbers are written on the streaming thread that sends, feedback is heard on the one
 //! that receives RTCP, both under one short lock.
@@ -17,6 +18,7 @@ use parking_lot::Mutex;
 use super::estimate::{Estimate, Estimator};
 use super::offer::Line;
 use super::pipeline::running_time;
+use super::reports::Reports;
 use super::resend::Resends;
 use super::slot::Slot;
 use super::twcc::{self, FEEDBACK_FORMAT, SendLog, TRANSPORT_FEEDBACK, TRANSPORT_WIDE_CC};
@@ -29,6 +31,7 @@ pub const OVERHEAD: usize = 20 + 8 + 10;
 #[derive(Debug, Clone)]
 pub struct Watch {
     link: Arc<Mutex<Link>>,
+    reports: Arc<Mutex<Reports>>,
     resends: Resends,
 }
 
@@ -47,16 +50,21 @@ impl Watch {
     pub fn install(webrtc: &gst::Element, lines: &[Line]) -> Self {
         let watch = Self {
             link: Arc::default(),
+            reports: Arc::default(),
             resends: Resends::install(webrtc, now),
         };
         let mut downlinks = lines.iter().filter(|line| !line.role.is_uplink());
         // One id in all of a BUNDLE (RFC 8843 section 9).
         let id = downlinks.find_map(|line| line.extension(TRANSPORT_WIDE_CC));
-        if let (Some(id), Some(bin)) = (id, webrtc.downcast_ref::<gst::Bin>()) {
+        if let Some(bin) = webrtc.downcast_ref::<gst::Bin>() {
             let link = Arc::downgrade(&watch.link);
+            let reports = Arc::downgrade(&watch.reports);
             bin.connect_deep_element_added(move |_, _, element| {
                 if element.factory().is_some_and(|f| f.name() == "rtpsession") {
-                    attach(element, id, link.clone());
+                    read_reports(element, reports.clone());
+                    if let Some(id) = id {
+                        attach(element, id, link.clone());
+                    }
                 }
             });
         }
@@ -79,6 +87,12 @@ impl Watch {
         };
         self.resends.know(estimate);
         estimate
+    }
+
+    /// What the receiver last reported lost of the packets of an SSRC, 0 to 1; `None` if it has
+    /// not lately.
+    pub fn reported_loss(&self, ssrc: u32) -> Option<f32> {
+        self.reports.lock().loss(now(), ssrc)
     }
 }
 
@@ -103,6 +117,16 @@ fn attach(session: &gst::Element, id: u8, link: WeakLink) {
             let fates = link.log.feedback(&fci);
             link.estimator.hear(now(), &fates);
         }
+        None
+    });
+}
+
+fn read_reports(session: &gst::Element, reports: std::sync::Weak<Mutex<Reports>>) {
+    let internal = session.property::<gst::glib::Object>("internal-session");
+    internal.connect("on-receiving-rtcp", false, move |values| {
+        let packet = values.get(1)?.get::<gst::Buffer>().ok()?;
+        let packet = packet.map_readable().ok()?;
+        reports.upgrade()?.lock().hear(now(), &packet);
         None
     });
 }

@@ -19,6 +19,7 @@ mod remb;
 pub mod remix;
 pub mod remux;
 pub mod repair;
+pub mod reports;
 pub mod resend;
 pub mod rewrite;
 pub mod rtp;

@@ -4,6 +4,7 @@ pub mod certificate;
 pub mod congestion;
 pub mod estimate;
 pub mod feedback;
+pub mod guard;
 mod keyframes;
 pub mod ladder;
 pub mod mixer;

@@ -8,6 +8,7 @@ use std::collections::BTreeSet;
 
 use thiserror::Error;
 
+use super::guard::Protection;
 use super::rtp::PayloadFormat;
 use super::simulcast::{self, REPAIRED_RID, RID};
 use super::speech::AUDIO_LEVEL;
@@ -95,6 +96,7 @@ struct OfferedCodec {
     /// Higher is liked better among payload types of one format.
     rank: u8,
     told: Told,
+    protection: Protection,
 }
 
 /// How a sender can be told how much to send.
@@ -123,6 +125,8 @@ pub struct Line {
     pub rids: Vec<Rid>,
     /// How its sender is told how much to send.
     pub told: Told,
+    /// What the offerer's decoder makes use of, of sound.
+    pub protection: Protection,
 }
 
 impl Line {
@@ -376,6 +380,7 @@ fn codecs(media: &gst_sdp::SDPMediaRef) -> Vec<OfferedCodec> {
                     true => Told::InRtcp,
                     false => Told::Elsewhere,
                 },
+                protection: usable_protection(format, fmtp),
                 payload_type: number,
                 format,
                 rank,
@@ -421,15 +426,27 @@ fn extensions(media: &gst_sdp::SDPMediaRef) -> Vec<(u8, &'static str)> {
     used
 }
 
+/// A format parameter of a payload type, in lower case.
+fn parameter(fmtp: &str, name: &str) -> Option<String> {
+    fmtp.split(';').find_map(|pair| {
+        let (key, value) = pair.trim().split_once('=')?;
+        key.eq_ignore_ascii_case(name)
+            .then(|| value.to_ascii_lowercase())
+    })
+}
+
+/// What a decoder makes use of; none unless it says so (RFC 7587 section 6.1).
+fn usable_protection(format: PayloadFormat, fmtp: &str) -> Protection {
+    let says = parameter(fmtp, "useinbandfec").as_deref() == Some("1");
+    match format == PayloadFormat::Opus && says {
+        true => Protection::Fec,
+        false => Protection::None,
+    }
+}
+
 /// Format and rank of a payload type, if it is one of ours.
 fn recognise(encoding: &str, fmtp: &str) -> Option<(PayloadFormat, u8)> {
-    let parameter = |name: &str| {
-        fmtp.split(';').find_map(|pair| {
-            let (key, value) = pair.trim().split_once('=')?;
-            key.eq_ignore_ascii_case(name)
-                .then(|| value.to_ascii_lowercase())
-        })
-    };
+    let parameter = |name: &str| parameter(fmtp, name);
     match encoding.to_ascii_uppercase().as_str() {
         "OPUS" => Some((PayloadFormat::Opus, 0)),
         "VP8" => Some((PayloadFormat::Vp8, 0)),
@@ -564,6 +581,7 @@ fn choose(line: &OfferedLine, role: Role, video: &[VideoCodec]) -> Result<Line, 
             },
             rids,
             told: codec.told,
+            protection: codec.protection,
         }),
         None => Err(OfferError::Codec {
             mid: line.mid.clone(),

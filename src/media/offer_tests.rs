@@ -4,7 +4,7 @@ const VIDEO: [VideoCodec; 3] = [VideoCodec::H264, VideoCodec::Vp8, VideoCodec::V
 const HEAD: &str = "v=0\r\no=- 1 2 IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\n";
 const TRANSPORT: &str = "a=ice-ufrag:abcd\r\na=ice-pwd:0123456789012345678901\r\n\
     a=fingerprint:sha-256 AA:BB\r\na=setup:actpass\r\na=rtcp-mux\r\n";
-const OPUS: &str = "a=rtpmap:111 opus/48000/2\r\n";
+const OPUS: &str = "a=rtpmap:111 opus/48000/2\r\na=fmtp:111 minptime=10;useinbandfec=1\r\n";
 const CODECS: &str = "a=rtpmap:96 VP8/90000\r\na=rtpmap:102 H264/90000\r\n\
     a=fmtp:102 level-asymmetry-allowed=1;packetization-mode=0;profile-level-id=42e01f\r\n\
     a=rtpmap:103 H264/90000\r\n\
@@ -48,6 +48,44 @@ fn named(roles: &[(&str, Role)]) -> Vec<(Mid, Role)> {
         .iter()
         .map(|(mid, role)| (Mid((*mid).to_owned()), *role))
         .collect()
+}
+
+#[test]
+fn sound_is_protected_for_those_who_say_that_they_make_use_of_it() {
+    let protection = |line: String| {
+        let offer = parse(&offer(&[line])).expect("a good offer");
+        let plan = offer.plan(&RoleSource::Play, &VIDEO).expect("a plan");
+        plan[0].protection
+    };
+    let sound = audio("0", "recvonly");
+    assert_eq!(protection(sound.clone()), Protection::Fec);
+    for says in ["useinbandfec=0", "stereo=1"] {
+        let other = sound.replace("useinbandfec=1", says);
+        assert_eq!(protection(other), Protection::None, "{says}");
+    }
+    assert_eq!(protection(video("0", "recvonly")), Protection::None);
+}
+
+/// Browsers repeat what they say only to those who say that they make use of it.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_says_of_sound_both_ways_that_fec_is_used() {
+    use crate::media::peer::{Peer, Transport};
+    let offer = parse(&offer(&[audio("0", "sendonly"), audio("1", "recvonly")]));
+    let roles = named(&[("0", Role::Mic), ("1", Role::MixAudio)]);
+    let offer = offer.expect("a good offer");
+    let plan = offer.plan(&RoleSource::Named(&roles), &VIDEO);
+    let transport = Transport {
+        media_ips: vec![std::net::Ipv4Addr::LOCALHOST.into()],
+        ..Transport::default()
+    };
+    let ignore = std::sync::Arc::new(|_| {});
+    let plan = plan.expect("a plan");
+    let answer = Peer::answer("answer".to_owned(), offer, plan, &transport, ignore);
+    let (_peer, answer) = answer.await.expect("an answer");
+    let said = answer
+        .matches("a=fmtp:111 minptime=10;useinbandfec=1")
+        .count();
+    assert_eq!(said, 2, "{answer}");
 }
 
 #[test]

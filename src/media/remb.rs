@@ -171,6 +171,7 @@ mod tests {
             extensions: Vec::new(),
             rids: Vec::new(),
             told,
+            protection: Default::default(),
         };
         let answer = "v=0\r\nm=video 9\r\na=mid:1\r\n";
         let told = with_feedback(answer, &[line(Told::InRtcp)]);

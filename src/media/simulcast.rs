@@ -222,6 +222,7 @@ mod tests {
                 .map(|rid| Rid::new(*rid).expect("a rid"))
                 .collect(),
             told: Told::Elsewhere,
+            protection: Default::default(),
         }
     }
 

@@ -186,6 +186,7 @@ mod tests {
             extensions: vec![(extension, MID)],
             rids: Vec::new(),
             told: Told::Elsewhere,
+            protection: Default::default(),
         }
     }
 

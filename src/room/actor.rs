@@ -25,7 +25,8 @@ use crate::admission::Admission;
 use crate::archive::{Archive, RecordingId};
 use crate::config::Config;
 use crate::id::{ParticipantId, Role, RoomId};
-use crate::media::mixer::{Mixer, MixerEvent, SoundEvent, SourceId};
+use crate::media::guard::Protection;
+use crate::media::mixer::{Mixer, MixerEvent, Output, SoundEvent, SourceId};
 use crate::media::peer::{Loss, PeerEvent};
 use crate::media::template::Templates;
 
@@ -326,13 +327,25 @@ impl Actor {
         }
     }
 
-    /// Tells the state of links that matter: most carry the best without ado.
+    /// Tells the state of links that matter: most carry the best without ado. A mix on which
+    /// anybody loses packets has forward error correction.
     fn look_at_links(&mut self) {
-        for (who, member) in &self.members {
-            if let Some(estimate) = member.estimate()
+        let mut protections: BTreeMap<Output, Protection> = BTreeMap::new();
+        for (who, member) in &mut self.members {
+            let estimate = member.estimate();
+            if let Some((output, wanted)) = member.protection(estimate.as_ref()) {
+                let whole = protections.entry(output).or_default();
+                *whole = wanted.max(*whole);
+            }
+            if let Some(estimate) = estimate
                 && self.state.cares(*who, &estimate)
             {
                 self.inputs.push_back(Input::Estimated(*who, estimate));
+            }
+        }
+        if let Some(mixer) = &mut self.mixer {
+            for (output, protection) in protections {
+                mixer.protect(output, protection);
             }
         }
     }

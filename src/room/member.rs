@@ -15,6 +15,8 @@ use super::wiring::{Downlink, Feed};
 use crate::config::Config;
 use crate::id::{Mid, ParticipantId, Role};
 use crate::media::estimate::Estimate;
+use crate::media::guard::{Guard, Protection};
+use crate::media::mixer::Output;
 use crate::media::offer::{Line, Offer, OfferError, RoleSource, codec_of};
 use crate::media::pacer::Pacing;
 use crate::media::peer::{OnPeerEvent, Peer, PeerError, Transport};
@@ -105,6 +107,7 @@ pub(super) struct Member {
     asked: Asked,
     /// What their camera should take, bit/s.
     camera: Option<u32>,
+    guard: Guard,
     peer: Option<Peer>,
 }
 
@@ -121,6 +124,7 @@ impl Member {
             slots: BTreeMap::new(),
             asked: Asked::Since(gst::ClockTime::ZERO),
             camera: None,
+            guard: Guard::default(),
             peer: None,
         }
     }
@@ -150,6 +154,8 @@ impl Member {
         }
         self.peer = Some(peer);
         self.slots = slots(&lines);
+        let mix = lines.iter().find(|line| line.role == Role::MixAudio);
+        self.guard = Guard::new(mix.map(|line| line.protection).unwrap_or_default());
         let joined = Joined {
             participant: who,
             resume: self.resume.clone(),
@@ -206,6 +212,23 @@ impl Member {
     /// What is known of the link to them.
     pub(super) fn estimate(&self) -> Option<Estimate> {
         self.peer.as_ref()?.watch().estimate()
+    }
+
+    /// What the mix that they are fed should have, by what is known of the link to them.
+    pub(super) fn protection(
+        &mut self,
+        estimate: Option<&Estimate>,
+    ) -> Option<(Output, Protection)> {
+        let Some(Feed::Output(mix)) = self.fed.get(&Downlink::Audio) else {
+            return None;
+        };
+        let peer = self.peer.as_ref()?;
+        let slot = peer.slot_ref(self.slots.get(&Downlink::Audio)?)?;
+        let reported = peer.watch().reported_loss(slot.ssrc());
+        let told = estimate.map(|known| known.loss).into_iter().chain(reported);
+        let now = Duration::from_nanos(running_time().nseconds());
+        let protection = self.guard.note(now, told.reduce(f32::max));
+        Some((*mix, protection))
     }
 
     /// Sends them packets of a forwarded picture once more and at once, for the arrival of such

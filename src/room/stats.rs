@@ -10,6 +10,7 @@ use super::state::State;
 use super::wiring::{Downlink, Feed};
 use crate::id::{ParticipantId, Role, RoomId};
 use crate::media::congestion::Budget;
+use crate::media::guard::Protection;
 use crate::media::mixer::rendition::Rendition;
 use crate::media::mixer::{Mixer, Output, SourceId, Without};
 use crate::media::pipeline;
@@ -255,6 +256,7 @@ fn describe(
     state: &State,
 ) -> serde_json::Map<String, Value> {
     let viewers = state.viewers_of(output);
+    let fec = rendition.protection() == Protection::Fec;
     let fields = match output {
         Output::Video { codec, rung } => {
             let spec = state.ladder().spec(rung);
@@ -270,10 +272,16 @@ fn describe(
             })
         }
         Output::Sound(Without::Nobody) => {
-            json!({ "kind": "audio", "codec": "opus", "viewers": viewers })
+            json!({ "kind": "audio", "codec": "opus", "fec": fec, "viewers": viewers })
         }
         Output::Sound(Without::Participant(who)) => {
-            json!({ "kind": "audio", "codec": "opus", "without": who, "viewers": viewers })
+            json!({
+                "kind": "audio",
+                "codec": "opus",
+                "without": who,
+                "fec": fec,
+                "viewers": viewers,
+            })
         }
     };
     match fields {

@@ -34,6 +34,7 @@ use thiserror::Error;
 pub use scene::{Content, Scene, SourceId, Tile};
 pub use sound::{LAG as SOUND_LAG, SoundEvent, Without};
 
+use super::guard::Protection;
 use super::ladder::{Ladder, Rung};
 use super::pipeline::PipelineError;
 use super::tap::Tap;
@@ -328,6 +329,13 @@ impl Mixer {
     pub fn set_bitrate(&mut self, output: Output, bitrate: u32) {
         if let Some(rendition) = self.outputs.get_mut(&output) {
             rendition.set_bitrate(bitrate);
+        }
+    }
+
+    /// Encodes an output that is sound, and runs, with or without forward error correction.
+    pub fn protect(&mut self, output: Output, protection: Protection) {
+        if let (Output::Sound(_), Some(rendition)) = (output, self.outputs.get_mut(&output)) {
+            rendition.protect(protection);
         }
     }
 

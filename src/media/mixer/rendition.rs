@@ -9,6 +9,7 @@ use parking_lot::Mutex;
 
 use super::{MixerError, pause};
 use crate::config::VideoCodec;
+use crate::media::guard::{self, Protection};
 use crate::media::ladder::{Pace, RungSpec};
 use crate::media::offer::format_of;
 use crate::media::pipeline::{BusEvent, Pipeline};
@@ -31,6 +32,7 @@ pub struct Rendition {
     input: gst_app::AppSrc,
     tap: Tap,
     bitrate: Option<Arc<Mutex<Bitrate>>>,
+    protection: Protection,
     pipeline: Pipeline,
 }
 
@@ -222,6 +224,7 @@ impl Rendition {
             input,
             tap,
             bitrate: None,
+            protection: Protection::None,
             pipeline,
         })
     }
@@ -242,6 +245,28 @@ impl Rendition {
         self.bitrate.as_ref().map(|setting| setting.lock().now)
     }
 
+    /// Encodes sound so from the next packet on; its bitrate stays.
+    pub fn protect(&mut self, protection: Protection) {
+        if self.protection == protection {
+            return;
+        }
+        self.protection = protection;
+        let Ok(encoder) = self.pipeline.element::<gst::Element>("encoder") else {
+            return;
+        };
+        let loss = match protection {
+            Protection::None => 0,
+            Protection::Fec => guard::TOLD,
+        };
+        encoder.set_property("inband-fec", protection == Protection::Fec);
+        encoder.set_property("packet-loss-percentage", loss);
+    }
+
+    /// How sound is encoded.
+    pub fn protection(&self) -> Protection {
+        self.protection
+    }
+
     /// Where raw frames go.
     pub fn input(&self) -> &gst_app::AppSrc {
         &self.input
@@ -252,3 +277,7 @@ impl Rendition {
         &self.tap
     }
 }
+
+#[cfg(test)]
+#[path = "rendition_tests.rs"]
+mod tests;

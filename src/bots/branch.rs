@@ -8,6 +8,7 @@ use std::sync::Arc;
 use gst::prelude::*;
 
 use super::codec::Codec;
+use super::config::Mending;
 use super::error::BotError;
 use super::receive::Incoming;
 use crate::media::repair::see_to_losses;
@@ -28,7 +29,7 @@ pub(super) fn attach(
     count(pad, incoming, codec);
     let launch = if incoming.decodes_audio() {
         format!(
-            "{} ! audioconvert ! audioresample ! \
+            "{} name=decoder ! audioconvert ! audioresample ! \
              audio/x-raw,format=F32LE,layout=interleaved,rate=48000,channels=1 ! \
              appsink name=out sync=false async=false",
             codec.decoder()
@@ -43,6 +44,9 @@ pub(super) fn attach(
         "fakesink sync=false async=false".to_owned()
     };
     let branch = gst::parse::bin_from_description(&launch, true).map_err(|e| failed(&e))?;
+    if let (Mending::Fec, Some(decoder)) = (incoming.mending(), branch.by_name("decoder")) {
+        decoder.set_property("use-inband-fec", true);
+    }
     let sink = branch.by_name("out");
     if let Some(sink) = sink.and_then(|sink| sink.downcast::<gst_app::AppSink>().ok()) {
         take(&sink, incoming, codec);

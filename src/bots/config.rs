@@ -252,6 +252,16 @@ pub enum LinkFeedback {
     Arrivals,
 }
 
+/// What a bot makes of lost packets of sound.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mending {
+    /// It goes on as before, and fades out (packet loss concealment).
+    Guess,
+    /// It takes what was lost from the next packet where that says it again (in-band FEC), and says
+    /// so in its offer, as browsers do. All of its sound is heard a packet later.
+    Fec,
+}
+
 /// Which certificate an offer names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fingerprint {
@@ -295,6 +305,8 @@ pub struct BotConfig {
     pub limits: Limits,
     /// What it tells of its link.
     pub feedback: LinkFeedback,
+    /// What it makes of lost packets of sound.
+    pub mending: Mending,
     /// Whether it joins the mesh.
     pub mesh: Mesh,
     /// What is noted down of its packets.
@@ -320,6 +332,7 @@ impl BotConfig {
             view: None,
             limits: Limits::default(),
             feedback: LinkFeedback::Reports,
+            mending: Mending::Guess,
             mesh: Mesh::Join,
             recording: Recording::Nothing,
         }
@@ -380,6 +393,13 @@ impl BotConfig {
     #[must_use]
     pub fn telling_arrivals(mut self) -> Self {
         self.feedback = LinkFeedback::Arrivals;
+        self
+    }
+
+    /// Takes lost packets of sound from the next ones.
+    #[must_use]
+    pub fn mending_sound(mut self) -> Self {
+        self.mending = Mending::Fec;
         self
     }
 

@@ -6,7 +6,7 @@ use gst_webrtc::{WebRTCRTPTransceiverDirection as Direction, WebRTCSDPType};
 use tokio::sync::mpsc;
 
 use super::codec::{Codec, opus_caps, rtp_video_caps};
-use super::config::Decode;
+use super::config::{Decode, Mending};
 use super::connection::{Candidate, Connection, Reach, Sending};
 use super::error::BotError;
 use super::ice::{self, Route};
@@ -46,6 +46,7 @@ impl Setup {
                 path: Path::Mesh,
                 from: Some(with),
                 decode: self.decode,
+                mending: Mending::Guess,
                 tape: None,
             };
             Incoming::new(receiver, self.witness.clone())

@@ -47,8 +47,8 @@ pub mod witness;
 
 pub use bot::{Bot, Slots};
 pub use config::{
-    AudioSource, BotConfig, Capture, Decode, Entry, Fingerprint, LinkFeedback, Mesh, Receive,
-    Recording, VideoFormat, VideoSource, Voice,
+    AudioSource, BotConfig, Capture, Decode, Entry, Fingerprint, LinkFeedback, Mending, Mesh,
+    Receive, Recording, VideoFormat, VideoSource, Voice,
 };
 pub use connection::Reach;
 pub use corrupt::CorruptMode;

@@ -6,7 +6,7 @@ use gst_webrtc::WebRTCRTPTransceiverDirection as Direction;
 use tokio::sync::mpsc;
 
 use super::codec::{Codec, opus_caps, rtp_video_caps, rtx_caps};
-use super::config::{AudioSource, BotConfig, Entry, LinkFeedback};
+use super::config::{AudioSource, BotConfig, Entry, LinkFeedback, Mending};
 pub(super) use super::connection::{Candidate, ConnectionState, Reach};
 use super::connection::{Connection, Sender, Sending};
 use super::corrupt::CorruptMode;
@@ -130,7 +130,7 @@ impl Peer {
             .chain(forwards(Role::ForwardVideo));
         for (role, path) in lines {
             let caps = if role.is_audio() {
-                opus_caps()
+                mending(opus_caps(), config.mending)
             } else {
                 let mut caps = gst::Caps::new_empty();
                 caps.make_mut()
@@ -153,6 +153,7 @@ impl Peer {
                     Path::Mix => config.receive.decode,
                     Path::Forward | Path::Mesh => config.receive.forwards,
                 },
+                mending: config.mending,
                 tape: match path {
                     Path::Forward => Tape::for_recording(config.recording),
                     Path::Mix | Path::Mesh => None,
@@ -209,6 +210,14 @@ impl Peer {
         self.want(false);
         self.connection.silence();
     }
+}
+
+/// Says what is made use of (RFC 7587 section 6.1).
+fn mending(mut sound: gst::Caps, mending: Mending) -> gst::Caps {
+    if mending == Mending::Fec {
+        sound.make_mut().set("useinbandfec", "1");
+    }
+    sound
 }
 
 /// Offers to tell of every packet when it arrived.

@@ -9,13 +9,14 @@ use tokio::sync::{broadcast, watch};
 
 use super::clock;
 use super::codec::Codec;
-use super::config::Decode;
+use super::config::{Decode, Mending};
 use super::payloads::{Payload, Tape};
 use super::probe::{Cadence, Picture};
 use super::sources::{Source, Sources};
 use super::witness::{Origin, Path, Witness};
 use crate::id::{Mid, ParticipantId, Role};
 use crate::layout::Size;
+use crate::media::guard;
 
 /// 20 ms chunks of sound kept for somebody who listens slowly: 5 s.
 const SOUND_BACKLOG: usize = 250;
@@ -39,6 +40,8 @@ pub struct StreamStats {
     pub bytes: u64,
     /// Sequence numbers that never came, late ones included.
     pub lost: u64,
+    /// How many of them the next packet said again: sound with in-band FEC.
+    pub said_again: u64,
     /// Most of them in a row.
     pub lost_in_a_row: u64,
     /// Whole frames of video (RTP markers), or packets of sound.
@@ -81,6 +84,7 @@ struct Counters {
     packets: u64,
     bytes: u64,
     lost: u64,
+    said_again: u64,
     lost_in_a_row: u64,
     keyframes: u64,
     next_sequence: Option<u16>,
@@ -105,6 +109,7 @@ pub(super) struct Receiver {
     /// Who sends it, where it is always the same one.
     pub(super) from: Option<ParticipantId>,
     pub(super) decode: Decode,
+    pub(super) mending: Mending,
     pub(super) tape: Option<Arc<Tape>>,
 }
 
@@ -200,6 +205,7 @@ impl Incoming {
             packets: counters.packets,
             bytes: counters.bytes,
             lost: counters.lost,
+            said_again: counters.said_again,
             lost_in_a_row: counters.lost_in_a_row,
             frames: counters.received.count(),
             keyframes: counters.keyframes,
@@ -218,6 +224,7 @@ impl Incoming {
         counters.since = clock::now();
         (counters.packets, counters.bytes) = (0, 0);
         (counters.lost, counters.lost_in_a_row) = (0, 0);
+        counters.said_again = 0;
         counters.keyframes = 0;
         counters.received.reset();
         counters.decoded.reset();
@@ -241,6 +248,10 @@ impl Incoming {
 
     pub(super) fn decodes_video(&self) -> bool {
         !self.receiver.role.is_audio() && self.receiver.decode.video()
+    }
+
+    pub(super) fn mending(&self) -> Mending {
+        self.receiver.mending
     }
 
     pub(super) fn decodes_audio(&self) -> bool {
@@ -277,17 +288,18 @@ impl Incoming {
                 counters.sources.packet(pts, newest);
             }
         }
-        let sequence = rtp.seq();
+        let (sequence, payload) = (rtp.seq(), rtp.payload().unwrap_or_default());
         if let Some(expected) = counters.next_sequence {
             let missed = sequence.wrapping_sub(expected);
             // A packet from behind (reordered or retransmitted) is no jump ahead.
             if missed < 0x8000 {
                 counters.lost += u64::from(missed);
+                let again = missed > 0 && codec == Codec::Opus && guard::repeats(payload);
+                counters.said_again += u64::from(again);
                 counters.lost_in_a_row = counters.lost_in_a_row.max(missed.into());
             }
         }
         counters.next_sequence = Some(sequence.wrapping_add(1));
-        let payload = rtp.payload().unwrap_or_default();
         counters.key_in_frame |= codec.starts_key(payload);
         let audio = self.receiver.role.is_audio();
         if audio || rtp.is_marker() {

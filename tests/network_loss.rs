@@ -10,10 +10,11 @@ use common::server::{PATIENCE, room};
 use futures::future::{join_all, try_join_all};
 use serde_json::Value;
 use tessera::bots::{
-    AudioSource, Bot, BotConfig, Decode, Path, VideoFormat, VideoSource, clock, palette,
+    AudioSource, Bot, BotConfig, Decode, Path, StreamStats, VideoFormat, VideoSource, Voice, clock,
+    palette,
 };
 use tessera::config::VideoCodec;
-use tessera::id::ParticipantId;
+use tessera::id::{ParticipantId, Role};
 use tessera::protocol::Mode;
 use tokio::time::{Instant, sleep, timeout};
 
@@ -300,4 +301,116 @@ async fn a_line_has_the_rate_it_was_given() {
         "{free} {cleared} kbit/s"
     );
     server.stop().await;
+}
+
+/// Three who take turns in speaking, and two who hear the mix of them all, one of whom loses
+/// packets.
+struct Listening {
+    network: Network,
+    server: NetworkServer,
+    bots: Vec<Bot>,
+}
+
+impl Listening {
+    async fn start(tell: impl Fn(BotConfig) -> BotConfig) -> Self {
+        let network = Network::new(2);
+        let server = network.serve(&["--mode", "mcu"]).await;
+        let join = |i: usize, line: usize, name: &str| {
+            let line = network.line(line);
+            let mut config = BotConfig::new(server.url(line), room("loss"), format!("{name} {i}"));
+            config.reach = line.reach();
+            config.with_slots(0)
+        };
+        let voices = [Voice::Ada, Voice::Ben, Voice::Cleo];
+        let speakers = voices.into_iter().enumerate().map(|(i, voice)| {
+            let mut speaker = join(i, 0, "Speaker");
+            speaker.audio = AudioSource::Speech(voice);
+            speaker
+        });
+        let listeners = [1, 0].into_iter().map(|line| {
+            let listener = join(line, line, "Listener").decoding(Decode::Audio);
+            tell(listener.mending_sound())
+        });
+        let joins = listeners.chain(speakers).map(Bot::join);
+        let bots = try_join_all(joins).await.expect("everybody joins");
+        Self {
+            network,
+            server,
+            bots,
+        }
+    }
+
+    /// Whether what both listeners hear has forward error correction: who speaks hears another
+    /// mix.
+    fn fec(stats: &Value) -> Option<bool> {
+        let mut mixes = stats["renditions"].as_array()?.iter();
+        let mix = mixes.find(|mix| mix["kind"] == "audio" && mix["without"].is_null())?;
+        (mix["viewers"].as_u64()? >= 2).then_some(mix["fec"].as_bool()?)
+    }
+
+    async fn stats(&self) -> Value {
+        let url = self.server.url(self.network.line(0));
+        let answer = reqwest::get(format!("{url}/api/v1/rooms/loss/stats")).await;
+        answer.expect("an answer").json().await.expect("JSON")
+    }
+
+    async fn until(&self, fec: bool) {
+        let wanted = async {
+            while Self::fec(&self.stats().await) != Some(fec) {
+                sleep(Duration::from_millis(100)).await;
+            }
+        };
+        let start = Instant::now();
+        // It ends long after the last loss.
+        let found = timeout(2 * PATIENCE, wanted).await;
+        let took = start.elapsed().as_secs_f64();
+        assert!(found.is_ok(), "FEC is not {fec}: {}", self.stats().await);
+        println!("fec {fec} after {took:.1} s");
+    }
+
+    /// What came to the one who loses packets, from now on.
+    async fn watch(&self) -> StreamStats {
+        self.bots[0].reset_stats();
+        sleep(2 * WATCHED).await;
+        let sound = self.bots[0].incoming(Role::MixAudio, 0);
+        sound.expect("sound").stats()
+    }
+}
+
+/// A mix has forward error correction while one who hears it loses packets, by which most of what
+/// is lost can be had from what comes; and none for a while after.
+async fn sound_is_protected(tell: impl Fn(BotConfig) -> BotConfig) {
+    let listening = Listening::start(tell).await;
+    let line = listening.network.line(1);
+    listening.until(false).await;
+    line.lose(Way::Down, 10);
+    listening.until(true).await;
+    let sound = listening.watch().await;
+    println!(
+        "{} of {} packets lost, {} of them said again by the next; {:.1} kbit/s with headers",
+        sound.lost,
+        sound.lost + sound.packets,
+        sound.said_again,
+        sound.bitrate() / 1000.0
+    );
+    assert!(sound.lost > 20, "the line loses packets");
+    // Those lost in pauses need not be said again, and one in ten of those who do is lost itself.
+    assert!(sound.said_again * 2 > sound.lost, "{sound:?}");
+    // What was lost is there all the same, mended or guessed.
+    let all = sound.lost + sound.packets;
+    assert!(sound.decoded * 100 >= all * 97, "{sound:?}");
+    line.clear();
+    listening.until(false).await;
+    join_all(listening.bots.into_iter().map(Bot::leave)).await;
+    listening.server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sound_is_protected_where_arrivals_tell_of_losses() {
+    sound_is_protected(BotConfig::telling_arrivals).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sound_is_protected_where_reports_tell_of_losses() {
+    sound_is_protected(|config| config).await;
 }

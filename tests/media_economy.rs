@@ -5,8 +5,10 @@ mod common;
 use std::time::{Duration, Instant};
 
 use common::film;
+use common::recorded::{Process, ask};
 use common::server::{PATIENCE, TestServer, room};
 use futures::future::{join_all, try_join_all};
+use reqwest::Method;
 use serde_json::{Value, json};
 use tessera::admission::{Admission, PerMode, Sample};
 use tessera::bots::{
@@ -27,9 +29,10 @@ async fn stats(server: &TestServer, name: &str) -> Value {
 }
 
 /// The sum of a metric over all its labels, as Prometheus reads it.
-async fn metric(server: &TestServer, name: &str) -> f64 {
-    let url = format!("{}/metrics", server.url);
-    let text = reqwest::get(url).await.expect("metrics");
+async fn metric(url: &str, name: &str) -> f64 {
+    let text = reqwest::get(format!("{url}/metrics"))
+        .await
+        .expect("metrics");
     let text = text.text().await.expect("text");
     let of_name = |line: &&str| {
         line.strip_prefix(name)
@@ -83,7 +86,7 @@ async fn nine_cameras_cost_what_one_canvas_does() {
         Ok(looks) => println!("{looks:?} of {CANVAS} pixels a second"),
         Err(_) => panic!("of {CANVAS}: {}", stats(&server, "nine").await),
     }
-    assert!(metric(&server, "tessera_decoded_pixels_total").await > CANVAS as f64);
+    assert!(metric(&server.url, "tessera_decoded_pixels_total").await > CANVAS as f64);
     join_all(bots.into_iter().map(Bot::leave)).await;
     server.stop().await;
 }
@@ -190,10 +193,10 @@ async fn a_busy_server_saves_and_refuses_and_recovers() {
         (&"rungs".into(), &15.into())
     );
     for (name, value) in [("tessera_pressure", 4.0), ("tessera_cpu_cores_limit", 1.0)] {
-        assert_eq!(metric(&server, name).await, value, "{name}");
+        assert_eq!(metric(&server.url, name).await, value, "{name}");
     }
-    assert!(metric(&server, "tessera_joins_refused_total").await >= 4.0);
-    assert!(metric(&server, "tessera_join_cost_cores").await > 0.0);
+    assert!(metric(&server.url, "tessera_joins_refused_total").await >= 4.0);
+    assert!(metric(&server.url, "tessera_join_cost_cores").await > 0.0);
 
     load.is(0.1, 90);
     sees(&bots[0], 720).await;
@@ -310,4 +313,71 @@ async fn a_room_in_which_nothing_moves_rests_until_something_does() {
     assert!(off < Duration::from_millis(1200), "{length:?} in {took:?}");
     join_all(bots.into_iter().map(Bot::leave)).await;
     server.stop().await;
+}
+
+/// Cores of a server that has hardly any: two people fit by what they are taken to cost, and not by
+/// what they do, each with a composite in VP8 of its full size.
+const FEW: f64 = 0.3;
+
+/// As at the command, with the load that there is.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_of_few_cores_says_that_it_saves_and_refuses_and_goes_on() {
+    gst::init().expect("GStreamer");
+    let server = Process::serve(&["--max-cores", &FEW.to_string()]).await;
+    let url = &server.url;
+    let format = VideoFormat::new(VideoCodec::Vp8);
+    let person = |i: usize| {
+        let config = BotConfig::new(url, room("few"), format!("Person {i}"));
+        let mut config = config.person(i, format).receiving(&[VideoCodec::Vp8]);
+        // A composite in which nothing moves costs next to nothing.
+        config.video = VideoSource::Film {
+            format,
+            offset: Duration::from_secs(i as u64),
+        };
+        config.decoding(Decode::Video)
+    };
+    let bots = try_join_all((0..2).map(|i| Bot::join(person(i)))).await;
+    let bots = bots.expect("both join");
+    let report = async || ask(Method::GET, url, "/server", None).await.1;
+    let pressed = async {
+        loop {
+            let report = report().await;
+            if report["pressure"] != "none" && report["people"]["mcu"] == 2 {
+                return report;
+            }
+            tokio::time::sleep(LOOK).await;
+        }
+    };
+    let pressed = tokio::time::timeout(PATIENCE, pressed).await;
+    let Ok(pressed) = pressed else {
+        panic!("{}", report().await);
+    };
+    println!("{pressed}");
+    assert_eq!(pressed["cores_limit"], FEW);
+    assert!(pressed["cores_used"].as_f64() > Some(FEW / 2.0));
+    match Bot::join(person(2)).await {
+        Err(BotError::Refused { code, .. }) => assert_eq!(code, ErrorCode::ServerBusy),
+        other => panic!("{other:?} beside {}", report().await),
+    }
+    assert!(metric(url, "tessera_pressure").await >= 1.0);
+    assert!(metric(url, "tessera_cpu_cores_used").await > 0.0);
+    assert_eq!(metric(url, "tessera_cpu_cores_limit").await, FEW);
+    assert_eq!(metric(url, "tessera_joins_refused_total").await, 1.0);
+
+    // Those who are here go on, and see each other.
+    for bot in &bots {
+        let picture = bot.incoming(Role::MixVideo, 0).expect("a composite");
+        let before = picture.stats().decoded;
+        let mut pictures = picture.pictures();
+        let more = pictures.wait_for(|_| picture.stats().decoded >= before + 30);
+        let more = tokio::time::timeout(PATIENCE, more).await;
+        assert!(more.is_ok(), "the composite stands still");
+        let live = |state: &RoomState| {
+            let cameras = state.participants.iter().map(|p| p.camera);
+            cameras.filter(|c| *c == UplinkState::Live).count() == 2
+        };
+        bot.room_when("both cameras", live).await.expect("both");
+    }
+    join_all(bots.into_iter().map(Bot::leave)).await;
+    server.kill().await;
 }

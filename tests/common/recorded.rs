@@ -117,28 +117,19 @@ pub struct Process {
 impl Process {
     /// Starts one that records every room as `record`.
     pub async fn start(folder: &Path, record: &str) -> Self {
+        let folder = folder.to_str().expect("a name in Unicode");
+        let cost = ["--max-cores", "unlimited", "--canvas", "640x360"];
+        let recording = ["--recording-free-space", "0", "--record", record];
+        Self::serve(&[&cost[..], &recording, &["--recordings", folder]].concat()).await
+    }
+
+    /// Starts one with these options beside those that tests need.
+    pub async fn serve(options: &[&str]) -> Self {
         let mut child = Command::new(env!("CARGO_BIN_EXE_tessera"))
-            .args([
-                "serve",
-                "--listen",
-                "127.0.0.1:0",
-                "--turn-listen",
-                "127.0.0.1:0",
-                "--recording-free-space",
-                "0",
-            ])
-            .args([
-                "--joins-per-second",
-                "1000",
-                "--max-cores",
-                "unlimited",
-                "--canvas",
-                "640x360",
-                "--record",
-                record,
-            ])
-            .arg("--recordings")
-            .arg(folder)
+            .args(["serve", "--listen", "127.0.0.1:0"])
+            .args(["--turn-listen", "127.0.0.1:0"])
+            .args(["--joins-per-second", "1000"])
+            .args(options)
             .stdout(Stdio::piped())
             .kill_on_drop(true)
             .spawn()

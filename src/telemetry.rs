@@ -217,6 +217,10 @@ fn describe() {
             "tessera_join_cost_cores",
             "Cores that one more person is taken to cost, by mode",
         ),
+        (
+            "tessera_has_room",
+            "Whether one more would be taken in, 1 or 0, by mode",
+        ),
     ] {
         describe_gauge!(name, Unit::Count, text);
     }

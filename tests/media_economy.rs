@@ -197,6 +197,8 @@ async fn a_busy_server_saves_and_refuses_and_recovers() {
     }
     assert!(metric(&server.url, "tessera_joins_refused_total").await >= 4.0);
     assert!(metric(&server.url, "tessera_join_cost_cores").await > 0.0);
+    // In none of the three modes.
+    assert_eq!(metric(&server.url, "tessera_has_room").await, 0.0);
 
     load.is(0.1, 90);
     sees(&bots[0], 720).await;

@@ -169,6 +169,8 @@ fn publish(report: &Report) {
     figure!("tessera_pressure").set(f64::from(report.pressure.level()));
     for mode in [Mode::Mcu, Mode::Sfu, Mode::P2p] {
         figure!("tessera_join_cost_cores", "mode" => name(mode)).set(report.join_costs.of(mode));
+        let has_room = f64::from(u8::from(report.has_room.of(mode)));
+        figure!("tessera_has_room", "mode" => name(mode)).set(has_room);
     }
 }
 

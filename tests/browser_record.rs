@@ -329,6 +329,7 @@ fn many(folder: &TempDir, count: usize) {
                 .collect(),
             reason: reason.map(str::to_owned),
             tracks: Vec::new(),
+            markers: Vec::new(),
         };
         let path = folder.path().join(format!("{id}.json"));
         std::fs::write(path, serde_json::to_vec(&entry).unwrap()).unwrap();

@@ -345,7 +345,14 @@ async fn a_killed_server_loses_no_more_than_two_seconds() {
         assert!(!film::sound(&file).is_empty());
         if recording["format"] != "ogg" {
             assert!(film::pictures(&file).len() > 20, "{recording}");
+            let chapters = film::chapters(&file);
+            assert_eq!(chapters.first().map(|first| first.0), Some(Duration::ZERO));
         }
+        let markers = recording["markers"].as_array().expect("markers");
+        let joins = markers.iter().filter(|marker| marker["type"] == "join");
+        assert_eq!(joins.count(), 2, "{recording}");
+        let path = file.with_extension("events.jsonl");
+        assert!(!path.exists(), "the events have become markers");
     }
     server.kill().await;
 }

@@ -6,7 +6,8 @@ use std::time::SystemTime;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use super::journal::TrackCodec;
+use super::journal::{EVENTS, TrackCodec};
+use super::markers::Marker;
 use crate::config::VideoCodec;
 use crate::id::{ParticipantId, Role, RoomId};
 use crate::layout::Size;
@@ -118,6 +119,14 @@ impl Kind {
             Self::Tracks => id.to_owned(),
         }
     }
+
+    /// The same of what its events are written to.
+    pub(super) fn events_of(self, id: &str) -> String {
+        match self {
+            Self::Composite => format!("{id}.{EVENTS}"),
+            Self::Tracks => format!("{id}/{EVENTS}"),
+        }
+    }
 }
 
 /// A file of a recording of tracks.
@@ -187,6 +196,9 @@ pub struct Recording {
     /// Its files beside the events, where it is one of tracks that has ended.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub tracks: Vec<TrackFile>,
+    /// Who came, went and spoke, in order, once it has ended.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub markers: Vec<Marker>,
 }
 
 impl Recording {

@@ -1,4 +1,6 @@
-//! What happened in a room while its tracks were recorded: `events.jsonl`, one JSON object a line.
+//! What happened in a room while it was recorded, one JSON object a line: `events.jsonl` beside the
+//! tracks of one, and for as long as a composite is recorded a file beside that, which becomes its
+//! markers.
 //!
 //! Every line has `at`, ms on the recording's clock, whose zero is the moment it began. It is the
 //! clock of the tracks too: what stands at `t` in a file is of the moment `start + t`. A line is
@@ -17,7 +19,7 @@ use crate::layout::{Fit, LayoutKind, Size};
 use crate::media::rtp::PayloadFormat;
 use crate::topology::Mode;
 
-/// The file's name in the recording's folder.
+/// The file's name in the folder of a recording of tracks.
 pub const EVENTS: &str = "events.jsonl";
 
 /// The version of what the file says.
@@ -145,7 +147,12 @@ pub enum Event {
         /// Muted.
         muted: bool,
     },
-    /// A file has begun.
+    /// The file of a composite has begun.
+    File {
+        /// What is 0 in the file is this on the recording's clock, ms.
+        start: u64,
+    },
+    /// The file of a track has begun.
     Track(Track),
     /// No more comes into a file.
     TrackEnd {
@@ -171,13 +178,13 @@ pub struct Line {
 pub struct Journal(File);
 
 impl Journal {
-    /// Goes on at the end of the one in `folder`.
+    /// Goes on at the end of a file, which is made if it is not there.
     ///
     /// # Errors
     /// Whatever opening it fails with.
-    pub fn open(folder: &Path) -> io::Result<Self> {
+    pub fn open(path: &Path) -> io::Result<Self> {
         let mut options = OpenOptions::new();
-        let file = options.append(true).create(true).open(folder.join(EVENTS));
+        let file = options.append(true).create(true).open(path);
         file.map(Self)
     }
 
@@ -198,7 +205,12 @@ impl Journal {
 /// # Errors
 /// Whatever reading it fails with.
 pub fn read(folder: &Path) -> io::Result<Vec<Line>> {
-    let bytes = std::fs::read(folder.join(EVENTS))?;
+    read_file(&folder.join(EVENTS))
+}
+
+/// The same of a file.
+pub(super) fn read_file(path: &Path) -> io::Result<Vec<Line>> {
+    let bytes = std::fs::read(path)?;
     let lines = bytes.split(|byte| *byte == b'\n');
     let known = lines.filter_map(|line| serde_json::from_slice(line).ok());
     Ok(known.collect())
@@ -218,6 +230,14 @@ pub(super) fn mend(folder: &Path) -> io::Result<()> {
     let whole = whole.map_or(0, |last| last + 1);
     file.set_len(u64::try_from(whole).unwrap_or(u64::MAX))?;
     file.sync_all()
+}
+
+/// When the file of a composite began, ms, if it did.
+pub(super) fn start(lines: &[Line]) -> Option<u64> {
+    lines.iter().find_map(|line| match line.event {
+        Event::File { start } => Some(start),
+        _ => None,
+    })
 }
 
 /// The tracks among the lines, and the names of their people when they began.
@@ -275,7 +295,8 @@ mod tests {
     fn lines_are_read_as_written_and_half_a_one_is_left_out() {
         let folder = tempfile::tempdir().unwrap();
         let ms = Duration::from_millis;
-        let mut journal = Journal::open(folder.path()).unwrap();
+        let events = folder.path().join(EVENTS);
+        let mut journal = Journal::open(&events).unwrap();
         journal.write(ms(0), join("Ann")).unwrap();
         journal.write(ms(140), track(123)).unwrap();
         let written = std::fs::read_to_string(folder.path().join(EVENTS)).unwrap();
@@ -294,7 +315,7 @@ mod tests {
         std::fs::write(folder.path().join(EVENTS), torn).unwrap();
         assert_eq!(read(folder.path()).unwrap(), lines);
         mend(folder.path()).unwrap();
-        Journal::open(folder.path())
+        Journal::open(&events)
             .unwrap()
             .write(ms(300), Event::End)
             .unwrap();

@@ -5,10 +5,14 @@
 //! Threads: any. Calls that touch the disk run on tokio's blocking threads; the lock is held for
 //! moments, and never while the disk is touched.
 
+mod chapters;
+mod closing;
 mod entry;
 pub mod journal;
+mod markers;
 mod mp4;
 mod recover;
+mod webm;
 
 use std::collections::BTreeMap;
 use std::io::{self, Write};
@@ -23,6 +27,7 @@ use tokio_util::task::TaskTracker;
 use tokio_util::task::task_tracker::TaskTrackerToken;
 
 pub use entry::{BadRecordingId, Kind, Page, Recording, RecordingId, Standing, Subject, TrackFile};
+pub use markers::{Marker, Moment};
 
 use crate::id::RoomId;
 use crate::layout::Size;
@@ -182,6 +187,7 @@ impl Archive {
             participants: Vec::new(),
             reason: None,
             tracks: Vec::new(),
+            markers: Vec::new(),
         };
         let path = self.path(&recording);
         let create = match kind {
@@ -242,6 +248,12 @@ impl Archive {
     /// Where a recording's file is, or its folder.
     pub fn path(&self, recording: &Recording) -> PathBuf {
         self.0.folder.join(&recording.file)
+    }
+
+    /// Where what happens while a recording goes on is written to.
+    pub fn events(&self, recording: &Recording) -> PathBuf {
+        let id = recording.id.as_str();
+        self.0.folder.join(recording.kind.events_of(id))
     }
 
     /// Deletes a recording.
@@ -318,46 +330,6 @@ impl Archive {
             }
             tracing::info!(recording = %recording.id, state = ?recording.state, "found unfinished");
             self.close(recording).await;
-        }
-    }
-
-    /// Writes down that a recording has ended.
-    async fn close(&self, mut recording: Recording) {
-        recording.ended = Some(entry::stamp(SystemTime::now()));
-        let archive = self.clone();
-        let closed = move || {
-            archive.measure(&mut recording);
-            if let Err(error) = archive.write(&recording) {
-                tracing::error!(recording = %recording.id, %error, "its entry is not written");
-            }
-            archive.keep(recording);
-            Ok(())
-        };
-        let _ = self.on_disk(closed).await;
-    }
-
-    /// Notes how much has been written of a recording.
-    fn measure(&self, recording: &mut Recording) {
-        let path = self.path(recording);
-        let bytes = |path: &Path| std::fs::metadata(path).map_or(0, |file| file.len());
-        match recording.kind {
-            Kind::Composite => recording.bytes = bytes(&path),
-            Kind::Tracks => {
-                let lines = journal::read(&path).unwrap_or_default();
-                let tracks = journal::tracks(&lines).into_iter();
-                let file = |(track, name): (&journal::Track, String)| TrackFile {
-                    file: track.file.clone(),
-                    participant: track.participant,
-                    name,
-                    role: track.role,
-                    codec: track.codec,
-                    start_ms: track.start,
-                    bytes: bytes(&path.join(&track.file)),
-                };
-                recording.tracks = tracks.map(file).collect();
-                let tracks: u64 = recording.tracks.iter().map(|track| track.bytes).sum();
-                recording.bytes = tracks + bytes(&path.join(journal::EVENTS));
-            }
         }
     }
 
@@ -444,6 +416,7 @@ fn remove(folder: &Path, recording: &Recording) {
             tracing::warn!(path = %path.display(), %error, "not deleted");
         }
     }
+    closing::remove_events(folder, &recording.id);
 }
 
 /// The entries of a folder. Files that are none are left alone.

@@ -1,4 +1,4 @@
-//! How much of an MP4 that was cut short is whole.
+//! How much of an MP4 that was cut short is whole, and its chapters.
 //!
 //! A recording's MP4 begins with a `moov` that names no media and grows by fragments: the index of
 //! one (`moof`), then its media data (`mdat`), see `mp4mux`'s `dash-or-mss`. An index whose data is
@@ -6,6 +6,9 @@
 //! 14496-12 section 8.8).
 
 use std::io::{self, Read, Seek, SeekFrom};
+
+use super::chapters::Room;
+use super::markers::Chapter;
 
 /// Length in bytes of the part of `file` that ends with its last whole fragment, and 0 if it has
 /// none.
@@ -71,6 +74,74 @@ fn header(file: &mut (impl Read + Seek), at: u64, end: u64) -> io::Result<Option
         length => u64::from(length),
     };
     Ok((length >= SHORT).then_some((kind, length)))
+}
+
+/// Bytes of the header of what fills room that is left.
+pub(super) const FILLER: usize = 8;
+
+/// What is in the `udta` of the file's `moov`.
+///
+/// # Errors
+/// Whatever reading `file` fails with.
+pub(super) fn room(file: &mut (impl Read + Seek)) -> io::Result<Option<Room>> {
+    let end = file.seek(SeekFrom::End(0))?;
+    let Some(moov) = child(file, b"moov", Room { at: 0, length: end })? else {
+        return Ok(None);
+    };
+    child(file, b"udta", moov)
+}
+
+/// What is in the first box of that kind of those that stand in `within`, if all of it is there.
+fn child(
+    file: &mut (impl Read + Seek),
+    wanted: &[u8; 4],
+    within: Room,
+) -> io::Result<Option<Room>> {
+    const HEADER: u64 = 8;
+    let (mut at, end) = (within.at, within.at + within.length);
+    while let Some((kind, length)) = header(file, at, end)? {
+        if length > end - at {
+            break;
+        }
+        if kind == *wanted {
+            return Ok(Some(Room {
+                at: at + HEADER,
+                length: length - HEADER,
+            }));
+        }
+        at += length;
+    }
+    Ok(None)
+}
+
+/// A `chpl`, as Nero has it and all players that know chapters read it; Apple's way, a track of
+/// text, would have to be among the tracks from the beginning.
+pub(super) fn chapter_list(chapters: &[Chapter]) -> Vec<u8> {
+    /// In a millisecond.
+    const TICKS: u64 = 10_000;
+    // Version 1, no flags, four bytes of no meaning.
+    let mut body = vec![1, 0, 0, 0, 0, 0, 0, 0];
+    let count = chapters.len().min(u8::MAX.into());
+    body.push(u8::try_from(count).unwrap_or(u8::MAX));
+    for chapter in chapters.iter().take(count) {
+        let title = chapter.title.as_bytes();
+        let length = u8::try_from(title.len()).unwrap_or(u8::MAX);
+        body.extend(chapter.at.saturating_mul(TICKS).to_be_bytes());
+        body.push(length);
+        body.extend(title.iter().take(length.into()));
+    }
+    let length = body.len() as u64 + FILLER as u64;
+    [boxed(*b"chpl", length), body].concat()
+}
+
+/// The header of a `free` that is `length` bytes long with it.
+pub(super) fn filler(length: u64) -> Vec<u8> {
+    boxed(*b"free", length)
+}
+
+fn boxed(kind: [u8; 4], length: u64) -> Vec<u8> {
+    let length = u32::try_from(length).unwrap_or(u32::MAX);
+    [length.to_be_bytes(), kind].concat()
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use thiserror::Error;
 
-use super::journal::{self, Event, Journal, Track};
+use super::journal::{self, EVENTS, Event, Journal, Track};
 use super::{Kind, Recording, mp4};
 use crate::media::recorder::{Container, RecorderError};
 use crate::media::remux::{Contents, remux};
@@ -51,7 +51,7 @@ async fn recover_tracks(templates: &Templates, folder: &Path) -> Result<Duration
         }
     }
     if lines.last().is_none_or(|line| line.event != Event::End) {
-        Journal::open(folder)?.write(length, Event::End)?;
+        Journal::open(&folder.join(EVENTS))?.write(length, Event::End)?;
     }
     Ok(length)
 }

@@ -160,7 +160,7 @@ async fn tracks(archive: &Archive) -> Recording {
     let begun = archive.begin(room("tracks"), Subject::Tracks, SIZE);
     let recording = begun.await.unwrap();
     let folder = archive.path(&recording);
-    let mut journal = Journal::open(&folder).unwrap();
+    let mut journal = Journal::open(&folder.join(journal::EVENTS)).unwrap();
     let participant = ParticipantId::new(1);
     let join = Event::Join {
         participant,

@@ -7,7 +7,7 @@ use gst::prelude::*;
 use tokio::sync::watch;
 
 use super::pipeline::{BusEvent, Pipeline};
-use super::recorder::RecorderError;
+use super::recorder::{Container, RecorderError, reserve};
 use super::template::Templates;
 
 /// Most time that may pass for one file: some gigabytes.
@@ -47,6 +47,9 @@ pub async fn remux(
     source.set_property("location", from);
     let file = pipeline.element::<gst::Element>("file")?;
     file.set_property("location", to);
+    if contents == Contents::Webm {
+        reserve(Container::Webm, &pipeline)?;
+    }
     let (said, mut outcome) = watch::channel(None);
     pipeline.start(move |event| {
         let end = match event {

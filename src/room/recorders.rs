@@ -9,6 +9,8 @@ use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 use super::actor::Event;
+use super::composites::Composite;
+use super::diary::Diary;
 use super::tracks::{News, Tracks};
 use super::view::RoomState;
 use super::wiring::Tracked;
@@ -17,8 +19,7 @@ use crate::archive::{Archive, Ending, FileEnd, Recording, RecordingId, Subject};
 use crate::config::Config;
 use crate::media::mixer::SourceId;
 use crate::media::pipeline::running_time;
-use crate::media::recorder::{Container, Recorder, RecorderError};
-use crate::media::rtp::PayloadFormat;
+use crate::media::recorder::RecorderError;
 use crate::media::tap::Tap;
 use crate::media::template::Templates;
 
@@ -50,7 +51,6 @@ pub(super) struct Recorders {
 
 struct Running {
     orders: mpsc::UnboundedSender<Timed>,
-    subject: Subject,
     /// The names of all who were in the room so far.
     names: BTreeSet<String>,
 }
@@ -85,7 +85,6 @@ impl Recorders {
             return;
         };
         let (orders, inbox) = mpsc::unbounded_channel();
-        let subject = recording.subject();
         let task = Task {
             beginning: beginning(&recording, config),
             archive,
@@ -97,7 +96,6 @@ impl Recorders {
         tokio::spawn(task.run(Arc::clone(templates), inbox));
         let running = Running {
             orders,
-            subject,
             names: BTreeSet::new(),
         };
         self.running.insert(id, running);
@@ -124,9 +122,7 @@ impl Recorders {
             let new = there.filter(|person| !running.names.contains(&person.name));
             let new: Vec<String> = new.map(|person| person.name.clone()).collect();
             running.names.extend(new);
-            if running.subject == Subject::Tracks {
-                running.tell(Order::Room(Arc::clone(room)));
-            }
+            running.tell(Order::Room(Arc::clone(room)));
         }
     }
 
@@ -164,7 +160,7 @@ struct Task {
 
 /// What is written.
 enum Sink {
-    Mix(Recorder),
+    Mix(Box<Composite>),
     Tracks(Box<Tracks>),
 }
 
@@ -198,15 +194,21 @@ impl Task {
         templates: Arc<Templates>,
         news: mpsc::UnboundedSender<News>,
     ) -> Result<Sink, RecorderError> {
-        let path = self.archive.path(&self.recording);
-        match self.recording.subject() {
-            Subject::Mix(container) => open_mix(templates, container, path, news).await,
-            Subject::Tracks => {
-                let mut tracks = Tracks::open(path, templates, self.zero, news).await?;
-                tracks.begin(self.beginning.clone()).await?;
-                Ok(Sink::Tracks(Box::new(tracks)))
+        let (archive, zero) = (&self.archive, self.zero);
+        let path = archive.path(&self.recording);
+        let events = archive.events(&self.recording);
+        let diary = Diary::begin(events, zero, self.beginning.clone()).await?;
+        Ok(match self.recording.subject() {
+            Subject::Mix(container) => {
+                let file = (container, path);
+                let mix = Composite::open(templates, file, (diary, zero), news).await?;
+                Sink::Mix(Box::new(mix))
             }
-        }
+            Subject::Tracks => {
+                let tracks = Tracks::new(path, templates, (diary, zero), news);
+                Sink::Tracks(Box::new(tracks))
+            }
+        })
     }
 
     /// Obeys orders until the one to stop.
@@ -243,6 +245,9 @@ impl Task {
                     self.give_up("it is as long as a recording may be".to_owned());
                 }
                 _ = check.tick(), if self.reason.is_none() => {
+                    if let Some(Sink::Mix(mix)) = &mut sink {
+                        mix.look().await;
+                    }
                     let archive = self.archive.clone();
                     let space = tokio::task::spawn_blocking(move || archive.check_space());
                     if let Ok(Err(error)) = space.await {
@@ -266,12 +271,12 @@ impl Task {
 
     async fn end(mut self, stopped: Stopped, news: mpsc::UnboundedReceiver<News>) {
         let length = match &stopped.sink {
-            Some(Sink::Mix(recorder)) => recorder.length(),
+            Some(Sink::Mix(mix)) => mix.length(),
             Some(Sink::Tracks(_)) => stopped.at.saturating_sub(self.zero),
             None => Duration::ZERO,
         };
         let finished = match stopped.sink {
-            Some(Sink::Mix(recorder)) => recorder.finish().await,
+            Some(Sink::Mix(mix)) => mix.finish().await,
             Some(Sink::Tracks(tracks)) => tracks.finish(stopped.at, news).await.map(|()| length),
             None => Err(RecorderError::Failed(
                 self.reason.clone().unwrap_or_default(),
@@ -296,36 +301,17 @@ impl Task {
     }
 }
 
-async fn open_mix(
-    templates: Arc<Templates>,
-    container: Container,
-    path: std::path::PathBuf,
-    news: mpsc::UnboundedSender<News>,
-) -> Result<Sink, RecorderError> {
-    let on_failure = move |text| {
-        let _ = news.send(News::Failed(text));
-    };
-    let opened = tokio::task::spawn_blocking(move || {
-        Recorder::start(&templates, container, &path, on_failure)
-    });
-    let opened = opened.await;
-    let opened = opened.unwrap_or_else(|error| Err(RecorderError::Failed(error.to_string())));
-    opened.map(Sink::Mix)
-}
-
 /// Carries out an order, which is of running time `at`.
 async fn obey(sink: &mut Sink, at: Duration, order: Order) -> Result<(), RecorderError> {
     match (order, sink) {
-        (Order::Feed(tap), Sink::Mix(recorder)) => match tap.format() {
-            PayloadFormat::Opus => recorder.feed_sound(&tap),
-            _ => recorder.feed_picture(&tap),
-        },
+        (Order::Feed(tap), Sink::Mix(mix)) => mix.feed(&tap),
         (Order::Track(source, feed), Sink::Tracks(tracks)) => {
             tracks.track(at, source, feed).await?;
         }
+        (Order::Room(room), Sink::Mix(mix)) => mix.room(at, room).await,
         (Order::Room(room), Sink::Tracks(tracks)) => tracks.room(at, room).await?,
         // Nothing else is ever ordered of it.
-        (Order::Feed(_) | Order::Track(..) | Order::Room(_) | Order::Stop(_), _) => {}
+        (Order::Feed(_) | Order::Track(..) | Order::Stop(_), _) => {}
     }
     Ok(())
 }

@@ -8,10 +8,10 @@ use std::time::Duration;
 
 use tokio::sync::mpsc;
 
-use super::chronicle;
+use super::diary::{Diary, on_disk};
 use super::view::RoomState;
 use super::wiring::Tracked;
-use crate::archive::journal::{Event, Journal, Track, TrackCodec};
+use crate::archive::journal::{Event, Track, TrackCodec};
 use crate::media::mixer::SourceId;
 use crate::media::pipeline::running_time;
 use crate::media::recorder::{RecorderError, TrackEnd, TrackWriter};
@@ -52,9 +52,7 @@ pub(super) struct Tracks {
     templates: Arc<Templates>,
     /// Running time of the recording's zero.
     zero: Duration,
-    /// Gone while it is being written to, and after that went wrong.
-    journal: Option<Journal>,
-    known: Option<Arc<RoomState>>,
+    diary: Diary,
     running: BTreeMap<SourceId, Running>,
     /// How many files each uplink has had.
     numbers: BTreeMap<SourceId, u32>,
@@ -64,31 +62,23 @@ pub(super) struct Tracks {
 }
 
 impl Tracks {
-    /// Opens the events in `folder`.
-    pub(super) async fn open(
+    /// Those of a recording in `folder`, none yet.
+    pub(super) fn new(
         folder: PathBuf,
         templates: Arc<Templates>,
-        zero: Duration,
+        (diary, zero): (Diary, Duration),
         news: mpsc::UnboundedSender<News>,
-    ) -> Result<Self, RecorderError> {
-        let place = folder.clone();
-        let journal = on_disk(move || Journal::open(&place)).await?;
-        Ok(Self {
+    ) -> Self {
+        Self {
             folder,
             templates,
             zero,
-            journal: Some(journal),
-            known: None,
+            diary,
             running: BTreeMap::new(),
             numbers: BTreeMap::new(),
             ending: 0,
             news,
-        })
-    }
-
-    /// Writes the first event.
-    pub(super) async fn begin(&mut self, event: Event) -> Result<(), RecorderError> {
-        self.write(self.zero, vec![event]).await
+        }
     }
 
     /// Notes what has changed in the room at running time `at`.
@@ -97,9 +87,7 @@ impl Tracks {
         at: Duration,
         room: Arc<RoomState>,
     ) -> Result<(), RecorderError> {
-        let events = chronicle::changes(self.known.as_deref(), &room);
-        self.known = Some(room);
-        self.write(at, events).await
+        self.diary.room(at, room).await
     }
 
     /// Takes an uplink from a tap from now on, or no more of it.
@@ -134,14 +122,14 @@ impl Tracks {
         match news {
             News::Failed(text) => Err(RecorderError::Failed(text)),
             News::Began(track) => {
-                self.write(running_time().into(), vec![Event::Track(track)])
-                    .await
+                let began = vec![Event::Track(track)];
+                self.diary.write(running_time().into(), began).await
             }
             News::Broken(source, file, text) => self.broken(source, file, text).await,
             News::Ended(file, at, end) => {
                 self.ending = self.ending.saturating_sub(1);
                 match end? {
-                    TrackEnd::Written => self.write(at, vec![Event::TrackEnd { file }]).await,
+                    TrackEnd::Written => self.diary.write(at, vec![Event::TrackEnd { file }]).await,
                     TrackEnd::NeverBegun => {
                         let path = self.folder.join(file);
                         on_disk(move || std::fs::remove_file(path)).await
@@ -168,7 +156,7 @@ impl Tracks {
             };
             outcome = outcome.and(self.hear(news).await);
         }
-        outcome.and(self.write(at, vec![Event::End]).await)
+        outcome.and(self.diary.write(at, vec![Event::End]).await)
     }
 
     /// Begins a file.
@@ -253,33 +241,4 @@ impl Tracks {
         }
         Ok(())
     }
-
-    /// Writes events of running time `at`.
-    async fn write(&mut self, at: Duration, events: Vec<Event>) -> Result<(), RecorderError> {
-        if events.is_empty() {
-            return Ok(());
-        }
-        let Some(mut journal) = self.journal.take() else {
-            return Ok(());
-        };
-        let at = at.saturating_sub(self.zero);
-        let written = move || {
-            for event in events {
-                journal.write(at, event)?;
-            }
-            Ok(journal)
-        };
-        self.journal = Some(on_disk(written).await?);
-        Ok(())
-    }
-}
-
-/// Does what can take as long as the disk likes.
-async fn on_disk<T: Send + 'static>(
-    work: impl FnOnce() -> std::io::Result<T> + Send + 'static,
-) -> Result<T, RecorderError> {
-    let failed = |error: &dyn std::fmt::Display| RecorderError::Failed(error.to_string());
-    let done = tokio::task::spawn_blocking(work).await;
-    done.map_err(|error| failed(&error))?
-        .map_err(|error| failed(&error))
 }

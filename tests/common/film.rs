@@ -43,6 +43,23 @@ pub fn probe(file: &Path) -> Value {
     serde_json::from_slice(&output.stdout).expect("JSON")
 }
 
+/// The chapters of a file: when each begins, and what it is called.
+pub fn chapters(file: &Path) -> Vec<(Duration, String)> {
+    let arguments = ["-v", "warning", "-of", "json", "-show_chapters", "FILE"];
+    let output = run("ffprobe", &arguments, file);
+    let complaints = String::from_utf8_lossy(&output.stderr);
+    assert!(complaints.is_empty(), "{}: {complaints}", file.display());
+    let probed: Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    let chapters = probed["chapters"].as_array().expect("chapters").iter();
+    let chapter = |one: &Value| {
+        let start = one["start_time"].as_str().expect("a time");
+        let start = start.parse().expect("seconds");
+        let title = one["tags"]["title"].as_str().expect("a title");
+        (Duration::from_secs_f64(start), title.to_owned())
+    };
+    chapters.map(chapter).collect()
+}
+
 /// How long a file is, by its header.
 pub fn length(file: &Path) -> Duration {
     let probed = probe(file);

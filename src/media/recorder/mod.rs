@@ -8,6 +8,7 @@
 //! taps' streaming threads and are put into queues there, files are written on threads of the
 //! recorder's pipeline.
 
+mod reserve;
 mod timeline;
 mod track;
 pub(crate) mod writing;
@@ -23,6 +24,9 @@ use thiserror::Error;
 
 use self::timeline::{FRAME, Lead, Timed, Timeline};
 use self::writing::Writing;
+#[cfg(test)]
+pub(crate) use reserve::RESERVED;
+pub(crate) use reserve::reserve;
 pub use track::{TrackEnd, TrackWriter};
 
 use super::mixer::SOUND_LAG;
@@ -135,6 +139,7 @@ impl Recorder {
         let pipeline = Pipeline::parse(name, &templates.fill(name, &[])?)?;
         let file = pipeline.element::<gst::Element>("file")?;
         file.set_property("location", path);
+        reserve(container, &pipeline)?;
         let picture = match container.lead() {
             Lead::Picture => Some(pipeline.element("picture")?),
             Lead::Sound => None,
@@ -171,6 +176,11 @@ impl Recorder {
         self.sound = None;
         let feeder = Arc::clone(&self.feeder);
         self.sound = Some(tap.connect(Box::new(move |packets, _caps| feeder.sounds(packets))));
+    }
+
+    /// Running time at which the file began, if it has.
+    pub fn began(&self) -> Option<Duration> {
+        self.feeder.timeline.lock().start()
     }
 
     /// How much has been recorded.

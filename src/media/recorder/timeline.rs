@@ -119,6 +119,11 @@ impl<T> Timeline<T> {
         out
     }
 
+    /// Running time of the file's zero, if it has begun.
+    pub(super) fn start(&self) -> Option<Duration> {
+        self.start
+    }
+
     /// How long the file is by its sound.
     pub(super) fn length(&self) -> Duration {
         self.next.unwrap_or_default().max(self.last_picture)

@@ -60,6 +60,14 @@ export function filesOf(recording, token) {
   return [...(recording.tracks ?? []).map(track), { name: 'Events', about: 'who came, went and spoke', url: url('events.jsonl') }];
 }
 
+const MOMENTS = { join: 'joins', leave: 'leaves', speaker: 'speaks' };
+
+/** The moments to play a recording from, `{at, name}` each, `at` in seconds; not who was there when it began. */
+export function momentsOf({ markers }) {
+  const known = (markers ?? []).filter(({ type, at_ms: at }) => MOMENTS[type] && (at > 0 || type !== 'join'));
+  return known.map(({ at_ms: at, type, name }) => ({ at: at / 1000, name: `${clock(at)} ${name} ${MOMENTS[type]}` }));
+}
+
 /** `h:mm:ss`, or `m:ss` under an hour. */
 export function clock(ms) {
   const seconds = Math.round(ms / 1000);

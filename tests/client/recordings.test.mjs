@@ -4,7 +4,7 @@ import { test } from 'node:test';
 
 import { Archive } from '../../assets/js/archive.js';
 import {
-  askedFor, clock, factsOf, filesOf, fileUrl, FORMATS, formatName, formatOf, isPlayable, listUrl, pageUrl, paging, PER_PAGE, playerFor, sizeText, standing, startedText, startOf, whoText, wordsForPlayback,
+  askedFor, clock, factsOf, filesOf, fileUrl, FORMATS, formatName, formatOf, isPlayable, listUrl, momentsOf, pageUrl, paging, PER_PAGE, playerFor, sizeText, standing, startedText, startOf, whoText, wordsForPlayback,
 } from '../../assets/js/recordings.js';
 
 const recording = {
@@ -36,6 +36,19 @@ test('a recording is told in one line', () => {
   assert.equal(startedText(recording, 'en-GB', 'UTC'), '21 Nov 2026, 10:15');
   assert.equal(whoText(recording), 'With Ann and Bob');
   assert.equal(whoText({ participants: [] }), '');
+});
+
+test('the moments of a recording say when and what', () => {
+  const marker = (at_ms, type, name) => ({ at_ms, type, participant: 'p1', name });
+  const markers = [marker(0, 'join', 'Ann'), marker(0, 'speaker', 'Ann'), marker(61_500, 'join', 'Bob'), marker(62_000, 'later', 'Bob'), marker(3_599_600, 'leave', 'Ann')];
+  assert.deepEqual(momentsOf({ ...recording, markers }), [
+    { at: 0, name: '0:00 Ann speaks' }, { at: 61.5, name: '1:02 Bob joins' }, { at: 3_599.6, name: '1:00:00 Ann leaves' },
+  ]);
+  assert.deepEqual(momentsOf(recording), []);
+  const source = readFileSync(new URL('../../src/archive/markers.rs', import.meta.url), 'utf8');
+  const server = [...source.split('pub enum Moment {')[1].split('\n}')[0].matchAll(/^    ([A-Z]\w+),/gm)];
+  assert.equal(server.length, 3);
+  for (const [, type] of server) assert.equal(momentsOf({ markers: [marker(1, type.toLowerCase(), 'Ann')] }).length, 1);
 });
 
 test('what did not end as it should says so and why', () => {

@@ -9,13 +9,26 @@ use super::layers::{Aim, Halves};
 use super::links::Shares;
 use super::person::Uplink;
 use super::state::State;
-use super::wiring::{Downlink, Feed, Mixing};
+use super::wiring::{Downlink, Feed, Mixing, TrackFeed};
+use crate::archive::RecordingId;
 use crate::id::{ParticipantId, Rid, Role};
 use crate::layout::Size;
 use crate::media::mixer::{Scene, SourceId};
 
 /// A slot of somebody.
 type Slot = (ParticipantId, Downlink);
+
+/// What recordings of tracks take.
+pub(super) type Recorded = BTreeMap<(RecordingId, SourceId), TrackFeed>;
+
+/// Who takes pictures, beside the mixer.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Takers<'a> {
+    /// Slots, and what they are fed.
+    pub(super) forwarded: &'a BTreeMap<Slot, Feed>,
+    /// Recordings.
+    pub(super) recorded: &'a Recorded,
+}
 
 /// What is shown to whom.
 #[derive(Debug, Clone, Copy)]
@@ -26,7 +39,7 @@ pub(super) struct Shown<'a> {
     pub(super) shares: &'a Shares,
 }
 
-/// Somebody who watches a camera.
+/// Somebody who watches a camera, or a recording of it.
 #[derive(Debug, Clone, Copy)]
 struct Watcher {
     /// Which encoding would be best for them.
@@ -156,7 +169,7 @@ impl State {
         &self,
         now: Duration,
         shown: Shown<'_>,
-        forwarded: &BTreeMap<Slot, Feed>,
+        takers: Takers<'_>,
         mixer: &Mixing,
     ) -> BTreeMap<ParticipantId, Capture> {
         let present = self.people.iter().filter(|(_, p)| p.is_present(now));
@@ -171,7 +184,7 @@ impl State {
                     .get(&Role::Camera)
                     .filter(|uplink| !uplink.layers.rids().is_empty())
                     .map(|uplink| {
-                        let watchers = self.watchers(source, uplink, shown, forwarded, mixer);
+                        let watchers = self.watchers(source, uplink, shown, takers, mixer);
                         self.needed(uplink, &watchers)
                     })
                     .unwrap_or_default();
@@ -202,7 +215,7 @@ impl State {
         source: SourceId,
         uplink: &Uplink,
         shown: Shown<'_>,
-        forwarded: &BTreeMap<Slot, Feed>,
+        takers: Takers<'_>,
         mixer: &Mixing,
     ) -> Vec<Watcher> {
         let watcher = |aim, held, tile| Watcher {
@@ -210,7 +223,8 @@ impl State {
             held,
             tile,
         };
-        let viewers = forwarded.iter().filter_map(|((who, _), feed)| match feed {
+        let forwarded = takers.forwarded.iter();
+        let viewers = forwarded.filter_map(|((who, _), feed)| match feed {
             Feed::Uplink {
                 source: fed, layer, ..
             } if *fed == source => {
@@ -232,7 +246,11 @@ impl State {
                 };
                 watcher(aim(rect.h, Some(decoded.layer)), decoded.layer, Some(tile))
             });
-        viewers.chain(mixed).collect()
+        let recorded = takers.recorded.iter();
+        let recorders = recorded
+            .filter(|((_, of), _)| *of == source)
+            .map(|(_, feed)| watcher(best(Some(feed.layer)), feed.layer, None));
+        viewers.chain(mixed).chain(recorders).collect()
     }
 
     /// What is to be sent of a camera that has several encodings, the smallest first. Never
@@ -278,6 +296,11 @@ fn common_size(wanted: Size, watchers: &[Watcher]) -> Size {
         Some(tile) if watchers.len() == 1 || tile.height > wanted.height => tile,
         _ => wanted,
     }
+}
+
+/// What a recording is to get of a camera: the largest.
+pub(super) fn best(held: Option<usize>) -> Aim {
+    aim(u32::MAX, held)
 }
 
 fn aim(height: u32, held: Option<usize>) -> Aim {

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use super::captures::Shown;
+use super::captures::{Shown, Takers};
 use super::service::{Kind, Route};
 use super::state::State;
 use super::wiring::{Decoded, Downlink, Feed, Mix, Mixing, Wiring};
@@ -48,14 +48,19 @@ impl State {
             shares: &self.link_shares(&scene, &forwards),
         };
         let forwarded = self.forward_feeds(&forwards, shown, now);
+        let tracks = self.desired_tracks(now);
+        let takers = Takers {
+            forwarded: &forwarded,
+            recorded: &tracks,
+        };
         Wiring {
-            captures: self.desired_captures(now, shown, &forwarded, &mixer),
+            captures: self.desired_captures(now, shown, takers, &mixer),
             feeds: mixed.chain(forwarded).collect(),
             tables: self.slot_tables(&forwards),
             excused: self.excused(),
             recorders: self.desired_recorders(),
             recorder_feeds: self.recorder_feeds(now, recorded),
-            tracks: self.desired_tracks(now),
+            tracks,
             forwards,
             mixer,
         }

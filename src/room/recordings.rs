@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use super::captures::{Recorded, best};
 use super::error::RoomError;
-use super::layers::Aim;
 use super::person::Uplink;
 use super::service::{HANDOVER_LIMIT, Kind};
 use super::state::State;
@@ -107,10 +107,7 @@ impl State {
 
     /// The uplinks that recordings of tracks are to be fed: all there are, each in the largest of
     /// its encodings.
-    pub(super) fn desired_tracks(
-        &self,
-        now: Duration,
-    ) -> BTreeMap<(RecordingId, SourceId), TrackFeed> {
+    pub(super) fn desired_tracks(&self, now: Duration) -> Recorded {
         let of_tracks = |(_, take): &(&RecordingId, &Take)| take.subject == Subject::Tracks;
         let recordings = self.recordings.iter().filter(of_tracks);
         recordings
@@ -135,13 +132,8 @@ impl State {
         uplink: &Uplink,
         now: Duration,
     ) -> Option<TrackFeed> {
-        let aim = Aim {
-            height: u32::MAX,
-            max_bitrate: None,
-            sent: None,
-            held: self.wired.tracks.get(key).map(|feed| feed.layer),
-        };
-        let layer = uplink.layers.choose(aim, self.halves(), now)?;
+        let held = self.wired.tracks.get(key).map(|feed| feed.layer);
+        let layer = uplink.layers.choose(best(held), self.halves(), now)?;
         uplink.has_begun().then(|| TrackFeed {
             layer,
             tap: uplink.layers.tap(layer),

@@ -383,7 +383,10 @@ fn layers(world: &World, who: ParticipantId, person: &Person) {
         }) if fed == source => Some(layer),
         _ => None,
     });
-    let watched: Vec<usize> = fed.chain(decoder.map(|decoder| decoder.layer)).collect();
+    let recorded = world.tracks.iter().filter(|((_, of), _)| *of == source);
+    let recorded = recorded.map(|(_, feed)| feed.layer);
+    let mixed = decoder.map(|decoder| decoder.layer);
+    let watched: Vec<usize> = fed.chain(mixed).chain(recorded).collect();
     for layer in &watched {
         assert!(places.contains(layer), "{layer} is watched, of {asked:?}");
     }

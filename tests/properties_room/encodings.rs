@@ -1,6 +1,7 @@
 //! Stories of a camera that comes in several encodings: who gets which, and what its sender is
 //! asked to send.
 
+use tessera::archive::{RecordingId, Subject};
 use tessera::config::VideoCodec;
 use tessera::id::{ParticipantId, Rid, Role};
 use tessera::media::mixer::SourceId;
@@ -204,4 +205,40 @@ fn who_does_not_say_draws_as_the_composite_does() {
     let watchers = world.join("Cem", None).expect("taken in");
     world.bring_up(watchers, &CAMERA, EVERYTHING);
     assert_eq!(asked(&world, ann), names(&[("f", 360)]), "half of it");
+}
+
+#[test]
+fn a_recording_of_tracks_has_the_largest_whatever_viewers_want() {
+    let mut world = room_in(Mode::Sfu);
+    let ann = ann(&mut world);
+    obeys(&mut world, ann);
+    let bob = enter(&mut world, "Bob", 1);
+    draws(&mut world, bob, ann, 100);
+    obeys(&mut world, ann);
+    assert_eq!(asked(&world, ann), names(&[("f", 180)]), "nobody is moved");
+
+    let id = RecordingId::new("take").expect("an id");
+    let request = world.request();
+    world.give(Input::Record(request, id.clone(), Subject::Tracks));
+    let recorded = |world: &World| world.tracks.get(&(id.clone(), ann)).map(|feed| feed.layer);
+    let both = names(&[("q", 180), ("f", 720)]);
+    assert_eq!(
+        (asked(&world, ann), recorded(&world)),
+        (both.clone(), Some(2))
+    );
+    obeys(&mut world, ann);
+    assert_eq!((layer(&world, bob), recorded(&world)), (Some(0), Some(2)));
+
+    // Her link becomes too narrow for it, and wide enough again.
+    world.give(Input::UplinkSilent(ann.participant, ann.role, 2));
+    assert_eq!(recorded(&world), Some(0));
+    assert_eq!(asked(&world, ann), both, "it is asked for still");
+    world.give(Input::UplinkFlows(ann.participant, ann.role, 2));
+    assert_eq!(recorded(&world), Some(0), "it may go at once");
+    world.pass(SECOND);
+    assert_eq!(recorded(&world), Some(2));
+
+    let request = world.request();
+    world.give(Input::StopRecording(request, id.clone()));
+    assert_eq!(asked(&world, ann), names(&[("q", 180)]));
 }

@@ -297,40 +297,6 @@ impl TrackLine {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn ms(ms: u64) -> Duration {
-        Duration::from_millis(ms)
-    }
-
-    #[test]
-    fn a_file_begins_with_what_opens_it_and_says_when_that_was() {
-        let mut line = TrackLine::new(ms(1000));
-        assert_eq!(line.place(ms(990), true), None, "before the recording");
-        assert_eq!(line.place(ms(1010), false), None, "no keyframe yet");
-        assert!(!line.has_begun());
-        assert_eq!(line.place(ms(1250), true), Some(Placed::First(ms(250))));
-        assert_eq!(
-            line.place(ms(1250), false),
-            Some(Placed::At(ms(0))),
-            "the same frame"
-        );
-        assert_eq!(line.place(ms(1283), false), Some(Placed::At(ms(33))));
-        assert_eq!(
-            line.place(ms(1280), false),
-            Some(Placed::At(ms(33))),
-            "never back"
-        );
-    }
-
-    #[test]
-    fn what_is_missing_is_a_gap_and_ends_with_a_keyframe() {
-        let mut line = TrackLine::new(ms(0));
-        assert_eq!(line.place(ms(100), true), Some(Placed::First(ms(100))));
-        line.broken();
-        assert_eq!(line.place(ms(5000), false), None);
-        assert_eq!(line.place(ms(5100), true), Some(Placed::At(ms(5000))));
-        assert_eq!(line.place(ms(5133), false), Some(Placed::At(ms(5033))));
-    }
-}
+#[allow(clippy::unwrap_used)]
+#[path = "track_tests.rs"]
+mod tests;

@@ -1,0 +1,251 @@
+use std::path::PathBuf;
+use std::sync::mpsc;
+
+use gst_rtp::prelude::*;
+
+use super::*;
+use crate::media::remux::{Contents, remux};
+
+fn ms(ms: u64) -> Duration {
+    Duration::from_millis(ms)
+}
+
+#[test]
+fn a_file_begins_with_what_opens_it_and_says_when_that_was() {
+    let mut line = TrackLine::new(ms(1000));
+    assert_eq!(line.place(ms(990), true), None, "before the recording");
+    assert_eq!(line.place(ms(1010), false), None, "no keyframe yet");
+    assert!(!line.has_begun());
+    assert_eq!(line.place(ms(1250), true), Some(Placed::First(ms(250))));
+    assert_eq!(
+        line.place(ms(1250), false),
+        Some(Placed::At(ms(0))),
+        "the same frame"
+    );
+    assert_eq!(line.place(ms(1283), false), Some(Placed::At(ms(33))));
+    assert_eq!(
+        line.place(ms(1280), false),
+        Some(Placed::At(ms(33))),
+        "never back"
+    );
+}
+
+#[test]
+fn what_is_missing_is_a_gap_and_ends_with_a_keyframe() {
+    let mut line = TrackLine::new(ms(0));
+    assert_eq!(line.place(ms(100), true), Some(Placed::First(ms(100))));
+    line.broken();
+    assert_eq!(line.place(ms(5000), false), None);
+    assert_eq!(line.place(ms(5100), true), Some(Placed::At(ms(5000))));
+    assert_eq!(line.place(ms(5133), false), Some(Placed::At(ms(5033))));
+}
+
+/// When the first packet of each stream here came.
+const FIRST: Duration = Duration::from_secs(7);
+/// How long a stream may take to pass.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A pipeline that is stopped when it goes.
+struct Playing(gst::Pipeline);
+
+impl Playing {
+    fn new(description: &str) -> Self {
+        gst::init().unwrap();
+        let pipeline = gst::parse::launch(description).unwrap();
+        Self(pipeline.downcast().unwrap())
+    }
+
+    fn start(&self) {
+        self.0.set_state(gst::State::Playing).unwrap();
+    }
+
+    fn part<T: IsA<gst::Element>>(&self, name: &str) -> T {
+        self.0.by_name(name).unwrap().downcast().unwrap()
+    }
+
+    /// All that comes out of its sink `out`.
+    fn samples(&self) -> Vec<gst::Sample> {
+        self.start();
+        let sink: gst_app::AppSink = self.part("out");
+        std::iter::from_fn(|| sink.pull_sample().ok()).collect()
+    }
+}
+
+impl Drop for Playing {
+    fn drop(&mut self) {
+        let _ = self.0.set_state(gst::State::Null);
+    }
+}
+
+/// Writes packets to a file as a tap delivers them, and returns when it begins.
+async fn record(
+    format: PayloadFormat,
+    caps: &gst::Caps,
+    packets: Vec<gst::Buffer>,
+    path: &Path,
+) -> Duration {
+    let uplink = Playing::new("appsrc name=in format=time ! appsink name=out sync=false");
+    let source: gst_app::AppSrc = uplink.part("in");
+    source.set_caps(Some(caps));
+    let tap = Tap::new(&uplink.part("out"), format, ms(500), None);
+    let (begin, began) = mpsc::channel();
+    let begins = move |at| begin.send(at).unwrap();
+    let templates = Templates::default();
+    let writer = TrackWriter::start(&templates, &tap, path, ms(0), begins, |text| {
+        panic!("{text}")
+    });
+    let mut writer = writer.unwrap();
+    writer.listen();
+    // Told after the writer, which was there before.
+    let (pass, passed) = mpsc::channel();
+    let _link = tap.connect(Box::new(move |packets, _| {
+        packets.iter().for_each(|_| pass.send(()).unwrap());
+    }));
+    uplink.start();
+    let count = packets.len();
+    for packet in packets {
+        source.push_buffer(packet).unwrap();
+    }
+    for _ in 0..count {
+        passed.recv_timeout(PATIENCE).unwrap();
+    }
+    assert_eq!(writer.finish().await.unwrap(), TrackEnd::Written);
+    began.try_recv().unwrap()
+}
+
+/// The times of what is in a file.
+fn times(path: &Path) -> Vec<Duration> {
+    let path = path.display();
+    let file = format!("filesrc location={path} ! matroskademux ! appsink name=out sync=false");
+    let at = |sample: &gst::Sample| sample.buffer().unwrap().pts().unwrap().into();
+    Playing::new(&file).samples().iter().map(at).collect()
+}
+
+/// The times of what is in a file, and in what is made of it where it was cut short.
+async fn all_times(path: &Path, contents: Contents) -> Vec<Duration> {
+    let copy: PathBuf = path.with_extension("copy");
+    remux(&Templates::default(), contents, path, &copy)
+        .await
+        .unwrap();
+    let times = times(path);
+    assert_eq!(
+        self::times(&copy),
+        times,
+        "a mended file has the same times"
+    );
+    times
+}
+
+/// Sound that is lost, or was muted, is missing where it was, and moves nothing.
+#[tokio::test(flavor = "multi_thread")]
+async fn lost_sound_moves_no_other() {
+    gst::init().unwrap();
+    let came = |n: &u64| !(30..33).contains(n) && !(50..90).contains(n) && *n != 120;
+    let packet = |n: u64| {
+        let mut packet = gst::Buffer::new_rtp_with_sizes(3, 0, 0).unwrap();
+        let writable = packet.get_mut().unwrap();
+        writable.set_pts(gst::ClockTime::try_from(FIRST + ms(20 * n)).unwrap());
+        let mut rtp = gst_rtp::RTPBuffer::from_buffer_writable(writable).unwrap();
+        rtp.set_seq(u16::try_from(n).unwrap());
+        rtp.set_timestamp(u32::try_from(n * 960).unwrap());
+        rtp.payload_mut()
+            .unwrap()
+            .copy_from_slice(&super::super::SILENCE);
+        drop(rtp);
+        packet
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("mic.webm");
+    let packets = (0..200).filter(came).map(packet).collect();
+    let caps = gst::Caps::new_empty_simple("application/x-rtp");
+    let begins = record(PayloadFormat::Opus, &caps, packets, &path).await;
+    assert_eq!(begins, FIRST);
+    let expected: Vec<Duration> = (0..200).filter(came).map(|n| ms(20 * n)).collect();
+    assert_eq!(all_times(&path, Contents::Voice).await, expected);
+}
+
+/// Frames of a stream, and frames between keyframes.
+const FRAMES: usize = 100;
+const GROUP: usize = 25;
+
+/// The packets of a picture, frame by frame, with their caps.
+fn picture(encoder: &str) -> (gst::Caps, Vec<Vec<gst::Buffer>>) {
+    let size = "video/x-raw,format=I420,width=160,height=120,framerate=25/1";
+    let description = format!(
+        "videotestsrc pattern=snow num-buffers={FRAMES} ! {size} ! {encoder} mtu=400 \
+         ! appsink name=out sync=false"
+    );
+    let samples = Playing::new(&description).samples();
+    let caps = samples[0].caps_owned().unwrap();
+    let mut frames: Vec<Vec<gst::Buffer>> = Vec::new();
+    for sample in samples {
+        let lists = sample.buffer_list_owned();
+        let packets = lists.iter().flat_map(|list| list.iter_owned());
+        for packet in packets.chain(sample.buffer_owned()) {
+            match frames.last_mut() {
+                Some(frame) if frame[0].pts() == packet.pts() => frame.push(packet),
+                _ => frames.push(vec![packet]),
+            }
+        }
+    }
+    assert_eq!(frames.len(), FRAMES);
+    (caps, frames)
+}
+
+/// A frame that lacks a packet is missing with all that depend on it, and no other is, or is moved.
+async fn check_losses(format: PayloadFormat, encoder: &str, contents: Contents) {
+    let (caps, mut frames) = picture(encoder);
+    let first = frames[0][0].pts().unwrap();
+    let time = |frame: &[gst::Buffer]| Duration::from(frame[0].pts().unwrap() - first);
+    let all: Vec<Duration> = frames.iter().map(|frame| time(frame)).collect();
+    // A packet in the middle of a frame, the first of one, the last of one, and a whole frame.
+    let middle = frames[10].len() / 2;
+    assert!(middle > 0, "frames of several packets");
+    frames[10].remove(middle);
+    frames[GROUP + 5].remove(0);
+    frames[2 * GROUP + 7].pop();
+    frames[3 * GROUP + 9].clear();
+    let lost = [10, GROUP + 5, 2 * GROUP + 7, 3 * GROUP + 9];
+    let kept = |n: &usize| {
+        lost.iter()
+            .all(|lost| n / GROUP != lost / GROUP || n < lost)
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("camera.mkv");
+    let packets = frames.into_iter().flatten().collect();
+    record(format, &caps, packets, &path).await;
+    let expected: Vec<u128> = (0..FRAMES)
+        .filter(kept)
+        .map(|n| all[n].as_millis())
+        .collect();
+    let times = all_times(&path, contents).await;
+    let times: Vec<u128> = times.iter().map(Duration::as_millis).collect();
+    assert_eq!(times, expected, "{format:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn lost_vp8_moves_no_other() {
+    let encoder = format!(
+        "vp8enc deadline=1 cpu-used=8 keyframe-max-dist={GROUP} \
+         ! rtpvp8pay picture-id-mode=15-bit"
+    );
+    check_losses(PayloadFormat::Vp8, &encoder, Contents::Picture).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn lost_vp9_moves_no_other() {
+    let encoder = format!(
+        "vp9enc deadline=1 cpu-used=8 keyframe-max-dist={GROUP} lag-in-frames=0 \
+         ! rtpvp9pay picture-id-mode=15-bit"
+    );
+    check_losses(PayloadFormat::Vp9, &encoder, Contents::Picture).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn lost_h264_moves_no_other() {
+    let encoder = format!(
+        "openh264enc gop-size={GROUP} complexity=low scene-change-detection=false \
+         ! h264parse config-interval=-1 ! rtph264pay aggregate-mode=zero-latency config-interval=-1"
+    );
+    check_losses(PayloadFormat::H264, &encoder, Contents::Picture).await;
+}

@@ -8,7 +8,8 @@ use std::time::Duration;
 use common::browser::{Page, Permission, alone};
 use common::netns::{Line, Network, Way};
 use common::server::{PATIENCE, room};
-use tessera::bots::{Bot, BotConfig, Decode, Path, VideoFormat, clock};
+use futures::future::{join_all, try_join_all};
+use tessera::bots::{AudioSource, Bot, BotConfig, Decode, Path, VideoFormat, Voice, clock};
 use tessera::config::VideoCodec;
 use tessera::id::{ParticipantId, Role};
 use tessera::protocol::Mode;
@@ -41,6 +42,25 @@ const FIGURES: &str = "(async () => {
     resent: sum('outbound-rtp', 'retransmittedPacketsSent'),
   };
 })()";
+
+/// Of the page's sound: packets that said again what was in the one before, and how many of those
+/// were of no use, for that one had come.
+const SOUND: &str = "(async () => {
+  const all = [...((await window.tessera.pc?.getStats())?.values() ?? [])];
+  const sum = (name) => all.filter((s) => s.type === 'inbound-rtp' && s.kind === 'audio')
+    .reduce((total, s) => total + (s[name] ?? 0), 0);
+  return {
+    packets: sum('packetsReceived'),
+    lost: sum('packetsLost'),
+    repeated: sum('fecPacketsReceived'),
+    unused: sum('fecPacketsDiscarded'),
+    concealed: sum('concealedSamples'),
+    samples: sum('totalSamplesReceived'),
+  };
+})()";
+
+/// Of packets on the way to a page that listens, percent.
+const LOST_SOUND: u32 = 10;
 
 /// How much the page dares to send, bit/s.
 const ESTIMATE: &str = "[...((await window.tessera.pc?.getStats())?.values() ?? [])]
@@ -154,6 +174,40 @@ async fn chromium_repairs_what_is_lost_both_ways() {
     let Call { page, bot, .. } = call;
     page.assert_no_errors();
     bot.leave().await.unwrap();
+    drop(page);
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn chromium_takes_lost_sound_from_the_next_packet() {
+    let _alone = alone().await;
+    let network = Network::new(2);
+    let (line, others) = (network.line(0), network.line(1));
+    let server = network.serve(&["--mode", "mcu"]).await;
+    let joins = [Voice::Ada, Voice::Ben, Voice::Cleo].map(|voice| {
+        let name = format!("{voice:?}");
+        let mut config = BotConfig::new(server.url(others), room("loss"), name);
+        config.reach = others.reach();
+        config.audio = AudioSource::Speech(voice);
+        Bot::join(config)
+    });
+    let bots = try_join_all(joins).await.unwrap();
+    let url = server.url(line);
+    let page = Page::chromium_with("Ann", Permission::GrantedTo(url.clone())).await;
+    page.join(&url, "loss").await;
+    let hears = format!("(await {SOUND}).packets > 50");
+    page.until("sound", &hears).await;
+    let before = page.evaluate(SOUND).await;
+    line.lose(Way::Down, LOST_SOUND);
+    let mended = format!("(await {SOUND}).repeated - (await {SOUND}).unused >= 20");
+    let within = 2 * PATIENCE;
+    page.until_within("sound that was mended", &mended, within)
+        .await;
+    let now = page.evaluate(SOUND).await;
+    println!("sound at first {before}, then {now}");
+    assert_eq!(before["repeated"], 0, "nothing was lost yet");
+    page.assert_no_errors();
+    join_all(bots.into_iter().map(Bot::leave)).await;
     drop(page);
     server.stop().await;
 }

@@ -130,7 +130,12 @@ async fn remix(options: RemixOptions) -> Result<()> {
             &format!("{speed:.1} times real time, {left} s to go"),
         );
     };
-    let made = remix::run(options, templates, progress).await?;
+    let mut termination = process::Termination::listen().context("no signal handlers")?;
+    let made = remix::run(options, templates, progress);
+    let made = tokio::select! {
+        made = made => made?,
+        _ = termination.received() => bail!("ended before it was whole"),
+    };
     let (length, took) = (made.length.as_secs_f64(), made.took.as_secs_f64());
     println!(
         "{}: {length:.1} s, made in {took:.1} s, {:.1} times real time",

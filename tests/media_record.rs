@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use common::claps::{claps, flashes, offsets};
+use common::disk::Disk;
 use common::film;
 use common::look::{COARSE_COLOR_ERROR, COLOR_ERROR, check_tiles_within, check_tones};
 use common::recorded::{Process, ask, folder, id, list, people, record_for, recording, stop};
@@ -17,7 +18,6 @@ use rand::Rng;
 use reqwest::header::{CONTENT_RANGE, RANGE};
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
-use tempfile::TempDir;
 use tessera::bots::{
     AudioSource, Bot, BotConfig, Capture, Decode, VideoFormat, VideoSource, palette,
 };
@@ -357,38 +357,10 @@ async fn a_killed_server_loses_no_more_than_two_seconds() {
     server.kill().await;
 }
 
-/// A disk of its own, so that it can be filled.
-struct Disk(TempDir);
-
-impl Disk {
-    fn new(size: &str) -> Self {
-        let folder = folder();
-        let done = std::process::Command::new("mount")
-            .args(["-t", "tmpfs", "-o", &format!("size={size}"), "tmpfs"])
-            .arg(folder.path())
-            .status();
-        let mounted = done.is_ok_and(|status| status.success());
-        assert!(
-            mounted,
-            "this test mounts a small tmpfs and has to run as root"
-        );
-        Self(folder)
-    }
-}
-
-impl Drop for Disk {
-    fn drop(&mut self) {
-        let _ = std::process::Command::new("umount")
-            .arg("--lazy")
-            .arg(self.0.path())
-            .status();
-    }
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn a_full_disk_ends_the_recording_and_not_the_call() {
     let disk = Disk::new("300k");
-    let server = TestServer::with(recording(disk.0.path())).await;
+    let server = TestServer::with(recording(disk.path())).await;
     let bots = people(&server.url, "full", 2).await;
     let mut ids = Vec::new();
     for format in ["mp4", "webm"] {

@@ -13,6 +13,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use thiserror::Error;
+use tokio_util::sync::CancellationToken;
 
 use crate::archive::journal::{self, Event, Line, Track};
 use crate::id::Role;
@@ -74,7 +75,8 @@ enum Cue<'a> {
     Close(SourceId, &'a str),
 }
 
-/// Makes the remix. `progress` is told how much of it is made, and of how much.
+/// Makes the remix. `progress` is told how much of it is made, and of how much. Dropping the future
+/// ends the work at its next frame and removes what was made.
 ///
 /// # Errors
 /// [`RemixError`]; there is no file then, or the one that was there before.
@@ -91,9 +93,9 @@ pub async fn run(
     let canvas = canvas(&lines, &options)
         .ok_or_else(|| RemixError::NoRecording(folder.clone(), "it has no beginning".to_owned()))?;
     let length = length(&lines).ok_or(RemixError::Empty)?;
-    let part = options.part();
+    let part = Part(options.part());
     let bitrate = options.bitrate(canvas.size, canvas.fps);
-    let writer = FilmWriter::start(&templates, (film, &part), canvas.fps, bitrate)?;
+    let writer = FilmWriter::start(&templates, (film, &part.0), canvas.fps, bitrate)?;
     let stage = Stage::new(canvas.size, options.layout);
     let mixer = OfflineMixer::new(
         (canvas.size, canvas.fps, canvas.fit),
@@ -110,7 +112,9 @@ pub async fn run(
         scene: Scene::default(),
         tiles: BTreeMap::new(),
         files: BTreeMap::new(),
+        dropped: CancellationToken::new(),
     };
+    let _waits = studio.dropped.clone().drop_guard();
     // The decoders' pipelines are started on it, and report to the runtime.
     let runtime = tokio::runtime::Handle::current();
     let made = tokio::task::spawn_blocking(move || {
@@ -120,16 +124,9 @@ pub async fn run(
     let made = made
         .await
         .map_err(|error| RecorderError::Failed(error.to_string()))?;
-    let finished = match made {
-        Ok(writer) => writer.finish().await.map_err(RemixError::from),
-        Err(error) => Err(error),
-    };
+    made?.finish().await?;
     let disk = |error| RemixError::Disk(options.output.display().to_string(), error);
-    if let Err(error) = finished {
-        let _ = std::fs::remove_file(&part);
-        return Err(error);
-    }
-    std::fs::rename(&part, &options.output).map_err(disk)?;
+    std::fs::rename(&part.0, &options.output).map_err(disk)?;
     let took = began.elapsed();
     Ok(Remixed { length, took })
 }
@@ -198,6 +195,8 @@ struct Studio {
     tiles: BTreeMap<SourceId, Tile>,
     /// Which file each source is read from.
     files: BTreeMap<SourceId, String>,
+    /// Nobody waits for it any more.
+    dropped: CancellationToken,
 }
 
 impl Studio {
@@ -212,7 +211,9 @@ impl Studio {
         let mut cues = cues(lines).into_iter().peekable();
         let end = gst::ClockTime::try_from(length).unwrap_or_default();
         let (mut frames, mut sound) = (0, gst::ClockTime::ZERO);
-        while !writer.has_failed() {
+        let dropped = self.dropped.clone();
+        let goes_on = || !writer.has_failed() && !dropped.is_cancelled();
+        while goes_on() {
             let at = gst::ClockTime::SECOND * frames / u64::from(self.canvas.fps.max(1));
             if at >= end {
                 break;
@@ -235,7 +236,7 @@ impl Studio {
                 progress(at.into(), length);
             }
         }
-        while sound < end && !writer.has_failed() {
+        while sound < end && goes_on() {
             self.mixer.block(sound);
             sound += BLOCK;
         }
@@ -313,6 +314,16 @@ impl Studio {
         }
         self.scene = scene.clone();
         self.mixer.set_scene(scene);
+    }
+}
+
+/// The file that is written until it is whole. Dropping it removes it, if it has not been given its
+/// own name.
+struct Part(PathBuf);
+
+impl Drop for Part {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_file(&self.0);
     }
 }
 

@@ -114,6 +114,9 @@ pub fn pictures(file: &Path) -> Vec<Picture> {
             "0:v",
             "-fps_mode",
             "passthrough",
+            // Else two frames nearer than the rate makes likely have one time, and a warning.
+            "-enc_time_base",
+            "1/90000",
             "-f",
             "rawvideo",
             "-pix_fmt",

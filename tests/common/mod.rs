@@ -3,6 +3,7 @@
 
 pub mod browser;
 pub mod claps;
+pub mod disk;
 pub mod film;
 pub mod look;
 pub mod netns;

@@ -373,10 +373,12 @@ impl Archive {
     fn write(&self, recording: &Recording) -> io::Result<()> {
         let path = entry_path(&self.0.folder, &recording.id);
         let draft = path.with_extension("json.part");
-        let mut file = std::fs::File::create(&draft)?;
-        file.write_all(&serde_json::to_vec_pretty(recording)?)?;
-        file.sync_all()?;
-        std::fs::rename(&draft, &path)
+        let written = write_through(&draft, &serde_json::to_vec_pretty(recording)?)
+            .and_then(|()| std::fs::rename(&draft, &path));
+        if written.is_err() {
+            let _ = std::fs::remove_file(&draft);
+        }
+        written
     }
 
     async fn on_disk<T: Send + 'static>(
@@ -398,6 +400,13 @@ fn unusable(folder: &Path, error: &io::Error) -> ArchiveError {
         folder: folder.display().to_string(),
         reason: error.to_string(),
     }
+}
+
+/// Writes a file, to the disk itself.
+fn write_through(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let mut file = std::fs::File::create(path)?;
+    file.write_all(bytes)?;
+    file.sync_all()
 }
 
 fn entry_path(folder: &Path, id: &RecordingId) -> PathBuf {

@@ -7,6 +7,7 @@ use gst::prelude::*;
 use tokio::sync::watch;
 
 use super::pipeline::{BusEvent, Pipeline};
+use super::recorder::writing::lasts;
 use super::recorder::{Container, RecorderError, reserve};
 use super::template::Templates;
 
@@ -47,6 +48,12 @@ pub async fn remux(
     source.set_property("location", from);
     let file = pipeline.element::<gst::Element>("file")?;
     file.set_property("location", to);
+    if matches!(contents, Contents::Webm | Contents::Picture) {
+        let mux = pipeline.element::<gst::Element>("mux")?;
+        if let Some(pad) = mux.static_pad("video_0") {
+            lasts(&pad);
+        }
+    }
     if contents == Contents::Webm {
         reserve(Container::Webm, &pipeline)?;
     }

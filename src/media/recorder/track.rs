@@ -11,7 +11,7 @@ use std::time::Duration;
 use gst::prelude::*;
 use parking_lot::Mutex;
 
-use super::writing::Writing;
+use super::writing::{Writing, lasts};
 use super::{FINISH_DEADLINE, RecorderError, is_behind, opens, payload, push};
 use crate::media::offer::encoding_name;
 use crate::media::pipeline::Pipeline;
@@ -65,7 +65,11 @@ impl TrackWriter {
         let pipeline = Pipeline::parse(name.as_str(), &templates.fill(&name, &[])?)?;
         let file = pipeline.element::<gst::Element>("file")?;
         file.set_property("location", path);
-        keep_first_caps(&pipeline.element("parse")?);
+        let parse = pipeline.element::<gst::Element>("parse")?;
+        if let Some(pad) = parse.static_pad("src") {
+            keep_first_caps(&pad);
+            lasts(&pad);
+        }
         let feeder = Arc::new(Feeder {
             format: tap.format(),
             appsrc: pipeline.element("in")?,
@@ -134,12 +138,9 @@ impl TrackWriter {
     }
 }
 
-/// Lets an element announce what it makes once only: Matroska knows no change of it, and streams
+/// Lets an element announce what leaves its pad once only: Matroska knows no change of it, and streams
 /// say it themselves wherever one can begin.
-fn keep_first_caps(element: &gst::Element) {
-    let Some(pad) = element.static_pad("src") else {
-        return;
-    };
+fn keep_first_caps(pad: &gst::Pad) {
     let known = Mutex::new(false);
     pad.add_probe(gst::PadProbeType::EVENT_DOWNSTREAM, move |_, info| {
         let caps = info

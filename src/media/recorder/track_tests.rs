@@ -223,6 +223,22 @@ async fn check_losses(format: PayloadFormat, encoder: &str, contents: Contents) 
     assert_eq!(times, expected, "{format:?}");
 }
 
+/// A file of one picture says that it lasts, and so can be read.
+#[tokio::test(flavor = "multi_thread")]
+async fn one_picture_is_a_file() {
+    const DURATION: &[u8] = &[0x44, 0x89, 0x88];
+    let (caps, mut frames) = picture("vp8enc deadline=1 cpu-used=8 ! rtpvp8pay");
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("camera.webm");
+    record(PayloadFormat::Vp8, &caps, frames.swap_remove(0), &path).await;
+    assert_eq!(all_times(&path, Contents::Picture).await, [ms(0)]);
+    for path in [&path, &path.with_extension("copy")] {
+        let bytes = std::fs::read(path).unwrap();
+        let found = bytes.windows(DURATION.len()).any(|part| part == DURATION);
+        assert!(found, "{} lasts for no time", path.display());
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn lost_vp8_moves_no_other() {
     let encoder = format!(

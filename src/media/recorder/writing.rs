@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use gst::prelude::*;
 use tokio::sync::watch;
 
 use super::RecorderError;
@@ -13,6 +14,21 @@ enum Course {
     Running,
     Ended,
     Failed(String),
+}
+
+/// Lets the first of what passes a pad last a moment, where nothing says how long it lasts. Of one
+/// picture alone a Matroska would last for no time, and GStreamer (1.22) then writes its header such
+/// that it cannot be read: in place of the duration comes a Void that is a byte too short.
+pub(crate) fn lasts(pad: &gst::Pad) {
+    pad.add_probe(gst::PadProbeType::BUFFER, |_, info| {
+        let Some(gst::PadProbeData::Buffer(buffer)) = &mut info.data else {
+            return gst::PadProbeReturn::Ok;
+        };
+        if buffer.duration().is_none() {
+            buffer.make_mut().set_duration(gst::ClockTime::MSECOND);
+        }
+        gst::PadProbeReturn::Remove
+    });
 }
 
 /// A file being written. Dropping it ends it where it is.

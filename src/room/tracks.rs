@@ -54,6 +54,8 @@ pub(super) struct Tracks {
     zero: Duration,
     diary: Diary,
     running: BTreeMap<SourceId, Running>,
+    /// Those that go on until what takes their place has begun.
+    leaving: BTreeMap<SourceId, Running>,
     /// How many files each uplink has had.
     numbers: BTreeMap<SourceId, u32>,
     /// How many are being ended.
@@ -75,6 +77,7 @@ impl Tracks {
             zero,
             diary,
             running: BTreeMap::new(),
+            leaving: BTreeMap::new(),
             numbers: BTreeMap::new(),
             ending: 0,
             news,
@@ -100,13 +103,22 @@ impl Tracks {
         let tap = feed.as_ref().map(|(tap, _)| tap);
         let goes_on = |running: &Running| tap.is_some_and(|tap| running.writer.is_of(tap));
         if !self.running.get(&source).is_some_and(goes_on) {
-            self.close(at, source);
+            match feed {
+                // Another encoding, which has yet to come to a keyframe.
+                Some((_, Tracked::Live)) => self.supersede(at, source),
+                _ => self.close(at, source),
+            }
         }
         let Some((tap, tracked)) = feed else {
             return Ok(());
         };
         if !self.running.contains_key(&source) {
             self.start(source, &tap).await?;
+        }
+        if tracked == Tracked::Muted
+            && let Some(older) = self.leaving.remove(&source)
+        {
+            self.end(at, older);
         }
         if let Some(Running { writer, .. }) = self.running.get_mut(&source) {
             match tracked {
@@ -122,6 +134,7 @@ impl Tracks {
         match news {
             News::Failed(text) => Err(RecorderError::Failed(text)),
             News::Began(track) => {
+                self.succeed(&track);
                 let began = vec![Event::Track(track)];
                 self.diary.write(running_time().into(), began).await
             }
@@ -145,7 +158,8 @@ impl Tracks {
         at: Duration,
         mut news: mpsc::UnboundedReceiver<News>,
     ) -> Result<(), RecorderError> {
-        let sources: Vec<SourceId> = self.running.keys().copied().collect();
+        let open = self.running.keys().chain(self.leaving.keys());
+        let sources: Vec<SourceId> = open.copied().collect();
         for source in sources {
             self.close(at, source);
         }
@@ -195,11 +209,40 @@ impl Tracks {
         Ok(())
     }
 
-    /// Ends the file of an uplink, if there is one; it says [`News::Ended`].
-    fn close(&mut self, at: Duration, source: SourceId) {
-        let Some(Running { file, writer }) = self.running.remove(&source) else {
+    /// Lets the file of an uplink, if there is one, go on until another begins.
+    fn supersede(&mut self, at: Duration, source: SourceId) {
+        let Some(running) = self.running.remove(&source) else {
             return;
         };
+        if let Some(older) = self.leaving.insert(source, running) {
+            self.end(at, older);
+        }
+    }
+
+    /// Ends the file whose place one that begins has taken.
+    fn succeed(&mut self, track: &Track) {
+        let source = SourceId {
+            participant: track.participant,
+            role: track.role,
+        };
+        let began = |running: &Running| running.file == track.file;
+        if self.running.get(&source).is_some_and(began)
+            && let Some(older) = self.leaving.remove(&source)
+        {
+            self.end(running_time().into(), older);
+        }
+    }
+
+    /// Ends the files of an uplink, if there are any.
+    fn close(&mut self, at: Duration, source: SourceId) {
+        let running = self.running.remove(&source);
+        for running in running.into_iter().chain(self.leaving.remove(&source)) {
+            self.end(at, running);
+        }
+    }
+
+    /// Ends a file; it says [`News::Ended`].
+    fn end(&mut self, at: Duration, Running { file, writer }: Running) {
         self.ending += 1;
         let news = self.news.clone();
         tokio::spawn(async move {
@@ -224,6 +267,7 @@ impl Tracks {
             written.and(removed)
         });
         works.await?;
+        self.leaving.retain(|_, running| running.file != file);
         let is_it = |running: &mut Running| running.file == file;
         match self.running.get_mut(&source).is_some_and(is_it) {
             true => self.restart(source).await,

@@ -11,9 +11,10 @@ use common::browser::{Page, Scheme, alone, key};
 use common::server::{PATIENCE, TestServer, room};
 use serde_json::Value;
 use tempfile::TempDir;
-use tessera::archive::{Kind, Recording, RecordingId, Standing, Subject};
+use tessera::archive::{Kind, Marker, Moment, Recording, RecordingId, Standing, Subject};
 use tessera::bots::{Bot, BotConfig, Decode, VideoFormat};
 use tessera::config::{Config, VideoCodec};
+use tessera::id::ParticipantId;
 use tessera::layout::Size;
 use tessera::media::recorder::Container;
 use tessera::protocol::RoomState;
@@ -98,6 +99,30 @@ async fn play(page: &Page, button: &str) -> Value {
     seen
 }
 
+/// Plays a recording from the moment at which somebody came.
+async fn play_from_moment(page: &Page, button: &str) {
+    click(page, button).await;
+    page.until("it to play", &format!("{MEDIA}.currentTime > 0.1"))
+        .await;
+    let moment = "[...document.querySelectorAll('#player-moments button')] \
+        .find((one) => one.textContent.endsWith('Bot joins'))";
+    let said = page.evaluate(&format!("{moment}?.textContent")).await;
+    let said = said.as_str().expect("who came is listed");
+    println!("{said}");
+    let seconds = said.split([':', ' ']).nth(1).expect("a time");
+    let seconds: f64 = seconds.parse().expect("seconds");
+    page.evaluate(&format!("void ({MEDIA}.pause(), {MEDIA}.currentTime = 0)"))
+        .await;
+    page.evaluate(&format!("void {moment}.click()")).await;
+    let there = format!(
+        "!{MEDIA}.paused && !{MEDIA}.seeking && {MEDIA}.currentTime > {seconds} - 0.6 \
+         && {MEDIA}.currentTime < {seconds} + 2"
+    );
+    page.until("it to play from there", &there).await;
+    click(page, "#player-close").await;
+    page.until("the player gone", &format!("!{MEDIA}")).await;
+}
+
 #[track_caller]
 fn assert_film(seen: &Value, size: (u32, u32), length: std::ops::Range<f64>) {
     assert_eq!(
@@ -155,6 +180,7 @@ async fn a_call_is_recorded_from_the_page_played_and_deleted() {
     let state = bot.room_when("a second recording", two).await.unwrap();
     let other = |one: &RecordingState| one.format == Container::Webm;
     assert!(state.recordings.iter().any(other), "{state:?}");
+    let guest = self::bot(&server.url, "rec", None).await;
     record_for(TAKE).await;
 
     ann.press(['3']).await;
@@ -196,6 +222,7 @@ async fn a_call_is_recorded_from_the_page_played_and_deleted() {
     for format in ["mp4", "webm"] {
         let seen = play(&ann, &play_button(&ann, format).await).await;
         assert_film(&seen, (1280, 720), 2.0..20.0);
+        play_from_moment(&ann, &play_button(&ann, format).await).await;
     }
     let seen = play(&fay, &play_button(&fay, "webm").await).await;
     assert_film(&seen, (1280, 720), 2.0..20.0);
@@ -214,7 +241,7 @@ async fn a_call_is_recorded_from_the_page_played_and_deleted() {
     );
     ann.assert_no_errors();
     delete_first(&ann, folder.path()).await;
-    drop(bot);
+    drop((bot, guest));
     server.stop().await;
 }
 
@@ -329,7 +356,14 @@ fn many(folder: &TempDir, count: usize) {
                 .collect(),
             reason: reason.map(str::to_owned),
             tracks: Vec::new(),
-            markers: Vec::new(),
+            markers: (0..10 * n)
+                .map(|at| Marker {
+                    at_ms: 1_000 + 47_000 * at as u64,
+                    moment: [Moment::Join, Moment::Speaker, Moment::Leave][at % 3],
+                    participant: ParticipantId::new(1 + at as u32 % 5),
+                    name: names[at % 5].to_owned(),
+                })
+                .collect(),
         };
         let path = folder.path().join(format!("{id}.json"));
         std::fs::write(path, serde_json::to_vec(&entry).unwrap()).unwrap();

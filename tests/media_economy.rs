@@ -318,7 +318,7 @@ async fn a_room_in_which_nothing_moves_rests_until_something_does() {
 }
 
 /// Cores of a server that has hardly any: two people fit by what they are taken to cost, and not by
-/// what they do, each with a composite in VP8 of its full size.
+/// what they do, with a film each and a composite in VP8 of its full size.
 const FEW: f64 = 0.3;
 
 /// As at the command, with the load that there is.
@@ -329,13 +329,12 @@ async fn a_server_of_few_cores_says_that_it_saves_and_refuses_and_goes_on() {
     let url = &server.url;
     let format = VideoFormat::new(VideoCodec::Vp8);
     let person = |i: usize| {
-        let config = BotConfig::new(url, room("few"), format!("Person {i}"));
-        let mut config = config.person(i, format).receiving(&[VideoCodec::Vp8]);
-        // A composite in which nothing moves costs next to nothing.
+        let mut config = BotConfig::new(url, room("few"), format!("Person {i}"));
         config.video = VideoSource::Film {
             format,
             offset: Duration::from_secs(i as u64),
         };
+        let config = config.receiving(&[VideoCodec::Vp8]);
         config.decoding(Decode::Video)
     };
     let bots = try_join_all((0..2).map(|i| Bot::join(person(i)))).await;

@@ -160,7 +160,7 @@ pub enum Input {
     RecorderEnds(RecordingId),
     /// The room is to end.
     Close(ByeReason),
-    /// A deadline of [`State::next_deadline`] has come.
+    /// A deadline of [`next_deadline`](super::State::next_deadline) has come.
     Tick,
 }
 

@@ -1,4 +1,6 @@
 use super::*;
+use crate::media::simulcast::{REPAIRED_RID, RID};
+use crate::media::uplink::MID;
 
 const VIDEO: [VideoCodec; 3] = [VideoCodec::H264, VideoCodec::Vp8, VideoCodec::Vp9];
 const HEAD: &str = "v=0\r\no=- 1 2 IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\n";

@@ -56,10 +56,10 @@ impl<T> Default for Bucket<T> {
 }
 
 impl<T> Bucket<T> {
-    /// Takes something that is to pass `within` a time, in seconds.
-    fn hold(&mut self, item: T, bytes: usize, within: f64) {
+    /// Takes something that is to pass `within` a time.
+    fn hold(&mut self, item: T, bytes: usize, within: Duration) {
         self.bytes += bytes;
-        self.haste = self.haste.max(self.bytes as f64 / within);
+        self.haste = self.haste.max(self.bytes as f64 / within.as_secs_f64());
         self.held.push_back((item, bytes));
     }
 
@@ -130,16 +130,15 @@ impl Pacer {
     /// own trouble.
     pub fn send(&self, packets: Vec<gst::Buffer>) {
         let queue = &mut *self.0.queue.lock();
-        let within = queue
-            .pacing
-            .map_or(0.0, |pacing| pacing.within.as_secs_f64());
-        if queue.pacing.is_none() && queue.bucket.held.is_empty() {
+        let Some(pacing) = queue.pacing else {
+            // What was held so far goes first.
+            self.0.release(queue);
             self.0.push(packets);
             return;
-        }
+        };
         for packet in packets {
             let size = packet.size();
-            queue.bucket.hold(packet, size, within);
+            queue.bucket.hold(packet, size, pacing.within);
         }
         self.0.release(queue);
         if !queue.bucket.held.is_empty() && !std::mem::replace(&mut queue.served, true) {
@@ -237,7 +236,7 @@ mod tests {
     fn departures(n: usize, pacing: Option<Pacing>) -> Vec<u64> {
         let mut bucket = Bucket::default();
         bucket.release(ms(1000), pacing);
-        let within = pacing.map_or(0.0, |pacing| pacing.within.as_secs_f64());
+        let within = pacing.map_or(Duration::from_secs(2), |pacing| pacing.within);
         for packet in 0..n {
             bucket.hold(packet, 1000, within);
         }
@@ -287,7 +286,7 @@ mod tests {
         let mut bucket = Bucket::default();
         bucket.release(ms(0), pacing);
         for packet in 0..10 {
-            bucket.hold(packet, 1200, 2.0);
+            bucket.hold(packet, 1200, Duration::from_secs(2));
         }
         assert_eq!(bucket.release(ms(60_000), pacing).len(), 1);
     }

@@ -75,12 +75,17 @@ pub struct Processes {
     /// The browser itself, where the leader is only its driver.
     browser: Pid,
     profile: TempDir,
+    /// Its own place for what is temporary, of which one that is killed leaves some behind. With a
+    /// short name: there are sockets in it.
+    _scratch: TempDir,
 }
 
 impl Processes {
     fn start(mut command: Command, profile: TempDir) -> anyhow::Result<Self> {
         let program = command.as_std().get_program().to_owned();
+        let scratch = tempfile::tempdir()?;
         let leader = command
+            .env("TMPDIR", scratch.path())
             .process_group(0)
             .kill_on_drop(true)
             .spawn()
@@ -92,6 +97,7 @@ impl Processes {
             group,
             browser: group,
             profile,
+            _scratch: scratch,
         })
     }
 

@@ -31,6 +31,13 @@ const WATCHED: Duration = Duration::from_secs(8);
 const RECOVERS: Duration = Duration::from_secs(30);
 /// The longest pause in a picture.
 const FREEZE: Duration = Duration::from_secs(1);
+/// The same where nothing but reports tell of a link: they come every five seconds, as a rule.
+const FREEZE_REPORTED: Duration = Duration::from_secs(12);
+/// In which such a viewer is to be back at the top.
+const RECOVERS_REPORTED: Duration = Duration::from_secs(120);
+/// The most packets of sound that such a viewer is missing, percent, from the moment when a line
+/// becomes slow.
+const LOST_FIRST_REPORTED: u64 = 30;
 /// The longest pause between stills, which come every five seconds.
 const STILL: Duration = Duration::from_secs(7);
 /// The most packets of sound, of 20 ms, that are missing in a row beyond what the machine keeps from
@@ -105,8 +112,9 @@ struct Machine {
 }
 
 impl Meeting {
-    /// Everybody has joined and sees the whole composite.
-    async fn start(slow: usize) -> Self {
+    /// Everybody has joined and sees the whole composite. The viewers tell of their links as `tell`
+    /// has it.
+    async fn start(slow: usize, tell: impl Fn(BotConfig) -> BotConfig) -> Self {
         let network = Network::new(slow + 2);
         let server = network.serve(&["--mode", "mcu"]).await;
         let config = |line: usize, name: String| {
@@ -127,7 +135,7 @@ impl Meeting {
         let sender = Bot::join(sending).await.expect("the sender joins");
         let joins = (0..=slow).map(|i| {
             let config = config(i, format!("Viewer {i}"));
-            Bot::join(config.decoding(Decode::Both).telling_arrivals())
+            Bot::join(tell(config.decoding(Decode::Both)))
         });
         let mut slow = try_join_all(joins).await.expect("everybody joins");
         let all = join_all(slow.iter().map(until_top));
@@ -144,7 +152,7 @@ impl Meeting {
 
     /// Makes the lines slow, viewer for viewer, and waits until what follows has been done. Returns
     /// since when they are watched.
-    async fn slow_down(&self, rates: &[u32]) -> Duration {
+    async fn slow_down(&self, rates: &[u32], most_lost: u64) -> Duration {
         let all = self.slow.iter().chain([&self.free]);
         all.for_each(Bot::reset_stats);
         for (i, kbit) in rates.iter().enumerate() {
@@ -163,7 +171,7 @@ impl Meeting {
                 video.longest_gap
             );
             assert!(
-                lost(&sound) <= LOST_FIRST,
+                lost(&sound) <= most_lost,
                 "too much sound is lost: {sound:?}"
             );
         }
@@ -198,11 +206,11 @@ impl Meeting {
     }
 
     /// The lines are good again: what is wrong with how their viewers come back.
-    async fn recover(&self) -> Vec<String> {
+    async fn recover(&self, within: Duration) -> Vec<String> {
         let cleared = Instant::now();
         (0..self.slow.len()).for_each(|i| self.network.line(i).clear());
         let back = join_all(self.slow.iter().map(|bot| async move {
-            let back = timeout(RECOVERS, until_top(bot)).await;
+            let back = timeout(within, until_top(bot)).await;
             println!("{} at the top after {:?}", bot.name(), cleared.elapsed());
             back.is_ok()
         }))
@@ -250,8 +258,14 @@ fn lost(stats: &StreamStats) -> u64 {
 }
 
 /// What is wrong with what a viewer on a line of `kbit` got in the time since `start`, beyond what
-/// the machine did to one with a good line.
-fn complaints(bot: &Bot, kbit: u32, start: Duration, machine: Machine) -> Vec<String> {
+/// the machine did to one with a good line. The picture may stand still for `longest`.
+fn complaints(
+    bot: &Bot,
+    kbit: u32,
+    start: Duration,
+    machine: Machine,
+    longest: Duration,
+) -> Vec<String> {
     let (video, sound, pieces) = (video(bot), sound(bot), pieces(bot, start));
     let (fps, bits) = pace(&video);
     let still = kbit == POOR;
@@ -266,7 +280,6 @@ fn complaints(bot: &Bot, kbit: u32, start: Duration, machine: Machine) -> Vec<St
         sound.lost_in_a_row
     );
     println!("{figures}");
-    let longest = if still { STILL } else { FREEZE };
     [
         (size(&video) != TOP, "is not sent the whole composite"),
         (!still || size(&video) == SMALLEST, "is sent stills"),
@@ -293,7 +306,7 @@ fn complaints(bot: &Bot, kbit: u32, start: Duration, machine: Machine) -> Vec<St
 
 #[tokio::test(flavor = "multi_thread")]
 async fn slow_lines_get_what_fits_and_nobody_else_notices() {
-    let meeting = Meeting::start(RATES.len()).await;
+    let meeting = Meeting::start(RATES.len(), BotConfig::telling_arrivals).await;
     let free = &meeting.free;
     // The encoders have to find their rates first.
     sleep(Duration::from_secs(4)).await;
@@ -303,16 +316,16 @@ async fn slow_lines_get_what_fits_and_nobody_else_notices() {
         "the top needs more than any slow line"
     );
 
-    let start = meeting.slow_down(&RATES).await;
+    let start = meeting.slow_down(&RATES, LOST_FIRST).await;
     sleep(WATCHED).await;
     println!("watched:\n{}", meeting.told().await);
     let machine = meeting.machine(start);
     let slow = meeting.slow.iter().zip(RATES);
     let mut wrong: Vec<String> = slow
-        .flat_map(|(bot, kbit)| complaints(bot, kbit, start, machine))
+        .flat_map(|(bot, kbit)| complaints(bot, kbit, start, machine, FREEZE))
         .collect();
 
-    wrong.extend(meeting.recover().await);
+    wrong.extend(meeting.recover(RECOVERS).await);
     let stats = video(free);
     let (fps, bits) = pace(&stats);
     println!(
@@ -335,14 +348,34 @@ async fn slow_lines_get_what_fits_and_nobody_else_notices() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_line_for_sound_alone_has_a_picture_now_and_then() {
-    let meeting = Meeting::start(1).await;
-    let start = meeting.slow_down(&[POOR]).await;
+    let meeting = Meeting::start(1, BotConfig::telling_arrivals).await;
+    let start = meeting.slow_down(&[POOR], LOST_FIRST).await;
     // Three stills.
     sleep(2 * WATCHED).await;
     println!("watched:\n{}", meeting.told().await);
     let machine = meeting.machine(start);
-    let mut wrong = complaints(&meeting.slow[0], POOR, start, machine);
-    wrong.extend(meeting.recover().await);
+    let mut wrong = complaints(&meeting.slow[0], POOR, start, machine, STILL);
+    wrong.extend(meeting.recover(RECOVERS).await);
+    assert!(wrong.is_empty(), "{wrong:#?}");
+    meeting.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn reception_reports_alone_find_what_fits() {
+    let meeting = Meeting::start(RATES.len(), |config| config).await;
+    meeting.slow_down(&RATES, LOST_FIRST_REPORTED).await;
+    // Two reports more.
+    sleep(SETTLES).await;
+    meeting.slow.iter().for_each(Bot::reset_stats);
+    let start = clock::now();
+    sleep(2 * WATCHED).await;
+    println!("watched:\n{}", meeting.told().await);
+    let machine = meeting.machine(start);
+    let slow = meeting.slow.iter().zip(RATES);
+    let mut wrong: Vec<String> = slow
+        .flat_map(|(bot, kbit)| complaints(bot, kbit, start, machine, FREEZE_REPORTED))
+        .collect();
+    wrong.extend(meeting.recover(RECOVERS_REPORTED).await);
     assert!(wrong.is_empty(), "{wrong:#?}");
     meeting.end().await;
 }

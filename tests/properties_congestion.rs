@@ -1,6 +1,8 @@
 //! What viewers are sent over links of any kind: it fits soon, does not flap, and comes back when
-//! the link does. The links are simulated at the level of estimates, and by a trace.
+//! the link does. The links are simulated at the level of estimates and, for receivers that send no
+//! more than reception reports, packet by packet.
 
+use std::collections::VecDeque;
 use std::time::Duration;
 
 use proptest::prelude::*;
@@ -8,6 +10,8 @@ use tessera::layout::Size;
 use tessera::media::congestion::Viewer;
 use tessera::media::estimate::{Estimate, Load};
 use tessera::media::ladder::{Ladder, Rung};
+use tessera::media::reception::Reception;
+use tessera::media::reports::Block;
 use tessera::media::template::Templates;
 
 /// When a link begins.
@@ -43,6 +47,8 @@ struct Link {
     sent: [f64; 5],
     /// A switch takes a moment: what was sent in the step before.
     sending: f64,
+    /// The share of its bits that the picture makes use of.
+    used: f64,
     moves: Vec<(Duration, Rung)>,
 }
 
@@ -61,6 +67,7 @@ impl Link {
             dropped: [0.0; 5],
             sent: [0.0; 5],
             sending: most + SOUND,
+            used: 1.0,
             moves: Vec::new(),
         }
     }
@@ -72,7 +79,7 @@ impl Link {
             Some(bits) => bits.clamp(spec.least.into(), spec.most.into()),
             None => spec.most.into(),
         };
-        picture / 0.92 + SOUND
+        picture * self.used / 0.92 + SOUND
     }
 
     fn step(&mut self) {
@@ -105,7 +112,8 @@ impl Link {
         };
         let before = self.viewer.rung();
         self.sending = self.wanted();
-        self.viewer.update(self.now, &estimate, &self.ladder, AUDIO);
+        let again = self.viewer.update(self.now, &estimate, &self.ladder, AUDIO);
+        self.sending += again as f64 * 8.0 / seconds;
         if self.viewer.rung() != before {
             self.moves.push((self.now, self.viewer.rung()));
         }
@@ -156,7 +164,8 @@ proptest! {
         for _ in 0..600 {
             link.step();
             worst = worst.max(link.queue());
-            over += u32::from(link.sending > rate);
+            // By a fiftieth it takes two seconds to be noticed, and as long to be gone.
+            over += u32::from(link.sending > rate * 1.02);
         }
         prop_assert!(worst < Duration::from_millis(400), "{worst:?}: {:?}", link.moves);
         prop_assert!(over < 120, "too much in {over} of 600 steps");
@@ -175,6 +184,23 @@ proptest! {
         let moves = &link.moves[settled..];
         prop_assert!(moves.len() <= 6, "in two minutes: {moves:?}");
         prop_assert!(sent > 0.5 * rate.min(1_600_000.0), "{sent} of {rate}");
+    }
+
+    #[test]
+    fn a_picture_that_uses_little_is_not_made_larger_in_vain(rate in 180_000.0..1_400_000.0f64, depth in depths(), used in 0.4..0.9f64) {
+        let mut link = Link::new(rate, depth);
+        link.pass(secs(40));
+        link.used = used;
+        link.pass(secs(60));
+        let settled = link.moves.len();
+        let mut worst = Duration::ZERO;
+        for _ in 0..600 {
+            link.step();
+            worst = worst.max(link.queue());
+        }
+        let moves = &link.moves[settled..];
+        prop_assert!(moves.len() <= 4, "in two minutes: {moves:?}");
+        prop_assert!(worst < Duration::from_millis(200), "{worst:?}");
     }
 
     #[test]
@@ -197,28 +223,224 @@ proptest! {
 
     #[test]
     fn any_estimates_do(estimates in proptest::collection::vec(
-        (any::<u32>(), 0.0..=1.0f32, 0u64..5_000, any::<bool>(), 0u64..3_000), 1..200)) {
+        (any::<u32>(), 0.0..=1.0f32, 0u64..5_000, 0u8..3, 0u64..3_000), 1..200)) {
         let (ladder, mut viewer) = (ladder(), Viewer::default());
         let mut now = Duration::ZERO;
-        for (arriving, loss, queue, heavy, passed) in estimates {
+        for (arriving, loss, queue, load, passed) in estimates {
+            let load = [Load::Heavy, Load::Steady, Load::Light][usize::from(load)];
             now += Duration::from_millis(passed);
             let estimate = Estimate {
                 arriving,
                 loss,
                 queue: Duration::from_millis(queue),
-                load: if heavy { Load::Heavy } else { Load::Light },
+                load,
                 train: None,
             };
             let before = viewer.clone();
             viewer.update(now, &estimate, &ladder, AUDIO);
             prop_assert!(ladder.spec(viewer.rung()).is_some());
-            if heavy {
-                prop_assert!(viewer.budget() <= before.budget() && viewer.rung() >= before.rung());
-            } else {
-                prop_assert!(viewer.budget() >= before.budget());
+            match load {
+                Load::Heavy => {
+                    prop_assert!(viewer.budget() <= before.budget());
+                    prop_assert!(viewer.rung() >= before.rung());
+                }
+                Load::Steady => {
+                    prop_assert!(viewer.budget() == before.budget());
+                    prop_assert!(viewer.rung() >= before.rung());
+                }
+                Load::Light => prop_assert!(viewer.budget() >= before.budget()),
             }
             let moved = (viewer.rung(), viewer.budget()) != (before.rung(), before.budget());
             prop_assert!(before.cares(&estimate) || !moved);
+        }
+    }
+}
+
+/// What was sent as one stream and has come.
+#[derive(Debug, Default, Clone, Copy)]
+struct Sequence {
+    next: u16,
+    /// The highest sequence number that came, and how many did.
+    come: Option<(u16, i32)>,
+}
+
+/// A viewer whose receiver reports now and then, behind a link with a queue that also loses
+/// packets at random.
+struct Reported {
+    ladder: Ladder,
+    viewer: Viewer,
+    reception: Reception,
+    now: Duration,
+    /// bit/s.
+    rate: f64,
+    depth: Duration,
+    /// One packet in so many is lost.
+    lossy: Option<u32>,
+    every: Duration,
+    reports: Duration,
+    busy_until: Duration,
+    /// When each packet arrives, and what it is.
+    on_the_way: VecDeque<(Duration, usize, u16)>,
+    /// Sound, picture, and what is sent once more.
+    streams: [Sequence; 3],
+    sent: u32,
+    random: u32,
+}
+
+/// Of a frame of a rendition, 25 a second.
+const FRAME: Duration = Duration::from_millis(40);
+const PACKET: f64 = 1200.0;
+
+impl Reported {
+    fn new(rate: f64, depth: Duration, every: Duration) -> Self {
+        Self {
+            ladder: ladder(),
+            viewer: Viewer::default(),
+            reception: Reception::default(),
+            now: START,
+            rate,
+            depth,
+            lossy: None,
+            every,
+            reports: START + every,
+            busy_until: START,
+            on_the_way: VecDeque::new(),
+            streams: [Sequence::default(); 3],
+            sent: 0,
+            random: 1,
+        }
+    }
+
+    /// What is sent now, bit/s.
+    fn wanted(&self) -> f64 {
+        let spec = self.ladder.spec(self.viewer.rung()).expect("a rung");
+        let picture = match self.viewer.budget().for_picture(AUDIO) {
+            Some(bits) => bits.clamp(spec.least.into(), spec.most.into()),
+            None => spec.most.into(),
+        };
+        picture / 0.92 + SOUND
+    }
+
+    fn send(&mut self, stream: usize, bytes: f64) {
+        self.sent += 1;
+        let place = &mut self.streams[stream].next;
+        *place = place.wrapping_add(1);
+        let seq = *place;
+        self.reception
+            .send(self.now, stream as u32, seq, bytes as usize);
+        // xorshift: the same for each run.
+        self.random ^= self.random << 13;
+        self.random ^= self.random >> 17;
+        self.random ^= self.random << 5;
+        let begin = self.busy_until.max(self.now);
+        let is_lost = self.lossy.is_some_and(|n| self.random.is_multiple_of(n));
+        if is_lost || begin > self.now + self.depth {
+            return;
+        }
+        self.busy_until = begin + Duration::from_secs_f64(bytes * 8.0 / self.rate);
+        let at = self.busy_until + Duration::from_millis(20);
+        self.on_the_way.push_back((at, stream, seq));
+    }
+
+    fn frame(&mut self) {
+        let mut bytes = (self.wanted() - SOUND) / 8.0 * FRAME.as_secs_f64();
+        for _ in 0..2 {
+            self.send(0, SOUND / 8.0 / 50.0);
+        }
+        while bytes > 0.0 {
+            self.send(1, bytes.min(PACKET));
+            bytes -= PACKET;
+        }
+        self.now += FRAME;
+        while let Some((at, stream, seq)) = self.on_the_way.front().copied() {
+            if at > self.now {
+                break;
+            }
+            self.on_the_way.pop_front();
+            let come = self.streams[stream].come.map_or(0, |(_, come)| come);
+            self.streams[stream].come = Some((seq, come + 1));
+        }
+        if self.now >= self.reports {
+            self.reports += self.every;
+            self.report();
+        }
+    }
+
+    fn report(&mut self) {
+        let blocks = self.streams.iter().enumerate();
+        let blocks: Vec<Block> = blocks
+            .filter_map(|(ssrc, stream)| {
+                let (highest, come) = stream.come?;
+                Some(Block {
+                    ssrc: ssrc as u32,
+                    fraction_lost: 0,
+                    // Streams are shorter than 65,536 packets, or this wraps around with them.
+                    lost: i32::from(highest.wrapping_sub(come as u16)),
+                    highest,
+                })
+            })
+            .collect();
+        self.reception.hear(self.now, blocks.iter());
+    }
+
+    fn pass(&mut self, time: Duration) {
+        let end = self.now + time;
+        while self.now < end {
+            // Five times a second, as a room does.
+            for _ in 0..5 {
+                self.frame();
+            }
+            if let Some(estimate) = self.reception.estimate(self.now)
+                && self.viewer.cares(&estimate)
+            {
+                let again = self.viewer.update(self.now, &estimate, &self.ladder, AUDIO);
+                let packets = (again as f64 / PACKET).ceil() as usize;
+                (0..packets).for_each(|_| self.send(2, PACKET));
+            }
+        }
+    }
+}
+
+/// How often receivers report: browsers each second, others up to five.
+fn intervals() -> impl Strategy<Value = Duration> {
+    (500u64..5000).prop_map(Duration::from_millis)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(100))]
+
+    #[test]
+    fn what_reports_tell_makes_it_fit(rate in rates(), depth in depths(), every in intervals()) {
+        let mut link = Reported::new(rate, depth, every);
+        link.pass(every * 6 + secs(2));
+        // Where there is no queue to be seen, what is lost could as well be lost at random.
+        let is_shallow = depth < Duration::from_millis(150);
+        let most = if is_shallow { 1.3 } else { 1.1 };
+        let mut over = 0;
+        for _ in 0..300 {
+            link.pass(STEP);
+            over += u32::from(link.wanted() > rate * most);
+        }
+        prop_assert!(over < 150, "too much in {over} of 300 steps");
+    }
+
+    #[test]
+    fn what_reports_tell_brings_the_best_back(rate in rates(), depth in depths(), every in intervals()) {
+        let mut link = Reported::new(rate, depth, every);
+        link.pass(secs(40));
+        link.rate = 20_000_000.0;
+        // Each report is reason for a step.
+        link.pass(secs(20) + every * 20);
+        prop_assert_eq!(link.viewer.rung(), Rung::TOP);
+    }
+
+    #[test]
+    fn reports_of_loss_at_random_change_nothing(lossy in 10u32..100, every in intervals()) {
+        let mut link = Reported::new(5_000_000.0, Duration::from_millis(300), every);
+        link.lossy = Some(lossy);
+        for _ in 0..300 {
+            link.pass(STEP);
+            prop_assert_eq!(link.viewer.rung(), Rung::TOP);
         }
     }
 }

@@ -3,7 +3,8 @@
 //!
 //! Down fast, up slowly: a link that is overloaded costs the viewer their sound, one that is not
 //! used fully costs some sharpness. How much more than now a link would carry cannot be seen; it
-//! is tried by growing step by step, and a step that failed is tried again later and later.
+//! is tried by growing step by step, and a step that failed is tried again later and later. Before a
+//! larger picture is sent, other packets have to be carried as fast (`trial.rs`).
 //! Sound comes first: the picture gets what is left of the budget.
 
 use std::time::Duration;
@@ -11,6 +12,8 @@ use std::time::Duration;
 use super::estimate::{Estimate, Load};
 use super::ladder::{Ladder, Pace, Rung};
 use super::probe::{Demand, Probe};
+use super::train;
+use super::trial::Trial;
 
 /// What is left of a full link so that its queue drains.
 const EASE: f64 = 0.85;
@@ -147,6 +150,8 @@ pub struct Viewer {
     /// The last climb: to where, and when.
     climbed: Option<(Rung, Duration)>,
     bars: Vec<Bar>,
+    /// Of a better rung.
+    trial: Option<Trial>,
     probe: Probe,
 }
 
@@ -163,6 +168,7 @@ impl Default for Viewer {
             moved: Duration::ZERO,
             climbed: None,
             bars: Vec::new(),
+            trial: None,
             probe: Probe::default(),
         }
     }
@@ -200,8 +206,15 @@ impl Viewer {
     }
 
     /// Takes an estimate at `now`, on any clock that does not go back. `audio` is bit/s of the
-    /// sound they are sent besides; 0 if there is none.
-    pub fn update(&mut self, now: Duration, estimate: &Estimate, ladder: &Ladder, audio: u32) {
+    /// sound they are sent besides; 0 if there is none. Returns how many bytes should be sent once
+    /// more now, so that the next estimates tell more.
+    pub fn update(
+        &mut self,
+        now: Duration,
+        estimate: &Estimate,
+        ladder: &Ladder,
+        audio: u32,
+    ) -> usize {
         match estimate.load {
             Load::Heavy => self.ease(now, estimate, REACTION),
             Load::Light => {
@@ -212,20 +225,25 @@ impl Viewer {
                 let bound = (f64::from(estimate.arriving) * AHEAD).max(next).max(most);
                 self.grow(now, estimate, bound, all(ladder, Rung::TOP, audio));
             }
+            Load::Steady => {}
         }
+        let passed = now.saturating_sub(self.updated).min(REACTION / 2);
         self.updated = now;
         self.choose(now, estimate, ladder, audio);
+        let trial = self.trial.filter(|trial| !trial.is_passed(now));
+        trial.map_or(0, |trial| trial.bytes(passed))
     }
 
     /// The same for somebody to whom others' pictures are forwarded: what they can be sent are
-    /// the encodings there are, and no rung is chosen. True if packets should be sent at once
-    /// now, so that the next estimate tells more.
+    /// the encodings there are, and no rung is chosen.
+    ///
+    /// The bytes that it returns are a train (`train.rs`).
     pub fn update_forwarded(
         &mut self,
         now: Duration,
         estimate: &Estimate,
         demand: &Demand,
-    ) -> bool {
+    ) -> usize {
         self.probe.note(now, demand.held);
         self.probe.hear(now, estimate.train);
         let mut trains = false;
@@ -257,9 +275,10 @@ impl Viewer {
                 self.grow(now, estimate, bound, demand.all);
                 trains = self.budget != Budget::Free && self.probe.wants_train(now, demand);
             }
+            Load::Steady => {}
         }
         self.updated = now;
-        trains
+        if trains { train::ENOUGH } else { 0 }
     }
 
     /// At most once within `reaction`.
@@ -344,13 +363,20 @@ impl Viewer {
             let most = if may_queue { bits.max(carried) } else { bits };
             need(ladder, rung, audio) <= most
         };
+        let queues = estimate.load == Load::Heavy || estimate.queue > CLEAR;
+        if let Some(trial) = self.trial.take_if(|_| queues) {
+            self.bar(now, trial.rung());
+            // The budget was ahead of what the link carries: it grows to that once more.
+            let carried = Budget::Limited(estimate.arriving.into());
+            if self.budget > carried {
+                self.budget = carried;
+            }
+            self.waits_until = self.waits_until.max(now + WAIT_LONGEST);
+        }
         if !fits(self.rung) {
             let fits = |rung: &Rung| *rung > self.rung && fits(*rung);
             self.fall(now, rungs.find(fits).unwrap_or(ladder.still()));
-        } else if now >= self.moved + DWELL
-            && estimate.load == Load::Light
-            && estimate.queue <= CLEAR
-        {
+        } else if now >= self.moved + DWELL && estimate.load == Load::Light && !queues {
             let barred = |rung: Rung, ratio: f64| {
                 let bar = self.bars.iter().find(|bar| bar.rung == rung);
                 bar.is_some_and(|bar| now < bar.until && ratio < BEYOND_DOUBT)
@@ -366,18 +392,37 @@ impl Viewer {
             };
             match better {
                 Some(rung) if now >= *self.ample.get_or_insert(now) + shown => {
-                    self.climb(now, rung);
+                    let needed = need(ladder, rung, audio) * MARGIN;
+                    match shown {
+                        Duration::ZERO => self.try_out(now, rung, needed, estimate.arriving.into()),
+                        _ => self.climb(now, rung),
+                    }
                 }
                 Some(_) => {}
-                None => self.ample = None,
+                None => (self.ample, self.trial) = (None, None),
             }
+        }
+    }
+
+    /// Climbs to a rung once the link has carried what it needs, and with no more than that: the budget
+    /// may be ahead of what has ever been sent.
+    fn try_out(&mut self, now: Duration, rung: Rung, needed: f64, arriving: f64) {
+        let trial = self.trial.filter(|trial| trial.rung() == rung);
+        let trial = trial.unwrap_or_else(|| Trial::begin(now, rung, needed, arriving));
+        self.trial = Some(trial);
+        if trial.is_passed(now) {
+            let shown = Budget::Limited(needed.max(arriving));
+            if self.budget > shown {
+                self.budget = shown;
+            }
+            self.climb(now, rung);
         }
     }
 
     fn climb(&mut self, now: Duration, rung: Rung) {
         if rung < self.rung {
             self.rung = rung;
-            self.ample = None;
+            (self.ample, self.trial) = (None, None);
             self.moved = now;
             self.climbed = Some((rung, now));
         }
@@ -390,16 +435,19 @@ impl Viewer {
         let Some((climbed, at)) = self.climbed.take().filter(|(to, _)| *to == left) else {
             return;
         };
-        let before = self.bars.iter().position(|bar| bar.rung == climbed);
-        let before = before.map(|n| self.bars.swap_remove(n));
-        if now < at + FALL {
-            let wait = before.map_or(BAR_FIRST, |bar| (bar.wait * 2).min(BAR_LONGEST));
-            self.bars.push(Bar {
-                rung: climbed,
-                until: now + wait,
-                wait,
-            });
+        match now < at + FALL {
+            true => self.bar(now, climbed),
+            false => self.bars.retain(|bar| bar.rung != climbed),
         }
+    }
+
+    /// Has a rung wait that the link does not carry, longer each time.
+    fn bar(&mut self, now: Duration, rung: Rung) {
+        let before = self.bars.iter().position(|bar| bar.rung == rung);
+        let before = before.map(|n| self.bars.swap_remove(n));
+        let wait = before.map_or(BAR_FIRST, |bar| (bar.wait * 2).min(BAR_LONGEST));
+        let until = now + wait;
+        self.bars.push(Bar { rung, until, wait });
     }
 }
 

@@ -12,6 +12,9 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
+use super::least::Least;
 use super::train;
 use super::twcc::Fate;
 
@@ -21,9 +24,6 @@ const WINDOW: Duration = Duration::from_secs(1);
 const SHORTEST: Duration = Duration::from_millis(300);
 /// Within which the least delay is looked for.
 const QUEUE_WINDOW: Duration = Duration::from_millis(500);
-/// For how long a delay is remembered as the least. Longer than any congestion should last, short
-/// enough for the drift of two clocks (100 ppm: 3 ms).
-const MEMORY: Duration = Duration::from_secs(30);
 /// A queue as long as that is one: jitter of radio links lies below it, as far as it touches every
 /// packet of half a second.
 const QUEUE: Duration = Duration::from_millis(40);
@@ -53,10 +53,13 @@ pub struct Estimate {
 }
 
 /// Whether a link carries what is sent over it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Load {
     /// It does, and perhaps could carry more.
     Light,
+    /// It does as far as is known, and that is not enough to try more.
+    Steady,
     /// It does not: what arrives is what it carries.
     Heavy,
 }
@@ -66,8 +69,8 @@ pub enum Load {
 pub struct Estimator {
     /// Of the last [`WINDOW`], with the time they were told.
     recent: VecDeque<(Duration, Fate)>,
-    /// The least delay, microseconds, of each second in [`MEMORY`].
-    least: VecDeque<(u64, i64)>,
+    /// The least delay, microseconds.
+    least: Least<i64>,
     /// Since when there has been a queue without a pause.
     queued_since: Option<Duration>,
     heard: Option<Duration>,
@@ -83,7 +86,7 @@ impl Estimator {
         for fate in fates {
             self.recent.push_back((now, *fate));
             if let Some(delay) = delay(fate) {
-                self.note(now, delay);
+                self.least.note(now, delay);
             }
         }
         self.forget(now);
@@ -134,7 +137,7 @@ impl Estimator {
                 let carried = self.carried(now);
                 carried.unwrap_or_else(|| self.arriving(now, QUEUE_WINDOW))
             }
-            Load::Light => self.arriving(now, WINDOW),
+            Load::Light | Load::Steady => self.arriving(now, WINDOW),
         };
         Some(Estimate {
             arriving,
@@ -183,8 +186,7 @@ impl Estimator {
         let lately = |(told, _): &&(Duration, Fate)| *told + QUEUE_WINDOW > now;
         let recent = self.recent.iter().filter(lately);
         let now_least = recent.filter_map(|(_, fate)| delay(fate)).min();
-        let ever_least = self.least.iter().map(|(_, delay)| *delay).min();
-        let (Some(now_least), Some(ever_least)) = (now_least, ever_least) else {
+        let (Some(now_least), Some(ever_least)) = (now_least, self.least.get()) else {
             return Duration::ZERO;
         };
         let queue = u64::try_from(now_least - ever_least).unwrap_or_default();
@@ -196,19 +198,11 @@ impl Estimator {
         let since = *self.queued_since.get_or_insert(now);
         if now.saturating_sub(since) > DETOUR {
             self.least.clear();
-            self.note(now, now_least);
+            self.least.note(now, now_least);
             self.queued_since = None;
             return Duration::ZERO;
         }
         queue
-    }
-
-    fn note(&mut self, now: Duration, delay: i64) {
-        let second = now.as_secs();
-        match self.least.back_mut() {
-            Some((known, least)) if *known == second => *least = delay.min(*least),
-            _ => self.least.push_back((second, delay)),
-        }
     }
 
     fn forget(&mut self, now: Duration) {
@@ -219,14 +213,7 @@ impl Estimator {
         {
             self.recent.pop_front();
         }
-        let oldest = now.saturating_sub(MEMORY).as_secs();
-        while self
-            .least
-            .front()
-            .is_some_and(|(second, _)| *second < oldest)
-        {
-            self.least.pop_front();
-        }
+        self.least.forget(now);
     }
 }
 

@@ -199,9 +199,9 @@ impl Peer {
         self.repair.counters()
     }
 
-    /// Sends the last packets of a slot once more and at once.
-    pub fn resend(&self, slot: &Slot) {
-        self.repair.resend(slot.ssrc(), &slot.newest());
+    /// Sends the last packets of a slot once more and at once: `bytes` of them, or what is remembered.
+    pub fn resend(&self, slot: &Slot, bytes: usize) {
+        self.repair.resend(slot.ssrc(), &slot.newest(bytes));
     }
 
     /// Running time at which anything at all last arrived from this peer.

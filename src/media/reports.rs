@@ -1,4 +1,5 @@
-//! What a receiver says of packets lost in its reception reports (RFC 3550 section 6.4); pure.
+//! What a receiver says of packets lost in its reception reports (RFC 3550 section 6.4) and in its
+//! requests for them (RFC 4585 section 6.2.1); pure.
 //!
 //! Every receiver sends them, every few seconds: that is all there is of a link where no arrivals
 //! are told (transport-wide congestion control), and of sound from browsers that tell them of
@@ -22,17 +23,25 @@ pub struct Reports {
     losses: BTreeMap<u32, (Duration, f32)>,
 }
 
+/// What a report says of one stream (section 6.4.1).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Block {
+    /// The stream's.
+    pub ssrc: u32,
+    /// Of 256 packets, how many are missing of those since the report before.
+    pub fraction_lost: u8,
+    /// Packets missing since the stream began, less those that came twice.
+    pub lost: i32,
+    /// The highest sequence number that has come.
+    pub highest: u16,
+}
+
 impl Reports {
-    /// Takes a compound packet of RTCP that came at `now`.
-    pub fn hear(&mut self, now: Duration, compound: &[u8]) {
+    /// Takes a report block that came at `now`.
+    pub fn hear(&mut self, now: Duration, block: &Block) {
         self.losses.retain(|_, (told, _)| *told + NEWS > now);
-        for block in blocks(compound) {
-            if let [a, b, c, d, lost, ..] = *block {
-                let ssrc = u32::from_be_bytes([a, b, c, d]);
-                let loss = f32::from(lost) / 256.0;
-                self.losses.insert(ssrc, (now, loss));
-            }
-        }
+        let loss = f32::from(block.fraction_lost) / 256.0;
+        self.losses.insert(block.ssrc, (now, loss));
     }
 
     /// The share of the packets of a stream that was lost between the last two reports, 0 to 1;
@@ -43,8 +52,8 @@ impl Reports {
     }
 }
 
-/// The report blocks of a compound packet, as far as it is whole.
-fn blocks(compound: &[u8]) -> impl Iterator<Item = &[u8]> {
+/// The report blocks of a compound packet of RTCP, as far as it is whole.
+pub fn blocks(compound: &[u8]) -> impl Iterator<Item = Block> {
     let mut rest = compound;
     let packets = std::iter::from_fn(move || {
         let &[first, kind, high, low, ..] = rest else {
@@ -55,12 +64,38 @@ fn blocks(compound: &[u8]) -> impl Iterator<Item = &[u8]> {
         rest = behind;
         Some((first, kind, packet))
     });
-    packets.flat_map(|(first, kind, packet)| {
-        let known = [SENDER_REPORT, RECEIVER_REPORT];
-        let begin = known.iter().find(|(known, _)| *known == kind);
-        let blocks = begin.and_then(|(_, begin)| packet.get(*begin..));
-        let count = usize::from(first & 0x1f);
-        blocks.unwrap_or_default().chunks_exact(BLOCK).take(count)
+    packets
+        .flat_map(|(first, kind, packet)| {
+            let known = [SENDER_REPORT, RECEIVER_REPORT];
+            let begin = known.iter().find(|(known, _)| *known == kind);
+            let blocks = begin.and_then(|(_, begin)| packet.get(*begin..));
+            let count = usize::from(first & 0x1f);
+            blocks.unwrap_or_default().chunks_exact(BLOCK).take(count)
+        })
+        .filter_map(block)
+}
+
+fn block(bytes: &[u8]) -> Option<Block> {
+    let &[a, b, c, d, fraction_lost, x, y, z, _, _, high, low, ..] = bytes else {
+        return None;
+    };
+    Some(Block {
+        ssrc: u32::from_be_bytes([a, b, c, d]),
+        fraction_lost,
+        // 24 bits with a sign.
+        lost: i32::from_be_bytes([x, y, z, 0]) >> 8,
+        highest: u16::from_be_bytes([high, low]),
+    })
+}
+
+/// The sequence numbers that the FCI of a generic NACK names, as far as it is whole (RFC 4585 section
+/// 6.2.1).
+pub fn missing(fci: &[u8]) -> impl Iterator<Item = u16> {
+    fci.as_chunks().0.iter().flat_map(|&[p, q, b, c]| {
+        let (first, following) = (u16::from_be_bytes([p, q]), u16::from_be_bytes([b, c]));
+        let following = (0..16).filter(move |n| following >> n & 1 == 1);
+        let following = following.map(move |n: u16| first.wrapping_add(n + 1));
+        std::iter::once(first).chain(following)
     })
 }
 
@@ -68,7 +103,7 @@ fn blocks(compound: &[u8]) -> impl Iterator<Item = &[u8]> {
 mod tests {
     use super::*;
 
-    fn block(ssrc: u32, lost: u8) -> Vec<u8> {
+    fn written(ssrc: u32, lost: u8) -> Vec<u8> {
         let mut block = ssrc.to_be_bytes().to_vec();
         block.push(lost);
         block.extend([7; 19]);
@@ -85,44 +120,75 @@ mod tests {
 
     const NOW: Duration = Duration::from_secs(50);
 
+    fn hear(reports: &mut Reports, now: Duration, compound: &[u8]) {
+        blocks(compound).for_each(|block| reports.hear(now, &block));
+    }
+
+    #[test]
+    fn a_block_is_read_as_it_is_written() {
+        let block = [
+            0, 0, 1, 2, 9, 0xff, 0xff, 0xfe, 0, 3, 0xab, 0xcd, 0, 0, 0, 0,
+        ];
+        let body = [vec![0; 4], block.to_vec(), vec![0; 8]].concat();
+        let read: Vec<Block> = blocks(&packet(201, 1, body)).collect();
+        let expected = Block {
+            ssrc: 0x102,
+            fraction_lost: 9,
+            lost: -2,
+            highest: 0xabcd,
+        };
+        assert_eq!(read, [expected]);
+    }
+
     #[test]
     fn each_stream_has_its_own_loss() {
-        let sender = [vec![0; 24], block(1, 64)].concat();
-        let receiver = [vec![0; 4], block(2, 0), block(3, 255)].concat();
+        let sender = [vec![0; 24], written(1, 64)].concat();
+        let receiver = [vec![0; 4], written(2, 0), written(3, 255)].concat();
         // A description of sources, of which nothing is read.
         let compound = [
             packet(200, 1, sender),
-            packet(202, 1, block(4, 9)),
+            packet(202, 1, written(4, 9)),
             packet(201, 2, receiver),
         ];
         let mut reports = Reports::default();
-        reports.hear(NOW, &compound.concat());
+        hear(&mut reports, NOW, &compound.concat());
         let losses = [1, 2, 3, 4].map(|ssrc| reports.loss(NOW, ssrc));
         assert_eq!(losses, [Some(0.25), Some(0.0), Some(255.0 / 256.0), None]);
     }
 
     #[test]
+    fn a_request_names_what_is_missing() {
+        let fci = [0xff, 0xfe, 0b1000_0000, 0b101, 0, 9, 0, 0, 7];
+        let named: Vec<u16> = missing(&fci).collect();
+        assert_eq!(named, [65_534, 65_535, 1, 14, 9]);
+    }
+
+    #[test]
     fn what_is_old_says_nothing() {
         let mut reports = Reports::default();
-        let report = |lost| packet(201, 1, [vec![0; 4], block(1, lost)].concat());
-        reports.hear(NOW, &report(64));
-        reports.hear(NOW + NEWS / 2, &report(128));
+        let report = |lost| packet(201, 1, [vec![0; 4], written(1, lost)].concat());
+        hear(&mut reports, NOW, &report(64));
+        hear(&mut reports, NOW + NEWS / 2, &report(128));
         assert_eq!(reports.loss(NOW + NEWS, 1), Some(0.5));
         assert_eq!(reports.loss(NOW + NEWS * 2, 1), None);
     }
 
     #[test]
     fn what_is_cut_off_is_not_read() {
-        let whole = packet(201, 2, [vec![0; 4], block(1, 64), block(2, 64)].concat());
+        let whole = packet(
+            201,
+            2,
+            [vec![0; 4], written(1, 64), written(2, 64)].concat(),
+        );
         for length in 0..whole.len() {
             let mut reports = Reports::default();
-            reports.hear(NOW, &whole[..length]);
+            hear(&mut reports, NOW, &whole[..length]);
             assert_eq!(reports.loss(NOW, 1), None, "{length} bytes");
         }
-        let mut claiming = packet(201, 31, [vec![0; 4], block(1, 64)].concat());
+        let mut claiming = packet(201, 31, [vec![0; 4], written(1, 64)].concat());
         claiming.extend([0x80, 201, 0xff, 0xff]);
         let mut reports = Reports::default();
-        reports.hear(NOW, &claiming);
+        hear(&mut reports, NOW, &claiming);
         assert_eq!(reports.loss(NOW, 1), Some(0.25));
     }
 }

@@ -74,7 +74,7 @@ impl Allowance {
     /// Whether `size` bytes may be sent again at `now`, by what is known of the link.
     fn take(&mut self, now: Duration, link: &Estimate, size: usize) -> bool {
         let share = match link.load {
-            Load::Light => LIGHT,
+            Load::Light | Load::Steady => LIGHT,
             Load::Heavy => HEAVY,
         };
         let rate = (f64::from(link.arriving) * share).max(LEAST) / 8.0;

@@ -54,6 +54,15 @@ pub enum PayloadFormat {
     Opus,
 }
 
+/// SSRC and sequence number of a packet (RFC 3550 section 5.1).
+pub fn stream_and_place(packet: &[u8]) -> Option<(u32, u16)> {
+    let &[_, _, high, low, _, _, _, _, a, b, c, d, ..] = packet else {
+        return None;
+    };
+    let ssrc = u32::from_be_bytes([a, b, c, d]);
+    Some((ssrc, u16::from_be_bytes([high, low])))
+}
+
 /// Whether a decoder that has seen nothing can begin with this payload: it is the first of a
 /// keyframe, or of a frame of sound.
 pub fn starts_keyframe(format: PayloadFormat, payload: &[u8]) -> bool {

@@ -232,12 +232,20 @@ impl Slot {
         })
     }
 
-    /// The numbers of the last packets sent, the oldest first: as many as make up
-    /// `train::ENOUGH`.
-    pub fn newest(&self) -> Vec<u16> {
+    /// The numbers of the last packets sent, the oldest first: as many as make up `bytes`, which is
+    /// `train::ENOUGH` at most.
+    pub fn newest(&self, bytes: usize) -> Vec<u16> {
         let gate = self.shared.gate.lock();
-        let packets = gate.newest.packets.iter();
-        packets.map(|(number, _)| *number).collect()
+        let mut missing = bytes;
+        let packets = gate.newest.packets.iter().rev();
+        let packets = packets.take_while(|(_, size)| {
+            let more = missing > 0;
+            missing = missing.saturating_sub(*size);
+            more
+        });
+        let mut numbers: Vec<u16> = packets.map(|(number, _)| *number).collect();
+        numbers.reverse();
+        numbers
     }
 
     /// Running time of the last of them.

@@ -12,9 +12,7 @@ use std::time::Duration;
 pub const TRANSPORT_WIDE_CC: &str =
     "http://www.ietf.org/id/draft-holmer-rmcat-transport-wide-cc-extensions-01";
 
-/// The RTCP packet type that feedback is of (RFC 4585 section 6.1)...
-pub const TRANSPORT_FEEDBACK: u32 = 205;
-/// ... and its FMT.
+/// The FMT of feedback on transport (RFC 4585 section 6.1) that tells of arrivals.
 pub const FEEDBACK_FORMAT: u32 = 15;
 
 /// Most packets remembered: some seconds at 10 Mbit/s. A receiver that sends no feedback costs no

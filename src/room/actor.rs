@@ -29,6 +29,7 @@ use crate::media::guard::Protection;
 use crate::media::mixer::{Mixer, MixerEvent, Output, SoundEvent, SourceId};
 use crate::media::peer::{Loss, PeerEvent};
 use crate::media::template::Templates;
+use crate::media::trace::{self, Heard};
 
 /// How often taps and peers are looked at for silence and speech.
 const LIVENESS: Duration = Duration::from_millis(100);
@@ -335,7 +336,12 @@ impl Actor {
             let estimate = member.estimate();
             if let Some((output, wanted)) = member.protection(estimate.as_ref()) {
                 let whole = protections.entry(output).or_default();
+        let now = self.now();
                 *whole = wanted.max(*whole);
+            }
+            if let Some(estimate) = &estimate {
+                let heard = Heard::new(now, estimate);
+                tracing::trace!(target: trace::TARGET, participant = %who, %heard);
             }
             if let Some(estimate) = estimate
                 && self.state.cares(*who, &estimate)
@@ -381,9 +387,9 @@ impl Actor {
                 self.pass_on(from, to, Notice::Signal(from, data));
             }
             Effect::Media(step) => self.wire(step),
-            Effect::Train(who) => {
+            Effect::SendAgain(who, bytes) => {
                 if let Some(member) = self.members.get(&who) {
-                    member.send_train();
+                    member.send_again(bytes);
                 }
             }
             Effect::Closed => {

@@ -231,19 +231,19 @@ impl Member {
         Some((*mix, protection))
     }
 
-    /// Sends them packets of a forwarded picture once more and at once, for the arrival of such
+    /// Sends them packets of a picture once more and at once, of so many bytes, for the arrival of such
     /// tells what the link carries. They have them already, and throw them away.
-    pub(super) fn send_train(&self) {
+    pub(super) fn send_again(&self, bytes: usize) {
         let Some(peer) = &self.peer else {
             return;
         };
         let pictures = self
             .slots
             .iter()
-            .filter(|(slot, _)| matches!(slot, Downlink::ForwardVideo(_)));
+            .filter(|(slot, _)| matches!(slot, Downlink::Video | Downlink::ForwardVideo(_)));
         let slots = pictures.filter_map(|(_, mid)| peer.slot_ref(mid));
         if let Some(slot) = slots.max_by_key(|slot| slot.last_sent()) {
-            peer.resend(slot);
+            peer.resend(slot, bytes);
         }
     }
 

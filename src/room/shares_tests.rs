@@ -153,7 +153,7 @@ impl Link {
         let estimate = self.carry();
         let demand = self.split().demand(&self.wishes()).with_sound(SOUND, 97);
         if self.viewer.cares(&estimate)
-            && self.viewer.update_forwarded(self.now, &estimate, &demand)
+            && self.viewer.update_forwarded(self.now, &estimate, &demand) > 0
         {
             self.train = self.candour.map(|share| (self.rate * share) as u32);
         }

@@ -379,16 +379,15 @@ impl State {
             return;
         };
         let ladder = &self.settings.ladder;
-        match demand {
-            Some(demand) => {
-                if person.link.update_forwarded(now, estimate, &demand) {
-                    effects.push(Effect::Train(who));
-                }
-            }
+        let again = match demand {
+            Some(demand) => person.link.update_forwarded(now, estimate, &demand),
             None => person.link.update(now, estimate, ladder, audio),
         }
     }
 
+        };
+        if again > 0 {
+            effects.push(Effect::SendAgain(who, again));
     /// Whether an estimate of somebody's link can change anything.
     pub fn cares(&self, who: ParticipantId, estimate: &Estimate) -> bool {
         let person = self.people.get(&who);

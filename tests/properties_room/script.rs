@@ -249,7 +249,7 @@ fn limits() -> impl Strategy<Value = Limits> {
 }
 
 fn estimate() -> impl Strategy<Value = Estimate> {
-    let load = prop_oneof![2 => Just(Load::Heavy), 3 => Just(Load::Light)];
+    let load = prop_oneof![2 => Just(Load::Heavy), 1 => Just(Load::Steady), 3 => Just(Load::Light)];
     let train = proptest::option::of(0u32..10_000_000);
     let all = (0u32..2_500_000, 0.0..0.5f32, 0u64..500, load, train);
     all.prop_map(|(arriving, loss, queue, load, train)| Estimate {

@@ -422,7 +422,8 @@ impl World {
             }
             Effect::TellSignal(to, ..) => self.tell(to),
             Effect::Media(step) => self.wire(step),
-            Effect::Train(who) => {
+            Effect::SendAgain(who, bytes) => {
+                assert!(bytes > 0, "nothing to send");
                 assert!(self.peers.contains_key(&who), "packets for nobody");
             }
             Effect::Closed => {

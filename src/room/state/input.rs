@@ -183,8 +183,8 @@ pub enum Effect {
     TellSignal(ParticipantId, ParticipantId, serde_json::Value),
     /// A step of the media wiring.
     Media(Step),
-    /// Send somebody packets at once, to learn what their link carries.
-    Train(ParticipantId),
+    /// Send somebody so many bytes once more and at once, to learn what their link carries.
+    SendAgain(ParticipantId, usize),
     /// The room has ended: nobody is in it and nothing runs.
     Closed,
 }

@@ -1,0 +1,48 @@
+//! The least of what was measured lately; pure.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+/// For how long something is remembered. Longer than any congestion should last, short enough for
+/// the drift of two clocks (100 ppm: 3 ms).
+const MEMORY: Duration = Duration::from_secs(30);
+
+/// The least of the last [`MEMORY`].
+#[derive(Debug)]
+pub(super) struct Least<T>(VecDeque<(u64, T)>);
+
+impl<T> Default for Least<T> {
+    fn default() -> Self {
+        Self(VecDeque::new())
+    }
+}
+
+impl<T: Ord + Copy> Least<T> {
+    /// Takes what was measured at `now`.
+    pub(super) fn note(&mut self, now: Duration, value: T) {
+        let second = now.as_secs();
+        match self.0.back_mut() {
+            Some((known, least)) if *known == second => *least = value.min(*least),
+            _ => self.0.push_back((second, value)),
+        }
+        self.forget(now);
+    }
+
+    /// Drops what is too old at `now`.
+    pub(super) fn forget(&mut self, now: Duration) {
+        let oldest = now.saturating_sub(MEMORY).as_secs();
+        while self.0.front().is_some_and(|(second, _)| *second < oldest) {
+            self.0.pop_front();
+        }
+    }
+
+    /// Drops everything.
+    pub(super) fn clear(&mut self) {
+        self.0.clear();
+    }
+
+    /// `None` if nothing was measured lately.
+    pub(super) fn get(&self) -> Option<T> {
+        self.0.iter().map(|(_, value)| *value).min()
+    }
+}

@@ -1,0 +1,232 @@
+use std::collections::VecDeque;
+
+use super::*;
+
+fn ms(n: u64) -> Duration {
+    Duration::from_millis(n)
+}
+
+const VIDEO: u32 = 7;
+const SOUND: u32 = 9;
+/// Numbers wrap around.
+const FIRST: u16 = 65_500;
+
+/// A link of so many bit/s with a queue of half a second, that loses one packet in n, and a
+/// receiver who reports each second.
+struct Link {
+    now: Duration,
+    rate: u64,
+    busy_until: Duration,
+    lose: Option<u64>,
+    sent: u64,
+    next: BTreeMap<u32, u16>,
+    /// The highest sequence number that came, and how many did.
+    come: BTreeMap<u32, (u16, i32)>,
+    on_the_way: VecDeque<(Duration, u32, u16)>,
+    report: Duration,
+    reception: Reception,
+}
+
+impl Link {
+    fn new(rate: u64) -> Self {
+        Self {
+            now: ms(5000),
+            rate,
+            busy_until: Duration::ZERO,
+            lose: None,
+            sent: 0,
+            next: [(VIDEO, FIRST), (SOUND, FIRST)].into(),
+            come: BTreeMap::new(),
+            on_the_way: VecDeque::new(),
+            report: ms(5700),
+            reception: Reception::default(),
+        }
+    }
+
+    /// The same in each run, and as good as random.
+    fn noise(&self) -> u64 {
+        self.sent.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 40
+    }
+
+    fn send(&mut self, ssrc: u32, size: u64) {
+        self.sent += 1;
+        let seq = self.next[&ssrc].wrapping_add(1);
+        self.next.insert(ssrc, seq);
+        self.reception.send(self.now, ssrc, seq, size as usize);
+        let begin = self.busy_until.max(self.now);
+        let is_full = begin > self.now + ms(500);
+        if is_full || self.lose.is_some_and(|n| self.noise().is_multiple_of(n)) {
+            return;
+        }
+        self.busy_until = begin + Duration::from_micros(size * 8_000_000 / self.rate);
+        self.on_the_way
+            .push_back((self.busy_until + ms(20), ssrc, seq));
+    }
+
+    fn hear(&mut self) {
+        while self
+            .on_the_way
+            .front()
+            .is_some_and(|(at, ..)| *at <= self.now)
+        {
+            let (_, ssrc, seq) = self.on_the_way.pop_front().unwrap();
+            let (highest, come) = self.come.entry(ssrc).or_default();
+            (*highest, *come) = (seq, *come + 1);
+        }
+        if self.now < self.report {
+            return;
+        }
+        self.report += ms(1000);
+        let blocks = self.come.iter().map(|(ssrc, (highest, come))| Block {
+            ssrc: *ssrc,
+            fraction_lost: 0,
+            lost: i32::from(highest.wrapping_sub(FIRST)) - come,
+            highest: *highest,
+        });
+        let blocks: Vec<Block> = blocks.collect();
+        self.reception.hear(self.now, blocks.iter());
+    }
+
+    /// Sends frames of video, 25 a second, every 50th a keyframe, and sound of 60 kbit/s.
+    fn carry(&mut self, rate: u64, time: Duration) -> Estimate {
+        let end = self.now + time;
+        while self.now < end {
+            let tick = self.now.as_millis() / 20;
+            self.send(SOUND, 150);
+            let key = if tick.is_multiple_of(100) { 6 } else { 1 };
+            let mut bytes = if tick.is_multiple_of(2) {
+                rate * key / 8 / 28
+            } else {
+                0
+            };
+            while bytes > 0 {
+                let size = bytes.min(1200);
+                bytes -= size;
+                self.send(VIDEO, size);
+            }
+            self.now += ms(20);
+            self.hear();
+        }
+        self.reception.estimate(self.now).unwrap()
+    }
+}
+
+#[test]
+fn a_link_with_room_is_light_just_after_a_report() {
+    let mut link = Link::new(3_000_000);
+    link.carry(1_200_000, ms(3000));
+    for _ in 0..20 {
+        let estimate = link.carry(1_200_000, ms(1000));
+        assert_eq!(estimate.load, Load::Light, "{estimate:?}");
+        assert!(
+            (1_000_000..1_900_000).contains(&estimate.arriving),
+            "{estimate:?}"
+        );
+    }
+    let later = link.now + FRESH + ms(100);
+    let stale = link.reception.estimate(later).unwrap();
+    assert_eq!(stale.load, Load::Steady, "{stale:?}");
+}
+
+#[test]
+fn a_link_that_is_full_says_what_it_carries() {
+    for rate in [150_000, 300_000, 800_000] {
+        let mut link = Link::new(20_000_000);
+        link.carry(1_200_000, ms(5000));
+        link.rate = rate;
+        let estimate = link.carry(1_200_000, ms(4000));
+        assert_eq!(estimate.load, Load::Heavy, "{estimate:?}");
+        let (least, most) = (rate as u32 * 8 / 10, rate as u32 * 12 / 10);
+        assert!((least..most).contains(&estimate.arriving), "{estimate:?}");
+        // It drains, and is light again.
+        let estimate = link.carry(rate / 3, ms(4000));
+        assert_ne!(estimate.load, Load::Heavy, "{estimate:?}");
+        assert_eq!(estimate.queue, Duration::ZERO);
+    }
+}
+
+#[test]
+fn a_queue_is_seen_before_anything_is_lost() {
+    let mut link = Link::new(1_000_000);
+    link.carry(600_000, ms(5000));
+    // Half a second of queue is full after five.
+    link.rate = 600_000;
+    let estimate = link.carry(600_000, ms(4000));
+    assert_eq!(estimate.load, Load::Heavy, "{estimate:?}");
+    assert_eq!(estimate.loss, 0.0);
+    assert!(estimate.queue > QUEUE, "{estimate:?}");
+}
+
+#[test]
+fn loss_at_random_is_no_congestion_and_a_lot_of_it_is() {
+    for (lose, load) in [(40, Load::Light), (8, Load::Steady), (4, Load::Heavy)] {
+        let mut link = Link::new(3_000_000);
+        link.lose = Some(lose);
+        let estimate = link.carry(500_000, ms(4000));
+        assert_eq!(estimate.load, load, "{estimate:?}");
+        let expected = 1.0 / lose as f32;
+        assert!((estimate.loss - expected).abs() < 0.05, "{estimate:?}");
+    }
+}
+
+#[test]
+fn the_last_packet_before_a_pause_may_be_lost() {
+    let mut link = Link::new(3_000_000);
+    link.carry(500_000, ms(5000));
+    link.lose = Some(1);
+    link.send(SOUND, 150);
+    link.lose = None;
+    for _ in 0..400 {
+        link.now += ms(20);
+        link.hear();
+    }
+    let estimate = link.reception.estimate(link.now);
+    assert!(
+        estimate.is_none_or(|known| known.load != Load::Heavy),
+        "{estimate:?}"
+    );
+    assert_eq!(
+        link.reception.told.map(|told| told.queue),
+        [Duration::ZERO; 2]
+    );
+}
+
+#[test]
+fn silence_is_the_end_of_a_link() {
+    let mut link = Link::new(3_000_000);
+    assert_eq!(link.reception.estimate(link.now), None);
+    link.carry(300_000, ms(3000));
+    let idle = link.reception.estimate(link.now + SILENCE * 2);
+    assert!(
+        idle.is_none_or(|known| known.load != Load::Heavy),
+        "{idle:?}"
+    );
+    link.report = ms(1_000_000);
+    let estimate = link.carry(300_000, SILENCE + ms(1100));
+    assert_eq!((estimate.load, estimate.arriving), (Load::Heavy, 0));
+}
+
+#[test]
+fn nothing_that_is_reported_breaks_it() {
+    let mut reception = Reception::default();
+    for n in 0u32..3000 {
+        let now = ms(u64::from(n) * 7);
+        reception.send(
+            now,
+            n % 3,
+            (n.wrapping_mul(2_654_435_761) >> 16) as u16,
+            1200,
+        );
+        let noise = n.wrapping_mul(2_246_822_519);
+        let block = Block {
+            ssrc: n % 4,
+            fraction_lost: noise as u8,
+            lost: noise as i32 >> (n % 31),
+            highest: (noise >> 8) as u16,
+        };
+        reception.hear(now, [block].iter());
+        if let Some(estimate) = reception.estimate(now) {
+            assert!((0.0..=1.0).contains(&estimate.loss), "{estimate:?}");
+        }
+    }
+}

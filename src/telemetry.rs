@@ -171,6 +171,10 @@ fn describe() {
             "Pixels of the pictures decoded for composites",
         ),
         (
+            "tessera_malformed_packets_total",
+            "Packets of participants that no depayloader may be given",
+        ),
+        (
             "tessera_http_requests_total",
             "HTTP requests answered, by kind and status",
         ),

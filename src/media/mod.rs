@@ -26,6 +26,7 @@ pub mod reports;
 pub mod resend;
 pub mod rewrite;
 pub mod rtp;
+pub mod sieve;
 mod simulcast;
 pub mod slot;
 pub mod speech;

@@ -17,6 +17,7 @@ use crate::media::offer::encoding_name;
 use crate::media::pipeline::{BusEvent, Pipeline};
 use crate::media::plugins;
 use crate::media::rtp::PayloadFormat;
+use crate::media::sieve::Sieve;
 use crate::media::tap::{self, Link, Tap};
 use crate::media::template::{Templates, Value};
 
@@ -130,11 +131,12 @@ fn ask_at_changes(pipeline: &Pipeline, tap: &Tap) -> Result<(), MixerError> {
     Ok(())
 }
 
-/// Passes every packet of the tap on, and its caps when they change; and where sound is missing,
-/// how much.
+/// Passes every packet of the tap on that a depayloader may be given, and its caps when they change;
+/// and where sound is missing, how much.
 fn connect(tap: &Tap, input: gst_app::AppSrc) -> Link {
     let mut known: Option<gst::Caps> = None;
     let mut missing = (tap.format() == PayloadFormat::Opus).then(Missing::default);
+    let mut sieve = Sieve::new(tap.format());
     tap.connect(Box::new(move |packets, caps| {
         if known.as_deref() != Some(caps) {
             known = Some(caps.to_owned());
@@ -142,6 +144,9 @@ fn connect(tap: &Tap, input: gst_app::AppSrc) -> Link {
         }
         // Flushing means the ingest is going away, and the link with it.
         for packet in packets {
+            if !sieve.admits(packet) {
+                continue;
+            }
             if let Some(lost) = missing.as_mut().and_then(|m| lost_before(m, packet)) {
                 input.send_event(lost);
             }

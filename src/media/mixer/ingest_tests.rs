@@ -1,6 +1,7 @@
 //! Tests of [`super`].
 #![allow(clippy::unwrap_used)]
 
+use std::sync::atomic::AtomicU32;
 use std::time::Duration;
 
 use super::*;
@@ -63,6 +64,37 @@ impl Sender {
     }
 }
 
+/// Leaves one byte of the payload of every packet but those that begin a fragmented unit, for the
+/// first `frames` frames.
+fn cut_off(payloader: &gst::Element, frames: u32) {
+    let left = AtomicU32::new(frames);
+    let pad = payloader.static_pad("src").unwrap();
+    pad.add_probe(gst::PadProbeType::BUFFER_LIST, move |_, info| {
+        let Some(gst::PadProbeData::BufferList(list)) = &mut info.data else {
+            return gst::PadProbeReturn::Ok;
+        };
+        *list = list.iter().map(|b| shortened(&b.to_owned())).collect();
+        match left.fetch_sub(1, Ordering::Relaxed) {
+            1 => gst::PadProbeReturn::Remove,
+            _ => gst::PadProbeReturn::Ok,
+        }
+    });
+}
+
+fn shortened(packet: &gst::Buffer) -> gst::Buffer {
+    let whole = packet.map_readable().unwrap().to_vec();
+    let begins_unit = whole[12] & 0x1f == 28 && whole[13] & 0x80 != 0;
+    if begins_unit {
+        return packet.clone();
+    }
+    let mut short = gst::Buffer::from_mut_slice(whole[..13].to_vec());
+    let kept = gst::BufferCopyFlags::FLAGS | gst::BufferCopyFlags::TIMESTAMPS;
+    packet
+        .copy_into(short.get_mut().unwrap(), kept, ..)
+        .unwrap();
+    short
+}
+
 impl Drop for Sender {
     fn drop(&mut self) {
         let _ = self.pipeline.set_state(gst::State::Null);
@@ -93,5 +125,20 @@ async fn a_source_of_any_matrix_is_bt601_on_the_canvas() {
                 assert!(value.abs_diff(wanted) <= 3, "{what}");
             }
         }
+    }
+}
+
+/// rtph264depay does not survive a fragment that ends with its first byte.
+#[tokio::test(flavor = "multi_thread")]
+async fn fragments_that_end_too_soon_cost_their_sender_the_picture_for_a_while() {
+    let encoder = "openh264enc gop-size=15 qp-max=4 rate-control=off ! \
+                   rtph264pay name=pay mtu=100 config-interval=-1 pt=96";
+    let raw = "width=640,height=360,colorimetry=bt601";
+    let sender = Sender::start(PayloadFormat::H264, raw, encoder);
+    cut_off(&sender.pipeline.by_name("pay").unwrap(), 20);
+    let seen = sender.ingested();
+    let Yuv(expected) = Yuv::from_rgb(RGB);
+    for (value, wanted) in seen.into_iter().zip(expected) {
+        assert!(value.abs_diff(wanted) <= 3, "{seen:?} for {expected:?}");
     }
 }

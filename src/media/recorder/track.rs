@@ -16,6 +16,7 @@ use super::{FINISH_DEADLINE, RecorderError, is_behind, opens, payload, push};
 use crate::media::offer::encoding_name;
 use crate::media::pipeline::Pipeline;
 use crate::media::rtp::PayloadFormat;
+use crate::media::sieve::Sieve;
 use crate::media::tap::{Link, Tap};
 use crate::media::template::Templates;
 
@@ -106,9 +107,12 @@ impl TrackWriter {
         }
         self.feeder.line.lock().broken();
         let (feeder, source) = (Arc::clone(&self.feeder), self.tap.clone());
-        let mut asked = Duration::ZERO;
+        let mut listening = Listening {
+            sieve: Sieve::new(self.tap.format()),
+            asked: Duration::ZERO,
+        };
         self.link = Some(self.tap.connect(Box::new(move |packets, caps| {
-            if feeder.take(packets, caps, &mut asked) {
+            if feeder.take(packets, caps, &mut listening) {
                 source.request_keyframe();
             }
         })));
@@ -154,6 +158,13 @@ fn keep_first_caps(pad: &gst::Pad) {
     });
 }
 
+/// What is known of a stream since it has been listened to.
+struct Listening {
+    sieve: Sieve,
+    /// When a keyframe was asked for last.
+    asked: Duration,
+}
+
 /// What the tap's thread uses.
 struct Feeder {
     format: PayloadFormat,
@@ -172,7 +183,12 @@ impl std::fmt::Debug for Feeder {
 
 impl Feeder {
     /// Takes packets. True if a keyframe is wanted.
-    fn take(&self, packets: &[gst::Buffer], caps: &gst::CapsRef, asked: &mut Duration) -> bool {
+    fn take(
+        &self,
+        packets: &[gst::Buffer],
+        caps: &gst::CapsRef,
+        listening: &mut Listening,
+    ) -> bool {
         let picture = self.format != PayloadFormat::Opus;
         if picture && self.appsrc.caps().as_deref() != Some(caps) {
             self.appsrc.set_caps(Some(&caps.to_owned()));
@@ -183,7 +199,11 @@ impl Feeder {
             return false;
         }
         let mut wanted = false;
+        let Listening { sieve, asked } = listening;
         for packet in packets {
+            if !sieve.admits(packet) {
+                continue;
+            }
             let Some(at) = packet.pts().map(Duration::from) else {
                 continue;
             };

@@ -4,6 +4,7 @@ mod cli;
 
 use std::process::ExitCode;
 
+use tessera::media::teardown;
 use tessera::telemetry;
 
 fn main() -> ExitCode {
@@ -13,8 +14,10 @@ fn main() -> ExitCode {
         eprintln!("tessera: {error}");
         return ExitCode::from(2);
     }
-    cli::run(cli).unwrap_or_else(|error| {
+    let status = cli::run(cli).unwrap_or_else(|error| {
         eprintln!("tessera: {error:#}");
         ExitCode::from(cli::status_of(&error))
-    })
+    });
+    teardown::settle(teardown::DEADLINE);
+    status
 }

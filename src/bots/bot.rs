@@ -10,7 +10,6 @@ use tokio::time::timeout;
 use super::camera::{Camera, Stock};
 use super::clock;
 use super::config::{BotConfig, Capture, Mesh};
-use super::connection::Connection;
 use super::corrupt::CorruptMode;
 use super::error::BotError;
 use super::join::{self, Signalling};
@@ -318,13 +317,12 @@ impl Bot {
     }
 
     async fn stop(self) {
-        let pipeline = self.peer.connection.pipeline();
+        let gone = self.peer.connection.gone();
         let links = self.links.clone();
         // With this the mesh's tasks end, as nobody orders anything of them any more.
         drop(self);
         links.tasks.close();
-        let stopping = tokio::task::spawn_blocking(move || Connection::stop(&pipeline));
-        let all = async { tokio::join!(stopping, links.tasks.wait()) };
+        let all = async { tokio::join!(gone, links.tasks.wait()) };
         if timeout(STOPPING, all).await.is_err() {
             tracing::warn!("a bot's pipeline has not stopped in time and is left alone");
         }

@@ -8,6 +8,7 @@ use futures::StreamExt;
 use gst::prelude::*;
 use gst_webrtc::{WebRTCRTPTransceiver, WebRTCRTPTransceiverDirection as Direction};
 use tokio::sync::{mpsc, watch};
+use tokio_util::sync::CancellationToken;
 
 pub(super) use gst_webrtc::WebRTCPeerConnectionState as ConnectionState;
 
@@ -20,7 +21,7 @@ use super::payloads::Tape;
 use super::receive::Incoming;
 use crate::id::Role;
 use crate::media::repair::{Repair, VIDEO_PATIENCE_MS};
-use crate::media::tune;
+use crate::media::{teardown, tune};
 
 /// A local candidate: the m-line's index, and the candidate.
 pub(super) type Candidate = (u32, String);
@@ -62,6 +63,7 @@ pub(super) struct Connection {
     pub(super) webrtc: gst::Element,
     pub(super) state: watch::Receiver<ConnectionState>,
     pub(super) repair: Repair,
+    gone: CancellationToken,
 }
 
 /// How often a bot tells when packets arrived: as browsers do at least.
@@ -129,6 +131,7 @@ impl Connection {
         let connection = Self {
             repair: Repair::watch(&webrtc),
             state: watch_state(&webrtc),
+            gone: CancellationToken::new(),
             pipeline,
             webrtc,
         };
@@ -298,32 +301,16 @@ impl Connection {
         }
     }
 
-    /// Stops the pipeline. Blocks, possibly for long.
-    pub(super) fn stop(pipeline: &gst::Pipeline) {
-        if let Err(error) = pipeline.set_state(gst::State::Null) {
-            tracing::warn!(%error, "a bot's pipeline does not stop");
-        }
-    }
-
-    /// What has to be stopped.
-    pub(super) fn pipeline(&self) -> gst::Pipeline {
-        self.pipeline.clone()
+    /// Ends when nothing is left of it, some time after it was dropped.
+    pub(super) fn gone(&self) -> impl Future<Output = ()> + Send + use<> {
+        self.gone.clone().cancelled_owned()
     }
 }
 
 impl Drop for Connection {
     fn drop(&mut self) {
-        if self.pipeline.current_state() == gst::State::Null {
-            return;
-        }
-        let pipeline = self.pipeline.clone();
-        let spawned = std::thread::Builder::new()
-            .name("bot-stop".into())
-            .spawn(move || Self::stop(&pipeline));
-        if let Err(error) = spawned {
-            tracing::warn!(%error, "no thread to stop a bot with");
-            Self::stop(&self.pipeline);
-        }
+        let gone = self.gone.clone();
+        teardown::begin("bot".into(), self.pipeline.clone(), move || gone.cancel());
     }
 }
 

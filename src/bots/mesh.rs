@@ -12,7 +12,7 @@ use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::task::TaskTracker;
 
 use super::clock;
-use super::connection::{Candidate, Connection, ConnectionState};
+use super::connection::{Candidate, ConnectionState};
 use super::error::BotError;
 use super::mesh_core::{Action, Core, Flow, Generation, Input, Opening};
 use super::mesh_peer::{Described, Lines, MeshPeer, Setup};
@@ -306,9 +306,9 @@ impl Task {
         };
         listening.abort();
         peer.shut();
-        let pipeline = peer.connection.pipeline();
-        // A failure to stop is logged, and there is nothing else to be done about it.
-        let _ = tokio::task::spawn_blocking(move || Connection::stop(&pipeline)).await;
+        let gone = peer.connection.gone();
+        drop(peer);
+        gone.await;
         outcome
     }
 

@@ -31,6 +31,7 @@ mod simulcast;
 pub mod slot;
 pub mod speech;
 pub mod tap;
+pub mod teardown;
 pub mod template;
 mod train;
 pub(crate) mod tune;

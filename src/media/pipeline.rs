@@ -4,23 +4,17 @@
 //! Pipelines are joined by taps, so a buffer's running time must mean the same moment in each:
 //! they share the system clock (`CLOCK_MONOTONIC`), the base time below, and `start-time` NONE.
 
-use std::collections::BTreeMap;
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Duration;
 
 use futures::StreamExt;
 use gst::prelude::*;
-use parking_lot::Mutex;
 use thiserror::Error;
 
-/// How long a pipeline may take to reach `Null` before it counts as abandoned.
-const TEARDOWN_DEADLINE: Duration = Duration::from_secs(3);
+use super::teardown;
 
 static ALIVE: AtomicI64 = AtomicI64::new(0);
-static NEXT_TICKET: AtomicU64 = AtomicU64::new(0);
-/// The teardowns under way, with the moment each began.
-static TEARDOWNS: Mutex<BTreeMap<u64, Instant>> = Mutex::new(BTreeMap::new());
 
 /// What can go wrong with a pipeline as a whole.
 #[derive(Debug, Error)]
@@ -75,13 +69,6 @@ pub fn running_time() -> gst::ClockTime {
 /// Pipelines that are not `Null` yet.
 pub fn alive() -> i64 {
     ALIVE.load(Ordering::Relaxed)
-}
-
-/// Pipelines whose teardown should have ended by now and has not: it hangs in native code.
-pub fn abandoned() -> usize {
-    let teardowns = TEARDOWNS.lock();
-    let late = |began: &&Instant| began.elapsed() > TEARDOWN_DEADLINE;
-    teardowns.values().filter(late).count()
 }
 
 /// A pipeline that is brought to `Null` when this is dropped.
@@ -222,38 +209,14 @@ fn interpret(
 }
 
 impl Drop for Pipeline {
-    /// Goes to `Null` on a thread of its own: a teardown can block, or hang, in native code.
     fn drop(&mut self) {
         if let Some(bus) = self.bus.take() {
             bus.abort();
         }
-        let pipeline = self.inner.clone();
         let label = std::mem::take(&mut self.label);
-        teardown(label, move || {
-            if pipeline.set_state(gst::State::Null).is_err() {
-                tracing::warn!("a pipeline refused to go to Null");
-            }
+        teardown::begin(label, self.inner.clone(), || {
+            ALIVE.fetch_sub(1, Ordering::Relaxed);
         });
-    }
-}
-
-/// Runs `work` on a thread of its own: a tokio runtime that is shutting down would drop it, and
-/// a pipeline that is disposed of while it plays takes the process with it.
-fn teardown(label: String, work: impl FnOnce() + Send + 'static) {
-    let began = Instant::now();
-    let ticket = NEXT_TICKET.fetch_add(1, Ordering::Relaxed);
-    TEARDOWNS.lock().insert(ticket, began);
-    let finish = move || {
-        work();
-        TEARDOWNS.lock().remove(&ticket);
-        ALIVE.fetch_sub(1, Ordering::Relaxed);
-        if began.elapsed() > TEARDOWN_DEADLINE {
-            tracing::warn!(pipeline = label, "teardown took {:?}", began.elapsed());
-        }
-    };
-    let thread = std::thread::Builder::new().name("teardown".to_owned());
-    if let Err(error) = thread.spawn(finish) {
-        tracing::error!(%error, "no thread for a teardown; the pipeline is left as it is");
     }
 }
 

@@ -13,8 +13,8 @@ use crate::media::congestion::Budget;
 use crate::media::guard::Protection;
 use crate::media::mixer::rendition::Rendition;
 use crate::media::mixer::{Mixer, Output, SourceId, Without};
-use crate::media::pipeline;
 use crate::media::tap::TapCounters;
+use crate::media::{pipeline, teardown};
 use crate::topology::Paths;
 
 /// Bitrates are means over this long.
@@ -185,7 +185,7 @@ pub(super) fn report(
         "renditions": renditions,
         "server": {
             "pipelines": pipeline::alive(),
-            "pipelines_abandoned": pipeline::abandoned(),
+            "pipelines_abandoned": teardown::abandoned(),
         },
     })
 }

@@ -9,6 +9,7 @@ use tessera::admission::Admission;
 use tessera::archive::Archive;
 use tessera::config::{BuiltIn, Config, MaxCores};
 use tessera::id::RoomId;
+use tessera::media::teardown;
 use tessera::media::template::Templates;
 use tessera::room::Registry;
 use tessera::signalling::Server;
@@ -88,13 +89,15 @@ impl TestServer {
         }
     }
 
-    /// Stops it and waits until it has.
+    /// Stops it and waits until it has, and every bot that was left or dropped before.
     pub async fn stop(self) {
         self.stop.cancel();
         tokio::time::timeout(PATIENCE, self.task)
             .await
             .expect("the server stops")
             .expect("the server does not panic");
+        let left = tokio::task::spawn_blocking(|| teardown::settle(PATIENCE)).await;
+        assert_eq!(left.expect("it is waited for"), 0, "pipelines do not end");
     }
 
     /// What `GET` of an API path answers.

@@ -7,36 +7,24 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use common::claps::{claps, flashes, offsets};
 use common::disk::Disk;
 use common::film;
 use common::look::{COARSE_COLOR_ERROR, COLOR_ERROR, check_tiles_within, check_tones};
-use common::recorded::{Process, ask, folder, id, list, people, record_for, recording, stop};
-use common::server::{PATIENCE, TestServer, room};
-use futures::future::{join_all, try_join_all};
+use common::recorded::{
+    Process, ask, begin, folder, id, list, people, record_for, recording, stop,
+};
+use common::server::{PATIENCE, TestServer};
+use futures::future::join_all;
 use rand::Rng;
 use reqwest::header::{CONTENT_RANGE, RANGE};
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
-use tessera::bots::{
-    AudioSource, Bot, BotConfig, Capture, Decode, VideoFormat, VideoSource, palette,
-};
-use tessera::config::VideoCodec;
-use tessera::layout::Size;
-use tessera::protocol::{ErrorCode, Mode, RoomState, ServerMessage, UplinkState};
+use tessera::bots::{Bot, palette};
+use tessera::protocol::{ErrorCode, Mode, RoomState, ServerMessage};
 use tokio::time::{Instant, timeout};
 
 /// How long most recordings here are.
 const TAKE: Duration = Duration::from_secs(3);
-
-async fn begin(url: &str, name: &str, format: &str) -> String {
-    let body = json!({ "format": format, "kind": "composite" });
-    let path = format!("/rooms/{name}/recordings");
-    let (status, recording) = ask(Method::POST, url, &path, Some(body)).await;
-    assert_eq!(status, StatusCode::CREATED, "{recording}");
-    assert_eq!(recording["state"], "recording");
-    recording["id"].as_str().expect("an id").to_owned()
-}
 
 /// Everybody's colour stands in their tile from the first picture on, and everybody is heard.
 fn check_content(file: &Path, state: &RoomState, bots: &[Bot]) {
@@ -395,83 +383,4 @@ async fn a_full_disk_ends_the_recording_and_not_the_call() {
     );
     join_all(bots.into_iter().map(Bot::leave)).await;
     server.stop().await;
-}
-
-fn median(all: &[f64]) -> f64 {
-    let mut sorted = all.to_vec();
-    sorted.sort_by(f64::total_cmp);
-    sorted[sorted.len() / 2]
-}
-
-/// How long picture and sound are watched; `SYNC_SECONDS` says otherwise.
-fn sync_length() -> Duration {
-    let given = std::env::var("SYNC_SECONDS").ok();
-    Duration::from_secs(given.map_or(18, |given| given.parse().expect("seconds")))
-}
-
-/// What is seen and heard at one moment is so in the recording, at its start, when two have come
-/// and when they have gone.
-#[tokio::test(flavor = "multi_thread")]
-async fn picture_and_sound_stay_together() {
-    let folder = folder();
-    let record = recording(folder.path());
-    let server = TestServer::with(|config| {
-        record(config);
-        // All of it is looked at, and five minutes are to fit into memory.
-        config.canvas = Size {
-            width: 640,
-            height: 360,
-        };
-    })
-    .await;
-    let format = VideoFormat {
-        fps: 25,
-        ..VideoFormat::sized(VideoCodec::Vp8, 320, 180)
-    };
-    let person = |name: &str| BotConfig::new(&server.url, room("sync"), name);
-    let mut clapper = person("Clapper").decoding(Decode::No);
-    clapper.video = VideoSource::Clap { format };
-    clapper.audio = AudioSource::Clap;
-    clapper.capture = Capture::Ignore;
-    let mut guest = person("Guest").person(1, format).decoding(Decode::No);
-    guest.audio = AudioSource::Silence;
-    let clapper = Bot::join(clapper).await.expect("they join");
-    let live = |n| move |state: &RoomState| state.tiles.len() == n && all_live(state);
-    let alone = clapper.room_when("it to be live", live(1)).await;
-    alone.expect("live");
-
-    let third = sync_length() / 3;
-    let id = begin(&server.url, "sync", "mp4").await;
-    record_for(third).await;
-    let guests = (0..2).map(|_| Bot::join(guest.clone()));
-    let guests = try_join_all(guests).await.expect("they join");
-    let all = clapper.room_when("all to be live", live(3)).await;
-    all.expect("live");
-    record_for(third).await;
-    join_all(guests.into_iter().map(Bot::leave)).await;
-    record_for(third).await;
-    let recording = stop(&server.url, "sync", &id).await;
-
-    let name = recording["file"].as_str().expect("a file");
-    let file = folder.path().join(name);
-    let (flashes, claps) = (flashes(&file), claps(&file));
-    let offsets = offsets(&flashes, &claps);
-    println!("sound after picture by {offsets:.0?} ms");
-    let seconds = usize::try_from(sync_length().as_secs()).expect("few");
-    assert!(offsets.len() >= seconds / 3, "{flashes:?} and {claps:?}");
-    // The median: where the machine stalls and sound comes in late, it is held longer for up to
-    // half a second, which is for the mixer's tests and no drift.
-    for part in offsets.chunks(offsets.len().div_ceil(3)) {
-        let apart = median(part);
-        assert!(apart.abs() < 40.0, "{apart} ms of {offsets:?}");
-    }
-    clapper.leave().await.expect("they leave");
-    server.stop().await;
-}
-
-fn all_live(state: &RoomState) -> bool {
-    state
-        .participants
-        .iter()
-        .all(|p| p.camera == UplinkState::Live)
 }

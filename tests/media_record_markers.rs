@@ -119,9 +119,10 @@ async fn who_came_and_went_is_in_the_catalogue_and_in_the_file() {
         assert_eq!(recording["state"], "finished", "{recording}");
         let markers = markers(&recording);
         println!("{}: {markers:?}", recording["format"]);
+        // The first packet may be a little older than the wish to record.
         let there = markers
             .iter()
-            .filter(|(at, said)| *at == 0 && said.ends_with("join"));
+            .filter(|(at, said)| *at < 50 && said.ends_with("join"));
         assert_eq!(there.count(), 2);
         let told = (at(&markers, "Zoë join"), at(&markers, "Person 0 leave"));
         at(&markers, "Zoë speaker");

@@ -165,7 +165,8 @@ impl Bot {
             .map(|(outlet, stock)| Camera::start(outlet, config.video, stock));
         let mic = mic_out.clone().zip(audio).map(|(outlet, reel)| {
             let begins = reel.begins(clock::now());
-            let player = Player::new(outlet, reel, Duration::ZERO);
+            let burst = config.sound_burst;
+            let player = Player::in_bursts(outlet, reel, Duration::ZERO, burst);
             pace::schedule(&player, begins);
             player
         });

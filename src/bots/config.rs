@@ -293,6 +293,9 @@ pub struct BotConfig {
     pub video: VideoSource,
     /// Its microphone; none over WHEP.
     pub audio: AudioSource,
+    /// So many packets of its sound, of 20 ms each, go out together as the last of them is due, as
+    /// from a driver with large blocks.
+    pub sound_burst: usize,
     /// What it takes; nothing over WHIP.
     pub receive: Receive,
     /// Whether it sends at the size it is asked for.
@@ -326,6 +329,7 @@ impl BotConfig {
             entry: Entry::WebSocket { forward_slots: 0 },
             video: VideoSource::None,
             audio: AudioSource::None,
+            sound_burst: 1,
             receive: Receive::like_a_browser(Decode::No),
             capture: Capture::Follow,
             fingerprint: Fingerprint::True,

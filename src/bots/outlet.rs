@@ -189,6 +189,8 @@ impl Outlet {
 #[derive(Debug)]
 pub(super) struct Player {
     outlet: Arc<Outlet>,
+    /// So many frames go out together.
+    burst: usize,
     playing: Mutex<Playing>,
 }
 
@@ -196,14 +198,34 @@ pub(super) struct Player {
 struct Playing {
     reel: Arc<Reel>,
     position: usize,
+    /// Frames that go out with a later one, and when each was due.
+    kept: Vec<(Frame, Duration, Option<u8>)>,
 }
 
 impl Player {
-    /// A player at the place of the loop that the clock says, `offset` further on.
+    /// A player at the place of the loop that the clock says, `offset` further on, which sends
+    /// each frame as it is due.
     pub(super) fn new(outlet: Arc<Outlet>, reel: Arc<Reel>, offset: Duration) -> Arc<Self> {
-        let position = reel.count_at(clock::now() + offset);
-        let playing = Mutex::new(Playing { reel, position });
-        Arc::new(Self { outlet, playing })
+        Self::in_bursts(outlet, reel, offset, 1)
+    }
+
+    /// The same, which sends `burst` frames at a time, as the last of them is due.
+    pub(super) fn in_bursts(
+        outlet: Arc<Outlet>,
+        reel: Arc<Reel>,
+        offset: Duration,
+        burst: usize,
+    ) -> Arc<Self> {
+        let playing = Mutex::new(Playing {
+            position: reel.count_at(clock::now() + offset),
+            reel,
+            kept: Vec::new(),
+        });
+        Arc::new(Self {
+            outlet,
+            burst,
+            playing,
+        })
     }
 
     /// Goes on with another reel of the same content, from its keyframe nearest ahead.
@@ -219,7 +241,11 @@ impl Player {
 impl Paced for Player {
     fn tick(&self, due: Duration) -> Option<Duration> {
         let mut playing = self.playing.lock().unwrap_or_else(PoisonError::into_inner);
-        let Playing { reel, position } = &mut *playing;
+        let Playing {
+            reel,
+            position,
+            kept,
+        } = &mut *playing;
         if reel.course == Course::Clock {
             *position = reel.count_at(due);
         }
@@ -228,7 +254,12 @@ impl Paced for Player {
         }
         if let Some(frame) = reel.frames.get(*position) {
             let level = reel.levels.get(*position).copied();
-            self.outlet.send(frame, due, level);
+            kept.push((frame.clone(), due, level));
+        }
+        if kept.len() >= self.burst {
+            for (frame, at, level) in kept.drain(..) {
+                self.outlet.send(&frame, at, level);
+            }
         }
         *position = (*position + 1) % reel.frames.len();
         Some(following(due, reel.interval))

@@ -5,7 +5,7 @@ use std::process::Stdio;
 
 use futures::future::try_join_all;
 use reqwest::{Method, StatusCode};
-use serde_json::Value;
+use serde_json::{Value, json};
 use tempfile::TempDir;
 use tessera::bots::{AudioSource, Bot, BotConfig, Decode, VideoFormat, palette};
 use tessera::config::{Config, VideoCodec};
@@ -86,6 +86,16 @@ pub async fn ask(
     let response = request.send().await.expect("an answer");
     let status = response.status();
     (status, response.json().await.unwrap_or(Value::Null))
+}
+
+/// Begins to record a room's composite as a file of this format, and returns the recording's id.
+pub async fn begin(url: &str, name: &str, format: &str) -> String {
+    let body = json!({ "format": format, "kind": "composite" });
+    let path = format!("/rooms/{name}/recordings");
+    let (status, recording) = ask(Method::POST, url, &path, Some(body)).await;
+    assert_eq!(status, StatusCode::CREATED, "{recording}");
+    assert_eq!(recording["state"], "recording");
+    recording["id"].as_str().expect("an id").to_owned()
 }
 
 /// Ends a recording.

@@ -13,6 +13,7 @@ pub mod card;
 pub mod feed;
 mod idle;
 pub mod ingest;
+pub mod lipsync;
 mod matrix;
 mod missing;
 pub mod offline;
@@ -45,6 +46,7 @@ use crate::layout::{Fit, Size};
 use canvas::Canvas;
 use card::Card;
 use ingest::Ingest;
+use lipsync::{Held, Hold};
 use outlet::Outlet;
 use rendition::Rendition;
 use sound::Sound;
@@ -129,6 +131,8 @@ pub struct Mixer {
     ingests: BTreeMap<SourceId, Ingest>,
     outputs: BTreeMap<Output, Rendition>,
     names: BTreeMap<ParticipantId, String>,
+    /// Of everybody who has a microphone or a camera here.
+    holds: BTreeMap<ParticipantId, Arc<Hold>>,
 }
 
 impl std::fmt::Debug for Mixer {
@@ -169,6 +173,7 @@ impl Mixer {
             ingests: BTreeMap::new(),
             outputs: BTreeMap::new(),
             names: BTreeMap::new(),
+            holds: BTreeMap::new(),
         })
     }
 
@@ -191,27 +196,42 @@ impl Mixer {
         }
         let ingest = started?;
         let sink = ingest.sink().clone();
+        let who = source.participant;
         match source.role {
             Role::Mic => {
-                let _ = self.sound.send(sound::Command::AddSource(
-                    source.participant,
-                    Box::new(sink),
-                ));
+                let microphone = sound::Microphone {
+                    feed: Box::new(sink),
+                    hold: self.hold(who),
+                };
+                let _ = self.sound.send(sound::Command::AddSource(who, microphone));
             }
             _ => {
-                let _ = self
-                    .canvas
-                    .send(canvas::Command::AddSource(source, Box::new(sink)));
+                let hold = match source.role {
+                    Role::Camera => self.hold(who),
+                    // A screen has no lips.
+                    _ => Arc::default(),
+                };
+                let feed = Box::new(Held::new(sink, hold));
+                let _ = self.canvas.send(canvas::Command::AddSource(source, feed));
             }
         }
         self.ingests.insert(source, ingest);
         Ok(())
     }
 
+    /// What a participant's microphone and camera have in common.
+    fn hold(&mut self, who: ParticipantId) -> Arc<Hold> {
+        Arc::clone(self.holds.entry(who).or_default())
+    }
+
     /// Stops decoding an uplink. Doing it twice is a no-op.
     pub fn remove_source(&mut self, source: SourceId) {
         if self.ingests.remove(&source).is_none() {
             return;
+        }
+        let who = source.participant;
+        if !self.ingests.keys().any(|left| left.participant == who) {
+            self.holds.remove(&who);
         }
         match source.role {
             Role::Mic => {

@@ -85,8 +85,11 @@ impl OfflineMixer {
     pub fn add_source(&mut self, source: SourceId, feed: Box<dyn Feed>) {
         match source.role {
             Role::Mic => {
-                let who = source.participant;
-                self.sound.apply(sound::Command::AddSource(who, feed));
+                // Nobody's pictures wait: nothing is late.
+                let hold = Arc::default();
+                let microphone = sound::Microphone { feed, hold };
+                let add = sound::Command::AddSource(source.participant, microphone);
+                self.sound.apply(add);
             }
             _ => self.canvas.apply(canvas::Command::AddSource(source, feed)),
         }

@@ -190,6 +190,16 @@ impl Playout {
         (self.buffer.len() / MS) as u32
     }
 
+    /// How long it takes until what is held has been played.
+    pub fn spare(&self) -> Duration {
+        Duration::from_nanos(self.buffer.len() as u64 * 1_000_000_000 / u64::from(SAMPLE_RATE))
+    }
+
+    /// Whether there has been nothing to play for half a second, or ever.
+    pub fn rests(&self) -> bool {
+        matches!(self.state, State::Filling { dry } if dry >= PAUSE_FRAMES)
+    }
+
     /// What is aimed at beyond the frame being played, in milliseconds.
     pub fn target_ms(&self) -> u32 {
         (self.target / MS) as u32

@@ -6,12 +6,13 @@
 //! subtractions here and n mixers there, and 1.22's audiomixer can crash when pads come and go.
 
 use std::collections::HashMap;
-use std::sync::mpsc;
+use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
 use super::blend::{self, FRAME, Frame, Limiter, Ramp};
 use super::feed::Feed;
-use super::playout::{self, Joint, Playout};
+use super::lipsync::{Hold, since};
+use super::playout::{self, Joint, Playout, Taken};
 use super::ticker::Ticker;
 use super::voice::{Change, Voice};
 use crate::id::ParticipantId;
@@ -26,6 +27,9 @@ const LOOKAHEAD: Duration = Duration::from_micros(6500);
 pub const LAG: Duration = playout::LEAST.saturating_add(LOOKAHEAD);
 /// Levels are reported every so many beats: five times a second.
 const LEVELS_EVERY: u32 = 10;
+/// How late a microphone is, is the mean of about so many frames, a second: the times of packets that
+/// come together are uneven.
+const STEADY: gst::ClockTimeDiff = 50;
 /// A hole longer than this between two decoded buffers is a break, not rounding.
 const BREAK: gst::ClockTime = gst::ClockTime::from_mseconds(5);
 
@@ -40,10 +44,16 @@ pub enum Without {
 
 /// What the sound thread is told. Applied before the next frame, in order.
 pub(super) enum Command {
-    AddSource(ParticipantId, Box<dyn Feed>),
+    AddSource(ParticipantId, Microphone),
     RemoveSource(ParticipantId),
     AddOutput(Without, gst_app::AppSrc),
     RemoveOutput(Without),
+}
+
+/// Where a participant's sound comes from, and who is told how long it is held.
+pub(super) struct Microphone {
+    pub(super) feed: Box<dyn Feed>,
+    pub(super) hold: Arc<Hold>,
 }
 
 /// What the sound thread reports.
@@ -59,12 +69,14 @@ pub enum SoundEvent {
 
 /// A microphone.
 struct Source {
-    feed: Box<dyn Feed>,
+    microphone: Microphone,
     playout: Playout,
     voice: Voice,
     frame: Box<Frame>,
     /// When the next buffer is due to begin; `None` before the first.
     expected: Option<gst::ClockTime>,
+    /// How much longer than the least it has been held on the mean since it ran dry, ns.
+    late: Option<gst::ClockTimeDiff>,
 }
 
 /// An encoder's input.
@@ -108,14 +120,15 @@ impl Sound {
 
     pub(super) fn apply(&mut self, command: Command) {
         match command {
-            Command::AddSource(who, feed) => {
-                self.sources.insert(who, Source::new(feed));
+            Command::AddSource(who, microphone) => {
+                self.sources.insert(who, Source::new(microphone));
             }
             Command::RemoveSource(who) => {
-                let heard = self
-                    .sources
-                    .remove(&who)
-                    .is_some_and(|s| s.voice.is_heard());
+                let removed = self.sources.remove(&who);
+                let heard = removed.is_some_and(|source| {
+                    source.microphone.hold.set(0);
+                    source.voice.is_heard()
+                });
                 if heard {
                     (self.report)(SoundEvent::Heard(who, false));
                 }
@@ -136,9 +149,7 @@ impl Sound {
             if silent_so_far && source.expected.is_some() {
                 (self.report)(SoundEvent::Began(*who));
             }
-            let mut frame = Box::new([0.0; FRAME]);
-            source.playout.take(&mut frame);
-            source.frame = frame;
+            source.play(at);
             match source.voice.update(&source.frame) {
                 Some(Change::Heard) => (self.report)(SoundEvent::Heard(*who, true)),
                 Some(Change::Silent) => (self.report)(SoundEvent::Heard(*who, false)),
@@ -180,19 +191,20 @@ impl Sound {
 }
 
 impl Source {
-    fn new(feed: Box<dyn Feed>) -> Self {
+    fn new(microphone: Microphone) -> Self {
         Self {
-            feed,
+            microphone,
             playout: Playout::new(),
             voice: Voice::new(),
             frame: Box::new([0.0; FRAME]),
             expected: None,
+            late: None,
         }
     }
 
     /// Moves what has been decoded into the playout buffer.
     fn pull(&mut self, at: gst::ClockTime) {
-        while let Some(sample) = self.feed.pull(at) {
+        while let Some(sample) = self.microphone.feed.pull(at) {
             let Some(buffer) = sample.buffer() else {
                 continue;
             };
@@ -207,6 +219,28 @@ impl Source {
             self.expected = buffer
                 .pts()
                 .map(|pts| pts + buffer.duration().unwrap_or_default());
+        }
+    }
+
+    /// Takes the frame of `at` out of the playout buffer, and says how late it is.
+    fn play(&mut self, at: gst::ClockTime) {
+        let taken = self.playout.take(&mut self.frame);
+        match (taken, self.expected) {
+            (Taken::Played, Some(expected)) => {
+                let time = |length| gst::ClockTime::try_from(length).unwrap_or_default();
+                let heard = at + time(self.playout.spare());
+                let late = since(heard, expected + time(playout::LEAST));
+                let mean = self.late.map_or(late, |mean| mean + (late - mean) / STEADY);
+                self.late = Some(mean);
+                self.microphone.hold.set(mean);
+            }
+            _ => {
+                // What follows begins anew.
+                self.late = None;
+                if self.playout.rests() {
+                    self.microphone.hold.set(0);
+                }
+            }
         }
     }
 

@@ -32,6 +32,9 @@ use crate::topology::{Mode, Paths};
 /// An encoder or mixer that failed is tried again after this.
 const MIXER_RETRY: Duration = Duration::from_secs(1);
 
+/// How often, at most, what media should be is asked anew because it was something else before.
+const ROUNDS: usize = 8;
+
 /// Whether the room takes people in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Life {
@@ -382,12 +385,12 @@ impl State {
         let again = match demand {
             Some(demand) => person.link.update_forwarded(now, estimate, &demand),
             None => person.link.update(now, estimate, ladder, audio),
-        }
-    }
-
         };
         if again > 0 {
             effects.push(Effect::SendAgain(who, again));
+        }
+    }
+
     /// Whether an estimate of somebody's link can change anything.
     pub fn cares(&self, who: ParticipantId, estimate: &Estimate) -> bool {
         let person = self.people.get(&who);
@@ -408,11 +411,16 @@ impl State {
     fn rewire(&mut self, now: Duration, effects: &mut Vec<Effect>) {
         self.failed_outputs.retain(|_, until| *until > now);
         self.aim(now);
-        // A change can be complete as soon as it is wired: there may be nothing to wait for.
+        // A change can be complete as soon as it is wired: there may be nothing to wait for. And what
+        // somebody should get follows from what they have, and from what its sender is asked for.
+        let mut rounds = 0;
         loop {
             let was_painted = self.painted().is_some();
             let next = self.desired(now);
-            effects.extend(self.wired.steps_to(&next).into_iter().map(Effect::Media));
+            let steps = self.wired.steps_to(&next);
+            rounds += 1;
+            let unsettled = !steps.is_empty() && rounds < ROUNDS;
+            effects.extend(steps.into_iter().map(Effect::Media));
             self.forget_deliveries(&next);
             self.wired = next;
             // Neither must be skipped: both can change what should be.
@@ -421,7 +429,7 @@ impl State {
             // A mixer that has just been started for a recording may have nobody to wait for.
             let recordable = !self.recordings.is_empty() && !was_painted;
             let begins = recordable && self.painted().is_some();
-            if !told && !arrived && !begins {
+            if !unsettled && !told && !arrived && !begins {
                 break;
             }
         }

@@ -5,6 +5,7 @@ import { MESH_FAREWELL } from '../../assets/js/config.js';
 import { Mesh } from '../../assets/js/mesh.js';
 import { createStore } from '../../assets/js/state.js';
 import { FakePeerConnection, install } from './fake-peer-connection.mjs';
+import { resumeTime, stopTime, tick } from './timers.mjs';
 
 install();
 
@@ -12,12 +13,12 @@ const FRESH = 100;
 let clock = 0;
 
 beforeEach(() => {
-  mock.timers.enable({ apis: ['setTimeout', 'setInterval'] });
+  stopTime();
   clock = 50_000;
   mock.method(performance, 'now', () => clock);
 });
 afterEach(() => {
-  mock.timers.reset();
+  resumeTime();
   mock.restoreAll();
 });
 
@@ -29,7 +30,7 @@ async function settle() {
 async function pass(ms) {
   for (let gone = 0; gone < ms; gone += FRESH) {
     clock += FRESH;
-    mock.timers.tick(FRESH);
+    tick(FRESH);
     await settle();
   }
 }

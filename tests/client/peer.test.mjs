@@ -1,10 +1,11 @@
 import assert from 'node:assert/strict';
-import { mock, test } from 'node:test';
+import { test } from 'node:test';
 
 import { MESH_DEADLINE } from '../../assets/js/config.js';
 import { fingerprintOf, isReceiving, judgeOffer, meshPlan, Verdict } from '../../assets/js/negotiation.js';
 import { Peer } from '../../assets/js/peer.js';
 import { FakePeerConnection, install } from './fake-peer-connection.mjs';
+import { resumeTime, stopTime, tick } from './timers.mjs';
 
 install();
 /** Long enough for all promises and for the candidates. */
@@ -131,16 +132,16 @@ test('a failed connection is restarted by the side that offered, with the same c
 });
 
 test('what does not come up is begun anew, first by the side that offers', async () => {
-  mock.timers.enable({ apis: ['setTimeout'] });
+  stopTime();
   const pair = new Pair('p2');
   await settle();
   pair.wires.p1.length = 0;
-  mock.timers.tick(MESH_DEADLINE + 1);
+  tick(MESH_DEADLINE + 1);
   await pair.flow();
   pair.assertConnected();
   for (const id of ['p1', 'p2']) pair[id].pc.become('connected');
   const made = FakePeerConnection.all.length;
-  mock.timers.tick(10 * MESH_DEADLINE);
+  tick(10 * MESH_DEADLINE);
   await settle();
   assert.equal(FakePeerConnection.all.length, made, 'what is up stays');
   pair.close();
@@ -148,11 +149,11 @@ test('what does not come up is begun anew, first by the side that offers', async
   const silent = new Pair();
   await settle();
   assert.equal(silent.p1.pc, null);
-  mock.timers.tick(2 * MESH_DEADLINE + 1);
+  tick(2 * MESH_DEADLINE + 1);
   await silent.flow();
   silent.assertConnected();
   silent.close();
-  mock.timers.reset();
+  resumeTime();
 });
 
 test('an answer to an offer that is no more is dropped', async () => {

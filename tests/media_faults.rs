@@ -13,11 +13,12 @@ use tessera::bots::{
     Bot, BotConfig, BotError, CorruptMode, Decode, Entry, Fingerprint, StreamStats, VideoFormat,
 };
 use tessera::config::VideoCodec;
-use tessera::id::Role;
+use tessera::id::{ParticipantId, Role};
 use tessera::protocol::{ByeReason, ErrorCode, RoomState, ServerMessage, UplinkState};
+use tokio::net::TcpSocket;
 use tokio::time::timeout;
-use tokio_tungstenite::connect_async;
 use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::{MaybeTlsStream, client_async, connect_async};
 
 fn camera(codec: VideoCodec) -> VideoFormat {
     VideoFormat::sized(codec, 320, 180)
@@ -167,26 +168,59 @@ impl Raw {
         Self(connect_async(url).await.expect("a WebSocket").0)
     }
 
+    /// Somebody for whom the kernel keeps little of what they have not read.
+    async fn connect_narrow(server: &TestServer) -> Self {
+        let address = server.url.trim_start_matches("http://");
+        let socket = TcpSocket::new_v4().expect("a socket");
+        socket.set_recv_buffer_size(4096).expect("a small buffer");
+        let address = address.parse().expect("an address");
+        let stream = socket.connect(address).await.expect("a connection");
+        let url = format!("{}/ws", server.url.replace("http", "ws"));
+        let stream = MaybeTlsStream::Plain(stream);
+        let connected = client_async(url, stream).await;
+        Self(connected.expect("a WebSocket").0)
+    }
+
+    /// Joins without ever bringing a connection up. Who it is in the room.
+    async fn join(&mut self, room: &str) -> ParticipantId {
+        let (offer, tracks) = offer(1, "opus");
+        let fingerprint = ["AA"; 32].join(":");
+        let offer = offer.replace("AA:BB", &fingerprint);
+        self.say(joining(room, &offer, &tracks)).await;
+        loop {
+            if let ServerMessage::Welcome { participant, .. } = self.next().await {
+                return participant;
+            }
+        }
+    }
+
     async fn say(&mut self, text: impl Into<String>) {
         let message = Message::text(text.into());
         self.0.send(message).await.expect("the socket is open");
     }
 
-    /// The next error's code; other messages are passed over.
-    async fn error(&mut self) -> ErrorCode {
+    /// What the server says next.
+    async fn next(&mut self) -> ServerMessage {
         let next = async {
             loop {
                 let message = self.0.next().await.expect("open").expect("sound");
-                let Message::Text(text) = message else {
-                    continue;
-                };
-                let message = serde_json::from_str(&text).expect("the protocol");
-                if let ServerMessage::Error { code, .. } = message {
-                    return code;
+                if let Message::Text(text) = message {
+                    return serde_json::from_str(&text).expect("the protocol");
                 }
             }
         };
-        timeout(PATIENCE, next).await.expect("an error comes")
+        timeout(PATIENCE, next).await.expect("something is said")
+    }
+
+    /// The next error's code; other messages are passed over.
+    async fn error(&mut self) -> ErrorCode {
+        loop {
+            match self.next().await {
+                ServerMessage::Error { code, .. } => return code,
+                ServerMessage::Bye { reason } => panic!("bye: {reason:?}"),
+                _ => {}
+            }
+        }
     }
 
     async fn refused(&mut self, offer: &str, tracks: Value) -> ErrorCode {
@@ -194,13 +228,17 @@ impl Raw {
     }
 
     async fn refused_in(&mut self, room: &str, offer: &str, tracks: Value) -> ErrorCode {
-        let join = json!({
-            "type": "join", "version": 1, "room": room, "name": "Noise", "token": null,
-            "offer": offer, "tracks": tracks,
-        });
-        self.say(join.to_string()).await;
+        self.say(joining(room, offer, &tracks)).await;
         self.error().await
     }
+}
+
+fn joining(room: &str, offer: &str, tracks: &Value) -> String {
+    let join = json!({
+        "type": "join", "version": 1, "room": room, "name": "Noise", "token": null,
+        "offer": offer, "tracks": tracks,
+    });
+    join.to_string()
 }
 
 const HEAD: &str = "v=0\r\no=- 1 2 IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\n";
@@ -295,6 +333,38 @@ async fn bad_input_is_refused_and_the_room_next_door_goes_on() {
         .collect();
     assert_eq!(names, ["quiet"], "no room is left of what was refused");
     neighbour.leave().await.expect("leave");
+    server.stop().await;
+}
+
+/// Whoever sends as much as they may to somebody who does not read is refused most of it, and stays.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_flood_of_signals_costs_its_sender_nothing_but_refusals() {
+    const AT_ONCE: usize = 200;
+    let server = TestServer::start().await;
+    let mut idle = Raw::connect_narrow(&server).await;
+    let to = idle.join("flood").await;
+    let mut eager = Raw::connect(&server).await;
+    eager.join("flood").await;
+
+    let text = "x".repeat(60_000);
+    let signal = json!({ "type": "signal", "to": to, "data": text }).to_string();
+    // The join was one of those at once, and so is what marks the end.
+    for _ in 2..AT_ONCE {
+        let signal = Message::text(signal.clone());
+        eager.0.feed(signal).await.expect("the socket is open");
+    }
+    eager.say("{").await;
+    let mut refusals = 0;
+    loop {
+        match eager.error().await {
+            ErrorCode::RateLimited => refusals += 1,
+            ErrorCode::BadMessage => break,
+            code => panic!("{code:?}"),
+        }
+    }
+    println!("{refusals} of {} are refused", AT_ONCE - 2);
+    // More than wait for anybody at most.
+    assert!(refusals > 64, "{refusals}");
     server.stop().await;
 }
 

@@ -407,6 +407,8 @@ async fn signals_go_to_members_of_the_room_and_nobody_else() {
     let bots = people(&server, "signals", 3).await;
     // The fourth of another room, whichever joined last: its number is not one of this room's.
     let others = people(&server, "elsewhere", 4).await;
+    // Candidates go over the same WebSocket, within the same rate: not before all are connected.
+    third_is_seen(&bots).await;
     let ours = |who: &ParticipantId| bots.iter().any(|bot| id(bot) == *who);
     let mut theirs = others.iter().map(id);
     let stranger = theirs.find(|who| !ours(who)).expect("one more than here");
@@ -444,11 +446,16 @@ async fn signals_go_to_members_of_the_room_and_nobody_else() {
         .await
         .expect("those within the rate");
     assert_eq!(from, id(&bots[0]));
-    for bot in &bots[..2] {
-        bot.sees(id(&bots[2]), palette::color(2), Path::Mix)
-            .await
-            .expect("the room goes on");
-    }
+    third_is_seen(&bots).await;
     join_all(bots.into_iter().chain(others).map(Bot::leave)).await;
     server.stop().await;
+}
+
+/// Waits until the first two of three see the third in a composite.
+async fn third_is_seen(bots: &[Bot]) {
+    for bot in &bots[..2] {
+        let seen = bot.sees(id(&bots[2]), palette::color(2), Path::Mix).await;
+        let room = bot.room().borrow().clone();
+        seen.unwrap_or_else(|error| panic!("{}: {error}: {room:?}: {:?}", bot.name(), bot.stats()));
+    }
 }

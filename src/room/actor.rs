@@ -290,18 +290,22 @@ impl Actor {
         self.inputs.push_back(input);
     }
 
-    /// Passes a member's word on to another. A queue that is half full takes no more of these: it
-    /// must not be others who make somebody too slow to keep.
+    /// Passes a member's word on to another, or says that it is refused. A queue that is half full
+    /// takes neither: what members send must not make anybody too slow to keep.
     fn pass_on(&mut self, from: ParticipantId, to: ParticipantId, notice: Notice) {
-        let Some(member) = self.members.get(&to) else {
-            return;
-        };
-        let queue = &member.notices;
-        if queue.capacity() < queue.max_capacity() / 2 {
-            self.tell(from, Notice::Refused(RoomError::TooFast(to)));
-        } else {
+        if self.has_time(to) {
             self.tell(to, notice);
+        } else if self.members.contains_key(&to) && self.has_time(from) {
+            self.tell(from, Notice::Refused(RoomError::TooFast(to)));
         }
+    }
+
+    /// Whether less than half of somebody's queue waits to be read.
+    fn has_time(&self, who: ParticipantId) -> bool {
+        self.members.get(&who).is_some_and(|member| {
+            let queue = &member.notices;
+            queue.capacity() >= queue.max_capacity() / 2
+        })
     }
 
     fn check_liveness(&mut self) {
@@ -332,16 +336,16 @@ impl Actor {
     /// anybody loses packets has forward error correction.
     fn look_at_links(&mut self) {
         let mut protections: BTreeMap<Output, Protection> = BTreeMap::new();
+        let now = self.now();
         for (who, member) in &mut self.members {
             let estimate = member.estimate();
-            if let Some((output, wanted)) = member.protection(estimate.as_ref()) {
-                let whole = protections.entry(output).or_default();
-        let now = self.now();
-                *whole = wanted.max(*whole);
-            }
             if let Some(estimate) = &estimate {
                 let heard = Heard::new(now, estimate);
                 tracing::trace!(target: trace::TARGET, participant = %who, %heard);
+            }
+            if let Some((output, wanted)) = member.protection(estimate.as_ref()) {
+                let whole = protections.entry(output).or_default();
+                *whole = wanted.max(*whole);
             }
             if let Some(estimate) = estimate
                 && self.state.cares(*who, &estimate)

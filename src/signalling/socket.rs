@@ -131,13 +131,16 @@ impl Connection {
                 None => std::future::pending().await,
             }
         };
+        // What the room says goes first: refusals come as fast as messages are sent, and whoever
+        // sends without a pause must not fall behind with reading them.
         tokio::select! {
-            frame = self.socket.next() => Event::Frame(frame),
+            biased;
             notice = notice => Event::Notice(notice),
             _ = self.heartbeat.tick() => Event::Beat,
             () = sleep_until(self.join_by), if waiting => Event::NotJoined,
             // A member hears of it from the room, which says `bye` in its own time.
             () = self.app.stopping.cancelled(), if waiting => Event::Stopping,
+            frame = self.socket.next() => Event::Frame(frame),
         }
     }
 

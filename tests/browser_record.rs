@@ -55,6 +55,19 @@ async fn click(page: &Page, selector: &str) {
     page.evaluate(&format!("{button}.click()")).await;
 }
 
+/// Clicks one after the other, all within one frame, and waits for the next.
+async fn at_once(page: &Page, selectors: impl IntoIterator<Item = &str>) {
+    let clicks = selectors
+        .into_iter()
+        .map(|selector| format!("document.querySelector('{selector}').click();"));
+    let clicks: String = clicks.collect();
+    let frames = "requestAnimationFrame(() => requestAnimationFrame(then))";
+    page.evaluate(&format!(
+        "(() => {{ {clicks} return new Promise((then) => {frames}); }})()"
+    ))
+    .await;
+}
+
 /// Waits until the list has as many rows, none of which is of what goes on.
 async fn listed(page: &Page, rows: usize) {
     let condition = format!(
@@ -93,6 +106,9 @@ async fn play(page: &Page, button: &str) -> Value {
         page.until("it to go on from there", &there).await;
     }
     page.until("no complaint", "!probe.shown('player-notice')")
+        .await;
+    at_once(page, ["#player-close", button]).await;
+    page.until("it to play again", &format!("{MEDIA}?.currentTime > 0.1"))
         .await;
     click(page, "#player-close").await;
     page.until("the player gone", &format!("!{MEDIA}")).await;
@@ -260,7 +276,9 @@ async fn delete_first(page: &Page, folder: &Path) {
     page.until("no question", "!document.getElementById('confirm').open")
         .await;
     assert_eq!(files(), before);
-    click(page, button).await;
+    // Browsers say that a dialog was closed a frame later, when it may be open for another.
+    let quickly = [button, "#confirm-keep", button];
+    at_once(page, quickly).await;
     click(page, "#confirm-delete").await;
     listed(page, 1).await;
     assert_eq!(files(), before - 2, "the file and what is known of it");

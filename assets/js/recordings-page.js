@@ -19,7 +19,7 @@ const takes = new Takes({ onPlay: (recording) => player.show(recording, archive.
 let asked = askedFor(location.search);
 /** The page of the list that is shown, or null. */
 let listed = null;
-/** What the confirmation is about. */
+/** What the confirmation was last opened about, until it is deleted. */
 let doomed = null;
 let timer = 0;
 
@@ -91,8 +91,10 @@ function ask(recording) {
 }
 
 async function remove() {
-  const recording = doomed;
   byId('confirm').close();
+  // A second click on a dialog that is on its way out deletes nothing more.
+  const recording = doomed;
+  doomed = null;
   if (!recording) return;
   try {
     await archive.delete(recording);
@@ -120,9 +122,6 @@ function start() {
   byId('older').addEventListener('click', () => go(paging({ ...listed, shown: listed.recordings.length }).older ?? 0));
   byId('confirm-keep').addEventListener('click', () => byId('confirm').close());
   byId('confirm-delete').addEventListener('click', remove);
-  byId('confirm').addEventListener('close', () => {
-    doomed = null;
-  });
   document.addEventListener('visibilitychange', refresh);
   load();
 }

@@ -8,7 +8,8 @@ export class Player {
   #media = null;
 
   constructor() {
-    this.#dialog.addEventListener('close', () => this.#unload());
+    // The event comes a frame later, when the next recording may be open already.
+    this.#dialog.addEventListener('close', () => this.#dialog.open || this.#unload());
     byId('player-close').addEventListener('click', () => this.#dialog.close());
   }
 

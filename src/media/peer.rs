@@ -4,6 +4,9 @@
 //! Threads: [`Peer::answer`] runs on a tokio thread; webrtcbin's callbacks run on threads of
 //! GStreamer, hold weak references only, and send one [`PeerEvent`] each.
 
+mod candidates;
+mod negotiate;
+
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -12,8 +15,9 @@ use std::time::Duration;
 
 use gst::prelude::*;
 use thiserror::Error;
-use tokio::sync::mpsc;
 
+use self::candidates::Gathering;
+use self::negotiate::negotiate;
 use super::certificate;
 use super::feedback::Watch;
 use super::offer::{Fingerprint, Line, Offer};
@@ -28,10 +32,6 @@ use super::tune;
 use super::uplink;
 use crate::id::{Mid, Role};
 
-/// How long webrtcbin may take for one step of the negotiation.
-const STEP_DEADLINE: Duration = Duration::from_secs(5);
-/// How long candidates may keep an answer waiting; later ones are trickled.
-const GATHERING_DEADLINE: Duration = Duration::from_millis(250);
 /// A sender is asked for a keyframe at most this often.
 pub(super) const KEYFRAME_INTERVAL: Duration = Duration::from_millis(300);
 /// SSRCs taken from one peer beyond those its m-lines need.
@@ -129,7 +129,7 @@ impl Peer {
         let bound = Bound::install(&webrtc, &lines);
         uplink::take_uplinks(&pipeline, &webrtc, &lines, &on_event);
         watch_connection(&pipeline, &webrtc, offer.fingerprint.clone(), &on_event);
-        let (candidates, gathered) = gather(&webrtc);
+        let gathering = Gathering::watch(&webrtc);
 
         let bus_events = Arc::clone(&on_event);
         pipeline.start(move |event| {
@@ -144,7 +144,10 @@ impl Peer {
         watch_traffic(&webrtc, &heard);
 
         let mids: Vec<Mid> = lines.iter().map(|line| line.mid.clone()).collect();
-        let answer = complete(answer, candidates, gathered, transport, &mids, on_event).await;
+        let public_ip = transport.public_ip;
+        let answer = gathering
+            .finish(&answer, public_ip, mids.clone(), on_event)
+            .await;
         let answer = simulcast::with_rids(&answer, &lines);
         let answer = remb::with_feedback(&answer, &lines);
         let peer = Self {
@@ -357,185 +360,6 @@ fn verify(webrtc: &gst::Element, expected: &Fingerprint) -> bool {
         .is_some_and(|pem| certificate::matches(&pem, expected))
 }
 
-/// The candidates as they are gathered, and a signal when that is complete.
-fn gather(
-    webrtc: &gst::Element,
-) -> (
-    mpsc::UnboundedReceiver<(u32, String)>,
-    Arc<tokio::sync::Notify>,
-) {
-    let (sender, candidates) = mpsc::unbounded_channel();
-    let complete = Arc::new(tokio::sync::Notify::new());
-    let notify = Arc::clone(&complete);
-    webrtc.connect("on-ice-candidate", false, move |values| {
-        match gathered(values) {
-            Some(Gathered::Candidate(index, candidate)) => {
-                let _ = sender.send((index, candidate));
-            }
-            // One transport carries the bundle, so its end is that of all.
-            Some(Gathered::End) => notify.notify_one(),
-            None => {}
-        }
-        None
-    });
-    let notify = Arc::clone(&complete);
-    webrtc.connect_notify(Some("ice-gathering-state"), move |webrtc, _| {
-        use gst_webrtc::WebRTCICEGatheringState as State;
-        if webrtc.property::<State>("ice-gathering-state") == State::Complete {
-            notify.notify_one();
-        }
-    });
-    (candidates, complete)
-}
-
-/// What `on-ice-candidate` says.
-#[derive(Debug, PartialEq, Eq)]
-enum Gathered {
-    /// A candidate of the m-line with that index.
-    Candidate(u32, String),
-    /// There are no more: an empty candidate, which webrtcbin 1.22 never sends and 1.26 does.
-    /// As an attribute of the answer it would be one that browsers refuse.
-    End,
-}
-
-/// Reads the arguments of `on-ice-candidate`: webrtcbin, m-line index, candidate.
-fn gathered(values: &[gst::glib::Value]) -> Option<Gathered> {
-    let index = values.get(1)?.get::<u32>().ok()?;
-    let candidate = values.get(2)?.get::<String>().ok()?;
-    Some(match candidate.is_empty() {
-        true => Gathered::End,
-        false => Gathered::Candidate(index, candidate),
-    })
-}
-
-/// Offer in, answer out.
-async fn negotiate(webrtc: &gst::Element, offer: Offer) -> Result<gst_sdp::SDPMessage, PeerError> {
-    let remote =
-        gst_webrtc::WebRTCSessionDescription::new(gst_webrtc::WebRTCSDPType::Offer, offer.sdp);
-    step("set-remote-description", |promise| {
-        webrtc.emit_by_name::<()>("set-remote-description", &[&remote, &promise]);
-    })
-    .await?;
-    let reply = step("create-answer", |promise| {
-        webrtc.emit_by_name::<()>("create-answer", &[&None::<gst::Structure>, &promise]);
-    })
-    .await?;
-    let answer = reply
-        .as_ref()
-        .and_then(|reply| {
-            reply
-                .get::<gst_webrtc::WebRTCSessionDescription>("answer")
-                .ok()
-        })
-        .ok_or_else(|| refused("create-answer", "no answer in the reply"))?;
-    step("set-local-description", |promise| {
-        webrtc.emit_by_name::<()>("set-local-description", &[&answer, &promise]);
-    })
-    .await?;
-    Ok(answer.sdp().to_owned())
-}
-
-/// Runs one promise-based step under a deadline.
-async fn step(
-    name: &'static str,
-    call: impl FnOnce(gst::Promise),
-) -> Result<Option<gst::Structure>, PeerError> {
-    let (promise, future) = gst::Promise::new_future();
-    call(promise);
-    let reply = tokio::time::timeout(STEP_DEADLINE, future)
-        .await
-        .map_err(|_| refused(name, "no reply in time"))?
-        .map_err(|error| refused(name, format!("{error:?}")))?
-        .map(|reply| reply.to_owned());
-    // A reply can be an error in disguise.
-    if let Some(error) = reply
-        .as_ref()
-        .and_then(|reply| reply.get::<gst::glib::Error>("error").ok())
-    {
-        return Err(refused(name, error));
-    }
-    Ok(reply)
-}
-
-/// Puts the candidates gathered by now into the answer, and trickles the later ones.
-async fn complete(
-    answer: gst_sdp::SDPMessage,
-    mut candidates: mpsc::UnboundedReceiver<(u32, String)>,
-    gathered: Arc<tokio::sync::Notify>,
-    transport: &Transport,
-    mids: &[Mid],
-    on_event: OnPeerEvent,
-) -> String {
-    let mut early = Vec::new();
-    let collect = async {
-        loop {
-            tokio::select! {
-                biased;
-                Some((_, candidate)) = candidates.recv() => early.push(candidate),
-                () = gathered.notified() => break,
-            }
-        }
-    };
-    let whole = tokio::time::timeout(GATHERING_DEADLINE, collect)
-        .await
-        .is_ok();
-    while let Ok((_, candidate)) = candidates.try_recv() {
-        early.push(candidate);
-    }
-    let public_ip = transport.public_ip;
-    let early: Vec<String> = early
-        .iter()
-        .map(|candidate| advertise(candidate, public_ip))
-        .collect();
-    let text = with_candidates(&answer, &early, whole);
-    let mids = mids.to_vec();
-    tokio::spawn(async move {
-        while let Some((index, candidate)) = candidates.recv().await {
-            if let Some(mid) = mids.get(index as usize) {
-                let candidate = advertise(&candidate, public_ip);
-                on_event(PeerEvent::Candidate(mid.clone(), candidate));
-            }
-        }
-    });
-    text
-}
-
-/// The answer's text with candidate lines in its first m-line, which carries the bundle.
-fn with_candidates(answer: &gst_sdp::SDPMessage, candidates: &[String], whole: bool) -> String {
-    let text = answer.to_string();
-    let mut lines: Vec<&str> = text.lines().collect();
-    let second = lines
-        .iter()
-        .enumerate()
-        .filter(|(_, line)| line.starts_with("m="))
-        .nth(1)
-        .map_or(lines.len(), |(index, _)| index);
-    let attributes: Vec<String> = candidates.iter().map(|c| format!("a={c}")).collect();
-    let end = if whole {
-        &["a=end-of-candidates"][..]
-    } else {
-        &[]
-    };
-    let inserted = attributes
-        .iter()
-        .map(String::as_str)
-        .chain(end.iter().copied());
-    lines.splice(second..second, inserted);
-    let mut text = lines.join("\r\n");
-    text.push_str("\r\n");
-    text
-}
-
-/// A host candidate as it should be seen from outside (NAT 1:1).
-fn advertise(candidate: &str, public_ip: Option<IpAddr>) -> String {
-    let mut fields: Vec<String> = candidate.split(' ').map(str::to_owned).collect();
-    let host = fields.windows(2).any(|pair| pair == ["typ", "host"]);
-    if let (true, Some(ip), Some(address)) = (host, public_ip, fields.get_mut(4)) {
-        *address = ip.to_string();
-    }
-    fields.join(" ")
-}
-
 /// Notes when anything arrives, on the elements that read the sockets: there is no consent
 /// freshness (RFC 7675) in libnice, so silence has to be seen here.
 fn watch_traffic(webrtc: &gst::Element, heard: &Arc<AtomicU64>) {
@@ -555,34 +379,5 @@ fn watch_traffic(webrtc: &gst::Element, heard: &Arc<AtomicU64>) {
                 gst::PadProbeReturn::Ok
             });
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn host_candidates_carry_the_public_address_and_others_do_not() {
-        let ip = Some(IpAddr::from([203, 0, 113, 7]));
-        let host = "candidate:1 1 UDP 2015363327 127.0.0.1 40000 typ host";
-        let srflx = "candidate:2 1 UDP 1 198.51.100.1 4 typ srflx raddr 127.0.0.1 rport 4";
-        assert_eq!(
-            advertise(host, ip),
-            "candidate:1 1 UDP 2015363327 203.0.113.7 40000 typ host"
-        );
-        assert_eq!(advertise(srflx, ip), srflx);
-        assert_eq!(advertise(host, None), host);
-    }
-
-    #[test]
-    fn an_empty_candidate_is_the_end_of_them() {
-        let said = |candidate: &str| {
-            let webrtc = "the element".to_value();
-            gathered(&[webrtc, 0u32.to_value(), candidate.to_value()])
-        };
-        let host = "candidate:1 1 UDP 2015363327 127.0.0.1 40000 typ host";
-        assert_eq!(said(host), Some(Gathered::Candidate(0, host.into())));
-        assert_eq!(said(""), Some(Gathered::End));
     }
 }

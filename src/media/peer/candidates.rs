@@ -1,0 +1,178 @@
+//! ICE candidates of this side: those gathered in time stand in the answer, later ones are trickled
+//! (RFC 8838).
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use gst::prelude::*;
+use tokio::sync::{Notify, mpsc};
+
+use super::{OnPeerEvent, PeerEvent};
+use crate::id::Mid;
+
+/// How long candidates may keep an answer waiting.
+const GATHERING_DEADLINE: Duration = Duration::from_millis(250);
+
+/// The candidates of a webrtcbin, as they are gathered.
+pub(super) struct Gathering {
+    /// Each with the index of its m-line.
+    candidates: mpsc::UnboundedReceiver<(u32, String)>,
+    complete: Arc<Notify>,
+}
+
+impl Gathering {
+    /// Takes the candidates from now on.
+    pub(super) fn watch(webrtc: &gst::Element) -> Self {
+        let (sender, candidates) = mpsc::unbounded_channel();
+        let complete = Arc::new(Notify::new());
+        let notify = Arc::clone(&complete);
+        webrtc.connect("on-ice-candidate", false, move |values| {
+            match gathered(values) {
+                Some(Gathered::Candidate(index, candidate)) => {
+                    let _ = sender.send((index, candidate));
+                }
+                // One transport carries the bundle, so its end is that of all.
+                Some(Gathered::End) => notify.notify_one(),
+                None => {}
+            }
+            None
+        });
+        let notify = Arc::clone(&complete);
+        webrtc.connect_notify(Some("ice-gathering-state"), move |webrtc, _| {
+            use gst_webrtc::WebRTCICEGatheringState as State;
+            if webrtc.property::<State>("ice-gathering-state") == State::Complete {
+                notify.notify_one();
+            }
+        });
+        Self {
+            candidates,
+            complete,
+        }
+    }
+
+    /// Puts the candidates gathered by now into the answer, and trickles the later ones. Host
+    /// candidates say `public_ip` instead of their address, if there is one.
+    pub(super) async fn finish(
+        mut self,
+        answer: &gst_sdp::SDPMessage,
+        public_ip: Option<IpAddr>,
+        mids: Vec<Mid>,
+        on_event: OnPeerEvent,
+    ) -> String {
+        let mut early = Vec::new();
+        let collect = async {
+            loop {
+                tokio::select! {
+                    biased;
+                    Some((_, candidate)) = self.candidates.recv() => early.push(candidate),
+                    () = self.complete.notified() => break,
+                }
+            }
+        };
+        let whole = tokio::time::timeout(GATHERING_DEADLINE, collect)
+            .await
+            .is_ok();
+        while let Ok((_, candidate)) = self.candidates.try_recv() {
+            early.push(candidate);
+        }
+        let early: Vec<String> = early
+            .iter()
+            .map(|candidate| advertise(candidate, public_ip))
+            .collect();
+        tokio::spawn(async move {
+            while let Some((index, candidate)) = self.candidates.recv().await {
+                if let Some(mid) = mids.get(index as usize) {
+                    let candidate = advertise(&candidate, public_ip);
+                    on_event(PeerEvent::Candidate(mid.clone(), candidate));
+                }
+            }
+        });
+        with_candidates(answer, &early, whole)
+    }
+}
+
+/// What `on-ice-candidate` says.
+#[derive(Debug, PartialEq, Eq)]
+enum Gathered {
+    /// A candidate of the m-line with that index.
+    Candidate(u32, String),
+    /// There are no more: an empty candidate, which webrtcbin 1.22 never sends and 1.26 does.
+    /// As an attribute of the answer it would be one that browsers refuse.
+    End,
+}
+
+/// Reads the arguments of `on-ice-candidate`: webrtcbin, m-line index, candidate.
+fn gathered(values: &[gst::glib::Value]) -> Option<Gathered> {
+    let index = values.get(1)?.get::<u32>().ok()?;
+    let candidate = values.get(2)?.get::<String>().ok()?;
+    Some(match candidate.is_empty() {
+        true => Gathered::End,
+        false => Gathered::Candidate(index, candidate),
+    })
+}
+
+/// The answer's text with candidate lines in its first m-line, which carries the bundle.
+fn with_candidates(answer: &gst_sdp::SDPMessage, candidates: &[String], whole: bool) -> String {
+    let text = answer.to_string();
+    let mut lines: Vec<&str> = text.lines().collect();
+    let second = lines
+        .iter()
+        .enumerate()
+        .filter(|(_, line)| line.starts_with("m="))
+        .nth(1)
+        .map_or(lines.len(), |(index, _)| index);
+    let attributes: Vec<String> = candidates.iter().map(|c| format!("a={c}")).collect();
+    let end = if whole {
+        &["a=end-of-candidates"][..]
+    } else {
+        &[]
+    };
+    let inserted = attributes
+        .iter()
+        .map(String::as_str)
+        .chain(end.iter().copied());
+    lines.splice(second..second, inserted);
+    let mut text = lines.join("\r\n");
+    text.push_str("\r\n");
+    text
+}
+
+/// A host candidate as it should be seen from outside (NAT 1:1).
+fn advertise(candidate: &str, public_ip: Option<IpAddr>) -> String {
+    let mut fields: Vec<String> = candidate.split(' ').map(str::to_owned).collect();
+    let host = fields.windows(2).any(|pair| pair == ["typ", "host"]);
+    if let (true, Some(ip), Some(address)) = (host, public_ip, fields.get_mut(4)) {
+        *address = ip.to_string();
+    }
+    fields.join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn host_candidates_carry_the_public_address_and_others_do_not() {
+        let ip = Some(IpAddr::from([203, 0, 113, 7]));
+        let host = "candidate:1 1 UDP 2015363327 127.0.0.1 40000 typ host";
+        let srflx = "candidate:2 1 UDP 1 198.51.100.1 4 typ srflx raddr 127.0.0.1 rport 4";
+        assert_eq!(
+            advertise(host, ip),
+            "candidate:1 1 UDP 2015363327 203.0.113.7 40000 typ host"
+        );
+        assert_eq!(advertise(srflx, ip), srflx);
+        assert_eq!(advertise(host, None), host);
+    }
+
+    #[test]
+    fn an_empty_candidate_is_the_end_of_them() {
+        let said = |candidate: &str| {
+            let webrtc = "the element".to_value();
+            gathered(&[webrtc, 0u32.to_value(), candidate.to_value()])
+        };
+        let host = "candidate:1 1 UDP 2015363327 127.0.0.1 40000 typ host";
+        assert_eq!(said(host), Some(Gathered::Candidate(0, host.into())));
+        assert_eq!(said(""), Some(Gathered::End));
+    }
+}

@@ -1,0 +1,63 @@
+//! Offer in, answer out: the steps of webrtcbin's negotiation (JSEP, RFC 9429), each under a deadline.
+
+use std::time::Duration;
+
+use gst::prelude::*;
+
+use super::{PeerError, refused};
+use crate::media::offer::Offer;
+
+/// How long webrtcbin may take for one step.
+const STEP_DEADLINE: Duration = Duration::from_secs(5);
+
+/// Gives webrtcbin the offer, and returns the answer it has made and taken.
+pub(super) async fn negotiate(
+    webrtc: &gst::Element,
+    offer: Offer,
+) -> Result<gst_sdp::SDPMessage, PeerError> {
+    let remote =
+        gst_webrtc::WebRTCSessionDescription::new(gst_webrtc::WebRTCSDPType::Offer, offer.sdp);
+    step("set-remote-description", |promise| {
+        webrtc.emit_by_name::<()>("set-remote-description", &[&remote, &promise]);
+    })
+    .await?;
+    let reply = step("create-answer", |promise| {
+        webrtc.emit_by_name::<()>("create-answer", &[&None::<gst::Structure>, &promise]);
+    })
+    .await?;
+    let answer = reply
+        .as_ref()
+        .and_then(|reply| {
+            reply
+                .get::<gst_webrtc::WebRTCSessionDescription>("answer")
+                .ok()
+        })
+        .ok_or_else(|| refused("create-answer", "no answer in the reply"))?;
+    step("set-local-description", |promise| {
+        webrtc.emit_by_name::<()>("set-local-description", &[&answer, &promise]);
+    })
+    .await?;
+    Ok(answer.sdp().to_owned())
+}
+
+/// Runs one promise-based step under a deadline.
+async fn step(
+    name: &'static str,
+    call: impl FnOnce(gst::Promise),
+) -> Result<Option<gst::Structure>, PeerError> {
+    let (promise, future) = gst::Promise::new_future();
+    call(promise);
+    let reply = tokio::time::timeout(STEP_DEADLINE, future)
+        .await
+        .map_err(|_| refused(name, "no reply in time"))?
+        .map_err(|error| refused(name, format!("{error:?}")))?
+        .map(|reply| reply.to_owned());
+    // A reply can be an error in disguise.
+    if let Some(error) = reply
+        .as_ref()
+        .and_then(|reply| reply.get::<gst::glib::Error>("error").ok())
+    {
+        return Err(refused(name, error));
+    }
+    Ok(reply)
+}

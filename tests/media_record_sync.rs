@@ -62,8 +62,8 @@ async fn a_picture_waits_for_sound_that_comes_in_bursts() {
     record_for(Duration::from_secs(20)).await;
     let offsets = clapping.end().await;
     assert!(offsets.len() >= 8, "{offsets:?}");
-    // How late either is is known from the sender reports of some seconds; and times of packets that
-    // come together waver, so that now and then it is the next picture, 33 ms later.
+    // How late either is is known from the sender reports of some seconds; and a picture stands for
+    // 33 ms.
     let settled = &offsets[offsets.len() / 2..];
     let apart = settled.iter().sum::<f64>() / settled.len() as f64;
     assert!(apart.abs() < 50.0, "{apart} ms of {offsets:?}");

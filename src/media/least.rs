@@ -3,21 +3,21 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-/// For how long something is remembered. Longer than any congestion should last, short enough for
-/// the drift of two clocks (100 ppm: 3 ms).
-const MEMORY: Duration = Duration::from_secs(30);
+/// For how many seconds the way of packets is remembered. Longer than any congestion should last,
+/// short enough for the drift of two clocks (100 ppm: 3 ms).
+const WAY: u64 = 30;
 
-/// The least of the last [`MEMORY`].
+/// The least of the last `SECONDS`.
 #[derive(Debug)]
-pub(super) struct Least<T>(VecDeque<(u64, T)>);
+pub(super) struct Least<T, const SECONDS: u64 = WAY>(VecDeque<(u64, T)>);
 
-impl<T> Default for Least<T> {
+impl<T, const SECONDS: u64> Default for Least<T, SECONDS> {
     fn default() -> Self {
         Self(VecDeque::new())
     }
 }
 
-impl<T: Ord + Copy> Least<T> {
+impl<T: Ord + Copy, const SECONDS: u64> Least<T, SECONDS> {
     /// Takes what was measured at `now`.
     pub(super) fn note(&mut self, now: Duration, value: T) {
         let second = now.as_secs();
@@ -30,7 +30,7 @@ impl<T: Ord + Copy> Least<T> {
 
     /// Drops what is too old at `now`.
     pub(super) fn forget(&mut self, now: Duration) {
-        let oldest = now.saturating_sub(MEMORY).as_secs();
+        let oldest = now.as_secs().saturating_sub(SECONDS);
         while self.0.front().is_some_and(|(second, _)| *second < oldest) {
             self.0.pop_front();
         }

@@ -1,5 +1,6 @@
 //! Everything that touches GStreamer, and nothing outside it does.
 
+mod arrivals;
 pub mod certificate;
 pub mod congestion;
 pub mod estimate;

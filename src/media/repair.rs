@@ -9,7 +9,7 @@ use gst::prelude::*;
 use parking_lot::Mutex;
 use serde::Serialize;
 
-use super::train;
+use super::{arrivals, train};
 
 /// Packets of a connection that were lost, asked for and sent again. Those that came in count
 /// while their stream lasts, the others since the connection was made.
@@ -152,12 +152,13 @@ const SOUND_PATIENCE_MS: u32 = 40;
 /// Has lost packets of a pad asked for again or not, by what it carries. webrtcbin (1.22 to 1.28)
 /// means to, but gives each new jitterbuffer the setting of every m-line in turn: the last SSRC
 /// that it has learned decides, and that can be one of ours. And has a jitterbuffer for sound wait
-/// for no longer than is of use.
+/// for no longer than is of use, and not take fright at bursts for that.
 pub(crate) fn see_to_losses(pad: &gst::Pad, sound: bool) {
     if let Some(jitterbuffer) = jitterbuffer(pad) {
         jitterbuffer.set_property("do-retransmission", !sound);
         if sound {
             jitterbuffer.set_property("latency", SOUND_PATIENCE_MS);
+            arrivals::even_out(&jitterbuffer);
         }
     }
 }

@@ -7,7 +7,7 @@ use super::error::BotError;
 use super::probe::Picture;
 use crate::config::VideoCodec;
 use crate::layout::Size;
-use crate::media::vui;
+use crate::media::sps;
 
 /// An encoded frame or packet; its buffer carries no timestamp of use.
 #[derive(Debug, Clone)]
@@ -47,10 +47,16 @@ pub(super) enum Content {
 /// The name of an encoder that does not say by itself that its pictures are BT.601.
 const SILENT: &str = "silent";
 
+/// What no bot sends more of than.
+const MOST: sps::Most = sps::Most {
+    fps: 30,
+    bitrate: 14_000_000,
+};
+
 /// Has the encoder of a pipeline say what [`raw_caps`] say.
 pub(super) fn sign(pipeline: &gst::Pipeline) {
     if let Some(encoder) = pipeline.by_name(SILENT) {
-        vui::sign(&encoder);
+        sps::sign(&encoder, MOST);
     }
 }
 

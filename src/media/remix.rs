@@ -10,8 +10,8 @@ use super::pipeline::Pipeline;
 use super::plugins::{self, H264Encoder};
 use super::recorder::RecorderError;
 use super::recorder::writing::Writing;
+use super::sps;
 use super::template::{Templates, Value};
-use super::vui;
 
 /// How long the end of a file may take: an MP4 of hours is written once more, its index first.
 const FINISH_DEADLINE: Duration = Duration::from_secs(600);
@@ -63,7 +63,7 @@ impl FilmWriter {
         let file = pipeline.element::<gst::Element>("file")?;
         file.set_property("location", path);
         if film == Film::Mp4 {
-            vui::sign(&pipeline.element("encoder")?);
+            sps::sign(&pipeline.element("encoder")?, sps::Most { fps, bitrate });
         }
         let picture = pipeline.element::<gst_app::AppSrc>("picture")?;
         let sound = pipeline.element::<gst_app::AppSrc>("sound")?;

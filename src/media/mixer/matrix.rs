@@ -3,7 +3,7 @@
 //! It is BT.601 because VP8 knows no other (RFC 6386 section 9.2) and because it is what browsers
 //! make of a camera, whatever they encode it with. A source that says otherwise, in its stream or
 //! in the color-space header extension of its packets, is converted in its branch, and H.264 viewers, who would take the picture for BT.709, are told in the stream
-//! ([`crate::media::vui`]); nothing else is ever converted.
+//! ([`crate::media::sps`]); nothing else is ever converted.
 //!
 //! All caps from the decoders to the encoders name it: GStreamer takes raw video without a name
 //! for BT.709 above 576 lines, and would convert where two names differ.

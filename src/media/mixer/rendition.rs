@@ -15,9 +15,9 @@ use crate::media::offer::format_of;
 use crate::media::pipeline::{BusEvent, Pipeline};
 use crate::media::plugins::{self, H264Encoder};
 use crate::media::rtp::PayloadFormat;
+use crate::media::sps;
 use crate::media::tap::Tap;
 use crate::media::template::{Templates, Value};
-use crate::media::vui;
 
 /// An encoder makes a keyframe on request at most this often.
 const KEYFRAME_INTERVAL: Duration = Duration::from_millis(500);
@@ -167,6 +167,10 @@ impl Rendition {
         let mut rendition = Self::start(templates, template, format, &values, on_failure)?;
         rendition.input.set_caps(Some(input));
         let encoder: gst::Element = rendition.pipeline.element("encoder")?;
+        if codec == VideoCodec::H264 {
+            let (fps, bitrate) = (rung.pace.fps().ceil() as u32, rung.most);
+            sps::sign(&encoder, sps::Most { fps, bitrate });
+        }
         let bitrate = Arc::new(Mutex::new(Bitrate {
             encoder: encoder.clone(),
             unit,
@@ -208,9 +212,6 @@ impl Rendition {
         let mut pipeline = Pipeline::parse(name, &templates.fill(name, values)?)?;
         let input = pipeline.element::<gst_app::AppSrc>("in")?;
         let output = pipeline.element::<gst_app::AppSink>("out")?;
-        if format == PayloadFormat::H264 {
-            vui::sign(&pipeline.element("encoder")?);
-        }
         if format == PayloadFormat::Opus {
             pause::install(&pipeline.element("encoder")?);
         }

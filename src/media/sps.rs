@@ -1,9 +1,13 @@
-//! Says in an H.264 stream that its samples are BT.601; the bits are pure.
+//! Says in an H.264 stream what openh264enc cannot be told to say; the bits are pure.
 //!
-//! A stream that says nothing is shown as BT.709 by Chromium, and openh264enc cannot be told to
-//! say anything. So the video usability information of its sequence parameter sets (ITU-T H.264
-//! section 7.3.2.1.1 and annex E) is written here, some thirty bits before each keyframe, instead
-//! of converting every sample of every frame.
+//! That its samples are BT.601: a stream that says nothing is shown as BT.709 by Chromium. So the
+//! video usability information of its sequence parameter sets (ITU-T H.264 section 7.3.2.1.1 and
+//! annex E) is written here, some thirty bits before each keyframe, instead of converting every
+//! sample of every frame.
+//!
+//! And which level it needs: openh264 begins with a low one, and says 5.1 from the first change of
+//! its bitrate on. Viewers have agreed on 3.1, and parameter sets that change are another stream
+//! to whatever writes files.
 
 use std::ops::Range;
 
@@ -18,15 +22,52 @@ const PLAIN_PROFILES: [u32; 3] = [66, 77, 88];
 /// is what browsers take VP8 for. Values and their lengths in bits.
 const SIGNAL: [(u32, u32); 5] = [(1, 1), (5, 3), (0, 1), (1, 1), (0x06_0606, 24)];
 
-/// Has the H.264 (byte-stream) that leaves `encoder` say that it is BT.601.
-pub fn sign(encoder: &gst::Element) {
+/// Levels from that of what browsers agree on upwards, with the macroblocks a second, macroblocks a
+/// frame and kbit/s they allow (table A-1).
+const LEVELS: [(u8, u32, u32, u32); 8] = [
+    (31, 108_000, 3_600, 14_000),
+    (32, 216_000, 5_120, 20_000),
+    (40, 245_760, 8_192, 20_000),
+    (41, 245_760, 8_192, 50_000),
+    (42, 522_240, 8_704, 50_000),
+    (50, 589_824, 22_080, 135_000),
+    (51, 983_040, 36_864, 240_000),
+    (52, 2_073_600, 36_864, 240_000),
+];
+
+/// The most that is ever encoded of a stream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Most {
+    /// Frames a second.
+    pub fps: u32,
+    /// bit/s.
+    pub bitrate: u32,
+}
+
+impl Most {
+    /// `level_idc` of a stream of so many macroblocks a frame.
+    fn level(self, macroblocks: u32) -> u8 {
+        let fits = |(_, a_second, a_frame, kbits): &&(u8, u32, u32, u32)| {
+            macroblocks.saturating_mul(self.fps) <= *a_second
+                && macroblocks <= *a_frame
+                && self.bitrate / 1000 <= *kbits
+        };
+        let [.., (highest, ..)] = LEVELS;
+        let least = LEVELS.iter().find(fits);
+        least.map_or(highest, |(level, ..)| *level)
+    }
+}
+
+/// Has the H.264 (byte-stream) that leaves `encoder` say that it is BT.601, and of the level that
+/// `most` of it needs.
+pub fn sign(encoder: &gst::Element, most: Most) {
     let Some(pad) = encoder.static_pad("src") else {
         return;
     };
-    pad.add_probe(gst::PadProbeType::BUFFER, |_, info| {
+    pad.add_probe(gst::PadProbeType::BUFFER, move |_, info| {
         if let Some(gst::PadProbeData::Buffer(buffer)) = &mut info.data
             && !buffer.flags().contains(gst::BufferFlags::DELTA_UNIT)
-            && let Some(signed) = signed(buffer)
+            && let Some(signed) = signed(buffer, most)
         {
             *buffer = signed;
         }
@@ -35,22 +76,22 @@ pub fn sign(encoder: &gst::Element) {
 }
 
 /// `None` if the buffer says so already, holds no parameter set or cannot be read.
-fn signed(buffer: &gst::BufferRef) -> Option<gst::Buffer> {
+fn signed(buffer: &gst::BufferRef, most: Most) -> Option<gst::Buffer> {
     let map = buffer.map_readable().ok()?;
-    let mut signed = gst::Buffer::from_mut_slice(with_bt601(&map)?);
+    let mut signed = gst::Buffer::from_mut_slice(signed_unit(&map, most)?);
     let kept =
         gst::BufferCopyFlags::FLAGS | gst::BufferCopyFlags::TIMESTAMPS | gst::BufferCopyFlags::META;
     buffer.copy_into(signed.get_mut()?, kept, ..).ok()?;
     Some(signed)
 }
 
-/// An access unit (byte stream, annex B) whose parameter sets say BT.601, limited range. `None`
-/// if they say so already, or there are none, or none of a profile that is known here.
-pub fn with_bt601(unit: &[u8]) -> Option<Vec<u8>> {
+/// An access unit (byte stream, annex B) whose parameter sets say BT.601, limited range, and their
+/// level. `None` if they do so already, or there are none, or none of a profile that is known here.
+fn signed_unit(unit: &[u8], most: Most) -> Option<Vec<u8>> {
     let mut out = Vec::with_capacity(unit.len() + 16);
     let mut kept = 0;
     for nal in heads(unit) {
-        let Some(new) = unit.get(nal.clone()).and_then(signalling) else {
+        let Some(new) = unit.get(nal.clone()).and_then(|nal| signed_set(nal, most)) else {
             continue;
         };
         out.extend_from_slice(unit.get(kept..nal.start)?);
@@ -83,8 +124,8 @@ fn heads(unit: &[u8]) -> Vec<Range<usize>> {
     found
 }
 
-/// A parameter set with the signal in it; `None` if it is there, or `nal` is something else.
-fn signalling(nal: &[u8]) -> Option<Vec<u8>> {
+/// A parameter set with signal and level in it; `None` if they are, or `nal` is something else.
+fn signed_set(nal: &[u8], most: Most) -> Option<Vec<u8>> {
     let (header, body) = nal.split_first()?;
     if header & 0x1f != SPS {
         return None;
@@ -92,8 +133,10 @@ fn signalling(nal: &[u8]) -> Option<Vec<u8>> {
     let payload = unescaped(body);
     let mut from = Reader::new(&payload)?;
     let mut to = Writer::default();
-    skip_to_vui(&mut from)?;
+    let macroblocks = skip_to_vui(&mut from)?;
     to.copy(&from, 0..from.at)?;
+    // Behind profile and constraints.
+    *to.bytes.get_mut(2)? = most.level(macroblocks);
     let has_vui = from.bit()?;
     to.push(1, 1);
     if has_vui {
@@ -115,8 +158,9 @@ fn signalling(nal: &[u8]) -> Option<Vec<u8>> {
     (new != nal).then_some(new)
 }
 
-/// Everything of `seq_parameter_set_data` before `vui_parameters_present_flag`.
-fn skip_to_vui(from: &mut Reader<'_>) -> Option<()> {
+/// Everything of `seq_parameter_set_data` before `vui_parameters_present_flag`. How many macroblocks
+/// a frame has.
+fn skip_to_vui(from: &mut Reader<'_>) -> Option<u32> {
     if !PLAIN_PROFILES.contains(&from.bits(8)?) {
         return None;
     }
@@ -134,15 +178,16 @@ fn skip_to_vui(from: &mut Reader<'_>) -> Option<()> {
     }
     from.codes(1)?; // max_num_ref_frames
     from.bits(1)?;
-    from.codes(2)?; // width, height
-    if !from.bit()? {
-        from.bits(1)?; // fields
-    }
+    let (width, height) = (from.code()?.checked_add(1)?, from.code()?.checked_add(1)?);
+    let fields = match from.bit()? {
+        true => 1,
+        false => from.bits(1).map(|_| 2)?,
+    };
     from.bits(1)?;
     if from.bit()? {
         from.codes(4)?; // cropping
     }
-    Some(())
+    width.checked_mul(height)?.checked_mul(fields)
 }
 
 /// Aspect ratio and overscan.
@@ -293,5 +338,5 @@ fn escaped(payload: &[u8]) -> Vec<u8> {
 }
 
 #[cfg(test)]
-#[path = "vui_tests.rs"]
+#[path = "sps_tests.rs"]
 mod tests;

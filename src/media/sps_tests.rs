@@ -8,6 +8,16 @@ use super::*;
 const OPENH264: &str = "openh264enc name=encoder";
 const X264: &str = "x264enc name=encoder tune=zerolatency byte-stream=true";
 
+const MOST: Most = Most {
+    fps: 30,
+    bitrate: 1_500_000,
+};
+
+/// [`signed_unit`] of a stream of 30 frames a second.
+fn with_bt601(unit: &[u8]) -> Option<Vec<u8>> {
+    signed_unit(unit, MOST)
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Signed {
     Yes,
@@ -22,7 +32,7 @@ fn encoded(encoder: &str, raw: &str, signed: Signed) -> (Vec<u8>, Option<String>
          appsink name=out sync=false wait-on-eos=false"
     ));
     if signed == Signed::Yes {
-        sign(&pipeline.by_name("encoder").unwrap());
+        sign(&pipeline.by_name("encoder").unwrap(), MOST);
     }
     let unit = first(&pipeline).0;
     let said = read(&unit);
@@ -84,8 +94,9 @@ fn what_an_encoder_says_is_replaced_where_it_is_wrong_and_kept_where_right() {
         encoded(X264, frames, Signed::Yes).1.as_deref(),
         Some("bt601")
     );
-    let (right, _) = encoded(X264, "width=640,height=360,colorimetry=bt601", Signed::No);
-    assert_eq!(with_bt601(&right), None);
+    let right = format!("{X264} option-string=level=31");
+    let (right, _) = encoded(&right, "width=640,height=360,colorimetry=bt601", Signed::No);
+    assert!(with_bt601(&right).is_none());
 }
 
 #[test]
@@ -99,6 +110,77 @@ fn what_follows_the_parameter_set_is_untouched() {
     };
     assert!(behind(&silent) == behind(&signed));
     assert!(signed.len() <= silent.len() + 8);
+}
+
+#[test]
+fn the_level_is_the_least_that_allows_it() {
+    let level = |width: u32, height: u32, fps, bitrate| {
+        let macroblocks = width.div_ceil(16) * height.div_ceil(16);
+        Most { fps, bitrate }.level(macroblocks)
+    };
+    assert_eq!(level(320, 180, 15, 110_000), 31);
+    assert_eq!(level(1280, 720, 30, 1_500_000), 31);
+    assert_eq!(level(1280, 720, 60, 1_500_000), 32);
+    assert_eq!(level(1280, 720, 30, 18_000_000), 32);
+    assert_eq!(level(1920, 1080, 30, 4_000_000), 40);
+    assert_eq!(level(1920, 1080, 30, 40_000_000), 41);
+    assert_eq!(level(3840, 2160, 30, 20_000_000), 51);
+    assert_eq!(
+        Most {
+            fps: u32::MAX,
+            bitrate: u32::MAX
+        }
+        .level(u32::MAX),
+        52
+    );
+}
+
+/// openh264 says another level once it is told another bitrate.
+#[test]
+fn an_encoders_parameter_sets_stay_as_they_are() {
+    let pipeline = pipeline(
+        "videotestsrc ! video/x-raw,format=I420,width=640,height=360,framerate=30/1 ! \
+         openh264enc name=encoder rate-control=bitrate bitrate=250000 gop-size=5 ! \
+         video/x-h264,stream-format=byte-stream,alignment=au ! \
+         appsink name=out sync=false max-buffers=1",
+    );
+    let encoder = pipeline.by_name("encoder").unwrap();
+    let (sender, by_itself) = std::sync::mpsc::channel();
+    let parameter_set = |unit: &[u8]| {
+        let sets = heads(unit).into_iter().map(|nal| unit[nal].to_vec());
+        sets.into_iter().find(|nal| nal[0] & 0x1f == SPS)
+    };
+    encoder
+        .static_pad("src")
+        .unwrap()
+        .add_probe(gst::PadProbeType::BUFFER, move |_, info| {
+            if let Some(buffer) = info.buffer() {
+                let unit = buffer.map_readable().unwrap();
+                let _ = sender.send(parameter_set(&unit));
+            }
+            gst::PadProbeReturn::Ok
+        });
+    sign(&encoder, MOST);
+    let sink = pipeline.by_name("out").unwrap();
+    let sink = sink.downcast::<gst_app::AppSink>().unwrap();
+    pipeline.set_state(gst::State::Playing).unwrap();
+    let mut signed = Vec::new();
+    for n in 0..20 {
+        if n == 5 {
+            encoder.set_property("bitrate", 1_500_000u32);
+        }
+        let unit = sink.pull_sample().unwrap();
+        let unit = unit.buffer().unwrap().map_readable().unwrap();
+        signed.extend(parameter_set(&unit));
+    }
+    pipeline.set_state(gst::State::Null).unwrap();
+    let mut by_itself: Vec<_> = by_itself.try_iter().flatten().collect();
+    by_itself.dedup();
+    assert!(by_itself.len() > 1, "{by_itself:?}: it would do without");
+    assert!(signed.len() >= 3);
+    signed.dedup();
+    assert_eq!(signed.len(), 1, "{signed:?}");
+    assert_eq!(signed[0][3], 31);
 }
 
 proptest! {

@@ -9,6 +9,8 @@
 //! recorder's pipeline.
 
 mod reserve;
+#[cfg(test)]
+mod testing;
 mod timeline;
 mod track;
 pub(crate) mod writing;
@@ -23,7 +25,7 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use self::timeline::{FRAME, Lead, Timed, Timeline};
-use self::writing::Writing;
+use self::writing::{Writing, keep_first_caps};
 #[cfg(test)]
 pub(crate) use reserve::RESERVED;
 pub(crate) use reserve::reserve;
@@ -141,7 +143,13 @@ impl Recorder {
         file.set_property("location", path);
         reserve(container, &pipeline)?;
         let picture = match container.lead() {
-            Lead::Picture => Some(pipeline.element("picture")?),
+            Lead::Picture => {
+                let parse = pipeline.element::<gst::Element>("parse")?;
+                if let Some(pad) = parse.static_pad("src") {
+                    keep_first_caps(&pad);
+                }
+                Some(pipeline.element("picture")?)
+            }
             Lead::Sound => None,
         };
         let feeder = Arc::new(Feeder {
@@ -316,3 +324,8 @@ fn push(appsrc: &gst_app::AppSrc, packet: &gst::Buffer, time: Duration) {
     // Refused once the pipeline has failed, which it says itself.
     let _ = appsrc.push_buffer(packet);
 }
+
+#[cfg(test)]
+#[path = "recorder_tests.rs"]
+#[allow(clippy::unwrap_used)]
+mod tests;

@@ -11,7 +11,7 @@ use std::time::Duration;
 use gst::prelude::*;
 use parking_lot::Mutex;
 
-use super::writing::{Writing, lasts};
+use super::writing::{Writing, keep_first_caps, lasts};
 use super::{FINISH_DEADLINE, RecorderError, is_behind, opens, payload, push};
 use crate::media::offer::encoding_name;
 use crate::media::pipeline::Pipeline;
@@ -140,22 +140,6 @@ impl TrackWriter {
         self.writing.ended(FINISH_DEADLINE).await?;
         Ok(TrackEnd::Written)
     }
-}
-
-/// Lets an element announce what leaves its pad once only: Matroska knows no change of it, and streams
-/// say it themselves wherever one can begin.
-fn keep_first_caps(pad: &gst::Pad) {
-    let known = Mutex::new(false);
-    pad.add_probe(gst::PadProbeType::EVENT_DOWNSTREAM, move |_, info| {
-        let caps = info
-            .event()
-            .is_some_and(|event| event.type_() == gst::EventType::Caps);
-        match caps && std::mem::replace(&mut *known.lock(), true) {
-            // Not Drop: after it, GStreamer 1.22.0 releases the event once more.
-            true => gst::PadProbeReturn::Handled,
-            false => gst::PadProbeReturn::Ok,
-        }
-    });
 }
 
 /// What is known of a stream since it has been listened to.

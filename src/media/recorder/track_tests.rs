@@ -1,8 +1,7 @@
 use std::path::PathBuf;
 use std::sync::mpsc;
 
-use gst_rtp::prelude::*;
-
+use super::super::testing::{FRAMES, GROUP, Playing, picture, silence};
 use super::*;
 use crate::media::remux::{Contents, remux};
 
@@ -44,38 +43,6 @@ fn what_is_missing_is_a_gap_and_ends_with_a_keyframe() {
 const FIRST: Duration = Duration::from_secs(7);
 /// How long a stream may take to pass.
 const PATIENCE: Duration = Duration::from_secs(30);
-
-/// A pipeline that is stopped when it goes.
-struct Playing(gst::Pipeline);
-
-impl Playing {
-    fn new(description: &str) -> Self {
-        gst::init().unwrap();
-        let pipeline = gst::parse::launch(description).unwrap();
-        Self(pipeline.downcast().unwrap())
-    }
-
-    fn start(&self) {
-        self.0.set_state(gst::State::Playing).unwrap();
-    }
-
-    fn part<T: IsA<gst::Element>>(&self, name: &str) -> T {
-        self.0.by_name(name).unwrap().downcast().unwrap()
-    }
-
-    /// All that comes out of its sink `out`.
-    fn samples(&self) -> Vec<gst::Sample> {
-        self.start();
-        let sink: gst_app::AppSink = self.part("out");
-        std::iter::from_fn(|| sink.pull_sample().ok()).collect()
-    }
-}
-
-impl Drop for Playing {
-    fn drop(&mut self) {
-        let _ = self.0.set_state(gst::State::Null);
-    }
-}
 
 /// Writes packets to a file as a tap delivers them, and returns when it begins.
 async fn record(
@@ -140,56 +107,18 @@ async fn all_times(path: &Path, contents: Contents) -> Vec<Duration> {
 #[tokio::test(flavor = "multi_thread")]
 async fn lost_sound_moves_no_other() {
     gst::init().unwrap();
-    let came = |n: &u64| !(30..33).contains(n) && !(50..90).contains(n) && *n != 120;
-    let packet = |n: u64| {
-        let mut packet = gst::Buffer::new_rtp_with_sizes(3, 0, 0).unwrap();
-        let writable = packet.get_mut().unwrap();
-        writable.set_pts(gst::ClockTime::try_from(FIRST + ms(20 * n)).unwrap());
-        let mut rtp = gst_rtp::RTPBuffer::from_buffer_writable(writable).unwrap();
-        rtp.set_seq(u16::try_from(n).unwrap());
-        rtp.set_timestamp(u32::try_from(n * 960).unwrap());
-        rtp.payload_mut()
-            .unwrap()
-            .copy_from_slice(&super::super::SILENCE);
-        drop(rtp);
-        packet
-    };
+    let came = |n: &u16| !(30..33).contains(n) && !(50..90).contains(n) && *n != 120;
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("mic.webm");
-    let packets = (0..200).filter(came).map(packet).collect();
+    let packets = (0..200).filter(came).map(|n| silence(FIRST, n)).collect();
     let caps = gst::Caps::new_empty_simple("application/x-rtp");
     let begins = record(PayloadFormat::Opus, &caps, packets, &path).await;
     assert_eq!(begins, FIRST);
-    let expected: Vec<Duration> = (0..200).filter(came).map(|n| ms(20 * n)).collect();
+    let expected: Vec<Duration> = (0..200)
+        .filter(came)
+        .map(|n: u16| ms(20 * u64::from(n)))
+        .collect();
     assert_eq!(all_times(&path, Contents::Voice).await, expected);
-}
-
-/// Frames of a stream, and frames between keyframes.
-const FRAMES: usize = 100;
-const GROUP: usize = 25;
-
-/// The packets of a picture, frame by frame, with their caps.
-fn picture(encoder: &str) -> (gst::Caps, Vec<Vec<gst::Buffer>>) {
-    let size = "video/x-raw,format=I420,width=160,height=120,framerate=25/1";
-    let description = format!(
-        "videotestsrc pattern=snow num-buffers={FRAMES} ! {size} ! {encoder} mtu=400 \
-         ! appsink name=out sync=false"
-    );
-    let samples = Playing::new(&description).samples();
-    let caps = samples[0].caps_owned().unwrap();
-    let mut frames: Vec<Vec<gst::Buffer>> = Vec::new();
-    for sample in samples {
-        let lists = sample.buffer_list_owned();
-        let packets = lists.iter().flat_map(|list| list.iter_owned());
-        for packet in packets.chain(sample.buffer_owned()) {
-            match frames.last_mut() {
-                Some(frame) if frame[0].pts() == packet.pts() => frame.push(packet),
-                _ => frames.push(vec![packet]),
-            }
-        }
-    }
-    assert_eq!(frames.len(), FRAMES);
-    (caps, frames)
 }
 
 /// A frame that lacks a packet is missing with all that depend on it, and no other is, or is moved.

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use gst::prelude::*;
+use parking_lot::Mutex;
 use tokio::sync::watch;
 
 use super::RecorderError;
@@ -28,6 +29,24 @@ pub(crate) fn lasts(pad: &gst::Pad) {
             buffer.make_mut().set_duration(gst::ClockTime::MSECOND);
         }
         gst::PadProbeReturn::Remove
+    });
+}
+
+/// Lets an element announce what leaves its pad once only, for streams that say themselves what they
+/// are wherever one can begin. Matroska knows no change of it; an MP4 with fragments is destroyed by
+/// one, for at its end mp4mux writes its header once more, which is longer then, over the beginning of
+/// the first fragment (seen in GStreamer 1.22).
+pub(crate) fn keep_first_caps(pad: &gst::Pad) {
+    let known = Mutex::new(false);
+    pad.add_probe(gst::PadProbeType::EVENT_DOWNSTREAM, move |_, info| {
+        let caps = info
+            .event()
+            .is_some_and(|event| event.type_() == gst::EventType::Caps);
+        match caps && std::mem::replace(&mut *known.lock(), true) {
+            // Not Drop: after it, GStreamer 1.22.0 releases the event once more.
+            true => gst::PadProbeReturn::Handled,
+            false => gst::PadProbeReturn::Ok,
+        }
     });
 }
 

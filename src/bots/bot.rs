@@ -25,7 +25,9 @@ use super::witness::Witness;
 use crate::config::VideoCodec;
 use crate::id::{ParticipantId, Role};
 use crate::layout::Size;
-use crate::protocol::{ClientMessage, Limits, Mode, RoomState, ServerMessage, SlotState};
+use crate::protocol::{
+    ByeReason, ClientMessage, Limits, Mode, RoomState, ServerMessage, SlotState,
+};
 
 /// How long anything a bot waits for may take.
 pub const PATIENCE: Duration = Duration::from_secs(15);
@@ -43,6 +45,8 @@ pub(super) struct Published {
     pub(super) notices: broadcast::Sender<ServerMessage>,
     pub(super) slots: watch::Sender<Option<Slots>>,
     pub(super) uplinks: watch::Sender<bool>,
+    /// Why the server ended it, once it has.
+    pub(super) bye: watch::Sender<Option<ByeReason>>,
     pub(super) witness: Arc<Witness>,
     /// What a member of a mesh has to know, in the order in which it was said.
     mesh: mpsc::UnboundedSender<ServerMessage>,
@@ -66,6 +70,7 @@ impl Published {
             notices: broadcast::Sender::new(NOTICES),
             slots: watch::Sender::new(None),
             uplinks: watch::Sender::new(true),
+            bye: watch::Sender::new(None),
             witness: Arc::default(),
             mesh,
             capture: watch::Sender::new(None),
@@ -109,6 +114,9 @@ impl Published {
             }
             ServerMessage::Uplinks { wanted } => {
                 self.uplinks.send_replace(*wanted);
+            }
+            ServerMessage::Bye { reason } => {
+                self.bye.send_replace(Some(*reason));
             }
             _ => {}
         }

@@ -34,7 +34,7 @@ pub enum BotError {
         /// The error's body, as it came.
         body: String,
     },
-    /// The server ended the connection while the bot was joining.
+    /// The server ended the connection while the bot was joining or waiting for something.
     #[error("the server said bye: {0:?}")]
     Bye(ByeReason),
     /// The server closed the connection without a word, or the bot has gone.

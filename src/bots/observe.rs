@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 use tokio::sync::{broadcast, watch};
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 use super::bot::{Bot, PATIENCE, Slots};
 use super::clock;
@@ -80,7 +80,12 @@ impl Bot {
                 ConnectionState::Failed | ConnectionState::Closed | ConnectionState::Disconnected
             )
         };
-        within("end of the connection", states.wait_for(over)).await
+        // Here a goodbye is no answer: the connection is still to end.
+        let what = "end of the connection";
+        let after = PATIENCE;
+        let ended = timeout(after, states.wait_for(over)).await;
+        let ended = ended.map_err(|_| BotError::Deadline { what, after })?;
+        ended.map(drop).map_err(|_| BotError::Closed)
     }
 
     async fn connection(
@@ -90,7 +95,7 @@ impl Bot {
     ) -> Result<(), BotError> {
         let mut states = self.peer.connection.state.clone();
         let settled = |state: &ConnectionState| *state == wanted || has_failed(*state);
-        within(what, states.wait_for(settled)).await?;
+        drop(self.within(what, states.wait_for(settled)).await?);
         if *states.borrow() == wanted {
             Ok(())
         } else {
@@ -105,8 +110,8 @@ impl Bot {
     /// [`BotError::NotConfigured`], [`BotError::Deadline`].
     pub async fn first_picture(&self) -> Result<Duration, BotError> {
         let mut first = self.incoming(Role::MixVideo, 0)?.first();
-        within("first picture", first.wait_for(Option::is_some)).await?;
-        let at = first.borrow().unwrap_or(self.started);
+        let came = self.within("first picture", first.wait_for(Option::is_some));
+        let at = came.await?.unwrap_or(self.started);
         Ok(at.saturating_sub(self.started))
     }
 
@@ -125,17 +130,9 @@ impl Bot {
         mut wanted: impl FnMut(&RoomState) -> bool,
     ) -> Result<RoomState, BotError> {
         let mut room = self.room();
-        let found = timeout(
-            PATIENCE,
-            room.wait_for(|r| r.as_ref().is_some_and(&mut wanted)),
-        )
-        .await;
-        let after = PATIENCE;
-        match found {
-            Ok(Ok(state)) => state.clone().ok_or(BotError::Closed),
-            Ok(Err(_)) => Err(BotError::Closed),
-            Err(_) => Err(BotError::Deadline { what, after }),
-        }
+        let found = room.wait_for(|r| r.as_ref().is_some_and(&mut wanted));
+        let state = self.within(what, found).await?;
+        state.clone().ok_or(BotError::Closed)
     }
 
     /// How the server serves it, as it last said; `None` before it did.
@@ -154,9 +151,8 @@ impl Bot {
     ) -> Result<Slots, BotError> {
         let mut slots = self.slots();
         let fits = |slots: &Option<Slots>| slots.as_ref().is_some_and(&mut wanted);
-        within(what, slots.wait_for(fits)).await?;
-        let newest = slots.borrow().clone();
-        newest.ok_or(BotError::Closed)
+        let served = self.within(what, slots.wait_for(fits)).await?;
+        served.clone().ok_or(BotError::Closed)
     }
 
     /// Whether the server has any use for what it sends.
@@ -182,7 +178,7 @@ impl Bot {
             let mut newest = sights.iter().rev().take_while(|sight| sight.at >= since);
             newest.any(|sight| sight.path == path && sight.played && sight.is(rgb))
         });
-        within("sight of a participant", seen).await
+        self.within("sight of a participant", seen).await.map(drop)
     }
 
     /// The packets it has sent to the server for an uplink, in their order; nothing unless it
@@ -228,7 +224,7 @@ impl Bot {
         let mut newest = self.incoming(Role::MixVideo, 0)?.pictures();
         let mut pictures = Vec::with_capacity(n);
         while pictures.len() < n {
-            within("picture", newest.changed()).await?;
+            self.within("picture", newest.changed()).await?;
             pictures.extend(newest.borrow_and_update().clone());
         }
         Ok(pictures)
@@ -245,12 +241,8 @@ impl Bot {
     ) -> Result<Arc<Picture>, BotError> {
         let mut newest = self.incoming(Role::MixVideo, 0)?.pictures();
         let found = newest.wait_for(|p| p.as_deref().is_some_and(&wanted));
-        let after = PATIENCE;
-        match timeout(PATIENCE, found).await {
-            Ok(Ok(picture)) => picture.clone().ok_or(BotError::Closed),
-            Ok(Err(_)) => Err(BotError::Closed),
-            Err(_) => Err(BotError::Deadline { what, after }),
-        }
+        let picture = self.within(what, found).await?;
+        picture.clone().ok_or(BotError::Closed)
     }
 
     /// What the mix sounds like from now on, for that long: mono, 48 kHz, full scale 1.0.
@@ -272,11 +264,7 @@ impl Bot {
             }
             Ok(())
         };
-        let after = length + PATIENCE;
-        let what = "sound";
-        timeout(after, collect)
-            .await
-            .map_err(|_| BotError::Deadline { what, after })??;
+        self.until("sound", length + PATIENCE, collect).await?;
         samples.truncate(wanted);
         Ok(samples)
     }
@@ -330,7 +318,8 @@ impl Bot {
         mut wanted: impl FnMut(&[ParticipantId]) -> bool,
     ) -> Result<(), BotError> {
         let mut with = self.meshed_with();
-        within(what, with.wait_for(|with| wanted(with))).await
+        let meshed = with.wait_for(|with| wanted(with));
+        self.within(what, meshed).await.map(drop)
     }
 
     /// What comes from another member directly: microphone, camera, screen.
@@ -351,7 +340,8 @@ impl Bot {
     pub async fn sent(&self, count: u64) -> Result<(), BotError> {
         for way in self.peer.ways() {
             let mut frames = way.frames.subscribe();
-            within("sending", frames.wait_for(|sent| *sent >= count)).await?;
+            let sent = frames.wait_for(|sent| *sent >= count);
+            drop(self.within("sending", sent).await?);
         }
         Ok(())
     }
@@ -365,6 +355,35 @@ impl Bot {
         camera
             .map(|camera| camera.way.key_requests.subscribe())
             .ok_or(BotError::NotConfigured("camera"))
+    }
+
+    /// What is waited for, unless it takes longer than [`PATIENCE`] or the server says goodbye.
+    async fn within<T, E>(
+        &self,
+        what: &'static str,
+        wait: impl Future<Output = Result<T, E>>,
+    ) -> Result<T, BotError> {
+        self.until(what, PATIENCE, wait).await
+    }
+
+    async fn until<T, E>(
+        &self,
+        what: &'static str,
+        after: Duration,
+        wait: impl Future<Output = Result<T, E>>,
+    ) -> Result<T, BotError> {
+        let mut bye = self.published.bye.subscribe();
+        let ended = async {
+            let reason = bye.wait_for(Option::is_some).await;
+            reason.ok().and_then(|reason| *reason)
+        };
+        tokio::select! {
+            // What has come before the goodbye has come.
+            biased;
+            came = wait => came.map_err(|_| BotError::Closed),
+            reason = ended => Err(reason.map_or(BotError::Closed, BotError::Bye)),
+            () = sleep(after) => Err(BotError::Deadline { what, after }),
+        }
     }
 
     /// Measures what comes in from now on.
@@ -390,18 +409,4 @@ fn sent(way: Option<Arc<Way>>) -> (u64, u64, u64) {
 
 fn has_failed(state: ConnectionState) -> bool {
     matches!(state, ConnectionState::Failed | ConnectionState::Closed)
-}
-
-async fn within<T, E>(
-    what: &'static str,
-    wait: impl Future<Output = Result<T, E>>,
-) -> Result<(), BotError> {
-    match timeout(PATIENCE, wait).await {
-        Ok(Ok(_)) => Ok(()),
-        Ok(Err(_)) => Err(BotError::Closed),
-        Err(_) => Err(BotError::Deadline {
-            what,
-            after: PATIENCE,
-        }),
-    }
 }

@@ -38,8 +38,8 @@ const STALE: gst::ClockTime = gst::ClockTime::from_seconds(1);
 const NOISE: u8 = 2;
 /// Behind and between tiles.
 const GROUND: Yuv = Yuv([24, 129, 127]);
-/// Around whoever speaks.
-const SPEAKING: Yuv = Yuv([157, 98, 62]);
+/// Around whoever speaks: the page's ring, #58bcb0.
+const SPEAKING: Yuv = Yuv([151, 138, 85]);
 /// Width of the frame around a tile, pixels.
 const FRAME: u32 = 4;
 

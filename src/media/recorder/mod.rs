@@ -283,13 +283,18 @@ impl Feeder {
         if is_behind(&self.sound) {
             return;
         }
-        for (time, packet) in sounds {
-            let packet = packet.unwrap_or_else(|| gst::Buffer::from_slice(SILENCE));
-            push(&self.sound, &packet, time);
-        }
+        sounds.into_iter().for_each(|sound| self.push_sound(sound));
+    }
+
+    fn push_sound(&self, (time, packet): Timed<gst::Buffer>) {
+        let packet = packet.unwrap_or_else(|| gst::Buffer::from_slice(SILENCE));
+        push(&self.sound, &packet, time);
     }
 
     fn end(&self) {
+        if let Some(silence) = self.timeline.lock().end() {
+            self.push_sound(silence);
+        }
         for appsrc in self.picture.iter().chain([&self.sound]) {
             let _ = appsrc.end_of_stream();
         }

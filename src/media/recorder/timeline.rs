@@ -119,6 +119,16 @@ impl<T> Timeline<T> {
         out
     }
 
+    /// The sound of a file that ends: where it has begun and had none, a packet of silence. An MP4
+    /// whose track of sound is empty cannot be read, not even its picture.
+    pub(super) fn end(&mut self) -> Option<Timed<T>> {
+        let mute = self.start.is_some() && self.next.is_none();
+        mute.then(|| {
+            self.next = Some(FRAME);
+            (Duration::ZERO, None)
+        })
+    }
+
     /// Running time of the file's zero, if it has begun.
     pub(super) fn start(&self) -> Option<Duration> {
         self.start
@@ -141,6 +151,20 @@ mod tests {
     fn times(sounds: &[Timed<u32>]) -> Vec<(u64, Option<u32>)> {
         let in_ms = |(at, packet): &Timed<u32>| (at.as_millis() as u64, *packet);
         sounds.iter().map(in_ms).collect()
+    }
+
+    #[test]
+    fn a_file_is_never_without_sound() {
+        let mut line: Timeline<u32> = Timeline::new(Lead::Picture);
+        assert_eq!(line.end(), None, "it has not begun");
+        line.picture(ms(1000), true);
+        assert_eq!(line.end(), Some((ms(0), None)));
+        assert_eq!(line.end(), None);
+        let mut line = Timeline::new(Lead::Picture);
+        line.picture(ms(1000), true);
+        line.sound(ms(1000), 1);
+        line.sounds();
+        assert_eq!(line.end(), None);
     }
 
     #[test]

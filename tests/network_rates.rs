@@ -271,10 +271,13 @@ fn complaints(
     let (fps, bits) = pace(&video);
     let still = kbit == POOR;
     let figures = format!(
-        "{kbit} kbit/s: {:?}, {fps:.1} frames/s, {:.0} kbit/s, {:?} without a frame at most, {} of \
-         {} packets of sound lost, {} in a row, the tone in {pieces} pieces",
+        "{kbit} kbit/s: {:?}, {fps:.1} frames/s, {:.0} kbit/s, {} of {} packets lost, {} keyframes, {:?} \
+         without a frame at most, {} of {} packets of sound lost, {} in a row, the tone in {pieces} pieces",
         size(&video),
         bits / 1000.0,
+        video.lost,
+        video.packets + video.lost,
+        video.keyframes,
         video.longest_gap,
         sound.lost,
         sound.packets + sound.lost,

@@ -261,16 +261,19 @@ fn lost(stats: &StreamStats) -> u64 {
     stats.lost * 100 / (stats.packets + stats.lost).max(1)
 }
 
-const SMALLER: &str = "is not sent the whole composite";
-const MOVES: &str = "does not freeze";
-
-/// Whether it is the picture that something is wrong with.
-fn is_of_picture(what: &str) -> bool {
-    [SMALLER, MOVES].iter().any(|of| what.contains(of))
+/// What is wrong with what a viewer got.
+#[derive(Debug, Default)]
+struct Complaints {
+    /// With the size of the picture, or that it stands still.
+    picture: Vec<String>,
+    /// With all else.
+    others: Vec<String>,
 }
 
-fn line(kbit: u32) -> String {
-    format!("line of {kbit} kbit/s")
+impl Complaints {
+    fn all(self) -> impl Iterator<Item = String> {
+        self.picture.into_iter().chain(self.others)
+    }
 }
 
 /// What is wrong with what a viewer on a line of `kbit` got in the time since `start`, beyond what
@@ -281,14 +284,13 @@ fn complaints(
     start: Duration,
     machine: Machine,
     longest: Duration,
-) -> Vec<String> {
+) -> Complaints {
     let (video, sound, pieces) = (video(bot), sound(bot), pieces(bot, start));
     let (fps, bits) = pace(&video);
     let still = kbit == POOR;
     let figures = format!(
-        "{}: {:?}, {fps:.1} frames/s, {:.0} kbit/s, {} of {} packets lost, {} keyframes, {:?} \
+        "{kbit} kbit/s: {:?}, {fps:.1} frames/s, {:.0} kbit/s, {} of {} packets lost, {} keyframes, {:?} \
          without a frame at most, {} of {} packets of sound lost, {} in a row, the tone in {pieces} pieces",
-        line(kbit),
         size(&video),
         bits / 1000.0,
         video.lost,
@@ -300,25 +302,34 @@ fn complaints(
         sound.lost_in_a_row
     );
     println!("{figures}");
-    [
-        (size(&video) != TOP, SMALLER),
-        (!still || size(&video) == SMALLEST, "is sent stills"),
-        (!still || fps < 1.0, "is sent no moving picture"),
-        (bits < f64::from(kbit) * 1000.0, "fits"),
-        (video.longest_gap < longest + machine.freeze, MOVES),
-        (
-            sound.lost_in_a_row <= machine.lost + SILENCE,
-            "has no holes in the sound",
-        ),
-        (
-            pieces * 100 >= machine.pieces * HEARD,
-            "hears what was said",
-        ),
-    ]
-    .into_iter()
-    .filter(|(right, _)| !right)
-    .map(|(_, what)| format!("not so: {what}: {figures}"))
-    .collect()
+    let unmet = |demands: &[(bool, &str)]| {
+        let unmet = demands.iter().filter(|(met, _)| !met);
+        unmet
+            .map(|(_, what)| format!("not so: {what}: {figures}"))
+            .collect()
+    };
+    Complaints {
+        picture: unmet(&[
+            (size(&video) != TOP, "is not sent the whole composite"),
+            (
+                video.longest_gap < longest + machine.freeze,
+                "does not freeze",
+            ),
+        ]),
+        others: unmet(&[
+            (!still || size(&video) == SMALLEST, "is sent stills"),
+            (!still || fps < 1.0, "is sent no moving picture"),
+            (bits < f64::from(kbit) * 1000.0, "fits"),
+            (
+                sound.lost_in_a_row <= machine.lost + SILENCE,
+                "has no holes in the sound",
+            ),
+            (
+                pieces * 100 >= machine.pieces * HEARD,
+                "hears what was said",
+            ),
+        ]),
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -339,7 +350,7 @@ async fn slow_lines_get_what_fits_and_nobody_else_notices() {
     let machine = meeting.machine(start);
     let slow = meeting.slow.iter().zip(RATES);
     let mut wrong: Vec<String> = slow
-        .flat_map(|(bot, kbit)| complaints(bot, kbit, start, machine, FREEZE))
+        .flat_map(|(bot, kbit)| complaints(bot, kbit, start, machine, FREEZE).all())
         .collect();
 
     wrong.extend(meeting.recover(RECOVERS).await);
@@ -371,7 +382,8 @@ async fn a_line_for_sound_alone_has_a_picture_now_and_then() {
     sleep(2 * WATCHED).await;
     println!("watched:\n{}", meeting.told().await);
     let machine = meeting.machine(start);
-    let mut wrong = complaints(&meeting.slow[0], POOR, start, machine, STILL);
+    let complaints = complaints(&meeting.slow[0], POOR, start, machine, STILL);
+    let mut wrong: Vec<String> = complaints.all().collect();
     wrong.extend(meeting.recover(RECOVERS).await);
     assert!(wrong.is_empty(), "{wrong:#?}");
     meeting.end().await;
@@ -389,12 +401,14 @@ async fn reception_reports_alone_find_what_fits() {
     println!("watched:\n{}", meeting.told().await);
     let machine = meeting.machine(start);
     let slow = meeting.slow.iter().zip(RATES);
-    let of_each = slow.map(|(bot, kbit)| complaints(bot, kbit, start, machine, FREEZE_REPORTED));
-    let (of_picture, mut wrong): (Vec<String>, Vec<String>) =
-        of_each.flatten().partition(|what| is_of_picture(what));
-    let bad = |kbit: &u32| of_picture.iter().any(|what| what.contains(&line(*kbit)));
-    if RATES.iter().filter(|kbit| bad(kbit)).count() > STUCK_REPORTED {
-        wrong.extend(of_picture);
+    let (mut stuck, mut wrong) = (Vec::new(), Vec::new());
+    for (bot, kbit) in slow {
+        let complaints = complaints(bot, kbit, start, machine, FREEZE_REPORTED);
+        wrong.extend(complaints.others);
+        stuck.extend((!complaints.picture.is_empty()).then_some(complaints.picture));
+    }
+    if stuck.len() > STUCK_REPORTED {
+        wrong.extend(stuck.into_iter().flatten());
     }
     wrong.extend(meeting.recover(RECOVERS_REPORTED).await);
     assert!(wrong.is_empty(), "{wrong:#?}");

@@ -45,6 +45,12 @@ impl Source {
     }
 }
 
+fn begin(container: Container, path: &Path) -> Recorder {
+    gst::init().unwrap();
+    let templates = Templates::default();
+    Recorder::start(&templates, container, path, |text| panic!("{text}")).unwrap()
+}
+
 /// So many pictures of a file can be decoded; one more than are seen, for avdec_h264 withholds one.
 fn check_pictures(container: Container, path: &Path, count: usize) {
     let reader = match container {
@@ -59,15 +65,9 @@ fn check_pictures(container: Container, path: &Path, count: usize) {
 
 /// Two encoders whose streams come one after the other say something else of them.
 async fn check_change(container: Container, encoders: [&str; 2]) {
-    gst::init().unwrap();
     let folder = tempfile::tempdir().unwrap();
-    let path = folder
-        .path()
-        .join("mix")
-        .with_extension(container.extension());
-    let templates = Templates::default();
-    let recorder = Recorder::start(&templates, container, &path, |text| panic!("{text}"));
-    let mut recorder = recorder.unwrap();
+    let path = folder.path().join("mix");
+    let mut recorder = begin(container, &path);
     let format = format_of(container.codec().unwrap());
     let mut said = Vec::new();
     for (n, encoder) in encoders.into_iter().enumerate() {
@@ -110,13 +110,10 @@ async fn a_recording_stays_whole_when_its_picture_changes_its_size() {
 /// One that ends before any sound has come.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_recording_without_sound_can_be_read() {
-    gst::init().unwrap();
     for (container, encoder) in [(Container::Mp4, H264), (Container::Webm, VP8)] {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("mix");
-        let templates = Templates::default();
-        let recorder = Recorder::start(&templates, container, &path, |text| panic!("{text}"));
-        let mut recorder = recorder.unwrap();
+        let mut recorder = begin(container, &path);
         let (caps, frames) = picture(encoder);
         let source = Source::new(format_of(container.codec().unwrap()), &caps);
         recorder.feed_picture(&source.tap);

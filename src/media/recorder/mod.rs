@@ -8,6 +8,7 @@
 //! taps' streaming threads and are put into queues there, files are written on threads of the
 //! recorder's pipeline.
 
+mod onward;
 mod reserve;
 #[cfg(test)]
 mod testing;
@@ -241,11 +242,12 @@ impl Feeder {
         }
         let mut wanted = false;
         for packet in packets {
-            let Some(at) = packet.pts().map(Duration::from) else {
+            let (Some(at), Some(timestamp)) = (packet.pts().map(Duration::from), timestamp(packet))
+            else {
                 continue;
             };
             let keyframe = opens(format, packet);
-            let time = self.timeline.lock().picture(at, keyframe);
+            let time = self.timeline.lock().picture(at, timestamp, keyframe);
             if keyframe {
                 *asked = at;
             }
@@ -311,6 +313,12 @@ fn opens(format: PayloadFormat, packet: &gst::Buffer) -> bool {
         .ok()
         .and_then(|rtp| rtp.payload().ok().map(|p| starts_keyframe(format, p)))
         .unwrap_or_default()
+}
+
+/// RFC 3550 section 5.1.
+fn timestamp(packet: &gst::Buffer) -> Option<u32> {
+    let rtp = gst_rtp::RTPBuffer::from_buffer_readable(packet).ok()?;
+    Some(rtp.timestamp())
 }
 
 fn payload(packet: &gst::Buffer) -> Option<Vec<u8>> {

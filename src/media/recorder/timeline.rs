@@ -9,6 +9,8 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
+use super::onward::Onward;
+
 /// Length of the mix's Opus packets.
 pub(super) const FRAME: Duration = Duration::from_millis(20);
 /// Sound held until the picture begins; the picture of a moment is not later than this.
@@ -44,8 +46,8 @@ pub(super) struct Timeline<T> {
     held: VecDeque<(Duration, T)>,
     /// Time in the file at which the next packet of sound is due.
     next: Option<Duration>,
-    /// Time in the file of the newest picture.
-    last_picture: Duration,
+    /// Times in the file of the pictures.
+    pictures: Onward,
 }
 
 impl<T> Timeline<T> {
@@ -56,22 +58,24 @@ impl<T> Timeline<T> {
             gate: Gate::AwaitsKeyframe,
             held: VecDeque::new(),
             next: None,
-            last_picture: Duration::ZERO,
+            pictures: Onward::default(),
         }
     }
 
-    /// Takes a packet of the picture of running time `at`; its time in the file, if it belongs
-    /// there.
-    pub(super) fn picture(&mut self, at: Duration, keyframe: bool) -> Option<Duration> {
+    /// Takes a packet of the picture of running time `at` and this RTP timestamp; its time in the
+    /// file, if it belongs there.
+    pub(super) fn picture(
+        &mut self,
+        at: Duration,
+        timestamp: u32,
+        keyframe: bool,
+    ) -> Option<Duration> {
         if keyframe {
             self.gate = Gate::Open;
             self.start.get_or_insert(at);
         }
         let start = self.start.filter(|_| self.gate == Gate::Open)?;
-        // Packets of one picture share its time, those of another source may lie before it.
-        let time = at.saturating_sub(start).max(self.last_picture);
-        self.last_picture = time;
-        Some(time)
+        Some(self.pictures.place(timestamp, at.saturating_sub(start)))
     }
 
     /// Lets no picture in before the next keyframe: some before it are missing.
@@ -136,7 +140,7 @@ impl<T> Timeline<T> {
 
     /// How long the file is by its sound.
     pub(super) fn length(&self) -> Duration {
-        self.next.unwrap_or_default().max(self.last_picture)
+        self.next.unwrap_or_default().max(self.pictures.last())
     }
 }
 
@@ -157,11 +161,11 @@ mod tests {
     fn a_file_is_never_without_sound() {
         let mut line: Timeline<u32> = Timeline::new(Lead::Picture);
         assert_eq!(line.end(), None, "it has not begun");
-        line.picture(ms(1000), true);
+        line.picture(ms(1000), 0, true);
         assert_eq!(line.end(), Some((ms(0), None)));
         assert_eq!(line.end(), None);
         let mut line = Timeline::new(Lead::Picture);
-        line.picture(ms(1000), true);
+        line.picture(ms(1000), 0, true);
         line.sound(ms(1000), 1);
         line.sounds();
         assert_eq!(line.end(), None);
@@ -173,13 +177,13 @@ mod tests {
         for n in 0..10 {
             line.sound(ms(1000 + 20 * u64::from(n)), n);
         }
-        assert_eq!(line.picture(ms(1030), false), None, "no keyframe yet");
+        assert_eq!(line.picture(ms(1030), 0, false), None, "no keyframe yet");
         assert!(line.sounds().is_empty());
-        assert_eq!(line.picture(ms(1115), true), Some(ms(0)));
+        assert_eq!(line.picture(ms(1115), 1, true), Some(ms(0)));
         let sounds = times(&line.sounds());
         assert_eq!(sounds[0], (5, Some(6)));
         assert_eq!(sounds.last(), Some(&(65, Some(9))));
-        assert_eq!(line.picture(ms(1148), false), Some(ms(33)));
+        assert_eq!(line.picture(ms(1148), 2, false), Some(ms(33)));
         line.sound(ms(1200), 10);
         assert_eq!(times(&line.sounds()), [(85, Some(10))]);
         assert_eq!(line.length(), ms(105));
@@ -189,7 +193,7 @@ mod tests {
     fn a_file_that_begins_in_a_pause_has_all_of_its_silence() {
         let mut line = Timeline::new(Lead::Picture);
         line.sound(ms(900), 0);
-        line.picture(ms(1000), true);
+        line.picture(ms(1000), 0, true);
         line.sound(ms(1042), 1);
         let expected = [(0, None), (20, None), (42, Some(1))];
         assert_eq!(times(&line.sounds()), expected);
@@ -228,11 +232,12 @@ mod tests {
     #[test]
     fn what_is_broken_waits_for_a_keyframe() {
         let mut line = Timeline::<u32>::new(Lead::Picture);
-        assert_eq!(line.picture(ms(1000), true), Some(ms(0)));
+        assert_eq!(line.picture(ms(1000), 0, true), Some(ms(0)));
         line.picture_broken();
-        assert_eq!(line.picture(ms(1033), false), None);
-        assert_eq!(line.picture(ms(1066), true), Some(ms(66)));
-        assert_eq!(line.picture(ms(1050), false), Some(ms(66)), "never back");
+        assert_eq!(line.picture(ms(1033), 1, false), None);
+        assert_eq!(line.picture(ms(1066), 2, true), Some(ms(66)));
+        assert_eq!(line.picture(ms(1050), 2, false), Some(ms(66)), "the same");
+        assert_eq!(line.picture(ms(1050), 3, false), Some(ms(67)), "never back");
     }
 
     #[test]

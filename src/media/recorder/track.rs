@@ -11,8 +11,9 @@ use std::time::Duration;
 use gst::prelude::*;
 use parking_lot::Mutex;
 
+use super::onward::Onward;
 use super::writing::{Writing, keep_first_caps, lasts};
-use super::{FINISH_DEADLINE, RecorderError, is_behind, opens, payload, push};
+use super::{FINISH_DEADLINE, RecorderError, is_behind, opens, payload, push, timestamp};
 use crate::media::offer::encoding_name;
 use crate::media::pipeline::Pipeline;
 use crate::media::rtp::PayloadFormat;
@@ -188,11 +189,12 @@ impl Feeder {
             if !sieve.admits(packet) {
                 continue;
             }
-            let Some(at) = packet.pts().map(Duration::from) else {
+            let (Some(at), Some(timestamp)) = (packet.pts().map(Duration::from), timestamp(packet))
+            else {
                 continue;
             };
             let opening = opens(self.format, packet);
-            let Some(placed) = line.place(at, opening) else {
+            let Some(placed) = line.place(at, timestamp, opening) else {
                 continue;
             };
             if let Placed::First(start) = placed {
@@ -249,7 +251,7 @@ struct TrackLine {
     start: Option<Duration>,
     /// Whether what comes can be used before something opens.
     open: Gate,
-    last: Duration,
+    times: Onward,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -264,7 +266,7 @@ impl TrackLine {
             zero,
             start: None,
             open: Gate::AwaitsOpening,
-            last: Duration::ZERO,
+            times: Onward::default(),
         }
     }
 
@@ -277,9 +279,9 @@ impl TrackLine {
         self.open = Gate::AwaitsOpening;
     }
 
-    /// Where a packet of running time `at` belongs, if anywhere; whether it is `opening`: the first
-    /// of a keyframe, or sound.
-    fn place(&mut self, at: Duration, opening: bool) -> Option<Placed> {
+    /// Where a packet of running time `at` and this RTP timestamp belongs, if anywhere; whether it is
+    /// `opening`: the first of a keyframe, or sound.
+    fn place(&mut self, at: Duration, timestamp: u32, opening: bool) -> Option<Placed> {
         // What was on its way when the recording began is not of it.
         let since = at.checked_sub(self.zero)?;
         if opening {
@@ -291,11 +293,12 @@ impl TrackLine {
         match self.start {
             None => {
                 self.start = Some(at);
+                self.times.place(timestamp, Duration::ZERO);
                 Some(Placed::First(since))
             }
             Some(start) => {
-                self.last = at.saturating_sub(start).max(self.last);
-                Some(Placed::At(self.last))
+                let time = at.saturating_sub(start);
+                Some(Placed::At(self.times.place(timestamp, time)))
             }
         }
     }

@@ -12,19 +12,19 @@ fn ms(ms: u64) -> Duration {
 #[test]
 fn a_file_begins_with_what_opens_it_and_says_when_that_was() {
     let mut line = TrackLine::new(ms(1000));
-    assert_eq!(line.place(ms(990), true), None, "before the recording");
-    assert_eq!(line.place(ms(1010), false), None, "no keyframe yet");
+    assert_eq!(line.place(ms(990), 0, true), None, "before the recording");
+    assert_eq!(line.place(ms(1010), 1, false), None, "no keyframe yet");
     assert!(!line.has_begun());
-    assert_eq!(line.place(ms(1250), true), Some(Placed::First(ms(250))));
+    assert_eq!(line.place(ms(1250), 2, true), Some(Placed::First(ms(250))));
     assert_eq!(
-        line.place(ms(1250), false),
+        line.place(ms(1250), 2, false),
         Some(Placed::At(ms(0))),
         "the same frame"
     );
-    assert_eq!(line.place(ms(1283), false), Some(Placed::At(ms(33))));
+    assert_eq!(line.place(ms(1283), 3, false), Some(Placed::At(ms(33))));
     assert_eq!(
-        line.place(ms(1280), false),
-        Some(Placed::At(ms(33))),
+        line.place(ms(1280), 4, false),
+        Some(Placed::At(ms(34))),
         "never back"
     );
 }
@@ -32,11 +32,11 @@ fn a_file_begins_with_what_opens_it_and_says_when_that_was() {
 #[test]
 fn what_is_missing_is_a_gap_and_ends_with_a_keyframe() {
     let mut line = TrackLine::new(ms(0));
-    assert_eq!(line.place(ms(100), true), Some(Placed::First(ms(100))));
+    assert_eq!(line.place(ms(100), 0, true), Some(Placed::First(ms(100))));
     line.broken();
-    assert_eq!(line.place(ms(5000), false), None);
-    assert_eq!(line.place(ms(5100), true), Some(Placed::At(ms(5000))));
-    assert_eq!(line.place(ms(5133), false), Some(Placed::At(ms(5033))));
+    assert_eq!(line.place(ms(5000), 1, false), None);
+    assert_eq!(line.place(ms(5100), 2, true), Some(Placed::At(ms(5000))));
+    assert_eq!(line.place(ms(5133), 3, false), Some(Placed::At(ms(5033))));
 }
 
 /// When the first packet of each stream here came.
@@ -193,4 +193,23 @@ async fn lost_h264_moves_no_other() {
          ! h264parse config-interval=-1 ! rtph264pay aggregate-mode=zero-latency config-interval=-1"
     );
     check_losses(PayloadFormat::H264, &encoder, Contents::Picture).await;
+}
+
+/// Where times go back, as when a sender first says how its streams lie to one another, every picture
+/// is in the file and has a time of its own.
+#[tokio::test(flavor = "multi_thread")]
+async fn times_that_go_back_lose_no_picture() {
+    let (caps, mut frames) = picture("vp8enc deadline=1 cpu-used=8 ! rtpvp8pay");
+    for packet in frames.iter_mut().skip(FRAMES / 2).flatten() {
+        let back = packet.pts().unwrap() - gst::ClockTime::from_mseconds(100);
+        packet.make_mut().set_pts(back);
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("camera.webm");
+    let packets = frames.into_iter().flatten().collect();
+    record(PayloadFormat::Vp8, &caps, packets, &path).await;
+    let times = all_times(&path, Contents::Picture).await;
+    assert_eq!(times.len(), FRAMES);
+    assert!(times.is_sorted_by(|one, next| one < next), "{times:?}");
+    assert_eq!(times[FRAMES - 1], ms(40 * (FRAMES as u64 - 1) - 100));
 }

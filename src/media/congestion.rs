@@ -286,7 +286,9 @@ impl Viewer {
         let arriving = f64::from(estimate.arriving);
         if let Some(reduced) = self.easing {
             let worse = estimate.queue > reduced.queue + WORSE || estimate.loss > LOSSY;
-            if now < reduced.at + reaction || !worse {
+            // A queue that is as long as it can be does not grow.
+            let stands = now >= reduced.at + reaction * 2 && estimate.queue + WORSE > reduced.queue;
+            if now < reduced.at + reaction || !(worse || stands) {
                 return;
             }
         } else {

@@ -15,7 +15,7 @@ mod stream;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use stream::{Count, INTERVAL, Sent, Stream};
+use stream::{Count, ENOUGH, INTERVAL, Sent, Stream};
 
 use super::estimate::{Estimate, Load};
 use super::least::Least;
@@ -29,10 +29,8 @@ const FRESH: Duration = Duration::from_secs(2);
 const ALARM: Duration = Duration::from_secs(1);
 /// Until less is sent over a full link, and its queue has room again.
 const REACTION: Duration = Duration::from_millis(800);
-/// Over what is counted what is sent.
-const RECENT: Duration = Duration::from_secs(1);
 /// For how long what a report counted is the state of the link.
-const COUNTS: Duration = Duration::from_secs(10);
+const COUNTS: Duration = Duration::from_secs(15);
 /// No report for so long while packets go out: the link is shut, or as good as that.
 const SILENCE: Duration = Duration::from_secs(16);
 /// A queue as long as that is one. A frame of some size makes one for a moment; who reports and who
@@ -50,15 +48,28 @@ const LOSS_AS_BEFORE: f32 = 0.07;
 /// With more than that, nothing more is tried: where a link drops at once what is too much for it,
 /// losses are all that tells of that.
 const LOSSY: f32 = 0.05;
-/// Fewer packets than that tell nothing of loss.
-const ENOUGH: u32 = 50;
 
-/// The state of a link by a report.
+/// What was told last, and what was before that.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
-struct Told {
+struct Twice<T> {
     at: Duration,
-    queue: Duration,
-    loss: f32,
+    last: T,
+    before: T,
+}
+
+impl<T: Copy + PartialOrd> Twice<T> {
+    /// Takes what was told at `at`. What comes at once after it is of the same moment.
+    fn note(&mut self, at: Duration, told: T) {
+        if at >= self.at + INTERVAL {
+            (self.at, self.before) = (at, self.last);
+        }
+        self.last = told;
+    }
+
+    /// Whether it was more than that both times.
+    fn exceeds(&self, bound: T) -> bool {
+        self.last > bound && self.before > bound
+    }
 }
 
 /// Watches one link.
@@ -71,10 +82,14 @@ pub struct Reception {
     arrived: Option<Duration>,
     /// The shortest way there and back.
     way: Least<Duration>,
-    /// What the last report tells, and what the one before did.
-    told: [Told; 2],
-    /// When the link was last found to be full.
-    alarm: Option<Duration>,
+    /// By reports.
+    queue: Twice<Duration>,
+    /// When losses were counted last, ...
+    counted: Option<Duration>,
+    /// ... and the share that was lost.
+    loss: Twice<f32>,
+    /// When the link was last found to be full, and what share was lost then.
+    alarm: Option<(Duration, f32)>,
 }
 
 impl Reception {
@@ -101,8 +116,8 @@ impl Reception {
         };
         self.heard = Some(now);
         self.way.note(now, now.saturating_sub(arrived));
-        let queue = self.queue(now, arrived, &of);
-        self.tell(now, queue);
+        let queue = self.waiting(now, arrived, &of);
+        self.tell(now, Some(queue));
     }
 
     /// Takes a request for packets of a stream that came at `now`. They are asked for as soon as
@@ -112,50 +127,52 @@ impl Reception {
         let Some(stream) = self.streams.get_mut(&ssrc) else {
             return;
         };
-        if let Some(block) = stream.without(ssrc, missing) {
-            let newest = stream.hear(now, &block, relief);
-            self.arrived = self.arrived.max(newest);
+        if let Some(newest) = stream.miss(now, missing, relief) {
+            self.arrived = self.arrived.max(Some(newest));
             self.heard.get_or_insert(now);
-            // What has come since is not said, and so nothing of a queue.
-            self.tell(now, self.told[0].queue);
+            self.tell(now, None);
         }
     }
 
-    fn tell(&mut self, now: Duration, queue: Duration) {
-        let loss = self.loss(now);
-        let [last, before] = self.told;
-        let is_new = now >= last.at + INTERVAL;
-        // Otherwise nothing has been counted since the last one.
-        let at = if is_new { now } else { last.at };
-        let before = if is_new { last } else { before };
-        self.told = [Told { at, queue, loss }, before];
-        if now >= self.relief() && self.is_full() {
-            self.alarm = Some(now);
+    /// Draws conclusions from what is new. Of a queue only reports tell: what has come since is not
+    /// said by requests.
+    fn tell(&mut self, now: Duration, queue: Option<Duration>) {
+        let counted = self.streams.values().filter_map(Stream::counted).max();
+        let is_counted = counted > self.counted;
+        self.counted = counted;
+        let lost = self.lost(now).filter(|_| is_counted);
+        if let Some(lost) = lost {
+            self.loss.note(now, lost);
+        }
+        if let Some(queue) = queue {
+            self.queue.note(now, queue);
+        }
+        let is_full =
+            lost.is_some() && self.loses() || queue.is_some() && self.queue.exceeds(QUEUE);
+        if now >= self.relief() && is_full {
+            self.alarm = Some((now, self.loss.last));
         }
     }
 
-    /// Whether a link is full by what has been told.
-    fn is_full(&self) -> bool {
-        let [last, before] = self.told;
+    /// Whether a link loses so much that it is full.
+    fn loses(&self) -> bool {
         let again = match self.alarm {
             Some(_) => LOSS_AS_BEFORE,
             None => LOSS_AGAIN,
         };
-        last.loss > LOSS
-            || last.loss.min(before.loss) > again
-            || last.queue.min(before.queue) > QUEUE
+        self.loss.last > LOSS || self.loss.exceeds(again)
     }
 
     /// Since when less is sent.
     fn relief(&self) -> Duration {
-        self.alarm.map_or(Duration::ZERO, |at| at + REACTION)
+        self.alarm.map_or(Duration::ZERO, |(at, _)| at + REACTION)
     }
 
     /// How long what is under way has waited beyond the shortest way there and back, by the streams
     /// of a report. What was sent before something that has arrived is lost and not under way.
-    fn queue(&self, now: Duration, arrived: Duration, of: &[u32]) -> Duration {
+    fn waiting(&self, now: Duration, arrived: Duration, of: &[u32]) -> Duration {
         let streams = of.iter().filter_map(|ssrc| self.streams.get(ssrc));
-        let waiting = streams.flat_map(|stream| &stream.sent);
+        let waiting = streams.flat_map(|stream| stream.untold());
         let mut waiting: Vec<_> = waiting.map(|sent| sent.at).collect();
         waiting.retain(|at| *at > arrived);
         let (Some(oldest), Some(newest)) = (waiting.iter().min(), waiting.iter().max()) else {
@@ -184,15 +201,18 @@ impl Reception {
         }
         let rates = self.lately(now).map(|(over, count)| count.rate(over));
         let counted = rates.reduce(|all, rate| all + rate)?;
-        let [Told { queue, loss, .. }, _] = self.told;
-        let load = match self.alarm {
-            Some(at) if now < at + ALARM => Load::Heavy,
+        let (queue, loss) = (self.queue.last, self.loss.last);
+        let full = self.alarm.filter(|(at, _)| now < *at + ALARM);
+        let load = match full {
+            Some(_) => Load::Heavy,
             // What was told before less was sent says nothing of that.
-            _ if loss <= LOSSY && now < heard + FRESH && heard >= self.relief() => Load::Light,
-            _ => Load::Steady,
+            None if loss <= LOSSY && now < heard + FRESH && heard >= self.relief() => Load::Light,
+            None => Load::Steady,
         };
+        // Of what was lost before that, nothing is left to be told once less is sent.
+        let loss = full.map_or(loss, |(_, then)| loss.max(then));
         let arriving = match load {
-            Load::Heavy => self.carried(now, loss),
+            Load::Heavy => self.streams.values().map(|s| s.carried(now, loss)).sum(),
             Load::Light | Load::Steady => counted,
         };
         Some(Estimate {
@@ -204,17 +224,6 @@ impl Reception {
         })
     }
 
-    /// bit/s that arrive over a link that is full. Of streams nobody asks packets of nothing has been
-    /// told since the last report: as much of them is taken to be lost as of the others.
-    fn carried(&self, now: Duration, loss: f32) -> f64 {
-        let streams = self.streams.values();
-        let rates = streams.map(|stream| match stream.lately(now, ALARM + INTERVAL) {
-            Some((over, count)) => count.rate(over),
-            None => stream.sent_since(now, RECENT) * f64::from(1.0 - loss),
-        });
-        rates.sum()
-    }
-
     fn lately(&self, now: Duration) -> impl Iterator<Item = (Duration, Count)> {
         self.streams
             .values()
@@ -222,23 +231,16 @@ impl Reception {
     }
 
     /// The share of what was sent that is lost. By bytes: where a link drops what it has no room for,
-    /// small packets of sound still find some.
-    fn loss(&self, now: Duration) -> f32 {
-        let packets: u32 = self
-            .lately(now)
-            .map(|(_, count)| count.packets - count.early)
-            .sum();
-        let losses = self.lately(now).map(|(_, count)| count.late_bytes());
+    /// small packets of sound still find some. `None` where too little is known.
+    fn lost(&self, now: Duration) -> Option<f32> {
+        let packets: u32 = self.lately(now).map(|(_, count)| count.late()).sum();
+        let losses = self.lately(now).map(|(over, count)| count.late_bytes(over));
         let (lost, sent) = losses.fold((0.0, 0.0), |all, of| (all.0 + of.0, all.1 + of.1));
-        match packets {
-            0..ENOUGH => 0.0,
-            _ => (lost / sent) as f32,
-        }
+        (packets >= ENOUGH).then_some((lost / sent) as f32)
     }
 
     fn has_sent_since(&self, time: Duration) -> bool {
-        let newest = self.streams.values().filter_map(|s| s.sent.back());
-        newest.map(|sent| sent.at).max() > Some(time)
+        self.streams.values().filter_map(Stream::newest).max() > Some(time)
     }
 }
 

@@ -12,7 +12,7 @@ const SOUND: u32 = 9;
 const FIRST: u16 = 65_500;
 
 /// A link of so many bit/s with a queue of half a second, that loses one packet in n, and a
-/// receiver who reports each second.
+/// receiver who reports each second, or less often, and asks for one in n of the packets it misses.
 struct Link {
     now: Duration,
     rate: u64,
@@ -24,6 +24,8 @@ struct Link {
     come: BTreeMap<u32, (u16, i32)>,
     on_the_way: VecDeque<(Duration, u32, u16)>,
     report: Duration,
+    reports_every: Duration,
+    asks: Option<u64>,
     reception: Reception,
 }
 
@@ -39,6 +41,8 @@ impl Link {
             come: BTreeMap::new(),
             on_the_way: VecDeque::new(),
             report: ms(5700),
+            reports_every: ms(1000),
+            asks: None,
             reception: Reception::default(),
         }
     }
@@ -70,13 +74,18 @@ impl Link {
             .is_some_and(|(at, ..)| *at <= self.now)
         {
             let (_, ssrc, seq) = self.on_the_way.pop_front().unwrap();
-            let (highest, come) = self.come.entry(ssrc).or_default();
+            let (highest, come) = self.come.entry(ssrc).or_insert((FIRST, 0));
+            let missing = (1..seq.wrapping_sub(*highest)).map(|n| seq.wrapping_sub(n));
             (*highest, *come) = (seq, *come + 1);
+            if let Some(n) = self.asks {
+                let asked = missing.filter(|seq| u64::from(*seq).is_multiple_of(n));
+                self.reception.miss(self.now, ssrc, asked);
+            }
         }
         if self.now < self.report {
             return;
         }
-        self.report += ms(1000);
+        self.report += self.reports_every;
         let blocks = self.come.iter().map(|(ssrc, (highest, come))| Block {
             ssrc: *ssrc,
             fraction_lost: 0,
@@ -108,6 +117,15 @@ impl Link {
             self.hear();
         }
         self.reception.estimate(self.now).unwrap()
+    }
+}
+
+impl Link {
+    /// What is known while it is found to be full.
+    fn when_full(&mut self, rate: u64, time: Duration) -> Vec<Estimate> {
+        let steps = time.as_millis() / 100;
+        let all = (0..steps).map(|_| self.carry(rate, ms(100)));
+        all.filter(|known| known.load == Load::Heavy).collect()
     }
 }
 
@@ -143,6 +161,70 @@ fn a_link_that_is_full_says_what_it_carries() {
         assert_ne!(estimate.load, Load::Heavy, "{estimate:?}");
         assert_eq!(estimate.queue, Duration::ZERO);
     }
+}
+
+/// Requests name some of what is missing: where they alone tell of a link it seems to carry more than
+/// it does, and only until the next report.
+#[test]
+fn what_requests_leave_out_reports_tell() {
+    for asks in [1, 4, 50] {
+        let mut link = Link::new(20_000_000);
+        (link.asks, link.reports_every) = (Some(asks), ms(5000));
+        link.carry(1_500_000, ms(7000));
+        link.rate = 800_000;
+        // Two reports come.
+        let full = link.when_full(1_500_000, ms(10_000));
+        let lost = full.iter().map(|full| full.loss).fold(0.0, f32::max);
+        assert!(lost > 0.1, "{asks}: {lost}");
+        let carried = full.iter().map(|full| full.arriving).min();
+        assert!(
+            (600_000..900_000).contains(&carried.unwrap()),
+            "{asks}: {carried:?}"
+        );
+    }
+}
+
+#[test]
+fn requests_tell_of_a_full_link_before_the_next_report() {
+    let mut link = Link::new(20_000_000);
+    (link.asks, link.reports_every) = (Some(1), ms(5000));
+    link.carry(1_500_000, ms(6000));
+    link.rate = 800_000;
+    let full = link.when_full(1_500_000, ms(3000));
+    assert!(
+        (700_000..900_000).contains(&full[0].arriving),
+        "{:?}",
+        full[0]
+    );
+}
+
+/// A small picture is few packets, of which a second tells nothing.
+#[test]
+fn requests_tell_of_a_small_picture_too() {
+    let mut link = Link::new(20_000_000);
+    link.asks = Some(1);
+    link.carry(170_000, ms(6000));
+    (link.rate, link.reports_every) = (150_000, ms(15_000));
+    let full = link.when_full(170_000, ms(9000));
+    assert!(
+        (100_000..180_000).contains(&full[0].arriving),
+        "{:?}",
+        full[0]
+    );
+}
+
+/// What was lost before less was sent is no reason to send still less.
+#[test]
+fn a_report_does_not_tell_twice_what_requests_have_told() {
+    let mut link = Link::new(20_000_000);
+    (link.asks, link.reports_every) = (Some(2), ms(5000));
+    link.carry(1_500_000, ms(6000));
+    link.rate = 800_000;
+    while link.carry(1_500_000, ms(20)).load != Load::Heavy {}
+    let (full, _) = link.reception.alarm.unwrap();
+    link.carry(500_000, ms(6000));
+    let (alarm, _) = link.reception.alarm.unwrap();
+    assert_eq!(full, alarm);
 }
 
 #[test]
@@ -185,10 +267,8 @@ fn the_last_packet_before_a_pause_may_be_lost() {
         estimate.is_none_or(|known| known.load != Load::Heavy),
         "{estimate:?}"
     );
-    assert_eq!(
-        link.reception.told.map(|told| told.queue),
-        [Duration::ZERO; 2]
-    );
+    let Twice { last, before, .. } = link.reception.queue;
+    assert_eq!([last, before], [Duration::ZERO; 2]);
 }
 
 #[test]

@@ -49,6 +49,23 @@ fn a_recorded_line_of_150_kbits_is_fitted_and_left_again() {
     check(include_str!("data/line-150.jsonl"), &[Rung(4)]);
 }
 
+/// Its receiver was held up just when it became slow: for 0.6 s it seemed to carry a fifth of what it did.
+#[test]
+fn a_viewer_held_up_for_a_moment_has_no_stills_for_long() {
+    let trace = include_str!("data/line-150-held-up.jsonl");
+    let moves = replay(trace, &ladder(), AUDIO).expect("a trace");
+    println!("{moves:?}");
+    let still = ladder().still();
+    let (at, _) = *moves
+        .iter()
+        .find(|(_, to)| *to == still)
+        .expect("it is taken for one that carries nothing");
+    let next = moves.iter().find(|(then, _)| *then > at);
+    let &(then, to) = next.expect("it is found to carry more");
+    assert!(then - at < Duration::from_secs(1), "{moves:?}");
+    assert_eq!(to, Rung(4), "{moves:?}");
+}
+
 #[test]
 fn a_line_that_is_no_estimate_is_refused() {
     assert!(replay("{\"at_us\":1}", &ladder(), AUDIO).is_err());

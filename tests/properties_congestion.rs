@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 use tessera::layout::Size;
-use tessera::media::congestion::Viewer;
+use tessera::media::congestion::{Budget, Viewer};
 use tessera::media::estimate::{Estimate, Load};
 use tessera::media::ladder::{Ladder, Rung};
 use tessera::media::reception::Reception;
@@ -241,8 +241,10 @@ proptest! {
             prop_assert!(ladder.spec(viewer.rung()).is_some());
             match load {
                 Load::Heavy => {
-                    prop_assert!(viewer.budget() <= before.budget());
-                    prop_assert!(viewer.rung() >= before.rung());
+                    // A reduction may have been a mistake, which is found out soon.
+                    let regained = viewer.budget() > before.budget();
+                    prop_assert!(!regained || viewer.budget() < Budget::Limited(arriving.into()));
+                    prop_assert!(regained || viewer.rung() >= before.rung());
                 }
                 Load::Steady => {
                     prop_assert!(viewer.budget() == before.budget());

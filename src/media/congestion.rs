@@ -28,6 +28,10 @@ const REACTION: Duration = Duration::from_millis(1300);
 const REACTION_FORWARDED: Duration = Duration::from_millis(2500);
 /// A queue that has grown by that much since the last reduction was not helped by it.
 const WORSE: Duration = Duration::from_millis(20);
+/// What is found to be carried is counted over that, ...
+const COUNTED: Duration = Duration::from_millis(500);
+/// ... in which a receiver may have been held up: then it is so much more when counted again.
+const MISTAKEN: f64 = 2.0;
 /// Growth a second where it is known when the link was full, and where it is not.
 const CAREFUL: f64 = 0.08;
 const BOLD: f64 = 0.35;
@@ -123,6 +127,8 @@ struct Full {
 struct Reduced {
     at: Duration,
     queue: Duration,
+    /// The rung before it.
+    from: Rung,
 }
 
 /// A rung that could not be kept.
@@ -216,7 +222,10 @@ impl Viewer {
         audio: u32,
     ) -> usize {
         match estimate.load {
-            Load::Heavy => self.ease(now, estimate, REACTION),
+            Load::Heavy => {
+                self.correct(now, estimate);
+                self.ease(now, estimate, REACTION);
+            }
             Load::Light => {
                 let above = Rung(self.rung.0.saturating_sub(1));
                 let next = need(ladder, above, audio) * MARGIN * 1.01;
@@ -281,6 +290,21 @@ impl Viewer {
         if trains { train::ENOUGH } else { 0 }
     }
 
+    /// Takes back what was given up for a link that turns out to carry far more, as it goes on being
+    /// full.
+    fn correct(&mut self, now: Duration, estimate: &Estimate) {
+        let carried = f64::from(estimate.arriving);
+        let (Some(reduced), Some(full)) = (self.easing, &mut self.full) else {
+            return;
+        };
+        let counted_anew = reduced.at + COUNTED..reduced.at + REACTION;
+        if counted_anew.contains(&now) && carried > full.carried * MISTAKEN {
+            full.carried = carried;
+            self.budget = Budget::Limited(carried * EASE_MORE);
+            self.rung = reduced.from;
+        }
+    }
+
     /// At most once within `reaction`.
     fn ease(&mut self, now: Duration, estimate: &Estimate, reaction: Duration) {
         let arriving = f64::from(estimate.arriving);
@@ -305,8 +329,11 @@ impl Viewer {
             full.carried = full.carried.min(arriving.max(FLOOR));
         }
         self.ample = None;
-        let (at, queue) = (now, estimate.queue);
-        self.easing = Some(Reduced { at, queue });
+        self.easing = Some(Reduced {
+            at: now,
+            queue: estimate.queue,
+            from: self.rung,
+        });
         let share = match estimate.queue > LONG_QUEUE {
             true => EASE_MORE,
             false => EASE,

@@ -24,8 +24,16 @@ const LONG_QUEUE: Duration = Duration::from_millis(150);
 const CLEAR: Duration = Duration::from_millis(15);
 /// Between two reductions: what arrives is counted over a second.
 const REACTION: Duration = Duration::from_millis(1300);
-/// The same where senders have to be asked for another encoding first.
-const REACTION_FORWARDED: Duration = Duration::from_millis(2500);
+const MIXED: Effect = Effect {
+    within: REACTION,
+    stands: REACTION.saturating_mul(2),
+};
+/// Senders have to be asked for another encoding first. These are far apart: to give up one more for
+/// a queue that stands would cost moves to and fro.
+const FORWARDED: Effect = Effect {
+    within: Duration::from_millis(2500),
+    stands: Duration::MAX,
+};
 /// A queue that has grown by that much since the last reduction was not helped by it.
 const WORSE: Duration = Duration::from_millis(20);
 /// What is found to be carried is counted over that, ...
@@ -131,6 +139,15 @@ struct Reduced {
     from: Rung,
 }
 
+/// How soon it shows what a reduction has led to.
+#[derive(Debug, Clone, Copy)]
+struct Effect {
+    within: Duration,
+    /// When a queue that is no shorter has not been helped: one that is as long as it can be does not
+    /// grow.
+    stands: Duration,
+}
+
 /// A rung that could not be kept.
 #[derive(Debug, Clone, Copy, PartialEq)]
 struct Bar {
@@ -224,7 +241,7 @@ impl Viewer {
         match estimate.load {
             Load::Heavy => {
                 self.correct(now, estimate);
-                self.ease(now, estimate, REACTION);
+                self.ease(now, estimate, MIXED);
             }
             Load::Light => {
                 let above = Rung(self.rung.0.saturating_sub(1));
@@ -259,7 +276,7 @@ impl Viewer {
         match estimate.load {
             Load::Heavy => {
                 let is_first = self.easing.is_none();
-                self.ease(now, estimate, REACTION_FORWARDED);
+                self.ease(now, estimate, FORWARDED);
                 // What went well until a step was taken will do so again: to give up more would
                 // cost moves for nothing. So would it for a queue that goes by itself.
                 let passes = f64::from(estimate.arriving) * KEPT >= demand.held
@@ -305,14 +322,14 @@ impl Viewer {
         }
     }
 
-    /// At most once within `reaction`.
-    fn ease(&mut self, now: Duration, estimate: &Estimate, reaction: Duration) {
+    /// At most once until that has shown its `effect`.
+    fn ease(&mut self, now: Duration, estimate: &Estimate, effect: Effect) {
         let arriving = f64::from(estimate.arriving);
         if let Some(reduced) = self.easing {
+            let since = now.saturating_sub(reduced.at);
             let worse = estimate.queue > reduced.queue + WORSE || estimate.loss > LOSSY;
-            // A queue that is as long as it can be does not grow.
-            let stands = now >= reduced.at + reaction * 2 && estimate.queue + WORSE > reduced.queue;
-            if now < reduced.at + reaction || !(worse || stands) {
+            let stands = since >= effect.stands && estimate.queue + WORSE > reduced.queue;
+            if since < effect.within || !(worse || stands) {
                 return;
             }
         } else {

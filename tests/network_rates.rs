@@ -31,8 +31,9 @@ const WATCHED: Duration = Duration::from_secs(8);
 const RECOVERS: Duration = Duration::from_secs(30);
 /// The longest pause in a picture.
 const FREEZE: Duration = Duration::from_secs(1);
-/// The same where nothing but reports tell of a link: they come every five seconds, as a rule.
-const FREEZE_REPORTED: Duration = Duration::from_secs(12);
+/// The same where nothing but reports tell of a link: every five seconds as a rule, but up to fourteen
+/// apart while a receiver keeps asking for packets.
+const FREEZE_REPORTED: Duration = Duration::from_secs(15);
 /// In which such a viewer is to be back at the top.
 const RECOVERS_REPORTED: Duration = Duration::from_secs(120);
 /// The most packets of sound that such a viewer is missing, percent, from the moment when a line

@@ -7,12 +7,17 @@
 //! same clock's for all streams of a person: rtpbin brings them together by the sender reports
 //! (RFC 3550 section 6.4.1). A time can lie ahead of the moment it is known at: of the stream that
 //! comes sooner.
+//!
+//! Pictures wait for each other, too: those of a camera whose packets are lost and sent again come
+//! at different ages, and are drawn at the same one ([`super::lateness`]), a little behind their sound
+//! if need be.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
 use super::feed::Feed;
+use super::lateness::Lateness;
 
 /// Longest that a picture waits for its sound, and furthest that its time may lie ahead; beyond
 /// that they part.
@@ -25,6 +30,9 @@ const SHARE: gst::ClockTimeDiff = 4;
 /// A picture is drawn this much before its time rather than a frame after it: half of what lies
 /// between two frames, 30 a second.
 const EARLY: gst::ClockTime = gst::ClockTime::from_mseconds(16);
+/// Furthest that pictures fall behind their sound, or behind the first of them to come, for the sake
+/// of the late ones. Less than what is found acceptable of sound that is early (90 ms, ITU-R BT.1359).
+const BEHIND: gst::ClockTime = gst::ClockTime::from_mseconds(80);
 
 /// How much longer than the mixer's least the sound of one participant is held, ns; less than nothing
 /// where its times lie ahead. The sound thread says it, the canvas thread reads it.
@@ -80,6 +88,7 @@ struct Waiting<T> {
     wait: gst::ClockTimeDiff,
     /// When one was asked for last.
     asked: Option<gst::ClockTime>,
+    lateness: Lateness,
 }
 
 impl<T> Default for Waiting<T> {
@@ -88,6 +97,7 @@ impl<T> Default for Waiting<T> {
             pictures: VecDeque::with_capacity(MOST),
             wait: 0,
             asked: None,
+            lateness: Lateness::default(),
         }
     }
 }
@@ -97,8 +107,13 @@ impl<T> Waiting<T> {
     /// that came before it, is not believed.
     fn push(&mut self, taken: gst::ClockTime, now: gst::ClockTime, picture: T) {
         let before = self.pictures.back().map_or(taken, |(before, _)| *before);
-        self.pictures
-            .push_back((taken.max(before).min(now + LONGEST), picture));
+        let taken = taken.max(before).min(now + LONGEST);
+        let age = since(now, taken);
+        // For what has been held up for longer, none of the others wait.
+        if age < length(LONGEST) {
+            self.lateness.note(age);
+        }
+        self.pictures.push_back((taken, picture));
         if self.pictures.len() > MOST {
             self.pictures.pop_front();
         }
@@ -118,16 +133,29 @@ impl<T> Waiting<T> {
     }
 
     fn approach(&mut self, now: gst::ClockTime, hold: gst::ClockTimeDiff) {
-        let most = since(LONGEST, gst::ClockTime::ZERO);
-        let hold = hold.clamp(-most, most);
+        let wait = self.aim(hold);
         self.wait = match self.asked.replace(now) {
-            None => hold,
+            None => wait,
             Some(asked) => {
                 let step = since(now, asked).max(0) / SHARE;
-                hold.clamp(self.wait - step, self.wait + step)
+                wait.clamp(self.wait - step, self.wait + step)
             }
         };
     }
+
+    /// How long to wait at best where the sound is held for `hold`.
+    fn aim(&self, hold: gst::ClockTimeDiff) -> gst::ClockTimeDiff {
+        let for_all = self.lateness.usual().map_or(hold, |usual| {
+            let furthest = hold.max(usual.least) + length(BEHIND);
+            usual.most.min(furthest)
+        });
+        let most = length(LONGEST);
+        hold.max(for_all).clamp(-most, most)
+    }
+}
+
+fn length(time: gst::ClockTime) -> gst::ClockTimeDiff {
+    since(time, gst::ClockTime::ZERO)
 }
 
 /// From `earlier` to `later`, ns; less than nothing the other way round.
@@ -150,7 +178,7 @@ mod tests {
     /// second whose pictures come in bursts of `burst`, where they are to wait for `hold`.
     fn ages(burst: u64, hold: i64) -> Vec<u64> {
         let mut waiting = Waiting::default();
-        let (mut next, mut ages) = (0, Vec::new());
+        let (mut next, mut ages) = (990, Vec::new());
         for now in (1_000..3_000).step_by(33) {
             let arrived = now / burst * burst;
             while next <= arrived {
@@ -184,6 +212,50 @@ mod tests {
         let ages = ages(100, 120);
         assert!(ages.len() > 56, "{ages:?}");
         assert!(ages.iter().all(|age| age.abs_diff(120) <= 33), "{ages:?}");
+    }
+
+    /// What share of the pictures of a camera is drawn, percent, and how old they are on average, ms:
+    /// 30 a second, each of them one packet, one in ten lost and sent again when the next has come.
+    /// The canvas, as fast, is `phase` ms behind.
+    fn drawn_of_losses(phase: u64) -> (u64, u64) {
+        let mut waiting = Waiting::default();
+        let (mut drawn, mut age) = (0, 0);
+        for n in 30..3_030 {
+            let taken = |n: u64| n * 33;
+            let is_lost = |n: u64| n.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32 & 0xff < 26;
+            let now = taken(n) + phase;
+            let came = [n - 1].into_iter().filter(|n| is_lost(*n));
+            for came in came.chain(Some(n).filter(|n| !is_lost(*n))) {
+                waiting.push(ms(taken(came)), ms(now), came);
+            }
+            if let Some(shown) = waiting.take(ms(now), 0) {
+                drawn += 1;
+                age += now - taken(shown);
+            }
+        }
+        (drawn / 30, age / drawn)
+    }
+
+    #[test]
+    fn pictures_that_were_lost_and_came_again_are_drawn() {
+        for phase in 1..33 {
+            let (drawn, age) = drawn_of_losses(phase);
+            assert!(drawn >= 96, "{phase}: {drawn} %");
+            assert!(age <= phase + 34, "{phase}: {age} ms");
+        }
+    }
+
+    #[test]
+    fn pictures_do_not_fall_far_behind_their_sound() {
+        let mut waiting = Waiting::default();
+        for n in 0..100 {
+            // One in ten comes 150 ms late.
+            let age = if n % 10 == 0 { 150 } else { 5 };
+            waiting.push(ms(1_000 + n), ms(1_000 + n + age), n);
+        }
+        assert_eq!(waiting.aim(0), 85 * MS);
+        assert_eq!(waiting.aim(20 * MS), 100 * MS);
+        assert_eq!(waiting.aim(190 * MS), 190 * MS, "with their sound");
     }
 
     #[test]

@@ -13,6 +13,7 @@ pub mod card;
 pub mod feed;
 mod idle;
 pub mod ingest;
+mod lateness;
 pub mod lipsync;
 mod matrix;
 mod missing;

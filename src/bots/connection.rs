@@ -66,23 +66,6 @@ pub(super) struct Connection {
     gone: CancellationToken,
 }
 
-/// How often a bot tells when packets arrived: as browsers do at least.
-const TELLS: gst::ClockTime = gst::ClockTime::from_mseconds(100);
-
-/// Has what arrives told of regularly. Else it is once a frame of video: seldom when frames are, and
-/// when they are lost.
-fn tell_often(webrtc: &gst::Element) {
-    let Some(bin) = webrtc.downcast_ref::<gst::Bin>() else {
-        return;
-    };
-    bin.connect_deep_element_added(|_, _, element| {
-        if element.factory().is_some_and(|f| f.name() == "rtpsession") {
-            let session = element.property::<gst::glib::Object>("internal-session");
-            session.set_property("twcc-feedback-interval", TELLS.nseconds());
-        }
-    });
-}
-
 impl Connection {
     /// Makes the pipeline, to which m-lines can be added until it is started. Blocks.
     pub(super) fn new(
@@ -127,7 +110,6 @@ impl Connection {
         // As a browser does: what is missing is asked for when it is missed, and nothing waits for
         // what might have been before the first packet.
         tune::install(&webrtc);
-        tell_often(&webrtc);
         let connection = Self {
             repair: Repair::watch(&webrtc),
             state: watch_state(&webrtc),

@@ -258,7 +258,7 @@ pub enum ServerMessage {
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         layers: Vec<LayerCapture>,
     },
-    /// Sound levels, five times a second while somebody speaks.
+    /// Sound levels, five times a second while somebody speaks; once over a weak link.
     Levels {
         /// One entry per participant with a microphone.
         levels: Vec<Level>,

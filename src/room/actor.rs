@@ -31,6 +31,9 @@ use crate::media::peer::{Loss, PeerEvent};
 use crate::media::template::Templates;
 use crate::media::trace::{self, Heard};
 
+/// A weak link has levels one time in so many: each is a packet of its own, and five a second were a
+/// twentieth of what it carries.
+const LEVELS_APART: u32 = 5;
 /// How often taps and peers are looked at for silence and speech.
 const LIVENESS: Duration = Duration::from_millis(100);
 
@@ -81,6 +84,8 @@ pub(super) struct Actor {
     rates: stats::Rates,
     ears: Ears,
     beats: u32,
+    /// How many times levels were told.
+    levels_told: u32,
     over: bool,
 }
 
@@ -110,6 +115,7 @@ impl Actor {
             rates: stats::Rates::default(),
             ears: Ears::default(),
             beats: 0,
+            levels_told: 0,
             over: false,
         };
         (actor, inbox)
@@ -248,7 +254,11 @@ impl Actor {
                 Input::SourceMixed(SourceId { participant, role })
             }
             MixerEvent::Sound(SoundEvent::Levels(levels)) => {
-                let level = |(participant, dbov)| Level { participant, dbov };
+                let level = |(participant, dbov): (_, f32)| Level {
+                    participant,
+                    // Digits cost bytes, and nobody sees more of it.
+                    dbov: dbov.round(),
+                };
                 self.tell_levels(levels.into_iter().map(level).collect());
                 return;
             }
@@ -269,7 +279,12 @@ impl Actor {
     }
 
     fn tell_levels(&mut self, levels: Arc<[Level]>) {
-        for member in self.members.values() {
+        self.levels_told = self.levels_told.wrapping_add(1);
+        let is_for_all = self.levels_told.is_multiple_of(LEVELS_APART);
+        for (who, member) in &self.members {
+            if !is_for_all && self.state.has_weak_link(*who) {
+                continue;
+            }
             // A queue that is full has more important things in it.
             let _ = member.notices.try_send(Notice::Levels(Arc::clone(&levels)));
         }

@@ -23,6 +23,13 @@ const STAYS: f64 = 0.8;
 const COMES: f64 = 0.95;
 /// A bitrate that is to change by less than this share is left as it is.
 const STEADY: f64 = 0.05;
+/// bit/s of sound for a link that is weak: it leaves half as much more to the smallest picture, and
+/// speech is hardly the worse for it.
+const LEAN_SOUND: u32 = 24_000;
+/// A link is weak that carries less than this, bit/s with all headers, ...
+const WEAK: f64 = 180_000.0;
+/// ... until it carries as much.
+const WEAK_NO_MORE: f64 = 240_000.0;
 /// Nothing of a moving picture is held longer than this so that it goes out slowly.
 const LONGEST_HELD: Duration = Duration::from_secs(2);
 
@@ -99,7 +106,10 @@ impl State {
                 who: *who,
                 codec,
                 rung: self.permitted(codec, self.rung_of(person), recorded),
-                budget: person.link.budget().for_picture(self.sound_of(person)),
+                budget: person
+                    .link
+                    .budget()
+                    .for_picture(self.sound_of(*who, person)),
             })
         };
         self.people.iter().filter_map(viewer).collect()
@@ -117,10 +127,39 @@ impl State {
     }
 
     /// bit/s of the sound somebody gets.
-    pub(super) fn sound_of(&self, person: &Person) -> u32 {
+    fn sound_of(&self, who: ParticipantId, person: &Person) -> u32 {
+        let rate = match self.feed_of(who, Downlink::Audio) {
+            Some(Feed::Output(mix)) => self.rate_of(mix),
+            _ => None,
+        };
         match person.downlinks.mix_audio {
-            true => self.settings.audio_bitrate,
+            true => rate.unwrap_or(self.settings.audio_bitrate),
             false => 0,
+        }
+    }
+
+    /// bit/s of the sound that somebody would get over a weak link.
+    pub(super) fn least_sound_of(&self, person: &Person) -> u32 {
+        match person.downlinks.mix_audio {
+            true => self.lean_sound(),
+            false => 0,
+        }
+    }
+
+    fn lean_sound(&self) -> u32 {
+        self.settings.audio_bitrate.min(LEAN_SOUND)
+    }
+
+    /// Whether the link to somebody carries little, and each packet counts.
+    pub fn has_weak_link(&self, who: ParticipantId) -> bool {
+        self.budget_of(who) < Budget::Limited(WEAK)
+    }
+
+    /// What an output is encoded at, bit/s.
+    fn rate_of(&self, output: Output) -> Option<u32> {
+        match &self.wired.mixer {
+            Mixing::Running(mix) => mix.rates.get(&output).map(|rate| rate.now),
+            Mixing::None => None,
         }
     }
 
@@ -145,31 +184,48 @@ impl State {
         recorded: &BTreeMap<(RecordingId, Kind), Output>,
     ) -> BTreeMap<Output, Rate> {
         let rate = |output: &Output| {
+            let fed = |(_, fed): &(_, &Output)| *fed == output;
+            let mut fed = feeds.iter().filter(fed).map(|((who, _), _)| *who);
             let recordings = recorded.values().filter(|used| *used == output).count();
-            let rate = self.desired_rate(*output, feeds, recordings)?;
+            let rate = match output {
+                Output::Video { rung, .. } => {
+                    self.picture_rate(*output, *rung, &mut fed, recordings)?
+                }
+                Output::Sound(_) => self.sound_rate(*output, &mut fed),
+            };
             Some((*output, rate))
         };
         outputs.filter_map(rate).collect()
     }
 
-    fn desired_rate(
+    /// All who hear a mix hear it as the weakest link among theirs has it: one encoding more for each
+    /// would cost more than is lost.
+    fn sound_rate(&self, mix: Output, heard_by: &mut dyn Iterator<Item = ParticipantId>) -> Rate {
+        let (full, lean) = (self.settings.audio_bitrate, self.lean_sound());
+        let weak = match self.rate_of(mix) {
+            Some(was) if was < full => WEAK_NO_MORE,
+            _ => WEAK,
+        };
+        let is_weak = |person: &Person| person.link.budget() < Budget::Limited(weak);
+        let mut people = heard_by.filter_map(|who| self.people.get(&who));
+        Rate {
+            now: if people.any(is_weak) { lean } else { full },
+            first: full,
+        }
+    }
+
+    fn picture_rate(
         &self,
         output: Output,
-        feeds: &BTreeMap<(ParticipantId, Downlink), Output>,
+        rung: Rung,
+        watched_by: &mut dyn Iterator<Item = ParticipantId>,
         recordings: usize,
     ) -> Option<Rate> {
-        let Output::Video { rung, .. } = output else {
-            return None;
-        };
         let spec = self.settings.ladder.spec(rung)?;
-        let was = match &self.wired.mixer {
-            Mixing::Running(mix) => mix.rates.get(&output).map(|rate| rate.now),
-            Mixing::None => None,
-        };
-        let watching = feeds.iter().filter(|(_, fed)| **fed == output);
-        let mut budgets: Vec<Option<f64>> = watching
-            .filter_map(|((who, _), _)| self.people.get(who))
-            .map(|person| person.link.budget().for_picture(self.sound_of(person)))
+        let was = self.rate_of(output);
+        let mut budgets: Vec<Option<f64>> = watched_by
+            .filter_map(|who| Some((who, self.people.get(&who)?)))
+            .map(|(who, person)| person.link.budget().for_picture(self.sound_of(who, person)))
             .chain(std::iter::repeat_n(None, recordings))
             .collect();
         let wanted = match share(&mut budgets) {
@@ -199,7 +255,7 @@ impl State {
     /// How fast the composite goes out to somebody; `None` as it comes.
     pub(super) fn pacing_of(&self, who: ParticipantId) -> Option<Pacing> {
         let person = self.people.get(&who)?;
-        let rate = person.link.pace(self.sound_of(person))?;
+        let rate = person.link.pace(self.sound_of(who, person))?;
         let rung = self.watched_rung(who);
         let spec = rung.and_then(|rung| self.settings.ladder.spec(rung));
         let within = match spec.map(|spec| spec.pace) {

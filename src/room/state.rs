@@ -377,7 +377,8 @@ impl State {
         effects: &mut Vec<Effect>,
     ) {
         let demand = self.forward_demand(who, now);
-        let audio = self.people.get(&who).map(|person| self.sound_of(person));
+        let person = self.people.get(&who);
+        let audio = person.map(|person| self.least_sound_of(person));
         let (Some(audio), Some(person)) = (audio, self.people.get_mut(&who)) else {
             return;
         };

@@ -272,7 +272,13 @@ fn describe(
             })
         }
         Output::Sound(Without::Nobody) => {
-            json!({ "kind": "audio", "codec": "opus", "fec": fec, "viewers": viewers })
+            json!({
+                "kind": "audio",
+                "codec": "opus",
+                "fec": fec,
+                "target_bps": rendition.bitrate(),
+                "viewers": viewers,
+            })
         }
         Output::Sound(Without::Participant(who)) => {
             json!({
@@ -280,6 +286,7 @@ fn describe(
                 "codec": "opus",
                 "without": who,
                 "fec": fec,
+                "target_bps": rendition.bitrate(),
                 "viewers": viewers,
             })
         }

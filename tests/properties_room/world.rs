@@ -527,11 +527,17 @@ impl World {
                     self.mixer().outputs.contains(&output),
                     "{output:?} does not run"
                 );
-                let Output::Video { rung, .. } = output else {
-                    panic!("{output:?} is no video");
-                };
-                let spec = *self.model.settings.ladder.spec(rung).expect("a rung");
-                assert_eq!(spec.clamp(bitrate), bitrate, "within {spec:?}");
+                let settings = &self.model.settings;
+                match output {
+                    Output::Video { rung, .. } => {
+                        let spec = *settings.ladder.spec(rung).expect("a rung");
+                        assert_eq!(spec.clamp(bitrate), bitrate, "within {spec:?}");
+                    }
+                    Output::Sound(_) => {
+                        let sound = settings.audio_bitrate / 2..=settings.audio_bitrate;
+                        assert!(sound.contains(&bitrate), "{bitrate} bit/s of sound");
+                    }
+                }
             }
             Step::StartOutput(output) => {
                 assert!(

@@ -31,12 +31,15 @@ const VP8_SPEED: u64 = 8;
 pub struct Rendition {
     input: gst_app::AppSrc,
     tap: Tap,
-    bitrate: Option<Arc<Mutex<Bitrate>>>,
+    bitrate: Arc<Mutex<Bitrate>>,
     protection: Protection,
     pipeline: Pipeline,
 }
 
-/// The setting of a running video encoder that its bitrate is.
+/// Packets of sound a second.
+const SOUND_PACE: u32 = 50;
+
+/// The setting of a running encoder that its bitrate is.
 #[derive(Debug)]
 struct Bitrate {
     encoder: gst::Element,
@@ -54,12 +57,14 @@ impl Bitrate {
         match unit {
             Unit::Bits => encoder.set_property("bitrate", bits),
             Unit::Kilobits => encoder.set_property("bitrate", (bits / 1000).max(1)),
-            Unit::Target => {
-                let bits = i32::try_from(bits).unwrap_or(i32::MAX);
-                encoder.set_property("target-bitrate", bits);
-            }
+            Unit::Target => encoder.set_property("target-bitrate", signed(bits)),
+            Unit::Signed => encoder.set_property("bitrate", signed(bits)),
         }
     }
+}
+
+fn signed(bits: u32) -> i32 {
+    i32::try_from(bits).unwrap_or(i32::MAX)
 }
 
 /// Has the encoder told its bitrate when its first picture has left it.
@@ -84,6 +89,15 @@ fn tell_when_begun(encoder: &gst::Element, bitrate: &Arc<Mutex<Bitrate>>) {
     });
 }
 
+/// What an encoder is to make.
+#[derive(Debug, Clone, Copy)]
+struct Target {
+    unit: Unit,
+    pace: Pace,
+    /// bit/s.
+    bitrate: u32,
+}
+
 /// What an encoder's bitrate is called and counted in.
 #[derive(Debug, Clone, Copy)]
 enum Unit {
@@ -93,6 +107,8 @@ enum Unit {
     Kilobits,
     /// vp8enc: `target-bitrate`, bit/s, signed.
     Target,
+    /// opusenc: `bitrate`, bit/s, signed.
+    Signed,
 }
 
 impl Unit {
@@ -101,7 +117,7 @@ impl Unit {
     fn excess_of_keyframes(self) -> u32 {
         match self {
             Self::Bits => 4,
-            Self::Kilobits => 1,
+            Self::Kilobits | Self::Signed => 1,
             Self::Target => 6,
         }
     }
@@ -164,22 +180,19 @@ impl Rendition {
             ("cpu", Value::Int(VP8_SPEED)),
             ("keyframe", Value::Int(distance)),
         ];
-        let mut rendition = Self::start(templates, template, format, &values, on_failure)?;
-        rendition.input.set_caps(Some(input));
-        let encoder: gst::Element = rendition.pipeline.element("encoder")?;
-        if codec == VideoCodec::H264 {
-            let (fps, bitrate) = (rung.pace.fps().ceil() as u32, rung.most);
-            sps::sign(&encoder, sps::Most { fps, bitrate });
-        }
-        let bitrate = Arc::new(Mutex::new(Bitrate {
-            encoder: encoder.clone(),
+        let target = Target {
             unit,
             pace: rung.pace,
-            now: rung.most,
-            begun: false,
-        }));
-        tell_when_begun(&encoder, &bitrate);
-        rendition.bitrate = Some(bitrate);
+            bitrate: rung.most,
+        };
+        let rendition = Self::start(templates, template, format, &values, target, on_failure)?;
+        rendition.input.set_caps(Some(input));
+        let encoder = &rendition.bitrate.lock().encoder.clone();
+        if codec == VideoCodec::H264 {
+            let (fps, bitrate) = (rung.pace.fps().ceil() as u32, rung.most);
+            sps::sign(encoder, sps::Most { fps, bitrate });
+        }
+        tell_when_begun(encoder, &rendition.bitrate);
         Ok(rendition)
     }
 
@@ -193,13 +206,16 @@ impl Rendition {
         on_failure: impl Fn(String) + Send + 'static,
     ) -> Result<Self, MixerError> {
         let values = [("bitrate", Value::Int(u64::from(bitrate)))];
-        Self::start(
-            templates,
-            "rendition-opus",
-            PayloadFormat::Opus,
-            &values,
-            on_failure,
-        )
+        let target = Target {
+            unit: Unit::Signed,
+            pace: Pace::Fps(SOUND_PACE),
+            bitrate,
+        };
+        let (name, format) = ("rendition-opus", PayloadFormat::Opus);
+        let rendition = Self::start(templates, name, format, &values, target, on_failure)?;
+        // Its first packet is as any other.
+        rendition.bitrate.lock().begun = true;
+        Ok(rendition)
     }
 
     fn start(
@@ -207,13 +223,15 @@ impl Rendition {
         name: &str,
         format: PayloadFormat,
         values: &[(&str, Value)],
+        target: Target,
         on_failure: impl Fn(String) + Send + 'static,
     ) -> Result<Self, MixerError> {
         let mut pipeline = Pipeline::parse(name, &templates.fill(name, values)?)?;
         let input = pipeline.element::<gst_app::AppSrc>("in")?;
         let output = pipeline.element::<gst_app::AppSink>("out")?;
+        let encoder: gst::Element = pipeline.element("encoder")?;
         if format == PayloadFormat::Opus {
-            pause::install(&pipeline.element("encoder")?);
+            pause::install(&encoder);
         }
         let tap = Tap::new(&output, format, KEYFRAME_INTERVAL, None);
         pipeline.start(move |event| {
@@ -224,26 +242,30 @@ impl Rendition {
         Ok(Self {
             input,
             tap,
-            bitrate: None,
+            bitrate: Arc::new(Mutex::new(Bitrate {
+                encoder,
+                unit: target.unit,
+                pace: target.pace,
+                now: target.bitrate,
+                begun: false,
+            })),
             protection: Protection::None,
             pipeline,
         })
     }
 
-    /// Encodes video at `bitrate` bit/s from the next frame on; a first one is made with less.
+    /// Encodes at `bitrate` bit/s from the next frame on; a first picture is made with less.
     pub fn set_bitrate(&mut self, bitrate: u32) {
-        if let Some(setting) = &self.bitrate {
-            let mut setting = setting.lock();
-            let changed = std::mem::replace(&mut setting.now, bitrate) != bitrate;
-            if changed && setting.begun {
-                setting.apply();
-            }
+        let mut setting = self.bitrate.lock();
+        let changed = std::mem::replace(&mut setting.now, bitrate) != bitrate;
+        if changed && setting.begun {
+            setting.apply();
         }
     }
 
-    /// What video is being encoded at, bit/s; `None` for sound.
-    pub fn bitrate(&self) -> Option<u32> {
-        self.bitrate.as_ref().map(|setting| setting.lock().now)
+    /// What is being encoded at, bit/s.
+    pub fn bitrate(&self) -> u32 {
+        self.bitrate.lock().now
     }
 
     /// Encodes sound so from the next packet on; its bitrate stays.

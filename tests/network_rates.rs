@@ -21,7 +21,7 @@ use tokio::time::{Instant, sleep, timeout};
 /// What the slow lines carry, kbit/s: viewers 0, 1 and 2.
 const RATES: [u32; 3] = [150, 300, 800];
 /// A line that carries sound and hardly more.
-const POOR: u32 = 90;
+const POOR: u32 = 70;
 
 /// In which a viewer is to be on a rung that fits.
 const SETTLES: Duration = Duration::from_secs(10);
@@ -31,11 +31,10 @@ const WATCHED: Duration = Duration::from_secs(8);
 const RECOVERS: Duration = Duration::from_secs(30);
 /// The longest pause in a picture.
 const FREEZE: Duration = Duration::from_secs(1);
-/// The same where nothing but reports tell of a link: every five seconds as a rule, but up to fourteen
-/// apart while a receiver keeps asking for packets.
-const FREEZE_REPORTED: Duration = Duration::from_secs(15);
+/// The same where nothing but reports tell of a link, one a second.
+const FREEZE_REPORTED: Duration = Duration::from_secs(8);
 /// In which such a viewer is to be back at the top.
-const RECOVERS_REPORTED: Duration = Duration::from_secs(120);
+const RECOVERS_REPORTED: Duration = Duration::from_secs(60);
 /// The most packets of sound that such a viewer is missing, percent, from the moment when a line
 /// becomes slow.
 const LOST_FIRST_REPORTED: u64 = 30;

@@ -27,14 +27,19 @@ pub(super) const FORWARDED: Effect = Effect {
     within: Duration::from_millis(2500),
     stands: Duration::MAX,
 };
+/// The least share of what was sent that is taken to arrive while the queue is short.
+const GRADUAL: f64 = 0.75;
+/// What is more than a link carried when it was full: that varies with what else there is on it.
+const MORE: f64 = 1.3;
 /// A queue that has grown by that much since the last reduction was not helped by it.
 const WORSE: Duration = Duration::from_millis(20);
 /// Nor was it, if so many packets are still lost.
 const LOSSY: f32 = 0.1;
 /// What is found to be carried is counted over that, ...
-const COUNTED: Duration = Duration::from_millis(500);
-/// ... in which a receiver may have been held up: then it is so much more when counted again.
-const MISTAKEN: f64 = 2.0;
+const COUNTED: Duration = Duration::from_millis(250);
+/// ... in which a receiver may have been held up, or the queue was still filling with something else:
+/// then it is so much more when counted again.
+const MISTAKEN: f64 = 1.25;
 /// Growth a second where it is known when the link was full, and where it is not.
 const CAREFUL: f64 = 0.08;
 const BOLD: f64 = 0.35;
@@ -136,12 +141,13 @@ impl Bandwidth {
 
     /// Sends less over a full link, at most once until that has shown its `effect`. True if it does.
     pub(super) fn ease(&mut self, now: Duration, estimate: &Estimate, effect: Effect) -> bool {
-        let arriving = f64::from(estimate.arriving);
+        let arriving = self.believable(estimate);
         if let Some(reduced) = self.easing {
             let since = now.saturating_sub(reduced.at);
             let worse = estimate.queue > reduced.queue + WORSE || estimate.loss > LOSSY;
             let stands = since >= effect.stands && estimate.queue + WORSE > reduced.queue;
-            if since < effect.within || !(worse || stands) {
+            let grew_long = reduced.queue <= LONG_QUEUE && estimate.queue > LONG_QUEUE;
+            if !grew_long && (since < effect.within || !(worse || stands)) {
                 return false;
             }
         } else {
@@ -171,6 +177,18 @@ impl Bandwidth {
         true
     }
 
+    /// bit/s that arrive, but no less by far than what was sent while the queue is short: then it is the
+    /// receiver that was held up.
+    fn believable(&self, estimate: &Estimate) -> f64 {
+        let arriving = f64::from(estimate.arriving);
+        match self.budget {
+            Budget::Limited(bits) if estimate.queue <= LONG_QUEUE && estimate.loss <= LOSSY => {
+                arriving.max(bits * GRADUAL)
+            }
+            _ => arriving,
+        }
+    }
+
     /// Towards `bound`; without a limit where that is more than `all` there is, bit/s.
     pub(super) fn grow(&mut self, now: Duration, estimate: &Estimate, bound: f64, all: f64) {
         self.easing = None;
@@ -178,7 +196,7 @@ impl Bandwidth {
             return;
         };
         let arriving = f64::from(estimate.arriving);
-        if self.full.is_some_and(|full| arriving > full.carried * NEAR) {
+        if self.full.is_some_and(|full| arriving > full.carried * MORE) {
             // It carries more than it did.
             self.full = None;
         }

@@ -132,14 +132,10 @@ impl Choice {
                 Some(rung) if now >= *self.ample.get_or_insert(now) + shown => {
                     let needed = need(ladder, rung, audio) * MARGIN;
                     let arriving = estimate.arriving.into();
-                    match shown {
-                        Duration::ZERO if self.has_carried(now, rung, needed, arriving) => {
-                            // The budget may be ahead of what has ever been sent.
-                            link.budget.lower_to(needed.max(arriving));
-                            self.climb(now, rung);
-                        }
-                        Duration::ZERO => {}
-                        _ => self.climb(now, rung),
+                    if !shown.is_zero() || self.has_carried(now, rung, needed, arriving) {
+                        // The budget may be ahead of what has ever been sent.
+                        link.budget.lower_to(needed.max(arriving));
+                        self.climb(now, rung);
                     }
                 }
                 Some(_) => {}

@@ -9,7 +9,7 @@
 //! comes sooner.
 //!
 //! Pictures wait for each other, too: those of a camera whose packets are lost and sent again come
-//! at different ages, and are drawn at the same one ([`super::lateness`]), a little behind their sound
+//! at different ages, and are drawn at the same one (`lateness.rs`), a little behind their sound
 //! if need be.
 
 use std::collections::VecDeque;

@@ -346,7 +346,7 @@ impl Mixer {
         }
     }
 
-    /// Encodes an output that runs at `bitrate` bit/s.
+    /// Has an output, if it runs, encoded at `bitrate` bit/s.
     pub fn set_bitrate(&mut self, output: Output, bitrate: u32) {
         if let Some(rendition) = self.outputs.get_mut(&output) {
             rendition.set_bitrate(bitrate);

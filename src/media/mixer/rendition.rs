@@ -187,12 +187,12 @@ impl Rendition {
         };
         let rendition = Self::start(templates, template, format, &values, target, on_failure)?;
         rendition.input.set_caps(Some(input));
-        let encoder = &rendition.bitrate.lock().encoder.clone();
+        let encoder = rendition.bitrate.lock().encoder.clone();
         if codec == VideoCodec::H264 {
             let (fps, bitrate) = (rung.pace.fps().ceil() as u32, rung.most);
-            sps::sign(encoder, sps::Most { fps, bitrate });
+            sps::sign(&encoder, sps::Most { fps, bitrate });
         }
-        tell_when_begun(encoder, &rendition.bitrate);
+        tell_when_begun(&encoder, &rendition.bitrate);
         Ok(rendition)
     }
 

@@ -184,3 +184,14 @@ async fn lost_speech_is_had_from_the_next_packet_while_that_is_asked_for() {
     let plain = speaker.say(&speech[13 * SECOND..]);
     assert!(repeating(&plain) <= 1, "{}", repeating(&plain));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sound_takes_the_bits_that_it_is_given_while_it_runs() {
+    let mut speaker = Speaker::new();
+    let speech = speech(10 * SECOND);
+    let full = kbits(&speaker.say(&speech[..5 * SECOND]));
+    speaker.rendition.set_bitrate(24_000);
+    let lean = kbits(&speaker.say(&speech[5 * SECOND..]));
+    println!("{full:.1} and {lean:.1} kbit/s");
+    assert!(full > 35.0 && lean < 26.0, "{full} and {lean} kbit/s");
+}

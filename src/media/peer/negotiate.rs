@@ -78,3 +78,27 @@ async fn step(
     }
     Ok(reply)
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reduced_size_is_agreed_on_where_it_is_offered() {
+        gst::init().unwrap();
+        let session = "v=0\r\no=- 1 1 IN IP4 0.0.0.0\r\ns=-\r\nt=0 0\r\n";
+        let audio = "m=audio 9 UDP/TLS/RTP/SAVPF 111\r\na=mid:0\r\n";
+        let video = "m=video 9 UDP/TLS/RTP/SAVPF 96\r\na=mid:1\r\n";
+        let parse = |text: String| gst_sdp::SDPMessage::parse_buffer(text.as_bytes()).unwrap();
+        let offer = parse(format!("{session}{audio}a=rtcp-rsize\r\n{video}"));
+        let mut answer = parse(format!("{session}{audio}{video}"));
+        agree_on_reduced_size(&mut answer, &offer);
+        let text = answer.as_text().unwrap();
+        assert_eq!(
+            text,
+            format!("{session}{audio}a=rtcp-rsize\r\n{video}"),
+            "{text}"
+        );
+    }
+}

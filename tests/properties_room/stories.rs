@@ -9,6 +9,7 @@ use tessera::archive::{RecordingId, Subject};
 use tessera::config::VideoCodec;
 use tessera::id::{ParticipantId, Role};
 use tessera::layout::{LayoutKind, Size};
+use tessera::media::estimate::{Estimate, Load};
 use tessera::media::ladder::Rung;
 use tessera::media::mixer::{Content, Output, SourceId, Tile, Without};
 use tessera::media::recorder::Container;
@@ -503,4 +504,35 @@ fn a_room_made_to_last_waits_for_people_until_it_is_closed() {
     let request = world.request();
     world.give(Input::SetLayout(request, LayoutKind::Spotlight));
     assert_eq!(world.log.len(), 1, "refused, and nothing else");
+}
+
+#[test]
+fn a_weak_link_has_lean_sound_until_it_is_good_again() {
+    let mut world = room();
+    let ann = enter(&mut world, "Ann");
+    enter(&mut world, "Bob");
+    let link = |arriving, load| Estimate {
+        arriving,
+        loss: 0.0,
+        queue: Duration::ZERO,
+        load,
+        train: None,
+    };
+    let sound = |world: &World| {
+        world.log.iter().rev().find_map(|effect| match effect {
+            Effect::Media(Step::SetBitrate(output, bits)) if *output == COMMON => Some(*bits),
+            _ => None,
+        })
+    };
+    world.give(Input::Estimated(ann, link(120_000, Load::Heavy)));
+    assert_eq!(sound(&world), Some(24_000));
+
+    // What arrives is as much as there is.
+    let mut full = None;
+    for _ in 0..100 {
+        world.pass(SECOND / 5);
+        world.give(Input::Estimated(ann, link(2_000_000, Load::Light)));
+        full = full.or(sound(&world));
+    }
+    assert_eq!(full, Some(40_000));
 }

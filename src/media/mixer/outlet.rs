@@ -38,13 +38,23 @@ impl Outlet {
     }
 
     /// Hands the canvas's frame of `at` on if one is due, uncopied. Frames of the canvas are
-    /// `period` apart. Does not block.
+    /// `period` apart. The first still is handed on twice, for its encoder keeps one to itself
+    /// ([`super::rendition`]). Does not block.
     pub fn offer(&mut self, frame: &gst::Buffer, at: gst::ClockTime, period: gst::ClockTime) {
         let asked = self.asked.load(Ordering::Relaxed);
+        let warms_up = self.clock.has_made_no_still();
         if !self.clock.is_due(at, period, asked) {
             return;
         }
         self.asked.store(false, Ordering::Relaxed);
+        if warms_up {
+            // As long ago as those to come will be: rate control goes by that.
+            self.push(frame, at.saturating_sub(self.clock.period()), period);
+        }
+        self.push(frame, at, period);
+    }
+
+    fn push(&self, frame: &gst::Buffer, at: gst::ClockTime, period: gst::ClockTime) {
         let mut buffer = frame.copy();
         let header = buffer.make_mut();
         header.set_pts(at);
@@ -85,6 +95,11 @@ impl FrameClock {
                 Self::Now { period, last: None }
             }
         }
+    }
+
+    /// Whether the next frame is the first of stills.
+    fn has_made_no_still(&self) -> bool {
+        matches!(self, Self::Now { last: None, .. })
     }
 
     /// How long a frame is shown, as long as nobody asks for one.

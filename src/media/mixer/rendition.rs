@@ -11,7 +11,6 @@ use super::{MixerError, pause};
 use crate::config::VideoCodec;
 use crate::media::guard::{self, Protection};
 use crate::media::ladder::{Pace, RungSpec};
-use crate::media::offer::format_of;
 use crate::media::pipeline::{BusEvent, Pipeline};
 use crate::media::plugins::{self, H264Encoder};
 use crate::media::rtp::PayloadFormat;
@@ -42,8 +41,8 @@ const SOUND_PACE: u32 = 50;
 /// The setting of a running encoder that its bitrate is.
 #[derive(Debug)]
 struct Bitrate {
-    encoder: gst::Element,
-    unit: Unit,
+    element: gst::Element,
+    encoder: Encoder,
     pace: Pace,
     now: u32,
     /// The first picture has been made. Until then the encoder has been told less.
@@ -52,13 +51,13 @@ struct Bitrate {
 
 impl Bitrate {
     fn apply(&self) {
-        let (encoder, unit) = (&self.encoder, self.unit);
-        let bits = encoder_bitrate(self.now, self.pace, unit);
-        match unit {
-            Unit::Bits => encoder.set_property("bitrate", bits),
-            Unit::Kilobits => encoder.set_property("bitrate", (bits / 1000).max(1)),
-            Unit::Target => encoder.set_property("target-bitrate", signed(bits)),
-            Unit::Signed => encoder.set_property("bitrate", signed(bits)),
+        let element = &self.element;
+        let bits = self.encoder.bitrate(self.now, self.pace);
+        match self.encoder {
+            Encoder::OpenH264 => element.set_property("bitrate", bits),
+            Encoder::X264 => element.set_property("bitrate", (bits / 1000).max(1)),
+            Encoder::Vp8 => element.set_property("target-bitrate", signed(bits)),
+            Encoder::Opus => element.set_property("bitrate", signed(bits)),
         }
     }
 }
@@ -67,13 +66,15 @@ fn signed(bits: u32) -> i32 {
     i32::try_from(bits).unwrap_or(i32::MAX)
 }
 
-/// Has the encoder told its bitrate when its first picture has left it.
+/// Has the encoder told its bitrate when its first picture has left it. A still is not sent on then:
+/// how large it is was anybody's guess, and the next is the same picture ([`super::outlet`]).
 fn tell_when_begun(encoder: &gst::Element, bitrate: &Arc<Mutex<Bitrate>>) {
     let Some(pad) = encoder.static_pad("src") else {
         return;
     };
+    let pace = bitrate.lock().pace;
     let (bitrate, encoder) = (Arc::downgrade(bitrate), encoder.downgrade());
-    pad.add_probe(gst::PadProbeType::BUFFER, move |_, _| {
+    pad.add_probe(gst::PadProbeType::BUFFER, move |pad, info| {
         let bitrate = bitrate.clone();
         if let Some(encoder) = encoder.upgrade() {
             // Not from within the encoder, which may hold locks.
@@ -85,62 +86,91 @@ fn tell_when_begun(encoder: &gst::Element, bitrate: &Arc<Mutex<Bitrate>>) {
                 }
             });
         }
-        gst::PadProbeReturn::Remove
+        if let Some(probe) = info.id.take() {
+            pad.remove_probe(probe);
+        }
+        match pace {
+            Pace::Fps(_) => gst::PadProbeReturn::Ok,
+            Pace::Still(_) => gst::PadProbeReturn::Drop,
+        }
     });
 }
 
 /// What an encoder is to make.
 #[derive(Debug, Clone, Copy)]
 struct Target {
-    unit: Unit,
+    encoder: Encoder,
     pace: Pace,
     /// bit/s.
     bitrate: u32,
 }
 
-/// What an encoder's bitrate is called and counted in.
-#[derive(Debug, Clone, Copy)]
-enum Unit {
-    /// openh264enc: `bitrate`, bit/s, unsigned.
-    Bits,
-    /// x264enc: `bitrate`, kbit/s, unsigned.
-    Kilobits,
-    /// vp8enc: `target-bitrate`, bit/s, signed.
-    Target,
-    /// opusenc: `bitrate`, bit/s, signed.
-    Signed,
+/// What encodes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Encoder {
+    OpenH264,
+    X264,
+    Vp8,
+    Opus,
 }
 
-impl Unit {
-    /// How many times as large as asked for keyframes become where there is nothing else:
-    /// openh264 and libvpx count on smaller frames in between.
-    fn excess_of_keyframes(self) -> u32 {
+impl Encoder {
+    /// The one for a codec of pictures.
+    fn of(codec: VideoCodec) -> Result<Self, MixerError> {
+        match codec {
+            VideoCodec::Vp8 => Ok(Self::Vp8),
+            VideoCodec::Vp9 => Err(MixerError::NoCodec("VP9 encoder")),
+            VideoCodec::H264 => match plugins::h264_encoder() {
+                Some(H264Encoder::OpenH264) => Ok(Self::OpenH264),
+                Some(H264Encoder::X264) => Ok(Self::X264),
+                None => Err(MixerError::NoCodec("H.264 encoder")),
+            },
+        }
+    }
+
+    fn template(self) -> &'static str {
         match self {
-            Self::Bits => 4,
-            Self::Kilobits | Self::Signed => 1,
-            Self::Target => 6,
+            Self::OpenH264 => "rendition-h264",
+            Self::X264 => "rendition-h264-x264",
+            Self::Vp8 => "rendition-vp8",
+            Self::Opus => "rendition-opus",
         }
     }
-}
 
-/// What an encoder is told for so many bit/s on the whole. A still is encoded as if there were one
-/// a second, the least that rate control knows, and may have all the bits of its time.
-fn encoder_bitrate(bitrate: u32, pace: Pace, unit: Unit) -> u32 {
-    match pace {
-        Pace::Fps(_) => bitrate,
-        Pace::Still(every) => {
-            let seconds = u32::try_from(every.as_secs()).unwrap_or(u32::MAX);
-            bitrate.saturating_mul(seconds) / unit.excess_of_keyframes()
+    fn format(self) -> PayloadFormat {
+        match self {
+            Self::OpenH264 | Self::X264 => PayloadFormat::H264,
+            Self::Vp8 => PayloadFormat::Vp8,
+            Self::Opus => PayloadFormat::Opus,
         }
     }
-}
 
-/// bit/s for the first picture of an encoder. openh264 makes it two to three times as large as any
-/// later keyframe, by the bitrate: on a slow link it would be seconds until it is there.
-fn first_bitrate(rung: &RungSpec, unit: Unit) -> u32 {
-    match rung.pace {
-        Pace::Fps(_) => rung.least / 2,
-        Pace::Still(_) => encoder_bitrate(rung.most, rung.pace, unit),
+    /// What it is told for so many bit/s on the whole. A still may have all the bits of its time.
+    fn bitrate(self, bitrate: u32, pace: Pace) -> u32 {
+        let Pace::Still(every) = pace else {
+            return bitrate;
+        };
+        let seconds = u32::try_from(every.as_secs()).unwrap_or(u32::MAX);
+        match self {
+            // As if there were a picture a second, the least that it knows, and smaller ones between
+            // keyframes.
+            Self::OpenH264 => bitrate.saturating_mul(seconds) / 4,
+            // As if there were one a second.
+            Self::X264 | Self::Opus => bitrate.saturating_mul(seconds),
+            // It knows how long a picture is shown, but counts on smaller ones between keyframes.
+            // Thousands are all that libvpx sees.
+            Self::Vp8 => (bitrate / 8).max(1000),
+        }
+    }
+
+    /// bit/s for its first picture. openh264 makes that two to three times as large as any later
+    /// keyframe, by the bitrate: on a slow link it would be seconds until it is there. The first of
+    /// stills is not sent.
+    fn first_bitrate(self, rung: &RungSpec) -> u32 {
+        match rung.pace {
+            Pace::Fps(_) => rung.least / 2,
+            Pace::Still(_) => self.bitrate(rung.most, rung.pace),
+        }
     }
 }
 
@@ -156,17 +186,17 @@ impl Rendition {
         input: &gst::Caps,
         on_failure: impl Fn(String) + Send + 'static,
     ) -> Result<Self, MixerError> {
-        let format = format_of(codec);
-        let (template, unit) = match codec {
-            VideoCodec::Vp8 => ("rendition-vp8", Unit::Target),
-            VideoCodec::Vp9 => return Err(MixerError::NoCodec("VP9 encoder")),
-            VideoCodec::H264 => match plugins::h264_encoder() {
-                Some(H264Encoder::OpenH264) => ("rendition-h264", Unit::Bits),
-                Some(H264Encoder::X264) => ("rendition-h264-x264", Unit::Kilobits),
-                None => return Err(MixerError::NoCodec("H.264 encoder")),
-            },
-        };
-        let bitrate = first_bitrate(rung, unit);
+        Self::pictures(templates, Encoder::of(codec)?, rung, input, on_failure)
+    }
+
+    fn pictures(
+        templates: &Templates,
+        encoder: Encoder,
+        rung: &RungSpec,
+        input: &gst::Caps,
+        on_failure: impl Fn(String) + Send + 'static,
+    ) -> Result<Self, MixerError> {
+        let bitrate = encoder.first_bitrate(rung);
         let distance = match rung.pace {
             Pace::Fps(_) => KEYFRAME_DISTANCE,
             // Whoever misses one must not wait for two.
@@ -181,18 +211,18 @@ impl Rendition {
             ("keyframe", Value::Int(distance)),
         ];
         let target = Target {
-            unit,
+            encoder,
             pace: rung.pace,
             bitrate: rung.most,
         };
-        let rendition = Self::start(templates, template, format, &values, target, on_failure)?;
+        let rendition = Self::start(templates, &values, target, on_failure)?;
         rendition.input.set_caps(Some(input));
-        let encoder = rendition.bitrate.lock().encoder.clone();
-        if codec == VideoCodec::H264 {
+        let element = rendition.bitrate.lock().element.clone();
+        if encoder.format() == PayloadFormat::H264 {
             let (fps, bitrate) = (rung.pace.fps().ceil() as u32, rung.most);
-            sps::sign(&encoder, sps::Most { fps, bitrate });
+            sps::sign(&element, sps::Most { fps, bitrate });
         }
-        tell_when_begun(&encoder, &rendition.bitrate);
+        tell_when_begun(&element, &rendition.bitrate);
         Ok(rendition)
     }
 
@@ -207,12 +237,11 @@ impl Rendition {
     ) -> Result<Self, MixerError> {
         let values = [("bitrate", Value::Int(u64::from(bitrate)))];
         let target = Target {
-            unit: Unit::Signed,
+            encoder: Encoder::Opus,
             pace: Pace::Fps(SOUND_PACE),
             bitrate,
         };
-        let (name, format) = ("rendition-opus", PayloadFormat::Opus);
-        let rendition = Self::start(templates, name, format, &values, target, on_failure)?;
+        let rendition = Self::start(templates, &values, target, on_failure)?;
         // Its first packet is as any other.
         rendition.bitrate.lock().begun = true;
         Ok(rendition)
@@ -220,18 +249,17 @@ impl Rendition {
 
     fn start(
         templates: &Templates,
-        name: &str,
-        format: PayloadFormat,
         values: &[(&str, Value)],
         target: Target,
         on_failure: impl Fn(String) + Send + 'static,
     ) -> Result<Self, MixerError> {
+        let (name, format) = (target.encoder.template(), target.encoder.format());
         let mut pipeline = Pipeline::parse(name, &templates.fill(name, values)?)?;
         let input = pipeline.element::<gst_app::AppSrc>("in")?;
         let output = pipeline.element::<gst_app::AppSink>("out")?;
-        let encoder: gst::Element = pipeline.element("encoder")?;
+        let element: gst::Element = pipeline.element("encoder")?;
         if format == PayloadFormat::Opus {
-            pause::install(&encoder);
+            pause::install(&element);
         }
         let tap = Tap::new(&output, format, KEYFRAME_INTERVAL, None);
         pipeline.start(move |event| {
@@ -243,8 +271,8 @@ impl Rendition {
             input,
             tap,
             bitrate: Arc::new(Mutex::new(Bitrate {
-                encoder,
-                unit: target.unit,
+                element,
+                encoder: target.encoder,
                 pace: target.pace,
                 now: target.bitrate,
                 begun: false,

@@ -145,7 +145,10 @@ impl Bandwidth {
         if let Some(reduced) = self.easing {
             let since = now.saturating_sub(reduced.at);
             let worse = estimate.queue > reduced.queue + WORSE || estimate.loss > LOSSY;
-            let stands = since >= effect.stands && estimate.queue + WORSE > reduced.queue;
+            let is_no_shorter = estimate.queue + WORSE > reduced.queue;
+            // The first estimates of a link that has become narrow may be of how wide it was.
+            let was_too_little = self.budget > Budget::Limited(estimate.arriving.into());
+            let stands = since >= effect.stands && (is_no_shorter || was_too_little);
             let grew_long = reduced.queue <= LONG_QUEUE && estimate.queue > LONG_QUEUE;
             if !grew_long && (since < effect.within || !(worse || stands)) {
                 return false;

@@ -31,6 +31,8 @@ const STEP_BACK: f64 = 1.002;
 const PACE: f64 = 1.25;
 /// bit/s; no picture goes out slower.
 const SLOWEST: f64 = 15_000.0;
+/// How long a rung that somebody has fallen to may wait for the queue of those above to go.
+const DRAINS: Duration = Duration::from_secs(3);
 
 /// One viewer's link, and what follows from it.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -61,6 +63,11 @@ impl Viewer {
             false => carried.map_or(picture * PACE, |most| (picture * PACE).min(most)),
         };
         Some(pace.max(picture).max(SLOWEST) as u32)
+    }
+
+    /// Whether what was sent on a better rung is still waiting on their link.
+    pub fn is_draining(&self) -> bool {
+        self.link.is_easing() && self.link.updated() < self.choice.moved() + DRAINS
     }
 
     /// The best rung that their link carries.
@@ -166,6 +173,37 @@ pub fn share(budgets: &mut [Option<f64>]) -> Option<Option<f64>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::layout::Size;
+    use crate::media::template::Templates;
+
+    #[test]
+    fn a_still_waits_for_the_queue_before_it_and_not_for_ever() {
+        let ms = Duration::from_millis;
+        let canvas = Size {
+            width: 1280,
+            height: 720,
+        };
+        let ladder = Templates::default().ladder(canvas, 30, 1_500_000);
+        let mut viewer = Viewer::default();
+        let mut hear = |at, queue, load| {
+            let estimate = Estimate {
+                arriving: 60_000,
+                loss: 0.0,
+                queue: ms(queue),
+                load,
+                train: None,
+            };
+            viewer.update(ms(at), &estimate, &ladder, 24_000);
+            assert_eq!(viewer.rung(), ladder.still());
+            viewer.is_draining()
+        };
+        assert!(hear(5000, 400, Load::Heavy));
+        assert!(hear(6000, 200, Load::Heavy));
+        assert!(!hear(6200, 10, Load::Light));
+        assert!(hear(6400, 60, Load::Heavy), "what is left of the queue");
+        assert!(hear(7800, 60, Load::Heavy));
+        assert!(!hear(8000, 60, Load::Heavy));
+    }
 
     #[test]
     fn the_greater_half_decides_what_a_rendition_gets() {

@@ -23,10 +23,10 @@ const BURST: f64 = 0.03;
 /// How fast packets go out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Pacing {
-    /// bit/s at most...
+    /// bit/s at most, ...
     pub rate: u32,
     /// ... unless something would be held longer than this: encoders keep to a bitrate in the long
-    /// run only.
+    /// run only. As long as `rate` is 0, nothing goes out, and the time does not count.
     pub within: Duration,
 }
 
@@ -71,6 +71,9 @@ impl<T> Bucket<T> {
             (self.bytes, self.haste) = (0, 0.0);
             return self.held.drain(..).map(|(item, _)| item).collect();
         };
+        if pacing.rate == 0 {
+            return Vec::new();
+        }
         let rate = (f64::from(pacing.rate) / 8.0).max(self.haste);
         self.allowance = (self.allowance + rate * passed).min(rate * BURST);
         let mut released = Vec::new();
@@ -278,6 +281,26 @@ mod tests {
             let last = gone[99];
             assert!(last.abs_diff(seconds * 1000) < 100, "{gone:?}");
         }
+    }
+
+    #[test]
+    fn what_is_held_back_goes_out_in_its_time_afterwards() {
+        let within = Duration::from_secs(4);
+        let pacing = |rate| Some(Pacing { rate, within });
+        let mut bucket = Bucket::default();
+        bucket.release(ms(0), pacing(0));
+        for packet in 0..4 {
+            bucket.hold(packet, 1000, within);
+        }
+        for at in [5, 500, 3000] {
+            assert_eq!(bucket.release(ms(at), pacing(0)), [0; 0]);
+        }
+        let beats = (3005..9000).step_by(5);
+        let gone: Vec<u64> = beats
+            .filter(|at| !bucket.release(ms(*at), pacing(1_000)).is_empty())
+            .collect();
+        // A packet a second, and the first at once.
+        assert_eq!(gone, [3005, 4005, 5005, 6005]);
     }
 
     #[test]

@@ -258,12 +258,19 @@ impl State {
         let rate = person.link.pace(self.sound_of(who, person))?;
         let rung = self.watched_rung(who);
         let spec = rung.and_then(|rung| self.settings.ladder.spec(rung));
-        let within = match spec.map(|spec| spec.pace) {
-            // There is time until the next one, and no hurry for which sound should suffer.
-            Some(Pace::Still(every)) => every * 4 / 5,
-            Some(Pace::Fps(_)) | None => LONGEST_HELD,
-        };
-        Some(Pacing { rate, within })
+        Some(match spec.map(|spec| spec.pace) {
+            // There is time until the next one, and no hurry for which sound should suffer. A line
+            // for sound alone is long in draining, and drops packets as large as a picture's until
+            // it has.
+            Some(Pace::Still(every)) => Pacing {
+                rate: if person.link.is_draining() { 0 } else { rate },
+                within: every * 4 / 5,
+            },
+            Some(Pace::Fps(_)) | None => Pacing {
+                rate,
+                within: LONGEST_HELD,
+            },
+        })
     }
 
     /// What somebody may be sent.

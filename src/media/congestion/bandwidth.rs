@@ -101,6 +101,11 @@ impl Bandwidth {
         self.easing.is_some()
     }
 
+    /// The time of the last estimate.
+    pub(super) fn updated(&self) -> Duration {
+        self.updated
+    }
+
     /// It carries more than it did.
     pub(super) fn forget_full(&mut self) {
         self.full = None;

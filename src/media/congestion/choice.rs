@@ -64,6 +64,11 @@ impl Choice {
         self.rung
     }
 
+    /// When it last became another.
+    pub(super) fn moved(&self) -> Duration {
+        self.moved
+    }
+
     /// Less is sent from now on.
     pub(super) fn note_reduction(&mut self) {
         (self.ample, self.before) = (None, self.rung);

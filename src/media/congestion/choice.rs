@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::bandwidth::{Bandwidth, CLEAR, LONG_QUEUE, WAIT_LONGEST};
 use super::budget::{Budget, need};
 use crate::media::estimate::{Estimate, Load};
-use crate::media::ladder::{Ladder, Pace, Rung};
+use crate::media::ladder::{Ladder, Rung};
 use crate::media::trial::Trial;
 
 /// How much more than it needs a better rung must have.
@@ -17,6 +17,8 @@ const FALL: Duration = Duration::from_secs(15);
 /// The wait before such a rung is tried again; it doubles.
 const BAR_FIRST: Duration = Duration::from_secs(15);
 const BAR_LONGEST: Duration = Duration::from_secs(120);
+/// The same where there are but stills below: a picture is worth a trial now and then.
+const BAR_LAST: Duration = Duration::from_secs(10);
 /// So much more than a rung needs, and there is no doubt about it.
 const BEYOND_DOUBT: f64 = 1.35;
 
@@ -34,8 +36,6 @@ pub(super) struct Choice {
     rung: Rung,
     /// The rung before the last reduction.
     before: Rung,
-    /// Since when the budget is enough for a better rung.
-    ample: Option<Duration>,
     moved: Duration,
     /// The last climb: to where, and when.
     climbed: Option<(Rung, Duration)>,
@@ -49,7 +49,6 @@ impl Default for Choice {
         Self {
             rung: Rung::TOP,
             before: Rung::TOP,
-            ample: None,
             moved: Duration::ZERO,
             climbed: None,
             bars: Vec::new(),
@@ -71,7 +70,7 @@ impl Choice {
 
     /// Less is sent from now on.
     pub(super) fn note_reduction(&mut self) {
-        (self.ample, self.before) = (None, self.rung);
+        self.before = self.rung;
     }
 
     /// What was given up is had again.
@@ -111,14 +110,14 @@ impl Choice {
         };
         let queues = estimate.load == Load::Heavy || estimate.queue > CLEAR;
         if let Some(trial) = self.trial.take_if(|_| queues) {
-            self.bar(now, trial.rung());
+            self.bar(now, trial.rung(), ladder);
             // The budget was ahead of what the link carries: it grows to that once more.
             link.budget.lower_to(estimate.arriving.into());
             link.wait_until(now + WAIT_LONGEST);
         }
         if !fits(self.rung) {
             let fits = |rung: &Rung| *rung > self.rung && fits(*rung);
-            self.fall(now, rungs.find(fits).unwrap_or(ladder.still()));
+            self.fall(now, rungs.find(fits).unwrap_or(ladder.still()), ladder);
         } else if now >= self.moved + DWELL && estimate.load == Load::Light && !queues {
             let barred = |rung: Rung, ratio: f64| {
                 let bar = self.bars.iter().find(|bar| bar.rung == rung);
@@ -128,23 +127,16 @@ impl Choice {
                 let ratio = bits / need(ladder, *rung, audio);
                 *rung < self.rung && ratio >= MARGIN && !barred(*rung, ratio)
             });
-            // Stills show what a link carries only when one is on its way.
-            let shown = match ladder.spec(self.rung).map(|spec| spec.pace) {
-                Some(Pace::Still(every)) => every + DWELL,
-                Some(Pace::Fps(_)) | None => Duration::ZERO,
+            let Some(rung) = better else {
+                self.trial = None;
+                return;
             };
-            match better {
-                Some(rung) if now >= *self.ample.get_or_insert(now) + shown => {
-                    let needed = need(ladder, rung, audio) * MARGIN;
-                    let arriving = estimate.arriving.into();
-                    if !shown.is_zero() || self.has_carried(now, rung, needed, arriving) {
-                        // The budget may be ahead of what has ever been sent.
-                        link.budget.lower_to(needed.max(arriving));
-                        self.climb(now, rung);
-                    }
-                }
-                Some(_) => {}
-                None => (self.ample, self.trial) = (None, None),
+            let needed = need(ladder, rung, audio) * MARGIN;
+            let arriving = estimate.arriving.into();
+            if self.has_carried(now, rung, needed, arriving) {
+                // The budget may be ahead of what has ever been sent.
+                link.budget.lower_to(needed.max(arriving));
+                self.climb(now, rung);
             }
         }
     }
@@ -160,30 +152,35 @@ impl Choice {
     fn climb(&mut self, now: Duration, rung: Rung) {
         if rung < self.rung {
             self.rung = rung;
-            (self.ample, self.trial) = (None, None);
+            self.trial = None;
             self.moved = now;
             self.climbed = Some((rung, now));
         }
     }
 
-    fn fall(&mut self, now: Duration, rung: Rung) {
-        let left = self.rung;
-        self.rung = rung;
-        self.moved = now;
+    fn fall(&mut self, now: Duration, rung: Rung, ladder: &Ladder) {
+        let left = std::mem::replace(&mut self.rung, rung);
+        if rung != left {
+            self.moved = now;
+        }
         let Some((climbed, at)) = self.climbed.take().filter(|(to, _)| *to == left) else {
             return;
         };
         match now < at + FALL {
-            true => self.bar(now, climbed),
+            true => self.bar(now, climbed, ladder),
             false => self.bars.retain(|bar| bar.rung != climbed),
         }
     }
 
     /// Has a rung wait that the link does not carry, longer each time.
-    fn bar(&mut self, now: Duration, rung: Rung) {
+    fn bar(&mut self, now: Duration, rung: Rung, ladder: &Ladder) {
         let before = self.bars.iter().position(|bar| bar.rung == rung);
         let before = before.map(|n| self.bars.swap_remove(n));
-        let wait = before.map_or(BAR_FIRST, |bar| (bar.wait * 2).min(BAR_LONGEST));
+        let wait = match before {
+            _ if rung.below() >= ladder.still() => BAR_LAST,
+            Some(bar) => (bar.wait * 2).min(BAR_LONGEST),
+            None => BAR_FIRST,
+        };
         let until = now + wait;
         self.bars.push(Bar { rung, until, wait });
     }

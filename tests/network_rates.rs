@@ -39,8 +39,8 @@ const RECOVERS_REPORTED: Duration = Duration::from_secs(60);
 /// becomes slow.
 const LOST_FIRST_REPORTED: u64 = 30;
 /// The longest pause between stills: they are drawn every five seconds, and one may go out at once
-/// and the next over two or three, a packet at a time. A still that never came would make it ten.
-const STILL: Duration = Duration::from_secs(8);
+/// and the next over four, a packet at a time. A still that never came would make it ten.
+const STILL: Duration = Duration::from_millis(9_900);
 /// The most packets of sound, of 20 ms, that are missing in a row beyond what the machine keeps from
 /// the viewer with a good line: a decoder conceals that.
 const SILENCE: u64 = 5;

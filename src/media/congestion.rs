@@ -32,7 +32,7 @@ const PACE: f64 = 1.25;
 /// bit/s; no picture goes out slower.
 const SLOWEST: f64 = 15_000.0;
 /// How long a rung that somebody has fallen to may wait for the queue of those above to go.
-const DRAINS: Duration = Duration::from_secs(3);
+const DRAINS: Duration = Duration::from_secs(4);
 
 /// One viewer's link, and what follows from it.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -201,8 +201,8 @@ mod tests {
         assert!(hear(6000, 200, Load::Heavy));
         assert!(!hear(6200, 10, Load::Light));
         assert!(hear(6400, 60, Load::Heavy), "what is left of the queue");
-        assert!(hear(7800, 60, Load::Heavy));
-        assert!(!hear(8000, 60, Load::Heavy));
+        assert!(hear(8800, 60, Load::Heavy));
+        assert!(!hear(9000, 60, Load::Heavy));
     }
 
     #[test]

@@ -63,6 +63,12 @@ impl<T> Bucket<T> {
         self.held.push_back((item, bytes));
     }
 
+    /// Nothing held is to pass any more.
+    fn clear(&mut self) {
+        self.held.clear();
+        (self.bytes, self.haste) = (0, 0.0);
+    }
+
     /// What may pass at `now`; all of it if `pacing` is `None`.
     fn release(&mut self, now: Duration, pacing: Option<Pacing>) -> Vec<T> {
         let passed = now.saturating_sub(self.filled).as_secs_f64();
@@ -127,6 +133,11 @@ impl Pacer {
     /// Whether there is a limit.
     pub fn is_limited(&self) -> bool {
         self.0.queue.lock().pacing.is_some()
+    }
+
+    /// Lets go of what is held: it is not to be sent any more.
+    pub fn clear(&self) {
+        self.0.queue.lock().bucket.clear();
     }
 
     /// Takes the packets of a frame. Does not block; a full or flushing `appsrc` is the peer's
@@ -301,6 +312,22 @@ mod tests {
             .collect();
         // A packet a second, and the first at once.
         assert_eq!(gone, [3005, 4005, 5005, 6005]);
+    }
+
+    #[test]
+    fn what_is_cleared_is_not_in_the_way_of_what_follows() {
+        let pacing = Some(pacing(8_000));
+        let mut bucket = Bucket::default();
+        bucket.release(ms(1000), pacing);
+        for packet in 0..50 {
+            bucket.hold(packet, 1000, ms(2000));
+        }
+        assert_eq!(bucket.release(ms(1005), pacing), [0]);
+        bucket.clear();
+        bucket.hold(50, 1000, ms(2000));
+        bucket.hold(51, 1000, ms(2000));
+        assert_eq!(bucket.release(ms(2010), pacing), [50]);
+        assert_eq!(bucket.release(ms(2500), pacing), [0; 0], "in no haste");
     }
 
     #[test]

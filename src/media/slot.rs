@@ -322,8 +322,9 @@ fn caps_with_ssrc(line: &Line, ssrc: u32) -> gst::Caps {
 }
 
 impl Shared {
-    /// Lets nobody through any more. Returns that nobody has the slot.
+    /// Lets nobody through any more, nor what is on its way. Returns that nobody has the slot.
     fn shut(&self) -> u64 {
+        self.pacer.clear();
         let gate = &mut *self.gate.lock();
         (gate.current, gate.next, gate.opened) = (0, None, None);
         gate.current

@@ -17,7 +17,7 @@ const FALL: Duration = Duration::from_secs(15);
 /// The wait before such a rung is tried again; it doubles.
 const BAR_FIRST: Duration = Duration::from_secs(15);
 const BAR_LONGEST: Duration = Duration::from_secs(120);
-/// The same where there are but stills below: a picture is worth a trial now and then.
+/// The same each time where there are but stills below: a picture is worth a trial now and then.
 const BAR_LAST: Duration = Duration::from_secs(10);
 /// So much more than a rung needs, and there is no doubt about it.
 const BEYOND_DOUBT: f64 = 1.35;

@@ -66,8 +66,8 @@ fn signed(bits: u32) -> i32 {
     i32::try_from(bits).unwrap_or(i32::MAX)
 }
 
-/// Has the encoder told its bitrate when its first picture has left it. A still is not sent on then:
-/// how large it is was anybody's guess, and the next is the same picture ([`super::outlet`]).
+/// Has the encoder told its bitrate when its first picture has left it. If that is a still, it is not
+/// sent on: its size was a guess, and the next is the same picture ([`super::outlet`]).
 fn tell_when_begun(encoder: &gst::Element, bitrate: &Arc<Mutex<Bitrate>>) {
     let Some(pad) = encoder.static_pad("src") else {
         return;

@@ -22,8 +22,8 @@ use tessera::bots::{AudioSource, Bot, BotConfig, Entry, VideoFormat, VideoSource
 use tessera::config::VideoCodec;
 use tessera::id::RoomId;
 use tessera::layout::Size;
-use tessera::media::ladder::{Pace, RungSpec};
-use tessera::media::template::{Templates, Value};
+use tessera::media::bwe::ladder::{Pace, RungSpec};
+use tessera::media::gst::template::{Templates, Value};
 
 /// How many send.
 const SENDERS: usize = 4;

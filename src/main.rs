@@ -4,7 +4,7 @@ mod cli;
 
 use std::process::ExitCode;
 
-use tessera::media::teardown;
+use tessera::media::gst::teardown;
 use tessera::telemetry;
 
 fn main() -> ExitCode {

@@ -8,7 +8,8 @@ use std::time::Duration;
 
 use common::browser::{Page, alone};
 use common::server::{PATIENCE, TestServer, room};
-use tessera::bots::{Bot, BotConfig, Decode, Path, VideoFormat, clock, palette};
+use tessera::bots::observe::palette;
+use tessera::bots::{Bot, BotConfig, Decode, Path, VideoFormat, clock};
 use tessera::config::VideoCodec;
 use tessera::id::ParticipantId;
 use tessera::protocol::{Mode, UplinkState};

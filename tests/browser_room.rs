@@ -9,11 +9,12 @@ use common::browser::{Page, Permission, Scheme, alone, key};
 use common::look::COLOR_ERROR;
 use common::server::{TestServer, room};
 use serde_json::Value;
-use tessera::bots::{Bot, BotConfig, Decode, VideoFormat, palette};
+use tessera::bots::observe::palette;
+use tessera::bots::{Bot, BotConfig, Decode, VideoFormat};
 use tessera::config::VideoCodec;
 use tessera::id::Role;
+use tessera::protocol::room::UplinkState;
 use tessera::room::Muter;
-use tessera::room::view::UplinkState;
 
 /// Longer than any frame may be missing.
 const LONGEST_GAP_MS: f64 = 1000.0;

@@ -12,7 +12,7 @@ use common::recorded::{ask, folder, record_for, recording, stop};
 use common::server::{TestServer, room};
 use reqwest::{Method, StatusCode};
 use serde_json::json;
-use tessera::archive::journal::{self, Event, Track};
+use tessera::archive::events::{self, Event, Track};
 use tessera::bots::{Bot, BotConfig, Decode};
 use tessera::id::Role;
 use tessera::protocol::{ClientMessage, Mode, PictureSize};
@@ -25,8 +25,8 @@ const PART: Duration = Duration::from_secs(3);
 
 /// The cameras' files that have begun.
 fn cameras(folder: &Path) -> Vec<Track> {
-    let lines = journal::read(folder).unwrap();
-    let camera = |line: journal::Line| match line.event {
+    let lines = events::read(folder).unwrap();
+    let camera = |line: events::Line| match line.event {
         Event::Track(track) if track.role == Role::Camera => Some(track),
         _ => None,
     };

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use gst::prelude::*;
 use tessera::bots::clock;
-use tessera::bots::probe::timecode::TimeCode;
-use tessera::bots::probe::{Picture, Spread};
+use tessera::bots::observe::probe::timecode::TimeCode;
+use tessera::bots::observe::probe::{Picture, Spread};
 use tessera::compare::{Case, measure};
 use tessera::layout::Size;
 use tessera::topology::Topology;

@@ -10,7 +10,7 @@ use tessera::config::{
     BuiltIn, Config, ConfigError, MaxCores, Options, Setting, TurnConfig, VideoCodec, settings,
 };
 use tessera::layout::{Fit, LayoutKind, Size};
-use tessera::media::recorder::Container;
+use tessera::media::file::recorder::Container;
 use tessera::topology::Mode;
 
 fn from_file(text: &str) -> Result<Config, ConfigError> {

@@ -5,9 +5,9 @@
 use std::time::Duration;
 
 use tessera::layout::Size;
-use tessera::media::ladder::{Ladder, Rung};
-use tessera::media::template::Templates;
-use tessera::media::trace::{Heard, replay};
+use tessera::media::bwe::ladder::{Ladder, Rung};
+use tessera::media::bwe::trace::{Heard, replay};
+use tessera::media::gst::template::Templates;
 
 const AUDIO: u32 = 40_000;
 

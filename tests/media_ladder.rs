@@ -8,7 +8,7 @@ use common::look::check_tiles;
 use common::server::{TestServer, room};
 use futures::future::{join_all, try_join_all};
 use serde_json::Value;
-use tessera::bots::palette;
+use tessera::bots::observe::palette;
 use tessera::bots::{Bot, BotConfig, Decode, Entry, VideoFormat};
 use tessera::config::VideoCodec;
 use tessera::id::{ParticipantId, Role};

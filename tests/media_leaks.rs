@@ -10,7 +10,7 @@ use futures::future::try_join_all;
 use procfs::process::Process;
 use tessera::bots::{Bot, BotConfig, Decode, VideoFormat};
 use tessera::config::VideoCodec;
-use tessera::media::pipeline;
+use tessera::media::gst::pipeline;
 
 /// People who come and go together.
 const GROUP: usize = 4;

@@ -7,8 +7,8 @@ use std::time::Duration;
 use common::look::{COLOR_ERROR, check_tiles, check_tones, tile};
 use common::server::{TestServer, room};
 use futures::future::{join_all, try_join_all};
-use tessera::bots::palette;
-use tessera::bots::probe::color;
+use tessera::bots::observe::palette;
+use tessera::bots::observe::probe::color;
 use tessera::bots::{AudioSource, Bot, BotConfig, Decode, Entry, VideoFormat, VideoSource};
 use tessera::config::VideoCodec;
 use tessera::id::{ParticipantId, Role};
@@ -218,7 +218,7 @@ async fn a_colour_is_the_same_in_every_codec() {
             })
             .await
             .expect("live");
-        let error = |picture: &tessera::bots::probe::Picture| {
+        let error = |picture: &tessera::bots::observe::probe::Picture| {
             let errors = senders.iter().enumerate().map(|(i, sender)| {
                 let rect = tile(picture, &state, id(sender)).expect("a tile");
                 color::error(picture, rect, palette::color(i)).expect("within the picture")
@@ -353,7 +353,7 @@ async fn people_without_a_picture_have_an_avatar() {
     .await
     .expect("join");
     let who = id(&sender);
-    let shows = |state: &RoomState, picture: &tessera::bots::probe::Picture| {
+    let shows = |state: &RoomState, picture: &tessera::bots::observe::probe::Picture| {
         let rect = tile(picture, state, who).expect("a tile");
         color::error(picture, rect, colour).expect("within the picture") < COLOR_ERROR
     };

@@ -8,10 +8,9 @@ use std::time::Duration;
 use common::server::{PATIENCE, TestServer, room};
 use futures::future::{join_all, try_join_all};
 use serde_json::{Value, json};
-use tessera::bots::payloads::unbroken;
-use tessera::bots::{
-    AudioSource, Bot, BotConfig, Decode, Path, Recording, VideoFormat, clock, palette,
-};
+use tessera::bots::observe::packet_capture::unbroken;
+use tessera::bots::observe::palette;
+use tessera::bots::{AudioSource, Bot, BotConfig, Decode, Path, Recording, VideoFormat, clock};
 use tessera::config::VideoCodec;
 use tessera::id::{ParticipantId, Role};
 use tessera::protocol::{ClientMessage, ErrorCode, Mode, RoomState, ServerMessage};

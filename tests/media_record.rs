@@ -19,7 +19,8 @@ use rand::Rng;
 use reqwest::header::{CONTENT_RANGE, RANGE};
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
-use tessera::bots::{Bot, palette};
+use tessera::bots::Bot;
+use tessera::bots::observe::palette;
 use tessera::protocol::{ErrorCode, Mode, RoomState, ServerMessage};
 use tokio::time::{Instant, timeout};
 

@@ -10,7 +10,8 @@ use common::recorded::{Process, ask, folder, list, people, record_for, stop};
 use futures::future::join_all;
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
-use tessera::bots::{Bot, palette};
+use tessera::bots::Bot;
+use tessera::bots::observe::palette;
 use tokio::time::Instant;
 
 /// How many.

@@ -2,9 +2,9 @@
 //! take their place.
 
 use tessera::layout::Size;
-use tessera::media::ladder::Renditions;
-use tessera::media::pipeline::Pipeline;
-use tessera::media::template::{Templates, Value};
+use tessera::media::bwe::ladder::Renditions;
+use tessera::media::gst::pipeline::Pipeline;
+use tessera::media::gst::template::{Templates, Value};
 
 /// Something that fits each placeholder.
 fn sample(placeholder: &str) -> Value {

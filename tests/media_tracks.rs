@@ -16,16 +16,15 @@ use futures::future::join_all;
 use reqwest::header::RANGE;
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
-use tessera::archive::journal::{self, Event, Line, Track, TrackCodec};
-use tessera::bots::probe::color;
-use tessera::bots::probe::picture::inset;
-use tessera::bots::{
-    AudioSource, Bot, BotConfig, Capture, Decode, VideoFormat, VideoSource, palette,
-};
+use tessera::archive::events::{self, Event, Line, Track, TrackCodec};
+use tessera::bots::observe::palette;
+use tessera::bots::observe::probe::color;
+use tessera::bots::observe::probe::picture::inset;
+use tessera::bots::{AudioSource, Bot, BotConfig, Capture, Decode, VideoFormat, VideoSource};
 use tessera::config::VideoCodec;
 use tessera::id::{ParticipantId, Role};
 use tessera::layout::{self, LayoutKind, Size};
-use tessera::media::template::Templates;
+use tessera::media::gst::template::Templates;
 use tessera::protocol::{ClientMessage, Mode, RoomState, UplinkState};
 use tessera::remix::{self, RemixOptions};
 use tokio::time::Instant;
@@ -200,7 +199,7 @@ async fn check_meeting(mode: Mode) {
     assert_eq!(entry["state"], "finished", "{entry}");
     assert_eq!(entry["participants"].as_array().map(Vec::len), Some(3));
     let place = folder.path().join(&recording);
-    let lines = journal::read(&place).expect("events");
+    let lines = events::read(&place).expect("events");
     let all = tracks(&lines);
     assert_eq!(all.len(), 6, "{all:?}");
     assert_eq!(entry["tracks"].as_array().map(Vec::len), Some(6));
@@ -305,7 +304,7 @@ async fn check_files(url: &str, recording: &str, place: &Path, track: &Track) {
     let part = part.expect("an answer");
     assert_eq!(part.status(), StatusCode::PARTIAL_CONTENT);
     assert_eq!(part.bytes().await.expect("a body"), &bytes[..4]);
-    let events = get(journal::EVENTS).send().await.expect("an answer");
+    let events = get(events::EVENTS).send().await.expect("an answer");
     assert_eq!(events.status(), StatusCode::OK);
     for stray in ["..", "%2e%2e%2fx.webm", "other.webm", "p1-mic-1.part", ""] {
         let stray = get(stray).send().await.expect("an answer");
@@ -435,7 +434,7 @@ async fn tracks_and_what_is_made_of_them_stay_together() {
     server.stop().await;
 
     let place = folder.path().join(&recording);
-    let lines = journal::read(&place).expect("events");
+    let lines = events::read(&place).expect("events");
     let all = tracks(&lines);
     let who = all[0].participant;
     let moved = |track: &Track, times: Vec<Duration>| {
@@ -499,7 +498,7 @@ async fn a_killed_server_leaves_tracks_that_can_be_remixed() {
     else {
         panic!("one recording");
     };
-    let lines = journal::read(left).expect("events");
+    let lines = events::read(left).expect("events");
     for track in tracks(&lines) {
         let last = film::packets(&left.join(&track.file)).into_iter().max();
         let last = last.expect("packets");
@@ -520,7 +519,7 @@ async fn a_killed_server_leaves_tracks_that_can_be_remixed() {
         "{length:?} of {took:?}"
     );
     server.kill().await;
-    let lines = journal::read(left).expect("events");
+    let lines = events::read(left).expect("events");
     assert_eq!(lines.last().map(|line| &line.event), Some(&Event::End));
     let all = tracks(&lines);
     for (n, track) in all
@@ -575,7 +574,7 @@ async fn a_picture_that_changes_its_size_stays_in_its_file() {
     record_for(PART).await;
     stop(&server.url, "size", &recording).await;
     let place = folder.path().join(&recording);
-    let lines = journal::read(&place).expect("events");
+    let lines = events::read(&place).expect("events");
     let all = tracks(&lines);
     for (n, bot) in [&ann, &ben].into_iter().enumerate() {
         let camera = of(&all, id(bot), Role::Camera);

@@ -12,7 +12,7 @@ use futures::future::join_all;
 use reqwest::{Method, StatusCode};
 use serde_json::json;
 use tessera::archive::Standing;
-use tessera::archive::journal::{self, Event, Track};
+use tessera::archive::events::{self, Event, Track};
 use tessera::bots::Bot;
 use tessera::id::Role;
 use tessera::protocol::{RoomState, UplinkState};
@@ -20,8 +20,8 @@ use tokio::time::timeout;
 
 /// The tracks that the events name.
 fn tracks(folder: &Path) -> Vec<Track> {
-    let lines = journal::read(folder).expect("events");
-    let track = |line: journal::Line| match line.event {
+    let lines = events::read(folder).expect("events");
+    let track = |line: events::Line| match line.event {
         Event::Track(track) => Some(track),
         _ => None,
     };

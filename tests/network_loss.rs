@@ -9,9 +9,9 @@ use common::netns::{Network, NetworkServer, Way};
 use common::server::{PATIENCE, room};
 use futures::future::{join_all, try_join_all};
 use serde_json::Value;
+use tessera::bots::observe::palette;
 use tessera::bots::{
     AudioSource, Bot, BotConfig, Decode, Path, StreamStats, VideoFormat, VideoSource, Voice, clock,
-    palette,
 };
 use tessera::config::VideoCodec;
 use tessera::id::{ParticipantId, Role};

@@ -9,10 +9,10 @@ use common::netns::{Network, NetworkServer, Way};
 use common::server::room;
 use futures::future::{join_all, try_join_all};
 use serde_json::Value;
-use tessera::bots::probe::Picture;
+use tessera::bots::observe::palette;
+use tessera::bots::observe::probe::Picture;
 use tessera::bots::{
     AudioSource, Bot, BotConfig, BotError, Decode, StreamStats, VideoFormat, VideoSource, clock,
-    palette,
 };
 use tessera::config::VideoCodec;
 use tessera::id::Role;

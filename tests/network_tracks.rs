@@ -12,12 +12,12 @@ use common::recorded::{ask, folder, record_for, stop};
 use common::server::room;
 use reqwest::{Method, StatusCode};
 use serde_json::json;
-use tessera::archive::journal::{self, Event, Track};
+use tessera::archive::events::{self, Event, Track};
 use tessera::bots::{AudioSource, Bot, BotConfig, Capture, Decode, VideoFormat, VideoSource};
 use tessera::config::VideoCodec;
 use tessera::id::Role;
 use tessera::layout::Size;
-use tessera::media::template::Templates;
+use tessera::media::gst::template::Templates;
 use tessera::protocol::{RoomState, UplinkState};
 use tessera::remix::{self, RemixOptions};
 
@@ -27,7 +27,7 @@ const TAKE: Duration = Duration::from_secs(14);
 const LOSS: u32 = 10;
 
 fn times(folder: &Path, role: Role, seen: fn(&Path) -> Vec<Duration>) -> Vec<Duration> {
-    let lines = journal::read(folder).expect("events");
+    let lines = events::read(folder).expect("events");
     let tracks: Vec<Track> = lines
         .into_iter()
         .filter_map(|line| match line.event {

@@ -7,12 +7,12 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 use tessera::layout::Size;
-use tessera::media::congestion::{Budget, Viewer};
-use tessera::media::estimate::{Estimate, Load};
-use tessera::media::ladder::{Ladder, Rung};
-use tessera::media::reception::Reception;
-use tessera::media::reports::Block;
-use tessera::media::template::Templates;
+use tessera::media::bwe::controller::{Budget, Viewer};
+use tessera::media::bwe::delay::{Estimate, Load};
+use tessera::media::bwe::ladder::{Ladder, Rung};
+use tessera::media::bwe::rr::Reception;
+use tessera::media::bwe::rtcp::Block;
+use tessera::media::gst::template::Templates;
 
 /// When a link begins.
 const START: Duration = Duration::from_secs(100);

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use proptest::collection::vec;
 use proptest::prelude::*;
-use tessera::media::rewrite::{Entry, Reason, Rewriter, SlotParams, Verdict};
-use tessera::media::rtp::{PictureId, RtpHeader, Vp8Descriptor};
+use tessera::media::rtp::payload::{PictureId, RtpHeader, Vp8Descriptor};
+use tessera::media::rtp::rewrite::{Entry, Reason, Rewriter, SlotParams, Verdict};
 
 /// How the slot leaves its source.
 #[derive(Debug, Clone, Copy)]

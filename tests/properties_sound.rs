@@ -4,11 +4,11 @@ use std::f32::consts::TAU;
 
 use proptest::collection::vec;
 use proptest::prelude::*;
-use tessera::media::mixer::blend::{
+use tessera::media::mixer::audio::gate::{CLOSE, Change, HANGOVER, OPEN, OPENING, Voice};
+use tessera::media::mixer::audio::mix::{
     CEILING, FRAME, Frame, KNEE, Limiter, Ramp, SAMPLE_RATE, minus, mix,
 };
-use tessera::media::mixer::playout::{CAP, FADE, Joint, Playout, Taken};
-use tessera::media::mixer::voice::{CLOSE, Change, HANGOVER, OPEN, OPENING, Voice};
+use tessera::media::mixer::audio::playout::{CAP, FADE, Joint, Playout, Taken};
 
 const MS: usize = SAMPLE_RATE as usize / 1000;
 

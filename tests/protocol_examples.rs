@@ -8,7 +8,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use tessera::admission::Report;
-use tessera::archive::journal::Line;
+use tessera::archive::events::Line;
 use tessera::archive::{Page, Recording};
 use tessera::protocol::{
     ByeReason, ClientMessage, CreateRoom, ErrorBody, ErrorCode, MeshSignal, ParticipantState,

@@ -4,7 +4,7 @@
 //! [`gauge`] decides; [`Admission`] is what the server's parts share of it. Rooms follow
 //! [`Admission::watch`], and ask [`Admission::admit`] before they take somebody in.
 
-pub mod gauge;
+pub mod overload;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -15,8 +15,8 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 use tokio::sync::watch;
 
+pub use crate::admission::overload::{Gauge, PerMode, Pressure, Sample};
 use crate::topology::Mode;
-pub use gauge::{Gauge, PerMode, Pressure, Sample};
 
 /// There is no room for one more.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]

@@ -7,7 +7,7 @@ use std::path::Path;
 
 use super::markers::Chapter;
 use super::{mp4, webm};
-use crate::media::recorder::Container;
+use crate::media::file::recorder::Container;
 
 /// Bytes at the beginning of the room that are written last, at once: as long as they are not,
 /// what stands there says that the rest is of no meaning.
@@ -81,9 +81,9 @@ fn put(file: &mut File, at: u64, bytes: &[u8]) -> io::Result<()> {
 mod tests {
     use proptest::prelude::*;
 
-    use super::super::markers::{MOST, TITLE};
     use super::*;
-    use crate::media::recorder::RESERVED;
+    use crate::archive::markers::{MOST, TITLE};
+    use crate::media::file::recorder::RESERVED;
 
     fn fullest() -> Vec<Chapter> {
         let chapter = |n| Chapter {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::journal::{Event, Line};
+use super::events::{Event, Line};
 use crate::id::ParticipantId;
 
 /// Most markers of a recording: an entry stays small, and an MP4 can name 255 chapters.

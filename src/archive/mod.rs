@@ -6,10 +6,10 @@
 //! moments, and never while the disk is touched.
 
 mod chapters;
-mod closing;
-mod entry;
-pub mod journal;
+pub mod events;
+mod finalize;
 mod markers;
+mod metadata;
 mod mp4;
 mod recover;
 mod webm;
@@ -26,12 +26,14 @@ use tokio::sync::watch;
 use tokio_util::task::TaskTracker;
 use tokio_util::task::task_tracker::TaskTrackerToken;
 
-pub use entry::{BadRecordingId, Kind, Page, Recording, RecordingId, Standing, Subject, TrackFile};
-pub use markers::{Marker, Moment};
+pub use crate::archive::markers::{Marker, Moment};
+pub use crate::archive::metadata::{
+    BadRecordingId, Kind, Page, Recording, RecordingId, Standing, Subject, TrackFile,
+};
 
 use crate::id::RoomId;
 use crate::layout::Size;
-use crate::media::template::Templates;
+use crate::media::gst::template::Templates;
 
 /// What limits recordings.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -178,7 +180,7 @@ impl Archive {
             kind,
             format,
             state: Standing::Recording,
-            started: entry::stamp(now),
+            started: metadata::stamp(now),
             ended: None,
             duration_ms: 0,
             bytes: 0,
@@ -351,7 +353,7 @@ impl Archive {
         let Some(limit) = SystemTime::now().checked_sub(max_age) else {
             return;
         };
-        let limit = entry::stamp(limit);
+        let limit = metadata::stamp(limit);
         let is_old = |one: &Recording| one.ended.as_ref().is_some_and(|ended| *ended <= limit);
         for recording in self.list(None).into_iter().filter(is_old) {
             tracing::info!(recording = %recording.id, "too old, deleted");
@@ -425,7 +427,7 @@ fn remove(folder: &Path, recording: &Recording) {
             tracing::warn!(path = %path.display(), %error, "not deleted");
         }
     }
-    closing::remove_events(folder, &recording.id);
+    finalize::remove_events(folder, &recording.id);
 }
 
 /// The entries of a folder. Files that are none are left alone.

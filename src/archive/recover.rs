@@ -7,11 +7,12 @@ use std::time::Duration;
 
 use thiserror::Error;
 
-use super::journal::{self, EVENTS, Event, Journal, Track};
+use super::events;
+use super::events::{EVENTS, Event, Journal, Track};
 use super::{Kind, Recording, mp4};
-use crate::media::recorder::{Container, RecorderError};
-use crate::media::remux::{Contents, remux};
-use crate::media::template::Templates;
+use crate::media::file::recorder::{Container, RecorderError};
+use crate::media::file::remux::{Contents, remux};
+use crate::media::gst::template::Templates;
 
 /// Why a file could not be repaired.
 #[derive(Debug, Error)]
@@ -41,10 +42,10 @@ pub(super) async fn recover(
 
 /// Repairs every track that can be, and the events, which end with the last of them.
 async fn recover_tracks(templates: &Templates, folder: &Path) -> Result<Duration, RecoverError> {
-    journal::mend(folder)?;
-    let lines = journal::read(folder)?;
+    events::mend(folder)?;
+    let lines = events::read(folder)?;
     let mut length = Duration::from_millis(lines.last().ok_or(RecoverError::Empty)?.at);
-    for (track, _) in journal::tracks(&lines) {
+    for (track, _) in events::tracks(&lines) {
         match recover_track(templates, &folder.join(&track.file), track).await {
             Ok(lasts) => length = length.max(Duration::from_millis(track.start) + lasts),
             Err(error) => tracing::warn!(file = track.file, %error, "a track is not repaired"),
@@ -61,7 +62,7 @@ async fn recover_track(
     path: &Path,
     track: &Track,
 ) -> Result<Duration, RecoverError> {
-    if !journal::is_file_name(&track.file) || std::fs::metadata(path)?.len() == 0 {
+    if !events::is_file_name(&track.file) || std::fs::metadata(path)?.len() == 0 {
         return Err(RecoverError::Empty);
     }
     let contents = match track.role.is_audio() {

@@ -2,10 +2,10 @@
 
 use std::fs;
 
-use super::journal::{Event, Journal, Track, TrackCodec};
+use super::events::{Event, Journal, Track, TrackCodec};
 use super::*;
 use crate::id::{ParticipantId, Role};
-use crate::media::recorder::Container;
+use crate::media::file::recorder::Container;
 
 const QUOTAS: Quotas = Quotas {
     free_space: 0,
@@ -160,7 +160,7 @@ async fn tracks(archive: &Archive) -> Recording {
     let begun = archive.begin(room("tracks"), Subject::Tracks, SIZE);
     let recording = begun.await.unwrap();
     let folder = archive.path(&recording);
-    let mut journal = Journal::open(&folder.join(journal::EVENTS)).unwrap();
+    let mut journal = Journal::open(&folder.join(events::EVENTS)).unwrap();
     let participant = ParticipantId::new(1);
     let join = Event::Join {
         participant,
@@ -199,7 +199,7 @@ async fn tracks_are_listed_with_their_files_and_deleted_with_them() {
         (track.name.as_str(), track.start_ms, track.bytes),
         ("Ann", 250, 5)
     );
-    let events = fs::metadata(files.join(journal::EVENTS)).unwrap().len();
+    let events = fs::metadata(files.join(events::EVENTS)).unwrap().len();
     assert_eq!(ended.bytes, events + 5);
     let again = open(folder.path(), QUOTAS).await;
     assert_eq!(again.get(&recording.id), Some(ended), "as it was written");
@@ -212,7 +212,7 @@ async fn tracks_are_listed_with_their_files_and_deleted_with_them() {
 async fn tracks_that_were_left_open_get_an_end() {
     let folder = tempfile::tempdir().unwrap();
     let recording = tracks(&open(folder.path(), QUOTAS).await).await;
-    let events = folder.path().join(&recording.file).join(journal::EVENTS);
+    let events = folder.path().join(&recording.file).join(events::EVENTS);
     let torn = [&fs::read(&events).unwrap()[..], b"{\"at\":30"].concat();
     fs::write(&events, torn).unwrap();
 
@@ -220,6 +220,6 @@ async fn tracks_that_were_left_open_get_an_end() {
     let found = archive.get(&recording.id).unwrap();
     assert_eq!((found.state, found.duration_ms), (Standing::Recovered, 260));
     assert_eq!(found.tracks.len(), 1);
-    let lines = journal::read(&archive.path(&found)).unwrap();
+    let lines = events::read(&archive.path(&found)).unwrap();
     assert_eq!((lines.len(), &lines[2].event), (3, &Event::End));
 }

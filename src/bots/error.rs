@@ -67,7 +67,7 @@ pub enum BotError {
 
 impl BotError {
     /// A GStreamer failure, with what was being done.
-    pub(super) fn media(doing: &str, error: impl std::fmt::Display) -> Self {
+    pub(crate) fn media(doing: &str, error: impl std::fmt::Display) -> Self {
         Self::Media(format!("{doing}: {error}"))
     }
 }

@@ -8,55 +8,27 @@
 //! what they receive, and a [`witness`] keeps what was read of each participant, whatever way
 //! their media came.
 
-pub mod bot;
-mod branch;
-mod camera;
+pub mod cli;
 pub mod clock;
-mod codec;
-pub mod config;
-mod connection;
-pub mod corrupt;
-mod demo;
-mod encode;
 pub mod error;
-mod ice;
-mod join;
-mod level;
-pub mod live;
 mod mesh;
-mod mesh_core;
-mod mesh_flow;
-mod mesh_peer;
-mod negotiate;
 pub mod observe;
-mod outlet;
-mod pace;
-pub mod palette;
-pub mod payloads;
-mod peer;
-pub mod probe;
-pub mod receive;
-mod reel;
-pub mod report;
-pub mod run;
-mod served;
-mod sight;
-mod signalling;
-mod sources;
-pub mod witness;
+pub mod rtc;
+pub mod session;
+pub mod source;
 
-pub use bot::{Bot, Slots};
-pub use config::{
+pub use crate::bots::cli::demo::demo;
+pub use crate::bots::cli::report::{BotReport, PathReport, Report};
+pub use crate::bots::cli::run::{BotsOptions, join_all, run};
+pub use crate::bots::error::BotError;
+pub use crate::bots::observe::observer::{Gap, Mixup, Path, Sight, Sound, Witness};
+pub use crate::bots::observe::{BotStats, MeshStats};
+pub use crate::bots::rtc::connection::Reach;
+pub use crate::bots::rtc::ice::Route;
+pub use crate::bots::rtc::receive::{Incoming, StreamStats};
+pub use crate::bots::session::bot::{Bot, Slots};
+pub use crate::bots::session::config::{
     AudioSource, BotConfig, Capture, Decode, Entry, Fingerprint, LinkFeedback, Mending, Mesh,
     Receive, Recording, VideoFormat, VideoSource, Voice,
 };
-pub use connection::Reach;
-pub use corrupt::CorruptMode;
-pub use demo::demo;
-pub use error::BotError;
-pub use ice::Route;
-pub use observe::{BotStats, MeshStats};
-pub use receive::{Incoming, StreamStats};
-pub use report::{BotReport, PathReport, Report};
-pub use run::{BotsOptions, join_all, run};
-pub use witness::{Gap, Mixup, Path, Sight, Sound, Witness};
+pub use crate::bots::source::corrupt::CorruptMode;

@@ -138,9 +138,9 @@ pub fn page(report: &Report) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::plot::tests::{report, row};
-    use super::super::report::Rates;
     use super::*;
+    use crate::compare::plot::tests::{report, row};
+    use crate::compare::report::Rates;
 
     #[test]
     fn who_wins_is_said_of_the_ways_without_a_relay() {

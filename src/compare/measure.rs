@@ -13,9 +13,9 @@ use super::count::{Counts, paths};
 use super::probe::{Onset, likeness};
 use super::report::{Counted, Freezes, Rates, Row};
 use super::server::{Server, decoding};
-use crate::bots::config::CLAP_EVERY;
-use crate::bots::probe::picture::{contained, scaled};
-use crate::bots::probe::{Histogram, Spread};
+use crate::bots::observe::probe::picture::{contained, scaled};
+use crate::bots::observe::probe::{Histogram, Spread};
+use crate::bots::session::config::CLAP_EVERY;
 use crate::bots::{
     AudioSource, Bot, BotConfig, Decode, Incoming, Path, StreamStats, VideoFormat, VideoSource,
     clock,

@@ -20,10 +20,10 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result};
 use clap::Args;
 
-pub use html::page;
-pub use measure::Case;
-pub use report::{Machine, Report, Row};
-pub use table::table;
+pub use crate::compare::html::page;
+pub use crate::compare::measure::Case;
+pub use crate::compare::report::{Machine, Report, Row};
+pub use crate::compare::table::table;
 
 use crate::layout::Size;
 use crate::progress::{Bar, left};

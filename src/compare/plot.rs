@@ -221,8 +221,8 @@ fn figure(value: f64) -> String {
 
 #[cfg(test)]
 pub(super) mod tests {
-    use super::super::report::{Counted, Freezes, Latency, Machine, Rates};
     use super::*;
+    use crate::compare::report::{Counted, Freezes, Latency, Machine, Rates};
 
     #[test]
     fn figures_have_the_digits_they_need() {
@@ -233,7 +233,7 @@ pub(super) mod tests {
     }
 
     /// Some row.
-    pub(in super::super) fn row(name: Topology, participants: usize) -> Row {
+    pub(in crate::compare) fn row(name: Topology, participants: usize) -> Row {
         let latency = Latency { p50: 3.0, p95: 4.0 };
         let paths = name.paths(participants);
         Row {
@@ -258,7 +258,7 @@ pub(super) mod tests {
     }
 
     /// Rows of some machine.
-    pub(in super::super) fn report(topologies: Vec<Row>) -> Report {
+    pub(in crate::compare) fn report(topologies: Vec<Row>) -> Report {
         Report {
             machine: Machine {
                 cpu: "a processor".into(),

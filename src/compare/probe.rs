@@ -1,9 +1,9 @@
 //! Readings of what bots see and hear: when a known tone begins, how like a known tile is.
 
-use crate::bots::live::BACKGROUND;
-use crate::bots::probe::Picture;
-use crate::bots::probe::timecode::TimeCode;
-use crate::bots::probe::tone::level;
+use crate::bots::observe::probe::Picture;
+use crate::bots::observe::probe::timecode::TimeCode;
+use crate::bots::observe::probe::tone::level;
+use crate::bots::source::live::BACKGROUND;
 use crate::layout::Rect;
 
 /// The tone of a clap, Hz.

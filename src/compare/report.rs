@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::bots::probe::Spread;
+use crate::bots::observe::probe::Spread;
 use crate::topology::{Paths, Topology};
 
 /// Everything a run found.

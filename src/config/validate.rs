@@ -13,7 +13,7 @@ use super::options::MEGABYTE;
 use super::{BuiltIn, Config, MaxCores, Options, TurnConfig, VideoCodec};
 use crate::archive::{Quotas, Subject};
 use crate::layout::{Fit, LayoutKind, Size};
-use crate::media::recorder::Container;
+use crate::media::file::recorder::Container;
 use crate::topology::Mode;
 use crate::turn::policy::Network;
 

@@ -15,17 +15,18 @@ use std::time::Duration;
 use thiserror::Error;
 use tokio_util::sync::CancellationToken;
 
-use crate::archive::journal::{self, Event, Line, Track};
+use crate::archive::events;
+use crate::archive::events::{Event, Line, Track};
 use crate::id::Role;
 use crate::layout::{Fit, Size};
+use crate::media::file::film_writer::FilmWriter;
+use crate::media::file::recorder::RecorderError;
+use crate::media::file::track_player::{LEAD, PictureReel, Tile, VoiceReel};
+use crate::media::gst::template::Templates;
 use crate::media::mixer::offline::{BLOCK, OfflineMixer};
 use crate::media::mixer::{MixerError, Scene, SourceId};
-use crate::media::recorder::RecorderError;
-use crate::media::reel::{LEAD, PictureReel, Tile, VoiceReel};
-use crate::media::remix::FilmWriter;
-use crate::media::template::Templates;
-pub use options::RemixOptions;
-use stage::Stage;
+pub use crate::remix::options::RemixOptions;
+use crate::remix::stage::Stage;
 
 /// Why there is no remix.
 #[derive(Debug, Error)]
@@ -88,7 +89,7 @@ pub async fn run(
     let began = std::time::Instant::now();
     let film = options.film()?;
     let folder = options.folder.clone();
-    let lines = journal::read(&folder)
+    let lines = events::read(&folder)
         .map_err(|error| RemixError::NoRecording(folder.clone(), error.to_string()))?;
     let canvas = canvas(&lines, &options)
         .ok_or_else(|| RemixError::NoRecording(folder.clone(), "it has no beginning".to_owned()))?;
@@ -160,7 +161,7 @@ fn cues(lines: &[Line]) -> Vec<(u64, Cue<'_>)> {
     let mut cues = Vec::new();
     for line in lines {
         match &line.event {
-            Event::Track(track) if journal::is_file_name(&track.file) => {
+            Event::Track(track) if events::is_file_name(&track.file) => {
                 sources.insert(track.file.as_str(), source(track));
                 cues.push((track.start.saturating_sub(lead), Cue::Open(track)));
             }

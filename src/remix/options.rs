@@ -6,7 +6,7 @@ use clap::Args;
 
 use super::{RemixError, part_of};
 use crate::layout::{LayoutKind, Size};
-use crate::media::remix::Film;
+use crate::media::file::film_writer::Film;
 
 /// Settings of `tessera remix`.
 #[derive(Debug, Clone, Args)]

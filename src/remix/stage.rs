@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::archive::journal::Event;
+use crate::archive::events::Event;
 use crate::id::{ParticipantId, Role};
 use crate::layout::{self, LayoutKind, Size};
 use crate::media::mixer::{Content, Scene, SourceId, Tile};

@@ -6,12 +6,12 @@ use std::sync::Arc;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::error::RoomError;
-use super::view::{ByeReason, Level, RoomState, SlotState};
 use crate::archive::{Archive, ArchiveError, Recording, RecordingId, Subject};
 use crate::id::{Mid, ParticipantId, Rid, Role, RoomId};
 use crate::layout::LayoutKind;
-use crate::media::ladder::Limits;
+use crate::media::bwe::ladder::Limits;
 use crate::media::mixer::SourceId;
+use crate::protocol::room::{ByeReason, Level, RoomState, SlotState};
 use crate::topology::Mode;
 
 /// How the m-lines of an offer get their roles.
@@ -127,14 +127,14 @@ pub struct LayerCapture {
 pub type RoomStats = serde_json::Value;
 
 /// Answer channel of a command that can be refused.
-pub(super) type Reply<T> = oneshot::Sender<Result<T, RoomError>>;
+pub(crate) type Reply<T> = oneshot::Sender<Result<T, RoomError>>;
 
 /// Answer channel of a join.
-pub(super) type JoinReply = oneshot::Sender<Result<Joined, JoinError>>;
+pub(crate) type JoinReply = oneshot::Sender<Result<Joined, JoinError>>;
 
 /// What the signalling layer asks of a room.
 #[derive(Debug)]
-pub(super) enum Command {
+pub(crate) enum Command {
     Join(Box<JoinRequest>, JoinReply),
     Candidate(ParticipantId, Mid, Option<String>),
     SetMode(Mode, Reply<()>),
@@ -185,7 +185,7 @@ pub struct RoomHandle {
 }
 
 impl RoomHandle {
-    pub(super) fn new(
+    pub(crate) fn new(
         id: RoomId,
         commands: mpsc::Sender<Command>,
         state: watch::Receiver<Arc<RoomState>>,
@@ -198,7 +198,7 @@ impl RoomHandle {
     }
 
     /// Whether both are handles on one run of a room, and not on two of one name.
-    pub(super) fn is_same(&self, other: &Self) -> bool {
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
         self.commands.same_channel(&other.commands)
     }
 
@@ -218,7 +218,7 @@ impl RoomHandle {
     }
 
     /// Joins. [`super::Registry::join`] is the way in from outside: it makes the room.
-    pub(super) async fn join(&self, request: Box<JoinRequest>) -> Result<Joined, JoinError> {
+    pub(crate) async fn join(&self, request: Box<JoinRequest>) -> Result<Joined, JoinError> {
         let (reply, answer) = oneshot::channel();
         let command = Command::Join(request, reply);
         if let Err(mpsc::error::SendError(Command::Join(request, _))) =
@@ -409,7 +409,7 @@ impl RoomHandle {
 
 /// Why [`RoomHandle::join`] failed.
 #[derive(Debug)]
-pub(super) enum JoinError {
+pub(crate) enum JoinError {
     /// The room ended before it took the request up, which is handed back.
     RoomGone(Box<JoinRequest>),
     /// The room said no.

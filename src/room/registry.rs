@@ -11,15 +11,15 @@ use tracing::Instrument;
 use super::actor::{Actor, Shared};
 use super::handle::{JoinError, JoinRequest, Joined};
 use super::state::{Lifetime, Settings, State};
-use super::view::{ByeReason, ParticipantState, RoomState};
 use super::{RoomError, RoomHandle};
 use crate::admission::{Admission, PerMode};
 use crate::archive::Archive;
 use crate::config::Config;
 use crate::id::RoomId;
 use crate::layout::LayoutKind;
-use crate::media::pipeline;
-use crate::media::template::Templates;
+use crate::media::gst::pipeline;
+use crate::media::gst::template::Templates;
+use crate::protocol::room::{ByeReason, ParticipantState, RoomState};
 use crate::topology::Mode;
 
 /// Commands that may wait for a room's task.

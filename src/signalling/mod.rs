@@ -42,7 +42,7 @@ use crate::config::Config;
 use crate::room::Registry;
 use crate::telemetry::Metrics;
 
-pub use server::Server;
+pub use crate::signalling::server::Server;
 
 /// What all handlers share.
 struct App {

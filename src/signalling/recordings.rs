@@ -15,7 +15,7 @@ use warp::http::{Method, Request, StatusCode};
 use warp::hyper::body::Bytes;
 use warp::reply::{Reply, Response};
 
-use crate::archive::journal::is_file_name;
+use crate::archive::events::is_file_name;
 use crate::archive::{Archive, Kind, Page, Recording, RecordingId};
 use crate::id::RoomId;
 use crate::protocol::StartRecording;

@@ -100,7 +100,7 @@ pub(super) async fn drain(mut notices: mpsc::Receiver<Notice>) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::room::view::ByeReason;
+    use crate::protocol::room::ByeReason;
 
     #[test]
     fn resource_ids_are_long_and_different() {

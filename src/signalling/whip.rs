@@ -14,7 +14,7 @@ use warp::path::Tail;
 use warp::reply::{Reply, Response};
 
 use crate::id::RoomId;
-use crate::room::view::Limits;
+use crate::protocol::room::Limits;
 use crate::room::{Departure, JoinRequest, Notice, Reach, Roles, RoomHandle};
 
 use super::error::ApiError;

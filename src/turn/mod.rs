@@ -29,13 +29,13 @@
 //! Be told that it is one, some times a second. Nothing is kept of it: the nonce proves itself,
 //! the allowances are of a fixed number. The library sees requests with a valid credential only.
 
-mod challenge;
+mod addresses;
+mod auth;
 mod counters;
 pub mod credentials;
-mod flows;
-mod gate;
 mod limits;
-mod places;
+mod nonce;
+mod peer_traffic;
 pub mod policy;
 mod server;
 mod session;
@@ -51,11 +51,11 @@ use std::time::Duration;
 use tokio::time::timeout;
 
 use crate::config::Config;
-use credentials::Secret;
-use gate::Gate;
-use server::Shared;
+use crate::turn::auth::Gate;
+use crate::turn::credentials::Secret;
+use crate::turn::server::Shared;
 
-pub use flows::{Count, Flow};
+pub use crate::turn::peer_traffic::{Count, Flow};
 
 /// How long stopping may take.
 const STOP_DEADLINE: Duration = Duration::from_secs(1);
@@ -92,7 +92,7 @@ impl Turn {
     /// # Errors
     /// What binding an address fails with.
     pub fn start(config: &Config, secret: Secret) -> io::Result<Self> {
-        let (udp, tcp) = places::listen(config)?;
+        let (udp, tcp) = addresses::listen(config)?;
         let shared = Arc::new(Shared::new(Gate::new(secret), config, udp)?);
         let most = config.turn.max_allocations;
         shared.tasks.spawn(shared.clone().read());

@@ -22,10 +22,11 @@ use turn_server_proto::types::stun::message::{BINDING, Message, MessageClass, Me
 use turn_server_proto::types::{AddressFamily, Instant};
 
 use super::Allocation;
+use super::addresses::Places;
+use super::auth;
+use super::auth::{Gate, Login, Ruling};
 use super::counters::Counters;
-use super::gate::{self, Gate, Login, Ruling};
 use super::limits::{Quotas, Strangers};
-use super::places::Places;
 use super::policy::PeerPolicy;
 use super::session::{Act, Port, Session};
 use super::table::{Client, Relay, State, Table, Way};
@@ -200,7 +201,7 @@ impl Shared {
         // Nothing is shown with it, and so it is a stranger's.
         if !self.strangers.admit(way.address().ip()) {
             self.counters.limited.increment(1);
-        } else if let Some(answer) = gate::binding(request, way.address()) {
+        } else if let Some(answer) = auth::binding(request, way.address()) {
             self.counters.bindings.increment(1);
             self.send(way, &answer);
         }

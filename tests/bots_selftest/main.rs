@@ -11,13 +11,14 @@ use std::time::Duration;
 use common::look::{assert_tiles, assert_tones, check_motion, check_tiles, check_tones};
 use common::reflector::{Ending, Reflector};
 use gst::prelude::*;
-use tessera::bots::probe::Picture;
-use tessera::bots::probe::timecode::TimeCode;
-use tessera::bots::run::{VideoKind, ages_in};
+use tessera::bots::cli::run::{VideoKind, ages_in};
+use tessera::bots::observe::palette;
+use tessera::bots::observe::probe::Picture;
+use tessera::bots::observe::probe::timecode::TimeCode;
 use tessera::bots::{
     Bot, BotConfig, BotsOptions, CorruptMode, Decode, Entry, Path, Reach, VideoFormat, VideoSource,
-    demo, palette, run,
 };
+use tessera::bots::{demo, run};
 use tessera::config::VideoCodec;
 use tessera::id::{Role, RoomId};
 use tessera::layout::Size;

@@ -3,11 +3,13 @@
 use std::ops::Range;
 use std::time::Duration;
 
-use tessera::bots::payloads::unbroken;
-use tessera::bots::run::VideoKind;
+use tessera::bots::cli::run::VideoKind;
+use tessera::bots::observe::packet_capture::unbroken;
+use tessera::bots::observe::palette;
+use tessera::bots::run;
 use tessera::bots::{
     AudioSource, Bot, BotConfig, BotError, BotsOptions, Mesh, Path, Recording, VideoFormat,
-    VideoSource, clock, palette, run,
+    VideoSource, clock,
 };
 use tessera::config::VideoCodec;
 use tessera::id::{ParticipantId, Role};

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use tessera::bots::probe::Picture;
+use tessera::bots::observe::probe::Picture;
 
 use super::film;
 

@@ -5,7 +5,7 @@ use std::process::{Command, Output};
 use std::time::Duration;
 
 use serde_json::Value;
-use tessera::bots::probe::Picture;
+use tessera::bots::observe::probe::Picture;
 
 /// Sound as it is decoded here, samples per second, mono.
 pub const RATE: usize = 48_000;

@@ -1,7 +1,7 @@
 //! Assertions about what a bot sees and hears.
 
-use tessera::bots::probe::picture::{contained, inset, scaled};
-use tessera::bots::probe::{Picture, color, motion, tone};
+use tessera::bots::observe::probe::picture::{contained, inset, scaled};
+use tessera::bots::observe::probe::{Picture, color, motion, tone};
 use tessera::id::{ParticipantId, Role};
 use tessera::layout::Rect;
 use tessera::protocol::RoomState;

@@ -8,9 +8,9 @@ use tessera::archive::RecordingId;
 use tessera::id::{ParticipantId, Role};
 use tessera::layout::{self, LayoutKind, MAX_GRID, MAX_STRIP, Rect, Size};
 use tessera::media::mixer::{Content, Output, SourceId, Tile};
+use tessera::protocol::room::{RoomState, TileState};
+use tessera::room::state::wiring::{Feed, TrackFeed};
 use tessera::room::state::{Effect, Input, State};
-use tessera::room::view::{RoomState, TileState};
-use tessera::room::wiring::{Feed, TrackFeed};
 use tessera::room::{LayerCapture, RoomError};
 
 use super::model::{Model, Outcome, Person, WORDS};

@@ -6,7 +6,7 @@ use tessera::config::VideoCodec;
 use tessera::id::{ParticipantId, Rid, Role};
 use tessera::media::mixer::SourceId;
 use tessera::room::state::Input;
-use tessera::room::wiring::{Downlink, Feed};
+use tessera::room::state::wiring::{Downlink, Feed};
 use tessera::room::{Departure, Downlinks};
 use tessera::topology::Mode;
 

@@ -13,8 +13,8 @@ mod ways;
 mod world;
 
 use proptest::prelude::*;
+use tessera::protocol::room::ByeReason;
 use tessera::room::state::{Input, Settings};
-use tessera::room::view::ByeReason;
 
 use script::{Action, company, crowd, history, settings};
 use world::World;

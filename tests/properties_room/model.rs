@@ -9,11 +9,11 @@ use tessera::archive::{RecordingId, Subject};
 use tessera::config::VideoCodec;
 use tessera::id::{ParticipantId, Rid, Role};
 use tessera::layout::LayoutKind;
-use tessera::media::ladder::{Rung, RungSpec};
+use tessera::media::bwe::ladder::{Rung, RungSpec};
 use tessera::media::mixer::{Output, SourceId, Without};
+use tessera::protocol::room::{ByeReason, Limits, MeasuredPaths, ParticipantState, UplinkState};
+use tessera::room::state::wiring::{Downlink, Feed, Tracked};
 use tessera::room::state::{Input, Lifetime, RequestId, Settings};
-use tessera::room::view::{ByeReason, Limits, MeasuredPaths, ParticipantState, UplinkState};
-use tessera::room::wiring::{Downlink, Feed, Tracked};
 use tessera::room::{Departure, Downlinks, MAX_RECORDINGS, Muter, Reach, RoomError};
 use tessera::topology::{Mode, Paths};
 

@@ -6,9 +6,9 @@ use proptest::prelude::*;
 use tessera::config::VideoCodec;
 use tessera::id::{Mid, ParticipantId, Role};
 use tessera::media::mixer::{Output, SourceId};
+use tessera::protocol::room::UplinkState;
+use tessera::room::state::wiring::{Downlink, Feed, Step};
 use tessera::room::state::{Effect, Input, Settings};
-use tessera::room::view::UplinkState;
-use tessera::room::wiring::{Downlink, Feed, Step};
 use tessera::room::{Departure, Downlinks, Reach, RoomError};
 use tessera::topology::Mode;
 
@@ -386,7 +386,7 @@ fn people_alone_do_without_the_server_once_all_have_each_other() {
         world.pass(SECOND * 60);
     }
     let shown = world.state.view();
-    let live = |p: &tessera::room::view::ParticipantState| p.camera == UplinkState::Live;
+    let live = |p: &tessera::protocol::room::ParticipantState| p.camera == UplinkState::Live;
     assert!(shown.participants.iter().all(live), "as they were told");
     assert_eq!(shown.paths.measured.outside, 6);
 

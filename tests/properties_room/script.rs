@@ -11,12 +11,12 @@ use tessera::archive::{RecordingId, Subject};
 use tessera::config::VideoCodec;
 use tessera::id::{Mid, ParticipantId, Rid, Role};
 use tessera::layout::{LayoutKind, Size};
-use tessera::media::estimate::{Estimate, Load};
+use tessera::media::bwe::delay::{Estimate, Load};
+use tessera::media::file::recorder::Container;
+use tessera::media::gst::template::Templates;
 use tessera::media::mixer::{Output, SourceId, Without};
-use tessera::media::recorder::Container;
-use tessera::media::template::Templates;
+use tessera::protocol::room::{ByeReason, Limits};
 use tessera::room::state::{Effect, Input, Lifetime, RequestId, Settings};
-use tessera::room::view::{ByeReason, Limits};
 use tessera::room::{Departure, Downlinks, Muter, Reach, Sends};
 use tessera::topology::{Mode, Paths};
 

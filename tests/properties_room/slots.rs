@@ -8,7 +8,7 @@ use std::time::Duration;
 use tessera::config::VideoCodec;
 use tessera::id::{Mid, ParticipantId, Role};
 use tessera::media::mixer::SourceId;
-use tessera::room::wiring::{Downlink, Feed};
+use tessera::room::state::wiring::{Downlink, Feed};
 
 use super::model::{Model, Person};
 use super::ways::{Kind, Way};

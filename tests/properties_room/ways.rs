@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tessera::id::{ParticipantId, Role};
 use tessera::media::mixer::{Content, SourceId};
-use tessera::room::wiring::Downlink;
+use tessera::room::state::wiring::Downlink;
 use tessera::topology::Mode;
 
 use super::model::{Model, Person};

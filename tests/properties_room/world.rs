@@ -10,9 +10,9 @@ use tessera::admission::Pressure;
 use tessera::archive::RecordingId;
 use tessera::id::{ParticipantId, Role};
 use tessera::media::mixer::{Content, Output, Scene, SourceId};
+use tessera::protocol::room::{ByeReason, RoomState};
+use tessera::room::state::wiring::{Downlink, Feed, SlotTable, Step, TrackFeed};
 use tessera::room::state::{Effect, Input, RequestId, Settings, State};
-use tessera::room::view::{ByeReason, RoomState};
-use tessera::room::wiring::{Downlink, Feed, SlotTable, Step, TrackFeed};
 use tessera::room::{Capture, Departure, Downlinks};
 
 use super::check;

@@ -7,51 +7,38 @@
 //! The methods here are called by the room's task, do not block, and take effect with the next
 //! frame.
 
-pub mod blend;
-mod canvas;
-pub mod card;
-pub mod feed;
-mod idle;
+pub mod audio;
 pub mod ingest;
-mod lateness;
-pub mod lipsync;
-mod matrix;
-mod missing;
 pub mod offline;
-pub mod outlet;
-mod pause;
-pub mod picture;
-pub mod playout;
 pub mod rendition;
-mod scene;
-mod sound;
+pub mod source;
 mod ticker;
-pub mod voice;
+pub mod video;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, mpsc};
 
 use thiserror::Error;
 
-pub use scene::{Content, Scene, SourceId, Tile};
-pub use sound::{LAG as SOUND_LAG, SoundEvent, Without};
+pub use audio::sound::{LAG as SOUND_LAG, SoundEvent, Without};
+pub use video::scene::{Content, Scene, SourceId, Tile};
 
-use super::guard::Protection;
-use super::ladder::{Ladder, Rung};
-use super::pipeline::PipelineError;
-use super::tap::Tap;
-use super::template::{TemplateError, Templates};
+use super::bwe::fec::Protection;
+use super::bwe::ladder::{Ladder, Rung};
+use super::gst::pipeline::PipelineError;
+use super::gst::template::{TemplateError, Templates};
+use super::stream::tap::Tap;
 use crate::config::VideoCodec;
 use crate::id::{ParticipantId, Role};
 use crate::layout::{Fit, Size};
-use canvas::Canvas;
-use card::Card;
+use audio::sound::{self, Sound};
 use ingest::Ingest;
-use lipsync::{Held, Hold};
-use outlet::Outlet;
 use rendition::Rendition;
-use sound::Sound;
 use ticker::Ticker;
+use video::av_sync::{Held, Hold};
+use video::canvas::{self, Canvas};
+use video::encoder_input::Outlet;
+use video::name_plate::Card;
 
 /// What can go wrong with a part of a mixer.
 #[derive(Debug, Error)]

@@ -3,17 +3,19 @@
 
 use std::sync::Arc;
 
-use super::canvas::{self, Canvas};
-use super::card::Card;
-use super::feed::Feed;
-use super::outlet::Outlet;
-use super::sound::{self, Sound};
+use super::audio::sound;
+use super::audio::sound::Sound;
+use super::source::Feed;
+use super::video::canvas;
+use super::video::canvas::Canvas;
+use super::video::encoder_input::Outlet;
+use super::video::name_plate::Card;
 use super::{MixerError, Output, Scene, SourceId, Without};
 use crate::config::VideoCodec;
 use crate::id::{ParticipantId, Role};
 use crate::layout::{Fit, Size};
-use crate::media::ladder::{Pace, Rung};
-use crate::media::template::Templates;
+use crate::media::bwe::ladder::{Pace, Rung};
+use crate::media::gst::template::Templates;
 
 /// Length of a block of sound.
 pub const BLOCK: gst::ClockTime = sound::PERIOD;

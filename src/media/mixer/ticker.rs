@@ -2,11 +2,11 @@
 
 use gst::prelude::*;
 
-use crate::media::pipeline::epoch;
+use crate::media::gst::pipeline::epoch;
 
 /// Beats a period of running time apart. A late caller skips the beats it missed.
 #[derive(Debug)]
-pub(super) struct Ticker {
+pub(crate) struct Ticker {
     clock: gst::Clock,
     base: gst::ClockTime,
     period: gst::ClockTime,
@@ -15,7 +15,7 @@ pub(super) struct Ticker {
 
 impl Ticker {
     /// The first beat is within one period from now. `period` must not be zero.
-    pub(super) fn new(period: gst::ClockTime) -> Self {
+    pub(crate) fn new(period: gst::ClockTime) -> Self {
         let (clock, base) = epoch();
         let next = clock.time().saturating_sub(base);
         Self {
@@ -27,17 +27,17 @@ impl Ticker {
     }
 
     /// Has the beats that follow the last one lie that far apart. Must not be zero.
-    pub(super) fn set_period(&mut self, period: gst::ClockTime) {
+    pub(crate) fn set_period(&mut self, period: gst::ClockTime) {
         self.period = period;
     }
 
     /// Time between beats.
-    pub(super) fn period(&self) -> gst::ClockTime {
+    pub(crate) fn period(&self) -> gst::ClockTime {
         self.period
     }
 
     /// Blocks until the next beat and returns its running time; `None` if the clock refuses.
-    pub(super) fn wait(&mut self) -> Option<gst::ClockTime> {
+    pub(crate) fn wait(&mut self) -> Option<gst::ClockTime> {
         let now = self.clock.time().saturating_sub(self.base);
         self.next += self.period;
         if self.next + self.period < now {

@@ -15,7 +15,7 @@ use crate::id::Mid;
 const GATHERING_DEADLINE: Duration = Duration::from_millis(250);
 
 /// The candidates of a webrtcbin, as they are gathered.
-pub(super) struct Gathering {
+pub(crate) struct Gathering {
     /// Each with the index of its m-line.
     candidates: mpsc::UnboundedReceiver<(u32, String)>,
     complete: Arc<Notify>,
@@ -23,7 +23,7 @@ pub(super) struct Gathering {
 
 impl Gathering {
     /// Takes the candidates from now on.
-    pub(super) fn watch(webrtc: &gst::Element) -> Self {
+    pub(crate) fn watch(webrtc: &gst::Element) -> Self {
         let (sender, candidates) = mpsc::unbounded_channel();
         let complete = Arc::new(Notify::new());
         let notify = Arc::clone(&complete);
@@ -53,7 +53,7 @@ impl Gathering {
 
     /// Puts the candidates gathered by now into the answer, and trickles the later ones. Host
     /// candidates say `public_ip` instead of their address, if there is one.
-    pub(super) async fn finish(
+    pub(crate) async fn finish(
         mut self,
         answer: &gst_sdp::SDPMessage,
         public_ip: Option<IpAddr>,

@@ -5,13 +5,13 @@ use std::time::Duration;
 use gst::prelude::*;
 
 use super::{PeerError, refused};
-use crate::media::offer::Offer;
+use crate::media::sdp::offer::Offer;
 
 /// How long webrtcbin may take for one step.
 const STEP_DEADLINE: Duration = Duration::from_secs(5);
 
 /// Gives webrtcbin the offer, and returns the answer it has made and taken.
-pub(super) async fn negotiate(
+pub(crate) async fn negotiate(
     webrtc: &gst::Element,
     offer: Offer,
 ) -> Result<gst_sdp::SDPMessage, PeerError> {

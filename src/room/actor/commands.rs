@@ -1,15 +1,15 @@
 //! What the server asks of a room: each becomes an input of the state, and its answer waits for the
 //! effect that settles it.
 
+use super::connection::Member;
 use super::{Actor, Waiting};
 use crate::id::ParticipantId;
 use crate::room::handle::{Command, Departure, JoinError, JoinRequest, Reply};
-use crate::room::member::Member;
 use crate::room::state::{Input, RequestId};
 use crate::topology::Mode;
 
 impl Actor {
-    pub(super) fn command(&mut self, command: Command) {
+    pub(crate) fn command(&mut self, command: Command) {
         match command {
             Command::Join(request, reply) => {
                 let takes_over = request
@@ -104,7 +104,7 @@ impl Actor {
 
     /// Whether it is a connection that was taken over whose loss is reported: the one that has
     /// the participant now still reads its notices.
-    pub(super) fn is_superseded(&self, who: ParticipantId, how: Departure) -> bool {
+    pub(crate) fn is_superseded(&self, who: ParticipantId, how: Departure) -> bool {
         let reads = |member: &Member| !member.notices.is_closed();
         how == Departure::SignallingLost && self.members.get(&who).is_some_and(reads)
     }

@@ -2,18 +2,18 @@
 
 use std::sync::Arc;
 
+use super::participant::{Downlinks, Sends};
+use super::wiring::{Downlink, Feed, Step};
 use crate::admission::Pressure;
 use crate::archive::{RecordingId, Subject};
 use crate::id::{ParticipantId, Role};
 use crate::layout::{LayoutKind, Size};
-use crate::media::estimate::Estimate;
-use crate::media::ladder::{Ladder, Limits};
+use crate::media::bwe::delay::Estimate;
+use crate::media::bwe::ladder::{Ladder, Limits};
 use crate::media::mixer::{Output, SourceId};
+use crate::protocol::room::{ByeReason, RoomState};
 use crate::room::error::RoomError;
 use crate::room::handle::{Departure, Muter, Reach};
-use crate::room::person::{Downlinks, Sends};
-use crate::room::view::{ByeReason, RoomState};
-use crate::room::wiring::{Downlink, Feed, Step};
 use crate::topology::{Mode, Paths};
 
 /// A request of somebody who waits for its [`Effect::Settle`].

@@ -10,7 +10,7 @@ use gst_webrtc::{
     WebRTCRTPTransceiverDirection as Direction, WebRTCSDPType, WebRTCSessionDescription,
 };
 use tessera::id::{ParticipantId, Role};
-use tessera::media::rtp::{PayloadFormat, starts_keyframe};
+use tessera::media::rtp::payload::{PayloadFormat, starts_keyframe};
 use tessera::protocol::Join;
 use tokio::sync::mpsc;
 

@@ -1,0 +1,430 @@
+//! What a member of a mesh does when: `(now, Input) -> Actions`, without a clock, a socket or a
+//! pipeline. The rules are those of `docs/PROTOCOL.md`, "Peer to peer".
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+pub(crate) use super::flow::Flow;
+use super::flow::sends;
+use crate::id::{Mid, ParticipantId};
+use crate::protocol::{
+    MeshDescription, MeshDescriptionKind, MeshSignal, Mode, ParticipantState, RoomState,
+};
+
+/// How long a connection may take to come up, or be without a packet, before it is given up.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// How long after that it is tried again.
+const RETRY: Duration = Duration::from_secs(1);
+
+/// How long after a change of mode connections are kept for who still needs them.
+const GRACE: Duration = Duration::from_secs(5);
+
+/// How long the server has to have delivered everything before the mesh is let go of. A mix begins
+/// before everybody is in it again.
+const SERVED: Duration = Duration::from_millis(500);
+
+/// Tells one connection with a member from the next one with them.
+pub(crate) type Generation = u64;
+
+/// What happened.
+#[derive(Debug)]
+pub(crate) enum Input {
+    /// The room is like this.
+    Room(RoomState),
+    /// A member says something.
+    Signal(ParticipantId, MeshSignal),
+    /// A connection has come up.
+    Up(ParticipantId, Generation),
+    /// A connection has failed, or was closed by the other side.
+    Lost(ParticipantId, Generation),
+    /// Some time has gone by: what comes in on each connection, and whether the server delivers
+    /// all that it should.
+    Look {
+        flows: BTreeMap<ParticipantId, Flow>,
+        served: bool,
+    },
+}
+
+/// How a connection begins.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Opening {
+    /// With an offer to be made.
+    Offer,
+    /// With an offer to be answered.
+    Answer(String),
+}
+
+/// What is to be done.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Action {
+    /// Make a connection, and say its description and its candidates.
+    Open(ParticipantId, Generation, Opening),
+    /// Give a connection the answer to its offer.
+    Accept(ParticipantId, String),
+    /// Give a connection a candidate.
+    Candidate(ParticipantId, Option<Mid>, String),
+    /// End a connection.
+    Close(ParticipantId),
+    /// Say that its media is not needed any more.
+    SayDone(ParticipantId),
+    /// Tell the server from whom media comes.
+    Report(Vec<ParticipantId>),
+    /// The mesh is, or is not, what a page would play.
+    Play(bool),
+}
+
+/// A connection with a member.
+#[derive(Debug)]
+struct Link {
+    generation: Generation,
+    /// Since when it is tried, or when its last packet came.
+    alive: Duration,
+    /// Since when it is up.
+    up: Option<Duration>,
+    /// Our offer is not answered yet.
+    offering: bool,
+    /// Their offer was ignored, and so are the candidates that go with it.
+    ignoring: bool,
+    /// The certificate of their description.
+    fingerprint: Option<String>,
+    done_said: bool,
+    done_heard: bool,
+}
+
+/// A member of a mesh.
+#[derive(Debug)]
+pub(crate) struct Core {
+    own: ParticipantId,
+    room: Option<RoomState>,
+    links: BTreeMap<ParticipantId, Link>,
+    retry: BTreeMap<ParticipantId, Duration>,
+    generations: Generation,
+    reported: BTreeSet<ParticipantId>,
+    playing: bool,
+    /// When the room left mode `p2p`.
+    left: Option<Duration>,
+    /// Since when the server has delivered everything.
+    served: Option<Duration>,
+}
+
+impl Core {
+    pub(crate) fn new(own: ParticipantId) -> Self {
+        Self {
+            own,
+            room: None,
+            links: BTreeMap::new(),
+            retry: BTreeMap::new(),
+            generations: 0,
+            reported: BTreeSet::new(),
+            playing: false,
+            left: None,
+            served: None,
+        }
+    }
+
+    /// Whether looks are of any use.
+    pub(crate) fn is_busy(&self) -> bool {
+        self.meshed() || !self.links.is_empty()
+    }
+
+    /// The connection that runs with a member.
+    pub(crate) fn generation(&self, with: ParticipantId) -> Option<Generation> {
+        self.links.get(&with).map(|link| link.generation)
+    }
+
+    /// Takes something in, and says what to do.
+    pub(crate) fn step(&mut self, now: Duration, input: Input) -> Vec<Action> {
+        let mut todo = Vec::new();
+        match input {
+            Input::Room(room) => self.room(now, room, &mut todo),
+            Input::Signal(from, signal) => self.signal(now, from, signal, &mut todo),
+            Input::Up(with, generation) => {
+                if let Some(link) = self.current(with, generation) {
+                    (link.up, link.alive) = (Some(now), now);
+                }
+            }
+            Input::Lost(with, generation) => {
+                if self.current(with, generation).is_some() {
+                    self.give_up(now, with, &mut todo);
+                }
+            }
+            Input::Look { flows, served } => self.look(now, &flows, served, &mut todo),
+        }
+        self.offer(now, &mut todo);
+        todo
+    }
+
+    fn meshed(&self) -> bool {
+        self.room
+            .as_ref()
+            .is_some_and(|room| room.mode == Mode::P2p)
+    }
+
+    fn members(&self) -> BTreeSet<ParticipantId> {
+        let members = self.room.iter().flat_map(|room| &room.participants);
+        members.map(|member| member.id).collect()
+    }
+
+    fn current(&mut self, with: ParticipantId, generation: Generation) -> Option<&mut Link> {
+        let link = self.links.get_mut(&with);
+        link.filter(|link| link.generation == generation)
+    }
+
+    /// The members with whom a connection is wanted, if oneself is one of them.
+    fn wanted(&self) -> Vec<ParticipantId> {
+        let Some(room) = self.room.as_ref().filter(|room| room.mode == Mode::P2p) else {
+            return Vec::new();
+        };
+        let takes_part = |member: &&ParticipantState| member.connected && !member.viewer;
+        let members = room.participants.iter().filter(takes_part);
+        let mut ids: Vec<_> = members.map(|member| member.id).collect();
+        let before = ids.len();
+        ids.retain(|id| *id != self.own);
+        if ids.len() == before {
+            ids.clear();
+        }
+        ids
+    }
+
+    fn room(&mut self, now: Duration, room: RoomState, todo: &mut Vec<Action>) {
+        let was = self.meshed();
+        self.room = Some(room);
+        match (was, self.meshed()) {
+            (false, true) => self.left = None,
+            (true, false) => {
+                self.left = Some(now);
+                self.served = None;
+                self.reported.clear();
+                self.retry.clear();
+                // What was said after an earlier change does not hold for this one.
+                for link in self.links.values_mut() {
+                    (link.done_said, link.done_heard) = (false, false);
+                }
+            }
+            _ => {}
+        }
+        let members = self.members();
+        let gone = self.links.keys().filter(|with| !members.contains(with));
+        for with in gone.copied().collect::<Vec<_>>() {
+            self.close(with, todo);
+        }
+    }
+
+    /// Of two, the one with the larger number offers: who came later.
+    fn offer(&mut self, now: Duration, todo: &mut Vec<Action>) {
+        for with in self.wanted() {
+            let waits = self.retry.get(&with).is_some_and(|at| now < *at);
+            if self.own > with && !self.links.contains_key(&with) && !waits {
+                self.open(now, with, Opening::Offer, None, todo);
+            }
+        }
+    }
+
+    fn open(
+        &mut self,
+        now: Duration,
+        with: ParticipantId,
+        opening: Opening,
+        fingerprint: Option<String>,
+        todo: &mut Vec<Action>,
+    ) {
+        self.generations += 1;
+        self.retry.remove(&with);
+        let link = Link {
+            generation: self.generations,
+            alive: now,
+            up: None,
+            offering: opening == Opening::Offer,
+            ignoring: false,
+            fingerprint,
+            done_said: false,
+            done_heard: false,
+        };
+        self.links.insert(with, link);
+        todo.push(Action::Open(with, self.generations, opening));
+    }
+
+    fn close(&mut self, with: ParticipantId, todo: &mut Vec<Action>) {
+        if self.links.remove(&with).is_some() {
+            todo.push(Action::Close(with));
+        }
+    }
+
+    fn give_up(&mut self, now: Duration, with: ParticipantId, todo: &mut Vec<Action>) {
+        self.close(with, todo);
+        self.retry.insert(with, now + RETRY);
+    }
+
+    fn signal(
+        &mut self,
+        now: Duration,
+        from: ParticipantId,
+        signal: MeshSignal,
+        todo: &mut Vec<Action>,
+    ) {
+        match signal {
+            MeshSignal::Description(description) => self.described(now, from, description, todo),
+            MeshSignal::Candidate(candidate) => {
+                let link = self.links.get(&from).filter(|link| !link.ignoring);
+                if let (Some(_), Some(candidate)) = (link, candidate) {
+                    let (mid, line) = (candidate.sdp_mid, candidate.candidate);
+                    todo.push(Action::Candidate(from, mid, line));
+                }
+            }
+            MeshSignal::Done(done) => {
+                if let Some(link) = self.links.get_mut(&from) {
+                    link.done_heard = done;
+                    if link.done_said && link.done_heard {
+                        self.close(from, todo);
+                    }
+                }
+            }
+        }
+    }
+
+    fn described(
+        &mut self,
+        now: Duration,
+        from: ParticipantId,
+        MeshDescription { kind, sdp }: MeshDescription,
+        todo: &mut Vec<Action>,
+    ) {
+        let polite = self.own > from;
+        let theirs = fingerprint(&sdp);
+        let expected = self.meshed() && self.members().contains(&from);
+        match (kind, self.links.get_mut(&from)) {
+            (MeshDescriptionKind::Answer, Some(link)) if link.offering => {
+                (link.offering, link.ignoring) = (false, false);
+                link.fingerprint = theirs;
+                todo.push(Action::Accept(from, sdp));
+            }
+            (MeshDescriptionKind::Offer, Some(link)) if link.offering && !polite => {
+                link.ignoring = true;
+            }
+            (MeshDescriptionKind::Offer, Some(link))
+                if !link.offering && link.fingerprint == theirs =>
+            {
+                // Nothing is ever negotiated again.
+                tracing::debug!(%from, "an offer for a connection that is there");
+            }
+            (MeshDescriptionKind::Offer, _) if expected => {
+                self.close(from, todo);
+                self.open(now, from, Opening::Answer(sdp), theirs, todo);
+            }
+            _ => tracing::debug!(%from, ?kind, "a description that is not expected"),
+        }
+    }
+
+    fn look(
+        &mut self,
+        now: Duration,
+        flows: &BTreeMap<ParticipantId, Flow>,
+        served: bool,
+        todo: &mut Vec<Action>,
+    ) {
+        self.served = served.then(|| self.served.unwrap_or(now));
+        let served = self.served.is_some_and(|since| now >= since + SERVED);
+        if self.meshed() {
+            self.expire(now, flows, todo);
+            self.report(now, flows, served, todo);
+        } else if let Some(left) = self.left {
+            self.let_go(now, left, served, todo);
+        }
+    }
+
+    /// Gives up what does not come up, and what has fallen silent.
+    fn expire(
+        &mut self,
+        now: Duration,
+        flows: &BTreeMap<ParticipantId, Flow>,
+        todo: &mut Vec<Action>,
+    ) {
+        for (with, link) in &mut self.links {
+            let flow = flows.get(with).copied().unwrap_or_default();
+            // Who sends nothing, as far as the room knows, may be silent.
+            let sends = self
+                .room
+                .as_ref()
+                .is_some_and(|room| sends(room, *with).any());
+            if link.up.is_some() && (!sends || flow.is_alive()) {
+                link.alive = now;
+            }
+        }
+        let dead = self.links.iter().filter(|(_, l)| now >= l.alive + PATIENCE);
+        for with in dead.map(|(with, _)| *with).collect::<Vec<_>>() {
+            self.give_up(now, with, todo);
+        }
+    }
+
+    fn report(
+        &mut self,
+        now: Duration,
+        flows: &BTreeMap<ParticipantId, Flow>,
+        served: bool,
+        todo: &mut Vec<Action>,
+    ) {
+        let Some(room) = &self.room else { return };
+        let receiving: BTreeSet<_> = self
+            .links
+            .iter()
+            .filter(|(with, link)| {
+                let flow = flows.get(with).copied().unwrap_or_default();
+                let up = link.up.map(|since| now.saturating_sub(since));
+                up.is_some_and(|up| sends(room, **with).arrives(flow, up))
+            })
+            .map(|(with, _)| *with)
+            .collect();
+        let wanted = self.wanted();
+        let covers = !wanted.is_empty() && wanted.iter().all(|with| receiving.contains(with));
+        if receiving != self.reported {
+            todo.push(Action::Report(receiving.iter().copied().collect()));
+            self.reported = receiving;
+        }
+        // When somebody joins, or is lost, the mesh goes on being played until the server is
+        // there again.
+        let plays = covers || (self.playing && !served);
+        self.play(plays, todo);
+    }
+
+    fn play(&mut self, plays: bool, todo: &mut Vec<Action>) {
+        if self.playing != plays {
+            self.playing = plays;
+            todo.push(Action::Play(plays));
+        }
+    }
+
+    /// After the mode has changed: says so once the server delivers, and ends what nobody needs.
+    fn let_go(&mut self, now: Duration, left: Duration, served: bool, todo: &mut Vec<Action>) {
+        if served {
+            self.play(false, todo);
+            for (with, link) in &mut self.links {
+                if !link.done_said {
+                    link.done_said = true;
+                    todo.push(Action::SayDone(*with));
+                }
+            }
+        }
+        let over = now >= left + GRACE;
+        let ended = self
+            .links
+            .iter()
+            .filter(|(_, link)| over || (link.done_said && link.done_heard));
+        for with in ended.map(|(with, _)| *with).collect::<Vec<_>>() {
+            self.close(with, todo);
+        }
+        if self.links.is_empty() {
+            self.play(false, todo);
+        }
+    }
+}
+
+/// The certificate that a description names first.
+fn fingerprint(sdp: &str) -> Option<String> {
+    let mut lines = sdp.lines();
+    let found = lines.find_map(|line| line.strip_prefix("a=fingerprint:"));
+    found.map(|value| value.trim().to_ascii_lowercase())
+}
+
+#[cfg(test)]
+mod tests;

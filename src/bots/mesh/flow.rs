@@ -1,0 +1,68 @@
+//! What comes from a member of a mesh, against what should; pure.
+
+use std::time::Duration;
+
+use crate::id::ParticipantId;
+use crate::protocol::{RoomState, UplinkState};
+
+/// How long without a packet a member counts as received; as the page has it.
+const STALE: Duration = Duration::from_secs(2);
+
+/// How long one uplink of a member may be missing where another is there; as the page has it.
+const INCOMPLETE: Duration = Duration::from_millis(1_500);
+
+/// How long ago the last packet came of what a member sends; `None` if there was nothing yet that
+/// a decoder could begin with.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Flow {
+    pub(crate) mic: Option<Duration>,
+    pub(crate) camera: Option<Duration>,
+    pub(crate) screen: Option<Duration>,
+}
+
+impl Flow {
+    /// Whether anything at all comes.
+    pub(crate) fn is_alive(self) -> bool {
+        let ages = [self.mic, self.camera, self.screen];
+        ages.into_iter().flatten().any(|age| age < STALE)
+    }
+}
+
+/// What somebody sends, as far as the room knows.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Sends {
+    mic: bool,
+    camera: bool,
+    screen: bool,
+}
+
+impl Sends {
+    pub(crate) fn any(self) -> bool {
+        self.mic || self.camera || self.screen
+    }
+
+    /// Whether it comes, over a connection that has been up for so long: all of it, or what
+    /// there is of it when the rest is long overdue.
+    pub(crate) fn arrives(self, flow: Flow, up: Duration) -> bool {
+        let lines = [
+            (self.mic, flow.mic),
+            (self.camera, flow.camera),
+            (self.screen, flow.screen),
+        ];
+        let mut sent = lines.into_iter().filter(|(sent, _)| *sent);
+        let comes = |(_, age): (bool, Option<Duration>)| age.is_some_and(|age| age < STALE);
+        sent.clone().all(comes) || (up > INCOMPLETE && sent.any(comes))
+    }
+}
+
+pub(crate) fn sends(room: &RoomState, who: ParticipantId) -> Sends {
+    let member = room.participants.iter().find(|member| member.id == who);
+    // In a mesh nothing reaches the server any more, so what stalls there may well be sent.
+    let sent = |state: UplinkState| matches!(state, UplinkState::Live | UplinkState::Stalled);
+    Sends {
+        mic: member.is_some_and(|member| sent(member.mic)),
+        camera: member.is_some_and(|member| sent(member.camera)),
+        // A screen that is no longer shared stalls, too.
+        screen: member.is_some_and(|member| member.screen == UplinkState::Live),
+    }
+}

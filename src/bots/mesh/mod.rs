@@ -1,0 +1,333 @@
+//! A bot as a member of a mesh: carries out what [`self::core`] decides.
+//!
+//! One task decides; each connection has a task of its own, in which nothing overtakes anything
+//! else. They end with the channel of their orders.
+
+pub(crate) mod core;
+pub(crate) mod flow;
+pub(crate) mod peer;
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::Duration;
+
+use tokio::sync::{mpsc, watch};
+use tokio::time::{MissedTickBehavior, interval};
+use tokio_util::task::TaskTracker;
+
+use self::core::{Action, Core, Flow, Generation, Input, Opening};
+use self::peer::{Described, Lines, MeshPeer, Setup};
+use super::clock;
+use super::error::BotError;
+use super::rtc::connection::{Candidate, ConnectionState};
+use super::rtc::receive::Incoming;
+use super::session::signalling::Outgoing;
+use crate::id::{Mid, ParticipantId};
+use crate::protocol::{
+    ClientMessage, IceServer, MeshCandidate, MeshDescription, MeshDescriptionKind, MeshSignal,
+    ServerMessage,
+};
+
+/// How often it is looked at what comes in.
+const LOOK: Duration = Duration::from_millis(50);
+
+/// What a connection is told to do.
+enum Order {
+    Accept(String),
+    Candidate(Option<Mid>, String),
+}
+
+/// What a connection has to say.
+enum News {
+    Say(MeshSignal),
+    Up,
+    Lost,
+}
+
+type Sent = (ParticipantId, Generation, News);
+
+/// A connection as others see it.
+#[derive(Debug)]
+pub(crate) struct Link {
+    pub(crate) lines: Lines,
+    pub(crate) peer: Weak<MeshPeer>,
+}
+
+/// What can be seen of a mesh.
+#[derive(Debug, Default)]
+pub(crate) struct Links {
+    links: Mutex<BTreeMap<ParticipantId, Link>>,
+    /// The connections' tasks, which end when their pipelines are torn down.
+    pub(crate) tasks: TaskTracker,
+    pub(crate) receiving: watch::Sender<Vec<ParticipantId>>,
+}
+
+impl Links {
+    pub(crate) fn lock(&self) -> MutexGuard<'_, BTreeMap<ParticipantId, Link>> {
+        self.links.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Lets nothing out of the machine any more.
+    pub(crate) fn silence(&self) {
+        let peers: Vec<_> = self.lock().values().map(|link| link.peer.clone()).collect();
+        for peer in peers.iter().filter_map(Weak::upgrade) {
+            peer.silence();
+        }
+    }
+
+    fn flows(&self, now: Duration) -> BTreeMap<ParticipantId, Flow> {
+        let age = |line: &Arc<Incoming>| {
+            // From what can be decoded on: before, nobody has anything of it.
+            let begun = line.first().borrow().is_some();
+            let last = line.last_packet().filter(|_| begun);
+            last.map(|last| now.saturating_sub(last))
+        };
+        let flow = |Link { lines, .. }: &Link| {
+            let [mic, camera, screen] = lines;
+            Flow {
+                mic: age(mic),
+                camera: age(camera),
+                screen: age(screen),
+            }
+        };
+        let links = self.lock();
+        links
+            .iter()
+            .map(|(with, link)| (*with, flow(link)))
+            .collect()
+    }
+}
+
+/// The one who does it.
+pub(crate) struct Member {
+    pub(crate) own: ParticipantId,
+    pub(crate) setup: Arc<Setup>,
+    pub(crate) outbox: mpsc::UnboundedSender<Outgoing>,
+    pub(crate) links: Arc<Links>,
+    /// Whether the server delivers all that it should.
+    pub(crate) served: Box<dyn Fn(Duration) -> bool + Send + Sync>,
+}
+
+/// The orders of each connection.
+type Orders = BTreeMap<ParticipantId, mpsc::UnboundedSender<Order>>;
+
+impl Member {
+    /// Takes part until the server says goodbye or `inbox` ends.
+    pub(crate) async fn run(self, mut inbox: mpsc::UnboundedReceiver<ServerMessage>) {
+        let mut core = Core::new(self.own);
+        let mut servers = Vec::new();
+        let mut orders = Orders::new();
+        let (news, mut heard) = mpsc::unbounded_channel::<Sent>();
+        let mut looks = interval(LOOK);
+        looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            let input = tokio::select! {
+                message = inbox.recv() => match message {
+                    None | Some(ServerMessage::Bye { .. }) => break,
+                    Some(ServerMessage::Welcome { ice_servers, .. }) => {
+                        servers = ice_servers;
+                        continue;
+                    }
+                    Some(ServerMessage::Room(room)) => Input::Room(room),
+                    Some(ServerMessage::Signal { from, data }) => match serde_json::from_value(data) {
+                        Ok(signal) => Input::Signal(from, signal),
+                        Err(error) => {
+                            tracing::debug!(%from, %error, "a signal of no mesh");
+                            continue;
+                        }
+                    },
+                    Some(_) => continue,
+                },
+                Some((with, generation, news)) = heard.recv() => {
+                    if core.generation(with) != Some(generation) {
+                        continue;
+                    }
+                    match news {
+                        News::Say(signal) => {
+                            self.signal(with, &signal);
+                            continue;
+                        }
+                        News::Up => Input::Up(with, generation),
+                        News::Lost => Input::Lost(with, generation),
+                    }
+                }
+                _ = looks.tick(), if core.is_busy() => {
+                    let now = clock::now();
+                    let flows = self.links.flows(now);
+                    Input::Look { flows, served: (self.served)(now) }
+                }
+            };
+            for action in core.step(clock::now(), input) {
+                self.carry_out(action, &servers, &mut orders, &news);
+            }
+        }
+        self.links.lock().clear();
+    }
+
+    fn carry_out(
+        &self,
+        action: Action,
+        servers: &[IceServer],
+        orders: &mut Orders,
+        news: &mpsc::UnboundedSender<Sent>,
+    ) {
+        // A connection that has ended by itself takes no more orders, and has said that it has.
+        let order = |orders: &Orders, with, order| {
+            let _ = orders.get(&with).map(|orders| orders.send(order));
+        };
+        match action {
+            Action::Open(with, generation, opening) => {
+                let (send, receive) = mpsc::unbounded_channel();
+                let lines = self.setup.lines(with);
+                let link = Link {
+                    lines: lines.clone(),
+                    peer: Weak::new(),
+                };
+                self.links.lock().insert(with, link);
+                orders.insert(with, send);
+                let task = Task {
+                    with,
+                    generation,
+                    setup: self.setup.clone(),
+                    servers: servers.to_vec(),
+                    links: self.links.clone(),
+                    news: news.clone(),
+                };
+                self.links.tasks.spawn(task.run(opening, lines, receive));
+            }
+            Action::Accept(with, sdp) => order(orders, with, Order::Accept(sdp)),
+            Action::Candidate(with, mid, line) => {
+                order(orders, with, Order::Candidate(mid, line));
+            }
+            Action::Close(with) => {
+                orders.remove(&with);
+                self.links.lock().remove(&with);
+            }
+            Action::SayDone(with) => self.signal(with, &MeshSignal::Done(true)),
+            Action::Report(receiving) => {
+                self.links.receiving.send_replace(receiving.clone());
+                self.say(ClientMessage::Mesh { receiving });
+            }
+            Action::Play(plays) => self.setup.witness.play_mesh(plays, clock::now()),
+        }
+    }
+
+    fn signal(&self, to: ParticipantId, signal: &MeshSignal) {
+        match serde_json::to_value(signal) {
+            Ok(data) => self.say(ClientMessage::Signal { to, data }),
+            Err(error) => tracing::error!(%error, "a signal has no JSON form"),
+        }
+    }
+
+    fn say(&self, message: ClientMessage) {
+        // With the connection to the server the mesh ends, too.
+        let _ = self.outbox.send(Outgoing::Message(message));
+    }
+}
+
+/// The life of one connection.
+struct Task {
+    with: ParticipantId,
+    generation: Generation,
+    setup: Arc<Setup>,
+    servers: Vec<IceServer>,
+    links: Arc<Links>,
+    news: mpsc::UnboundedSender<Sent>,
+}
+
+impl Task {
+    async fn run(self, opening: Opening, lines: Lines, orders: mpsc::UnboundedReceiver<Order>) {
+        if let Err(error) = self.serve(opening, lines, orders).await {
+            tracing::warn!(with = %self.with, %error, "a connection of a mesh failed");
+            self.tell(News::Lost);
+        }
+    }
+
+    fn tell(&self, news: News) {
+        // Nobody listens any more when the bot has gone.
+        let _ = self.news.send((self.with, self.generation, news));
+    }
+
+    async fn serve(
+        &self,
+        opening: Opening,
+        lines: Lines,
+        mut orders: mpsc::UnboundedReceiver<Order>,
+    ) -> Result<(), BotError> {
+        let (setup, servers) = (&self.setup, &self.servers);
+        let (kind, described) = match opening {
+            Opening::Offer => {
+                let made = MeshPeer::offer(setup, servers, lines.clone()).await?;
+                (MeshDescriptionKind::Offer, made)
+            }
+            Opening::Answer(offer) => {
+                let made = MeshPeer::answer(setup, servers, lines.clone(), &offer).await?;
+                (MeshDescriptionKind::Answer, made)
+            }
+        };
+        let Described {
+            peer,
+            sdp,
+            mids,
+            mut candidates,
+        } = described;
+        let peer = Arc::new(peer);
+        if let Some(link) = self.links.lock().get_mut(&self.with)
+            && Arc::ptr_eq(&link.lines[0], &lines[0])
+        {
+            link.peer = Arc::downgrade(&peer);
+        }
+        let description = MeshDescription { kind, sdp };
+        self.tell(News::Say(MeshSignal::Description(description)));
+        let listening = tokio::spawn(peer.connection.listen());
+        let mut states = peer.connection.state.clone();
+        let outcome = loop {
+            tokio::select! {
+                order = orders.recv() => match order {
+                    None => break Ok(()),
+                    Some(Order::Accept(sdp)) => {
+                        if let Err(error) = peer.accept(&sdp).await {
+                            break Err(error);
+                        }
+                    }
+                    Some(Order::Candidate(mid, line)) => candidate(&peer, &mids, mid, &line),
+                },
+                Some((index, candidate)) = candidates.recv() => self.trickle(&mids, (index, candidate)),
+                Ok(()) = states.changed() => {
+                    let state = *states.borrow_and_update();
+                    match state {
+                        ConnectionState::Connected => {
+                            peer.open();
+                            self.tell(News::Up);
+                        }
+                        ConnectionState::Failed | ConnectionState::Closed => {
+                            break Err(BotError::ConnectionFailed);
+                        }
+                        _ => {}
+                    }
+                }
+            }
+        };
+        listening.abort();
+        peer.shut();
+        let gone = peer.connection.gone();
+        drop(peer);
+        gone.await;
+        outcome
+    }
+
+    fn trickle(&self, mids: &[Mid], (index, candidate): Candidate) {
+        let sdp_mid = mids.get(index as usize).cloned();
+        let candidate = MeshCandidate { candidate, sdp_mid };
+        self.tell(News::Say(MeshSignal::Candidate(Some(candidate))));
+    }
+}
+
+/// Gives a connection a candidate; one without an m-line is for the first, which carries all.
+fn candidate(peer: &MeshPeer, mids: &[Mid], mid: Option<Mid>, line: &str) {
+    let index = mids.iter().position(|own| Some(own) == mid.as_ref());
+    let index = u32::try_from(index.unwrap_or(0)).unwrap_or(0);
+    if !line.is_empty() {
+        peer.connection.add_candidate(index, line);
+    }
+}

@@ -1,0 +1,273 @@
+//! A bot's connection with one other member: microphone, camera and screen both ways.
+
+use std::sync::Arc;
+
+use gst_webrtc::{WebRTCRTPTransceiverDirection as Direction, WebRTCSDPType};
+use tokio::sync::mpsc;
+
+use crate::bots::error::BotError;
+use crate::bots::observe::observer::{Path, Witness};
+use crate::bots::rtc::codec::{Codec, opus_caps, rtp_video_caps};
+use crate::bots::rtc::connection::{Candidate, Connection, Reach, Sending};
+use crate::bots::rtc::ice;
+use crate::bots::rtc::ice::Route;
+use crate::bots::rtc::negotiate::{mids, parsed, text};
+use crate::bots::rtc::receive::{Incoming, Receiver};
+use crate::bots::session::config::{Decode, Mending};
+use crate::bots::source::media_source::{Outlet, Way};
+use crate::config::VideoCodec;
+use crate::id::{Mid, ParticipantId, Role};
+use crate::media::sdp::offer::{Offer, RoleSource};
+use crate::protocol::IceServer;
+
+/// The m-lines of a mesh, in their order.
+const ROLES: [Role; 3] = [Role::Mic, Role::Camera, Role::Screen];
+
+/// What all connections of a member are made with.
+#[derive(Debug)]
+pub(crate) struct Setup {
+    pub(crate) reach: Reach,
+    pub(crate) route: Route,
+    pub(crate) mic: Option<Arc<Outlet>>,
+    /// `None` too if it is not VP8, which is all a mesh carries.
+    pub(crate) camera: Option<Arc<Outlet>>,
+    pub(crate) decode: Decode,
+    pub(crate) witness: Arc<Witness>,
+}
+
+/// What comes from a member: microphone, camera, screen.
+pub(crate) type Lines = [Arc<Incoming>; 3];
+
+impl Setup {
+    /// What takes in a member's media.
+    pub(crate) fn lines(&self, with: ParticipantId) -> Lines {
+        ROLES.map(|role| {
+            let receiver = Receiver {
+                role,
+                path: Path::Mesh,
+                from: Some(with),
+                decode: self.decode,
+                mending: Mending::Guess,
+                tape: None,
+            };
+            Incoming::new(receiver, self.witness.clone())
+        })
+    }
+
+    fn outlet(&self, role: Role) -> Option<&Arc<Outlet>> {
+        match role {
+            Role::Mic => self.mic.as_ref(),
+            Role::Camera => self.camera.as_ref(),
+            _ => None,
+        }
+    }
+}
+
+/// An m-line to be made: what it carries, with the payload type to use.
+struct Line {
+    role: Role,
+    rtp: gst::Caps,
+}
+
+/// A connection with a member.
+#[derive(Debug)]
+pub(crate) struct MeshPeer {
+    pub(crate) connection: Connection,
+    pub(crate) mic: Option<Arc<Way>>,
+    pub(crate) camera: Option<Arc<Way>>,
+    ssrcs: [Option<u32>; 3],
+}
+
+/// A connection that has made its description.
+pub(crate) struct Described {
+    pub(crate) peer: MeshPeer,
+    pub(crate) sdp: String,
+    pub(crate) mids: Vec<Mid>,
+    pub(crate) candidates: mpsc::UnboundedReceiver<Candidate>,
+}
+
+impl MeshPeer {
+    /// Begins with an offer.
+    pub(crate) async fn offer(
+        setup: &Arc<Setup>,
+        servers: &[IceServer],
+        lines: Lines,
+    ) -> Result<Described, BotError> {
+        let wanted = ROLES.map(|role| Line {
+            role,
+            rtp: if role.is_audio() {
+                opus_caps()
+            } else {
+                rtp_video_caps(VideoCodec::Vp8)
+            },
+        });
+        let (peer, candidates) = Self::build(setup, servers, lines, wanted.into()).await?;
+        let offer = peer.connection.offer().await?;
+        Ok(Described {
+            sdp: peer.named(&text(offer.sdp())?),
+            mids: mids(offer.sdp()),
+            peer,
+            candidates,
+        })
+    }
+
+    /// Begins with an answer to an offer, of another bot or of a browser.
+    pub(crate) async fn answer(
+        setup: &Arc<Setup>,
+        servers: &[IceServer],
+        lines: Lines,
+        offer: &str,
+    ) -> Result<Described, BotError> {
+        let unusable = |e: &dyn std::fmt::Display| BotError::BadOffer(e.to_string());
+        // webrtcbin asserts on what it does not expect: the checks are those of the server.
+        let offer = Offer::parse(offer, ROLES.len()).map_err(|e| unusable(&e))?;
+        let wanted = lines_of(&offer)?;
+        let (peer, candidates) = Self::build(setup, servers, lines, wanted).await?;
+        let mids = mids(&offer.sdp);
+        peer.connection
+            .take(WebRTCSDPType::Offer, offer.sdp)
+            .await?;
+        let answer = peer.connection.answer().await?;
+        Ok(Described {
+            sdp: peer.named(&text(answer.sdp())?),
+            mids,
+            peer,
+            candidates,
+        })
+    }
+
+    async fn build(
+        setup: &Arc<Setup>,
+        servers: &[IceServer],
+        lines: Lines,
+        wanted: Vec<Line>,
+    ) -> Result<(Self, mpsc::UnboundedReceiver<Candidate>), BotError> {
+        let (setup, servers) = (setup.clone(), servers.to_vec());
+        tokio::task::spawn_blocking(move || {
+            let (connection, candidates) = Connection::new(setup.reach)?;
+            let mut peer = Self {
+                connection,
+                mic: None,
+                camera: None,
+                ssrcs: [None; 3],
+            };
+            if setup.reach != Reach::Loopback || setup.route == Route::Relay {
+                ice::configure(&peer.connection.webrtc, setup.route, &servers);
+            }
+            for (index, line) in wanted.into_iter().enumerate() {
+                peer.add(index, line, &setup)?;
+            }
+            let lines = lines.into_iter().map(Some).collect();
+            peer.connection.start(lines)?;
+            Ok((peer, candidates))
+        })
+        .await
+        .map_err(|e| BotError::media("building a mesh", e))?
+    }
+
+    /// Adds an m-line: one that sends, too, if there is anything to send.
+    fn add(&mut self, index: usize, line: Line, setup: &Setup) -> Result<(), BotError> {
+        let Some(outlet) = setup.outlet(line.role) else {
+            // Where nothing is ever sent, webrtcbin would make a pad of its own that nothing
+            // feeds.
+            self.connection.receive(line.role, &line.rtp);
+            return Ok(());
+        };
+        let sender = self.connection.send(Sending {
+            role: line.role,
+            codec: if line.role.is_audio() {
+                Codec::Opus
+            } else {
+                Codec::Vp8
+            },
+            rtp: line.rtp,
+            direction: Direction::Sendrecv,
+            tape: None,
+        })?;
+        outlet.add(&sender.way);
+        self.ssrcs[index] = Some(sender.ssrc);
+        match line.role {
+            Role::Mic => self.mic = Some(sender.way),
+            _ => self.camera = Some(sender.way),
+        }
+        Ok(())
+    }
+
+    /// A description that names what is sent: webrtcbin's answers do so only where there is RTX,
+    /// and browsers drop packets of sources they do not know.
+    fn named(&self, sdp: &str) -> String {
+        let mut sections = sdp.split("\r\nm=");
+        let mut named = sections.next().unwrap_or_default().to_owned();
+        for (section, ssrc) in sections.zip(self.ssrcs) {
+            named.push_str("\r\nm=");
+            named.push_str(section.trim_end());
+            if let (Some(ssrc), false) = (ssrc, section.contains("\r\na=ssrc:")) {
+                named.push_str(&format!("\r\na=ssrc:{ssrc} cname:bot{ssrc}"));
+            }
+        }
+        named.push_str("\r\n");
+        named
+    }
+
+    /// Takes the answer to its offer.
+    pub(crate) async fn accept(&self, answer: &str) -> Result<(), BotError> {
+        let sdp = parsed(answer)?;
+        if sdp.medias_len() as usize != ROLES.len() {
+            return Err(BotError::BadAnswer("it has other m-lines".into()));
+        }
+        self.connection.take(WebRTCSDPType::Answer, sdp).await
+    }
+
+    /// Lets media flow, once the connection is up.
+    pub(crate) fn open(&self) {
+        self.connection.settle();
+        self.ways().for_each(|way| way.open());
+    }
+
+    fn ways(&self) -> impl Iterator<Item = &Arc<Way>> {
+        self.mic.iter().chain(&self.camera)
+    }
+
+    /// Sends no media any more.
+    pub(crate) fn shut(&self) {
+        self.ways().for_each(|way| way.shut());
+    }
+
+    /// Lets nothing out of the machine any more.
+    pub(crate) fn silence(&self) {
+        self.shut();
+        self.connection.silence();
+    }
+}
+
+impl Drop for MeshPeer {
+    fn drop(&mut self) {
+        self.shut();
+    }
+}
+
+/// The m-lines of an offer, each with the payload type of Opus or VP8.
+fn lines_of(offer: &Offer) -> Result<Vec<Line>, BotError> {
+    let medias: Vec<_> = offer.sdp.medias().collect();
+    let named = medias.iter().zip(ROLES).filter_map(|(media, role)| {
+        let mid = Mid(media.attribute_val("mid")?.to_owned());
+        // Only the direction differs: who offers to receive nothing but takes a forward.
+        let role = match (media.attribute_val("recvonly"), role.is_audio()) {
+            (None, _) => role,
+            (Some(_), true) => Role::ForwardAudio,
+            (Some(_), false) => Role::ForwardVideo,
+        };
+        Some((mid, role))
+    });
+    let named: Vec<_> = named.collect();
+    let plan = offer
+        .plan(&RoleSource::Named(&named), &[VideoCodec::Vp8])
+        .map_err(|e| BotError::BadOffer(e.to_string()))?;
+    let lines = plan.iter().zip(ROLES);
+    Ok(lines
+        .map(|(line, role)| Line {
+            role,
+            rtp: line.caps(),
+        })
+        .collect())
+}

@@ -1,0 +1,323 @@
+//! One webrtcbin in a pipeline of its own: what the connection to the server and those to other
+//! members have in common.
+
+use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Arc;
+
+use futures::StreamExt;
+use gst::prelude::*;
+use gst_webrtc::{WebRTCRTPTransceiver, WebRTCRTPTransceiverDirection as Direction};
+use tokio::sync::{mpsc, watch};
+use tokio_util::sync::CancellationToken;
+
+pub(crate) use gst_webrtc::WebRTCPeerConnectionState as ConnectionState;
+
+use super::codec::Codec;
+use super::decode_branch;
+use super::level::LevelWriter;
+use super::receive::Incoming;
+use crate::bots::error::BotError;
+use crate::bots::observe::packet_capture::Tape;
+use crate::bots::source::media_source::Way;
+use crate::id::Role;
+use crate::media::gst::teardown;
+use crate::media::peer::nack::{Repair, VIDEO_PATIENCE_MS};
+use crate::media::peer::webrtcbin;
+
+/// A local candidate: the m-line's index, and the candidate.
+pub(crate) type Candidate = (u32, String);
+
+/// Where media may go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reach {
+    /// Only the loopback interface: the server is there.
+    Loopback,
+    /// Only the interface with this address.
+    Address(IpAddr),
+    /// Every interface of the machine.
+    Anywhere,
+}
+
+/// A sender to be made.
+pub(crate) struct Sending {
+    pub(crate) role: Role,
+    pub(crate) codec: Codec,
+    /// The m-line's codec, with its payload type.
+    pub(crate) rtp: gst::Caps,
+    pub(crate) direction: Direction,
+    /// Where what is sent is noted down.
+    pub(crate) tape: Option<Arc<Tape>>,
+}
+
+/// A sender that was made.
+pub(crate) struct Sender {
+    pub(crate) way: Arc<Way>,
+    /// The pad its packets leave the payloader by.
+    pub(crate) packets: gst::Pad,
+    pub(crate) ssrc: u32,
+}
+
+/// A peer connection. Dropping it stops the pipeline on a thread of its own.
+#[derive(Debug)]
+pub(crate) struct Connection {
+    pipeline: gst::Pipeline,
+    pub(crate) webrtc: gst::Element,
+    pub(crate) state: watch::Receiver<ConnectionState>,
+    pub(crate) repair: Repair,
+    gone: CancellationToken,
+}
+
+impl Connection {
+    /// Makes the pipeline, to which m-lines can be added until it is started. Blocks.
+    pub(crate) fn new(
+        reach: Reach,
+    ) -> Result<(Self, mpsc::UnboundedReceiver<Candidate>), BotError> {
+        let webrtc = gst::ElementFactory::make("webrtcbin")
+            .property_from_str("bundle-policy", "max-bundle")
+            .property("latency", VIDEO_PATIENCE_MS)
+            .build()
+            .map_err(|e| BotError::media("webrtcbin", e))?;
+        let pipeline = gst::Pipeline::new();
+        // All pipelines on one clock; and none waits before it sends because of the latency of
+        // what it receives.
+        pipeline.use_clock(Some(&gst::SystemClock::obtain()));
+        pipeline.set_latency(gst::ClockTime::ZERO);
+        pipeline
+            .add(&webrtc)
+            .map_err(|e| BotError::media("webrtcbin", e))?;
+        let agent = webrtc.property::<gst::Object>("ice-agent");
+        agent.set_property("ice-tcp", false);
+        // A search for a router that would only cost time and a port.
+        let nice = agent.property::<gst::glib::Object>("agent");
+        nice.set_property("upnp", false);
+        let only = match reach {
+            Reach::Loopback => Some(Ipv4Addr::LOCALHOST.into()),
+            Reach::Address(address) => Some(address),
+            Reach::Anywhere => None,
+        };
+        if let Some(address) = only {
+            agent.emit_by_name::<bool>("add-local-ip-address", &[&address.to_string()]);
+        }
+        let (send_candidate, candidates) = mpsc::unbounded_channel();
+        webrtc.connect("on-ice-candidate", false, move |values| {
+            if let [_, index, candidate] = values
+                && let (Ok(index), Ok(candidate)) = (index.get(), candidate.get())
+            {
+                // Nobody to send it to: the bot has gone.
+                let _ = send_candidate.send((index, candidate));
+            }
+            None
+        });
+        // As a browser does: what is missing is asked for when it is missed, and nothing waits for
+        // what might have been before the first packet.
+        webrtcbin::install(&webrtc);
+        let connection = Self {
+            repair: Repair::watch(&webrtc),
+            state: watch_state(&webrtc),
+            gone: CancellationToken::new(),
+            pipeline,
+            webrtc,
+        };
+        // Some of webrtcbin's signals need its threads, which it has from READY on.
+        connection.set_state(gst::State::Ready)?;
+        Ok((connection, candidates))
+    }
+
+    /// Starts, with what comes in on each m-line in their order.
+    pub(crate) fn start(&self, lines: Vec<Option<Arc<Incoming>>>) -> Result<(), BotError> {
+        self.watch_pads(lines);
+        self.set_state(gst::State::Playing)
+    }
+
+    fn set_state(&self, state: gst::State) -> Result<(), BotError> {
+        self.pipeline
+            .set_state(state)
+            .map(|_| ())
+            .map_err(|e| BotError::media("starting a bot", e))
+    }
+
+    /// Adds an m-line that sends.
+    pub(crate) fn send(&self, sending: Sending) -> Result<Sender, BotError> {
+        let Sending {
+            role,
+            codec,
+            mut rtp,
+            direction,
+            tape,
+        } = sending;
+        let doing = |e: &dyn std::fmt::Display| BotError::Media(format!("{role} uplink: {e}"));
+        let source = gst_app::AppSrc::builder()
+            .caps(&codec.encoded_caps())
+            .is_live(true)
+            .format(gst::Format::Time)
+            .max_bytes(1 << 20)
+            .leaky_type(gst_app::AppLeakyType::Downstream)
+            .build();
+        let payload = rtp.structure(0).and_then(|s| s.get::<i32>("payload").ok());
+        // Named in the caps it stands in the offer, without which a receiver of several m-lines
+        // has to guess whose the packets are.
+        let ssrc = rand::random::<u32>().max(1);
+        rtp.make_mut().set("ssrc", ssrc);
+        let payloader = gst::parse::bin_from_description(
+            &format!(
+                "{} mtu=1200 auto-header-extension=false ssrc={ssrc} pt={}",
+                codec.payloader(),
+                payload.unwrap_or(96)
+            ),
+            true,
+        )
+        .map_err(|e| doing(&e))?
+        .upcast::<gst::Element>();
+        let elements = [source.upcast_ref(), &payloader];
+        self.pipeline.add_many(elements).map_err(|e| doing(&e))?;
+        source.link(&payloader).map_err(|e| doing(&e))?;
+        let template = self
+            .webrtc
+            .pad_template("sink_%u")
+            .ok_or_else(|| doing(&"no pad template"))?;
+        let pad = self
+            .webrtc
+            .request_pad(&template, None, Some(&rtp))
+            .ok_or_else(|| doing(&"no pad"))?;
+        let transceiver = pad.property::<WebRTCRTPTransceiver>("transceiver");
+        transceiver.set_direction(direction);
+        transceiver.set_property("codec-preferences", &rtp);
+        transceiver.set_property("do-nack", !role.is_audio());
+        let packets = payloader
+            .static_pad("src")
+            .ok_or_else(|| doing(&"no pad"))?;
+        packets.link(&pad).map_err(|e| doing(&e))?;
+        let way = Way::new(source);
+        if role.is_audio() {
+            write_levels(&packets, way.levels.clone());
+        }
+        if let Some(tape) = tape {
+            tape.record(&packets, codec);
+        }
+        // Those of a pipeline that runs already, as when an offer is answered, have to follow it.
+        for element in [&payloader, way.element()] {
+            element.sync_state_with_parent().map_err(|e| doing(&e))?;
+        }
+        Ok(Sender { way, packets, ssrc })
+    }
+
+    /// Adds an m-line that only receives.
+    pub(crate) fn receive(&self, role: Role, rtp: &gst::Caps) {
+        let transceiver = self
+            .webrtc
+            .emit_by_name::<WebRTCRTPTransceiver>("add-transceiver", &[&Direction::Recvonly, rtp]);
+        transceiver.set_property("do-nack", !role.is_audio());
+    }
+
+    /// Links what comes in, by the index of its m-line.
+    fn watch_pads(&self, lines: Vec<Option<Arc<Incoming>>>) {
+        let pipeline = self.pipeline.downgrade();
+        self.webrtc.connect_pad_added(move |_, pad| {
+            let Some(pipeline) = pipeline.upgrade() else {
+                return;
+            };
+            if pad.direction() != gst::PadDirection::Src {
+                return;
+            }
+            let index = pad
+                .property::<WebRTCRTPTransceiver>("transceiver")
+                .mlineindex();
+            match lines.get(index as usize) {
+                Some(Some(line)) => {
+                    if let Err(error) = decode_branch::attach(&pipeline, pad, line) {
+                        tracing::warn!(%error, index, "incoming media is not taken");
+                    }
+                }
+                _ => tracing::warn!(index, "media on an m-line that takes none"),
+            }
+        });
+    }
+
+    /// Hears what the pipeline has to say, until it is gone.
+    pub(crate) fn listen(&self) -> impl Future<Output = ()> + Send + use<> {
+        let messages = self.pipeline.bus().map(|bus| bus.stream());
+        let pipeline = self.pipeline.downgrade();
+        async move {
+            let Some(mut messages) = messages else { return };
+            while let Some(message) = messages.next().await {
+                match message.view() {
+                    gst::MessageView::Latency(_) => {
+                        let Some(pipeline) = pipeline.upgrade() else {
+                            return;
+                        };
+                        recalculate_latency(&pipeline);
+                    }
+                    gst::MessageView::Error(error) => {
+                        tracing::warn!(error = %error.error(), "in a bot's pipeline");
+                    }
+                    _ => {}
+                }
+            }
+        }
+    }
+
+    /// To be called once the connection is up: the elements that came with it have not been told
+    /// the latency, and without it there are no sender reports to synchronise sound and picture
+    /// by.
+    pub(crate) fn settle(&self) {
+        recalculate_latency(&self.pipeline);
+    }
+
+    /// Lets nothing out of the machine any more: no media, no RTCP, no DTLS alert.
+    pub(crate) fn silence(&self) {
+        let Some(bin) = self.webrtc.dynamic_cast_ref::<gst::Bin>() else {
+            return;
+        };
+        for sink in bin
+            .iterate_all_by_element_factory_name("nicesink")
+            .into_iter()
+            .flatten()
+        {
+            if let Some(pad) = sink.static_pad("sink") {
+                let kinds = gst::PadProbeType::BUFFER
+                    | gst::PadProbeType::BUFFER_LIST
+                    | gst::PadProbeType::EVENT_DOWNSTREAM;
+                // Handled and not Drop: after Drop, GStreamer 1.22.0 releases once more what
+                // the binding has released.
+                pad.add_probe(kinds, |_, _| gst::PadProbeReturn::Handled);
+            }
+        }
+    }
+
+    /// Ends when nothing is left of it, some time after it was dropped.
+    pub(crate) fn gone(&self) -> impl Future<Output = ()> + Send + use<> {
+        self.gone.clone().cancelled_owned()
+    }
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        let gone = self.gone.clone();
+        teardown::begin("bot".into(), self.pipeline.clone(), move || gone.cancel());
+    }
+}
+
+fn write_levels(packets: &gst::Pad, levels: Arc<LevelWriter>) {
+    packets.add_probe(gst::PadProbeType::BUFFER, move |_, info| {
+        if let Some(gst::PadProbeData::Buffer(packet)) = &mut info.data
+            && let Some(written) = levels.write(packet)
+        {
+            *packet = written;
+        }
+        gst::PadProbeReturn::Ok
+    });
+}
+
+fn recalculate_latency(pipeline: &gst::Pipeline) {
+    if let Err(error) = pipeline.recalculate_latency() {
+        tracing::debug!(%error, "the latency of a bot's pipeline is not known yet");
+    }
+}
+
+fn watch_state(webrtc: &gst::Element) -> watch::Receiver<ConnectionState> {
+    let (sender, receiver) = watch::channel(ConnectionState::New);
+    webrtc.connect_notify(Some("connection-state"), move |webrtc, _| {
+        sender.send_replace(webrtc.property::<ConnectionState>("connection-state"));
+    });
+    receiver
+}

@@ -1,0 +1,115 @@
+//! What stands behind a pad of webrtcbin: a counter, and a decoder where one is asked for.
+//!
+//! webrtcbin has no pad for an m-line until something comes in on it, so an m-line on which
+//! nothing ever comes costs nothing.
+
+use std::sync::Arc;
+
+use gst::prelude::*;
+
+use super::codec::Codec;
+use super::receive::Incoming;
+use crate::bots::error::BotError;
+use crate::bots::session::config::Mending;
+use crate::media::peer::nack::see_to_losses;
+
+/// Links a pad of webrtcbin to what its m-line needs. Runs on a streaming thread, and leaves the
+/// pad linked or reports why not.
+pub(crate) fn attach(
+    pipeline: &gst::Pipeline,
+    pad: &gst::Pad,
+    incoming: &Arc<Incoming>,
+) -> Result<(), BotError> {
+    let failed = |e: &dyn std::fmt::Display| BotError::Media(format!("receive branch: {e}"));
+    let codec = Codec::of(pad).ok_or_else(|| failed(&"an unknown codec"))?;
+    see_to_losses(pad, incoming.role().is_audio());
+    if incoming.decodes_audio() {
+        conceal(pad);
+    }
+    count(pad, incoming, codec);
+    let launch = if incoming.decodes_audio() {
+        format!(
+            "{} name=decoder ! audioconvert ! audioresample ! \
+             audio/x-raw,format=F32LE,layout=interleaved,rate=48000,channels=1 ! \
+             appsink name=out sync=false async=false",
+            codec.decoder()
+        )
+    } else if incoming.decodes_video() {
+        format!(
+            "{} ! videoconvert ! video/x-raw,format=I420 ! \
+             appsink name=out sync=false async=false max-buffers=4 drop=true",
+            codec.decoder()
+        )
+    } else {
+        "fakesink sync=false async=false".to_owned()
+    };
+    let branch = gst::parse::bin_from_description(&launch, true).map_err(|e| failed(&e))?;
+    if let (Mending::Fec, Some(decoder)) = (incoming.mending(), branch.by_name("decoder")) {
+        decoder.set_property("use-inband-fec", true);
+    }
+    let sink = branch.by_name("out");
+    if let Some(sink) = sink.and_then(|sink| sink.downcast::<gst_app::AppSink>().ok()) {
+        take(&sink, incoming, codec);
+    }
+    pipeline.add(&branch).map_err(|e| failed(&e))?;
+    branch.sync_state_with_parent().map_err(|e| failed(&e))?;
+    let sink = branch
+        .static_pad("sink")
+        .ok_or_else(|| failed(&"it has no pad"))?;
+    pad.link(&sink).map(|_| ()).map_err(|e| failed(&e))
+}
+
+fn take(sink: &gst_app::AppSink, incoming: &Arc<Incoming>, codec: Codec) {
+    let weak = Arc::downgrade(incoming);
+    let audio = incoming.role().is_audio();
+    let callbacks = gst_app::AppSinkCallbacks::builder().new_sample(move |sink| {
+        let sample = sink.pull_sample().map_err(|_| gst::FlowError::Eos)?;
+        if let Some(incoming) = weak.upgrade() {
+            // A frame of no use is the sender's doing and shows in the figures.
+            let _ = if audio {
+                incoming.hear(&sample, sink.base_time())
+            } else {
+                incoming.show(&sample, codec)
+            };
+        }
+        Ok(gst::FlowSuccess::Ok)
+    });
+    sink.set_callbacks(callbacks.build());
+}
+
+/// Has a decoder of sound told of what is lost, as a browser's is. webrtcbin has an FEC decoder on
+/// every stream, which says of each lost packet that it may have been one of FEC: those need not be
+/// concealed, and no sound is.
+fn conceal(pad: &gst::Pad) {
+    const DOUBT: &str = "might-have-been-fec";
+    pad.add_probe(gst::PadProbeType::EVENT_DOWNSTREAM, |_, info| {
+        if let Some(gst::PadProbeData::Event(event)) = &mut info.data
+            && event.type_() == gst::EventType::CustomDownstream
+            && let Some(structure) = event.structure()
+            && structure.has_field(DOUBT)
+        {
+            let mut certain = structure.to_owned();
+            certain.remove_field(DOUBT);
+            *event = gst::event::CustomDownstream::new(certain);
+        }
+        gst::PadProbeReturn::Ok
+    });
+}
+
+fn count(pad: &gst::Pad, incoming: &Arc<Incoming>, codec: Codec) {
+    let weak = Arc::downgrade(incoming);
+    let kinds = gst::PadProbeType::BUFFER | gst::PadProbeType::BUFFER_LIST;
+    pad.add_probe(kinds, move |_, info| {
+        if let Some(incoming) = weak.upgrade() {
+            match &info.data {
+                Some(gst::PadProbeData::Buffer(buffer)) => incoming.packet(buffer, codec),
+                Some(gst::PadProbeData::BufferList(list)) => {
+                    list.iter()
+                        .for_each(|buffer| incoming.packet(buffer, codec));
+                }
+                _ => {}
+            }
+        }
+        gst::PadProbeReturn::Ok
+    });
+}

@@ -1,0 +1,11 @@
+//! A bot's peer connections.
+
+pub(crate) mod codec;
+pub(crate) mod connection;
+pub(crate) mod csrc_tracker;
+pub(crate) mod decode_branch;
+pub(crate) mod ice;
+pub(crate) mod level;
+pub(crate) mod negotiate;
+pub(crate) mod peer;
+pub mod receive;

@@ -1,0 +1,228 @@
+//! Offer, answer and candidates: the signalling side of a bot's webrtcbin.
+
+use std::time::Duration;
+
+use gst::prelude::*;
+use gst_webrtc::{WebRTCSDPType, WebRTCSessionDescription};
+use tokio::sync::watch;
+
+use super::connection::Connection;
+use super::level;
+use super::peer::Peer;
+use crate::bots::error::BotError;
+use crate::id::{Mid, Role};
+use crate::protocol::Track;
+
+/// How long webrtcbin may take over a description.
+const NEGOTIATION: Duration = Duration::from_secs(10);
+
+/// How long gathering may take where candidates cannot be sent later. `ice-gathering-state` may
+/// never reach complete.
+const GATHERING: Duration = Duration::from_millis(500);
+
+impl Connection {
+    /// Has webrtcbin make an offer, and takes it for its own, which starts the gathering.
+    pub(crate) async fn offer(&self) -> Result<WebRTCSessionDescription, BotError> {
+        let offer = self.create("create-offer", "offer").await?;
+        self.describe("set-local-description", &offer).await?;
+        Ok(offer)
+    }
+
+    /// Has webrtcbin make an answer, and takes it for its own, which starts the gathering.
+    pub(crate) async fn answer(&self) -> Result<WebRTCSessionDescription, BotError> {
+        let answer = self.create("create-answer", "answer").await?;
+        self.describe("set-local-description", &answer).await?;
+        Ok(answer)
+    }
+
+    /// Takes the other side's description.
+    pub(crate) async fn take(
+        &self,
+        kind: WebRTCSDPType,
+        sdp: gst_sdp::SDPMessage,
+    ) -> Result<(), BotError> {
+        let description = WebRTCSessionDescription::new(kind, sdp);
+        self.describe("set-remote-description", &description).await
+    }
+
+    async fn create(
+        &self,
+        signal: &'static str,
+        name: &str,
+    ) -> Result<WebRTCSessionDescription, BotError> {
+        let (promise, reply) = gst::Promise::new_future();
+        self.webrtc
+            .emit_by_name::<()>(signal, &[&None::<gst::Structure>, &promise]);
+        let reply = settled(signal, reply).await?;
+        reply
+            .as_ref()
+            .and_then(|reply| reply.get::<WebRTCSessionDescription>(name).ok())
+            .ok_or_else(|| BotError::Media(format!("webrtcbin made no {name}")))
+    }
+
+    async fn describe(
+        &self,
+        signal: &'static str,
+        description: &WebRTCSessionDescription,
+    ) -> Result<(), BotError> {
+        let (promise, reply) = gst::Promise::new_future();
+        self.webrtc
+            .emit_by_name::<()>(signal, &[description, &promise]);
+        settled(signal, reply).await.map(|_| ())
+    }
+
+    /// Gives webrtcbin a candidate of the other side.
+    pub(crate) fn add_candidate(&self, index: u32, candidate: &str) {
+        self.webrtc
+            .emit_by_name::<()>("add-ice-candidate", &[&index, &candidate]);
+    }
+}
+
+impl Peer {
+    /// Makes the offer and starts gathering. Returns its SDP, and what its m-lines are for.
+    pub(crate) async fn offer(&mut self) -> Result<(String, Vec<Track>), BotError> {
+        let offer = self.connection.offer().await?;
+        let text = text(offer.sdp())?;
+        let mids = mids(offer.sdp());
+        if mids.len() != self.lines.len() {
+            return Err(BotError::Media("the offer has other m-lines".into()));
+        }
+        let mut tracks = Vec::with_capacity(mids.len());
+        for (mid, (role, incoming)) in mids.into_iter().zip(&self.lines) {
+            if let Some(incoming) = incoming {
+                incoming.name(mid.clone());
+            }
+            tracks.push(Track { mid, role: *role });
+        }
+        Ok((text, tracks))
+    }
+
+    /// The offer with the candidates that could be gathered in time.
+    pub(crate) async fn gathered(&self) -> Result<String, BotError> {
+        let webrtc = &self.connection.webrtc;
+        let (done, mut gathered) = watch::channel(false);
+        let check = move |webrtc: &gst::Element| {
+            let state =
+                webrtc.property::<gst_webrtc::WebRTCICEGatheringState>("ice-gathering-state");
+            done.send_replace(state == gst_webrtc::WebRTCICEGatheringState::Complete);
+        };
+        check(webrtc);
+        let handler =
+            webrtc.connect_notify(Some("ice-gathering-state"), move |webrtc, _| check(webrtc));
+        // What there is when the time is up has to do.
+        let _ = tokio::time::timeout(GATHERING, gathered.wait_for(|done| *done)).await;
+        webrtc.disconnect(handler);
+        webrtc
+            .property::<Option<WebRTCSessionDescription>>("local-description")
+            .and_then(|description| description.sdp().as_text().ok())
+            .ok_or_else(|| BotError::Media("no local description".into()))
+    }
+
+    /// Takes the server's answer.
+    pub(crate) async fn accept(&self, answer: &str) -> Result<(), BotError> {
+        let sdp = parsed(answer)?;
+        if sdp.medias_len() as usize != self.lines.len() {
+            return Err(BotError::BadAnswer("it has other m-lines".into()));
+        }
+        for ((role, _), media) in self.lines.iter().zip(sdp.medias()) {
+            if let (Role::Mic, Some(mic), Some(id)) = (role, &self.mic, level::agreed(media)) {
+                mic.way.levels.agree(id);
+            }
+        }
+        self.connection.take(WebRTCSDPType::Answer, sdp).await
+    }
+}
+
+/// A description's text.
+pub(crate) fn text(sdp: &gst_sdp::SDPMessageRef) -> Result<String, BotError> {
+    sdp.as_text().map_err(|e| BotError::media("description", e))
+}
+
+/// The description of a text.
+pub(crate) fn parsed(text: &str) -> Result<gst_sdp::SDPMessage, BotError> {
+    gst_sdp::SDPMessage::parse_buffer(text.as_bytes())
+        .map_err(|e| BotError::BadAnswer(e.to_string()))
+}
+
+/// Waits for a promise's reply, in which an error may hide.
+async fn settled<R: std::ops::Deref<Target = gst::StructureRef>>(
+    what: &'static str,
+    reply: impl Future<Output = Result<Option<R>, gst::PromiseError>>,
+) -> Result<Option<R>, BotError> {
+    let after = NEGOTIATION;
+    let reply = tokio::time::timeout(after, reply)
+        .await
+        .map_err(|_| BotError::Deadline { what, after })?
+        .map_err(|e| BotError::Media(format!("{what}: {e:?}")))?;
+    let error = reply
+        .as_ref()
+        .and_then(|reply| reply.get::<gst::glib::Error>("error").ok());
+    match error {
+        Some(error) => Err(BotError::media(what, error)),
+        None => Ok(reply),
+    }
+}
+
+/// The mids of a description's m-lines.
+pub(crate) fn mids(sdp: &gst_sdp::SDPMessageRef) -> Vec<Mid> {
+    sdp.medias()
+        .filter_map(|media| media.attribute_val("mid"))
+        .map(|mid| Mid(mid.to_owned()))
+        .collect()
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::bots::rtc::peer::Reach;
+    use crate::bots::session::config::{BotConfig, Decode, Entry, VideoFormat};
+    use crate::config::VideoCodec;
+    use crate::id::RoomId;
+
+    #[tokio::test]
+    async fn the_offer_has_every_line_in_order() {
+        gst::init().unwrap();
+        let config = BotConfig::new("", RoomId::new("r").unwrap(), "Ann")
+            .person(0, VideoFormat::new(VideoCodec::H264))
+            .decoding(Decode::Both)
+            .entering(Entry::WebSocket { forward_slots: 2 });
+        let mut peer = Peer::new(&config, Reach::Loopback, &[], &Arc::default()).unwrap();
+        let (sdp, tracks) = peer.offer().await.unwrap();
+        let roles: Vec<_> = tracks.iter().map(|t| t.role.to_string()).collect();
+        assert_eq!(
+            roles.join(" "),
+            "mic camera mix-audio mix-video forward-audio forward-audio forward-video \
+             forward-video"
+        );
+        let sections: Vec<_> = sdp.split("\r\nm=").skip(1).collect();
+        assert_eq!(sections.len(), tracks.len(), "{sdp}");
+        for (section, track) in sections.iter().zip(&tracks) {
+            let kind = if track.role.is_audio() {
+                "audio"
+            } else {
+                "video"
+            };
+            assert!(section.starts_with(kind), "{track:?} in {section}");
+            let mid = format!("\r\na=mid:{}\r\n", track.mid);
+            assert!(section.contains(&mid), "{track:?} in {section}");
+            let direction = if track.role.is_uplink() {
+                "sendonly"
+            } else {
+                "recvonly"
+            };
+            assert!(section.contains(&format!("a={direction}\r")), "{section}");
+            let named = section.contains("a=ssrc:");
+            assert_eq!(named, track.role.is_uplink(), "{section}");
+        }
+        let extension = format!("\r\na=extmap:{} {}\r\n", level::ID, level::URI);
+        assert!(sections[0].contains(&extension), "{}", sections[0]);
+        assert!(sections[3].contains("H264/90000") && sections[3].contains("VP8/90000"));
+        assert!(sections[3].contains("packetization-mode=1"));
+        let gathered = peer.gathered().await.unwrap();
+        assert!(gathered.contains(" 127.0.0.1 "), "{gathered}");
+        assert!(!gathered.contains("TCP"), "{gathered}");
+    }
+}

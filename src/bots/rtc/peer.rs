@@ -1,0 +1,236 @@
+//! A bot's connection to the server: it offers its uplinks, and takes the mix and the forwards.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use gst_webrtc::WebRTCRTPTransceiverDirection as Direction;
+use tokio::sync::mpsc;
+
+use super::codec::{Codec, opus_caps, rtp_video_caps, rtx_caps};
+pub(crate) use super::connection::{Candidate, ConnectionState, Reach};
+use super::connection::{Connection, Sender, Sending};
+use super::ice;
+use super::level;
+use super::receive::{Incoming, Receiver};
+use crate::bots::error::BotError;
+use crate::bots::observe::observer::{Path, Witness};
+use crate::bots::observe::packet_capture::Tape;
+use crate::bots::session::config::{AudioSource, BotConfig, Entry, LinkFeedback, Mending};
+use crate::bots::source::corrupt::CorruptMode;
+use crate::bots::source::media_source::Way;
+use crate::id::Role;
+use crate::media::bwe::twcc::TRANSPORT_WIDE_CC;
+use crate::protocol::IceServer;
+
+/// The id that the header extension is offered with.
+const ARRIVALS: u8 = 5;
+
+/// An uplink of a bot.
+#[derive(Debug)]
+pub(crate) struct Uplink {
+    pub(crate) way: Arc<Way>,
+    /// The pad its packets leave the payloader by.
+    packets: gst::Pad,
+    pub(crate) tape: Option<Arc<Tape>>,
+}
+
+/// When the uplinks flow.
+#[derive(Debug, Clone, Copy)]
+struct Gate {
+    connected: bool,
+    wanted: bool,
+}
+
+/// A bot's connection to the server.
+#[derive(Debug)]
+pub(crate) struct Peer {
+    pub(crate) connection: Connection,
+    pub(crate) camera: Option<Uplink>,
+    pub(crate) mic: Option<Uplink>,
+    /// In the order of the m-lines; a `None` is an uplink.
+    pub(crate) lines: Vec<(Role, Option<Arc<Incoming>>)>,
+    pub(crate) candidates: Option<mpsc::UnboundedReceiver<Candidate>>,
+    gate: Mutex<Gate>,
+}
+
+impl Peer {
+    /// Builds and starts the pipeline. Blocks.
+    pub(crate) fn new(
+        config: &BotConfig,
+        reach: Reach,
+        servers: &[IceServer],
+        witness: &Arc<Witness>,
+    ) -> Result<Self, BotError> {
+        let (connection, candidates) = Connection::new(reach)?;
+        ice::configure(&connection.webrtc, config.route, servers);
+        let mut peer = Self {
+            connection,
+            camera: None,
+            mic: None,
+            lines: Vec::new(),
+            candidates: Some(candidates),
+            gate: Mutex::new(Gate {
+                connected: false,
+                wanted: true,
+            }),
+        };
+        peer.add_uplinks(config)?;
+        peer.add_downlinks(config, witness);
+        let lines = peer.lines.iter().map(|(_, line)| line.clone()).collect();
+        peer.connection.start(lines)?;
+        Ok(peer)
+    }
+
+    fn add_uplinks(&mut self, config: &BotConfig) -> Result<(), BotError> {
+        if config.audio != AudioSource::None {
+            let mut rtp = opus_caps();
+            // So it stands in the offer; whether it is sent follows from the answer.
+            rtp.make_mut()
+                .set(format!("extmap-{}", level::ID), level::URI);
+            self.mic = Some(self.add_uplink(config, Role::Mic, Codec::Opus, rtp)?);
+        }
+        if let Some(format) = config.video.format() {
+            let (codec, rtp) = (Codec::from(format.codec), rtp_video_caps(format.codec));
+            self.camera = Some(self.add_uplink(config, Role::Camera, codec, rtp)?);
+        }
+        Ok(())
+    }
+
+    fn add_uplink(
+        &mut self,
+        config: &BotConfig,
+        role: Role,
+        codec: Codec,
+        rtp: gst::Caps,
+    ) -> Result<Uplink, BotError> {
+        let tape = Tape::for_recording(config.recording);
+        let Sender { way, packets, .. } = self.connection.send(Sending {
+            role,
+            codec,
+            rtp,
+            direction: Direction::Sendonly,
+            tape: tape.clone(),
+        })?;
+        self.lines.push((role, None));
+        Ok(Uplink { way, packets, tape })
+    }
+
+    fn add_downlinks(&mut self, config: &BotConfig, witness: &Arc<Witness>) {
+        let codecs = &config.receive.codecs;
+        if codecs.is_empty() {
+            return;
+        }
+        let slots = match config.entry {
+            Entry::WebSocket { forward_slots } => forward_slots,
+            Entry::Whip | Entry::Whep => 0,
+        };
+        let forwards = |role| std::iter::repeat_n((role, Path::Forward), slots);
+        let lines = [(Role::MixAudio, Path::Mix), (Role::MixVideo, Path::Mix)]
+            .into_iter()
+            .chain(forwards(Role::ForwardAudio))
+            .chain(forwards(Role::ForwardVideo));
+        for (role, path) in lines {
+            let caps = if role.is_audio() {
+                mending(opus_caps(), config.mending)
+            } else {
+                let mut caps = gst::Caps::new_empty();
+                caps.make_mut()
+                    .extend(codecs.iter().map(|codec| rtp_video_caps(*codec)));
+                // webrtcbin sees to that for the first codec, and a browser for all.
+                let others = codecs.iter().skip(1);
+                caps.make_mut().extend(others.map(|codec| rtx_caps(*codec)));
+                caps
+            };
+            let caps = match config.feedback {
+                LinkFeedback::Reports => caps,
+                LinkFeedback::Arrivals => telling_arrivals(caps),
+            };
+            self.connection.receive(role, &caps);
+            let receiver = Receiver {
+                role,
+                path,
+                from: None,
+                decode: match path {
+                    Path::Mix => config.receive.decode,
+                    Path::Forward | Path::Mesh => config.receive.forwards,
+                },
+                mending: config.mending,
+                tape: match path {
+                    Path::Forward => Tape::for_recording(config.recording),
+                    Path::Mix | Path::Mesh => None,
+                },
+            };
+            let incoming = Incoming::new(receiver, witness.clone());
+            self.lines.push((role, Some(incoming)));
+        }
+    }
+
+    /// What comes in, in the order of the m-lines.
+    pub(crate) fn incoming(&self) -> impl Iterator<Item = &Arc<Incoming>> {
+        self.lines.iter().filter_map(|(_, line)| line.as_ref())
+    }
+
+    /// Lets the uplinks flow, from a keyframe on, if they are wanted.
+    pub(crate) fn open(&self) {
+        self.connection.settle();
+        self.pass(|gate| gate.connected = true);
+    }
+
+    /// Does as the server says with `uplinks`.
+    pub(crate) fn want(&self, wanted: bool) {
+        self.pass(|gate| gate.wanted = wanted);
+    }
+
+    fn pass(&self, change: impl FnOnce(&mut Gate)) {
+        // Held while the ways change, so that they end as the last change wants them.
+        let mut gate = self.gate.lock().unwrap_or_else(PoisonError::into_inner);
+        change(&mut gate);
+        for way in self.ways() {
+            if gate.connected && gate.wanted {
+                way.open();
+            } else {
+                way.shut();
+            }
+        }
+    }
+
+    pub(crate) fn ways(&self) -> impl Iterator<Item = &Arc<Way>> {
+        let uplinks = self.mic.iter().chain(&self.camera);
+        uplinks.map(|uplink| &uplink.way)
+    }
+
+    /// Damages the video that goes out from now on.
+    pub(crate) fn corrupt(&self, mode: CorruptMode) -> Result<(), BotError> {
+        let camera = self.camera.as_ref();
+        mode.install(&camera.ok_or(BotError::NotConfigured("camera"))?.packets);
+        Ok(())
+    }
+
+    /// Lets nothing out of the machine any more.
+    pub(crate) fn silence(&self) {
+        self.want(false);
+        self.connection.silence();
+    }
+}
+
+/// Says what is made use of (RFC 7587 section 6.1).
+fn mending(mut sound: gst::Caps, mending: Mending) -> gst::Caps {
+    if mending == Mending::Fec {
+        sound.make_mut().set("useinbandfec", "1");
+    }
+    sound
+}
+
+/// Offers to tell of every packet when it arrived.
+fn telling_arrivals(mut caps: gst::Caps) -> gst::Caps {
+    for codec in caps.make_mut().iter_mut() {
+        codec.set(format!("extmap-{ARRIVALS}"), TRANSPORT_WIDE_CC);
+        codec.set("rtcp-fb-transport-cc", true);
+    }
+    caps
+}
+
+impl Drop for Peer {
+    fn drop(&mut self) {
+        self.ways().for_each(|way| way.shut());
+    }
+}

@@ -1,0 +1,300 @@
+//! How a bot comes in and goes out again, by whichever way it was told to.
+
+use std::sync::{Arc, Weak};
+
+use tokio::sync::{broadcast, mpsc};
+use tokio::task::JoinHandle;
+
+use super::bot::Published;
+use super::config::{BotConfig, Entry, Fingerprint};
+use super::signalling::{HttpSession, Outgoing, Socket};
+use crate::bots::error::BotError;
+use crate::bots::observe::observer::Witness;
+use crate::bots::rtc::ice;
+use crate::bots::rtc::ice::Route;
+use crate::bots::rtc::peer::{Candidate, Peer, Reach};
+use crate::id::{Mid, ParticipantId};
+use crate::protocol::{ClientMessage, Join, ServerMessage, Track, VERSION};
+
+/// What a bot can still say.
+#[derive(Debug)]
+pub(crate) enum Signalling {
+    /// Over the WebSocket.
+    Socket {
+        participant: ParticipantId,
+        outbox: mpsc::UnboundedSender<Outgoing>,
+    },
+    /// Over HTTP; `None` once it has left.
+    Http(Option<HttpSession>),
+}
+
+/// A bot that is in.
+pub(crate) struct Entered {
+    pub(crate) peer: Arc<Peer>,
+    pub(crate) signalling: Signalling,
+    pub(crate) tasks: Vec<JoinHandle<()>>,
+}
+
+/// Joins the room.
+pub(crate) async fn enter(config: &BotConfig, published: &Published) -> Result<Entered, BotError> {
+    let reach = reach(config)?;
+    let witness = &published.witness;
+    if over_http(config.entry) {
+        return enter_http(config, reach, witness).await;
+    }
+    let (socket, peer) = tokio::join!(
+        Socket::connect(&config.server),
+        build(config, reach, witness)
+    );
+    let (Socket { outbox, mut inbox }, mut peer) = (socket?, peer?);
+    let (sdp, tracks) = peer.offer().await?;
+    let candidates = peer.candidates.take();
+    let mids: Vec<Mid> = tracks.iter().map(|track| track.mid.clone()).collect();
+    say(&outbox, join_message(config, sdp, tracks))?;
+    let (participant, answer) = answered(&mut inbox, published).await?;
+    peer.accept(&answer).await?;
+    let peer = Arc::new(peer);
+    let hearing = hear(
+        inbox,
+        Arc::downgrade(&peer),
+        mids.clone(),
+        published.clone(),
+    );
+    let mut tasks = vec![
+        tokio::spawn(hearing),
+        tokio::spawn(peer.connection.listen()),
+    ];
+    if let Some(candidates) = candidates {
+        tasks.push(tokio::spawn(trickle(candidates, mids, outbox.clone())));
+    }
+    let signalling = Signalling::Socket {
+        participant,
+        outbox,
+    };
+    Ok(Entered {
+        peer,
+        signalling,
+        tasks,
+    })
+}
+
+async fn enter_http(
+    config: &BotConfig,
+    reach: Reach,
+    witness: &Arc<Witness>,
+) -> Result<Entered, BotError> {
+    let mut peer = build(config, reach, witness).await?;
+    peer.offer().await?;
+    let sdp = offered(peer.gathered().await?, config.fingerprint);
+    let (session, answer) = HttpSession::open(config, sdp).await?;
+    peer.accept(&answer).await?;
+    let tasks = vec![tokio::spawn(peer.connection.listen())];
+    Ok(Entered {
+        peer: Arc::new(peer),
+        signalling: Signalling::Http(Some(session)),
+        tasks,
+    })
+}
+
+async fn build(config: &BotConfig, reach: Reach, witness: &Arc<Witness>) -> Result<Peer, BotError> {
+    // Its own connection needs servers only where it must not do without; webrtcbin has to have
+    // them before it makes the offer, and so before `welcome`.
+    let servers = match config.route {
+        Route::Any => Vec::new(),
+        Route::Relay => ice::servers(config).await?,
+    };
+    let (config, witness) = (config.clone(), witness.clone());
+    tokio::task::spawn_blocking(move || Peer::new(&config, reach, &servers, &witness))
+        .await
+        .map_err(|e| BotError::media("building a bot", e))?
+}
+
+fn join_message(config: &BotConfig, sdp: String, tracks: Vec<Track>) -> ClientMessage {
+    ClientMessage::Join(Join {
+        version: VERSION,
+        room: config.room.clone(),
+        name: config.name.clone(),
+        token: config.token.clone(),
+        resume: None,
+        view: config.view,
+        limits: config.limits,
+        offer: offered(sdp, config.fingerprint),
+        tracks,
+    })
+}
+
+fn say(outbox: &mpsc::UnboundedSender<Outgoing>, message: ClientMessage) -> Result<(), BotError> {
+    outbox
+        .send(Outgoing::Message(message))
+        .map_err(|_| BotError::Closed)
+}
+
+/// Waits for `welcome` and `answer`.
+async fn answered(
+    inbox: &mut mpsc::UnboundedReceiver<ServerMessage>,
+    published: &Published,
+) -> Result<(ParticipantId, String), BotError> {
+    let mut who = None;
+    while let Some(message) = inbox.recv().await {
+        published.publish(message.clone());
+        match message {
+            ServerMessage::Welcome { participant, .. } => who = Some(participant),
+            ServerMessage::Answer { sdp } => {
+                let who = who.ok_or_else(|| BotError::BadAnswer("no welcome before it".into()))?;
+                return Ok((who, sdp));
+            }
+            ServerMessage::Error { code, message } => {
+                return Err(BotError::Refused { code, message });
+            }
+            ServerMessage::Bye { reason } => return Err(BotError::Bye(reason)),
+            _ => {}
+        }
+    }
+    Err(BotError::Closed)
+}
+
+/// Sends the candidates as they are found. They are found after the offer was made, so `join` is
+/// in the outbox before the first.
+async fn trickle(
+    mut candidates: mpsc::UnboundedReceiver<Candidate>,
+    mids: Vec<Mid>,
+    outbox: mpsc::UnboundedSender<Outgoing>,
+) {
+    while let Some((index, candidate)) = candidates.recv().await {
+        let Some(mid) = mids.get(index as usize).cloned() else {
+            continue;
+        };
+        let candidate = Some(candidate);
+        if say(&outbox, ClientMessage::Candidate { mid, candidate }).is_err() {
+            return;
+        }
+    }
+}
+
+/// Takes what the server says until the connection ends.
+async fn hear(
+    mut inbox: mpsc::UnboundedReceiver<ServerMessage>,
+    peer: Weak<Peer>,
+    mids: Vec<Mid>,
+    published: Published,
+) {
+    while let Some(message) = inbox.recv().await {
+        if let ServerMessage::Candidate {
+            mid,
+            candidate: Some(candidate),
+        } = &message
+        {
+            let index = mids.iter().position(|own| own == mid);
+            let index = index.and_then(|index| u32::try_from(index).ok());
+            match (index, peer.upgrade()) {
+                (Some(index), Some(peer)) => peer.connection.add_candidate(index, candidate),
+                (None, _) => tracing::warn!(%mid, "a candidate for no m-line"),
+                (_, None) => return,
+            }
+        }
+        if let (ServerMessage::Uplinks { wanted }, Some(peer)) = (&message, peer.upgrade()) {
+            peer.want(*wanted);
+        }
+        published.publish(message);
+    }
+}
+
+/// Says goodbye and waits for the server's.
+pub(crate) async fn leave(
+    signalling: Signalling,
+    notices: &broadcast::Sender<ServerMessage>,
+) -> Result<(), BotError> {
+    match signalling {
+        Signalling::Http(Some(session)) => session.close().await,
+        Signalling::Http(None) => Ok(()),
+        Signalling::Socket { outbox, .. } => {
+            let mut notices = notices.subscribe();
+            say(&outbox, ClientMessage::Leave)?;
+            loop {
+                match notices.recv().await {
+                    Ok(ServerMessage::Bye { .. }) => return Ok(()),
+                    Ok(_) | Err(broadcast::error::RecvError::Lagged(_)) => {}
+                    Err(broadcast::error::RecvError::Closed) => return Err(BotError::Closed),
+                }
+            }
+        }
+    }
+}
+
+/// An offer that names another certificate.
+fn offered(sdp: String, fingerprint: Fingerprint) -> String {
+    match fingerprint {
+        Fingerprint::True => sdp,
+        Fingerprint::Wrong => {
+            const LABEL: &str = "a=fingerprint:sha-256 ";
+            let mut parts = sdp.split(LABEL);
+            let mut altered = parts.next().unwrap_or_default().to_owned();
+            for part in parts {
+                altered.push_str(LABEL);
+                // Another first digit, whatever it was.
+                altered.push(if part.starts_with('0') { '1' } else { '0' });
+                altered.push_str(part.get(1..).unwrap_or_default());
+            }
+            altered
+        }
+    }
+}
+
+/// Where media may go: if nothing is said, it stays on loopback if the server does.
+pub(crate) fn reach(config: &BotConfig) -> Result<Reach, BotError> {
+    if let Some(reach) = config.reach {
+        return Ok(reach);
+    }
+    let bad_server = |_| BotError::BadServer(config.server.clone());
+    let url = reqwest::Url::parse(&config.server).map_err(bad_server)?;
+    let host = url.host_str().unwrap_or_default();
+    let host = host.trim_matches(['[', ']']);
+    let loopback = host == "localhost"
+        || host
+            .parse::<std::net::IpAddr>()
+            .is_ok_and(|ip| ip.is_loopback());
+    Ok(if loopback {
+        Reach::Loopback
+    } else {
+        Reach::Anywhere
+    })
+}
+
+/// Whether the entry is one over HTTP alone.
+fn over_http(entry: Entry) -> bool {
+    matches!(entry, Entry::Whip | Entry::Whep)
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use crate::id::RoomId;
+
+    #[test]
+    fn a_wrong_fingerprint_differs_in_every_line() {
+        let sdp = "v=0\r\na=fingerprint:sha-256 0A:11\r\na=fingerprint:sha-256 F0:11\r\n";
+        assert_eq!(offered(sdp.into(), Fingerprint::True), sdp);
+        assert_eq!(
+            offered(sdp.into(), Fingerprint::Wrong),
+            "v=0\r\na=fingerprint:sha-256 1A:11\r\na=fingerprint:sha-256 00:11\r\n"
+        );
+    }
+
+    #[test]
+    fn loopback_is_known_by_the_address() {
+        for (server, loopback) in [
+            ("http://127.0.0.1:8080", true),
+            ("http://[::1]:8080/", true),
+            ("http://localhost:1", true),
+            ("http://192.0.2.7:8080", false),
+            ("https://example.org", false),
+        ] {
+            let mut config = BotConfig::new(server, RoomId::new("r").unwrap(), "Ann");
+            let stays = reach(&config).unwrap() == Reach::Loopback;
+            assert_eq!(stays, loopback, "{server}");
+            config.reach = Some(Reach::Anywhere);
+            assert_eq!(reach(&config).unwrap(), Reach::Anywhere, "{server}");
+        }
+    }
+}

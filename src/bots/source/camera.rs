@@ -1,0 +1,149 @@
+//! What a bot's camera plays, and how it follows the size the server asks for.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use super::clip;
+use super::clip::Reel;
+use super::live::LiveSource;
+use super::media_source::{Outlet, Player};
+use super::pace;
+use crate::bots::clock;
+use crate::bots::error::BotError;
+use crate::bots::session::config::{VideoFormat, VideoSource};
+use crate::layout::Size;
+
+/// What feeds an outlet.
+#[derive(Debug)]
+enum Feed {
+    Reel(Arc<Player>),
+    Live(Arc<LiveSource>),
+}
+
+/// What a feed is made of; made before the bot joins, so that encoding is no part of joining.
+#[derive(Debug)]
+pub(crate) enum Stock {
+    /// Encoded already.
+    Reel(Arc<Reel>),
+    /// Encoded while it is sent.
+    Live(Arc<LiveSource>),
+}
+
+impl Stock {
+    /// Encodes, or starts the encoder of, a source; `None` if it has no video.
+    pub(crate) async fn of(source: VideoSource) -> Result<Option<Self>, BotError> {
+        match source {
+            VideoSource::TimeCode { format, phase } => {
+                let obtain = move || LiveSource::obtain(format, phase);
+                tokio::task::spawn_blocking(obtain)
+                    .await
+                    .map_err(|e| BotError::media("time code", e))?
+                    .map(|live| Some(Self::Live(live)))
+            }
+            _ => Ok(clip::video(source).await?.map(Self::Reel)),
+        }
+    }
+}
+
+/// A bot's camera.
+#[derive(Debug)]
+pub(crate) struct Camera {
+    outlet: Arc<Outlet>,
+    source: VideoSource,
+    now: Mutex<(Option<VideoFormat>, Feed)>,
+}
+
+impl Camera {
+    /// A camera that plays from now on.
+    pub(crate) fn start(outlet: Arc<Outlet>, source: VideoSource, stock: Stock) -> Arc<Self> {
+        let feed = match stock {
+            Stock::Reel(reel) => {
+                let offset = match source {
+                    VideoSource::Film { offset, .. } => offset,
+                    _ => Default::default(),
+                };
+                let begins = reel.begins(clock::now());
+                let player = Player::new(outlet.clone(), reel, offset);
+                pace::schedule(&player, begins);
+                Feed::Reel(player)
+            }
+            Stock::Live(live) => {
+                live.subscribe(&outlet);
+                Feed::Live(live)
+            }
+        };
+        Arc::new(Self {
+            outlet,
+            source,
+            now: Mutex::new((source.format(), feed)),
+        })
+    }
+
+    /// Goes over to the size and rate the server asks for, though never beyond what the bot was
+    /// configured for, as a camera cannot either.
+    pub(crate) async fn follow(&self, size: Size, fps: u32) -> Result<(), BotError> {
+        let Some(own) = self.source.format() else {
+            return Ok(());
+        };
+        let wanted = VideoFormat {
+            size: fitted(own.size, size),
+            fps: fps.clamp(1, own.fps),
+            ..own
+        };
+        if self.lock().0 == Some(wanted) {
+            return Ok(());
+        }
+        let Some(stock) = Stock::of(self.source.with_format(wanted)).await? else {
+            return Ok(());
+        };
+        let mut now = self.lock();
+        now.0 = Some(wanted);
+        match (&mut now.1, stock) {
+            (Feed::Reel(player), Stock::Reel(reel)) => player.change(reel),
+            (Feed::Live(live), Stock::Live(other)) => {
+                live.unsubscribe(&self.outlet);
+                other.subscribe(&self.outlet);
+                *live = other;
+            }
+            // The kind follows from the source, which stays.
+            (Feed::Reel(_), Stock::Live(_)) | (Feed::Live(_), Stock::Reel(_)) => {}
+        }
+        Ok(())
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, (Option<VideoFormat>, Feed)> {
+        self.now.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The largest even size of the shape of `own` that is neither larger than it nor than `wanted`.
+fn fitted(own: Size, wanted: Size) -> Size {
+    let limit = Size {
+        width: wanted.width.clamp(32, own.width.max(32)),
+        height: wanted.height.clamp(32, own.height.max(32)),
+    };
+    let (width, height) = if limit.width * own.height <= limit.height * own.width {
+        (limit.width, limit.width * own.height / own.width.max(1))
+    } else {
+        (limit.height * own.width / own.height.max(1), limit.height)
+    };
+    Size {
+        width: width & !1,
+        height: height & !1,
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_shape_stays_and_the_size_never_grows() {
+        let size = |width, height| Size { width, height };
+        let own = size(640, 360);
+        assert_eq!(fitted(own, size(1280, 720)), own);
+        assert_eq!(fitted(own, size(320, 180)), size(320, 180));
+        assert_eq!(fitted(own, size(426, 240)), size(426, 238));
+        assert_eq!(fitted(own, size(640, 180)), size(320, 180));
+    }
+}

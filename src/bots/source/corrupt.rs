@@ -1,0 +1,102 @@
+//! Damage to a bot's own video, after it has been packetised.
+
+use rand::Rng;
+
+/// RTP's fixed header (RFC 3550 section 5.1) and the longest descriptor of a codec after it: what
+/// is left alone where the damage should reach the decoder and not only the depayloader.
+const HEADERS: usize = 12 + 6;
+
+/// How packets are damaged. The RTP header is kept, else SRTP would refuse to send them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CorruptMode {
+    /// A few random bytes behind the codec's own headers are replaced.
+    Flip,
+    /// All that follows the RTP header is random.
+    Noise,
+    /// All but the first byte of the payload is cut off.
+    Truncate,
+}
+
+impl CorruptMode {
+    /// The damaged copy of an RTP packet.
+    fn apply(self, packet: &[u8], rng: &mut impl Rng) -> Vec<u8> {
+        let mut damaged = packet.to_vec();
+        match self {
+            Self::Flip => {
+                if let Some(body) = damaged.get_mut(HEADERS..)
+                    && !body.is_empty()
+                {
+                    for _ in 0..body.len().div_ceil(64) {
+                        let at = rng.random_range(0..body.len());
+                        body[at] ^= rng.random_range(1..=255u8);
+                    }
+                }
+            }
+            Self::Noise => {
+                if let Some(payload) = damaged.get_mut(12..) {
+                    rng.fill(payload);
+                }
+            }
+            Self::Truncate => damaged.truncate(13),
+        }
+        damaged
+    }
+
+    /// Replaces what goes over `pad` from now on.
+    pub(crate) fn install(self, pad: &gst::Pad) {
+        use gst::prelude::*;
+        let kinds = gst::PadProbeType::BUFFER | gst::PadProbeType::BUFFER_LIST;
+        pad.add_probe(kinds, move |_, info| {
+            match &mut info.data {
+                Some(gst::PadProbeData::Buffer(buffer)) => *buffer = self.damage(buffer),
+                Some(gst::PadProbeData::BufferList(list)) => {
+                    *list = list.iter().map(|b| self.damage(&b.to_owned())).collect();
+                }
+                _ => {}
+            }
+            gst::PadProbeReturn::Ok
+        });
+    }
+
+    /// A new buffer, for the old one's memory belongs to the reel and to other bots.
+    fn damage(self, buffer: &gst::Buffer) -> gst::Buffer {
+        let Ok(map) = buffer.map_readable() else {
+            return buffer.clone();
+        };
+        let mut damaged = gst::Buffer::from_mut_slice(self.apply(&map, &mut rand::rng()));
+        if let Some(damaged) = damaged.get_mut() {
+            let all = gst::BufferCopyFlags::FLAGS
+                | gst::BufferCopyFlags::TIMESTAMPS
+                | gst::BufferCopyFlags::META;
+            // Without its timestamps the packet is only damaged a little more.
+            let _ = buffer.copy_into(damaged, all, ..);
+        }
+        damaged
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_rtp_header_stays() {
+        let packet: Vec<u8> = (0..=255).collect();
+        for mode in [CorruptMode::Flip, CorruptMode::Noise, CorruptMode::Truncate] {
+            let damaged = mode.apply(&packet, &mut rand::rng());
+            assert_eq!(damaged[..12], packet[..12], "{mode:?}");
+            assert_ne!(damaged, packet, "{mode:?}");
+        }
+    }
+
+    #[test]
+    fn short_packets_do_no_harm() {
+        for length in 0..20 {
+            let packet = vec![0x80; length];
+            for mode in [CorruptMode::Flip, CorruptMode::Noise, CorruptMode::Truncate] {
+                assert!(mode.apply(&packet, &mut rand::rng()).len() <= length);
+            }
+        }
+    }
+}

@@ -1,0 +1,9 @@
+//! What bots send: encoded once in a process, and paced by one thread.
+
+pub(crate) mod camera;
+pub(crate) mod clip;
+pub mod corrupt;
+pub(crate) mod encode;
+pub mod live;
+pub(crate) mod media_source;
+pub(crate) mod pace;

@@ -1,0 +1,113 @@
+//! Encodes a mix that is made offline into a file: whoever makes it waits for the encoders.
+
+use std::path::Path;
+use std::time::Duration;
+
+use gst::prelude::*;
+
+use super::recorder::RecorderError;
+use super::recorder::writing::Writing;
+use crate::media::gst::pipeline::Pipeline;
+use crate::media::gst::plugins;
+use crate::media::gst::plugins::H264Encoder;
+use crate::media::gst::template::{Templates, Value};
+use crate::media::mixer::MixerError;
+use crate::media::rtp::h264_sps;
+
+/// How long the end of a file may take: an MP4 of hours is written once more, its index first.
+const FINISH_DEADLINE: Duration = Duration::from_secs(600);
+/// bit/s of the sound.
+const SOUND_BITRATE: u64 = 96_000;
+
+/// A container that a remix can be written as.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Film {
+    /// H.264 and Opus.
+    Mp4,
+    /// VP8 and Opus.
+    Webm,
+}
+
+/// A file being encoded. Dropping it leaves it unfinished.
+#[derive(Debug)]
+pub struct FilmWriter {
+    picture: gst_app::AppSrc,
+    sound: gst_app::AppSrc,
+    writing: Writing,
+}
+
+impl FilmWriter {
+    /// Opens the file. `bitrate` is that of the picture, bit/s. Must be called within a tokio
+    /// runtime.
+    ///
+    /// # Errors
+    /// [`MixerError`] when there is no encoder, or the file cannot be opened.
+    pub fn start(
+        templates: &Templates,
+        (film, path): (Film, &Path),
+        fps: u32,
+        bitrate: u32,
+    ) -> Result<Self, MixerError> {
+        let name = match (film, plugins::h264_encoder()) {
+            (Film::Webm, _) => "remix-webm",
+            (Film::Mp4, Some(H264Encoder::OpenH264)) => "remix-mp4",
+            (Film::Mp4, Some(H264Encoder::X264)) => "remix-mp4-x264",
+            (Film::Mp4, None) => return Err(MixerError::NoCodec("H.264 encoder")),
+        };
+        let values = [
+            ("bitrate", Value::Int(bitrate.into())),
+            ("kbitrate", Value::Int(u64::from((bitrate / 1000).max(1)))),
+            ("keyframe", Value::Int(u64::from(fps.max(1)) * 2)),
+            ("sound", Value::Int(SOUND_BITRATE)),
+        ];
+        let pipeline = Pipeline::parse(name, &templates.fill(name, &values)?)?;
+        let file = pipeline.element::<gst::Element>("file")?;
+        file.set_property("location", path);
+        if film == Film::Mp4 {
+            h264_sps::sign(
+                &pipeline.element("encoder")?,
+                h264_sps::Most { fps, bitrate },
+            );
+        }
+        let picture = pipeline.element::<gst_app::AppSrc>("picture")?;
+        let sound = pipeline.element::<gst_app::AppSrc>("sound")?;
+        let inputs = [picture.downgrade(), sound.downgrade()];
+        let writing = Writing::start(pipeline, move |_| {
+            // Whoever waits for room in one of them would do so for ever.
+            for input in inputs.iter().filter_map(|input| input.upgrade()) {
+                let _ = input.set_state(gst::State::Null);
+            }
+        })?;
+        Ok(Self {
+            picture,
+            sound,
+            writing,
+        })
+    }
+
+    /// Where the frames go.
+    pub fn picture(&self) -> &gst_app::AppSrc {
+        &self.picture
+    }
+
+    /// Where the blocks of sound go.
+    pub fn sound(&self) -> &gst_app::AppSrc {
+        &self.sound
+    }
+
+    /// Whether nothing more can be written; [`FilmWriter::finish`] says why.
+    pub fn has_failed(&self) -> bool {
+        self.writing.has_failed()
+    }
+
+    /// Writes what is left, and the index.
+    ///
+    /// # Errors
+    /// [`RecorderError`], also of an earlier failure.
+    pub async fn finish(self) -> Result<(), RecorderError> {
+        for input in [&self.picture, &self.sound] {
+            let _ = input.end_of_stream();
+        }
+        self.writing.ended(FINISH_DEADLINE).await
+    }
+}

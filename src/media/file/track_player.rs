@@ -1,0 +1,312 @@
+//! Plays a recorded track back into a mixer, as fast as the mixer asks for it: decoded ahead on
+//! threads of its own, handed out by the time that the mixer says it is.
+//!
+//! Times here are those of the recording: what stands at `t` in the file is of `start + t`.
+
+use std::collections::VecDeque;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use gst::prelude::*;
+
+use crate::archive::events::TrackCodec;
+use crate::layout::{Fit, Size};
+use crate::media::gst::pipeline::Pipeline;
+use crate::media::gst::plugins;
+use crate::media::gst::template::{Templates, Value};
+use crate::media::mixer::MixerError;
+use crate::media::mixer::ingest::Fitter;
+use crate::media::mixer::source::Feed;
+
+/// How long a decoder may take for a picture, or a piece of sound, until its track is given up.
+const PATIENCE: gst::ClockTime = gst::ClockTime::from_seconds(20);
+/// A track's first picture is shown so much before its time: whoever comes in is connected, and has
+/// a tile, that much before their camera's first picture has come.
+pub const LEAD: Duration = Duration::from_millis(500);
+/// Samples of sound a second.
+const RATE: u64 = 48_000;
+/// Pieces of sound that lie so far from where the last one ended follow it still: their times waver.
+const WAVER: u64 = RATE / 100;
+/// What the sound mixer holds of a source before it plays it: a frame to play and one to spare.
+const AHEAD: u64 = RATE / 25;
+
+/// A track that is being decoded; dropping it ends that.
+#[derive(Debug)]
+struct Reel {
+    sink: gst_app::AppSink,
+    start: gst::ClockTime,
+    next: Option<(gst::ClockTime, gst::Sample)>,
+    _pipeline: Pipeline,
+}
+
+impl Reel {
+    fn start(name: &str, mut pipeline: Pipeline, start: Duration) -> Result<Self, MixerError> {
+        let sink = pipeline.element::<gst_app::AppSink>("out")?;
+        let name = name.to_owned();
+        pipeline.start(move |event| {
+            if let crate::media::gst::pipeline::BusEvent::Error(text) = event {
+                tracing::warn!(name, text, "a track cannot be decoded any further");
+            }
+        })?;
+        let start = gst::ClockTime::try_from(start).unwrap_or_default();
+        Ok(Self {
+            sink,
+            start,
+            next: None,
+            _pipeline: pipeline,
+        })
+    }
+
+    /// When the next sample is of; `None` at the end. Waits until it is decoded.
+    fn next_at(&mut self) -> Option<gst::ClockTime> {
+        while self.next.is_none() {
+            let sample = self.sink.try_pull_sample(PATIENCE)?;
+            let pts = sample.buffer().and_then(|buffer| buffer.pts());
+            if let Some(pts) = pts {
+                self.next = Some((self.start + pts, sample));
+            }
+        }
+        self.next.as_ref().map(|(at, _)| *at)
+    }
+
+    fn take(&mut self) -> Option<gst::Sample> {
+        self.next.take().map(|(_, sample)| sample)
+    }
+}
+
+fn open(
+    templates: &Templates,
+    path: &Path,
+    codec: TrackCodec,
+) -> Result<(String, Pipeline), MixerError> {
+    let (name, values) = match codec {
+        TrackCodec::Vp8 => ("reel-vp8", Vec::new()),
+        TrackCodec::Vp9 => ("reel-vp9", Vec::new()),
+        TrackCodec::Opus => ("reel-opus", Vec::new()),
+        TrackCodec::H264 => {
+            let decoder = plugins::h264_decoder().ok_or(MixerError::NoCodec("H.264 decoder"))?;
+            ("reel-h264", vec![("decoder", Value::Word(decoder))])
+        }
+    };
+    let pipeline = Pipeline::parse(name, &templates.fill(name, &values)?)?;
+    let source = pipeline.element::<gst::Element>("source")?;
+    source.set_property("location", path);
+    Ok((path.display().to_string(), pipeline))
+}
+
+/// The pictures of a track.
+#[derive(Debug)]
+pub struct PictureReel {
+    reel: Reel,
+    begun: bool,
+}
+
+/// The size in which a track's pictures are wanted. Cloning shares it.
+#[derive(Debug, Clone)]
+pub struct Tile(Arc<Fitter>);
+
+impl Tile {
+    /// It is this from the next picture that is decoded on.
+    pub fn set(&self, tile: Size) {
+        self.0.set_tile(tile);
+    }
+}
+
+impl PictureReel {
+    /// Opens the file at `path`, whose zero is `start`. Must be called within a tokio runtime.
+    ///
+    /// # Errors
+    /// [`MixerError`] when there is no decoder, or no file.
+    pub fn open(
+        templates: &Templates,
+        path: &Path,
+        (codec, start): (TrackCodec, Duration),
+        (tile, fit): (Option<Size>, Fit),
+    ) -> Result<(Self, Tile), MixerError> {
+        let (name, pipeline) = open(templates, path, codec)?;
+        let fitter = Tile(Fitter::install(&pipeline, fit)?);
+        if let Some(tile) = tile {
+            fitter.set(tile);
+        }
+        let reel = Reel::start(&name, pipeline, start)?;
+        let begun = false;
+        Ok((Self { reel, begun }, fitter))
+    }
+}
+
+impl Feed for PictureReel {
+    fn pull(&mut self, now: gst::ClockTime) -> Option<gst::Sample> {
+        let mut newest = None;
+        while let Some(at) = self.reel.next_at() {
+            let lead = gst::ClockTime::try_from(LEAD).unwrap_or_default();
+            let first = !std::mem::replace(&mut self.begun, true) && at <= now + lead;
+            if at > now && !first {
+                break;
+            }
+            newest = self.reel.take();
+        }
+        newest
+    }
+}
+
+/// The sound of a track.
+#[derive(Debug)]
+pub struct VoiceReel {
+    reel: Reel,
+    sheet: Sheet,
+}
+
+impl VoiceReel {
+    /// Opens the file at `path`, whose zero is `start`. Must be called within a tokio runtime.
+    ///
+    /// # Errors
+    /// [`MixerError`] when there is no decoder, or no file.
+    pub fn open(templates: &Templates, path: &Path, start: Duration) -> Result<Self, MixerError> {
+        let (name, pipeline) = open(templates, path, TrackCodec::Opus)?;
+        let reel = Reel::start(&name, pipeline, start)?;
+        let sheet = Sheet::default();
+        Ok(Self { reel, sheet })
+    }
+}
+
+impl Feed for VoiceReel {
+    /// As much as a mixer needs to play what is of `now`, silence where the track has nothing.
+    fn pull(&mut self, now: gst::ClockTime) -> Option<gst::Sample> {
+        let now = in_samples(now);
+        let missing = self.sheet.missing(now)?;
+        while self.sheet.written_until() < missing.end {
+            let Some(at) = self.reel.next_at() else {
+                break;
+            };
+            if in_samples(at) >= missing.end {
+                break;
+            }
+            let Some(sample) = self.reel.take() else {
+                break;
+            };
+            self.sheet.write(in_samples(at), &floats(&sample));
+        }
+        Some(sample(missing.start, &self.sheet.read(missing)))
+    }
+}
+
+fn in_samples(at: gst::ClockTime) -> u64 {
+    // Rounded: three samples are 62.5 microseconds.
+    (at.nseconds() / 1000 * RATE + 500_000) / 1_000_000
+}
+
+fn floats(sample: &gst::Sample) -> Vec<f32> {
+    let Some(map) = sample.buffer().and_then(|b| b.map_readable().ok()) else {
+        return Vec::new();
+    };
+    map.chunks_exact(4)
+        .filter_map(|bytes| Some(f32::from_le_bytes(bytes.try_into().ok()?)))
+        .collect()
+}
+
+fn sample(at: u64, samples: &[f32]) -> gst::Sample {
+    let bytes: Vec<u8> = samples.iter().flat_map(|s| s.to_le_bytes()).collect();
+    let time = |samples: u64| gst::ClockTime::from_nseconds(samples * 1_000_000_000 / RATE);
+    let mut buffer = gst::Buffer::from_mut_slice(bytes);
+    if let Some(header) = buffer.get_mut() {
+        header.set_pts(time(at));
+        header.set_duration(time(samples.len() as u64));
+    }
+    gst::Sample::builder().buffer(&buffer).build()
+}
+
+/// Sound by its time, silence where there is none; pure. All positions are in samples from the
+/// recording's zero.
+#[derive(Debug, Default)]
+struct Sheet {
+    /// What has been written and not read.
+    held: VecDeque<f32>,
+    /// Of its first sample.
+    from: u64,
+    /// What has been handed out; `None` before the first.
+    read_until: Option<u64>,
+}
+
+impl Sheet {
+    /// What is still to be handed out at `now`.
+    fn missing(&self, now: u64) -> Option<std::ops::Range<u64>> {
+        let start = self.read_until.unwrap_or(now);
+        let end = now + AHEAD;
+        (start < end).then_some(start..end)
+    }
+
+    fn written_until(&self) -> u64 {
+        self.from + self.held.len() as u64
+    }
+
+    /// Puts `samples` at `at`, or right behind those before if that is near.
+    fn write(&mut self, at: u64, samples: &[f32]) {
+        let end = self.written_until();
+        if self.held.is_empty() && end.abs_diff(at) > WAVER {
+            self.from = at.max(self.from);
+        } else if at > end + WAVER {
+            let silence = usize::try_from(at - end).unwrap_or_default();
+            self.held.extend(std::iter::repeat_n(0.0, silence));
+        }
+        // What lies long before the end of the last overlaps it.
+        let end = self.written_until();
+        let overlap = end.checked_sub(at + WAVER).map_or(0, |over| over + WAVER);
+        let overlap = usize::try_from(overlap).unwrap_or(usize::MAX);
+        self.held.extend(samples.iter().skip(overlap));
+    }
+
+    /// Hands out what stands in `range`, which begins where the last one ended.
+    fn read(&mut self, range: std::ops::Range<u64>) -> Vec<f32> {
+        self.read_until = Some(range.end);
+        let mut out = Vec::new();
+        for at in range {
+            while self.from < at && self.held.pop_front().is_some() {
+                self.from += 1;
+            }
+            let sample = match self.from == at {
+                true => self.held.pop_front(),
+                false => None,
+            };
+            if sample.is_some() {
+                self.from += 1;
+            }
+            out.push(sample.unwrap_or_default());
+        }
+        out
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sound_stands_where_its_time_is() {
+        let mut sheet = Sheet::default();
+        let first = sheet.missing(480).expect("nothing was read yet");
+        assert_eq!(first, 480..480 + AHEAD);
+        sheet.write(1000, &[0.5; 960]);
+        let read = sheet.read(first);
+        assert!(read[..520].iter().all(|s| *s == 0.0), "before it");
+        assert!(read[520..1480].iter().all(|s| *s == 0.5));
+        assert!(read[1480..].iter().all(|s| *s == 0.0), "behind it");
+        assert_eq!(sheet.missing(480), None, "no more of this moment");
+        assert_eq!(sheet.missing(1440), Some(480 + AHEAD..1440 + AHEAD));
+    }
+
+    #[test]
+    fn what_wavers_follows_and_what_does_not_leaves_a_gap() {
+        let mut sheet = Sheet::default();
+        sheet.write(0, &[0.1; 960]);
+        sheet.write(960 + 100, &[0.2; 960]);
+        assert_eq!(sheet.written_until(), 1920, "right behind");
+        sheet.write(5000, &[0.3; 960]);
+        assert_eq!(sheet.written_until(), 5960);
+        let read = sheet.read(0..5960);
+        assert_eq!((read[959], read[960], read[1919]), (0.1, 0.2, 0.2));
+        assert_eq!((read[1920], read[4999], read[5000]), (0.0, 0.0, 0.3));
+        sheet.write(4000, &[0.4; 960]);
+        assert_eq!(sheet.written_until(), 5960, "that time is over");
+    }
+}

@@ -1,0 +1,6 @@
+//! What every pipeline here shares: its guard, its templates, its end, and the elements there are.
+
+pub mod pipeline;
+pub mod plugins;
+pub mod teardown;
+pub mod template;

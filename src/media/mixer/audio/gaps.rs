@@ -1,0 +1,77 @@
+//! Which sound is missing between two packets: what a decoder has to be told to conceal it
+//! (RFC 6716 section 4.4), for a tap passes on packets and no events; pure.
+
+use std::time::Duration;
+
+/// The longest loss that is concealed. A decoder has faded out by then.
+const MOST: Duration = Duration::from_millis(120);
+
+/// The longest packet of Opus (RFC 6716 section 2.1.4). A longer one was a pause: in
+/// discontinuous transmission the time goes on without packets, and nothing was lost.
+const LONGEST_PACKET: Duration = Duration::from_millis(120);
+
+/// Clock rate of Opus in RTP, Hz (RFC 7587 section 4.1).
+const CLOCK_RATE: u32 = 48_000;
+
+/// Looks at the packets of one stream in their order.
+#[derive(Debug, Default)]
+pub(crate) struct Missing {
+    /// Sequence number and timestamp of the last packet.
+    last: Option<(u16, u32)>,
+}
+
+impl Missing {
+    /// How long the sound is that was lost right before this packet.
+    pub(crate) fn before(&mut self, sequence: u16, timestamp: u32) -> Option<Duration> {
+        let (last, was) = self.last.replace((sequence, timestamp))?;
+        let steps = sequence.wrapping_sub(last);
+        // The next one, the same one, or one from behind.
+        if !(2..0x8000).contains(&steps) {
+            return None;
+        }
+        let elapsed = u64::from(timestamp.wrapping_sub(was)) * 1_000_000 / u64::from(CLOCK_RATE);
+        let packet = Duration::from_micros(elapsed) / u32::from(steps);
+        let lost = packet * u32::from(steps - 1);
+        (packet <= LONGEST_PACKET && !lost.is_zero()).then_some(lost.min(MOST))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What is missing before the last of these packets, in ms.
+    fn missing(packets: &[(u16, u32)]) -> Option<u128> {
+        let mut missing = Missing::default();
+        let all = packets.iter().map(|(seq, ts)| missing.before(*seq, *ts));
+        all.last().flatten().map(|lost| lost.as_millis())
+    }
+
+    #[test]
+    fn what_was_lost_is_as_long_as_what_comes() {
+        assert_eq!(missing(&[(7, 0)]), None, "nothing is known before");
+        assert_eq!(missing(&[(7, 0), (8, 960)]), None);
+        assert_eq!(missing(&[(7, 0), (9, 1920)]), Some(20));
+        assert_eq!(missing(&[(7, 0), (10, 2880)]), Some(40));
+        assert_eq!(
+            missing(&[(65_535, u32::MAX - 479), (1, 1440)]),
+            Some(20),
+            "both wrap"
+        );
+        assert_eq!(missing(&[(7, 0), (9, 960)]), Some(10), "packets of 10 ms");
+    }
+
+    #[test]
+    fn pauses_and_stragglers_are_no_losses() {
+        assert_eq!(missing(&[(7, 0), (8, 48_000)]), None, "a pause");
+        assert_eq!(missing(&[(7, 0), (9, 48_000)]), None, "one lost in a pause");
+        assert_eq!(missing(&[(7, 960), (7, 960)]), None);
+        assert_eq!(missing(&[(7, 960), (5, 0)]), None);
+        assert_eq!(missing(&[(7, 960), (9, 960)]), None, "no time has passed");
+        assert_eq!(
+            missing(&[(7, 0), (57, 48_000)]),
+            Some(120),
+            "as much as can be concealed"
+        );
+    }
+}

@@ -1,0 +1,411 @@
+//! Evening out when one source's sound arrives: packets in, a frame every 20 ms out; pure.
+//!
+//! The buffer plays a little behind, by as much as the source's arrivals waver: *spare* is what
+//! remains after a frame was taken, and `target` the spare it aims at. Running dry makes the
+//! target larger; time without need makes it smaller. Whatever is cut or missing is blended
+//! over 5 ms, so that nothing clicks.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use super::mix::{FRAME, Frame, SAMPLE_RATE};
+
+/// Samples in a millisecond.
+const MS: usize = SAMPLE_RATE as usize / 1000;
+
+/// Most sound held, in samples: 400 ms. Older sound goes.
+pub const CAP: usize = 400 * MS;
+
+/// Length of every blend, in samples: 5 ms.
+pub const FADE: usize = 5 * MS;
+
+/// What is held of a source at least once a frame was taken.
+pub const LEAST: Duration = Duration::from_millis(20);
+
+/// The first target, which is also the least.
+const MIN_TARGET: usize = LEAST.as_millis() as usize * MS;
+const MAX_TARGET: usize = 120 * MS;
+/// What running dry adds to the target.
+const GROWTH: usize = 20 * MS;
+/// What time without need takes from it.
+const DECLINE: usize = 10 * MS;
+
+/// Spare beyond the target that is let be: smaller cuts would come more often.
+const SLACK: usize = 10 * MS;
+
+/// Spare that stays beyond the target for so many frames, half a second, is cut.
+const SURPLUS_FRAMES: u32 = 25;
+
+/// Spare that is not needed for so many frames, ten seconds, makes the target smaller.
+const CALM_FRAMES: u32 = 500;
+
+/// A source that pauses for so many frames, half a second, was not late but had nothing to say
+/// (a muted microphone, Opus DTX): that is no reason for a larger target.
+const PAUSE_FRAMES: u32 = 25;
+
+/// How pushed samples relate to the ones before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Joint {
+    /// They go on where the ones before ended.
+    Seamless,
+    /// Something is missing in between (lost packets, a restarted decoder).
+    Broken,
+}
+
+/// What a frame taken from the buffer is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Taken {
+    /// The source's sound throughout.
+    Played,
+    /// The buffer ran dry: the rest of the sound, faded out.
+    Concealed,
+    /// Nothing: the source has not begun, or enough of it has not arrived.
+    Silent,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    /// Waits for enough sound. `dry` frames ago it ran dry.
+    Filling {
+        dry: u32,
+    },
+    Playing,
+}
+
+/// The least spare in a stretch of frames.
+#[derive(Debug, Clone, Copy)]
+struct Trough {
+    least: usize,
+    frames: u32,
+}
+
+impl Trough {
+    const NEW: Self = Self {
+        least: usize::MAX,
+        frames: 0,
+    };
+
+    /// Notes a frame; the least spare, and a new beginning, once the stretch is over.
+    fn note(&mut self, spare: usize, stretch: u32) -> Option<usize> {
+        self.least = self.least.min(spare);
+        self.frames += 1;
+        if self.frames < stretch {
+            return None;
+        }
+        Some(std::mem::replace(self, Self::NEW).least)
+    }
+}
+
+/// One source's buffer, for mono sound at 48 kHz in packets of any length.
+#[derive(Debug, Clone)]
+pub struct Playout {
+    buffer: VecDeque<f32>,
+    /// The end of what was played.
+    played: [f32; FADE],
+    /// What would have been played next, had the buffer not been cut at its front.
+    cut: Option<[f32; FADE]>,
+    state: State,
+    target: usize,
+    /// The target before the buffer last ran dry.
+    target_before: usize,
+    surplus: Trough,
+    calm: Trough,
+}
+
+impl Default for Playout {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Playout {
+    /// An empty buffer.
+    pub fn new() -> Self {
+        Self {
+            buffer: VecDeque::with_capacity(CAP),
+            played: [0.0; FADE],
+            cut: None,
+            state: State::Filling { dry: PAUSE_FRAMES },
+            target: MIN_TARGET,
+            target_before: MIN_TARGET,
+            surplus: Trough::NEW,
+            calm: Trough::NEW,
+        }
+    }
+
+    /// Appends sound that has arrived. Beyond [`CAP`] the oldest goes.
+    ///
+    /// What is beyond full scale is clipped and what is not a number is taken for silence: a
+    /// broken decoder must not reach into the mix of others.
+    pub fn push(&mut self, samples: &[f32], joint: Joint) {
+        let tail = match joint {
+            Joint::Seamless => None,
+            Joint::Broken => Some(self.reflected_tail()),
+        };
+        let fade = samples.len().min(FADE);
+        for (i, &sample) in samples.iter().enumerate() {
+            let mut sample = if sample.is_nan() {
+                0.0
+            } else {
+                sample.clamp(-1.0, 1.0)
+            };
+            if let Some(tail) = tail
+                && i < fade
+            {
+                sample = blend(tail[i], sample, i, fade);
+            }
+            self.buffer.push_back(sample);
+        }
+        self.drop_front(self.buffer.len().saturating_sub(CAP));
+    }
+
+    /// Fills `out` with the next 20 ms. To be called once a tick.
+    pub fn take(&mut self, out: &mut Frame) -> Taken {
+        match self.state {
+            State::Filling { dry } if self.buffer.len() < FRAME + self.target => {
+                out.fill(0.0);
+                self.played.fill(0.0);
+                let dry = dry.saturating_add(1);
+                if dry == PAUSE_FRAMES {
+                    // The last words before a pause do not belong before the next ones.
+                    self.buffer.clear();
+                }
+                self.state = State::Filling { dry };
+                return Taken::Silent;
+            }
+            State::Filling { dry } => self.begin(dry, out),
+            State::Playing if self.buffer.len() < FRAME => {
+                self.conceal(out);
+                return Taken::Concealed;
+            }
+            State::Playing => self.play(out),
+        }
+        self.played.copy_from_slice(&out[FRAME - FADE..]);
+        self.adapt();
+        Taken::Played
+    }
+
+    /// Sound held, in milliseconds.
+    pub fn depth_ms(&self) -> u32 {
+        (self.buffer.len() / MS) as u32
+    }
+
+    /// How long it takes until what is held has been played.
+    pub fn spare(&self) -> Duration {
+        Duration::from_nanos(self.buffer.len() as u64 * 1_000_000_000 / u64::from(SAMPLE_RATE))
+    }
+
+    /// Whether there has been nothing to play for half a second, or ever.
+    pub fn rests(&self) -> bool {
+        matches!(self.state, State::Filling { dry } if dry >= PAUSE_FRAMES)
+    }
+
+    /// What is aimed at beyond the frame being played, in milliseconds.
+    pub fn target_ms(&self) -> u32 {
+        (self.target / MS) as u32
+    }
+
+    fn begin(&mut self, dry: u32, out: &mut Frame) {
+        if dry >= PAUSE_FRAMES {
+            self.target = self.target_before;
+        }
+        self.state = State::Playing;
+        self.surplus = Trough::NEW;
+        self.calm = Trough::NEW;
+        // Nothing was played for it to connect to.
+        self.cut = None;
+        self.pop(out);
+        for (i, sample) in out.iter_mut().take(FADE).enumerate() {
+            *sample = blend(0.0, *sample, i, FADE);
+        }
+    }
+
+    fn play(&mut self, out: &mut Frame) {
+        self.pop(out);
+        if let Some(cut) = self.cut.take() {
+            for (i, (sample, old)) in out.iter_mut().zip(cut).enumerate() {
+                *sample = blend(old, *sample, i, FADE);
+            }
+        }
+    }
+
+    /// Plays what is left and fades out, over a reflection of the last sound where nothing is
+    /// left to fade: it connects without a step and is too short to be heard as such.
+    fn conceal(&mut self, out: &mut Frame) {
+        let rest = self.buffer.len();
+        let reflected = self.reflected_tail();
+        out.fill(0.0);
+        for (sample, held) in out.iter_mut().zip(self.buffer.drain(..)) {
+            *sample = held;
+        }
+        for (sample, tail) in out[rest..].iter_mut().zip(reflected) {
+            *sample = tail;
+        }
+        let start = rest.min(FRAME - FADE);
+        for (i, sample) in out[start..].iter_mut().enumerate() {
+            *sample = blend(*sample, 0.0, i.min(FADE - 1), FADE);
+        }
+        self.played.fill(0.0);
+        self.cut = None;
+        self.state = State::Filling { dry: 0 };
+        self.target_before = self.target;
+        self.target = (self.target + GROWTH).min(MAX_TARGET);
+    }
+
+    /// Looks at the spare after a frame: cuts a surplus, and lowers a target that is too high.
+    fn adapt(&mut self) {
+        let spare = self.buffer.len();
+        if let Some(least) = self.calm.note(spare, CALM_FRAMES)
+            && least >= MIN_TARGET + DECLINE
+        {
+            self.target = self.target.saturating_sub(DECLINE).max(MIN_TARGET);
+        }
+        if let Some(least) = self.surplus.note(spare, SURPLUS_FRAMES)
+            && least > self.target + SLACK
+        {
+            self.drop_front(least - self.target);
+        }
+    }
+
+    /// Takes `count` samples off the front, and keeps what the next frame is blended from.
+    fn drop_front(&mut self, count: usize) {
+        if count == 0 {
+            return;
+        }
+        if self.cut.is_none() && self.state == State::Playing {
+            let mut cut = [0.0; FADE];
+            for (kept, &sample) in cut.iter_mut().zip(&self.buffer) {
+                *kept = sample;
+            }
+            self.cut = Some(cut);
+        }
+        self.buffer.drain(..count);
+    }
+
+    fn pop(&mut self, out: &mut Frame) {
+        for (sample, held) in out.iter_mut().zip(self.buffer.drain(..FRAME)) {
+            *sample = held;
+        }
+    }
+
+    /// The last samples, held or played, backwards.
+    fn reflected_tail(&self) -> [f32; FADE] {
+        let mut tail = [0.0; FADE];
+        let before = self.played.iter().rev();
+        let last = self.buffer.iter().rev().chain(before);
+        for (kept, &sample) in tail.iter_mut().zip(last) {
+            *kept = sample;
+        }
+        tail
+    }
+}
+
+/// Sample `i` of a blend over `length` samples from one sound to another.
+fn blend(from: f32, to: f32, i: usize, length: usize) -> f32 {
+    let share = (i + 1) as f32 / length as f32;
+    from + (to - from) * share
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn push_ms(playout: &mut Playout, ms: usize) {
+        playout.push(&vec![0.5; ms * MS], Joint::Seamless);
+    }
+
+    fn take(playout: &mut Playout) -> (Taken, Frame) {
+        let mut out = [9.0; FRAME];
+        let taken = playout.take(&mut out);
+        (taken, out)
+    }
+
+    #[test]
+    fn begins_with_a_fade_once_the_target_is_held() {
+        let mut p = Playout::new();
+        push_ms(&mut p, 39);
+        assert_eq!(take(&mut p), (Taken::Silent, [0.0; FRAME]));
+        push_ms(&mut p, 1);
+        let (taken, out) = take(&mut p);
+        assert_eq!(taken, Taken::Played);
+        assert!(out[0] < 0.003);
+        assert!(out[FADE - 1..].iter().all(|&s| s == 0.5));
+        assert_eq!((p.depth_ms(), p.target_ms()), (20, 20));
+    }
+
+    #[test]
+    fn runs_dry_with_a_fade_and_grows() {
+        let mut p = Playout::new();
+        push_ms(&mut p, 50);
+        take(&mut p);
+        take(&mut p);
+        let (taken, out) = take(&mut p);
+        assert_eq!(taken, Taken::Concealed);
+        assert!(out[..10 * MS].iter().all(|&s| s == 0.5), "what was held");
+        assert!(out[10 * MS] > 0.49 && out[12 * MS] < 0.35, "the fade");
+        assert!(out[15 * MS - 1..].iter().all(|&s| s == 0.0));
+        assert_eq!(p.target_ms(), 40);
+        push_ms(&mut p, 59);
+        assert_eq!(take(&mut p).0, Taken::Silent);
+        push_ms(&mut p, 1);
+        assert_eq!(take(&mut p).0, Taken::Played);
+    }
+
+    #[test]
+    fn a_pause_is_not_held_against_the_source() {
+        let mut p = Playout::new();
+        push_ms(&mut p, 40);
+        for _ in 0..10 {
+            take(&mut p);
+        }
+        push_ms(&mut p, 20);
+        for _ in 0..20 {
+            take(&mut p);
+        }
+        assert_eq!(p.depth_ms(), 0, "what came before the pause");
+        push_ms(&mut p, 60);
+        assert_eq!(take(&mut p).0, Taken::Played);
+        assert_eq!(p.target_ms(), 20);
+    }
+
+    #[test]
+    fn the_oldest_goes_beyond_the_cap() {
+        let mut p = Playout::new();
+        push_ms(&mut p, 350);
+        p.push(&vec![0.25; 350 * MS], Joint::Seamless);
+        assert_eq!(p.depth_ms(), 400);
+        let (_, out) = take(&mut p);
+        assert_eq!(out[FRAME - 1], 0.5);
+        for _ in 0..3 {
+            take(&mut p);
+        }
+        assert_eq!(take(&mut p).1[FRAME - 1], 0.25);
+        p.push(&vec![0.5; 3_000 * MS], Joint::Seamless);
+        assert_eq!(p.depth_ms(), 400);
+    }
+
+    #[test]
+    fn a_surplus_is_cut_after_half_a_second() {
+        let mut p = Playout::new();
+        push_ms(&mut p, 200);
+        let mut depths = Vec::new();
+        for _ in 0..30 {
+            take(&mut p);
+            depths.push(p.depth_ms());
+            push_ms(&mut p, 20);
+        }
+        assert_eq!(depths[..24], [180; 24]);
+        assert_eq!(depths[24..], [20; 6]);
+    }
+
+    #[test]
+    fn what_no_decoder_should_say_is_tamed() {
+        let mut p = Playout::new();
+        p.push(&[f32::NAN; 2 * FRAME], Joint::Broken);
+        assert_eq!(take(&mut p), (Taken::Played, [0.0; FRAME]));
+        p.push(&[f32::INFINITY, -1e30], Joint::Seamless);
+        p.push(&[0.0; FRAME - 2], Joint::Seamless);
+        take(&mut p);
+        assert_eq!(take(&mut p).1[..2], [1.0, -1.0]);
+    }
+}

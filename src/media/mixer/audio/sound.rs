@@ -1,0 +1,272 @@
+//! The sound mixer: one thread that, every 20 ms, takes a frame of every microphone, decides who
+//! is heard, and sends the sum to those who are silent and the sum less their own voice to each
+//! of those who are not.
+//!
+//! It is plain Rust rather than `audiomixer` elements: mix-minus for n speakers is one sum and n
+//! subtractions here and n mixers there, and 1.22's audiomixer can crash when pads come and go.
+
+use std::collections::HashMap;
+use std::sync::{Arc, mpsc};
+use std::time::Duration;
+
+use super::gate::{Change, Voice};
+use super::mix;
+use super::mix::{FRAME, Frame, Limiter, Ramp};
+use super::playout::{self, Joint, Playout, Taken};
+use crate::id::ParticipantId;
+use crate::media::mixer::source::Feed;
+use crate::media::mixer::ticker::Ticker;
+use crate::media::mixer::video::av_sync::{Hold, since};
+
+/// Beat of the sound mixer, and length of an Opus frame.
+pub(crate) const PERIOD: gst::ClockTime = gst::ClockTime::from_mseconds(20);
+/// What the Opus encoder puts before the sound it is given: 312 samples, its lookahead (RFC 7845
+/// section 4.2). Packets over RTP have no header that would have a player skip it.
+const LOOKAHEAD: Duration = Duration::from_micros(6500);
+/// How much older the sound in an output's packet is than what the canvas draws at the moment the
+/// packet is of: what is held of a microphone that comes evenly, and the encoder's lookahead.
+pub const LAG: Duration = playout::LEAST.saturating_add(LOOKAHEAD);
+/// Levels are reported every so many beats: five times a second.
+const LEVELS_EVERY: u32 = 10;
+/// How late a microphone is, is the mean of about so many frames, a second: the times of packets that
+/// come together are uneven.
+const STEADY: gst::ClockTimeDiff = 50;
+/// A hole longer than this between two decoded buffers is a break, not rounding.
+const BREAK: gst::ClockTime = gst::ClockTime::from_mseconds(5);
+
+/// Whose sound an output leaves out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Without {
+    /// Nobody's: everybody who is heard.
+    Nobody,
+    /// This participant's.
+    Participant(ParticipantId),
+}
+
+/// What the sound thread is told. Applied before the next frame, in order.
+pub(crate) enum Command {
+    AddSource(ParticipantId, Microphone),
+    RemoveSource(ParticipantId),
+    AddOutput(Without, gst_app::AppSrc),
+    RemoveOutput(Without),
+}
+
+/// Where a participant's sound comes from, and who is told how long it is held.
+pub(crate) struct Microphone {
+    pub(crate) feed: Box<dyn Feed>,
+    pub(crate) hold: Arc<Hold>,
+}
+
+/// What the sound thread reports.
+#[derive(Debug, Clone)]
+pub enum SoundEvent {
+    /// Somebody is heard from now on, or no longer.
+    Heard(ParticipantId, bool),
+    /// The first sound of a microphone has come.
+    Began(ParticipantId),
+    /// RMS levels, dBov, of every microphone; while anybody is heard.
+    Levels(Vec<(ParticipantId, f32)>),
+}
+
+/// A microphone.
+struct Source {
+    microphone: Microphone,
+    playout: Playout,
+    voice: Voice,
+    frame: Box<Frame>,
+    /// When the next buffer is due to begin; `None` before the first.
+    expected: Option<gst::ClockTime>,
+    /// How much longer than the least it has been held on the mean since it ran dry, ns.
+    late: Option<gst::ClockTimeDiff>,
+}
+
+/// An encoder's input.
+struct Output {
+    appsrc: gst_app::AppSrc,
+    limiter: Limiter,
+}
+
+/// The sound thread's state, all of it.
+pub(crate) struct Sound {
+    sources: HashMap<ParticipantId, Source>,
+    outputs: HashMap<Without, Output>,
+    report: Box<dyn Fn(SoundEvent) + Send>,
+    beats: u32,
+}
+
+impl Sound {
+    /// A mixer of nothing. `report` is called on the sound thread and must not block.
+    pub(crate) fn new(report: Box<dyn Fn(SoundEvent) + Send>) -> Self {
+        Self {
+            sources: HashMap::new(),
+            outputs: HashMap::new(),
+            report,
+            beats: 0,
+        }
+    }
+
+    /// Runs until the other end of `commands` is dropped. Call on a thread of its own.
+    pub(crate) fn run(mut self, mut ticker: Ticker, commands: &mpsc::Receiver<Command>) {
+        while let Some(at) = ticker.wait() {
+            loop {
+                match commands.try_recv() {
+                    Ok(command) => self.apply(command),
+                    Err(mpsc::TryRecvError::Empty) => break,
+                    Err(mpsc::TryRecvError::Disconnected) => return,
+                }
+            }
+            self.tick(at);
+        }
+    }
+
+    pub(crate) fn apply(&mut self, command: Command) {
+        match command {
+            Command::AddSource(who, microphone) => {
+                self.sources.insert(who, Source::new(microphone));
+            }
+            Command::RemoveSource(who) => {
+                let removed = self.sources.remove(&who);
+                let heard = removed.is_some_and(|source| {
+                    source.microphone.hold.set(0);
+                    source.voice.is_heard()
+                });
+                if heard {
+                    (self.report)(SoundEvent::Heard(who, false));
+                }
+            }
+            Command::AddOutput(without, appsrc) => {
+                let limiter = Limiter::new();
+                self.outputs.insert(without, Output { appsrc, limiter });
+            }
+            Command::RemoveOutput(without) => drop(self.outputs.remove(&without)),
+        }
+    }
+
+    /// One frame of 20 ms.
+    pub(crate) fn tick(&mut self, at: gst::ClockTime) {
+        for (who, source) in &mut self.sources {
+            let silent_so_far = source.expected.is_none();
+            source.pull(at);
+            if silent_so_far && source.expected.is_some() {
+                (self.report)(SoundEvent::Began(*who));
+            }
+            source.play(at);
+            match source.voice.update(&source.frame) {
+                Some(Change::Heard) => (self.report)(SoundEvent::Heard(*who, true)),
+                Some(Change::Silent) => (self.report)(SoundEvent::Heard(*who, false)),
+                None => {}
+            }
+        }
+        let voices: Vec<(&Frame, Ramp)> = self
+            .sources
+            .values()
+            .map(|source| (&*source.frame, source.voice.ramp()))
+            .collect();
+        let sum = mix::mix(&voices);
+        for (without, output) in &mut self.outputs {
+            let own = match without {
+                Without::Nobody => None,
+                Without::Participant(who) => self.sources.get(who),
+            };
+            let frame = match own {
+                Some(own) => mix::minus(&sum, &own.frame, own.voice.ramp()),
+                None => sum,
+            };
+            output.send(frame, at);
+        }
+        self.report_levels();
+    }
+
+    fn report_levels(&mut self) {
+        self.beats = (self.beats + 1) % LEVELS_EVERY;
+        let anybody = self.sources.values().any(|source| source.voice.is_heard());
+        if self.beats == 0 && anybody {
+            let levels = self
+                .sources
+                .iter()
+                .map(|(who, source)| (*who, source.voice.level_dbov()))
+                .collect();
+            (self.report)(SoundEvent::Levels(levels));
+        }
+    }
+}
+
+impl Source {
+    fn new(microphone: Microphone) -> Self {
+        Self {
+            microphone,
+            playout: Playout::new(),
+            voice: Voice::new(),
+            frame: Box::new([0.0; FRAME]),
+            expected: None,
+            late: None,
+        }
+    }
+
+    /// Moves what has been decoded into the playout buffer.
+    fn pull(&mut self, at: gst::ClockTime) {
+        while let Some(sample) = self.microphone.feed.pull(at) {
+            let Some(buffer) = sample.buffer() else {
+                continue;
+            };
+            let Ok(map) = buffer.map_readable() else {
+                continue;
+            };
+            let samples: Vec<f32> = map
+                .chunks_exact(4)
+                .filter_map(|bytes| Some(f32::from_le_bytes(bytes.try_into().ok()?)))
+                .collect();
+            self.playout.push(&samples, self.joint(buffer));
+            self.expected = buffer
+                .pts()
+                .map(|pts| pts + buffer.duration().unwrap_or_default());
+        }
+    }
+
+    /// Takes the frame of `at` out of the playout buffer, and says how late it is.
+    fn play(&mut self, at: gst::ClockTime) {
+        let taken = self.playout.take(&mut self.frame);
+        match (taken, self.expected) {
+            (Taken::Played, Some(expected)) => {
+                let time = |length| gst::ClockTime::try_from(length).unwrap_or_default();
+                let heard = at + time(self.playout.spare());
+                let late = since(heard, expected + time(playout::LEAST));
+                let mean = self.late.map_or(late, |mean| mean + (late - mean) / STEADY);
+                self.late = Some(mean);
+                self.microphone.hold.set(mean);
+            }
+            _ => {
+                // What follows begins anew.
+                self.late = None;
+                if self.playout.rests() {
+                    self.microphone.hold.set(0);
+                }
+            }
+        }
+    }
+
+    /// Whether a buffer goes on where the last one ended.
+    fn joint(&self, buffer: &gst::BufferRef) -> Joint {
+        match (self.expected, buffer.pts()) {
+            (Some(expected), Some(pts)) if pts > expected + BREAK => Joint::Broken,
+            _ => Joint::Seamless,
+        }
+    }
+}
+
+impl Output {
+    fn send(&mut self, mut frame: Frame, at: gst::ClockTime) {
+        self.limiter.process(&mut frame);
+        let bytes: Vec<u8> = frame
+            .iter()
+            .flat_map(|sample| sample.to_le_bytes())
+            .collect();
+        let mut buffer = gst::Buffer::from_mut_slice(bytes);
+        if let Some(header) = buffer.get_mut() {
+            header.set_pts(at);
+            header.set_duration(PERIOD);
+        }
+        // A full queue drops its oldest frame; a flushing one is going away.
+        let _ = self.appsrc.push_buffer(buffer);
+    }
+}

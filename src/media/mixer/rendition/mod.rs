@@ -1,0 +1,336 @@
+//! One encoding of the composite or of a mix: raw frames in, RTP out through a tap, shared by
+//! every viewer of its kind.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use gst::prelude::*;
+use parking_lot::Mutex;
+
+use super::MixerError;
+use super::audio::dtx;
+use crate::config::VideoCodec;
+use crate::media::bwe::fec;
+use crate::media::bwe::fec::Protection;
+use crate::media::bwe::ladder::{Pace, RungSpec};
+use crate::media::gst::pipeline::{BusEvent, Pipeline};
+use crate::media::gst::plugins;
+use crate::media::gst::plugins::H264Encoder;
+use crate::media::gst::template::{Templates, Value};
+use crate::media::rtp::h264_sps;
+use crate::media::rtp::payload::PayloadFormat;
+use crate::media::stream::tap::Tap;
+
+/// An encoder makes a keyframe on request at most this often.
+const KEYFRAME_INTERVAL: Duration = Duration::from_millis(500);
+/// Most frames between keyframes; viewers ask for theirs.
+const KEYFRAME_DISTANCE: u64 = 900;
+/// vp8enc's speed: 14.5 dB SSIM at 0.46 core for 720p30 (DESIGN section 5).
+const VP8_SPEED: u64 = 8;
+
+/// A running encoder; dropping it ends it.
+#[derive(Debug)]
+pub struct Rendition {
+    input: gst_app::AppSrc,
+    tap: Tap,
+    bitrate: Arc<Mutex<Bitrate>>,
+    protection: Protection,
+    pipeline: Pipeline,
+}
+
+/// Packets of sound a second.
+const SOUND_PACE: u32 = 50;
+
+/// The setting of a running encoder that its bitrate is.
+#[derive(Debug)]
+struct Bitrate {
+    element: gst::Element,
+    encoder: Encoder,
+    pace: Pace,
+    now: u32,
+    /// The first picture has been made. Until then the encoder has been told less.
+    begun: bool,
+}
+
+impl Bitrate {
+    fn apply(&self) {
+        let element = &self.element;
+        let bits = self.encoder.bitrate(self.now, self.pace);
+        match self.encoder {
+            Encoder::OpenH264 => element.set_property("bitrate", bits),
+            Encoder::X264 => element.set_property("bitrate", (bits / 1000).max(1)),
+            Encoder::Vp8 => element.set_property("target-bitrate", signed(bits)),
+            Encoder::Opus => element.set_property("bitrate", signed(bits)),
+        }
+    }
+}
+
+fn signed(bits: u32) -> i32 {
+    i32::try_from(bits).unwrap_or(i32::MAX)
+}
+
+/// Has the encoder told its bitrate when its first picture has left it. If that is a still, it is not
+/// sent on: its size was a guess, and the next is the same picture ([`super::video::encoder_input`]).
+fn tell_when_begun(encoder: &gst::Element, bitrate: &Arc<Mutex<Bitrate>>) {
+    let Some(pad) = encoder.static_pad("src") else {
+        return;
+    };
+    let pace = bitrate.lock().pace;
+    let (bitrate, encoder) = (Arc::downgrade(bitrate), encoder.downgrade());
+    pad.add_probe(gst::PadProbeType::BUFFER, move |pad, info| {
+        let bitrate = bitrate.clone();
+        if let Some(encoder) = encoder.upgrade() {
+            // Not from within the encoder, which may hold locks.
+            encoder.call_async(move |_| {
+                if let Some(bitrate) = bitrate.upgrade() {
+                    let mut bitrate = bitrate.lock();
+                    bitrate.begun = true;
+                    bitrate.apply();
+                }
+            });
+        }
+        if let Some(probe) = info.id.take() {
+            pad.remove_probe(probe);
+        }
+        match pace {
+            Pace::Fps(_) => gst::PadProbeReturn::Ok,
+            Pace::Still(_) => gst::PadProbeReturn::Drop,
+        }
+    });
+}
+
+/// What an encoder is to make.
+#[derive(Debug, Clone, Copy)]
+struct Target {
+    encoder: Encoder,
+    pace: Pace,
+    /// bit/s.
+    bitrate: u32,
+}
+
+/// What encodes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Encoder {
+    OpenH264,
+    X264,
+    Vp8,
+    Opus,
+}
+
+impl Encoder {
+    /// The one for a codec of pictures.
+    fn of(codec: VideoCodec) -> Result<Self, MixerError> {
+        match codec {
+            VideoCodec::Vp8 => Ok(Self::Vp8),
+            VideoCodec::Vp9 => Err(MixerError::NoCodec("VP9 encoder")),
+            VideoCodec::H264 => match plugins::h264_encoder() {
+                Some(H264Encoder::OpenH264) => Ok(Self::OpenH264),
+                Some(H264Encoder::X264) => Ok(Self::X264),
+                None => Err(MixerError::NoCodec("H.264 encoder")),
+            },
+        }
+    }
+
+    fn template(self) -> &'static str {
+        match self {
+            Self::OpenH264 => "rendition-h264",
+            Self::X264 => "rendition-h264-x264",
+            Self::Vp8 => "rendition-vp8",
+            Self::Opus => "rendition-opus",
+        }
+    }
+
+    fn format(self) -> PayloadFormat {
+        match self {
+            Self::OpenH264 | Self::X264 => PayloadFormat::H264,
+            Self::Vp8 => PayloadFormat::Vp8,
+            Self::Opus => PayloadFormat::Opus,
+        }
+    }
+
+    /// What it is told for so many bit/s on the whole. A still may have all the bits of its time.
+    fn bitrate(self, bitrate: u32, pace: Pace) -> u32 {
+        let Pace::Still(every) = pace else {
+            return bitrate;
+        };
+        let seconds = u32::try_from(every.as_secs()).unwrap_or(u32::MAX);
+        match self {
+            // As if there were a picture a second, the least that it knows, and smaller ones between
+            // keyframes.
+            Self::OpenH264 => bitrate.saturating_mul(seconds) / 4,
+            // As if there were one a second.
+            Self::X264 | Self::Opus => bitrate.saturating_mul(seconds),
+            // It knows how long a picture is shown, but counts on smaller ones between keyframes.
+            // Thousands are all that libvpx sees.
+            Self::Vp8 => (bitrate / 8).max(1000),
+        }
+    }
+
+    /// bit/s for its first picture. openh264 makes that two to three times as large as any later
+    /// keyframe, by the bitrate: on a slow link it would be seconds until it is there. The first of
+    /// stills is not sent.
+    fn first_bitrate(self, rung: &RungSpec) -> u32 {
+        match rung.pace {
+            Pace::Fps(_) => rung.least / 2,
+            Pace::Still(_) => self.bitrate(rung.most, rung.pace),
+        }
+    }
+}
+
+impl Rendition {
+    /// Encodes canvas frames of caps `input` as `codec`.
+    ///
+    /// # Errors
+    /// [`MixerError`] when the pipeline cannot be made, or there is no encoder for `codec`.
+    pub fn video(
+        templates: &Templates,
+        codec: VideoCodec,
+        rung: &RungSpec,
+        input: &gst::Caps,
+        on_failure: impl Fn(String) + Send + 'static,
+    ) -> Result<Self, MixerError> {
+        Self::pictures(templates, Encoder::of(codec)?, rung, input, on_failure)
+    }
+
+    fn pictures(
+        templates: &Templates,
+        encoder: Encoder,
+        rung: &RungSpec,
+        input: &gst::Caps,
+        on_failure: impl Fn(String) + Send + 'static,
+    ) -> Result<Self, MixerError> {
+        let bitrate = encoder.first_bitrate(rung);
+        let distance = match rung.pace {
+            Pace::Fps(_) => KEYFRAME_DISTANCE,
+            // Whoever misses one must not wait for two.
+            Pace::Still(_) => 1,
+        };
+        let values = [
+            ("width", Value::Int(u64::from(rung.size.width))),
+            ("height", Value::Int(u64::from(rung.size.height))),
+            ("bitrate", Value::Int(u64::from(bitrate))),
+            ("kbitrate", Value::Int(u64::from((bitrate / 1000).max(1)))),
+            ("cpu", Value::Int(VP8_SPEED)),
+            ("keyframe", Value::Int(distance)),
+        ];
+        let target = Target {
+            encoder,
+            pace: rung.pace,
+            bitrate: rung.most,
+        };
+        let rendition = Self::start(templates, &values, target, on_failure)?;
+        rendition.input.set_caps(Some(input));
+        let element = rendition.bitrate.lock().element.clone();
+        if encoder.format() == PayloadFormat::H264 {
+            let (fps, bitrate) = (rung.pace.fps().ceil() as u32, rung.most);
+            h264_sps::sign(&element, h264_sps::Most { fps, bitrate });
+        }
+        tell_when_begun(&element, &rendition.bitrate);
+        Ok(rendition)
+    }
+
+    /// Encodes 20 ms blocks of 48 kHz mono float as Opus at `bitrate` bit/s.
+    ///
+    /// # Errors
+    /// [`MixerError`] when the pipeline cannot be made.
+    pub fn sound(
+        templates: &Templates,
+        bitrate: u32,
+        on_failure: impl Fn(String) + Send + 'static,
+    ) -> Result<Self, MixerError> {
+        let values = [("bitrate", Value::Int(u64::from(bitrate)))];
+        let target = Target {
+            encoder: Encoder::Opus,
+            pace: Pace::Fps(SOUND_PACE),
+            bitrate,
+        };
+        let rendition = Self::start(templates, &values, target, on_failure)?;
+        // Its first packet is as any other.
+        rendition.bitrate.lock().begun = true;
+        Ok(rendition)
+    }
+
+    fn start(
+        templates: &Templates,
+        values: &[(&str, Value)],
+        target: Target,
+        on_failure: impl Fn(String) + Send + 'static,
+    ) -> Result<Self, MixerError> {
+        let (name, format) = (target.encoder.template(), target.encoder.format());
+        let mut pipeline = Pipeline::parse(name, &templates.fill(name, values)?)?;
+        let input = pipeline.element::<gst_app::AppSrc>("in")?;
+        let output = pipeline.element::<gst_app::AppSink>("out")?;
+        let element: gst::Element = pipeline.element("encoder")?;
+        if format == PayloadFormat::Opus {
+            dtx::install(&element);
+        }
+        let tap = Tap::new(&output, format, KEYFRAME_INTERVAL, None);
+        pipeline.start(move |event| {
+            if let BusEvent::Error(text) = event {
+                on_failure(text);
+            }
+        })?;
+        Ok(Self {
+            input,
+            tap,
+            bitrate: Arc::new(Mutex::new(Bitrate {
+                element,
+                encoder: target.encoder,
+                pace: target.pace,
+                now: target.bitrate,
+                begun: false,
+            })),
+            protection: Protection::None,
+            pipeline,
+        })
+    }
+
+    /// Encodes at `bitrate` bit/s from the next frame on; a first picture is made with less.
+    pub fn set_bitrate(&mut self, bitrate: u32) {
+        let mut setting = self.bitrate.lock();
+        let changed = std::mem::replace(&mut setting.now, bitrate) != bitrate;
+        if changed && setting.begun {
+            setting.apply();
+        }
+    }
+
+    /// What is being encoded at, bit/s.
+    pub fn bitrate(&self) -> u32 {
+        self.bitrate.lock().now
+    }
+
+    /// Encodes sound so from the next packet on; its bitrate stays.
+    pub fn protect(&mut self, protection: Protection) {
+        if self.protection == protection {
+            return;
+        }
+        self.protection = protection;
+        let Ok(encoder) = self.pipeline.element::<gst::Element>("encoder") else {
+            return;
+        };
+        let loss = match protection {
+            Protection::None => 0,
+            Protection::Fec => fec::TOLD,
+        };
+        encoder.set_property("inband-fec", protection == Protection::Fec);
+        encoder.set_property("packet-loss-percentage", loss);
+    }
+
+    /// How sound is encoded.
+    pub fn protection(&self) -> Protection {
+        self.protection
+    }
+
+    /// Where raw frames go.
+    pub fn input(&self) -> &gst_app::AppSrc {
+        &self.input
+    }
+
+    /// Where its RTP is had.
+    pub fn tap(&self) -> &Tap {
+        &self.tap
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,328 @@
+//! One person's picture and sound, held back alike.
+//!
+//! The sound mixer plays a microphone from a buffer, a little behind, and further behind the more its
+//! packets waver. The canvas draws a camera's newest picture. So that both stay together the sound
+//! mixer says how much longer than its least it holds somebody's sound ([`Hold`]), and the person's
+//! pictures wait for as long ([`Held`]). How old either is follows from its times, which are the
+//! same clock's for all streams of a person: rtpbin brings them together by the sender reports
+//! (RFC 3550 section 6.4.1). A time can lie ahead of the moment it is known at: of the stream that
+//! comes sooner.
+//!
+//! Pictures wait for each other, too: those of a camera whose packets are lost and sent again come
+//! at different ages, and are drawn at the same one (`lateness.rs`), a little behind their sound
+//! if need be.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+
+use super::frame_delay::Lateness;
+use crate::media::mixer::source::Feed;
+
+/// Longest that a picture waits for its sound, and furthest that its time may lie ahead; beyond
+/// that they part.
+const LONGEST: gst::ClockTime = gst::ClockTime::from_mseconds(200);
+/// Most pictures that wait: those of 400 ms, 30 a second.
+const MOST: usize = 12;
+/// By which share of the time that passes a wait becomes longer or shorter: the picture is faster or
+/// slower by so much, and does not jump.
+const SHARE: gst::ClockTimeDiff = 4;
+/// A picture is drawn this much before its time rather than a frame after it: half of what lies
+/// between two frames, 30 a second.
+const EARLY: gst::ClockTime = gst::ClockTime::from_mseconds(16);
+/// Furthest that pictures fall behind their sound, or behind the first of them to come, for the sake
+/// of the late ones. Less than what is found acceptable of sound that is early (90 ms, ITU-R BT.1359).
+const BEHIND: gst::ClockTime = gst::ClockTime::from_mseconds(80);
+
+/// How much longer than the mixer's least the sound of one participant is held, ns; less than nothing
+/// where its times lie ahead. The sound thread says it, the canvas thread reads it.
+#[derive(Debug, Default)]
+pub struct Hold(AtomicI64);
+
+impl Hold {
+    /// Of this much from now on.
+    pub fn set(&self, hold: gst::ClockTimeDiff) {
+        self.0.store(hold, Ordering::Relaxed);
+    }
+
+    /// Of this much now.
+    pub fn get(&self) -> gst::ClockTimeDiff {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// A camera whose pictures wait for its owner's sound.
+#[derive(Debug)]
+pub struct Held {
+    sink: gst_app::AppSink,
+    hold: Arc<Hold>,
+    waiting: Waiting<gst::Sample>,
+}
+
+impl Held {
+    /// What comes out of `sink`, held for as long as `hold` says.
+    pub fn new(sink: gst_app::AppSink, hold: Arc<Hold>) -> Self {
+        Self {
+            sink,
+            hold,
+            waiting: Waiting::default(),
+        }
+    }
+}
+
+impl Feed for Held {
+    fn pull(&mut self, now: gst::ClockTime) -> Option<gst::Sample> {
+        while let Some(sample) = self.sink.try_pull_sample(gst::ClockTime::ZERO) {
+            let taken = sample.buffer().and_then(|buffer| buffer.pts());
+            self.waiting.push(taken.unwrap_or(now), now, sample);
+        }
+        self.waiting.take(now, self.hold.get())
+    }
+}
+
+/// Pictures in the order they came, each with the time it was taken at; pure.
+#[derive(Debug)]
+struct Waiting<T> {
+    pictures: VecDeque<(gst::ClockTime, T)>,
+    /// How long after its time a picture is due, ns.
+    wait: gst::ClockTimeDiff,
+    /// When one was asked for last.
+    asked: Option<gst::ClockTime>,
+    lateness: Lateness,
+}
+
+impl<T> Default for Waiting<T> {
+    fn default() -> Self {
+        Self {
+            pictures: VecDeque::with_capacity(MOST),
+            wait: 0,
+            asked: None,
+            lateness: Lateness::default(),
+        }
+    }
+}
+
+impl<T> Waiting<T> {
+    /// Adds a picture that has come `now`. What is said to be of much later, or of before the one
+    /// that came before it, is not believed.
+    fn push(&mut self, taken: gst::ClockTime, now: gst::ClockTime, picture: T) {
+        let before = self.pictures.back().map_or(taken, |(before, _)| *before);
+        let taken = taken.max(before).min(now + LONGEST);
+        let age = since(now, taken);
+        // For what has been held up for longer, none of the others wait.
+        if age < length(LONGEST) {
+            self.lateness.note(age);
+        }
+        self.pictures.push_back((taken, picture));
+        if self.pictures.len() > MOST {
+            self.pictures.pop_front();
+        }
+    }
+
+    /// The newest picture whose time has come where they are to wait for `hold`; none is given twice.
+    fn take(&mut self, now: gst::ClockTime, hold: gst::ClockTimeDiff) -> Option<T> {
+        self.approach(now, hold);
+        let wait = self.wait;
+        let due = |taken: gst::ClockTime| since(now + EARLY, taken) >= wait;
+        let late = self.pictures.iter().take_while(|(taken, _)| due(*taken));
+        // Where too many wait, the oldest is due: it would make room for the next one unseen.
+        let full = usize::from(self.pictures.len() >= MOST);
+        let count = late.count().max(full);
+        let newest = self.pictures.drain(..count).last();
+        newest.map(|(_, picture)| picture)
+    }
+
+    fn approach(&mut self, now: gst::ClockTime, hold: gst::ClockTimeDiff) {
+        let wait = self.aim(hold);
+        self.wait = match self.asked.replace(now) {
+            None => wait,
+            Some(asked) => {
+                let step = since(now, asked).max(0) / SHARE;
+                wait.clamp(self.wait - step, self.wait + step)
+            }
+        };
+    }
+
+    /// How long to wait at best where the sound is held for `hold`.
+    fn aim(&self, hold: gst::ClockTimeDiff) -> gst::ClockTimeDiff {
+        let for_all = self.lateness.usual().map_or(hold, |usual| {
+            let furthest = hold.max(usual.least) + length(BEHIND);
+            usual.most.min(furthest)
+        });
+        let most = length(LONGEST);
+        hold.max(for_all).clamp(-most, most)
+    }
+}
+
+fn length(time: gst::ClockTime) -> gst::ClockTimeDiff {
+    since(time, gst::ClockTime::ZERO)
+}
+
+/// From `earlier` to `later`, ns; less than nothing the other way round.
+pub(crate) fn since(later: gst::ClockTime, earlier: gst::ClockTime) -> gst::ClockTimeDiff {
+    let ns = |time: gst::ClockTime| i64::try_from(time.nseconds()).unwrap_or(i64::MAX);
+    ns(later).saturating_sub(ns(earlier))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MS: gst::ClockTimeDiff = 1_000_000;
+
+    fn ms(ms: u64) -> gst::ClockTime {
+        gst::ClockTime::from_mseconds(ms)
+    }
+
+    /// How old the pictures are when they are taken every 33 ms for two seconds, of a camera of 30 a
+    /// second whose pictures come in bursts of `burst`, where they are to wait for `hold`.
+    fn ages(burst: u64, hold: i64) -> Vec<u64> {
+        let mut waiting = Waiting::default();
+        let (mut next, mut ages) = (990, Vec::new());
+        for now in (1_000..3_000).step_by(33) {
+            let arrived = now / burst * burst;
+            while next <= arrived {
+                waiting.push(ms(next), ms(now), next);
+                next += 33;
+            }
+            ages.extend(waiting.take(ms(now), hold * MS).map(|taken| now - taken));
+        }
+        ages
+    }
+
+    #[test]
+    fn without_a_hold_every_picture_is_drawn_at_once() {
+        let ages = ages(1, 0);
+        assert!(ages.len() > 58, "{ages:?}");
+        assert!(ages.iter().all(|age| *age < 33), "{ages:?}");
+    }
+
+    #[test]
+    fn held_pictures_are_as_old_as_the_sound_and_none_is_missing() {
+        for hold in [40, 80, 120] {
+            let ages = ages(1, hold);
+            assert!(ages.len() > 56, "{ages:?}");
+            let apart = |age: &u64| age.abs_diff(hold.unsigned_abs());
+            assert!(ages.iter().all(|age| apart(age) <= 33), "{hold}: {ages:?}");
+        }
+    }
+
+    #[test]
+    fn bursts_are_evened_out_by_the_hold() {
+        let ages = ages(100, 120);
+        assert!(ages.len() > 56, "{ages:?}");
+        assert!(ages.iter().all(|age| age.abs_diff(120) <= 33), "{ages:?}");
+    }
+
+    /// What share of the pictures of a camera is drawn, percent, and how old they are on average, ms:
+    /// 30 a second, each of them one packet, one in ten lost and sent again when the next has come.
+    /// The canvas, as fast, is `phase` ms behind.
+    fn drawn_of_losses(phase: u64) -> (u64, u64) {
+        let mut waiting = Waiting::default();
+        let (mut drawn, mut age) = (0, 0);
+        for n in 30..3_030 {
+            let taken = |n: u64| n * 33;
+            let is_lost = |n: u64| n.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32 & 0xff < 26;
+            let now = taken(n) + phase;
+            let came = [n - 1].into_iter().filter(|n| is_lost(*n));
+            for came in came.chain(Some(n).filter(|n| !is_lost(*n))) {
+                waiting.push(ms(taken(came)), ms(now), came);
+            }
+            if let Some(shown) = waiting.take(ms(now), 0) {
+                drawn += 1;
+                age += now - taken(shown);
+            }
+        }
+        (drawn / 30, age / drawn)
+    }
+
+    #[test]
+    fn pictures_that_were_lost_and_came_again_are_drawn() {
+        for phase in 1..33 {
+            let (drawn, age) = drawn_of_losses(phase);
+            assert!(drawn >= 96, "{phase}: {drawn} %");
+            assert!(age <= phase + 34, "{phase}: {age} ms");
+        }
+    }
+
+    #[test]
+    fn pictures_do_not_fall_far_behind_their_sound() {
+        let mut waiting = Waiting::default();
+        for n in 0..100 {
+            // One in ten comes 150 ms late.
+            let age = if n % 10 == 0 { 150 } else { 5 };
+            waiting.push(ms(1_000 + n), ms(1_000 + n + age), n);
+        }
+        assert_eq!(waiting.aim(0), 85 * MS);
+        assert_eq!(waiting.aim(20 * MS), 100 * MS);
+        assert_eq!(waiting.aim(190 * MS), 190 * MS, "with their sound");
+    }
+
+    #[test]
+    fn a_hold_that_changes_is_followed_slowly() {
+        let mut waiting: Waiting<()> = Waiting::default();
+        waiting.take(ms(0), 0);
+        waiting.take(ms(40), 100 * MS);
+        assert_eq!(waiting.wait, 10 * MS);
+        waiting.take(ms(400), 100 * MS);
+        assert_eq!(waiting.wait, 100 * MS);
+        waiting.take(ms(440), -100 * MS);
+        assert_eq!(waiting.wait, 90 * MS);
+        waiting.take(ms(60_000), 5_000 * MS);
+        assert_eq!(waiting.wait, 200 * MS);
+    }
+
+    /// Where the sound came sooner than the picture, the times of what comes later lie ahead.
+    #[test]
+    fn pictures_ahead_of_their_sound_wait_for_their_time() {
+        let mut waiting = Waiting::default();
+        waiting.push(ms(1_100), ms(1_000), 'a');
+        assert_eq!(waiting.take(ms(1_000), 0), None);
+        assert_eq!(waiting.take(ms(1_066), 0), None);
+        assert_eq!(waiting.take(ms(1_099), 0), Some('a'));
+        let mut waiting = Waiting::default();
+        waiting.push(ms(1_100), ms(1_000), 'a');
+        assert_eq!(
+            waiting.take(ms(1_000), -100 * MS),
+            Some('a'),
+            "as its sound"
+        );
+    }
+
+    #[test]
+    fn what_cannot_be_is_not_believed_and_few_are_kept() {
+        let mut waiting = Waiting::default();
+        waiting.push(gst::ClockTime::MAX, ms(1_000), 0);
+        assert_eq!(waiting.take(ms(1_183), 0), None);
+        assert_eq!(waiting.take(ms(1_184), 0), Some(0));
+        assert_eq!(waiting.take(ms(1_217), 0), None, "none is given twice");
+        for n in 0..100 {
+            waiting.push(ms(2_000 + n), ms(2_000 + n), n);
+        }
+        assert_eq!(waiting.pictures.len(), MOST);
+        assert_eq!(waiting.take(ms(9_000), 0), Some(99));
+        assert!(waiting.pictures.is_empty());
+    }
+
+    /// Of a camera of 60 a second more would wait than are kept.
+    #[test]
+    fn a_picture_that_makes_room_is_drawn() {
+        let mut waiting = Waiting::default();
+        let mut drawn = 0;
+        for n in 0..200 {
+            let now = ms(1_000 + n * 17);
+            waiting.push(now + LONGEST, now, n);
+            drawn += usize::from(waiting.take(now, 200 * MS).is_some());
+        }
+        assert!(drawn > 180, "{drawn}");
+    }
+
+    #[test]
+    fn time_that_goes_back_keeps_the_order() {
+        let mut waiting = Waiting::default();
+        waiting.push(ms(1_000), ms(1_000), 'a');
+        waiting.push(ms(10), ms(1_010), 'b');
+        assert_eq!(waiting.take(ms(1_010), 100 * MS), None);
+        assert_eq!(waiting.take(ms(1_100), 100 * MS), Some('b'));
+    }
+}

@@ -1,0 +1,447 @@
+//! The canvas: one thread that, at the frame rate, puts the newest picture of every tile into
+//! one I420 frame and hands it to the encoders.
+//!
+//! It reads the branches instead of being driven by them, so a tile that is late, stalled or
+//! broken costs the others nothing: its last picture stays, and after a second its avatar.
+//! A scene is applied between two frames, whole. Where nothing has changed since the last frame
+//! that frame is sent again, uncopied; and less and less often where nobody speaks either. A
+//! picture like the one that stands is no change: what is still is sent again and again, a little
+//! different each time.
+//!
+//! It is not GStreamer's `compositor` because in 1.22 a pad without data delays the output to
+//! the latency deadline, and pads cannot be added and removed safely while it runs.
+
+use std::collections::HashMap;
+use std::sync::{Arc, mpsc};
+
+use gst::prelude::*;
+use gst_video::VideoFrameExt;
+
+use super::colorimetry;
+use super::encoder_input::Outlet;
+use super::idle::{Idle, Scenery};
+use super::name_plate::Card;
+use super::picture::{Mask, Picture, Plane, PlaneMut, Surface, Yuv};
+use super::scene::{Content, Scene, Tile};
+use crate::id::ParticipantId;
+use crate::layout::{self, Fit, Rect, Size};
+use crate::media::bwe::ladder::Pace;
+use crate::media::gst::pipeline::running_time;
+use crate::media::mixer::source::Feed;
+use crate::media::mixer::ticker::Ticker;
+use crate::media::mixer::{Output, SourceId};
+
+/// A camera tile without a new picture for this long shows its avatar.
+const STALE: gst::ClockTime = gst::ClockTime::from_seconds(1);
+/// By so much, of 255, may a block of a camera's picture differ from what stands without being a
+/// change: noise, and what encoders make of it. Of a shared screen nothing is.
+const NOISE: u8 = 2;
+/// Behind and between tiles.
+const GROUND: Yuv = Yuv([24, 129, 127]);
+/// Around whoever speaks: the page's ring, #58bcb0.
+const SPEAKING: Yuv = Yuv([151, 138, 85]);
+/// Width of the frame around a tile, pixels.
+const FRAME: u32 = 4;
+
+type ReadFrame = gst_video::VideoFrame<gst_video::video_frame::Readable>;
+
+/// What the canvas is told. Applied before the next frame, in order.
+pub(crate) enum Command {
+    Scene(Scene),
+    AddSource(SourceId, Box<dyn Feed>),
+    RemoveSource(SourceId),
+    Card(ParticipantId, Box<Card>),
+    ForgetCard(ParticipantId),
+    AddOutput(Output, Outlet),
+    RemoveOutput(Output),
+    /// Frames a second from now on.
+    Fps(u32),
+}
+
+/// A branch the canvas reads.
+struct Source {
+    feed: Box<dyn Feed>,
+    newest: Option<Arc<ReadFrame>>,
+    /// What stands in the composite.
+    drawn: Option<Arc<ReadFrame>>,
+    newest_at: gst::ClockTime,
+    /// Whether a picture of this branch has come, and not only of the one it replaced.
+    begun: bool,
+}
+
+/// A tile with everything drawn on it prepared.
+struct Placed {
+    tile: Tile,
+    label: Mask,
+    initials: Mask,
+    ground: Yuv,
+    shown: Shown,
+}
+
+/// What a tile showed in the last frame.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Shown {
+    Picture,
+    Avatar,
+}
+
+/// The canvas thread's state, all of it.
+pub(crate) struct Canvas {
+    info: gst_video::VideoInfo,
+    pool: gst::BufferPool,
+    fit: Fit,
+    size: Size,
+    tiles: Vec<Placed>,
+    sources: HashMap<SourceId, Source>,
+    cards: HashMap<ParticipantId, Card>,
+    outputs: HashMap<Output, Outlet>,
+    last: Option<gst::Buffer>,
+    /// Of one that nobody watches as it is made, every frame counts.
+    idle: Option<Idle>,
+    painted: Box<dyn Fn(SourceId) + Send>,
+}
+
+/// Why a canvas cannot be made.
+#[derive(Debug, thiserror::Error)]
+#[error("no canvas of {0:?}: {1}")]
+pub struct CanvasError(Size, String);
+
+/// Caps of the canvas's frames.
+///
+/// # Errors
+/// [`CanvasError`] when there is no such video format.
+pub(crate) fn caps(size: Size, fps: u32) -> Result<gst::Caps, CanvasError> {
+    info(size, fps)?
+        .to_caps()
+        .map_err(|error| CanvasError(size, error.to_string()))
+}
+
+/// What the caps of an output call its frame rate. That of stills is less than encoders know.
+pub(crate) fn frame_rate(pace: Pace) -> u32 {
+    match pace {
+        Pace::Fps(fps) => fps,
+        Pace::Still(_) => 1,
+    }
+}
+
+/// Time between two frames.
+pub(crate) fn period(fps: u32) -> gst::ClockTime {
+    gst::ClockTime::SECOND / u64::from(fps.max(1))
+}
+
+fn info(size: Size, fps: u32) -> Result<gst_video::VideoInfo, CanvasError> {
+    let fps = gst::Fraction::new(i32::try_from(fps).unwrap_or(30), 1);
+    gst_video::VideoInfo::builder(gst_video::VideoFormat::I420, size.width, size.height)
+        .fps(fps)
+        .par(gst::Fraction::new(1, 1))
+        .colorimetry(&colorimetry::canvas())
+        .build()
+        .map_err(|error| CanvasError(size, error.to_string()))
+}
+
+impl Canvas {
+    /// A canvas without tiles. `painted` is called on the canvas thread when a source's first
+    /// picture has come, and must not block.
+    ///
+    /// # Errors
+    /// [`CanvasError`] when there is no such video format or no memory for it.
+    pub(crate) fn new(
+        size: Size,
+        fps: u32,
+        fit: Fit,
+        painted: Box<dyn Fn(SourceId) + Send>,
+    ) -> Result<Self, CanvasError> {
+        let info = info(size, fps)?;
+        let failed = |error: &dyn std::fmt::Display| CanvasError(size, error.to_string());
+        let caps = caps(size, fps)?;
+        let pool = gst_video::VideoBufferPool::new();
+        let mut config = pool.config();
+        let bytes = u32::try_from(info.size()).unwrap_or(u32::MAX);
+        config.set_params(Some(&caps), bytes, 3, 0);
+        pool.set_config(config).map_err(|error| failed(&error))?;
+        pool.set_active(true).map_err(|error| failed(&error))?;
+        Ok(Self {
+            info,
+            pool: pool.upcast(),
+            fit,
+            size,
+            tiles: Vec::new(),
+            sources: HashMap::new(),
+            cards: HashMap::new(),
+            outputs: HashMap::new(),
+            last: None,
+            idle: None,
+            painted,
+        })
+    }
+
+    /// Runs until the other end of `commands` is dropped. Call on a thread of its own.
+    pub(crate) fn run(mut self, mut ticker: Ticker, commands: &mpsc::Receiver<Command>) {
+        self.idle = Some(Idle::default());
+        while let Some(at) = ticker.wait() {
+            loop {
+                match commands.try_recv() {
+                    Ok(Command::Fps(fps)) => ticker.set_period(period(fps)),
+                    Ok(command) => self.apply(command),
+                    Err(mpsc::TryRecvError::Empty) => break,
+                    Err(mpsc::TryRecvError::Disconnected) => return,
+                }
+            }
+            self.tick(running_time(), at, ticker.period());
+        }
+    }
+
+    pub(crate) fn apply(&mut self, command: Command) {
+        match command {
+            Command::Scene(scene) => {
+                self.tiles = scene.tiles.into_iter().map(|t| self.place(t)).collect();
+            }
+            Command::AddSource(id, feed) => {
+                // What takes the place of another goes on from its last picture.
+                let (newest, newest_at) = match self.sources.remove(&id) {
+                    Some(old) => (old.newest, old.newest_at),
+                    None => (None, gst::ClockTime::ZERO),
+                };
+                let source = Source {
+                    feed,
+                    newest,
+                    drawn: None,
+                    newest_at,
+                    begun: false,
+                };
+                self.sources.insert(id, source);
+            }
+            Command::RemoveSource(id) => drop(self.sources.remove(&id)),
+            Command::Card(who, card) => {
+                self.cards.insert(who, *card);
+                let tiles = std::mem::take(&mut self.tiles);
+                self.tiles = tiles.into_iter().map(|p| self.place(p.tile)).collect();
+            }
+            Command::ForgetCard(who) => drop(self.cards.remove(&who)),
+            Command::AddOutput(id, output) => drop(self.outputs.insert(id, output)),
+            Command::RemoveOutput(id) => drop(self.outputs.remove(&id)),
+            // Of the ticker.
+            Command::Fps(_) => return,
+        }
+        self.last = None;
+    }
+
+    /// Prepares what a tile needs besides its picture.
+    fn place(&self, tile: Tile) -> Placed {
+        let who = tile.source.participant;
+        let blank = Card::blank(who);
+        let card = self.cards.get(&who).unwrap_or(&blank);
+        let height = (tile.rect.h / 11).clamp(16, 36) & !1;
+        let widest = (tile.rect.w as usize).saturating_sub(32);
+        let initials = (tile.rect.h / 2).clamp(16, 240) & !1;
+        Placed {
+            label: card.label.scaled(height as usize, widest),
+            initials: card.initials.scaled(initials as usize, widest),
+            ground: card.ground,
+            shown: Shown::Avatar,
+            tile,
+        }
+    }
+
+    /// One frame, of what there is `now`, which is to be the one `at`; frames are `period` apart.
+    pub(crate) fn tick(&mut self, now: gst::ClockTime, at: gst::ClockTime, period: gst::ClockTime) {
+        let fresh = self.read_sources(now);
+        let switched = self.choose_contents(now);
+        let changed = fresh || switched || self.last.is_none();
+        if changed {
+            self.last = self.draw();
+            for source in self.sources.values_mut() {
+                source.drawn.clone_from(&source.newest);
+            }
+        }
+        let spoken = self.tiles.iter().any(|placed| placed.tile.speaking);
+        let scenery = match changed || spoken {
+            true => Scenery::Lively,
+            false => Scenery::Still,
+        };
+        let Some(frame) = &self.last else {
+            return;
+        };
+        let idle = self.idle.as_mut();
+        if !idle.is_none_or(|idle| idle.is_due(at, period, scenery)) {
+            return;
+        }
+        for output in self.outputs.values_mut() {
+            output.offer(frame, at, period);
+        }
+    }
+
+    /// Takes the newest picture of every branch. Returns whether a visible one is new, and differs
+    /// from what stands there.
+    fn read_sources(&mut self, now: gst::ClockTime) -> bool {
+        let mut fresh = false;
+        for (id, source) in &mut self.sources {
+            let Some(sample) = source.feed.pull(now) else {
+                continue;
+            };
+            if let Some(frame) = readable(&sample) {
+                let visible = self.tiles.iter().any(|placed| placed.tile.source == *id);
+                let stands = || {
+                    let drawn = source.drawn.as_ref();
+                    drawn.is_some_and(|drawn| is_like(drawn, &frame, *id))
+                };
+                fresh |= visible && !stands();
+                source.newest = Some(Arc::new(frame));
+                if !std::mem::replace(&mut source.begun, true) {
+                    (self.painted)(*id);
+                }
+                source.newest_at = now;
+            }
+        }
+        fresh
+    }
+
+    /// Decides for each tile between picture and avatar. Returns whether one changed.
+    fn choose_contents(&mut self, now: gst::ClockTime) -> bool {
+        let mut changed = false;
+        for placed in &mut self.tiles {
+            let live = self.sources.get(&placed.tile.source).is_some_and(|source| {
+                let age = now.saturating_sub(source.newest_at);
+                // A shared screen that does not change sends nothing for long stretches.
+                let fresh = age < STALE || placed.tile.source.is_screen();
+                source.newest.is_some() && fresh
+            });
+            let shown = match placed.tile.content {
+                Content::Picture if live => Shown::Picture,
+                _ => Shown::Avatar,
+            };
+            changed |= shown != placed.shown;
+            placed.shown = shown;
+        }
+        changed
+    }
+
+    /// Draws a frame; `None` when there is no memory for one.
+    fn draw(&self) -> Option<gst::Buffer> {
+        let buffer = self.pool.acquire_buffer(None).ok()?;
+        let mut frame = gst_video::VideoFrame::from_buffer_writable(buffer, &self.info).ok()?;
+        let [y, u, v] = strides(frame.plane_stride())?;
+        let [luma, blue, red, _] = frame.planes_data_mut();
+        let plane = |data, stride| PlaneMut { data, stride };
+        let mut surface = Surface {
+            planes: [plane(luma, y), plane(blue, u), plane(red, v)],
+            size: self.size,
+        };
+        surface.fill(whole(self.size), GROUND);
+        for placed in &self.tiles {
+            self.draw_tile(&mut surface, placed);
+        }
+        Some(frame.into_buffer())
+    }
+
+    fn draw_tile(&self, surface: &mut Surface<'_>, placed: &Placed) {
+        let rect = placed.tile.rect;
+        let newest = self
+            .sources
+            .get(&placed.tile.source)
+            .and_then(|source| source.newest.as_deref())
+            .and_then(picture);
+        match (placed.shown, newest) {
+            (Shown::Picture, Some(picture)) => self.draw_picture(surface, rect, &picture),
+            _ => {
+                surface.fill(rect, placed.ground);
+                let x = rect.w.saturating_sub(placed.initials.width as u32) / 2;
+                let y = rect.h.saturating_sub(placed.initials.height as u32) / 2;
+                surface.write(&placed.initials, even(rect.x + x), even(rect.y + y));
+            }
+        }
+        draw_label(surface, rect, &placed.label);
+        if placed.tile.speaking {
+            surface.frame(rect, FRAME, SPEAKING);
+        }
+    }
+
+    /// Copies a picture that the branch has brought to the tile's size, scales any other.
+    fn draw_picture(&self, surface: &mut Surface<'_>, rect: Rect, picture: &Picture<'_>) {
+        let tile = Size {
+            width: rect.w,
+            height: rect.h,
+        };
+        let wide = tile.width.saturating_sub(picture.size.width);
+        let high = tile.height.saturating_sub(picture.size.height);
+        let within = picture.size.width <= tile.width && picture.size.height <= tile.height;
+        // Rounding to even numbers may leave a pixel pair on the side that should touch.
+        if within && (wide <= 2 || high <= 2) {
+            let (x, y) = (rect.x + even(wide / 2), rect.y + even(high / 2));
+            surface.copy(picture, x, y);
+            return;
+        }
+        let placement = layout::fit(picture.size, tile, self.fit);
+        let target = Rect {
+            x: rect.x + placement.x,
+            y: rect.y + placement.y,
+            w: placement.scaled.width,
+            h: placement.scaled.height,
+        };
+        surface.scale(picture, target);
+    }
+}
+
+/// A name at the lower left of its tile.
+fn draw_label(surface: &mut Surface<'_>, rect: Rect, label: &Mask) {
+    let (width, height) = (label.width as u32, label.height as u32);
+    let margin = even((height / 2).max(8));
+    if width == 0 || height + 2 * margin > rect.h || width + 3 * margin > rect.w {
+        return;
+    }
+    let ground = Rect {
+        x: rect.x + margin,
+        y: rect.y + even(rect.h - height - margin),
+        w: even(width + margin),
+        h: even(height),
+    };
+    surface.darken(ground);
+    surface.write(label, ground.x + even(margin / 2), ground.y);
+}
+
+/// Rounded down, so that chroma lines up.
+fn even(value: u32) -> u32 {
+    value & !1
+}
+
+fn whole(size: Size) -> Rect {
+    Rect {
+        x: 0,
+        y: 0,
+        w: size.width,
+        h: size.height,
+    }
+}
+
+fn strides(strides: &[i32]) -> Option<[usize; 3]> {
+    let stride = |n: usize| usize::try_from(*strides.get(n)?).ok();
+    Some([stride(0)?, stride(1)?, stride(2)?])
+}
+
+/// A decoded sample as a frame that can be read for as long as it is kept.
+fn readable(sample: &gst::Sample) -> Option<ReadFrame> {
+    let info = gst_video::VideoInfo::from_caps(sample.caps()?).ok()?;
+    gst_video::VideoFrame::from_buffer_readable(sample.buffer_owned()?, &info).ok()
+}
+
+/// Whether nothing tells two pictures of a source apart.
+fn is_like(one: &ReadFrame, other: &ReadFrame, source: SourceId) -> bool {
+    let tolerance = if source.is_screen() { 0 } else { NOISE };
+    let (Some(one), Some(other)) = (picture(one), picture(other)) else {
+        return false;
+    };
+    one.is_like(&other, tolerance)
+}
+
+fn picture(frame: &ReadFrame) -> Option<Picture<'_>> {
+    let [y, u, v] = strides(frame.plane_stride())?;
+    let [luma, blue, red, _] = frame.planes_data();
+    let plane = |data, stride| Plane { data, stride };
+    Some(Picture {
+        planes: [plane(luma, y), plane(blue, u), plane(red, v)],
+        size: Size {
+            width: frame.width(),
+            height: frame.height(),
+        },
+    })
+}

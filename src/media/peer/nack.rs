@@ -1,0 +1,228 @@
+//! What becomes of lost packets of a connection: whether they are asked for again and how long
+//! they are waited for, and the counters of the elements inside webrtcbin that see to it.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use gst::glib;
+use gst::prelude::*;
+use parking_lot::Mutex;
+use serde::Serialize;
+
+use super::arrivals;
+use crate::media::bwe::packet_train;
+
+/// Packets of a connection that were lost, asked for and sent again. Those that came in count
+/// while their stream lasts, the others since the connection was made.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct RepairCounters {
+    /// Packets asked of the other side again (NACK, RFC 4585 section 6.2.1), once for each time.
+    pub asked: u64,
+    /// Packets that came because they had been asked for (RFC 4588).
+    pub recovered: u64,
+    /// Packets that were not there when it was their turn.
+    pub lost: u64,
+    /// Packets that the other side asked for, once for each time.
+    pub asked_of_us: u64,
+    /// Packets sent again because the other side asked.
+    pub resent: u64,
+}
+
+/// Reads the counters of one webrtcbin. Cloning shares it.
+#[derive(Debug, Clone)]
+pub(crate) struct Repair {
+    elements: Arc<Mutex<Vec<glib::WeakRef<gst::Element>>>>,
+    /// Packets sent again that nobody had asked for.
+    unasked: Arc<AtomicU64>,
+}
+
+impl Repair {
+    /// Counts on what `webrtc` makes inside itself from now on.
+    pub(crate) fn watch(webrtc: &gst::Element) -> Self {
+        let repair = Self {
+            elements: Arc::default(),
+            unasked: Arc::default(),
+        };
+        if let Some(bin) = webrtc.downcast_ref::<gst::Bin>() {
+            let elements = Arc::clone(&repair.elements);
+            // Called on whatever thread adds an element.
+            bin.connect_deep_element_added(move |_, _, element| {
+                if Kind::of(element).is_some() {
+                    let mut elements = elements.lock();
+                    elements.retain(|element| element.upgrade().is_some());
+                    elements.push(element.downgrade());
+                }
+            });
+        }
+        repair
+    }
+
+    /// Has packets of a stream sent again at once, as if the other side had asked for them. Those
+    /// that are not remembered any more are left out.
+    pub(crate) fn resend(&self, ssrc: u32, numbers: &[u16]) {
+        let elements = self.elements();
+        let unasked = u64::try_from(numbers.len()).unwrap_or_default();
+        self.unasked.fetch_add(unasked, Ordering::Relaxed);
+        let senders = elements
+            .iter()
+            .filter(|e| matches!(Kind::of(e), Some(Kind::Sender)));
+        for pad in senders.filter_map(|sender| sender.static_pad("src")) {
+            for number in numbers {
+                let request = gst::Structure::builder("GstRTPRetransmissionRequest")
+                    .field("seqnum", u32::from(*number))
+                    .field("ssrc", ssrc)
+                    .field(packet_train::MARK, true)
+                    .build();
+                // Nothing comes of it where the stream is not repaired by this element.
+                pad.send_event(gst::event::CustomUpstream::new(request));
+            }
+        }
+    }
+
+    /// The counters now.
+    pub(crate) fn counters(&self) -> RepairCounters {
+        let mut sum = RepairCounters::default();
+        for element in self.elements() {
+            if let Some(kind) = Kind::of(&element) {
+                kind.add(&element, &mut sum);
+            }
+        }
+        let unasked = self.unasked.load(Ordering::Relaxed);
+        sum.asked_of_us = sum.asked_of_us.saturating_sub(unasked);
+        sum.resent = sum.resent.saturating_sub(unasked);
+        sum
+    }
+
+    /// The list is not held while they are used: they take locks of their own.
+    fn elements(&self) -> Vec<gst::Element> {
+        self.elements
+            .lock()
+            .iter()
+            .filter_map(|e| e.upgrade())
+            .collect()
+    }
+}
+
+/// An element that counts.
+#[derive(Debug, Clone, Copy)]
+enum Kind {
+    Session,
+    Sender,
+    Receiver,
+    Jitterbuffer,
+}
+
+impl Kind {
+    fn of(element: &gst::Element) -> Option<Self> {
+        match element.factory()?.name().as_str() {
+            "rtpsession" => Some(Self::Session),
+            "rtprtxsend" => Some(Self::Sender),
+            "rtprtxreceive" => Some(Self::Receiver),
+            "rtpjitterbuffer" => Some(Self::Jitterbuffer),
+            _ => None,
+        }
+    }
+
+    fn add(self, element: &gst::Element, sum: &mut RepairCounters) {
+        let stats = || element.property::<gst::Structure>("stats");
+        let property = |name| u64::from(element.property::<u32>(name));
+        match self {
+            Self::Session => {
+                let asked = stats().get::<u32>("sent-nack-count");
+                sum.asked += asked.map_or(0, u64::from);
+            }
+            Self::Sender => {
+                sum.asked_of_us += property("num-rtx-requests");
+                sum.resent += property("num-rtx-packets");
+            }
+            Self::Receiver => sum.recovered += property("num-rtx-assoc-packets"),
+            Self::Jitterbuffer => sum.lost += stats().get::<u64>("num-lost").unwrap_or(0),
+        }
+    }
+}
+
+/// How long a missing packet of video is waited for, ms: until it has been asked for, and asked for
+/// again where that was lost, over a link of 100 ms there and back. Without it the picture stands
+/// still for as long at least, until a keyframe is there. Nothing waits while nothing is missing.
+pub(crate) const VIDEO_PATIENCE_MS: u32 = 250;
+
+/// How long a missing packet of sound is waited for, ms: it may have been overtaken, but nobody
+/// sends it again, and what follows it must not become too late to be played.
+const SOUND_PATIENCE_MS: u32 = 40;
+
+/// Has lost packets of a pad asked for again or not, by what it carries. webrtcbin (1.22 to 1.28)
+/// means to, but gives each new jitterbuffer the setting of every m-line in turn: the last SSRC
+/// that it has learned decides, and that can be one of ours. And has a jitterbuffer for sound wait
+/// for no longer than is of use, and not take fright at bursts for that.
+pub(crate) fn see_to_losses(pad: &gst::Pad, sound: bool) {
+    if let Some(jitterbuffer) = jitterbuffer(pad) {
+        jitterbuffer.set_property("do-retransmission", !sound);
+        if sound {
+            jitterbuffer.set_property("latency", SOUND_PATIENCE_MS);
+            arrivals::even_out(&jitterbuffer);
+        }
+    }
+}
+
+/// Elements of webrtcbin and of its rtpbin between a jitterbuffer and the pad of its stream: one
+/// that tells payload types apart, and one for FEC whether any was negotiated or not.
+const BEHIND_JITTERBUFFER: usize = 2;
+
+/// The jitterbuffer whose packets leave through a pad.
+fn jitterbuffer(pad: &gst::Pad) -> Option<gst::Element> {
+    let mut pad = pad.clone();
+    while let Some(ghost) = pad.downcast_ref::<gst::GhostPad>() {
+        pad = ghost.target()?;
+    }
+    let before = |element: &gst::Element| element.static_pad("sink")?.peer()?.parent_element();
+    let chain = std::iter::successors(pad.parent_element(), before);
+    let mut near = chain.take(1 + BEHIND_JITTERBUFFER);
+    near.find(|element| element.has_property("do-retransmission"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The jitterbuffer is found behind ghost pads and what webrtcbin (1.22) has before them.
+    #[test]
+    fn what_a_pad_carries_decides_whether_losses_are_asked_for() {
+        gst::init().expect("gst");
+        let pipeline = gst::parse::launch(
+            "audiotestsrc num-buffers=50 ! opusenc ! rtpopuspay pt=97 \
+             ! rtpjitterbuffer name=buffer ! rtpptdemux name=demux",
+        )
+        .expect("a pipeline")
+        .downcast::<gst::Pipeline>()
+        .expect("a pipeline");
+        let buffer = pipeline.by_name("buffer").expect("it is there");
+        let demux = pipeline.by_name("demux").expect("it is there");
+        let (found, pads) = std::sync::mpsc::channel();
+        demux.connect_pad_added(move |demux, pad| {
+            let fec = gst::ElementFactory::make("rtpulpfecdec")
+                .build()
+                .expect("an element of webrtcbin");
+            demux
+                .parent()
+                .and_downcast::<gst::Bin>()
+                .expect("a pipeline")
+                .add(&fec)
+                .expect("a new element");
+            let (sink, source) = (fec.static_pad("sink"), fec.static_pad("src"));
+            pad.link(&sink.expect("a pad")).expect("it fits");
+            let inner = gst::GhostPad::with_target(&source.expect("a pad")).expect("a ghost");
+            let outer = gst::GhostPad::with_target(&inner).expect("a ghost");
+            let _ = found.send((inner, outer));
+        });
+        pipeline.set_state(gst::State::Playing).expect("it starts");
+        let (_inner, pad) = pads
+            .recv_timeout(std::time::Duration::from_secs(20))
+            .expect("a pad");
+        let asks = || buffer.property::<bool>("do-retransmission");
+        see_to_losses(pad.upcast_ref(), false);
+        assert!(asks());
+        see_to_losses(pad.upcast_ref(), true);
+        assert!(!asks());
+        pipeline.set_state(gst::State::Null).expect("it ends");
+    }
+}

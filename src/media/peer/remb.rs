@@ -1,0 +1,222 @@
+//! Tells a sender how much to send at most, who cannot be told otherwise: REMB
+//! (draft-alvestrand-rmcat-remb-03), which libwebrtc takes as a bound on all it sends.
+//!
+//! It goes out with whatever RTCP does, at the end of the packet: at once when there is news, and
+//! then with every report, for nothing tells whether it arrived.
+//!
+//! Threads: the bound comes from the room's task; packets are completed on the thread that sends
+//! RTCP, under a short lock.
+
+use std::sync::{Arc, Weak};
+
+use gst::prelude::*;
+use parking_lot::Mutex;
+
+use crate::media::sdp::offer::{Line, Told};
+use crate::media::sdp::simulcast;
+
+/// How long news may wait for what else there is to report, ns.
+const SOON: u64 = 20_000_000;
+/// bit/s for sound beside a picture.
+const SOUND: u32 = 64_000;
+
+/// An answer that says of whom REMB will come; webrtcbin 1.22 does not keep it from the offer.
+pub(crate) fn with_feedback(answer: &str, lines: &[Line]) -> String {
+    simulcast::with_attributes(answer, lines, |line| {
+        let attribute = format!("a=rtcp-fb:{} goog-remb", line.payload_type);
+        let wanted = line.told == Told::InRtcp && !answer.lines().any(|said| said == attribute);
+        wanted.then_some(attribute).into_iter().collect()
+    })
+}
+
+/// The bound of one sender. Cloning shares it.
+#[derive(Debug, Clone)]
+pub(crate) struct Bound(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    /// bit/s for what is sent beside a picture.
+    beside: u32,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    said: Option<Word>,
+    /// `rtpsession`, once there is one.
+    session: Option<gst::glib::WeakRef<gst::Element>>,
+}
+
+/// What is said.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Word {
+    /// bit/s.
+    bitrate: u32,
+    /// Of what.
+    ssrcs: Vec<u32>,
+}
+
+impl Bound {
+    /// That of the sender behind `webrtc`, if one of its m-lines is to be told in this way.
+    pub(crate) fn install(webrtc: &gst::Element, lines: &[Line]) -> Option<Self> {
+        lines.iter().find(|line| line.told == Told::InRtcp)?;
+        let has_sound = lines.iter().any(|line| line.role.is_audio());
+        let bound = Self(Arc::new(Inner {
+            beside: if has_sound { SOUND } else { 0 },
+            state: Mutex::default(),
+        }));
+        let inner = Arc::downgrade(&bound.0);
+        let bin = webrtc.downcast_ref::<gst::Bin>()?;
+        bin.connect_deep_element_added(move |_, _, element| {
+            if element.factory().is_some_and(|f| f.name() == "rtpsession") {
+                attach(element, &inner);
+            }
+        });
+        Some(bound)
+    }
+
+    /// Has the sender send pictures of `bitrate` bit/s at most, in packets of these SSRCs, from now
+    /// on.
+    pub(crate) fn say(&self, bitrate: u32, ssrcs: Vec<u32>) {
+        let bitrate = bitrate.saturating_add(self.0.beside);
+        let word = Some(Word { bitrate, ssrcs });
+        let session = {
+            let mut state = self.0.state.lock();
+            if state.said == word {
+                return;
+            }
+            state.said = word;
+            state.session.as_ref().and_then(|session| session.upgrade())
+        };
+        if let Some(session) = session {
+            let internal = session.property::<gst::glib::Object>("internal-session");
+            internal.emit_by_name::<()>("send-rtcp", &[&SOON]);
+        }
+    }
+}
+
+fn attach(session: &gst::Element, inner: &Weak<Inner>) {
+    if let Some(inner) = inner.upgrade() {
+        inner.state.lock().session = Some(session.downgrade());
+    }
+    let inner = inner.clone();
+    session.connect_pad_added(move |_, pad| {
+        if pad.name() == "send_rtcp_src" {
+            complete(pad, inner.clone());
+        }
+    });
+}
+
+/// Adds what is to be said to all that passes `pad`.
+fn complete(pad: &gst::Pad, inner: Weak<Inner>) {
+    pad.add_probe(gst::PadProbeType::BUFFER, move |_, info| {
+        if let Some(gst::PadProbeData::Buffer(buffer)) = &mut info.data
+            && let Some(inner) = inner.upgrade()
+            && let Some(word) = &inner.state.lock().said
+            && let Some(sender) = sender_of(buffer)
+        {
+            let packet = gst::Memory::from_slice(packet(sender, word));
+            buffer.make_mut().append_memory(packet);
+        }
+        gst::PadProbeReturn::Ok
+    });
+}
+
+/// Who sends a packet of RTCP: its first SSRC (RFC 3550 section 6.4).
+fn sender_of(rtcp: &gst::BufferRef) -> Option<u32> {
+    let bytes = rtcp.map_readable().ok()?;
+    let ssrc = bytes.get(4..8)?.try_into().ok()?;
+    Some(u32::from_be_bytes(ssrc))
+}
+
+/// The packet: payload-specific feedback (RFC 4585 section 6.4) of the application layer.
+fn packet(sender: u32, word: &Word) -> Vec<u8> {
+    const PAYLOAD_SPECIFIC: u8 = 206;
+    const APPLICATION_LAYER: u8 = 15;
+    /// Bits of the mantissa.
+    const MANTISSA: u32 = 18;
+    let ssrcs = &word.ssrcs[..word.ssrcs.len().min(31)];
+    let exponent = (u32::BITS - word.bitrate.leading_zeros()).saturating_sub(MANTISSA);
+    let mantissa = word.bitrate >> exponent;
+    let mut packet = Vec::with_capacity(20 + 4 * ssrcs.len());
+    packet.extend([2 << 6 | APPLICATION_LAYER, PAYLOAD_SPECIFIC]);
+    // In words, less one.
+    packet.extend((4 + ssrcs.len() as u16).to_be_bytes());
+    packet.extend(sender.to_be_bytes());
+    packet.extend([0; 4]);
+    packet.extend(b"REMB");
+    packet.extend(((ssrcs.len() as u32) << 24 | exponent << MANTISSA | mantissa).to_be_bytes());
+    packet.extend(ssrcs.iter().flat_map(|ssrc| ssrc.to_be_bytes()));
+    packet
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::id::{Mid, Role};
+    use crate::media::rtp::payload::PayloadFormat;
+
+    fn word(bitrate: u32, ssrcs: &[u32]) -> Word {
+        let ssrcs = ssrcs.to_vec();
+        Word { bitrate, ssrcs }
+    }
+
+    #[test]
+    fn an_answer_says_once_of_which_payload_it_comes() {
+        let line = |told| Line {
+            mid: Mid("1".to_owned()),
+            role: Role::Camera,
+            format: PayloadFormat::Vp8,
+            payload_type: 96,
+            extensions: Vec::new(),
+            rids: Vec::new(),
+            told,
+            protection: Default::default(),
+        };
+        let answer = "v=0\r\nm=video 9\r\na=mid:1\r\n";
+        let told = with_feedback(answer, &[line(Told::InRtcp)]);
+        assert_eq!(told, format!("{answer}a=rtcp-fb:96 goog-remb\r\n"));
+        assert_eq!(with_feedback(&told, &[line(Told::InRtcp)]), told);
+        assert_eq!(with_feedback(answer, &[line(Told::Elsewhere)]), answer);
+    }
+
+    #[test]
+    fn a_packet_is_as_the_draft_draws_it() {
+        let bytes = packet(
+            0x12345678,
+            &word(0x3fb93 << 1, &[0x23456789, 0x2345678a, 0x2345678b]),
+        );
+        let expected = [
+            0x8f, 206, 0x00, 0x07, 0x12, 0x34, 0x56, 0x78, 0, 0, 0, 0, b'R', b'E', b'M', b'B',
+            0x03, 0x07, 0xfb, 0x93, 0x23, 0x45, 0x67, 0x89, 0x23, 0x45, 0x67, 0x8a, 0x23, 0x45,
+            0x67, 0x8b,
+        ];
+        assert_eq!(bytes, expected);
+    }
+
+    #[test]
+    fn bitrates_are_rounded_down_and_never_by_much() {
+        for bitrate in [0, 1, 80_000, 262_143, 262_144, 691_200, 2_500_000, u32::MAX] {
+            let bytes = packet(1, &word(bitrate, &[]));
+            assert_eq!(bytes.len(), 20);
+            let exponent = u32::from(bytes[17] >> 2);
+            let high = u32::from(bytes[17] & 3) << 16;
+            let mantissa = high | u32::from(bytes[18]) << 8 | u32::from(bytes[19]);
+            let said = u64::from(mantissa) << exponent;
+            let exact = u64::from(bitrate);
+            assert!(
+                said <= exact && exact - said <= exact >> 17,
+                "{said} for {bitrate}"
+            );
+        }
+    }
+
+    #[test]
+    fn the_sender_is_that_of_the_compound_packet() {
+        gst::init().expect("gst");
+        let report = [0x80, 201, 0, 1, 9, 8, 7, 6];
+        let sender = |bytes: &[u8]| sender_of(&gst::Buffer::from_slice(bytes.to_vec()));
+        assert_eq!(sender(&report), Some(0x09080706));
+        assert_eq!(sender(&report[..7]), None);
+    }
+}

@@ -1,0 +1,341 @@
+//! Says in an H.264 stream what openh264enc cannot be told to say; the bits are pure.
+//!
+//! That its samples are BT.601: a stream that says nothing is shown as BT.709 by Chromium. So the
+//! video usability information of its sequence parameter sets (ITU-T H.264 section 7.3.2.1.1 and
+//! annex E) is written here, some thirty bits before each keyframe, instead of converting every
+//! sample of every frame.
+//!
+//! And which level it needs: openh264 begins with a low one, and says 5.1 from the first change of
+//! its bitrate on. Viewers have agreed on 3.1, and parameter sets that change are another stream
+//! to whatever writes files.
+
+use std::ops::Range;
+
+use gst::prelude::*;
+
+/// A sequence parameter set.
+const SPS: u8 = 7;
+/// The profiles whose parameter sets hold no chroma format: baseline, main, extended.
+const PLAIN_PROFILES: [u32; 3] = [66, 77, 88];
+/// `video_signal_type_present_flag`, `video_format` unspecified, limited range,
+/// `colour_description_present_flag`; then primaries, transfer and matrix, all SMPTE 170M, which
+/// is what browsers take VP8 for. Values and their lengths in bits.
+const SIGNAL: [(u32, u32); 5] = [(1, 1), (5, 3), (0, 1), (1, 1), (0x06_0606, 24)];
+
+/// Levels from that of what browsers agree on upwards, with the macroblocks a second, macroblocks a
+/// frame and kbit/s they allow (table A-1).
+const LEVELS: [(u8, u32, u32, u32); 8] = [
+    (31, 108_000, 3_600, 14_000),
+    (32, 216_000, 5_120, 20_000),
+    (40, 245_760, 8_192, 20_000),
+    (41, 245_760, 8_192, 50_000),
+    (42, 522_240, 8_704, 50_000),
+    (50, 589_824, 22_080, 135_000),
+    (51, 983_040, 36_864, 240_000),
+    (52, 2_073_600, 36_864, 240_000),
+];
+
+/// The most that is ever encoded of a stream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Most {
+    /// Frames a second.
+    pub fps: u32,
+    /// bit/s.
+    pub bitrate: u32,
+}
+
+impl Most {
+    /// `level_idc` of a stream of so many macroblocks a frame.
+    fn level(self, macroblocks: u32) -> u8 {
+        let fits = |(_, a_second, a_frame, kbits): &&(u8, u32, u32, u32)| {
+            macroblocks.saturating_mul(self.fps) <= *a_second
+                && macroblocks <= *a_frame
+                && self.bitrate / 1000 <= *kbits
+        };
+        let [.., (highest, ..)] = LEVELS;
+        let least = LEVELS.iter().find(fits);
+        least.map_or(highest, |(level, ..)| *level)
+    }
+}
+
+/// Has the H.264 (byte-stream) that leaves `encoder` say that it is BT.601, and of the level that
+/// `most` of it needs.
+pub fn sign(encoder: &gst::Element, most: Most) {
+    let Some(pad) = encoder.static_pad("src") else {
+        return;
+    };
+    pad.add_probe(gst::PadProbeType::BUFFER, move |_, info| {
+        if let Some(gst::PadProbeData::Buffer(buffer)) = &mut info.data
+            && !buffer.flags().contains(gst::BufferFlags::DELTA_UNIT)
+            && let Some(signed) = signed(buffer, most)
+        {
+            *buffer = signed;
+        }
+        gst::PadProbeReturn::Ok
+    });
+}
+
+/// `None` if the buffer says so already, holds no parameter set or cannot be read.
+fn signed(buffer: &gst::BufferRef, most: Most) -> Option<gst::Buffer> {
+    let map = buffer.map_readable().ok()?;
+    let mut signed = gst::Buffer::from_mut_slice(signed_unit(&map, most)?);
+    let kept =
+        gst::BufferCopyFlags::FLAGS | gst::BufferCopyFlags::TIMESTAMPS | gst::BufferCopyFlags::META;
+    buffer.copy_into(signed.get_mut()?, kept, ..).ok()?;
+    Some(signed)
+}
+
+/// An access unit (byte stream, annex B) whose parameter sets say BT.601, limited range, and their
+/// level. `None` if they do so already, or there are none, or none of a profile that is known here.
+fn signed_unit(unit: &[u8], most: Most) -> Option<Vec<u8>> {
+    let mut out = Vec::with_capacity(unit.len() + 16);
+    let mut kept = 0;
+    for nal in heads(unit) {
+        let Some(new) = unit.get(nal.clone()).and_then(|nal| signed_set(nal, most)) else {
+            continue;
+        };
+        out.extend_from_slice(unit.get(kept..nal.start)?);
+        out.extend_from_slice(&new);
+        kept = nal.end;
+    }
+    if kept == 0 {
+        return None;
+    }
+    out.extend_from_slice(unit.get(kept..)?);
+    Some(out)
+}
+
+/// Where the NAL units before the first slice are, without start codes and trailing zeros.
+fn heads(unit: &[u8]) -> Vec<Range<usize>> {
+    let mut found: Vec<Range<usize>> = Vec::new();
+    for (at, window) in unit.windows(4).enumerate() {
+        let [0, 0, 1, header] = window else {
+            continue;
+        };
+        if let Some(last) = found.last_mut() {
+            let zeros = unit[last.start..at].iter().rev().take_while(|b| **b == 0);
+            last.end = at - zeros.count();
+        }
+        if (1..=5).contains(&(header & 0x1f)) {
+            return found;
+        }
+        found.push(at + 3..unit.len());
+    }
+    found
+}
+
+/// A parameter set with signal and level in it; `None` if they are, or `nal` is something else.
+fn signed_set(nal: &[u8], most: Most) -> Option<Vec<u8>> {
+    let (header, body) = nal.split_first()?;
+    if header & 0x1f != SPS {
+        return None;
+    }
+    let payload = unescaped(body);
+    let mut from = Reader::new(&payload)?;
+    let mut to = Writer::default();
+    let macroblocks = skip_to_vui(&mut from)?;
+    to.copy(&from, 0..from.at)?;
+    // Behind profile and constraints.
+    *to.bytes.get_mut(2)? = most.level(macroblocks);
+    let has_vui = from.bit()?;
+    to.push(1, 1);
+    if has_vui {
+        let start = from.at;
+        skip_to_signal(&mut from)?;
+        to.copy(&from, start..from.at)?;
+        skip_signal(&mut from)?;
+        to.signal();
+        to.copy(&from, from.at..from.end)?;
+    } else {
+        // No aspect ratio, no overscan; behind the signal no chroma location, timing, HRDs,
+        // picture structure and restriction.
+        to.push(0, 2);
+        to.signal();
+        to.push(0, 6);
+    }
+    let mut new = vec![*header];
+    new.extend(escaped(&to.finished()));
+    (new != nal).then_some(new)
+}
+
+/// Everything of `seq_parameter_set_data` before `vui_parameters_present_flag`. How many macroblocks
+/// a frame has.
+fn skip_to_vui(from: &mut Reader<'_>) -> Option<u32> {
+    if !PLAIN_PROFILES.contains(&from.bits(8)?) {
+        return None;
+    }
+    from.bits(16)?; // constraints, level
+    from.codes(2)?; // id, log2_max_frame_num
+    match from.code()? {
+        0 => from.codes(1)?,
+        1 => {
+            from.bits(1)?;
+            from.codes(2)?;
+            let cycle = from.code()?;
+            from.codes(cycle)?;
+        }
+        _ => {}
+    }
+    from.codes(1)?; // max_num_ref_frames
+    from.bits(1)?;
+    let (width, height) = (from.code()?.checked_add(1)?, from.code()?.checked_add(1)?);
+    let fields = match from.bit()? {
+        true => 1,
+        false => from.bits(1).map(|_| 2)?,
+    };
+    from.bits(1)?;
+    if from.bit()? {
+        from.codes(4)?; // cropping
+    }
+    width.checked_mul(height)?.checked_mul(fields)
+}
+
+/// Aspect ratio and overscan.
+fn skip_to_signal(from: &mut Reader<'_>) -> Option<()> {
+    const EXTENDED_SAR: u32 = 255;
+    if from.bit()? && from.bits(8)? == EXTENDED_SAR {
+        from.bits(32)?;
+    }
+    if from.bit()? {
+        from.bits(1)?;
+    }
+    Some(())
+}
+
+fn skip_signal(from: &mut Reader<'_>) -> Option<()> {
+    if from.bit()? {
+        from.bits(4)?; // format, range
+        if from.bit()? {
+            from.bits(24)?;
+        }
+    }
+    Some(())
+}
+
+/// Reads bits up to the stop bit.
+struct Reader<'a> {
+    bytes: &'a [u8],
+    at: usize,
+    end: usize,
+}
+
+impl<'a> Reader<'a> {
+    fn new(bytes: &'a [u8]) -> Option<Self> {
+        let (index, last) = bytes.iter().enumerate().rfind(|(_, byte)| **byte != 0)?;
+        let end = index * 8 + 7 - last.trailing_zeros() as usize;
+        Some(Self { bytes, at: 0, end })
+    }
+
+    fn peek(&self, at: usize) -> Option<bool> {
+        let byte = self.bytes.get(at / 8).filter(|_| at < self.end)?;
+        Some(byte >> (7 - at % 8) & 1 == 1)
+    }
+
+    fn bit(&mut self) -> Option<bool> {
+        let bit = self.peek(self.at)?;
+        self.at += 1;
+        Some(bit)
+    }
+
+    /// At most 32 bits.
+    fn bits(&mut self, count: u32) -> Option<u32> {
+        (0..count).try_fold(0, |value: u32, _| Some(value << 1 | u32::from(self.bit()?)))
+    }
+
+    /// An Exp-Golomb code, taken for an unsigned one.
+    fn code(&mut self) -> Option<u32> {
+        let mut zeros = 0;
+        while !self.bit()? {
+            zeros += 1;
+        }
+        if zeros > 31 {
+            return None;
+        }
+        (1u32 << zeros)
+            .checked_add(self.bits(zeros)?)?
+            .checked_sub(1)
+    }
+
+    /// Passes `count` codes over, signed or not.
+    fn codes(&mut self, count: u32) -> Option<()> {
+        (0..count).try_for_each(|_| self.code().map(drop))
+    }
+}
+
+/// Writes bits.
+#[derive(Default)]
+struct Writer {
+    bytes: Vec<u8>,
+    used: usize,
+}
+
+impl Writer {
+    fn bit(&mut self, bit: bool) {
+        if self.used.is_multiple_of(8) {
+            self.bytes.push(0);
+        }
+        if let Some(last) = self.bytes.last_mut() {
+            *last |= u8::from(bit) << (7 - self.used % 8);
+        }
+        self.used += 1;
+    }
+
+    /// The lowest `count` bits of `value`.
+    fn push(&mut self, value: u32, count: u32) {
+        for shift in (0..count).rev() {
+            self.bit(value >> shift & 1 == 1);
+        }
+    }
+
+    fn signal(&mut self) {
+        for (value, length) in SIGNAL {
+            self.push(value, length);
+        }
+    }
+
+    fn copy(&mut self, from: &Reader<'_>, range: Range<usize>) -> Option<()> {
+        for at in range {
+            self.bit(from.peek(at)?);
+        }
+        Some(())
+    }
+
+    /// With the stop bit.
+    fn finished(mut self) -> Vec<u8> {
+        self.bit(true);
+        self.bytes
+    }
+}
+
+/// Without emulation prevention bytes.
+fn unescaped(body: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(body.len());
+    let mut zeros = 0;
+    for byte in body {
+        if zeros >= 2 && *byte == 3 {
+            zeros = 0;
+            continue;
+        }
+        zeros = if *byte == 0 { zeros + 1 } else { 0 };
+        out.push(*byte);
+    }
+    out
+}
+
+/// With emulation prevention bytes.
+fn escaped(payload: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(payload.len() + 4);
+    let mut zeros = 0;
+    for byte in payload {
+        if zeros >= 2 && *byte <= 3 {
+            out.push(3);
+            zeros = 0;
+        }
+        zeros = if *byte == 0 { zeros + 1 } else { 0 };
+        out.push(*byte);
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,8 @@
+//! Streams of RTP between pipelines: taps and slots, and what stands in them.
+
+pub mod audio_level;
+pub(crate) mod keyframes;
+pub mod pacer;
+pub mod rtx_budget;
+pub mod slot;
+pub mod tap;

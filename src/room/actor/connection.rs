@@ -1,0 +1,446 @@
+//! What the room's task holds of one participant: the way to their signalling, their peer, and
+//! the taps of their uplinks.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+
+use crate::config::Config;
+use crate::id::{Mid, ParticipantId, Role};
+use crate::media::bwe::delay::Estimate;
+use crate::media::bwe::fec::{Guard, Protection};
+use crate::media::gst::pipeline::running_time;
+use crate::media::mixer::Output;
+use crate::media::peer::nack::RepairCounters;
+use crate::media::peer::{OnPeerEvent, Peer, PeerError, Transport};
+use crate::media::sdp::offer::{Line, Offer, OfferError, RoleSource, codec_of};
+use crate::media::stream::audio_level::Speech;
+use crate::media::stream::pacer::Pacing;
+use crate::media::stream::slot::Slot;
+use crate::media::stream::tap::Tap;
+use crate::protocol::room::ByeReason;
+use crate::room::error::RoomError;
+use crate::room::handle::{Capture, JoinError, JoinReply, Joined, Notice, Roles};
+use crate::room::state::Input;
+use crate::room::state::participant::{Downlinks, Sends};
+use crate::room::state::wiring::{Downlink, Feed};
+
+/// RTP silence after which an uplink counts as silent.
+const UPLINK_SILENCE: Duration = Duration::from_secs(1);
+/// The same of an encoding while another one of the same picture flows.
+const LAYER_SILENCE: Duration = Duration::from_millis(500);
+/// Silence of the whole transport after which it counts as gone. RTCP alone breaks it every
+/// few seconds (RFC 3550 section 6.2).
+const PEER_SILENCE: Duration = Duration::from_secs(20);
+/// Most candidates kept for a peer that is still being made.
+const EARLY_CANDIDATES: usize = 64;
+/// How long a negotiation may take in all.
+const NEGOTIATION_DEADLINE: Duration = Duration::from_secs(8);
+
+/// An encoding of an uplink that delivers.
+#[derive(Debug)]
+pub(crate) struct Flow {
+    pub(crate) tap: Tap,
+    flowing: bool,
+    /// Of its picture, pixels; zero until its packets say it.
+    height: u32,
+}
+
+impl Flow {
+    pub(crate) fn new(tap: Tap) -> Self {
+        Self {
+            tap,
+            flowing: true,
+            height: 0,
+        }
+    }
+
+    /// Looks at it at `now`, when the newest packet of any encoding of the uplink is from
+    /// `newest`. Whether it flows, and how high its picture is, each if that is news.
+    fn look(&mut self, now: gst::ClockTime, newest: gst::ClockTime) -> (Option<bool>, Option<u32>) {
+        let last = self.tap.last_packet();
+        let flowing = since(now, last) <= UPLINK_SILENCE && since(newest, last) <= LAYER_SILENCE;
+        let height = self.tap.picture_size().map_or(0, |size| size.height);
+        let news = (
+            (flowing != self.flowing).then_some(flowing),
+            (height != self.height).then_some(height),
+        );
+        (self.flowing, self.height) = (flowing, height);
+        news
+    }
+}
+
+fn since(now: gst::ClockTime, then: gst::ClockTime) -> Duration {
+    Duration::from_nanos(now.saturating_sub(then).nseconds())
+}
+
+/// Whether somebody is asked to send.
+#[derive(Debug, Clone, Copy)]
+enum Asked {
+    /// Since that running time.
+    Since(gst::ClockTime),
+    /// They were told not to: their silence means nothing.
+    Not,
+}
+
+/// A peer that has answered.
+pub(crate) struct Answered {
+    peer: Peer,
+    answer: String,
+    lines: Vec<Line>,
+}
+
+/// A participant's connections.
+#[derive(Debug)]
+pub(crate) struct Member {
+    pub(crate) serial: u64,
+    pub(crate) notices: mpsc::Sender<Notice>,
+    pub(crate) resume: String,
+    /// By role and place among the rids.
+    pub(crate) flows: BTreeMap<(Role, usize), Flow>,
+    /// What each slot was fed last.
+    pub(crate) fed: BTreeMap<Downlink, Feed>,
+    joining: Option<JoinReply>,
+    early_candidates: Vec<(Mid, String)>,
+    slots: BTreeMap<Downlink, Mid>,
+    asked: Asked,
+    /// What their camera should take, bit/s.
+    camera: Option<u32>,
+    guard: Guard,
+    peer: Option<Peer>,
+}
+
+impl Member {
+    pub(crate) fn new(serial: u64, notices: mpsc::Sender<Notice>, reply: JoinReply) -> Self {
+        Self {
+            serial,
+            notices,
+            resume: format!("{:032x}", rand::random::<u128>()),
+            flows: BTreeMap::new(),
+            fed: BTreeMap::new(),
+            joining: Some(reply),
+            early_candidates: Vec::new(),
+            slots: BTreeMap::new(),
+            asked: Asked::Since(gst::ClockTime::ZERO),
+            camera: None,
+            guard: Guard::default(),
+            peer: None,
+        }
+    }
+
+    /// Takes the outcome of the negotiation, tells the joiner, and says what follows.
+    pub(crate) fn answered(
+        &mut self,
+        who: ParticipantId,
+        outcome: Result<Box<Answered>, RoomError>,
+    ) -> Input {
+        let reply = self.joining.take();
+        let answered = match outcome {
+            Ok(answered) => answered,
+            Err(error) => {
+                tracing::info!(participant = %who, %error, "join refused");
+                send(reply, Err(error));
+                return Input::PeerLost(who, ByeReason::ConnectionFailed);
+            }
+        };
+        let Answered {
+            peer,
+            answer,
+            lines,
+        } = *answered;
+        for (mid, candidate) in self.early_candidates.drain(..) {
+            peer.add_candidate(&mid, &candidate);
+        }
+        self.peer = Some(peer);
+        self.slots = slots(&lines);
+        let mix = lines.iter().find(|line| line.role == Role::MixAudio);
+        self.guard = Guard::new(mix.map(|line| line.protection).unwrap_or_default());
+        let joined = Joined {
+            participant: who,
+            resume: self.resume.clone(),
+            answer,
+        };
+        if !send(reply, Ok(joined)) {
+            return Input::PeerLost(who, ByeReason::ConnectionFailed);
+        }
+        Input::Answered {
+            who,
+            uplinks: lines
+                .iter()
+                .filter(|line| line.role.is_uplink())
+                .map(|line| {
+                    let codec = codec_of(line.format);
+                    let rids = line.rids.clone();
+                    (line.role, Sends { codec, rids })
+                })
+                .collect(),
+            downlinks: downlinks(&lines),
+        }
+    }
+
+    /// Gives the peer a remote candidate, now or when it is there.
+    pub(crate) fn add_candidate(&mut self, mid: Mid, candidate: String) {
+        match &self.peer {
+            Some(peer) => peer.add_candidate(&mid, &candidate),
+            None if self.early_candidates.len() < EARLY_CANDIDATES => {
+                self.early_candidates.push((mid, candidate));
+            }
+            None => {}
+        }
+    }
+
+    /// A downlink slot.
+    pub(crate) fn slot(&mut self, slot: Downlink) -> Option<&mut Slot> {
+        let mid = self.slots.get(&slot)?;
+        self.peer.as_mut()?.slot(mid)
+    }
+
+    /// What has been done about lost packets; `None` before there is a connection.
+    pub(crate) fn repair(&self) -> Option<RepairCounters> {
+        self.peer.as_ref().map(Peer::repair)
+    }
+
+    /// How many packets each slot has sent.
+    pub(crate) fn slots_sent(&self) -> impl Iterator<Item = (Downlink, u64)> {
+        self.slots.iter().filter_map(|(slot, mid)| {
+            let peer = self.peer.as_ref()?;
+            Some((*slot, peer.slot_ref(mid)?.packets()))
+        })
+    }
+
+    /// What is known of the link to them.
+    pub(crate) fn estimate(&self) -> Option<Estimate> {
+        self.peer.as_ref()?.watch().estimate()
+    }
+
+    /// What the mix that they are fed should have, by what is known of the link to them.
+    pub(crate) fn protection(
+        &mut self,
+        estimate: Option<&Estimate>,
+    ) -> Option<(Output, Protection)> {
+        let Some(Feed::Output(mix)) = self.fed.get(&Downlink::Audio) else {
+            return None;
+        };
+        let peer = self.peer.as_ref()?;
+        let slot = peer.slot_ref(self.slots.get(&Downlink::Audio)?)?;
+        let reported = peer.watch().reported_loss(slot.ssrc());
+        let told = estimate.map(|known| known.loss).into_iter().chain(reported);
+        let now = Duration::from_nanos(running_time().nseconds());
+        let protection = self.guard.note(now, told.reduce(f32::max));
+        Some((*mix, protection))
+    }
+
+    /// Sends them packets of a picture once more and at once, of so many bytes, for the arrival of such
+    /// tells what the link carries. They have them already, and throw them away.
+    pub(crate) fn send_again(&self, bytes: usize) {
+        let Some(peer) = &self.peer else {
+            return;
+        };
+        let pictures = self
+            .slots
+            .iter()
+            .filter(|(slot, _)| matches!(slot, Downlink::Video | Downlink::ForwardVideo(_)));
+        let slots = pictures.filter_map(|(_, mid)| peer.slot_ref(mid));
+        if let Some(slot) = slots.max_by_key(|slot| slot.last_sent()) {
+            peer.resend(slot, bytes);
+        }
+    }
+
+    /// Has the composite go out like this; as it comes if that is `None`.
+    pub(crate) fn pace(&self, pacing: Option<Pacing>) {
+        let mid = self.slots.get(&Downlink::Video);
+        let slot = mid.and_then(|mid| self.peer.as_ref()?.slot_ref(mid));
+        if let Some(slot) = slot {
+            slot.pace(pacing);
+        }
+    }
+
+    /// Notes what their camera is to be sent at.
+    pub(crate) fn ask_for(&mut self, capture: &Capture) {
+        let layers = capture.layers.iter().map(|layer| layer.bitrate);
+        self.camera = Some(match capture.layers.is_empty() {
+            true => capture.bitrate,
+            false => layers.fold(0, u32::saturating_add),
+        });
+        self.bound();
+    }
+
+    /// A tap of an uplink is there.
+    pub(crate) fn flows(&mut self, role: Role, n: usize, tap: Tap) {
+        self.flows.insert((role, n), Flow::new(tap));
+        self.bound();
+    }
+
+    /// Says it to whoever reads no notices.
+    fn bound(&self) {
+        let cameras = self
+            .flows
+            .range((Role::Camera, 0)..=(Role::Camera, usize::MAX));
+        let ssrcs: Vec<u32> = cameras.filter_map(|(_, flow)| flow.tap.ssrc()).collect();
+        if let (Some(bitrate), Some(peer)) = (self.camera, &self.peer) {
+            peer.bound(bitrate, ssrcs);
+        }
+    }
+
+    /// Notes whether they are asked to send.
+    pub(crate) fn ask_to_send(&mut self, wanted: bool) {
+        self.asked = match wanted {
+            true => Asked::Since(running_time()),
+            false => Asked::Not,
+        };
+    }
+
+    /// Whether they speak, by what their packets say.
+    pub(crate) fn speaks(&self) -> bool {
+        self.speech()
+            .is_some_and(|speech| speech.is_speaking(running_time()))
+    }
+
+    /// How loud they are, dBov; `None` without a microphone that says so.
+    pub(crate) fn level(&self) -> Option<f32> {
+        self.speech()
+            .map(|speech| speech.level_dbov(running_time()))
+    }
+
+    fn speech(&self) -> Option<&Speech> {
+        self.flows.get(&(Role::Mic, 0))?.tap.speech()
+    }
+
+    /// What has fallen silent, and what flows again.
+    pub(crate) fn check_liveness(&mut self, who: ParticipantId) -> Vec<Input> {
+        let now = running_time();
+        let mut inputs = Vec::new();
+        let mut newest = BTreeMap::new();
+        for ((role, _), flow) in &self.flows {
+            let of_role = newest.entry(*role).or_default();
+            *of_role = flow.tap.last_packet().max(*of_role);
+        }
+        for ((role, n), flow) in &mut self.flows {
+            let newest = newest.get(role).copied().unwrap_or_default();
+            let (flows, height) = flow.look(now, newest);
+            inputs.extend(flows.map(|flows| match flows {
+                true => Input::UplinkFlows(who, *role, *n),
+                false => Input::UplinkSilent(who, *role, *n),
+            }));
+            inputs.extend(height.map(|height| Input::UplinkSized(who, *role, *n, height)));
+        }
+        let gone = |peer: &Peer| match self.asked {
+            // Signalling has a heartbeat of its own.
+            Asked::Not => false,
+            Asked::Since(at) => since(now, peer.last_heard().max(at)) > PEER_SILENCE,
+        };
+        if self.peer.as_ref().is_some_and(gone) {
+            inputs.push(Input::PeerLost(who, ByeReason::ConnectionFailed));
+        }
+        inputs
+    }
+
+    /// The last notice. A full queue gets no goodbye: its reader has stopped reading.
+    pub(crate) fn say_bye(&self, reason: ByeReason) {
+        let _ = self.notices.try_send(Notice::Bye(reason));
+    }
+
+    /// Tells a joiner whose negotiation is still under way that it comes to nothing.
+    pub(crate) fn refuse_if_joining(mut self) {
+        let reason = "the connection was not negotiated in time".to_owned();
+        send(self.joining.take(), Err(RoomError::Internal(reason)));
+    }
+}
+
+/// Answers a joiner; false if nobody waits any more.
+fn send(reply: Option<JoinReply>, outcome: Result<Joined, RoomError>) -> bool {
+    let outcome = outcome.map_err(JoinError::Refused);
+    reply.is_some_and(|reply| reply.send(outcome).is_ok())
+}
+
+fn downlinks(lines: &[Line]) -> Downlinks {
+    let mut downlinks = Downlinks::default();
+    for line in lines {
+        match (line.role, codec_of(line.format)) {
+            (Role::MixVideo, codec) => downlinks.mix_video = codec,
+            (Role::MixAudio, _) => downlinks.mix_audio = true,
+            (Role::ForwardVideo, Some(codec)) => {
+                downlinks.forward_video.push((line.mid.clone(), codec));
+            }
+            (Role::ForwardAudio, _) => downlinks.forward_audio.push(line.mid.clone()),
+            _ => {}
+        }
+    }
+    downlinks
+}
+
+/// Which m-line each slot is, the n-th of a kind by its place in the offer.
+fn slots(lines: &[Line]) -> BTreeMap<Downlink, Mid> {
+    let (mut videos, mut voices) = (0.., 0..);
+    lines
+        .iter()
+        .filter_map(|line| {
+            let slot = match line.role {
+                Role::MixVideo => Downlink::Video,
+                Role::MixAudio => Downlink::Audio,
+                Role::ForwardVideo => Downlink::ForwardVideo(videos.next()?),
+                Role::ForwardAudio => Downlink::ForwardAudio(voices.next()?),
+                Role::Mic | Role::Camera | Role::Screen => return None,
+            };
+            Some((slot, line.mid.clone()))
+        })
+        .collect()
+}
+
+/// Offer in, peer and answer out.
+pub(crate) async fn negotiate(
+    label: String,
+    offer: &str,
+    roles: &Roles,
+    config: &Config,
+    on_event: OnPeerEvent,
+) -> Result<Answered, RoomError> {
+    let offer = Offer::parse(offer, config.max_mlines)?;
+    let roles = match roles {
+        Roles::Named(named) => RoleSource::Named(named),
+        Roles::Publish => RoleSource::Publish,
+        Roles::Play => RoleSource::Play,
+    };
+    let lines = offer.plan(&roles, &config.codecs)?;
+    let transport = Transport {
+        media_ips: config.media_ips.clone(),
+        media_ports: config.media_ports,
+        public_ip: config.public_ip,
+    };
+    let answer = Peer::answer(label, offer, lines.clone(), &transport, on_event);
+    let (peer, answer) = tokio::time::timeout(NEGOTIATION_DEADLINE, answer)
+        .await
+        .map_err(|_| RoomError::Internal("webrtcbin does not answer".to_owned()))??;
+    Ok(Answered {
+        peer,
+        answer,
+        lines,
+    })
+}
+
+impl From<OfferError> for RoomError {
+    fn from(error: OfferError) -> Self {
+        match error {
+            OfferError::Malformed(text) => Self::BadOffer(text),
+            OfferError::TooManyMlines { got, limit } => Self::TooManyMlines { got, limit },
+            OfferError::Roles(text) => Self::BadTracks(text),
+            OfferError::Codec { mid, spoken } => Self::UnsupportedCodec {
+                mid: mid.to_string(),
+                spoken,
+            },
+        }
+    }
+}
+
+impl From<PeerError> for RoomError {
+    fn from(error: PeerError) -> Self {
+        match error {
+            PeerError::Negotiation {
+                step: "set-remote-description",
+                reason,
+            } => Self::BadOffer(reason),
+            other => Self::Internal(other.to_string()),
+        }
+    }
+}

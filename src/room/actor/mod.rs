@@ -1,0 +1,482 @@
+//! One task per room: the only place where a room's effects happen. It owns the peers, the
+//! mixer and the way to each participant's signalling, feeds everything that happens to
+//! [`State`] as an input, and carries out what comes back. It takes no decision of its own.
+
+pub(crate) mod active_speakers;
+pub(crate) mod commands;
+pub(crate) mod connection;
+pub(crate) mod stats;
+pub(crate) mod steps;
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::time::Instant;
+
+use self::active_speakers::Ears;
+use self::connection::{Answered, Member, negotiate};
+
+use super::error::RoomError;
+use super::handle::{Command, Departure, JoinError, JoinReply, JoinRequest, Notice, Reply};
+use super::recording::Recorders;
+use super::state::wiring::{Downlink, Feed};
+use super::state::{Effect, Input, RequestId, State};
+use crate::admission::Admission;
+use crate::archive::{Archive, RecordingId};
+use crate::config::Config;
+use crate::id::{ParticipantId, Role, RoomId};
+use crate::media::bwe::fec::Protection;
+use crate::media::bwe::trace;
+use crate::media::bwe::trace::Heard;
+use crate::media::gst::template::Templates;
+use crate::media::mixer::{Mixer, MixerEvent, Output, SoundEvent, SourceId};
+use crate::media::peer::{Loss, PeerEvent};
+use crate::protocol::room::{ByeReason, Level, RoomState};
+
+/// A weak link has levels one time in so many: each is a packet of its own, and five a second were a
+/// twentieth of what it carries.
+const LEVELS_APART: u32 = 5;
+/// How often taps and peers are looked at for silence and speech.
+const LIVENESS: Duration = Duration::from_millis(100);
+
+/// Every so many of those looks links are looked at, too.
+const ESTIMATES: u32 = 2;
+
+/// What every room of a server shares.
+#[derive(Debug, Clone)]
+pub(crate) struct Shared {
+    pub(crate) config: Arc<Config>,
+    pub(crate) templates: Arc<Templates>,
+    pub(crate) archive: Option<Archive>,
+    pub(crate) admission: Admission,
+}
+
+/// What reaches the task from peers and the mixer. The numbers tell the events of one peer or
+/// mixer from those of the one before it.
+pub(crate) enum Event {
+    Answered(ParticipantId, u64, Result<Box<Answered>, RoomError>),
+    Peer(ParticipantId, u64, PeerEvent),
+    Mixer(u64, MixerEvent),
+    Opened(ParticipantId, u64, Downlink, Feed),
+    RecorderEnds(RecordingId),
+}
+
+/// Somebody who waits for an answer.
+enum Waiting {
+    Join(Box<JoinRequest>, JoinReply),
+    Plain(Reply<()>),
+}
+
+/// The task's state, all of it.
+pub(crate) struct Actor {
+    id: RoomId,
+    shared: Shared,
+    state: State,
+    began: Instant,
+    inputs: VecDeque<Input>,
+    members: HashMap<ParticipantId, Member>,
+    waiting: HashMap<RequestId, Waiting>,
+    closing: Vec<oneshot::Sender<()>>,
+    mixer: Option<Mixer>,
+    mixer_serial: u64,
+    serial: u64,
+    events: mpsc::UnboundedSender<Event>,
+    publish: watch::Sender<Arc<RoomState>>,
+    recorders: Recorders,
+    rates: stats::Rates,
+    ears: Ears,
+    beats: u32,
+    /// How many times levels were told.
+    levels_told: u32,
+    over: bool,
+}
+
+impl Actor {
+    pub(crate) fn new(
+        id: RoomId,
+        shared: Shared,
+        state: State,
+        publish: watch::Sender<Arc<RoomState>>,
+    ) -> (Self, mpsc::UnboundedReceiver<Event>) {
+        let (events, inbox) = mpsc::unbounded_channel();
+        let actor = Self {
+            id,
+            shared,
+            state,
+            began: Instant::now(),
+            inputs: VecDeque::new(),
+            members: HashMap::new(),
+            waiting: HashMap::new(),
+            closing: Vec::new(),
+            mixer: None,
+            mixer_serial: 0,
+            serial: 0,
+            events,
+            publish,
+            recorders: Recorders::default(),
+            rates: stats::Rates::default(),
+            ears: Ears::default(),
+            beats: 0,
+            levels_told: 0,
+            over: false,
+        };
+        (actor, inbox)
+    }
+
+    /// Runs until the room has ended.
+    pub(crate) async fn run(
+        mut self,
+        mut commands: mpsc::Receiver<Command>,
+        mut events: mpsc::UnboundedReceiver<Event>,
+    ) {
+        tracing::info!("room opens");
+        let mut pressure = self.shared.admission.watch();
+        if *pressure.borrow() != self.state.pressure() {
+            pressure.mark_changed();
+        }
+        // Not at once: a room is over when something happens in it and nobody is there, and whoever
+        // it is made for has yet to come in.
+        let mut liveness = tokio::time::interval_at(Instant::now() + LIVENESS, LIVENESS);
+        liveness.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        while !self.over {
+            let deadline = self.deadline();
+            tokio::select! {
+                Some(command) = commands.recv() => self.command(command),
+                Some(event) = events.recv() => self.event(event),
+                _ = liveness.tick() => self.check_liveness(),
+                Ok(()) = pressure.changed() => {
+                    let now = *pressure.borrow_and_update();
+                    self.inputs.push_back(Input::Pressed(now));
+                }
+                () = tokio::time::sleep_until(deadline) => self.inputs.push_back(Input::Tick),
+            }
+            self.settle();
+        }
+        // Who comes through the door as it closes is sent to the room of that name that follows.
+        commands.close();
+        while let Ok(command) = commands.try_recv() {
+            if let Command::Join(request, reply) = command {
+                let _ = reply.send(Err(JoinError::RoomGone(request)));
+            }
+        }
+        for closed in self.closing.drain(..) {
+            let _ = closed.send(());
+        }
+        tracing::info!("room closes");
+    }
+
+    fn now(&self) -> Duration {
+        self.began.elapsed()
+    }
+
+    fn deadline(&self) -> Instant {
+        let idle = Duration::from_secs(3600);
+        let next = self.state.next_deadline(self.now());
+        next.map_or_else(|| Instant::now() + idle, |at| self.began + at)
+    }
+
+    /// Feeds what is queued to the state, and whatever that brings about, until all is quiet.
+    fn settle(&mut self) {
+        while let Some(input) = self.inputs.pop_front() {
+            let measured = match &input {
+                Input::Estimated(who, _) => Some(*who),
+                _ => None,
+            };
+            for effect in self.state.handle(self.now(), input) {
+                self.carry_out(effect);
+            }
+            if let Some((who, member)) = measured.and_then(|who| self.members.get_key_value(&who)) {
+                member.pace(self.state.pacing_of(*who));
+            }
+        }
+    }
+
+    fn event(&mut self, event: Event) {
+        match event {
+            Event::Answered(who, serial, outcome) => {
+                if let Some(member) = self.members.get_mut(&who).filter(|m| m.serial == serial) {
+                    self.inputs.push_back(member.answered(who, outcome));
+                }
+            }
+            Event::Peer(who, serial, event) => {
+                if self.members.get(&who).is_some_and(|m| m.serial == serial) {
+                    self.peer_event(who, event);
+                }
+            }
+            Event::Opened(who, serial, slot, feed) => {
+                if let Some(member) = self.members.get_mut(&who).filter(|m| m.serial == serial) {
+                    if let Some(slot) = member.slot(slot) {
+                        slot.settle();
+                    }
+                    self.inputs.push_back(Input::SlotOpened(who, slot, feed));
+                }
+            }
+            Event::RecorderEnds(id) => self.inputs.push_back(Input::RecorderEnds(id)),
+            Event::Mixer(serial, event) => {
+                if self.mixer.is_some() && serial == self.mixer_serial {
+                    self.mixer_event(event);
+                }
+            }
+        }
+    }
+
+    fn peer_event(&mut self, who: ParticipantId, event: PeerEvent) {
+        let input = match event {
+            PeerEvent::Connected => Input::Connected(who),
+            PeerEvent::Candidate(mid, candidate) => {
+                self.tell(who, Notice::Candidate(mid, Some(candidate)));
+                return;
+            }
+            PeerEvent::Uplink(role, n, tap) => {
+                if let Some(member) = self.members.get_mut(&who) {
+                    member.flows(role, n, tap);
+                }
+                Input::UplinkBegan(who, role, n)
+            }
+            PeerEvent::Lost(loss) => {
+                tracing::info!(participant = %who, ?loss, "connection lost");
+                let reason = match loss {
+                    Loss::Fingerprint => ByeReason::FingerprintMismatch,
+                    Loss::Transport | Loss::Pipeline(_) => ByeReason::ConnectionFailed,
+                };
+                Input::PeerLost(who, reason)
+            }
+        };
+        self.inputs.push_back(input);
+    }
+
+    fn mixer_event(&mut self, event: MixerEvent) {
+        let input = match event {
+            MixerEvent::Sound(SoundEvent::Heard(who, heard)) => {
+                self.ears.note(who, heard);
+                Input::Heard(who, heard)
+            }
+            MixerEvent::Sound(SoundEvent::Began(participant)) => {
+                let role = Role::Mic;
+                Input::SourceMixed(SourceId { participant, role })
+            }
+            MixerEvent::Sound(SoundEvent::Levels(levels)) => {
+                let level = |(participant, dbov): (_, f32)| Level {
+                    participant,
+                    // Digits cost bytes, and nobody sees more of it.
+                    dbov: dbov.round(),
+                };
+                self.tell_levels(levels.into_iter().map(level).collect());
+                return;
+            }
+            MixerEvent::Painted(source) => Input::SourceMixed(source),
+            MixerEvent::SourceFailed(source, error) => {
+                tracing::info!(%source, error, "cannot be decoded");
+                Input::SourceFailed(source)
+            }
+            MixerEvent::OutputFailed(output, error) => {
+                tracing::error!(?output, error, "encoder failed");
+                if let Some(mixer) = &mut self.mixer {
+                    mixer.drop_output(output);
+                }
+                Input::OutputFailed(output)
+            }
+        };
+        self.inputs.push_back(input);
+    }
+
+    fn tell_levels(&mut self, levels: Arc<[Level]>) {
+        self.levels_told = self.levels_told.wrapping_add(1);
+        let is_for_all = self.levels_told.is_multiple_of(LEVELS_APART);
+        for (who, member) in &self.members {
+            if !is_for_all && self.state.has_weak_link(*who) {
+                continue;
+            }
+            // A queue that is full has more important things in it.
+            let _ = member.notices.try_send(Notice::Levels(Arc::clone(&levels)));
+        }
+    }
+
+    /// Sends a notice; a participant who does not read theirs is too slow to keep.
+    fn tell(&mut self, who: ParticipantId, notice: Notice) {
+        let Some(member) = self.members.get(&who) else {
+            return;
+        };
+        let input = match member.notices.try_send(notice) {
+            Ok(()) => return,
+            Err(mpsc::error::TrySendError::Full(_)) => Input::PeerLost(who, ByeReason::TooSlow),
+            Err(mpsc::error::TrySendError::Closed(_)) => {
+                Input::Leave(who, Departure::SignallingLost)
+            }
+        };
+        self.inputs.push_back(input);
+    }
+
+    /// Passes a member's word on to another, or says that it is refused. A queue that is half full
+    /// takes neither: what members send must not make anybody too slow to keep.
+    fn pass_on(&mut self, from: ParticipantId, to: ParticipantId, notice: Notice) {
+        if self.has_time(to) {
+            self.tell(to, notice);
+        } else if self.members.contains_key(&to) && self.has_time(from) {
+            self.tell(from, Notice::Refused(RoomError::TooFast(to)));
+        }
+    }
+
+    /// Whether less than half of somebody's queue waits to be read.
+    fn has_time(&self, who: ParticipantId) -> bool {
+        self.members.get(&who).is_some_and(|member| {
+            let queue = &member.notices;
+            queue.capacity() >= queue.max_capacity() / 2
+        })
+    }
+
+    fn check_liveness(&mut self) {
+        for (who, member) in &mut self.members {
+            self.inputs.extend(member.check_liveness(*who));
+        }
+        self.beats = self.beats.wrapping_add(1);
+        if self.beats.is_multiple_of(ESTIMATES) {
+            self.look_at_links();
+        }
+        if let Some(paths) = self
+            .rates
+            .sample(&self.members, self.mixer.as_ref(), &self.state)
+        {
+            self.inputs.push_back(Input::Counted(paths));
+        }
+        if self.mixer.is_none() {
+            let live = |who| self.state.has_live_voice(who);
+            self.inputs.extend(self.ears.listen(&self.members, live));
+            let levels = self.ears.levels(&self.members);
+            if !levels.is_empty() {
+                self.tell_levels(levels.into());
+            }
+        }
+    }
+
+    /// Tells the state of links that matter: most carry the best without ado. A mix on which
+    /// anybody loses packets has forward error correction.
+    fn look_at_links(&mut self) {
+        let mut protections: BTreeMap<Output, Protection> = BTreeMap::new();
+        let now = self.now();
+        for (who, member) in &mut self.members {
+            let estimate = member.estimate();
+            if let Some(estimate) = &estimate {
+                let heard = Heard::new(now, estimate);
+                tracing::trace!(target: trace::TARGET, participant = %who, %heard);
+            }
+            if let Some((output, wanted)) = member.protection(estimate.as_ref()) {
+                let whole = protections.entry(output).or_default();
+                *whole = wanted.max(*whole);
+            }
+            if let Some(estimate) = estimate
+                && self.state.cares(*who, &estimate)
+            {
+                self.inputs.push_back(Input::Estimated(*who, estimate));
+            }
+        }
+        if let Some(mixer) = &mut self.mixer {
+            for (output, protection) in protections {
+                mixer.protect(output, protection);
+            }
+        }
+    }
+
+    fn carry_out(&mut self, effect: Effect) {
+        match effect {
+            Effect::Settle(request, outcome) => self.settle_request(request, outcome),
+            Effect::StartPeer(request, who) => self.start_peer(request, who),
+            Effect::StopPeer(who) => {
+                if let Some(member) = self.members.remove(&who) {
+                    tracing::info!(participant = %who, "leaves");
+                    member.refuse_if_joining();
+                }
+            }
+            Effect::Bye(who, reason) => {
+                if let Some(member) = self.members.get(&who) {
+                    member.say_bye(reason);
+                }
+            }
+            Effect::Publish(view) => {
+                self.publish.send_replace(Arc::clone(&view));
+                self.recorders.note(&view);
+                for who in self.members.keys().copied().collect::<Vec<_>>() {
+                    self.tell(who, Notice::Room(Arc::clone(&view)));
+                }
+            }
+            Effect::TellChat(to, from, text) => {
+                for who in to {
+                    self.pass_on(from, who, Notice::Chat(from, Arc::clone(&text)));
+                }
+            }
+            Effect::TellSignal(to, from, data) => {
+                self.pass_on(from, to, Notice::Signal(from, data));
+            }
+            Effect::Media(step) => self.wire(step),
+            Effect::SendAgain(who, bytes) => {
+                if let Some(member) = self.members.get(&who) {
+                    member.send_again(bytes);
+                }
+            }
+            Effect::Closed => {
+                self.mixer = None;
+                self.over = true;
+            }
+        }
+    }
+
+    fn settle_request(&mut self, request: RequestId, outcome: Result<(), RoomError>) {
+        match (self.waiting.remove(&request), outcome) {
+            (Some(Waiting::Plain(reply)), outcome) => {
+                let _ = reply.send(outcome);
+            }
+            (Some(Waiting::Join(join, reply)), Err(RoomError::Closed)) => {
+                let _ = reply.send(Err(JoinError::RoomGone(join)));
+            }
+            (Some(Waiting::Join(_, reply)), Err(error)) => {
+                let _ = reply.send(Err(JoinError::Refused(error)));
+            }
+            // An accepted join is settled by `start_peer`.
+            (Some(Waiting::Join(..)), Ok(())) | (None, _) => {}
+        }
+    }
+
+    fn start_peer(&mut self, request: RequestId, who: ParticipantId) {
+        let Some(Waiting::Join(join, reply)) = self.waiting.remove(&request) else {
+            return;
+        };
+        self.serial += 1;
+        let serial = self.serial;
+        let JoinRequest {
+            name,
+            offer,
+            roles,
+            notices,
+            ..
+        } = *join;
+        tracing::info!(participant = %who, name, "joins");
+        self.members
+            .insert(who, Member::new(serial, notices, reply));
+        let label = format!("{}-{who}", self.id);
+        let events = self.events.clone();
+        let config = Arc::clone(&self.shared.config);
+        tokio::spawn(async move {
+            let peer_events = events.clone();
+            let on_event = Arc::new(move |event| {
+                let _ = peer_events.send(Event::Peer(who, serial, event));
+            });
+            let outcome = negotiate(label, &offer, &roles, &config, on_event).await;
+            // The room may have ended meanwhile; the peer ends with the value then.
+            let _ = events.send(Event::Answered(who, serial, outcome.map(Box::new)));
+        });
+    }
+
+    fn stats(&self) -> super::handle::RoomStats {
+        let members: BTreeMap<ParticipantId, &Member> =
+            self.members.iter().map(|(who, m)| (*who, m)).collect();
+        stats::report(
+            &self.id,
+            &self.state,
+            &members,
+            self.mixer.as_ref(),
+            &self.rates,
+        )
+    }
+}

@@ -1,0 +1,174 @@
+//! The steps of the media wiring, carried out.
+
+use std::sync::Arc;
+
+use super::{Actor, Event, Shared};
+use crate::id::ParticipantId;
+use crate::media::mixer::{Mixer, MixerSettings, SourceId};
+use crate::media::stream::slot;
+use crate::media::stream::tap::Tap;
+use crate::room::handle::Notice;
+use crate::room::state::Input;
+use crate::room::state::pressure;
+use crate::room::state::wiring::{Downlink, Feed, Step};
+
+impl Actor {
+    /// One step of the media wiring.
+    pub(crate) fn wire(&mut self, step: Step) {
+        match step {
+            Step::StartMixer => self.start_mixer(),
+            Step::StopMixer => self.mixer = None,
+            Step::Feed(who, slot, feed) => self.feed(who, slot, feed),
+            Step::Slots(who, table) => self.tell(who, Notice::Slots(table.mode, table.slots)),
+            Step::Uplinks(who, wanted) => {
+                if let Some(member) = self.members.get_mut(&who) {
+                    member.ask_to_send(wanted);
+                }
+                self.tell(who, Notice::Uplinks(wanted));
+            }
+            Step::Capture(who, capture) => {
+                if let Some(member) = self.members.get_mut(&who) {
+                    member.ask_for(&capture);
+                }
+                self.tell(who, Notice::Capture(capture));
+            }
+            Step::AddSource(source, layer) => self.add_source(source, layer),
+            Step::StartOutput(output) => {
+                if let Some(Err(error)) = self.mixer.as_mut().map(|m| m.output(output)) {
+                    tracing::error!(?output, %error, "cannot be encoded");
+                    self.inputs.push_back(Input::OutputFailed(output));
+                }
+            }
+            Step::SetBitrate(output, bitrate) => {
+                self.with_mixer(|mixer| mixer.set_bitrate(output, bitrate));
+            }
+            Step::SetName(who, name) => self.with_mixer(|mixer| mixer.set_name(who, &name)),
+            Step::ForgetName(who) => self.with_mixer(|mixer| mixer.forget_name(who)),
+            Step::RemoveSource(source) => self.with_mixer(|mixer| mixer.remove_source(source)),
+            Step::StopOutput(output) => self.with_mixer(|mixer| mixer.drop_output(output)),
+            Step::StartRecorder(id) => {
+                let Shared {
+                    templates, config, ..
+                } = &self.shared;
+                self.recorders.start(id, templates, config, &self.events);
+                self.recorders.note(&Arc::new(self.state.view()));
+            }
+            Step::FeedRecorder(id, output) => {
+                if let Some(Ok(tap)) = self.mixer.as_mut().map(|m| m.output(output)) {
+                    self.recorders.feed(&id, tap);
+                }
+            }
+            Step::Track(id, source, feed) => {
+                let tap = feed.and_then(|feed| self.tap_of(source, feed.layer));
+                let tap = tap.zip(feed.map(|feed| feed.tracked));
+                self.recorders.track(&id, source, tap);
+            }
+            Step::StopRecorder(id) => {
+                self.recorders.stop(&id);
+            }
+            Step::SetScene(scene) => self.with_mixer(|mixer| mixer.set_scene(scene)),
+            Step::Press(pressure) => {
+                let fps = pressure::fps(pressure, self.shared.config.fps);
+                self.with_mixer(|mixer| mixer.set_fps(fps));
+            }
+        }
+    }
+
+    fn with_mixer(&mut self, act: impl FnOnce(&mut Mixer)) {
+        if let Some(mixer) = &mut self.mixer {
+            act(mixer);
+        }
+    }
+
+    fn start_mixer(&mut self) {
+        self.serial += 1;
+        self.mixer_serial = self.serial;
+        let serial = self.serial;
+        let events = self.events.clone();
+        let on_event = Arc::new(move |event| {
+            let _ = events.send(Event::Mixer(serial, event));
+        });
+        let config = &self.shared.config;
+        let settings = MixerSettings {
+            canvas: config.canvas,
+            fps: config.fps,
+            fit: config.fit,
+            ladder: Arc::clone(self.state.ladder()),
+            audio_bitrate: config.audio_bitrate,
+            templates: Arc::clone(&self.shared.templates),
+        };
+        match Mixer::start(settings, on_event) {
+            Ok(mixer) => {
+                self.mixer = Some(mixer);
+                self.inputs.extend(self.ears.hand_over());
+            }
+            Err(error) => {
+                tracing::error!(%error, "no mixer");
+                self.inputs.push_back(Input::MixerFailed);
+            }
+        }
+    }
+
+    fn add_source(&mut self, source: SourceId, layer: usize) {
+        let (Some(tap), Some(mixer)) = (self.tap_of(source, layer), &mut self.mixer) else {
+            return;
+        };
+        if let Err(error) = mixer.add_source(source, &tap) {
+            tracing::error!(%source, %error, "cannot be decoded");
+            self.inputs.push_back(Input::SourceFailed(source));
+        }
+    }
+
+    /// Feeds a slot of a participant.
+    fn feed(&mut self, who: ParticipantId, slot: Downlink, feed: Option<Feed>) {
+        let tap = match feed {
+            Some(Feed::Output(output)) => self.mixer.as_mut().and_then(|m| m.output(output).ok()),
+            Some(Feed::Uplink { source, layer, .. }) => self.tap_of(source, layer),
+            None => None,
+        };
+        let contributor = match feed {
+            Some(Feed::Uplink { source, .. }) => Some(source.participant.ordinal()),
+            _ => None,
+        };
+        let pacing = self.state.pacing_of(who);
+        let Some(member) = self.members.get_mut(&who) else {
+            return;
+        };
+        // Before the first keyframe of what is to follow.
+        member.pace(pacing);
+        let before = match feed {
+            Some(feed) => member.fed.insert(slot, feed),
+            None => member.fed.remove(&slot),
+        };
+        let change = match (before, feed) {
+            // What a link does not carry is in the way of what it could.
+            (Some(before), Some(feed)) if pacing.is_some() && before.is_above(&feed) => {
+                slot::Change::AtOnce
+            }
+            (_, Some(Feed::Output(_))) => slot::Change::WhenReady,
+            // Another encoding of the same picture.
+            (Some(before), Some(feed)) if before.goes_on_in(&feed) => slot::Change::WhenReady,
+            _ => slot::Change::AtOnce,
+        };
+        let serial = member.serial;
+        let events = self.events.clone();
+        let opened = move || {
+            if let Some(feed) = feed {
+                let _ = events.send(Event::Opened(who, serial, slot, feed));
+            }
+        };
+        if let Some(slot) = member.slot(slot) {
+            let feed = tap.as_ref().map(|tap| slot::Feed {
+                tap,
+                contributor,
+                change,
+            });
+            slot.feed(feed, opened);
+        }
+    }
+
+    fn tap_of(&self, source: SourceId, layer: usize) -> Option<Tap> {
+        let member = self.members.get(&source.participant)?;
+        Some(member.flows.get(&(source.role, layer))?.tap.clone())
+    }
+}

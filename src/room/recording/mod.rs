@@ -1,0 +1,332 @@
+//! Carries recordings out: a task each, which owns the recorder, watches its limits and writes
+//! down how it ended. The room's task never waits for a disk.
+
+pub(crate) mod event_log;
+pub(crate) mod mix;
+pub(crate) mod state_diff;
+pub(crate) mod tracks;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+use tokio::time::Instant;
+
+use self::event_log::Diary;
+use self::mix::Composite;
+use self::tracks::{News, Tracks};
+use super::actor::Event;
+use super::state::wiring::Tracked;
+use crate::archive::events;
+use crate::archive::events::VERSION;
+use crate::archive::{Archive, Ending, FileEnd, Recording, RecordingId, Subject};
+use crate::config::Config;
+use crate::media::file::recorder::RecorderError;
+use crate::media::gst::pipeline::running_time;
+use crate::media::gst::template::Templates;
+use crate::media::mixer::SourceId;
+use crate::media::stream::tap::Tap;
+use crate::protocol::room::RoomState;
+
+/// How often the limits are looked at.
+const CHECK_EVERY: Duration = Duration::from_secs(1);
+
+/// What a recording's task is told.
+enum Order {
+    /// Take the picture or the sound from here from now on.
+    Feed(Tap),
+    /// Take an uplink from here from now on, or no more.
+    Track(SourceId, Option<(Tap, Tracked)>),
+    /// The room is that way now.
+    Room(Arc<RoomState>),
+    /// End; these have been there.
+    Stop(Vec<String>),
+}
+
+/// An [`Order`] and the running time it is of.
+type Timed = (Duration, Order);
+
+/// The recordings of one room. Dropping it ends them.
+#[derive(Default)]
+pub(crate) struct Recorders {
+    /// Asked for, and not begun yet.
+    waiting: BTreeMap<RecordingId, (Archive, Recording)>,
+    running: BTreeMap<RecordingId, Running>,
+}
+
+struct Running {
+    orders: mpsc::UnboundedSender<Timed>,
+    /// The names of all who were in the room so far.
+    names: BTreeSet<String>,
+}
+
+impl Running {
+    fn tell(&self, order: Order) {
+        let _ = self.orders.send((running_time().into(), order));
+    }
+}
+
+impl Recorders {
+    /// Keeps what a recording needs until the room says that it begins.
+    pub(crate) fn expect(&mut self, archive: Archive, recording: Recording) {
+        let id = recording.id.clone();
+        self.waiting.insert(id, (archive, recording));
+    }
+
+    /// The room does not take it.
+    pub(crate) fn refused(&mut self, id: &RecordingId) {
+        self.waiting.remove(id);
+    }
+
+    /// Begins a recording. What becomes of it comes as [`Event::RecorderEnds`].
+    pub(crate) fn start(
+        &mut self,
+        id: RecordingId,
+        templates: &Arc<Templates>,
+        config: &Config,
+        events: &mpsc::UnboundedSender<Event>,
+    ) {
+        let Some((archive, recording)) = self.waiting.remove(&id) else {
+            return;
+        };
+        let (orders, inbox) = mpsc::unbounded_channel();
+        let task = Task {
+            beginning: beginning(&recording, config),
+            archive,
+            recording,
+            zero: running_time().into(),
+            events: events.clone(),
+            reason: None,
+        };
+        tokio::spawn(task.run(Arc::clone(templates), inbox));
+        let running = Running {
+            orders,
+            names: BTreeSet::new(),
+        };
+        self.running.insert(id, running);
+    }
+
+    /// Gives a recording another source.
+    pub(crate) fn feed(&self, id: &RecordingId, tap: Tap) {
+        if let Some(running) = self.running.get(id) {
+            running.tell(Order::Feed(tap));
+        }
+    }
+
+    /// Gives a recording of tracks an uplink, in place of what it had of it.
+    pub(crate) fn track(&self, id: &RecordingId, source: SourceId, feed: Option<(Tap, Tracked)>) {
+        if let Some(running) = self.running.get(id) {
+            running.tell(Order::Track(source, feed));
+        }
+    }
+
+    /// Notes who is in the room, and what happens there.
+    pub(crate) fn note(&mut self, room: &Arc<RoomState>) {
+        for running in self.running.values_mut() {
+            let there = room.participants.iter().filter(|person| !person.viewer);
+            let new = there.filter(|person| !running.names.contains(&person.name));
+            let new: Vec<String> = new.map(|person| person.name.clone()).collect();
+            running.names.extend(new);
+            running.tell(Order::Room(Arc::clone(room)));
+        }
+    }
+
+    /// Ends a recording.
+    pub(crate) fn stop(&mut self, id: &RecordingId) {
+        if let Some(mut running) = self.running.remove(id) {
+            let names = std::mem::take(&mut running.names);
+            running.tell(Order::Stop(names.into_iter().collect()));
+        }
+    }
+}
+
+/// The first of the events of a recording.
+fn beginning(recording: &Recording, config: &Config) -> events::Event {
+    events::Event::Begin {
+        version: VERSION,
+        room: recording.room.clone(),
+        started: recording.started.clone(),
+        canvas: config.canvas,
+        fps: config.fps,
+        fit: config.fit,
+    }
+}
+
+/// One recording.
+struct Task {
+    archive: Archive,
+    recording: Recording,
+    beginning: events::Event,
+    /// Running time of its zero.
+    zero: Duration,
+    events: mpsc::UnboundedSender<Event>,
+    reason: Option<String>,
+}
+
+/// What is written.
+enum Sink {
+    Mix(Box<Composite>),
+    Tracks(Box<Tracks>),
+}
+
+/// How it came to an end.
+struct Stopped {
+    sink: Option<Sink>,
+    participants: Vec<String>,
+    /// Running time.
+    at: Duration,
+}
+
+impl Task {
+    async fn run(mut self, templates: Arc<Templates>, orders: mpsc::UnboundedReceiver<Timed>) {
+        let _held = self.archive.hold();
+        tracing::info!(recording = %self.recording.id, "recording begins");
+        let (tell, mut news) = mpsc::unbounded_channel();
+        let sink = match self.open(templates, tell).await {
+            Ok(sink) => Some(sink),
+            Err(error) => {
+                self.give_up(error.to_string());
+                None
+            }
+        };
+        let stopped = self.attend(sink, orders, &mut news).await;
+        self.end(stopped, news).await;
+    }
+
+    /// Opens the file, which can take as long as the disk likes.
+    async fn open(
+        &self,
+        templates: Arc<Templates>,
+        news: mpsc::UnboundedSender<News>,
+    ) -> Result<Sink, RecorderError> {
+        let (archive, zero) = (&self.archive, self.zero);
+        let path = archive.path(&self.recording);
+        let events = archive.events(&self.recording);
+        let diary = Diary::begin(events, zero, self.beginning.clone()).await?;
+        Ok(match self.recording.subject() {
+            Subject::Mix(container) => {
+                let file = (container, path);
+                let mix = Composite::open(templates, file, (diary, zero), news).await?;
+                Sink::Mix(Box::new(mix))
+            }
+            Subject::Tracks => {
+                let tracks = Tracks::new(path, templates, (diary, zero), news);
+                Sink::Tracks(Box::new(tracks))
+            }
+        })
+    }
+
+    /// Obeys orders until the one to stop.
+    async fn attend(
+        &mut self,
+        mut sink: Option<Sink>,
+        mut orders: mpsc::UnboundedReceiver<Timed>,
+        news: &mut mpsc::UnboundedReceiver<News>,
+    ) -> Stopped {
+        let until = Instant::now() + self.archive.quotas().max_length;
+        let mut check = tokio::time::interval(CHECK_EVERY);
+        check.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                order = orders.recv() => {
+                    // Without orders the room has gone.
+                    let gone = || (running_time().into(), Order::Stop(Vec::new()));
+                    let (at, order) = order.unwrap_or_else(gone);
+                    if let Order::Stop(participants) = order {
+                        return Stopped { sink, participants, at };
+                    }
+                    if let Some(sink) = &mut sink
+                        && let Err(error) = obey(sink, at, order).await
+                    {
+                        self.give_up(error.to_string());
+                    }
+                }
+                Some(news) = news.recv() => {
+                    if let Err(error) = hear(sink.as_mut(), news).await {
+                        self.give_up(error.to_string());
+                    }
+                }
+                () = tokio::time::sleep_until(until), if self.reason.is_none() => {
+                    self.give_up("it is as long as a recording may be".to_owned());
+                }
+                _ = check.tick(), if self.reason.is_none() => {
+                    if let Some(Sink::Mix(mix)) = &mut sink {
+                        mix.look().await;
+                    }
+                    let archive = self.archive.clone();
+                    let space = tokio::task::spawn_blocking(move || archive.check_space());
+                    if let Ok(Err(error)) = space.await {
+                        self.give_up(error.to_string());
+                    }
+                }
+            }
+        }
+    }
+
+    /// Tells the room, once, that this recording ends and why; the room says stop then.
+    fn give_up(&mut self, reason: String) {
+        if self.reason.is_none() {
+            tracing::warn!(recording = %self.recording.id, reason, "recording ends by itself");
+            self.reason = Some(reason);
+            let _ = self
+                .events
+                .send(Event::RecorderEnds(self.recording.id.clone()));
+        }
+    }
+
+    async fn end(mut self, stopped: Stopped, news: mpsc::UnboundedReceiver<News>) {
+        let length = match &stopped.sink {
+            Some(Sink::Mix(mix)) => mix.length(),
+            Some(Sink::Tracks(_)) => stopped.at.saturating_sub(self.zero),
+            None => Duration::ZERO,
+        };
+        let finished = match stopped.sink {
+            Some(Sink::Mix(mix)) => mix.finish().await,
+            Some(Sink::Tracks(tracks)) => tracks.finish(stopped.at, news).await.map(|()| length),
+            None => Err(RecorderError::Failed(
+                self.reason.clone().unwrap_or_default(),
+            )),
+        };
+        let (length, file) = match finished {
+            Ok(length) => (length, FileEnd::Written),
+            Err(error) => {
+                self.reason.get_or_insert(error.to_string());
+                (length, FileEnd::Missing)
+            }
+        };
+        let id = self.recording.id;
+        tracing::info!(recording = %id, ?length, ?file, "recording ends");
+        let ending = Ending {
+            length,
+            participants: stopped.participants,
+            reason: self.reason,
+            file,
+        };
+        self.archive.end(id, ending).await;
+    }
+}
+
+/// Carries out an order, which is of running time `at`.
+async fn obey(sink: &mut Sink, at: Duration, order: Order) -> Result<(), RecorderError> {
+    match (order, sink) {
+        (Order::Feed(tap), Sink::Mix(mix)) => mix.feed(&tap),
+        (Order::Track(source, feed), Sink::Tracks(tracks)) => {
+            tracks.track(at, source, feed).await?;
+        }
+        (Order::Room(room), Sink::Mix(mix)) => mix.room(at, room).await,
+        (Order::Room(room), Sink::Tracks(tracks)) => tracks.room(at, room).await?,
+        // Nothing else is ever ordered of it.
+        (Order::Feed(_) | Order::Track(..) | Order::Stop(_), _) => {}
+    }
+    Ok(())
+}
+
+/// Takes what the threads that write say.
+async fn hear(sink: Option<&mut Sink>, news: News) -> Result<(), RecorderError> {
+    match (news, sink) {
+        (News::Failed(text), _) => Err(RecorderError::Failed(text)),
+        (news, Some(Sink::Tracks(tracks))) => tracks.hear(news).await,
+        _ => Ok(()),
+    }
+}

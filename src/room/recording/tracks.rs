@@ -1,0 +1,288 @@
+//! A recording of tracks: a file for each uplink, and what happens in the room. Part of a
+//! recording's task, which waits for the disk where the room's must not.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+
+use super::event_log::{Diary, on_disk};
+use crate::archive::events::{Event, Track, TrackCodec};
+use crate::media::file::recorder::{RecorderError, TrackEnd, TrackWriter};
+use crate::media::gst::pipeline::running_time;
+use crate::media::gst::template::Templates;
+use crate::media::mixer::SourceId;
+use crate::media::stream::tap::Tap;
+use crate::protocol::room::RoomState;
+use crate::room::state::wiring::Tracked;
+
+/// Most files of one uplink: what breaks that often is not written any more.
+const MOST_FILES: u32 = 500;
+/// What a disk that works takes, bytes.
+const PROBE: usize = 64 * 1024;
+/// Its file.
+const PROBE_FILE: &str = "probe.part";
+
+/// What the threads that write say.
+#[derive(Debug)]
+pub(crate) enum News {
+    /// Nothing more can be written.
+    Failed(String),
+    /// A file begins.
+    Began(Track),
+    /// Nothing more can be written of an uplink to this file.
+    Broken(SourceId, String, String),
+    /// A file that was to end has, which it was told at this running time.
+    Ended(String, Duration, Result<TrackEnd, RecorderError>),
+}
+
+/// A file being written.
+#[derive(Debug)]
+struct Running {
+    file: String,
+    writer: TrackWriter,
+}
+
+/// The files of a recording of tracks.
+#[derive(Debug)]
+pub(crate) struct Tracks {
+    folder: PathBuf,
+    templates: Arc<Templates>,
+    /// Running time of the recording's zero.
+    zero: Duration,
+    diary: Diary,
+    running: BTreeMap<SourceId, Running>,
+    /// Those that go on until what takes their place has begun.
+    leaving: BTreeMap<SourceId, Running>,
+    /// How many files each uplink has had.
+    numbers: BTreeMap<SourceId, u32>,
+    /// How many are being ended.
+    ending: usize,
+    news: mpsc::UnboundedSender<News>,
+}
+
+impl Tracks {
+    /// Those of a recording in `folder`, none yet.
+    pub(crate) fn new(
+        folder: PathBuf,
+        templates: Arc<Templates>,
+        (diary, zero): (Diary, Duration),
+        news: mpsc::UnboundedSender<News>,
+    ) -> Self {
+        Self {
+            folder,
+            templates,
+            zero,
+            diary,
+            running: BTreeMap::new(),
+            leaving: BTreeMap::new(),
+            numbers: BTreeMap::new(),
+            ending: 0,
+            news,
+        }
+    }
+
+    /// Notes what has changed in the room at running time `at`.
+    pub(crate) async fn room(
+        &mut self,
+        at: Duration,
+        room: Arc<RoomState>,
+    ) -> Result<(), RecorderError> {
+        self.diary.room(at, room).await
+    }
+
+    /// Takes an uplink from a tap from now on, or no more of it.
+    pub(crate) async fn track(
+        &mut self,
+        at: Duration,
+        source: SourceId,
+        feed: Option<(Tap, Tracked)>,
+    ) -> Result<(), RecorderError> {
+        let tap = feed.as_ref().map(|(tap, _)| tap);
+        let goes_on = |running: &Running| tap.is_some_and(|tap| running.writer.is_of(tap));
+        if !self.running.get(&source).is_some_and(goes_on) {
+            match feed {
+                // Another encoding, which has yet to come to a keyframe.
+                Some((_, Tracked::Live)) => self.supersede(at, source),
+                _ => self.close(at, source),
+            }
+        }
+        let Some((tap, tracked)) = feed else {
+            return Ok(());
+        };
+        if !self.running.contains_key(&source) {
+            self.start(source, &tap).await?;
+        }
+        if tracked == Tracked::Muted
+            && let Some(older) = self.leaving.remove(&source)
+        {
+            self.end(at, older);
+        }
+        if let Some(Running { writer, .. }) = self.running.get_mut(&source) {
+            match tracked {
+                Tracked::Live => writer.listen(),
+                Tracked::Muted => writer.pause(),
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes what the threads that write say.
+    pub(crate) async fn hear(&mut self, news: News) -> Result<(), RecorderError> {
+        match news {
+            News::Failed(text) => Err(RecorderError::Failed(text)),
+            News::Began(track) => {
+                self.succeed(&track);
+                let began = vec![Event::Track(track)];
+                self.diary.write(running_time().into(), began).await
+            }
+            News::Broken(source, file, text) => self.broken(source, file, text).await,
+            News::Ended(file, at, end) => {
+                self.ending = self.ending.saturating_sub(1);
+                match end? {
+                    TrackEnd::Written => self.diary.write(at, vec![Event::TrackEnd { file }]).await,
+                    TrackEnd::NeverBegun => {
+                        let path = self.folder.join(file);
+                        on_disk(move || std::fs::remove_file(path)).await
+                    }
+                }
+            }
+        }
+    }
+
+    /// Ends all of it, at running time `at`.
+    pub(crate) async fn finish(
+        mut self,
+        at: Duration,
+        mut news: mpsc::UnboundedReceiver<News>,
+    ) -> Result<(), RecorderError> {
+        let open = self.running.keys().chain(self.leaving.keys());
+        let sources: Vec<SourceId> = open.copied().collect();
+        for source in sources {
+            self.close(at, source);
+        }
+        let mut outcome = Ok(());
+        while self.ending > 0 {
+            let Some(news) = news.recv().await else {
+                break;
+            };
+            outcome = outcome.and(self.hear(news).await);
+        }
+        outcome.and(self.diary.write(at, vec![Event::End]).await)
+    }
+
+    /// Begins a file.
+    async fn start(&mut self, source: SourceId, tap: &Tap) -> Result<(), RecorderError> {
+        let number = self.numbers.entry(source).or_default();
+        *number += 1;
+        if *number > MOST_FILES {
+            return Ok(());
+        }
+        let codec = TrackCodec::from(tap.format());
+        let track = Track {
+            file: format!("{source}-{number}.{}", codec.extension()),
+            participant: source.participant,
+            role: source.role,
+            codec,
+            start: 0,
+        };
+        let (file, path) = (track.file.clone(), self.folder.join(&track.file));
+        let begin = self.news.clone();
+        let on_begin = move |start: Duration| {
+            let start = u64::try_from(start.as_millis()).unwrap_or(u64::MAX);
+            let track = track.clone();
+            let _ = begin.send(News::Began(Track { start, ..track }));
+        };
+        let (fail, broken) = (self.news.clone(), file.clone());
+        let on_failure = move |text| {
+            let _ = fail.send(News::Broken(source, broken.clone(), text));
+        };
+        let (templates, tap, zero) = (Arc::clone(&self.templates), tap.clone(), self.zero);
+        let started = tokio::task::spawn_blocking(move || {
+            TrackWriter::start(&templates, &tap, &path, zero, on_begin, on_failure)
+        });
+        let started = started.await;
+        let writer = started.map_err(|error| RecorderError::Failed(error.to_string()))??;
+        self.running.insert(source, Running { file, writer });
+        Ok(())
+    }
+
+    /// Lets the file of an uplink, if there is one, go on until another begins.
+    fn supersede(&mut self, at: Duration, source: SourceId) {
+        let Some(running) = self.running.remove(&source) else {
+            return;
+        };
+        if let Some(older) = self.leaving.insert(source, running) {
+            self.end(at, older);
+        }
+    }
+
+    /// Ends the file whose place one that begins has taken.
+    fn succeed(&mut self, track: &Track) {
+        let source = SourceId {
+            participant: track.participant,
+            role: track.role,
+        };
+        let began = |running: &Running| running.file == track.file;
+        if self.running.get(&source).is_some_and(began)
+            && let Some(older) = self.leaving.remove(&source)
+        {
+            self.end(running_time().into(), older);
+        }
+    }
+
+    /// Ends the files of an uplink, if there are any.
+    fn close(&mut self, at: Duration, source: SourceId) {
+        let running = self.running.remove(&source);
+        for running in running.into_iter().chain(self.leaving.remove(&source)) {
+            self.end(at, running);
+        }
+    }
+
+    /// Ends a file; it says [`News::Ended`].
+    fn end(&mut self, at: Duration, Running { file, writer }: Running) {
+        self.ending += 1;
+        let news = self.news.clone();
+        tokio::spawn(async move {
+            let end = writer.finish().await;
+            let _ = news.send(News::Ended(file, at, end));
+        });
+    }
+
+    /// A file that nothing more can be written to. Where the disk works it was the stream, which
+    /// goes on in another file.
+    async fn broken(
+        &mut self,
+        source: SourceId,
+        file: String,
+        text: String,
+    ) -> Result<(), RecorderError> {
+        tracing::warn!(%source, file, text, "a track breaks");
+        let probe = self.folder.join(PROBE_FILE);
+        let works = on_disk(move || {
+            let written = std::fs::write(&probe, vec![0; PROBE]);
+            let removed = std::fs::remove_file(&probe);
+            written.and(removed)
+        });
+        works.await?;
+        self.leaving.retain(|_, running| running.file != file);
+        let is_it = |running: &mut Running| running.file == file;
+        match self.running.get_mut(&source).is_some_and(is_it) {
+            true => self.restart(source).await,
+            false => Ok(()),
+        }
+    }
+
+    async fn restart(&mut self, source: SourceId) -> Result<(), RecorderError> {
+        let Some(Running { writer, .. }) = self.running.remove(&source) else {
+            return Ok(());
+        };
+        self.start(source, writer.tap()).await?;
+        if let (true, Some(running)) = (writer.listens(), self.running.get_mut(&source)) {
+            running.writer.listen();
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,72 @@
+//! How what a viewer's link carries is split over the pictures that are forwarded to them; pure.
+//!
+//! By max-min fairness, in the steps that there are: the picture that has least is the first to
+//! get a larger encoding, and what one cannot use others get.
+
+use crate::media::bwe::layer_probe::Demand;
+
+/// What a picture could use.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Wish {
+    /// What the link must carry for each of its encodings, bit/s, ascending.
+    pub(crate) costs: Vec<u64>,
+    /// What is sent of it now, bit/s.
+    pub(crate) held: u64,
+}
+
+/// Who gets what.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Split {
+    /// bit/s for each picture.
+    pub(crate) shares: Vec<u64>,
+    /// What the cheapest next step costs beyond that.
+    step: Option<u64>,
+}
+
+/// Splits `budget` bit/s. Every picture gets its least, whether or not that fits: there is nothing
+/// less to send.
+pub(crate) fn split(budget: u64, wishes: &[Wish]) -> Split {
+    let mut places = vec![0; wishes.len()];
+    let cost = |n: usize, place: usize| wishes[n].costs.get(place).copied();
+    let mut spent: u64 = (0..wishes.len()).filter_map(|n| cost(n, 0)).sum();
+    loop {
+        let steps = places.iter().enumerate().filter_map(|(n, place)| {
+            let (from, to) = (cost(n, *place)?, cost(n, place + 1)?);
+            Some((to, n, to - from))
+        });
+        let steps: Vec<(u64, usize, u64)> = steps.collect();
+        let fits = |(_, _, more): &&(u64, usize, u64)| spent.saturating_add(*more) <= budget;
+        let Some((_, n, more)) = steps.iter().filter(fits).min() else {
+            let shares = places.iter().enumerate();
+            let shares = shares.map(|(n, place)| cost(n, *place).unwrap_or(0));
+            return Split {
+                shares: shares.collect(),
+                step: steps.iter().map(|(_, _, more)| *more).min(),
+            };
+        };
+        spent += more;
+        places[*n] += 1;
+    }
+}
+
+impl Split {
+    /// What there is to be had beyond this split. What it gives but is not sent yet, because its
+    /// sender has yet to send it, comes before anything else.
+    pub(crate) fn demand(&self, wishes: &[Wish]) -> Demand {
+        let given: u64 = self.shares.iter().sum();
+        let held: u64 = wishes.iter().map(|wish| wish.held).sum();
+        let most = wishes.iter().filter_map(|wish| wish.costs.last());
+        let next = match given > held {
+            true => Some(given),
+            false => self.step.map(|step| given + step),
+        };
+        Demand {
+            held: held as f64,
+            next: next.map(|bits| bits as f64),
+            all: most.sum::<u64>() as f64,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

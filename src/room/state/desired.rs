@@ -1,0 +1,218 @@
+//! What media a room's state asks for, all of it: who is fed what, who is decoded, what the
+//! canvas shows and what senders are asked to send; pure.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use super::State;
+use super::delivery_path::{Kind, Route};
+use super::dynacast::{Shown, Takers};
+use super::wiring::{Decoded, Downlink, Feed, Mix, Mixing, Wiring};
+use crate::archive::RecordingId;
+use crate::id::{ParticipantId, Role};
+use crate::layout;
+use crate::media::mixer::{Content, Output, Scene, SourceId, Tile, Without};
+
+/// How long a rendition goes on after its last viewer: who tries a better one often comes back,
+/// and a new encoder begins with its dearest frame.
+const RENDITION_LINGER: Duration = Duration::from_secs(5);
+
+impl State {
+    pub(crate) fn desired(&self, now: Duration) -> Wiring {
+        let scene = self.desired_scene(now);
+        let forwards = self.desired_forwards(now);
+        let mut feeds = self.desired_mix_feeds(now);
+        let mut recorded = self.recorded_outputs();
+        let unneeded = feeds.is_empty() && recorded.is_empty();
+        let mixer = match unneeded || now < self.mixer_rests_until {
+            true => Mixing::None,
+            false => {
+                // An encoder that failed costs its viewers their picture, and not the room its
+                // mixer.
+                let works = |output: &Output| !self.failed_outputs.contains_key(output);
+                feeds.retain(|_, output| works(output));
+                recorded.retain(|_, output| works(output));
+                let mix = self.desired_mix(now, &scene, &feeds, &recorded);
+                Mixing::Running(Box::new(mix))
+            }
+        };
+        if mixer == Mixing::None {
+            feeds.clear();
+            recorded.clear();
+        }
+        let mixed = feeds
+            .into_iter()
+            .map(|(slot, output)| (slot, Feed::Output(output)));
+        let shown = Shown {
+            scene: &scene,
+            shares: &self.link_shares(&scene, &forwards),
+        };
+        let forwarded = self.forward_feeds(&forwards, shown, now);
+        let tracks = self.desired_tracks(now);
+        let takers = Takers {
+            forwarded: &forwarded,
+            recorded: &tracks,
+        };
+        Wiring {
+            captures: self.desired_captures(now, shown, takers, &mixer),
+            feeds: mixed.chain(forwarded).collect(),
+            tables: self.slot_tables(&forwards),
+            excused: self.excused(),
+            recorders: self.desired_recorders(),
+            recorder_feeds: self.recorder_feeds(now, recorded),
+            tracks,
+            forwards,
+            mixer,
+        }
+    }
+
+    fn desired_mix(
+        &self,
+        now: Duration,
+        scene: &Scene,
+        feeds: &BTreeMap<(ParticipantId, Downlink), Output>,
+        recorded: &BTreeMap<(RecordingId, Kind), Output>,
+    ) -> Mix {
+        let used: BTreeSet<Output> = feeds.values().chain(recorded.values()).copied().collect();
+        let lingering = self.lingering(now, &used);
+        let outputs: BTreeSet<Output> = used.into_iter().chain(lingering.keys().copied()).collect();
+        Mix {
+            rates: self.desired_rates(outputs.iter(), feeds, recorded),
+            lingering,
+            names: self
+                .people
+                .iter()
+                .filter(|(_, person)| !person.is_viewer())
+                .map(|(who, person)| (*who, person.name.clone()))
+                .collect(),
+            sources: self.desired_sources(now, scene),
+            outputs,
+            scene: scene.clone(),
+            pressure: self.pressure,
+        }
+    }
+
+    /// The renditions that nobody watches any more and that go on for a while.
+    fn lingering(&self, now: Duration, used: &BTreeSet<Output>) -> BTreeMap<Output, Duration> {
+        let Mixing::Running(running) = &self.wired.mixer else {
+            return BTreeMap::new();
+        };
+        let until = |output: &Output| {
+            let known = running.lingering.get(output).copied();
+            known.unwrap_or(now + RENDITION_LINGER)
+        };
+        running
+            .outputs
+            .iter()
+            .filter(|output| matches!(output, Output::Video { .. }) && !used.contains(output))
+            .filter(|output| !self.failed_outputs.contains_key(output))
+            .map(|output| (*output, until(output)))
+            .filter(|(_, until)| *until > now)
+            .collect()
+    }
+
+    /// Which encoding each mix slot should get.
+    fn desired_mix_feeds(&self, now: Duration) -> BTreeMap<(ParticipantId, Downlink), Output> {
+        let pictures = self.desired_renditions().into_iter();
+        let mut feeds: BTreeMap<_, _> = pictures
+            .map(|(who, output)| ((who, Downlink::Video), output))
+            .collect();
+        for (who, person) in &self.people {
+            if person.downlinks.mix_audio && person.sound.uses(Route::Mix) {
+                let without = if person.has_own_mix(now) {
+                    Without::Participant(*who)
+                } else {
+                    Without::Nobody
+                };
+                feeds.insert((*who, Downlink::Audio), Output::Sound(without));
+            }
+        }
+        feeds
+    }
+
+    /// Microphones of everybody, and the pictures that have a tile.
+    fn desired_sources(&self, now: Duration, scene: &Scene) -> BTreeMap<SourceId, Decoded> {
+        let mut sources = BTreeMap::new();
+        for (who, person) in self.people.iter().filter(|(_, p)| p.is_connected()) {
+            for (role, uplink) in &person.uplinks {
+                let source = SourceId {
+                    participant: *who,
+                    role: *role,
+                };
+                let height = match role {
+                    Role::Mic => Some(0),
+                    _ => scene.tile_of(source).map(|rect| rect.h),
+                };
+                let layer = height.and_then(|h| self.mixed_layer(source, uplink, h, now));
+                if let Some(layer) = layer.filter(|_| uplink.is_usable(now)) {
+                    let decoded = Decoded {
+                        layer,
+                        tap: uplink.layers.tap(layer),
+                        failures: uplink.failures,
+                    };
+                    sources.insert(source, decoded);
+                }
+            }
+        }
+        sources
+    }
+
+    pub(crate) fn desired_scene(&self, now: Duration) -> Scene {
+        let shown = self.shown(now);
+        let spotlit = self.spotlit(&shown);
+        let rects = layout::tiles(self.settings.canvas, self.layout, shown.len(), spotlit);
+        let tiles = shown
+            .iter()
+            .zip(rects)
+            .filter_map(|(source, rect)| {
+                let person = self.people.get(&source.participant)?;
+                let usable = person
+                    .uplinks
+                    .get(&source.role)
+                    .is_some_and(|uplink| uplink.is_usable(now));
+                Some(Tile {
+                    source: *source,
+                    rect: rect?,
+                    content: if usable {
+                        Content::Picture
+                    } else {
+                        Content::Avatar
+                    },
+                    speaking: person.is_heard() && source.role == Role::Camera,
+                })
+            })
+            .collect();
+        Scene { tiles }
+    }
+
+    /// A tile for everybody present, and one more for each shared screen.
+    pub(crate) fn shown(&self, now: Duration) -> Vec<SourceId> {
+        let mut shown = Vec::new();
+        for (who, person) in self.people.iter().filter(|(_, p)| p.is_present(now)) {
+            let source = |role| SourceId {
+                participant: *who,
+                role,
+            };
+            shown.push(source(Role::Camera));
+            let screen = person.uplinks.get(&Role::Screen);
+            if screen.is_some_and(|uplink| uplink.is_usable(now)) {
+                shown.push(source(Role::Screen));
+            }
+        }
+        shown
+    }
+
+    /// Who gets the spotlight's large tile: the pinned, else a shared screen, else whoever
+    /// spoke last.
+    fn spotlit(&self, shown: &[SourceId]) -> Option<usize> {
+        let camera_of = |who: ParticipantId| {
+            shown
+                .iter()
+                .position(|source| source.participant == who && source.role == Role::Camera)
+        };
+        self.pinned
+            .and_then(camera_of)
+            .or_else(|| shown.iter().position(|source| source.is_screen()))
+            .or_else(|| self.last_speaker.and_then(camera_of))
+    }
+}

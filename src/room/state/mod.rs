@@ -1,0 +1,473 @@
+//! The room as a pure state machine: `(now, Input)` in, `Effect`s out.
+//!
+//! It knows no tokio, no GStreamer and no clock; time is the caller's, as a [`Duration`] since
+//! a moment of its choice that never goes back. The room's task carries the effects out and
+//! turns what happens into inputs. After an effect that can hang there is always a deadline
+//! here whose expiry evicts the peer at fault.
+
+pub(crate) mod bandwidth_allocation;
+pub(crate) mod delivery_path;
+pub(crate) mod desired;
+pub(crate) mod dynacast;
+pub(crate) mod forwards;
+pub(crate) mod handover;
+pub(crate) mod input;
+pub(crate) mod layers;
+pub(crate) mod link_use;
+pub(crate) mod participant;
+pub(crate) mod pressure;
+pub(crate) mod recordings;
+pub(crate) mod requests;
+pub(crate) mod rungs;
+pub(crate) mod slot_allocation;
+pub mod wiring;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+pub use input::{Effect, Input, Lifetime, RequestId, Settings};
+
+use self::layers::Media;
+use self::participant::{Person, Phase, RESUME_GRACE, Signalling, Uplink};
+use self::recordings::Take;
+use self::requests::refusal;
+use self::wiring::{Downlink, Wiring};
+use super::handle::Departure;
+use crate::admission::Pressure;
+use crate::archive::RecordingId;
+use crate::id::{ParticipantId, Role};
+use crate::layout::LayoutKind;
+use crate::media::bwe::delay::Estimate;
+use crate::media::bwe::ladder::Ladder;
+use crate::media::mixer::{Output, SourceId, Tile};
+use crate::protocol::room::{ByeReason, RoomState, TileState};
+use crate::topology::{Mode, Paths};
+
+/// An encoder or mixer that failed is tried again after this.
+const MIXER_RETRY: Duration = Duration::from_secs(1);
+
+/// How often, at most, what media should be is asked anew because it was something else before.
+const ROUNDS: usize = 8;
+
+/// Whether the room takes people in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Life {
+    Open,
+    Over,
+}
+
+/// The state of a room.
+#[derive(Debug)]
+pub struct State {
+    pub(crate) settings: Settings,
+    life: Life,
+    pub(crate) mode: Mode,
+    pub(crate) pressure: Pressure,
+    pub(crate) layout: LayoutKind,
+    pub(crate) pinned: Option<ParticipantId>,
+    pub(crate) people: BTreeMap<ParticipantId, Person>,
+    pub(crate) last_ordinal: u32,
+    pub(crate) last_speaker: Option<ParticipantId>,
+    pub(crate) wired: Wiring,
+    /// Slots that deliver what they are fed, and since when.
+    pub(crate) open: BTreeMap<(ParticipantId, Downlink), Duration>,
+    /// Sources that are in the mix, and since when.
+    pub(crate) mixed: BTreeMap<SourceId, Duration>,
+    /// What is being recorded.
+    pub(crate) recordings: BTreeMap<RecordingId, Take>,
+    /// What was counted last.
+    pub(crate) counted: Paths,
+    /// Encoders not to be tried before.
+    pub(crate) failed_outputs: BTreeMap<Output, Duration>,
+    /// The mixer is not to be tried before.
+    pub(crate) mixer_rests_until: Duration,
+    pub(crate) published: Option<Arc<RoomState>>,
+    /// When the last input came.
+    pub(crate) last_input: Duration,
+}
+
+impl State {
+    /// An empty room.
+    pub fn new(settings: Settings) -> Self {
+        Self {
+            life: Life::Open,
+            mode: settings.mode,
+            pressure: settings.pressure,
+            layout: settings.layout,
+            settings,
+            pinned: None,
+            people: BTreeMap::new(),
+            last_ordinal: 0,
+            last_speaker: None,
+            wired: Wiring::default(),
+            open: BTreeMap::new(),
+            mixed: BTreeMap::new(),
+            recordings: BTreeMap::new(),
+            counted: Paths::default(),
+            failed_outputs: BTreeMap::new(),
+            mixer_rests_until: Duration::ZERO,
+            published: None,
+            last_input: Duration::ZERO,
+        }
+    }
+
+    /// Takes one input at `now` and returns what is to be done, in order.
+    pub fn handle(&mut self, now: Duration, input: Input) -> Vec<Effect> {
+        let mut effects = Vec::new();
+        self.last_input = now;
+        if self.life == Life::Over {
+            effects.extend(refusal(&input));
+            return effects;
+        }
+        self.take(now, input, &mut effects);
+        self.evict_overdue(now, &mut effects);
+        if self.is_unused() {
+            self.recordings.clear();
+        }
+        self.rewire(now, &mut effects);
+        self.publish(&mut effects);
+        self.end_if_unused(&mut effects);
+        effects
+    }
+
+    /// When [`Input::Tick`] is due, if time alone will change anything: later than `now`, or
+    /// `now` itself if the moment has passed since the last input.
+    pub fn next_deadline(&self, now: Duration) -> Option<Duration> {
+        if self.life == Life::Over {
+            return None;
+        }
+        // What came due since the last input must not be skipped: nobody has looked at it yet.
+        let seen = self.last_input;
+        let people = self.people.values().filter_map(|p| p.next_deadline(seen));
+        let retries = self.failed_outputs.values().copied();
+        people
+            .chain(retries)
+            .chain([self.mixer_rests_until])
+            .chain(self.next_arrival(seen))
+            .chain(self.wired.reviews())
+            .chain(self.recordings_due())
+            .chain(self.wired.lingering())
+            .filter(|at| *at > seen)
+            .min()
+            .map(|at| at.max(now))
+    }
+
+    /// The rungs of its composite.
+    pub fn ladder(&self) -> &Arc<Ladder> {
+        &self.settings.ladder
+    }
+
+    /// The room's mode.
+    pub fn mode(&self) -> Mode {
+        self.mode
+    }
+
+    /// What the room shows of itself.
+    pub fn view(&self) -> RoomState {
+        let tile = |tile: &Tile| TileState {
+            participant: tile.source.participant,
+            role: tile.source.role,
+            x: tile.rect.x,
+            y: tile.rect.y,
+            w: tile.rect.w,
+            h: tile.rect.h,
+        };
+        RoomState {
+            mode: self.mode,
+            layout: self.layout,
+            canvas: self.settings.canvas,
+            pinned: self.pinned,
+            participants: self.people.iter().map(|(id, p)| p.shown(*id)).collect(),
+            tiles: self
+                .wired
+                .scene()
+                .map(|scene| scene.tiles.iter().map(tile).collect())
+                .unwrap_or_default(),
+            paths: self.paths(),
+            recordings: self.recordings_shown(),
+        }
+    }
+
+    fn take(&mut self, now: Duration, input: Input, effects: &mut Vec<Effect>) {
+        match input {
+            Input::Join {
+                request,
+                name,
+                reach,
+                view,
+                limits,
+                takes_over,
+            } => {
+                let mut person = Person::new(name, reach, now);
+                (person.view, person.limits) = (view, limits);
+                self.join(request, person, takes_over, effects);
+            }
+            Input::Answered {
+                who,
+                uplinks,
+                downlinks,
+            } => {
+                if let Some(person) = self.people.get_mut(&who) {
+                    person.downlinks = downlinks;
+                    for (role, sends) in uplinks {
+                        let fresh = || Uplink::new(sends);
+                        person.uplinks.entry(role).or_insert_with(fresh);
+                    }
+                }
+            }
+            Input::Connected(who) => {
+                if let Some(person) = self.people.get_mut(&who) {
+                    person.phase = Phase::Connected;
+                }
+            }
+            Input::PeerLost(who, reason) => self.evict(who, reason, effects),
+            Input::Leave(who, how) => self.leave(now, who, how, effects),
+            Input::Close(reason) => self.close(reason, effects),
+            Input::SlotOpened(who, slot, feed) => self.slot_opened(now, (who, slot), feed),
+            Input::SourceMixed(source) => self.source_mixed(now, source),
+            Input::Counted(paths) => self.counted = paths,
+            Input::Pressed(pressure) => self.pressure = pressure,
+            Input::RecorderEnds(id) => drop(self.recordings.remove(&id)),
+            Input::Mesh(who, receiving) if self.mode == Mode::P2p => {
+                let mut receiving: BTreeSet<_> = receiving.into_iter().collect();
+                receiving.retain(|from| *from != who && self.people.contains_key(from));
+                if let Some(person) = self.people.get_mut(&who) {
+                    person.mesh = receiving;
+                }
+            }
+            Input::Limit(who, limits) => {
+                if let Some(person) = self.people.get_mut(&who) {
+                    person.limits = limits;
+                }
+            }
+            Input::Estimated(who, estimate) => self.estimated(now, who, &estimate, effects),
+            // A report of a mesh that is being left.
+            Input::Mesh(..) => {}
+            Input::Heights(who, heights) => {
+                if let Some(person) = self.people.get_mut(&who) {
+                    person.heights = heights.into_iter().collect();
+                }
+            }
+            Input::Tick => {}
+            Input::UplinkBegan(..)
+            | Input::UplinkFlows(..)
+            | Input::UplinkSilent(..)
+            | Input::UplinkSized(..)
+            | Input::Heard(..)
+            | Input::SourceFailed(..)
+            | Input::OutputFailed(..)
+            | Input::MixerFailed => self.media_changed(now, input),
+            request => self.requested(now, request, effects),
+        }
+    }
+
+    fn join(
+        &mut self,
+        request: RequestId,
+        person: Person,
+        takes_over: Option<ParticipantId>,
+        effects: &mut Vec<Effect>,
+    ) {
+        let taken = takes_over.filter(|who| self.people.contains_key(who));
+        if let Err(refusal) = self.admit(&person, taken) {
+            effects.push(Effect::Settle(request, Err(refusal)));
+            return;
+        }
+        if let Some(who) = taken {
+            effects.push(Effect::Bye(who, ByeReason::Replaced));
+            effects.push(Effect::StopPeer(who));
+            self.wired.forget_person(who);
+            self.people.insert(who, person);
+            effects.push(Effect::StartPeer(request, who));
+            return;
+        }
+        self.last_ordinal += 1;
+        let who = ParticipantId::new(self.last_ordinal);
+        self.people.insert(who, person);
+        effects.push(Effect::StartPeer(request, who));
+    }
+
+    fn leave(
+        &mut self,
+        now: Duration,
+        who: ParticipantId,
+        how: Departure,
+        effects: &mut Vec<Effect>,
+    ) {
+        match how {
+            Departure::Left => self.evict(who, ByeReason::Left, effects),
+            Departure::Removed => self.evict(who, ByeReason::Removed, effects),
+            Departure::SignallingLost => {
+                if let Some(person) = self.people.get_mut(&who)
+                    && person.signalling == Signalling::Attached
+                {
+                    let deadline = now + RESUME_GRACE;
+                    person.signalling = Signalling::Lost { deadline };
+                }
+            }
+        }
+    }
+
+    /// Takes somebody out of the room. Doing it twice is a no-op.
+    fn evict(&mut self, who: ParticipantId, reason: ByeReason, effects: &mut Vec<Effect>) {
+        if self.people.remove(&who).is_none() {
+            return;
+        }
+        self.wired.forget_person(who);
+        self.pinned = self.pinned.filter(|pinned| *pinned != who);
+        self.last_speaker = self.last_speaker.filter(|speaker| *speaker != who);
+        for person in self.people.values_mut() {
+            person.mesh.remove(&who);
+        }
+        effects.push(Effect::Bye(who, reason));
+        effects.push(Effect::StopPeer(who));
+    }
+
+    fn evict_overdue(&mut self, now: Duration, effects: &mut Vec<Effect>) {
+        let overdue: Vec<ParticipantId> = self
+            .people
+            .iter()
+            .filter(|(_, person)| person.is_overdue(now))
+            .map(|(who, _)| *who)
+            .collect();
+        for who in overdue {
+            self.evict(who, ByeReason::ConnectionFailed, effects);
+        }
+    }
+
+    fn close(&mut self, reason: ByeReason, effects: &mut Vec<Effect>) {
+        let everybody: Vec<ParticipantId> = self.people.keys().copied().collect();
+        for who in everybody {
+            self.evict(who, reason, effects);
+        }
+        self.settings.lifetime = Lifetime::WhileUsed;
+    }
+
+    fn media_changed(&mut self, now: Duration, input: Input) {
+        match input {
+            Input::UplinkBegan(who, role, n) => {
+                self.with_uplink(who, role, |uplink| uplink.begin(n, now));
+            }
+            Input::UplinkFlows(who, role, n) => {
+                let media = Media::Flowing { since: now };
+                self.with_uplink(who, role, |uplink| uplink.layers.set_media(n, media));
+            }
+            Input::UplinkSilent(who, role, n) => {
+                let media = Media::Silent { since: now };
+                self.with_uplink(who, role, |uplink| uplink.layers.set_media(n, media));
+            }
+            Input::UplinkSized(who, role, n, height) => {
+                self.with_uplink(who, role, |uplink| uplink.layers.set_height(n, height));
+            }
+            // A pipeline that breaks often says so more than once; only the first counts.
+            Input::SourceFailed(source) if self.wired.decodes(source) => {
+                self.with_uplink(source.participant, source.role, |uplink| uplink.fail(now));
+            }
+            Input::Heard(who, heard) => {
+                if let Some(person) = self.people.get_mut(&who) {
+                    person.set_heard(heard, now);
+                    if heard {
+                        self.last_speaker = Some(who);
+                    }
+                }
+            }
+            Input::OutputFailed(output) => {
+                self.wired.forget_output(output);
+                self.failed_outputs.insert(output, now + MIXER_RETRY);
+            }
+            Input::MixerFailed => {
+                self.wired.forget_mixer();
+                self.mixer_rests_until = now + MIXER_RETRY;
+            }
+            _ => {}
+        }
+    }
+
+    fn estimated(
+        &mut self,
+        now: Duration,
+        who: ParticipantId,
+        estimate: &Estimate,
+        effects: &mut Vec<Effect>,
+    ) {
+        let demand = self.forward_demand(who, now);
+        let person = self.people.get(&who);
+        let audio = person.map(|person| self.least_sound_of(person));
+        let (Some(audio), Some(person)) = (audio, self.people.get_mut(&who)) else {
+            return;
+        };
+        let ladder = &self.settings.ladder;
+        let again = match demand {
+            Some(demand) => person.link.update_forwarded(now, estimate, &demand),
+            None => person.link.update(now, estimate, ladder, audio),
+        };
+        if again > 0 {
+            effects.push(Effect::SendAgain(who, again));
+        }
+    }
+
+    /// Whether an estimate of somebody's link can change anything.
+    pub fn cares(&self, who: ParticipantId, estimate: &Estimate) -> bool {
+        let person = self.people.get(&who);
+        person.is_some_and(|person| person.link.cares(estimate))
+    }
+
+    fn with_uplink(&mut self, who: ParticipantId, role: Role, change: impl FnOnce(&mut Uplink)) {
+        if let Some(uplink) = self
+            .people
+            .get_mut(&who)
+            .and_then(|person| person.uplinks.get_mut(&role))
+        {
+            change(uplink);
+        }
+    }
+
+    /// Brings the media to what the state asks for now.
+    fn rewire(&mut self, now: Duration, effects: &mut Vec<Effect>) {
+        self.failed_outputs.retain(|_, until| *until > now);
+        self.aim(now);
+        // A change can be complete as soon as it is wired: there may be nothing to wait for. And what
+        // somebody should get follows from what they have, and from what its sender is asked for.
+        let mut rounds = 0;
+        loop {
+            let was_painted = self.painted().is_some();
+            let next = self.desired(now);
+            let steps = self.wired.steps_to(&next);
+            rounds += 1;
+            let unsettled = !steps.is_empty() && rounds < ROUNDS;
+            effects.extend(steps.into_iter().map(Effect::Media));
+            self.forget_deliveries(&next);
+            self.wired = next;
+            // Neither must be skipped: both can change what should be.
+            let told = self.set_sending(now);
+            let arrived = self.arrive(now);
+            // A mixer that has just been started for a recording may have nobody to wait for.
+            let recordable = !self.recordings.is_empty() && !was_painted;
+            let begins = recordable && self.painted().is_some();
+            if !unsettled && !told && !arrived && !begins {
+                break;
+            }
+        }
+    }
+
+    fn publish(&mut self, effects: &mut Vec<Effect>) {
+        let view = self.view();
+        if self.published.as_deref() != Some(&view) {
+            let view = Arc::new(view);
+            self.published = Some(Arc::clone(&view));
+            effects.push(Effect::Publish(view));
+        }
+    }
+
+    fn is_unused(&self) -> bool {
+        self.people.is_empty() && self.settings.lifetime == Lifetime::WhileUsed
+    }
+
+    fn end_if_unused(&mut self, effects: &mut Vec<Effect>) {
+        if self.is_unused() && self.life == Life::Open {
+            self.life = Life::Over;
+            effects.push(Effect::Closed);
+        }
+    }
+}

@@ -1,0 +1,66 @@
+//! What a room saves on while the server is hard pressed: frames first, then the size of the
+//! composite, then how many sizes of it are encoded; pure.
+
+use std::collections::BTreeMap;
+
+use super::State;
+use super::delivery_path::Kind;
+use crate::admission::Pressure;
+use crate::archive::RecordingId;
+use crate::config::VideoCodec;
+use crate::media::bwe::ladder::Rung;
+use crate::media::mixer::Output;
+
+/// Encodings that recordings need.
+pub(crate) type Recorded = BTreeMap<(RecordingId, Kind), Output>;
+
+/// Frames a second of a composite that has `fps` without pressure.
+pub(crate) fn fps(pressure: Pressure, fps: u32) -> u32 {
+    let left = match pressure {
+        Pressure::None => fps,
+        Pressure::FrameRate => fps * 2 / 3,
+        Pressure::HalfFrameRate | Pressure::Size | Pressure::Rungs => fps / 2,
+    };
+    left.max(1)
+}
+
+impl State {
+    /// Frames a second that the composite has now, and that senders are asked for.
+    pub fn fps(&self) -> u32 {
+        fps(self.pressure, self.settings.fps)
+    }
+
+    /// What is saved on now.
+    pub fn pressure(&self) -> Pressure {
+        self.pressure
+    }
+
+    /// `rung`, or the best one below it that is not withheld. The still never is, nor is what is
+    /// encoded for a recording anyway.
+    pub(crate) fn permitted(&self, codec: VideoCodec, rung: Rung, recorded: &Recorded) -> Rung {
+        let still = self.settings.ladder.still();
+        let runs = |rung: Rung| {
+            let output = Output::Video { codec, rung };
+            recorded.values().any(|used| *used == output)
+        };
+        let mut below = self.settings.ladder.rungs().map(|(r, _)| r);
+        let permitted = below.find(|r| *r >= rung && (!self.is_withheld(*r) || runs(*r)));
+        permitted.unwrap_or(still)
+    }
+
+    /// Whether a rung is saved on. The last one that moves never is, so that all who have a picture
+    /// keep one.
+    fn is_withheld(&self, rung: Rung) -> bool {
+        let still = self.settings.ladder.still();
+        let moving = rung < still;
+        let is_last = rung.below() == still;
+        let withheld = match self.pressure {
+            Pressure::None | Pressure::FrameRate | Pressure::HalfFrameRate => false,
+            Pressure::Size => rung == Rung::TOP,
+            Pressure::Rungs => {
+                rung == Rung::TOP || still.0.saturating_sub(rung.0).is_multiple_of(2)
+            }
+        };
+        moving && !is_last && withheld
+    }
+}

@@ -1,0 +1,152 @@
+//! What of a room is being recorded, and what that needs; pure.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use super::State;
+use super::delivery_path::{HANDOVER_LIMIT, Kind};
+use super::dynacast::{Recorded, best};
+use super::participant::Uplink;
+use super::wiring::{TrackFeed, Tracked};
+use crate::archive::{RecordingId, Subject};
+use crate::media::bwe::ladder::Rung;
+use crate::media::mixer::{Output, SourceId, Without};
+use crate::protocol::room::RecordingState;
+use crate::room::error::RoomError;
+use crate::topology::Mode;
+
+/// Most recordings of one room at once.
+pub const MAX_RECORDINGS: usize = 4;
+
+/// A recording under way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Take {
+    subject: Subject,
+    /// When it was asked for.
+    since: Duration,
+}
+
+impl State {
+    /// Begins a recording.
+    pub(crate) fn record(
+        &mut self,
+        now: Duration,
+        id: RecordingId,
+        subject: Subject,
+    ) -> Result<(), RoomError> {
+        if self.mode == Mode::P2p {
+            return Err(RoomError::NothingToRecord);
+        }
+        if self.recordings.len() >= MAX_RECORDINGS {
+            let limit = MAX_RECORDINGS;
+            return Err(RoomError::TooManyRecordings { limit });
+        }
+        let since = now;
+        self.recordings.insert(id, Take { subject, since });
+        Ok(())
+    }
+
+    /// Ends one, or notes that one has ended by itself.
+    pub(crate) fn stop_recording(&mut self, id: &RecordingId) -> Result<(), RoomError> {
+        let stopped = self.recordings.remove(id);
+        stopped.map(drop).ok_or(RoomError::NoSuchRecording)
+    }
+
+    /// What the room shows of its recordings.
+    pub(crate) fn recordings_shown(&self) -> Vec<RecordingState> {
+        let shown = |(id, take): (&RecordingId, &Take)| RecordingState {
+            id: id.clone(),
+            kind: take.subject.kind(),
+            format: take.subject.format(),
+        };
+        self.recordings.iter().map(shown).collect()
+    }
+
+    /// The recorders there should be.
+    pub(crate) fn desired_recorders(&self) -> BTreeMap<RecordingId, Subject> {
+        let subject = |(id, take): (&RecordingId, &Take)| (id.clone(), take.subject);
+        self.recordings.iter().map(subject).collect()
+    }
+
+    /// The encodings that recordings need. The picture is that of the top rung, which is encoded
+    /// for viewers anyway.
+    pub(crate) fn recorded_outputs(&self) -> BTreeMap<(RecordingId, Kind), Output> {
+        let mut outputs = BTreeMap::new();
+        for (id, take) in &self.recordings {
+            let Subject::Mix(container) = take.subject else {
+                continue;
+            };
+            if let Some(codec) = container.codec() {
+                let rung = self.nearest_that_works(codec, Rung::TOP);
+                let output = Output::Video { codec, rung };
+                outputs.insert((id.clone(), Kind::Picture), output);
+            }
+            let output = Output::Sound(Without::Nobody);
+            outputs.insert((id.clone(), Kind::Sound), output);
+        }
+        outputs
+    }
+
+    /// Of those, the ones a recorder is to be fed now: a picture once everybody is in it, so that
+    /// a recording does not begin with initials.
+    pub(crate) fn recorder_feeds(
+        &self,
+        now: Duration,
+        mut outputs: BTreeMap<(RecordingId, Kind), Output>,
+    ) -> BTreeMap<(RecordingId, Kind), Output> {
+        let painted = self.painted().is_some();
+        outputs.retain(|key, _| {
+            let waited = |take: &Take| take.since + HANDOVER_LIMIT <= now;
+            key.1 == Kind::Sound
+                || painted
+                || self.wired.recorder_feeds.contains_key(key)
+                || self.recordings.get(&key.0).is_some_and(waited)
+        });
+        outputs
+    }
+
+    /// The uplinks that recordings of tracks are to be fed: all there are, each in the largest of
+    /// its encodings.
+    pub(crate) fn desired_tracks(&self, now: Duration) -> Recorded {
+        let of_tracks = |(_, take): &(&RecordingId, &Take)| take.subject == Subject::Tracks;
+        let recordings = self.recordings.iter().filter(of_tracks);
+        recordings
+            .flat_map(|(id, _)| {
+                let uplinks = self.people.iter().flat_map(|(who, person)| {
+                    let uplinks = person.uplinks.iter().filter(|_| person.is_connected());
+                    uplinks.map(move |(role, uplink)| ((*who, *role), uplink))
+                });
+                uplinks.filter_map(move |((participant, role), uplink)| {
+                    let source = SourceId { participant, role };
+                    let key = (id.clone(), source);
+                    let feed = self.track_feed(&key, uplink, now)?;
+                    Some((key, feed))
+                })
+            })
+            .collect()
+    }
+
+    fn track_feed(
+        &self,
+        key: &(RecordingId, SourceId),
+        uplink: &Uplink,
+        now: Duration,
+    ) -> Option<TrackFeed> {
+        let held = self.wired.tracks.get(key).map(|feed| feed.layer);
+        let layer = uplink.layers.choose(best(held), self.halves(), now)?;
+        uplink.has_begun().then(|| TrackFeed {
+            layer,
+            tap: uplink.layers.tap(layer),
+            tracked: match uplink.is_muted() {
+                true => Tracked::Muted,
+                false => Tracked::Live,
+            },
+        })
+    }
+
+    /// When recordings begin whatever their picture lacks.
+    pub(crate) fn recordings_due(&self) -> impl Iterator<Item = Duration> {
+        let due = |take: &Take| take.since + HANDOVER_LIMIT;
+        self.recordings.values().map(due)
+    }
+}

@@ -1,0 +1,207 @@
+//! What somebody asks of a room and is told the outcome of; pure.
+
+use std::time::Duration;
+
+use super::participant::Person;
+use super::{Effect, Input, State};
+use crate::id::{ParticipantId, Role};
+use crate::protocol::room::MeasuredPaths;
+use crate::room::error::RoomError;
+use crate::room::handle::{Muter, Reach};
+use crate::topology::{Mode, Paths, Topology};
+
+/// Most people in mode `p2p`: everybody sends to everybody else, and links at home carry no
+/// more than five uplinks.
+pub const MAX_MESH: usize = 6;
+
+impl State {
+    /// Whether somebody may come in, and whether there is room for them if they do not come in
+    /// the place of somebody else.
+    pub(crate) fn admit(
+        &self,
+        person: &Person,
+        taken: Option<ParticipantId>,
+    ) -> Result<(), RoomError> {
+        check_view(person.view)?;
+        let direct = self.mode == Mode::P2p;
+        if direct && person.reach == Reach::HttpOnly {
+            let reason = "nobody can call who comes over WHIP or WHEP";
+            return Err(RoomError::ModeUnavailable(Mode::P2p, reason));
+        }
+        let limit = match direct {
+            true => self.settings.max_participants.min(MAX_MESH),
+            false => self.settings.max_participants,
+        };
+        match taken.is_some() || self.people.len() < limit {
+            true => Ok(()),
+            false => Err(RoomError::Full { limit }),
+        }
+    }
+
+    /// What somebody asks for and is told the outcome of.
+    pub(crate) fn requested(&mut self, now: Duration, input: Input, effects: &mut Vec<Effect>) {
+        let (request, outcome) = match input {
+            Input::SetMode(request, mode) => (request, self.set_mode(mode)),
+            Input::Record(request, id, subject) => (request, self.record(now, id, subject)),
+            Input::StopRecording(request, id) => (request, self.stop_recording(&id)),
+            Input::SetView(request, who, view) => (request, self.set_view(who, view)),
+            Input::SetLayout(request, layout) => {
+                self.layout = layout;
+                (request, Ok(()))
+            }
+            Input::Mute {
+                request,
+                who,
+                role,
+                by,
+                muted,
+            } => (request, self.mute(now, who, role, by, muted)),
+            Input::Pin(request, who) => (request, self.pin(who)),
+            Input::Rename(request, who, name) => {
+                (request, self.person(who).map(|person| person.name = name))
+            }
+            Input::Chat(from, text) => {
+                if self.people.contains_key(&from) {
+                    let everybody = self.people.keys().copied().collect();
+                    effects.push(Effect::TellChat(everybody, from, text));
+                }
+                return;
+            }
+            Input::Signal {
+                request,
+                from,
+                to,
+                data,
+            } => {
+                let outcome = self.may_signal(from, to);
+                if outcome.is_ok() {
+                    effects.push(Effect::TellSignal(to, from, data));
+                }
+                (request, outcome)
+            }
+            _ => return,
+        };
+        effects.push(Effect::Settle(request, outcome));
+    }
+
+    fn person(&mut self, who: ParticipantId) -> Result<&mut Person, RoomError> {
+        self.people
+            .get_mut(&who)
+            .ok_or(RoomError::NoSuchParticipant(who))
+    }
+
+    fn set_mode(&mut self, mode: Mode) -> Result<(), RoomError> {
+        if mode == Mode::P2p && self.mode != Mode::P2p {
+            let refuse = |reason| Err(RoomError::ModeUnavailable(mode, reason));
+            if !self.recordings.is_empty() {
+                return refuse("it is being recorded, and the server would have no media");
+            }
+            if self.people.len() > MAX_MESH {
+                return refuse("it is for 6 people at most");
+            }
+            // Whether somebody only watches is known of those who are connected.
+            let callable = |person: &Person| match person.is_connected() {
+                true => person.is_reachable(),
+                false => person.reach == Reach::Signalling,
+            };
+            if !self.people.values().all(callable) {
+                return refuse("somebody only watches, or came over WHIP, and cannot be called");
+            }
+        }
+        if mode != Mode::P2p {
+            // What is left of the mesh is on its way out, and says nothing of the next one.
+            self.people.values_mut().for_each(|p| p.mesh.clear());
+        }
+        self.mode = mode;
+        Ok(())
+    }
+
+    /// Messages go from one member to another one, and to nobody else.
+    fn may_signal(&self, from: ParticipantId, to: ParticipantId) -> Result<(), RoomError> {
+        if from == to {
+            return Err(RoomError::SignalToOneself);
+        }
+        let missing = [from, to]
+            .into_iter()
+            .find(|who| !self.people.contains_key(who));
+        match missing {
+            Some(who) => Err(RoomError::NoSuchParticipant(who)),
+            None => Ok(()),
+        }
+    }
+
+    fn set_view(&mut self, who: ParticipantId, view: Option<Mode>) -> Result<(), RoomError> {
+        let person = self.person(who)?;
+        check_view(view)?;
+        person.view = view;
+        Ok(())
+    }
+
+    fn mute(
+        &mut self,
+        now: Duration,
+        who: ParticipantId,
+        role: Role,
+        by: Muter,
+        muted: bool,
+    ) -> Result<(), RoomError> {
+        let person = self.person(who)?;
+        if let Some(uplink) = person.uplinks.get_mut(&role) {
+            match by {
+                Muter::Owner => uplink.set_muted_by_owner(muted, now),
+                Muter::Operator => uplink.muted_by_operator = muted,
+            }
+        }
+        Ok(())
+    }
+
+    fn pin(&mut self, who: Option<ParticipantId>) -> Result<(), RoomError> {
+        if let Some(who) = who {
+            self.person(who)?;
+        }
+        self.pinned = who;
+        Ok(())
+    }
+
+    /// The paths as they should be, and as they were counted.
+    pub(crate) fn paths(&self) -> MeasuredPaths {
+        let talking = |p: &&Person| p.is_connected() && !p.is_viewer();
+        let direct: usize = self.people.values().map(|person| person.mesh.len()).sum();
+        let direct = u64::try_from(direct).unwrap_or(u64::MAX);
+        MeasuredPaths {
+            expected: Topology::from(self.mode).paths(self.people.values().filter(talking).count()),
+            measured: Paths {
+                outside: self.counted.outside.saturating_add(direct),
+                inside: self.counted.inside,
+            },
+        }
+    }
+}
+
+fn check_view(view: Option<Mode>) -> Result<(), RoomError> {
+    match view {
+        Some(Mode::P2p) => {
+            let reason = "it takes all of a room; one participant alone can have mcu or sfu";
+            Err(RoomError::ModeUnavailable(Mode::P2p, reason))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// The answer to a request that comes when the room has ended.
+pub(crate) fn refusal(input: &Input) -> Option<Effect> {
+    let request = match input {
+        Input::Join { request, .. }
+        | Input::Mute { request, .. }
+        | Input::Signal { request, .. }
+        | Input::Record(request, ..)
+        | Input::StopRecording(request, _)
+        | Input::SetMode(request, _)
+        | Input::SetView(request, ..)
+        | Input::SetLayout(request, _)
+        | Input::Pin(request, _)
+        | Input::Rename(request, ..) => *request,
+        _ => return None,
+    };
+    Some(Effect::Settle(request, Err(RoomError::Closed)))
+}

@@ -1,0 +1,287 @@
+//! Which rung of the ladder each viewer of the composite is on, and what the renditions are encoded
+//! at; pure.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use super::delivery_path::{Kind, Route};
+use super::participant::Person;
+use super::pressure::Recorded;
+use super::wiring::{Downlink, Feed, Mixing};
+use super::{Settings, State};
+use crate::archive::RecordingId;
+use crate::config::VideoCodec;
+use crate::id::ParticipantId;
+use crate::media::bwe::controller::{Budget, share};
+use crate::media::bwe::ladder::{Pace, Rung};
+use crate::media::mixer::Output;
+use crate::media::stream::pacer::Pacing;
+
+/// A viewer who is on a rendition and can take this share of its bitrate stays on it.
+const STAYS: f64 = 0.8;
+/// One who is not yet comes to it with this share.
+const COMES: f64 = 0.95;
+/// A bitrate that is to change by less than this share is left as it is.
+const STEADY: f64 = 0.05;
+/// bit/s of sound for a link that is weak: it leaves half as much more to the smallest picture, and
+/// speech is hardly the worse for it.
+const LEAN_SOUND: u32 = 24_000;
+/// A link is weak that carries less than this, bit/s with all headers, ...
+const WEAK: f64 = 180_000.0;
+/// ... until it carries as much.
+const WEAK_NO_MORE: f64 = 240_000.0;
+/// Nothing of a moving picture is held longer than this so that it goes out slowly.
+const LONGEST_HELD: Duration = Duration::from_secs(2);
+
+/// What a rendition is encoded at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Rate {
+    /// bit/s.
+    pub(crate) now: u32,
+    /// bit/s that it begins with.
+    pub(crate) first: u32,
+}
+
+/// A viewer of the composite.
+struct Viewer {
+    who: ParticipantId,
+    codec: VideoCodec,
+    rung: Rung,
+    /// bit/s for the picture; `None` without a limit.
+    budget: Option<f64>,
+}
+
+impl State {
+    /// The renditions that the viewers of the composite should get.
+    pub(crate) fn desired_renditions(&self) -> BTreeMap<ParticipantId, Output> {
+        let recorded = self.recorded_outputs();
+        let mut viewers = self.viewers(&recorded);
+        for (rung, spec) in self.settings.ladder.rungs() {
+            let below = rung.below();
+            if below >= self.settings.ladder.still() {
+                // There is no moving picture below.
+                break;
+            }
+            for codec in [VideoCodec::H264, VideoCodec::Vp8] {
+                let here = |viewer: &&Viewer| viewer.rung == rung && viewer.codec == codec;
+                let output = Output::Video { codec, rung };
+                // A recording is a viewer whose link carries anything.
+                let recordings = recorded.values().filter(|used| **used == output);
+                let watching = viewers.iter().filter(here).map(|viewer| viewer.budget);
+                let mut budgets: Vec<_> = watching.chain(recordings.map(|_| None)).collect();
+                let most = f64::from(spec.most);
+                let Some(shared) = share(&mut budgets) else {
+                    continue;
+                };
+                let shared = shared.map_or(most, |bits| bits.min(most));
+                for viewer in viewers.iter_mut().filter(|viewer| here(&&**viewer)) {
+                    let fed = self.feed_of(viewer.who, Downlink::Video);
+                    let least = match fed == Some(Feed::Output(output)) {
+                        true => shared * STAYS,
+                        false => shared * COMES,
+                    };
+                    if viewer.budget.is_some_and(|bits| bits < least) {
+                        viewer.rung = below;
+                    }
+                }
+            }
+        }
+        viewers
+            .into_iter()
+            .map(|viewer| {
+                let Viewer {
+                    who, codec, rung, ..
+                } = viewer;
+                let rung = self.permitted(codec, rung, &recorded);
+                let rung = self.nearest_that_works(codec, rung);
+                (who, Output::Video { codec, rung })
+            })
+            .collect()
+    }
+
+    fn viewers(&self, recorded: &Recorded) -> Vec<Viewer> {
+        let viewer = |(who, person): (&ParticipantId, &Person)| {
+            let codec = person.downlinks.mix_video?;
+            person.picture.uses(Route::Mix).then(|| Viewer {
+                who: *who,
+                codec,
+                rung: self.permitted(codec, self.rung_of(person), recorded),
+                budget: person
+                    .link
+                    .budget()
+                    .for_picture(self.sound_of(*who, person)),
+            })
+        };
+        self.people.iter().filter_map(viewer).collect()
+    }
+
+    /// The best rung for somebody by what they want and what their link carries.
+    fn rung_of(&self, person: &Person) -> Rung {
+        let Settings {
+            ladder,
+            audio_bitrate,
+            ..
+        } = &self.settings;
+        let wanted = ladder.best(&person.limits, *audio_bitrate);
+        wanted.max(person.link.rung())
+    }
+
+    /// bit/s of the sound somebody gets.
+    fn sound_of(&self, who: ParticipantId, person: &Person) -> u32 {
+        let rate = match self.feed_of(who, Downlink::Audio) {
+            Some(Feed::Output(mix)) => self.rate_of(mix),
+            _ => None,
+        };
+        match person.downlinks.mix_audio {
+            true => rate.unwrap_or(self.settings.audio_bitrate),
+            false => 0,
+        }
+    }
+
+    /// bit/s of the sound that somebody would get over a weak link.
+    pub(crate) fn least_sound_of(&self, person: &Person) -> u32 {
+        match person.downlinks.mix_audio {
+            true => self.lean_sound(),
+            false => 0,
+        }
+    }
+
+    fn lean_sound(&self) -> u32 {
+        self.settings.audio_bitrate.min(LEAN_SOUND)
+    }
+
+    /// Whether the link to somebody carries little, and each packet counts.
+    pub fn has_weak_link(&self, who: ParticipantId) -> bool {
+        self.budget_of(who) < Budget::Limited(WEAK)
+    }
+
+    /// What an output is encoded at, bit/s.
+    fn rate_of(&self, output: Output) -> Option<u32> {
+        match &self.wired.mixer {
+            Mixing::Running(mix) => mix.rates.get(&output).map(|rate| rate.now),
+            Mixing::None => None,
+        }
+    }
+
+    /// `rung`, or the next one whose encoder has not just failed: below first, then above.
+    pub(crate) fn nearest_that_works(&self, codec: VideoCodec, rung: Rung) -> Rung {
+        let works = |rung: &Rung| {
+            let output = Output::Video { codec, rung: *rung };
+            !self.failed_outputs.contains_key(&output)
+        };
+        let ladder = &self.settings.ladder;
+        let below = ladder.rungs().map(|(r, _)| r).filter(|r| *r >= rung);
+        let above = ladder.rungs().map(|(r, _)| r).rev().filter(|r| *r < rung);
+        below.chain(above).find(works).unwrap_or(rung)
+    }
+
+    /// What renditions should be encoded at, given who watches which. Those that nobody watches
+    /// go on as they are.
+    pub(crate) fn desired_rates<'a>(
+        &self,
+        outputs: impl Iterator<Item = &'a Output>,
+        feeds: &BTreeMap<(ParticipantId, Downlink), Output>,
+        recorded: &BTreeMap<(RecordingId, Kind), Output>,
+    ) -> BTreeMap<Output, Rate> {
+        let rate = |output: &Output| {
+            let fed = |(_, fed): &(_, &Output)| *fed == output;
+            let mut fed = feeds.iter().filter(fed).map(|((who, _), _)| *who);
+            let recordings = recorded.values().filter(|used| *used == output).count();
+            let rate = match output {
+                Output::Video { rung, .. } => {
+                    self.picture_rate(*output, *rung, &mut fed, recordings)?
+                }
+                Output::Sound(_) => self.sound_rate(*output, &mut fed),
+            };
+            Some((*output, rate))
+        };
+        outputs.filter_map(rate).collect()
+    }
+
+    /// All who hear a mix hear it as the weakest link among theirs has it: one encoding more for each
+    /// would cost more than is lost.
+    fn sound_rate(&self, mix: Output, heard_by: &mut dyn Iterator<Item = ParticipantId>) -> Rate {
+        let (full, lean) = (self.settings.audio_bitrate, self.lean_sound());
+        let weak = match self.rate_of(mix) {
+            Some(was) if was < full => WEAK_NO_MORE,
+            _ => WEAK,
+        };
+        let is_weak = |person: &Person| person.link.budget() < Budget::Limited(weak);
+        let mut people = heard_by.filter_map(|who| self.people.get(&who));
+        Rate {
+            now: if people.any(is_weak) { lean } else { full },
+            first: full,
+        }
+    }
+
+    fn picture_rate(
+        &self,
+        output: Output,
+        rung: Rung,
+        watched_by: &mut dyn Iterator<Item = ParticipantId>,
+        recordings: usize,
+    ) -> Option<Rate> {
+        let spec = self.settings.ladder.spec(rung)?;
+        let was = self.rate_of(output);
+        let mut budgets: Vec<Option<f64>> = watched_by
+            .filter_map(|who| Some((who, self.people.get(&who)?)))
+            .map(|(who, person)| person.link.budget().for_picture(self.sound_of(who, person)))
+            .chain(std::iter::repeat_n(None, recordings))
+            .collect();
+        let wanted = match share(&mut budgets) {
+            None => was.unwrap_or(spec.most),
+            Some(None) => spec.most,
+            Some(Some(bits)) => spec.clamp(bits as u32),
+        };
+        let is_end = wanted == spec.least || wanted == spec.most;
+        let little = |was: u32| {
+            let change = f64::from(wanted.abs_diff(was));
+            !is_end && change < STEADY * f64::from(was)
+        };
+        Some(Rate {
+            now: was.filter(|was| little(*was)).unwrap_or(wanted),
+            first: spec.most,
+        })
+    }
+
+    /// The rung of the composite that somebody is fed.
+    pub(crate) fn watched_rung(&self, who: ParticipantId) -> Option<Rung> {
+        match self.feed_of(who, Downlink::Video)? {
+            Feed::Output(Output::Video { rung, .. }) => Some(rung),
+            _ => None,
+        }
+    }
+
+    /// How fast the composite goes out to somebody; `None` as it comes.
+    pub(crate) fn pacing_of(&self, who: ParticipantId) -> Option<Pacing> {
+        let person = self.people.get(&who)?;
+        let rate = person.link.pace(self.sound_of(who, person))?;
+        let rung = self.watched_rung(who);
+        let spec = rung.and_then(|rung| self.settings.ladder.spec(rung));
+        Some(match spec.map(|spec| spec.pace) {
+            // There is time until the next one, and no hurry for which sound should suffer. A line
+            // for sound alone is long in draining, and drops packets as large as a picture's until
+            // it has.
+            Some(Pace::Still(every)) => Pacing {
+                rate: if person.link.is_draining() { 0 } else { rate },
+                within: every * 4 / 5,
+            },
+            Some(Pace::Fps(_)) | None => Pacing {
+                rate,
+                within: LONGEST_HELD,
+            },
+        })
+    }
+
+    /// What somebody may be sent.
+    pub(crate) fn budget_of(&self, who: ParticipantId) -> Budget {
+        let person = self.people.get(&who);
+        person.map_or(Budget::Free, |person| person.link.budget())
+    }
+
+    /// How many slots an encoding feeds.
+    pub(crate) fn viewers_of(&self, output: Output) -> usize {
+        let fed = self.wired.feeds.values();
+        fed.filter(|feed| **feed == Feed::Output(output)).count()
+    }
+}

@@ -16,7 +16,7 @@ use futures::future::{join_all, try_join_all};
 use serde_json::{Value, json};
 use server::Server;
 use tessera::bots::{AudioSource, Bot, BotConfig, VideoFormat, VideoSource, Voice};
-use tessera::config::VideoCodec;
+use tessera::codec::VideoCodec;
 use tessera::id::RoomId;
 use tessera::topology::Mode;
 
@@ -75,7 +75,7 @@ impl Room {
         let bots = try_join_all(joins).await?;
         let first = bots.first().context("nobody is there")?;
         first.set_mode(mode)?;
-        let full = |room: &tessera::protocol::RoomState| {
+        let full = |room: &tessera::protocol::room::RoomState| {
             room.mode == mode && room.participants.len() == PEOPLE
         };
         first.room_when("everybody", full).await?;

@@ -19,7 +19,7 @@ use futures::future::{join_all, try_join_all};
 use gst::prelude::*;
 use server::Server;
 use tessera::bots::{AudioSource, Bot, BotConfig, Entry, VideoFormat, VideoSource, Voice};
-use tessera::config::VideoCodec;
+use tessera::codec::VideoCodec;
 use tessera::id::RoomId;
 use tessera::layout::Size;
 use tessera::media::bwe::ladder::{Pace, RungSpec};

@@ -234,6 +234,28 @@ impl fmt::Display for Role {
     }
 }
 
+/// One uplink as the mixer knows it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct SourceId {
+    /// Whose.
+    pub participant: ParticipantId,
+    /// Mic, camera or screen.
+    pub role: Role,
+}
+
+impl SourceId {
+    /// Whether this is a shared screen.
+    pub fn is_screen(self) -> bool {
+        self.role == Role::Screen
+    }
+}
+
+impl fmt::Display for SourceId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}-{}", self.participant, self.role)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

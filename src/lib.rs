@@ -54,6 +54,7 @@
 pub mod admission;
 pub mod archive;
 pub mod bots;
+pub mod codec;
 pub mod compare;
 pub mod config;
 pub mod id;

@@ -10,9 +10,10 @@ use common::browser::{Page, alone};
 use common::server::{PATIENCE, TestServer, room};
 use tessera::bots::observe::palette;
 use tessera::bots::{Bot, BotConfig, Decode, Path, VideoFormat, clock};
-use tessera::config::VideoCodec;
+use tessera::codec::VideoCodec;
 use tessera::id::ParticipantId;
-use tessera::protocol::{Mode, UplinkState};
+use tessera::protocol::room::UplinkState;
+use tessera::topology::Mode;
 use tokio::time::timeout;
 
 /// The longest that anybody may be out of sight or hearing. What a bot sees is two bots' and a

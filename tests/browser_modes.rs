@@ -14,9 +14,10 @@ use rand::Rng;
 use serde_json::json;
 use tessera::bots::observe::palette;
 use tessera::bots::{Bot, BotConfig, Decode, VideoFormat, clock};
-use tessera::config::VideoCodec;
+use tessera::codec::VideoCodec;
 use tessera::id::ParticipantId;
-use tessera::protocol::{Mode, ServerMessage};
+use tessera::protocol::ServerMessage;
+use tessera::topology::Mode;
 use tokio::sync::broadcast::error::TryRecvError;
 use tokio::time::{sleep, timeout};
 

@@ -11,14 +11,17 @@ use common::browser::{Page, Scheme, alone, key};
 use common::server::{PATIENCE, TestServer, room};
 use serde_json::Value;
 use tempfile::TempDir;
-use tessera::archive::{Kind, Marker, Moment, Recording, RecordingId, Standing, Subject};
 use tessera::bots::{Bot, BotConfig, Decode, VideoFormat};
-use tessera::config::{Config, VideoCodec};
+use tessera::codec::Container;
+use tessera::codec::VideoCodec;
+use tessera::config::Config;
 use tessera::id::ParticipantId;
 use tessera::layout::Size;
-use tessera::media::file::recorder::Container;
-use tessera::protocol::RoomState;
+use tessera::protocol::recording::{
+    Kind, Marker, Moment, Recording, RecordingId, Standing, Subject,
+};
 use tessera::protocol::room::RecordingState;
+use tessera::protocol::room::RoomState;
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::Command;
 use tokio::time::{Instant, sleep_until, timeout};

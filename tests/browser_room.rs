@@ -11,7 +11,7 @@ use common::server::{TestServer, room};
 use serde_json::Value;
 use tessera::bots::observe::palette;
 use tessera::bots::{Bot, BotConfig, Decode, VideoFormat};
-use tessera::config::VideoCodec;
+use tessera::codec::VideoCodec;
 use tessera::id::Role;
 use tessera::protocol::room::UplinkState;
 use tessera::room::Muter;
@@ -271,7 +271,7 @@ async fn the_keyboard_does_everything() {
     page.press("Ann".chars().chain([key::ENTER])).await;
     page.pictured().await;
 
-    let ann = |room: &tessera::protocol::RoomState| {
+    let ann = |room: &tessera::protocol::room::RoomState| {
         room.participants
             .iter()
             .find(|one| one.name == "Ann")

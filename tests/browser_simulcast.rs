@@ -11,9 +11,10 @@ use common::server::{TestServer, room};
 use futures::future::try_join_all;
 use serde_json::Value;
 use tessera::bots::{Bot, BotConfig, Decode, StreamStats, VideoFormat};
-use tessera::config::VideoCodec;
+use tessera::codec::VideoCodec;
 use tessera::id::{ParticipantId, Role};
-use tessera::protocol::{ClientMessage, Mode, PictureSize};
+use tessera::protocol::{ClientMessage, PictureSize};
+use tessera::topology::Mode;
 
 /// How long a browser may take to send another encoding, and a viewer to get it.
 const DEADLINE: Duration = Duration::from_secs(30);

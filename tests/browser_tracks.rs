@@ -15,7 +15,8 @@ use serde_json::json;
 use tessera::archive::events::{self, Event, Track};
 use tessera::bots::{Bot, BotConfig, Decode};
 use tessera::id::Role;
-use tessera::protocol::{ClientMessage, Mode, PictureSize};
+use tessera::protocol::{ClientMessage, PictureSize};
+use tessera::topology::Mode;
 use tokio::time::Instant;
 
 /// How long a browser may take to send another encoding, and the server to take it.

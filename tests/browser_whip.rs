@@ -9,7 +9,7 @@ use common::browser::{Page, alone};
 use common::server::{TestServer, room};
 use futures::future::{join_all, try_join_all};
 use tessera::bots::{Bot, BotConfig, VideoFormat};
-use tessera::config::VideoCodec;
+use tessera::codec::VideoCodec;
 
 /// How long an encoder may take to follow.
 const DEADLINE: Duration = Duration::from_secs(30);

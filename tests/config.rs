@@ -5,12 +5,14 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::process::{Command, Output};
 use std::time::Duration;
 
-use tessera::archive::{Quotas, Subject};
+use tessera::archive::Quotas;
+use tessera::codec::Container;
+use tessera::codec::VideoCodec;
 use tessera::config::{
-    BuiltIn, Config, ConfigError, MaxCores, Options, Setting, TurnConfig, VideoCodec, settings,
+    BuiltIn, Config, ConfigError, MaxCores, Options, Setting, TurnConfig, settings,
 };
 use tessera::layout::{Fit, LayoutKind, Size};
-use tessera::media::file::recorder::Container;
+use tessera::protocol::recording::Subject;
 use tessera::topology::Mode;
 
 fn from_file(text: &str) -> Result<Config, ConfigError> {

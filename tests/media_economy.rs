@@ -14,9 +14,10 @@ use tessera::admission::{Admission, PerMode, Sample};
 use tessera::bots::{
     AudioSource, Bot, BotConfig, BotError, Decode, Entry, StreamStats, VideoFormat, VideoSource,
 };
-use tessera::config::VideoCodec;
+use tessera::codec::VideoCodec;
 use tessera::id::Role;
-use tessera::protocol::{ErrorCode, RoomState, UplinkState};
+use tessera::protocol::error::ErrorCode;
+use tessera::protocol::room::{RoomState, UplinkState};
 
 /// Between two looks at figures that the server takes once a second.
 const LOOK: Duration = Duration::from_millis(500);

@@ -12,9 +12,11 @@ use serde_json::{Value, json};
 use tessera::bots::{
     Bot, BotConfig, BotError, CorruptMode, Decode, Entry, Fingerprint, StreamStats, VideoFormat,
 };
-use tessera::config::VideoCodec;
+use tessera::codec::VideoCodec;
 use tessera::id::{ParticipantId, Role};
-use tessera::protocol::{ByeReason, ErrorCode, RoomState, ServerMessage, UplinkState};
+use tessera::protocol::ServerMessage;
+use tessera::protocol::error::ErrorCode;
+use tessera::protocol::room::{ByeReason, RoomState, UplinkState};
 use tokio::net::TcpSocket;
 use tokio::time::timeout;
 use tokio_tungstenite::tungstenite::Message;

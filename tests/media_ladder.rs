@@ -10,9 +10,9 @@ use futures::future::{join_all, try_join_all};
 use serde_json::Value;
 use tessera::bots::observe::palette;
 use tessera::bots::{Bot, BotConfig, Decode, Entry, VideoFormat};
-use tessera::config::VideoCodec;
+use tessera::codec::VideoCodec;
 use tessera::id::{ParticipantId, Role};
-use tessera::protocol::{Limits, RoomState, UplinkState};
+use tessera::protocol::room::{Limits, RoomState, UplinkState};
 
 /// Whether a viewer has the composite at this size, with everybody in it.
 async fn sees(bot: &Bot, size: (u32, u32), state: &RoomState, people: &[(ParticipantId, [u8; 3])]) {

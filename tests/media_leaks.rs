@@ -9,7 +9,7 @@ use common::server::{PATIENCE, TestServer, room};
 use futures::future::try_join_all;
 use procfs::process::Process;
 use tessera::bots::{Bot, BotConfig, Decode, VideoFormat};
-use tessera::config::VideoCodec;
+use tessera::codec::VideoCodec;
 use tessera::media::gst::pipeline;
 
 /// People who come and go together.

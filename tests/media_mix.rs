@@ -10,9 +10,10 @@ use futures::future::{join_all, try_join_all};
 use tessera::bots::observe::palette;
 use tessera::bots::observe::probe::color;
 use tessera::bots::{AudioSource, Bot, BotConfig, Decode, Entry, VideoFormat, VideoSource};
-use tessera::config::VideoCodec;
+use tessera::codec::VideoCodec;
 use tessera::id::{ParticipantId, Role};
-use tessera::protocol::{ClientMessage, RoomState, UplinkState};
+use tessera::protocol::ClientMessage;
+use tessera::protocol::room::{RoomState, UplinkState};
 
 /// Long enough for a tone's level to mean something.
 const LISTEN: Duration = Duration::from_millis(600);

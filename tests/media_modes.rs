@@ -11,9 +11,12 @@ use serde_json::{Value, json};
 use tessera::bots::observe::packet_capture::unbroken;
 use tessera::bots::observe::palette;
 use tessera::bots::{AudioSource, Bot, BotConfig, Decode, Path, Recording, VideoFormat, clock};
-use tessera::config::VideoCodec;
+use tessera::codec::VideoCodec;
 use tessera::id::{ParticipantId, Role};
-use tessera::protocol::{ClientMessage, ErrorCode, Mode, RoomState, ServerMessage};
+use tessera::protocol::error::ErrorCode;
+use tessera::protocol::room::RoomState;
+use tessera::protocol::{ClientMessage, ServerMessage};
+use tessera::topology::Mode;
 use tokio::sync::broadcast;
 use tokio::time::{Instant, timeout};
 

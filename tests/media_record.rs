@@ -21,7 +21,10 @@ use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 use tessera::bots::Bot;
 use tessera::bots::observe::palette;
-use tessera::protocol::{ErrorCode, Mode, RoomState, ServerMessage};
+use tessera::protocol::ServerMessage;
+use tessera::protocol::error::ErrorCode;
+use tessera::protocol::room::RoomState;
+use tessera::topology::Mode;
 use tokio::time::{Instant, timeout};
 
 /// How long most recordings here are.
@@ -236,7 +239,7 @@ async fn bad_requests_are_refused_with_their_reason() {
             .expect("it ends");
         assert_eq!(
             ended.expect("known").state,
-            tessera::archive::Standing::Finished
+            tessera::protocol::recording::Standing::Finished
         );
     }
     server.stop().await;
@@ -371,7 +374,7 @@ async fn a_full_disk_ends_the_recording_and_not_the_call() {
             .await
             .expect("it ends");
         let ended = ended.expect("known");
-        assert_eq!(ended.state, tessera::archive::Standing::Failed);
+        assert_eq!(ended.state, tessera::protocol::recording::Standing::Failed);
         assert!(ended.reason.is_some());
         let pictures = film::playable(&archive.path(&ended));
         assert!(pictures > 10, "{pictures} in {ended:?}");

@@ -13,8 +13,8 @@ use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 use tessera::bots::observe::palette;
 use tessera::bots::{AudioSource, Bot, BotConfig, Decode, VideoFormat};
-use tessera::config::VideoCodec;
-use tessera::protocol::{RoomState, UplinkState};
+use tessera::codec::VideoCodec;
+use tessera::protocol::room::{RoomState, UplinkState};
 use tokio::time::Instant;
 
 /// How long each part of a recording here is.

@@ -10,9 +10,9 @@ use common::server::{TestServer, room};
 use futures::future::{join_all, try_join_all};
 use tempfile::TempDir;
 use tessera::bots::{AudioSource, Bot, BotConfig, Capture, Decode, VideoFormat, VideoSource};
-use tessera::config::VideoCodec;
+use tessera::codec::VideoCodec;
 use tessera::layout::Size;
-use tessera::protocol::{RoomState, UplinkState};
+use tessera::protocol::room::{RoomState, UplinkState};
 
 fn median(all: &[f64]) -> f64 {
     let mut sorted = all.to_vec();

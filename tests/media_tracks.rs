@@ -16,17 +16,20 @@ use futures::future::join_all;
 use reqwest::header::RANGE;
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
-use tessera::archive::events::{self, Event, Line, Track, TrackCodec};
+use tessera::archive::events::{self, Event, Line, Track};
 use tessera::bots::observe::palette;
 use tessera::bots::observe::probe::color;
 use tessera::bots::observe::probe::picture::inset;
 use tessera::bots::{AudioSource, Bot, BotConfig, Capture, Decode, VideoFormat, VideoSource};
-use tessera::config::VideoCodec;
+use tessera::codec::Codec;
+use tessera::codec::VideoCodec;
 use tessera::id::{ParticipantId, Role};
 use tessera::layout::{self, LayoutKind, Size};
 use tessera::media::gst::template::Templates;
-use tessera::protocol::{ClientMessage, Mode, RoomState, UplinkState};
+use tessera::protocol::ClientMessage;
+use tessera::protocol::room::{RoomState, UplinkState};
 use tessera::remix::{self, RemixOptions};
+use tessera::topology::Mode;
 use tokio::time::Instant;
 
 /// How long each part of a recording here is.
@@ -243,9 +246,9 @@ async fn check_meeting(mode: Mode) {
         let camera = of(&all, who, Role::Camera);
         assert!(camera.file.ends_with(extension), "{}", camera.file);
         let wanted = match n {
-            1 => ("h264", TrackCodec::H264),
-            2 => ("vp9", TrackCodec::Vp9),
-            _ => ("vp8", TrackCodec::Vp8),
+            1 => ("h264", Codec::H264),
+            2 => ("vp9", Codec::Vp9),
+            _ => ("vp8", Codec::Vp8),
         };
         assert_eq!(
             (codec(&place.join(&camera.file)).as_str(), camera.codec),
@@ -255,7 +258,7 @@ async fn check_meeting(mode: Mode) {
         let mic = of(&all, who, Role::Mic);
         assert_eq!(
             (codec(&place.join(&mic.file)).as_str(), mic.codec),
-            ("opus", TrackCodec::Opus)
+            ("opus", Codec::Opus)
         );
         let sounds = check_sound(&place, &mic, n).as_millis() as u64;
         // As many packets as were sent in the time: nothing is lost on the way to the file.

@@ -11,11 +11,11 @@ use common::server::{PATIENCE, TestServer};
 use futures::future::join_all;
 use reqwest::{Method, StatusCode};
 use serde_json::json;
-use tessera::archive::Standing;
 use tessera::archive::events::{self, Event, Track};
 use tessera::bots::Bot;
 use tessera::id::Role;
-use tessera::protocol::{RoomState, UplinkState};
+use tessera::protocol::recording::Standing;
+use tessera::protocol::room::{RoomState, UplinkState};
 use tokio::time::timeout;
 
 /// The tracks that the events name.

@@ -10,9 +10,9 @@ use common::netns::{Line, Network, Way};
 use common::server::{PATIENCE, room};
 use futures::future::{join_all, try_join_all};
 use tessera::bots::{AudioSource, Bot, BotConfig, Decode, Path, VideoFormat, Voice, clock};
-use tessera::config::VideoCodec;
+use tessera::codec::VideoCodec;
 use tessera::id::{ParticipantId, Role};
-use tessera::protocol::Mode;
+use tessera::topology::Mode;
 use tokio::time::{sleep, timeout};
 
 /// How long each mode is watched.

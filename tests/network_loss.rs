@@ -13,9 +13,9 @@ use tessera::bots::observe::palette;
 use tessera::bots::{
     AudioSource, Bot, BotConfig, Decode, Path, StreamStats, VideoFormat, VideoSource, Voice, clock,
 };
-use tessera::config::VideoCodec;
+use tessera::codec::VideoCodec;
 use tessera::id::{ParticipantId, Role};
-use tessera::protocol::Mode;
+use tessera::topology::Mode;
 use tokio::time::{Instant, sleep, timeout};
 
 /// How long a room is watched.

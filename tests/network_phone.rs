@@ -11,7 +11,7 @@ use common::server::room;
 use futures::future::{join_all, try_join_all};
 use serde_json::Value;
 use tessera::bots::{AudioSource, Bot, BotConfig, VideoFormat, VideoSource, Voice};
-use tessera::config::VideoCodec;
+use tessera::codec::VideoCodec;
 
 /// What the line carries, both ways, kbit/s.
 const KBIT: u32 = 150;

@@ -14,7 +14,7 @@ use tessera::bots::observe::probe::Picture;
 use tessera::bots::{
     AudioSource, Bot, BotConfig, BotError, Decode, StreamStats, VideoFormat, VideoSource, clock,
 };
-use tessera::config::VideoCodec;
+use tessera::codec::VideoCodec;
 use tessera::id::Role;
 use tokio::time::{Instant, sleep, timeout};
 

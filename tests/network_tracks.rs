@@ -14,11 +14,11 @@ use reqwest::{Method, StatusCode};
 use serde_json::json;
 use tessera::archive::events::{self, Event, Track};
 use tessera::bots::{AudioSource, Bot, BotConfig, Capture, Decode, VideoFormat, VideoSource};
-use tessera::config::VideoCodec;
+use tessera::codec::VideoCodec;
 use tessera::id::Role;
 use tessera::layout::Size;
 use tessera::media::gst::template::Templates;
-use tessera::protocol::{RoomState, UplinkState};
+use tessera::protocol::room::{RoomState, UplinkState};
 use tessera::remix::{self, RemixOptions};
 
 /// How long each half of the recording is: without losses, and with them.

@@ -9,11 +9,15 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 use tessera::admission::Report;
 use tessera::archive::events::Line;
-use tessera::archive::{Page, Recording};
-use tessera::protocol::{
-    ByeReason, ClientMessage, CreateRoom, ErrorBody, ErrorCode, MeshSignal, ParticipantState,
-    PatchParticipant, PatchRoom, RoomResource, ServerMessage, StartRecording, TurnResource,
+use tessera::protocol::error::{ErrorBody, ErrorCode};
+use tessera::protocol::mesh::MeshSignal;
+use tessera::protocol::recording::StartRecording;
+use tessera::protocol::recording::{Page, Recording};
+use tessera::protocol::rest::{
+    CreateRoom, PatchParticipant, PatchRoom, RoomResource, TurnResource,
 };
+use tessera::protocol::room::{ByeReason, ParticipantState};
+use tessera::protocol::{ClientMessage, ServerMessage};
 
 const DOCUMENT: &str = include_str!("../docs/PROTOCOL.md");
 

@@ -11,8 +11,10 @@ use common::server::{PATIENCE, TestServer, room};
 use futures::future::{join_all, try_join_all};
 use tessera::bots::observe::palette;
 use tessera::bots::{Bot, BotConfig, Decode, Entry, Path, VideoFormat};
-use tessera::config::{BuiltIn, Config, VideoCodec};
-use tessera::protocol::{AllocationResource, Mode, RelayedResource, TurnResource};
+use tessera::codec::VideoCodec;
+use tessera::config::{BuiltIn, Config};
+use tessera::protocol::rest::{AllocationResource, RelayedResource, TurnResource};
+use tessera::topology::Mode;
 use tokio::time::{interval, timeout};
 
 /// TURN on, and its relays may talk to the server's media on 127.0.0.1.

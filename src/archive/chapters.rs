@@ -7,7 +7,7 @@ use std::path::Path;
 
 use super::markers::Chapter;
 use super::{mp4, webm};
-use crate::media::file::recorder::Container;
+use crate::codec::Container;
 
 /// Bytes at the beginning of the room that are written last, at once: as long as they are not,
 /// what stands there says that the rest is of no meaning.

@@ -14,9 +14,9 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::codec::Codec;
 use crate::id::{ParticipantId, Role, RoomId};
 use crate::layout::{Fit, LayoutKind, Size};
-use crate::media::rtp::payload::PayloadFormat;
 use crate::topology::Mode;
 
 /// The file's name in the folder of a recording of tracks.
@@ -24,42 +24,6 @@ pub const EVENTS: &str = "events.jsonl";
 
 /// The version of what the file says.
 pub const VERSION: u32 = 1;
-
-/// What a track is encoded as.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum TrackCodec {
-    /// VP8.
-    Vp8,
-    /// VP9.
-    Vp9,
-    /// H.264.
-    H264,
-    /// Opus.
-    Opus,
-}
-
-impl TrackCodec {
-    /// What its files end in, without the dot.
-    pub fn extension(self) -> &'static str {
-        match self {
-            // WebM knows no H.264.
-            Self::H264 => "mkv",
-            Self::Vp8 | Self::Vp9 | Self::Opus => "webm",
-        }
-    }
-}
-
-impl From<PayloadFormat> for TrackCodec {
-    fn from(format: PayloadFormat) -> Self {
-        match format {
-            PayloadFormat::Vp8 => Self::Vp8,
-            PayloadFormat::Vp9 => Self::Vp9,
-            PayloadFormat::H264 => Self::H264,
-            PayloadFormat::Opus => Self::Opus,
-        }
-    }
-}
 
 /// A file with a track.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -71,7 +35,7 @@ pub struct Track {
     /// Which uplink.
     pub role: Role,
     /// As what it is encoded.
-    pub codec: TrackCodec,
+    pub codec: Codec,
     /// What is 0 in the file is this on the recording's clock, ms.
     pub start: u64,
 }
@@ -278,7 +242,7 @@ mod tests {
             file: "p1-camera-1.webm".to_owned(),
             participant: ParticipantId::new(1),
             role: Role::Camera,
-            codec: TrackCodec::Vp8,
+            codec: Codec::Vp8,
             start,
         })
     }

@@ -4,8 +4,9 @@ use std::io;
 use std::path::Path;
 use std::time::SystemTime;
 
-use super::{Archive, Kind, Recording, RecordingId, TrackFile};
+use super::Archive;
 use super::{chapters, events, markers, metadata};
+use crate::protocol::recording::{Kind, Recording, RecordingId, TrackFile};
 
 impl Archive {
     /// Writes down that a recording has ended.
@@ -84,7 +85,7 @@ impl Archive {
 
 /// Removes the events of a composite, if they are there.
 pub(super) fn remove_events(folder: &Path, id: &RecordingId) {
-    let path = folder.join(Kind::Composite.events_of(id.as_str()));
+    let path = folder.join(metadata::events_name(Kind::Composite, id.as_str()));
     match std::fs::remove_file(&path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => {
             tracing::warn!(path = %path.display(), %error, "not deleted");

@@ -3,10 +3,9 @@
 
 use std::collections::BTreeMap;
 
-use serde::{Deserialize, Serialize};
-
 use super::events::{Event, Line};
 use crate::id::ParticipantId;
+use crate::protocol::recording::{Marker, Moment};
 
 /// Most markers of a recording: an entry stays small, and an MP4 can name 255 chapters.
 pub(super) const MOST: usize = 200;
@@ -16,32 +15,6 @@ const SPEECH: u64 = 2_000;
 const TOGETHER: u64 = 1_000;
 /// Most bytes of a chapter's title.
 pub(super) const TITLE: usize = 64;
-
-/// What happened.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Moment {
-    /// Somebody is there from now on.
-    Join,
-    /// Somebody has gone.
-    Leave,
-    /// Somebody else than before begins to speak.
-    Speaker,
-}
-
-/// A moment of a recording.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Marker {
-    /// When, ms from the recording's beginning.
-    pub at_ms: u64,
-    /// What happened.
-    #[serde(rename = "type")]
-    pub moment: Moment,
-    /// To whom.
-    pub participant: ParticipantId,
-    /// What they were called then.
-    pub name: String,
-}
 
 /// A chapter of a file. It lasts until the next one.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -26,10 +26,10 @@ use tokio::sync::watch;
 use tokio_util::task::TaskTracker;
 use tokio_util::task::task_tracker::TaskTrackerToken;
 
-pub use crate::archive::markers::{Marker, Moment};
-pub use crate::archive::metadata::{
+pub use crate::protocol::recording::{
     BadRecordingId, Kind, Page, Recording, RecordingId, Standing, Subject, TrackFile,
 };
+pub use crate::protocol::recording::{Marker, Moment};
 
 use crate::id::RoomId;
 use crate::layout::Size;
@@ -174,7 +174,7 @@ impl Archive {
             Subject::Tracks => None,
         };
         let recording = Recording {
-            file: kind.file_of(id.as_str(), format),
+            file: metadata::file_name(kind, id.as_str(), format),
             id,
             room,
             kind,
@@ -255,7 +255,9 @@ impl Archive {
     /// Where what happens while a recording goes on is written to.
     pub fn events(&self, recording: &Recording) -> PathBuf {
         let id = recording.id.as_str();
-        self.0.folder.join(recording.kind.events_of(id))
+        self.0
+            .folder
+            .join(metadata::events_name(recording.kind, id))
     }
 
     /// Deletes a recording.
@@ -453,7 +455,7 @@ fn read_all(folder: &Path) -> io::Result<BTreeMap<RecordingId, Recording>> {
 fn read_entry(path: &Path) -> Option<Recording> {
     let recording: Recording = serde_json::from_slice(&std::fs::read(path).ok()?).ok()?;
     let stem = path.file_stem()?.to_str()?;
-    let file = recording.kind.file_of(stem, recording.format);
+    let file = metadata::file_name(recording.kind, stem, recording.format);
     (recording.id.as_str() == stem && recording.file == file).then_some(recording)
 }
 

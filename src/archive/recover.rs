@@ -9,10 +9,13 @@ use thiserror::Error;
 
 use super::events;
 use super::events::{EVENTS, Event, Journal, Track};
-use super::{Kind, Recording, mp4};
-use crate::media::file::recorder::{Container, RecorderError};
-use crate::media::file::remux::{Contents, remux};
+use super::mp4;
+use crate::codec::Container;
+use crate::codec::Contents;
+use crate::media::file::recorder::RecorderError;
+use crate::media::file::remux::remux;
 use crate::media::gst::template::Templates;
+use crate::protocol::recording::{Kind, Recording};
 
 /// Why a file could not be repaired.
 #[derive(Debug, Error)]

@@ -2,10 +2,11 @@
 
 use std::fs;
 
-use super::events::{Event, Journal, Track, TrackCodec};
+use super::events::{Event, Journal, Track};
 use super::*;
+use crate::codec::Codec;
+use crate::codec::Container;
 use crate::id::{ParticipantId, Role};
-use crate::media::file::recorder::Container;
 
 const QUOTAS: Quotas = Quotas {
     free_space: 0,
@@ -171,7 +172,7 @@ async fn tracks(archive: &Archive) -> Recording {
         file: "p1-mic-1.webm".to_owned(),
         participant,
         role: Role::Mic,
-        codec: TrackCodec::Opus,
+        codec: Codec::Opus,
         start: 250,
     });
     for (at, event) in [(0, join), (260, track)] {

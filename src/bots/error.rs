@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use thiserror::Error;
 
-use crate::protocol::{ByeReason, ErrorCode};
+use crate::protocol::error::ErrorCode;
+use crate::protocol::room::ByeReason;
 
 /// Why a bot could not do what it was told.
 #[derive(Debug, Error)]

@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 
 use crate::bots::{Path, StreamStats};
 use crate::id::ParticipantId;
-use crate::protocol::AllocationResource;
+use crate::protocol::rest::AllocationResource;
 use crate::topology::Paths;
 
 /// Packets a second that are media: one microphone has 50, checks and reports are far fewer.
@@ -111,7 +111,7 @@ fn legs(before: &[AllocationResource], after: &[AllocationResource], least: u64)
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
-    use crate::protocol::{RelayedResource, TrafficResource};
+    use crate::protocol::rest::{RelayedResource, TrafficResource};
 
     fn at(port: u16) -> SocketAddr {
         SocketAddr::from(([127, 0, 0, 1], port))

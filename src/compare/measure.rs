@@ -20,7 +20,7 @@ use crate::bots::{
     AudioSource, Bot, BotConfig, Decode, Incoming, Path, StreamStats, VideoFormat, VideoSource,
     clock,
 };
-use crate::config::VideoCodec;
+use crate::codec::VideoCodec;
 use crate::id::{ParticipantId, Role, RoomId};
 use crate::layout::{Rect, Size};
 use crate::topology::{Mode, Topology};
@@ -69,7 +69,7 @@ pub async fn run(
     let first = bots.first().context("nobody takes part")?;
     first.set_mode(mode(case.topology))?;
     for bot in &bots {
-        let there = |room: &crate::protocol::RoomState| {
+        let there = |room: &crate::protocol::room::RoomState| {
             room.participants.len() == case.participants && room.mode == mode(case.topology)
         };
         bot.room_when("mode", there).await?;
@@ -145,7 +145,7 @@ async fn settle(server: &Server, bots: &[Bot], case: Case) -> Result<()> {
 struct Window {
     since: Duration,
     up: Vec<(u64, u64)>,
-    relays: Vec<crate::protocol::AllocationResource>,
+    relays: Vec<crate::protocol::rest::AllocationResource>,
 }
 
 struct Closed {
@@ -316,7 +316,7 @@ fn quality(bots: &[Bot], ids: &[ParticipantId]) -> Option<f64> {
         }
         let tile = match line.path() {
             Path::Mix => {
-                let own = |t: &&crate::protocol::TileState| {
+                let own = |t: &&crate::protocol::room::TileState| {
                     t.participant == shown && t.role == Role::Camera
                 };
                 let Some(t) = room.tiles.iter().find(own) else {

@@ -10,7 +10,7 @@ use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
 use tokio::time::timeout;
 
-use crate::protocol::TurnResource;
+use crate::protocol::rest::TurnResource;
 
 /// How long it may take to announce its address.
 const STARTING: Duration = Duration::from_secs(30);

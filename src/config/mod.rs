@@ -7,72 +7,21 @@
 mod options;
 mod validate;
 
-use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
-use std::str::FromStr;
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 pub use crate::config::options::{Options, Setting, settings, with_defaults_in_help};
 pub use crate::config::validate::BadSetting;
 
-use crate::archive::{Quotas, Subject};
+use crate::archive::Quotas;
+use crate::codec::VideoCodec;
 use crate::layout::{Fit, LayoutKind, Size};
+use crate::protocol::recording::Subject;
 use crate::topology::Mode;
 use crate::turn::policy::Network;
-
-/// A video codec of the mix.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum VideoCodec {
-    /// H.264 constrained baseline, RFC 6184.
-    H264,
-    /// VP8, RFC 7741.
-    Vp8,
-    /// VP9, RFC 9628; decoded only.
-    Vp9,
-}
-
-impl VideoCodec {
-    /// Whether the mix can be sent in it.
-    pub fn is_encoded(self) -> bool {
-        match self {
-            Self::H264 | Self::Vp8 => true,
-            Self::Vp9 => false,
-        }
-    }
-}
-
-/// Why a text is not a codec.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
-#[error("a video codec is h264, vp8 or vp9")]
-pub struct BadCodec;
-
-impl FromStr for VideoCodec {
-    type Err = BadCodec;
-
-    fn from_str(text: &str) -> Result<Self, BadCodec> {
-        match text {
-            "h264" => Ok(Self::H264),
-            "vp8" => Ok(Self::Vp8),
-            "vp9" => Ok(Self::Vp9),
-            _ => Err(BadCodec),
-        }
-    }
-}
-
-impl fmt::Display for VideoCodec {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::H264 => "h264",
-            Self::Vp8 => "vp8",
-            Self::Vp9 => "vp9",
-        })
-    }
-}
 
 /// Whether there is a TURN server built in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

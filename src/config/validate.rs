@@ -10,10 +10,12 @@ use std::time::Duration;
 use thiserror::Error;
 
 use super::options::MEGABYTE;
-use super::{BuiltIn, Config, MaxCores, Options, TurnConfig, VideoCodec};
-use crate::archive::{Quotas, Subject};
+use super::{BuiltIn, Config, MaxCores, Options, TurnConfig};
+use crate::archive::Quotas;
+use crate::codec::Container;
+use crate::codec::VideoCodec;
 use crate::layout::{Fit, LayoutKind, Size};
-use crate::media::file::recorder::Container;
+use crate::protocol::recording::Subject;
 use crate::topology::Mode;
 use crate::turn::policy::Network;
 

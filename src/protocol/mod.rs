@@ -1,23 +1,23 @@
 //! The wire: what crosses the signalling WebSocket and the REST API, as serde types.
 //!
 //! `docs/PROTOCOL.md` is the prose specification; a test parses every example in it with
-//! these types. Only [`crate::signalling`] uses this module.
+//! these types. They are values without behaviour: signalling and bots turn them into bytes, the
+//! room and the archive fill them.
 
-use std::net::SocketAddr;
+pub mod error;
+pub mod mesh;
+pub mod recording;
+pub mod rest;
+pub mod room;
 
 use serde::{Deserialize, Serialize};
 
-use crate::archive::{Kind as RecordingKind, RecordingId, Subject};
 use crate::id::{Mid, ParticipantId, Rid, Role, RoomId};
-pub mod room;
-
-pub use crate::layout::LayoutKind;
-pub use crate::media::file::recorder::Container;
-pub use crate::topology::Mode;
-pub use room::{
-    ByeReason, Level, Limits, MeasuredPaths, ParticipantState, RoomState, SlotState, TileState,
-    UplinkState,
-};
+use crate::layout::LayoutKind;
+use crate::protocol::error::ErrorCode;
+use crate::protocol::recording::Record;
+use crate::protocol::room::{ByeReason, Level, Limits, RoomState, SlotState};
+use crate::topology::Mode;
 
 /// The only protocol version there is. A join that names another is refused.
 pub const VERSION: u32 = 1;
@@ -100,64 +100,6 @@ pub enum ClientMessage {
     Record(Record),
     /// Leave; the server answers `bye` and closes.
     Leave,
-}
-
-/// The body of [`ClientMessage::Record`].
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "action", rename_all = "lowercase")]
-pub enum Record {
-    /// Begin one.
-    Start(StartRecording),
-    /// End one.
-    Stop {
-        /// Which.
-        recording: RecordingId,
-    },
-}
-
-/// The body of `POST /api/v1/rooms/{room}/recordings`, and of a [`Record::Start`].
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(try_from = "RecordingWords", into = "RecordingWords")]
-pub struct StartRecording {
-    /// What of the room is to be recorded, and as what.
-    pub subject: Subject,
-}
-
-/// A [`StartRecording`] as it is written.
-#[derive(Serialize, Deserialize)]
-struct RecordingWords {
-    /// `mp4`, `webm` or `ogg` (sound alone) for the mix; `webm` or nothing for tracks.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    format: Option<Container>,
-    /// `composite` or `tracks`.
-    #[serde(default)]
-    kind: RecordingKind,
-}
-
-impl TryFrom<RecordingWords> for StartRecording {
-    type Error = &'static str;
-
-    fn try_from(words: RecordingWords) -> Result<Self, Self::Error> {
-        let subject = match (words.kind, words.format) {
-            (RecordingKind::Composite, Some(container)) => Subject::Mix(container),
-            (RecordingKind::Composite, None) => return Err("missing field `format`"),
-            (RecordingKind::Tracks, None | Some(Container::Webm)) => Subject::Tracks,
-            (RecordingKind::Tracks, Some(_)) => return Err("tracks are of format webm"),
-        };
-        Ok(Self { subject })
-    }
-}
-
-impl From<StartRecording> for RecordingWords {
-    fn from(start: StartRecording) -> Self {
-        Self {
-            format: match start.subject {
-                Subject::Mix(container) => Some(container),
-                Subject::Tracks => None,
-            },
-            kind: start.subject.kind(),
-        }
-    }
 }
 
 /// How large a picture is drawn.
@@ -306,49 +248,6 @@ pub struct LayerCapture {
     pub bitrate: u32,
 }
 
-/// What members say to each other in the `data` of [`ClientMessage::Signal`] in mode `p2p`. The
-/// server does not look at it; bots and the page do.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum MeshSignal {
-    /// An offer or answer, as `RTCSessionDescription` is written.
-    Description(MeshDescription),
-    /// A candidate, as `RTCIceCandidate` is written; null ends them.
-    Candidate(Option<MeshCandidate>),
-    /// The sender does not need the other's media any more.
-    Done(bool),
-}
-
-/// `RTCSessionDescriptionInit`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct MeshDescription {
-    /// `offer` or `answer`.
-    #[serde(rename = "type")]
-    pub kind: MeshDescriptionKind,
-    /// The SDP.
-    pub sdp: String,
-}
-
-/// The two kinds of description that members exchange.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum MeshDescriptionKind {
-    /// An offer.
-    Offer,
-    /// An answer.
-    Answer,
-}
-
-/// `RTCIceCandidateInit`, the members used here.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct MeshCandidate {
-    /// The `candidate:` line.
-    pub candidate: String,
-    /// The m-line.
-    #[serde(rename = "sdpMid")]
-    pub sdp_mid: Option<Mid>,
-}
-
 /// An entry of `ice_servers`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct IceServer {
@@ -360,182 +259,4 @@ pub struct IceServer {
     /// TURN password.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub credential: Option<String>,
-}
-
-/// The stable code of an error, on the WebSocket and in HTTP bodies.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum ErrorCode {
-    /// Not JSON, not a known type, or a field is wrong.
-    BadMessage,
-    /// The protocol version is not spoken here.
-    UnsupportedVersion,
-    /// Not `[A-Za-z0-9_-]{1,64}`.
-    BadRoomId,
-    /// Empty or over 64 characters.
-    BadName,
-    /// A token is missing or wrong.
-    Unauthorized,
-    /// A browser page of a foreign origin asked.
-    OriginNotAllowed,
-    /// A message came before `join`.
-    NotJoined,
-    /// A second `join` on one WebSocket.
-    AlreadyJoined,
-    /// The room has as many participants as it may.
-    RoomFull,
-    /// The server has as many rooms or participants as it may.
-    ServerBusy,
-    /// The server is stopping.
-    ShuttingDown,
-    /// Too many requests from one address or connection.
-    RateLimited,
-    /// A body or message over its limit.
-    TooLarge,
-    /// The SDP does not parse, or is not an offer a peer connection can answer.
-    BadOffer,
-    /// More m-lines than a connection may have.
-    TooManyMlines,
-    /// The tracks do not match the offer's m-lines.
-    BadTracks,
-    /// No codec of an m-line is spoken here.
-    UnsupportedCodec,
-    /// The Content-Type is not the one the request needs.
-    UnsupportedMediaType,
-    /// ICE restart over PATCH (RFC 9725 section 4.3.1).
-    IceRestartUnsupported,
-    /// `If-Match` does not name the current ETag.
-    PreconditionFailed,
-    /// A `PATCH` without the `If-Match` it needs (RFC 9725 section 4.3.1).
-    PreconditionRequired,
-    /// No such room, participant or resource.
-    NotFound,
-    /// The method is not for this resource.
-    MethodNotAllowed,
-    /// A room of that name is there already.
-    RoomExists,
-    /// The mode cannot be had here.
-    ModeUnavailable,
-    /// Nothing can be recorded here, or not in this mode.
-    RecordingUnavailable,
-    /// The room is being recorded as often as it may be.
-    TooManyRecordings,
-    /// The recording has to be stopped first.
-    RecordingGoesOn,
-    /// The disk of the recordings is full.
-    StorageFull,
-    /// The folder of recordings cannot be written to.
-    StorageUnusable,
-    /// An error in the server; its log says more.
-    Internal,
-}
-
-/// The body of every HTTP error.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ErrorBody {
-    /// The one member.
-    pub error: ErrorDetail,
-}
-
-/// What [`ErrorBody`] holds.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ErrorDetail {
-    /// Stable.
-    pub code: ErrorCode,
-    /// For people.
-    pub message: String,
-}
-
-/// A room in the REST API.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct RoomResource {
-    /// The room's id.
-    pub id: RoomId,
-    /// Everything a page draws.
-    #[serde(flatten)]
-    pub state: RoomState,
-}
-
-/// The built-in TURN server in the REST API.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct TurnResource {
-    /// Every allocation there is.
-    pub allocations: Vec<AllocationResource>,
-}
-
-/// A TURN allocation.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct AllocationResource {
-    /// Whose it is: room and participant, unless the credential came from elsewhere.
-    pub user: String,
-    /// Where its client is.
-    pub client: SocketAddr,
-    /// What peers see instead.
-    pub relays: Vec<SocketAddr>,
-    /// What went through it.
-    pub peers: Vec<RelayedResource>,
-}
-
-/// What an allocation and one peer have exchanged.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct RelayedResource {
-    /// The peer.
-    pub address: SocketAddr,
-    /// From the client to the peer.
-    pub to_peer: TrafficResource,
-    /// From the peer to the client.
-    pub from_peer: TrafficResource,
-}
-
-/// Packets in one direction.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct TrafficResource {
-    /// How many.
-    pub packets: u64,
-    /// The bytes in them, without the wrapping of TURN.
-    pub bytes: u64,
-}
-
-/// The body of `POST /api/v1/rooms`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct CreateRoom {
-    /// The room's id.
-    pub id: RoomId,
-    /// The mode to start in, the server's default if absent.
-    #[serde(default)]
-    pub mode: Option<Mode>,
-    /// The layout to start with, the server's default if absent.
-    #[serde(default)]
-    pub layout: Option<LayoutKind>,
-}
-
-/// The body of `PATCH /api/v1/rooms/{room}`.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct PatchRoom {
-    /// Another mode.
-    #[serde(default)]
-    pub mode: Option<Mode>,
-    /// Another layout.
-    #[serde(default)]
-    pub layout: Option<LayoutKind>,
-}
-
-/// The body of `PATCH /api/v1/rooms/{room}/participants/{id}`.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct PatchParticipant {
-    /// Mute or release the microphone for everybody.
-    #[serde(default)]
-    pub mic_muted: Option<bool>,
-    /// Hide or show the camera for everybody.
-    #[serde(default)]
-    pub camera_muted: Option<bool>,
-    /// Another name.
-    #[serde(default)]
-    pub name: Option<String>,
-    /// Give them the large tile of the spotlight layout, or take it away.
-    #[serde(default)]
-    pub pinned: Option<bool>,
 }

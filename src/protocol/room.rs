@@ -5,12 +5,24 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::archive::{Kind, RecordingId};
+use super::recording::{Kind, RecordingId};
+use crate::codec::Container;
 use crate::id::{Mid, ParticipantId, Role};
 use crate::layout::{LayoutKind, Size};
-pub use crate::media::bwe::ladder::{Limits, Rung};
-use crate::media::file::recorder::Container;
+pub use crate::media::bwe::ladder::Rung;
 use crate::topology::{Mode, Paths};
+
+/// What a viewer asks for at most, whatever their link can carry.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Limits {
+    /// bit/s, sound and picture together.
+    pub max_bitrate: Option<u32>,
+    /// Pixels.
+    pub max_height: Option<u32>,
+    /// Sound, and a still picture now and then.
+    pub audio_only: bool,
+}
 
 /// State of an uplink as others see it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

@@ -18,13 +18,14 @@ use tokio_util::sync::CancellationToken;
 use crate::archive::events;
 use crate::archive::events::{Event, Line, Track};
 use crate::id::Role;
+use crate::id::SourceId;
 use crate::layout::{Fit, Size};
 use crate::media::file::film_writer::FilmWriter;
 use crate::media::file::recorder::RecorderError;
 use crate::media::file::track_player::{LEAD, PictureReel, Tile, VoiceReel};
 use crate::media::gst::template::Templates;
 use crate::media::mixer::offline::{BLOCK, OfflineMixer};
-use crate::media::mixer::{MixerError, Scene, SourceId};
+use crate::media::mixer::{MixerError, Scene};
 pub use crate::remix::options::RemixOptions;
 use crate::remix::stage::Stage;
 

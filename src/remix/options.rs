@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::{RemixError, part_of};
+use crate::codec::Film;
 use crate::layout::{LayoutKind, Size};
-use crate::media::file::film_writer::Film;
 
 /// Settings of `tessera remix`.
 #[derive(Debug, Clone, Args)]

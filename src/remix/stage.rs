@@ -6,9 +6,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::archive::events::Event;
+use crate::id::SourceId;
 use crate::id::{ParticipantId, Role};
 use crate::layout::{self, LayoutKind, Size};
-use crate::media::mixer::{Content, Scene, SourceId, Tile};
+use crate::media::mixer::{Content, Scene, Tile};
 
 /// Somebody who is there.
 #[derive(Debug, Clone, Default)]

@@ -6,11 +6,12 @@ use std::sync::Arc;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::error::RoomError;
-use crate::archive::{Archive, ArchiveError, Recording, RecordingId, Subject};
+use crate::archive::{Archive, ArchiveError};
+use crate::id::SourceId;
 use crate::id::{Mid, ParticipantId, Rid, Role, RoomId};
 use crate::layout::LayoutKind;
-use crate::media::bwe::ladder::Limits;
-use crate::media::mixer::SourceId;
+use crate::protocol::recording::{Recording, RecordingId, Subject};
+use crate::protocol::room::Limits;
 use crate::protocol::room::{ByeReason, Level, RoomState, SlotState};
 use crate::topology::Mode;
 

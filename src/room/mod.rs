@@ -7,7 +7,7 @@ mod recording;
 pub mod registry;
 pub mod state;
 
-pub use crate::media::mixer::SourceId;
+pub use crate::id::SourceId;
 pub use crate::room::error::RoomError;
 pub use crate::room::handle::{
     Capture, Departure, JoinRequest, Joined, LayerCapture, Muter, Notice, Reach, Roles, RoomHandle,

@@ -7,9 +7,8 @@ use warp::path::Tail;
 use warp::reply::{Reply, Response};
 
 use crate::id::{ParticipantId, Role, RoomId};
-use crate::protocol::{
-    ByeReason, CreateRoom, ParticipantState, PatchParticipant, PatchRoom, RoomResource,
-};
+use crate::protocol::rest::{CreateRoom, PatchParticipant, PatchRoom, RoomResource};
+use crate::protocol::room::{ByeReason, ParticipantState};
 use crate::room::{Departure, Muter, RoomError, RoomHandle, Wanted};
 
 use super::error::ApiError;

@@ -9,7 +9,8 @@ use warp::reply::{Reply, Response};
 
 use crate::archive::ArchiveError;
 use crate::id::BadRoomId;
-use crate::protocol::{ErrorBody, ErrorCode, ErrorDetail, ServerMessage, VERSION};
+use crate::protocol::error::{ErrorBody, ErrorCode, ErrorDetail};
+use crate::protocol::{ServerMessage, VERSION};
 use crate::room::RoomError;
 
 use super::reply;

@@ -4,9 +4,8 @@ use std::io;
 use std::time::SystemTime;
 
 use crate::config::{BuiltIn, Config};
-use crate::protocol::{
-    AllocationResource, IceServer, RelayedResource, TrafficResource, TurnResource,
-};
+use crate::protocol::IceServer;
+use crate::protocol::rest::{AllocationResource, RelayedResource, TrafficResource, TurnResource};
 use crate::turn::credentials::{self, Secret};
 use crate::turn::{Allocation, Count, Flow, Turn};
 

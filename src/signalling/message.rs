@@ -2,9 +2,10 @@
 
 use serde_json::Value;
 
+use crate::id::SourceId;
 use crate::id::{Role, RoomId};
 use crate::protocol::{self, ClientMessage, PictureSize, ServerMessage, Track, VERSION};
-use crate::room::{Capture, LayerCapture, Notice, Roles, SourceId};
+use crate::room::{Capture, LayerCapture, Notice, Roles};
 
 use super::error::ApiError;
 use super::limits::{CANDIDATE_LIMIT, CHAT_LIMIT, SIGNAL_LIMIT, SIZES_LIMIT};
@@ -175,7 +176,7 @@ fn layer(layer: LayerCapture) -> protocol::LayerCapture {
 mod tests {
     use super::*;
     use crate::id::Mid;
-    use crate::protocol::ErrorCode;
+    use crate::protocol::error::ErrorCode;
     use proptest::prelude::*;
 
     fn code(text: &str) -> Option<ErrorCode> {

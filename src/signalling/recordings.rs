@@ -15,10 +15,11 @@ use warp::http::{Method, Request, StatusCode};
 use warp::hyper::body::Bytes;
 use warp::reply::{Reply, Response};
 
+use crate::archive::Archive;
 use crate::archive::events::is_file_name;
-use crate::archive::{Archive, Kind, Page, Recording, RecordingId};
 use crate::id::RoomId;
-use crate::protocol::StartRecording;
+use crate::protocol::recording::StartRecording;
+use crate::protocol::recording::{Kind, Page, Recording, RecordingId};
 use crate::room::RoomError;
 
 use super::error::ApiError;

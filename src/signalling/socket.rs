@@ -14,9 +14,9 @@ use tracing::{Instrument, Span, field};
 use warp::ws::{Message, WebSocket};
 
 use crate::id::ParticipantId;
-use crate::protocol::{
-    ByeReason, ClientMessage, Join, Record, ServerMessage, StartRecording, VERSION,
-};
+use crate::protocol::recording::{Record, StartRecording};
+use crate::protocol::room::ByeReason;
+use crate::protocol::{ClientMessage, Join, ServerMessage, VERSION};
 use crate::room::{Departure, JoinRequest, Muter, Notice, Reach, RoomHandle};
 
 use super::error::ApiError;

@@ -19,7 +19,7 @@ use tessera::bots::{
     Bot, BotConfig, BotsOptions, CorruptMode, Decode, Entry, Path, Reach, VideoFormat, VideoSource,
 };
 use tessera::bots::{demo, run};
-use tessera::config::VideoCodec;
+use tessera::codec::VideoCodec;
 use tessera::id::{Role, RoomId};
 use tessera::layout::Size;
 

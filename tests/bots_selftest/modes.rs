@@ -11,10 +11,11 @@ use tessera::bots::{
     AudioSource, Bot, BotConfig, BotError, BotsOptions, Mesh, Path, Recording, VideoFormat,
     VideoSource, clock,
 };
-use tessera::config::VideoCodec;
+use tessera::codec::VideoCodec;
 use tessera::id::{ParticipantId, Role};
 use tessera::layout::Size;
-use tessera::protocol::{ClientMessage, Mode, ServerMessage};
+use tessera::protocol::{ClientMessage, ServerMessage};
+use tessera::topology::Mode;
 use tokio::time::timeout;
 
 use crate::common::reflector::{Extensions, Reflector};

@@ -4,7 +4,7 @@ use tessera::bots::observe::probe::picture::{contained, inset, scaled};
 use tessera::bots::observe::probe::{Picture, color, motion, tone};
 use tessera::id::{ParticipantId, Role};
 use tessera::layout::Rect;
-use tessera::protocol::RoomState;
+use tessera::protocol::room::RoomState;
 
 /// The largest mean error of a tile of the right colour, of 255. Less than what a wrong matrix
 /// does to the palette.

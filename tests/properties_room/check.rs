@@ -4,10 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use tessera::archive::RecordingId;
+use tessera::id::SourceId;
 use tessera::id::{ParticipantId, Role};
 use tessera::layout::{self, LayoutKind, MAX_GRID, MAX_STRIP, Rect, Size};
-use tessera::media::mixer::{Content, Output, SourceId, Tile};
+use tessera::media::mixer::{Content, Output, Tile};
+use tessera::protocol::recording::RecordingId;
 use tessera::protocol::room::{RoomState, TileState};
 use tessera::room::state::wiring::{Feed, TrackFeed};
 use tessera::room::state::{Effect, Input, State};

@@ -1,10 +1,10 @@
 //! Stories of a camera that comes in several encodings: who gets which, and what its sender is
 //! asked to send.
 
-use tessera::archive::{RecordingId, Subject};
-use tessera::config::VideoCodec;
+use tessera::codec::VideoCodec;
+use tessera::id::SourceId;
 use tessera::id::{ParticipantId, Rid, Role};
-use tessera::media::mixer::SourceId;
+use tessera::protocol::recording::{RecordingId, Subject};
 use tessera::room::state::Input;
 use tessera::room::state::wiring::{Downlink, Feed};
 use tessera::room::{Departure, Downlinks};

@@ -5,12 +5,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use tessera::admission::Pressure;
-use tessera::archive::{RecordingId, Subject};
-use tessera::config::VideoCodec;
+use tessera::codec::VideoCodec;
+use tessera::id::SourceId;
 use tessera::id::{ParticipantId, Rid, Role};
 use tessera::layout::LayoutKind;
 use tessera::media::bwe::ladder::{Rung, RungSpec};
-use tessera::media::mixer::{Output, SourceId, Without};
+use tessera::media::mixer::{Output, Without};
+use tessera::protocol::recording::{RecordingId, Subject};
 use tessera::protocol::room::{ByeReason, Limits, MeasuredPaths, ParticipantState, UplinkState};
 use tessera::room::state::wiring::{Downlink, Feed, Tracked};
 use tessera::room::state::{Input, Lifetime, RequestId, Settings};

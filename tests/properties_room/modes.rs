@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use proptest::prelude::*;
-use tessera::config::VideoCodec;
+use tessera::codec::VideoCodec;
+use tessera::id::SourceId;
 use tessera::id::{Mid, ParticipantId, Role};
-use tessera::media::mixer::{Output, SourceId};
+use tessera::media::mixer::Output;
 use tessera::protocol::room::UplinkState;
 use tessera::room::state::wiring::{Downlink, Feed, Step};
 use tessera::room::state::{Effect, Input, Settings};

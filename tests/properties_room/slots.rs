@@ -5,9 +5,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use tessera::config::VideoCodec;
+use tessera::codec::VideoCodec;
+use tessera::id::SourceId;
 use tessera::id::{Mid, ParticipantId, Role};
-use tessera::media::mixer::SourceId;
 use tessera::room::state::wiring::{Downlink, Feed};
 
 use super::model::{Model, Person};

@@ -4,8 +4,9 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use tessera::id::SourceId;
 use tessera::id::{ParticipantId, Role};
-use tessera::media::mixer::{Content, SourceId};
+use tessera::media::mixer::Content;
 use tessera::room::state::wiring::Downlink;
 use tessera::topology::Mode;
 

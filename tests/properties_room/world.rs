@@ -7,9 +7,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tessera::admission::Pressure;
-use tessera::archive::RecordingId;
+use tessera::id::SourceId;
 use tessera::id::{ParticipantId, Role};
-use tessera::media::mixer::{Content, Output, Scene, SourceId};
+use tessera::media::mixer::{Content, Output, Scene};
+use tessera::protocol::recording::RecordingId;
 use tessera::protocol::room::{ByeReason, RoomState};
 use tessera::room::state::wiring::{Downlink, Feed, SlotTable, Step, TrackFeed};
 use tessera::room::state::{Effect, Input, RequestId, Settings, State};

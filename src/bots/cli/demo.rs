@@ -8,7 +8,7 @@ use crate::bots::session::bot::Bot;
 use crate::bots::session::config::{
     AudioSource, BotConfig, Receive, VideoFormat, VideoSource, Voice,
 };
-use crate::config::VideoCodec;
+use crate::codec::VideoCodec;
 use crate::id::RoomId;
 
 /// Joins three bots, each with the film at another place and a voice that takes its turn. They

@@ -10,7 +10,7 @@ use crate::bots::observe::observer::Path;
 use crate::bots::observe::probe::{Histogram, Spread};
 use crate::bots::rtc::receive::StreamStats;
 use crate::bots::session::bot::Bot;
-use crate::protocol::Mode;
+use crate::topology::Mode;
 
 /// Every way media can come.
 const PATHS: [Path; 3] = [Path::Mix, Path::Forward, Path::Mesh];

@@ -15,10 +15,11 @@ use crate::bots::observe::probe::timecode::TimeCode;
 use crate::bots::session::bot::Bot;
 use crate::bots::session::config::{AudioSource, BotConfig, Decode, VideoFormat, VideoSource};
 use crate::bots::source::live::PHASES;
-use crate::config::VideoCodec;
+use crate::codec::VideoCodec;
 use crate::id::{Role, RoomId};
 use crate::layout::{Rect, Size};
-use crate::protocol::{Mode, RoomState};
+use crate::protocol::room::RoomState;
+use crate::topology::Mode;
 
 /// What the cameras of [`run`] show.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::id::ParticipantId;
-use crate::protocol::{RoomState, UplinkState};
+use crate::protocol::room::{RoomState, UplinkState};
 
 /// How long without a packet a member counts as received; as the page has it.
 const STALE: Duration = Duration::from_secs(2);

@@ -23,10 +23,8 @@ use super::rtc::connection::{Candidate, ConnectionState};
 use super::rtc::receive::Incoming;
 use super::session::signalling::Outgoing;
 use crate::id::{Mid, ParticipantId};
-use crate::protocol::{
-    ClientMessage, IceServer, MeshCandidate, MeshDescription, MeshDescriptionKind, MeshSignal,
-    ServerMessage,
-};
+use crate::protocol::mesh::{MeshCandidate, MeshDescription, MeshDescriptionKind, MeshSignal};
+use crate::protocol::{ClientMessage, IceServer, ServerMessage};
 
 /// How often it is looked at what comes in.
 const LOOK: Duration = Duration::from_millis(50);

@@ -7,7 +7,7 @@ use tokio::sync::mpsc;
 
 use crate::bots::error::BotError;
 use crate::bots::observe::observer::{Path, Witness};
-use crate::bots::rtc::codec::{Codec, opus_caps, rtp_video_caps};
+use crate::bots::rtc::codec::{opus_caps, rtp_video_caps};
 use crate::bots::rtc::connection::{Candidate, Connection, Reach, Sending};
 use crate::bots::rtc::ice;
 use crate::bots::rtc::ice::Route;
@@ -15,7 +15,8 @@ use crate::bots::rtc::negotiate::{mids, parsed, text};
 use crate::bots::rtc::receive::{Incoming, Receiver};
 use crate::bots::session::config::{Decode, Mending};
 use crate::bots::source::media_source::{Outlet, Way};
-use crate::config::VideoCodec;
+use crate::codec::Codec;
+use crate::codec::VideoCodec;
 use crate::id::{Mid, ParticipantId, Role};
 use crate::media::sdp::offer::{Offer, RoleSource};
 use crate::protocol::IceServer;

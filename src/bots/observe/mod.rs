@@ -25,7 +25,8 @@ use super::session::bot::{Bot, PATIENCE, Slots};
 use super::source::media_source::Way;
 use crate::id::{ParticipantId, Role};
 use crate::media::peer::nack::RepairCounters;
-use crate::protocol::{RoomState, ServerMessage};
+use crate::protocol::ServerMessage;
+use crate::protocol::room::RoomState;
 
 /// What a bot has sent and received.
 #[derive(Debug, Clone, PartialEq, Serialize)]

@@ -7,8 +7,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use gst::prelude::*;
 use thiserror::Error;
 
-use crate::bots::rtc::codec::Codec;
 use crate::bots::session::config::Recording;
+use crate::codec::Codec;
 use crate::id::ParticipantId;
 use crate::media::rtp::payload::{Vp8Descriptor, Vp8Numbers};
 

@@ -12,13 +12,14 @@ use tokio_util::sync::CancellationToken;
 
 pub(crate) use gst_webrtc::WebRTCPeerConnectionState as ConnectionState;
 
-use super::codec::Codec;
+use super::codec::{encoded_caps, payloader};
 use super::decode_branch;
 use super::level::LevelWriter;
 use super::receive::Incoming;
 use crate::bots::error::BotError;
 use crate::bots::observe::packet_capture::Tape;
 use crate::bots::source::media_source::Way;
+use crate::codec::Codec;
 use crate::id::Role;
 use crate::media::gst::teardown;
 use crate::media::peer::nack::{Repair, VIDEO_PATIENCE_MS};
@@ -147,7 +148,7 @@ impl Connection {
         } = sending;
         let doing = |e: &dyn std::fmt::Display| BotError::Media(format!("{role} uplink: {e}"));
         let source = gst_app::AppSrc::builder()
-            .caps(&codec.encoded_caps())
+            .caps(&encoded_caps(codec))
             .is_live(true)
             .format(gst::Format::Time)
             .max_bytes(1 << 20)
@@ -161,7 +162,7 @@ impl Connection {
         let payloader = gst::parse::bin_from_description(
             &format!(
                 "{} mtu=1200 auto-header-extension=false ssrc={ssrc} pt={}",
-                codec.payloader(),
+                payloader(codec),
                 payload.unwrap_or(96)
             ),
             true,

@@ -7,10 +7,11 @@ use std::sync::Arc;
 
 use gst::prelude::*;
 
-use super::codec::Codec;
+use super::codec::{codec_of, decoder};
 use super::receive::Incoming;
 use crate::bots::error::BotError;
 use crate::bots::session::config::Mending;
+use crate::codec::Codec;
 use crate::media::peer::nack::see_to_losses;
 
 /// Links a pad of webrtcbin to what its m-line needs. Runs on a streaming thread, and leaves the
@@ -21,7 +22,7 @@ pub(crate) fn attach(
     incoming: &Arc<Incoming>,
 ) -> Result<(), BotError> {
     let failed = |e: &dyn std::fmt::Display| BotError::Media(format!("receive branch: {e}"));
-    let codec = Codec::of(pad).ok_or_else(|| failed(&"an unknown codec"))?;
+    let codec = codec_of(pad).ok_or_else(|| failed(&"an unknown codec"))?;
     see_to_losses(pad, incoming.role().is_audio());
     if incoming.decodes_audio() {
         conceal(pad);
@@ -32,13 +33,13 @@ pub(crate) fn attach(
             "{} name=decoder ! audioconvert ! audioresample ! \
              audio/x-raw,format=F32LE,layout=interleaved,rate=48000,channels=1 ! \
              appsink name=out sync=false async=false",
-            codec.decoder()
+            decoder(codec)
         )
     } else if incoming.decodes_video() {
         format!(
             "{} ! videoconvert ! video/x-raw,format=I420 ! \
              appsink name=out sync=false async=false max-buffers=4 drop=true",
-            codec.decoder()
+            decoder(codec)
         )
     } else {
         "fakesink sync=false async=false".to_owned()

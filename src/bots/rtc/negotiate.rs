@@ -179,7 +179,7 @@ mod tests {
     use super::*;
     use crate::bots::rtc::peer::Reach;
     use crate::bots::session::config::{BotConfig, Decode, Entry, VideoFormat};
-    use crate::config::VideoCodec;
+    use crate::codec::VideoCodec;
     use crate::id::RoomId;
 
     #[tokio::test]

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use gst_webrtc::WebRTCRTPTransceiverDirection as Direction;
 use tokio::sync::mpsc;
 
-use super::codec::{Codec, opus_caps, rtp_video_caps, rtx_caps};
+use super::codec::{opus_caps, rtp_video_caps, rtx_caps};
 pub(crate) use super::connection::{Candidate, ConnectionState, Reach};
 use super::connection::{Connection, Sender, Sending};
 use super::ice;
@@ -17,6 +17,7 @@ use crate::bots::observe::packet_capture::Tape;
 use crate::bots::session::config::{AudioSource, BotConfig, Entry, LinkFeedback, Mending};
 use crate::bots::source::corrupt::CorruptMode;
 use crate::bots::source::media_source::Way;
+use crate::codec::Codec;
 use crate::id::Role;
 use crate::media::bwe::twcc::TRANSPORT_WIDE_CC;
 use crate::protocol::IceServer;

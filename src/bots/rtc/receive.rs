@@ -7,16 +7,18 @@ use gst_video::prelude::*;
 use serde::Serialize;
 use tokio::sync::{broadcast, watch};
 
-use super::codec::Codec;
+use super::codec::matrix;
 use super::csrc_tracker::{Source, Sources};
 use crate::bots::clock;
 use crate::bots::observe::observer::{Origin, Path, Witness};
 use crate::bots::observe::packet_capture::{Payload, Tape};
 use crate::bots::observe::probe::{Cadence, Picture};
 use crate::bots::session::config::{Decode, Mending};
+use crate::codec::Codec;
 use crate::id::{Mid, ParticipantId, Role};
 use crate::layout::Size;
 use crate::media::bwe::fec;
+use crate::media::rtp::payload::starts_keyframe;
 
 /// 20 ms chunks of sound kept for somebody who listens slowly: 5 s.
 const SOUND_BACKLOG: usize = 250;
@@ -300,7 +302,7 @@ impl Incoming {
             }
         }
         counters.next_sequence = Some(sequence.wrapping_add(1));
-        counters.key_in_frame |= codec.starts_key(payload);
+        counters.key_in_frame |= codec != Codec::Opus && starts_keyframe(codec, payload);
         let audio = self.receiver.role.is_audio();
         if audio || rtp.is_marker() {
             counters.received.push(now);
@@ -346,7 +348,7 @@ impl Incoming {
         let planes = [plane(0)?, plane(1)?, plane(2)?];
         let mut picture =
             Picture::from_planes(frame.width(), frame.height(), planes, arrival, number)?
-                .in_matrix(codec.matrix(sample.caps()?));
+                .in_matrix(matrix(codec, sample.caps()?));
         let source = self.whose(buffer.pts());
         picture.from = source.who;
         let picture = Arc::new(picture);

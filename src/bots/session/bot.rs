@@ -22,12 +22,12 @@ use crate::bots::source::clip;
 use crate::bots::source::corrupt::CorruptMode;
 use crate::bots::source::media_source::{Outlet, Player};
 use crate::bots::source::pace;
-use crate::config::VideoCodec;
+use crate::codec::VideoCodec;
 use crate::id::{ParticipantId, Role};
 use crate::layout::Size;
-use crate::protocol::{
-    ByeReason, ClientMessage, Limits, Mode, RoomState, ServerMessage, SlotState,
-};
+use crate::protocol::room::{ByeReason, Limits, RoomState, SlotState};
+use crate::protocol::{ClientMessage, ServerMessage};
+use crate::topology::Mode;
 
 /// How long anything a bot waits for may take.
 pub const PATIENCE: Duration = Duration::from_secs(15);

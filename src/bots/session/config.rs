@@ -6,10 +6,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::bots::rtc::connection::Reach;
 use crate::bots::rtc::ice::Route;
-use crate::config::VideoCodec;
+use crate::codec::VideoCodec;
 use crate::id::RoomId;
 use crate::layout::Size;
-use crate::protocol::{Limits, Mode};
+use crate::protocol::room::Limits;
+use crate::topology::Mode;
 
 /// The form of a bot's video.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]

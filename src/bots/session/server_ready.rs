@@ -8,7 +8,8 @@ use crate::bots::observe::observer::Path;
 use crate::bots::rtc::peer::Peer;
 use crate::bots::rtc::receive::Incoming;
 use crate::id::ParticipantId;
-use crate::protocol::{Mode, ParticipantState, RoomState, UplinkState};
+use crate::protocol::room::{ParticipantState, RoomState, UplinkState};
+use crate::topology::Mode;
 
 /// How long after its last frame a stream counts as flowing.
 const FLOWING: Duration = Duration::from_millis(300);

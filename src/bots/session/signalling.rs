@@ -9,7 +9,8 @@ use tokio_tungstenite::{MaybeTlsStream, WebSocketStream};
 
 use super::config::{BotConfig, Entry};
 use crate::bots::error::BotError;
-use crate::protocol::{ClientMessage, Limits, ServerMessage};
+use crate::protocol::room::Limits;
+use crate::protocol::{ClientMessage, ServerMessage};
 
 type Stream = WebSocketStream<MaybeTlsStream<TcpStream>>;
 

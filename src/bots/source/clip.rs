@@ -336,8 +336,8 @@ mod tests {
         }
         let offset = Duration::ZERO;
         for codec in [
-            crate::config::VideoCodec::H264,
-            crate::config::VideoCodec::Vp8,
+            crate::codec::VideoCodec::H264,
+            crate::codec::VideoCodec::Vp8,
         ] {
             let format = VideoFormat::sized(codec, 160, 90);
             let film = VideoSource::Film { format, offset };

@@ -5,7 +5,7 @@ use gst::prelude::*;
 use crate::bots::error::BotError;
 use crate::bots::observe::probe::Picture;
 use crate::bots::session::config::VideoFormat;
-use crate::config::VideoCodec;
+use crate::codec::VideoCodec;
 use crate::layout::Size;
 use crate::media::rtp::h264_sps;
 

@@ -176,7 +176,7 @@ fn distribute(subscribers: &Subscribers, buffer: gst::Buffer) {
 mod tests {
     use super::*;
     use crate::bots::source::media_source::Way;
-    use crate::config::VideoCodec;
+    use crate::codec::VideoCodec;
     use crate::layout::Size;
 
     /// The first picture that comes out of a decoder of what a live source sends.

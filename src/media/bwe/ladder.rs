@@ -7,6 +7,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 use thiserror::Error;
 
 use crate::layout::Size;
+use crate::protocol::room::Limits;
 
 /// A rung of a [`Ladder`], counted from the top.
 #[derive(
@@ -198,18 +199,6 @@ fn check_size(what: String, size: Size) -> Result<(), LadderError> {
             allowed: "it goes from 64x36 to 3840x2160",
         }),
     }
-}
-
-/// What a viewer asks for at most, whatever their link can carry.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-pub struct Limits {
-    /// bit/s, sound and picture together.
-    pub max_bitrate: Option<u32>,
-    /// Pixels.
-    pub max_height: Option<u32>,
-    /// Sound, and a still picture now and then.
-    pub audio_only: bool,
 }
 
 impl Limits {

@@ -7,6 +7,7 @@ use gst::prelude::*;
 
 use super::recorder::RecorderError;
 use super::recorder::writing::Writing;
+use crate::codec::Film;
 use crate::media::gst::pipeline::Pipeline;
 use crate::media::gst::plugins;
 use crate::media::gst::plugins::H264Encoder;
@@ -18,15 +19,6 @@ use crate::media::rtp::h264_sps;
 const FINISH_DEADLINE: Duration = Duration::from_secs(600);
 /// bit/s of the sound.
 const SOUND_BITRATE: u64 = 96_000;
-
-/// A container that a remix can be written as.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Film {
-    /// H.264 and Opus.
-    Mp4,
-    /// VP8 and Opus.
-    Webm,
-}
 
 /// A file being encoded. Dropping it leaves it unfinished.
 #[derive(Debug)]

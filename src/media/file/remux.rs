@@ -7,25 +7,14 @@ use gst::prelude::*;
 use tokio::sync::watch;
 
 use super::recorder::writing::lasts;
-use super::recorder::{Container, RecorderError, reserve};
+use super::recorder::{RecorderError, reserve};
+use crate::codec::Container;
+use crate::codec::Contents;
 use crate::media::gst::pipeline::{BusEvent, Pipeline};
 use crate::media::gst::template::Templates;
 
 /// Most time that may pass for one file: some gigabytes.
 const DEADLINE: Duration = Duration::from_secs(600);
-
-/// What a file holds. There is nothing of the kind for MP4, which is cut and not copied.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Contents {
-    /// WebM: VP8 and Opus.
-    Webm,
-    /// Ogg: Opus.
-    Ogg,
-    /// Matroska: one track, of video.
-    Picture,
-    /// Matroska: one track, of Opus.
-    Voice,
-}
 
 /// Copies the tracks of `from` to `to` and returns how long the copy is.
 ///

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use gst::prelude::*;
 
-use crate::archive::events::TrackCodec;
+use crate::codec::Codec;
 use crate::layout::{Fit, Size};
 use crate::media::gst::pipeline::Pipeline;
 use crate::media::gst::plugins;
@@ -78,13 +78,13 @@ impl Reel {
 fn open(
     templates: &Templates,
     path: &Path,
-    codec: TrackCodec,
+    codec: Codec,
 ) -> Result<(String, Pipeline), MixerError> {
     let (name, values) = match codec {
-        TrackCodec::Vp8 => ("reel-vp8", Vec::new()),
-        TrackCodec::Vp9 => ("reel-vp9", Vec::new()),
-        TrackCodec::Opus => ("reel-opus", Vec::new()),
-        TrackCodec::H264 => {
+        Codec::Vp8 => ("reel-vp8", Vec::new()),
+        Codec::Vp9 => ("reel-vp9", Vec::new()),
+        Codec::Opus => ("reel-opus", Vec::new()),
+        Codec::H264 => {
             let decoder = plugins::h264_decoder().ok_or(MixerError::NoCodec("H.264 decoder"))?;
             ("reel-h264", vec![("decoder", Value::Word(decoder))])
         }
@@ -121,7 +121,7 @@ impl PictureReel {
     pub fn open(
         templates: &Templates,
         path: &Path,
-        (codec, start): (TrackCodec, Duration),
+        (codec, start): (Codec, Duration),
         (tile, fit): (Option<Size>, Fit),
     ) -> Result<(Self, Tile), MixerError> {
         let (name, pipeline) = open(templates, path, codec)?;
@@ -163,7 +163,7 @@ impl VoiceReel {
     /// # Errors
     /// [`MixerError`] when there is no decoder, or no file.
     pub fn open(templates: &Templates, path: &Path, start: Duration) -> Result<Self, MixerError> {
-        let (name, pipeline) = open(templates, path, TrackCodec::Opus)?;
+        let (name, pipeline) = open(templates, path, Codec::Opus)?;
         let reel = Reel::start(&name, pipeline, start)?;
         let sheet = Sheet::default();
         Ok(Self { reel, sheet })

@@ -8,7 +8,8 @@ use std::fmt;
 
 use gst::prelude::*;
 
-use crate::config::{Config, VideoCodec};
+use crate::codec::VideoCodec;
+use crate::config::Config;
 
 /// What follows if an element is missing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

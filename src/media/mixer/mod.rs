@@ -20,23 +20,26 @@ use std::sync::{Arc, mpsc};
 
 use thiserror::Error;
 
+pub use crate::id::SourceId;
 pub use audio::sound::{LAG as SOUND_LAG, SoundEvent, Without};
-pub use video::scene::{Content, Scene, SourceId, Tile};
+pub use video::scene::{Content, Scene, Tile};
 
 use super::bwe::fec::Protection;
 use super::bwe::ladder::{Ladder, Rung};
 use super::gst::pipeline::PipelineError;
 use super::gst::template::{TemplateError, Templates};
 use super::stream::tap::Tap;
-use crate::config::VideoCodec;
+use crate::codec::VideoCodec;
 use crate::id::{ParticipantId, Role};
 use crate::layout::{Fit, Size};
-use audio::sound::{self, Sound};
+use audio::sound;
+use audio::sound::Sound;
 use ingest::Ingest;
 use rendition::Rendition;
 use ticker::Ticker;
 use video::av_sync::{Held, Hold};
-use video::canvas::{self, Canvas};
+use video::canvas;
+use video::canvas::Canvas;
 use video::encoder_input::Outlet;
 use video::name_plate::Card;
 

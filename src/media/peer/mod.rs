@@ -30,12 +30,12 @@ use self::negotiate::negotiate;
 use self::remb::Bound;
 
 use super::gst::pipeline::{BusEvent, Pipeline, PipelineError, running_time};
-use super::rtp::payload::PayloadFormat;
 use super::sdp::certificate;
 use super::sdp::offer::{Fingerprint, Line, Offer};
 use super::sdp::simulcast;
 use super::stream::slot::Slot;
 use super::stream::tap::Tap;
+use crate::codec::Codec;
 use crate::id::{Mid, Role};
 
 /// A sender is asked for a keyframe at most this often.
@@ -281,7 +281,7 @@ fn make_transceivers(
                 "add-transceiver",
                 &[&receive, &line.caps()],
             );
-            transceiver.set_property("do-nack", line.format != PayloadFormat::Opus);
+            transceiver.set_property("do-nack", line.format != Codec::Opus);
         } else {
             let slot = Slot::new(line.clone());
             link_slot(pipeline, webrtc, &slot)?;
@@ -305,7 +305,7 @@ fn link_slot(pipeline: &Pipeline, webrtc: &gst::Element, slot: &Slot) -> Result<
         gst_webrtc::WebRTCRTPTransceiverDirection::Sendonly,
     );
     transceiver.set_property("codec-preferences", &caps);
-    transceiver.set_property("do-nack", slot.line().format != PayloadFormat::Opus);
+    transceiver.set_property("do-nack", slot.line().format != Codec::Opus);
     let source = slot.element();
     add(pipeline, source)?;
     source

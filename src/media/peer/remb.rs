@@ -153,8 +153,8 @@ fn packet(sender: u32, word: &Word) -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::codec::Codec;
     use crate::id::{Mid, Role};
-    use crate::media::rtp::payload::PayloadFormat;
 
     fn word(bitrate: u32, ssrcs: &[u32]) -> Word {
         let ssrcs = ssrcs.to_vec();
@@ -166,7 +166,7 @@ mod tests {
         let line = |told| Line {
             mid: Mid("1".to_owned()),
             role: Role::Camera,
-            format: PayloadFormat::Vp8,
+            format: Codec::Vp8,
             payload_type: 96,
             extensions: Vec::new(),
             rids: Vec::new(),

@@ -14,7 +14,7 @@ use super::nack::see_to_losses;
 use super::{KEYFRAME_INTERVAL, Loss, OnPeerEvent, PeerError, PeerEvent, refused};
 use crate::id::Role;
 use crate::media::gst::pipeline::Pipeline;
-use crate::media::sdp::offer::{Line, encoding_name};
+use crate::media::sdp::offer::Line;
 use crate::media::sdp::simulcast::RID;
 use crate::media::stream::audio_level::{AUDIO_LEVEL, Speech};
 use crate::media::stream::keyframes::{KeyframeGate, Maker};
@@ -138,7 +138,7 @@ fn carries(pad: &gst::Pad, line: &Line) -> bool {
     let encoding = caps
         .as_ref()
         .and_then(|caps| caps.structure(0)?.get::<&str>("encoding-name").ok());
-    let fits = |encoding: &str| encoding.eq_ignore_ascii_case(encoding_name(line.format));
+    let fits = |encoding: &str| encoding.eq_ignore_ascii_case(line.format.encoding_name());
     line.role.is_uplink() && encoding.is_none_or(fits)
 }
 
@@ -173,15 +173,15 @@ mod tests {
     use gst_rtp::prelude::RTPBufferExt;
 
     use super::*;
+    use crate::codec::Codec;
     use crate::id::{Mid, Rid};
-    use crate::media::rtp::payload::PayloadFormat;
     use crate::media::sdp::offer::Told;
 
     fn line(mid: &str, extension: u8) -> Line {
         Line {
             mid: Mid(mid.to_owned()),
             role: Role::Camera,
-            format: PayloadFormat::Vp8,
+            format: Codec::Vp8,
             payload_type: 96,
             extensions: vec![(extension, MID)],
             rids: Vec::new(),

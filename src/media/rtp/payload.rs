@@ -2,6 +2,8 @@
 //!
 //! Payloads come from outside: every function here accepts any bytes and never panics.
 
+use crate::codec::Codec;
+
 /// The fields of a fixed RTP header (RFC 3550 section 5.1) that differ from slot to slot.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct RtpHeader {
@@ -41,19 +43,6 @@ impl RtpHeader {
     }
 }
 
-/// How the bytes after the RTP header are to be read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum PayloadFormat {
-    /// RFC 7741.
-    Vp8,
-    /// RFC 6184, packetization modes 0 and 1.
-    H264,
-    /// RFC 9628.
-    Vp9,
-    /// RFC 7587.
-    Opus,
-}
-
 /// SSRC and sequence number of a packet (RFC 3550 section 5.1).
 pub fn stream_and_place(packet: &[u8]) -> Option<(u32, u16)> {
     let &[_, _, high, low, _, _, _, _, a, b, c, d, ..] = packet else {
@@ -65,12 +54,12 @@ pub fn stream_and_place(packet: &[u8]) -> Option<(u32, u16)> {
 
 /// Whether a decoder that has seen nothing can begin with this payload: it is the first of a
 /// keyframe, or of a frame of sound.
-pub fn starts_keyframe(format: PayloadFormat, payload: &[u8]) -> bool {
+pub fn starts_keyframe(format: Codec, payload: &[u8]) -> bool {
     match format {
-        PayloadFormat::Vp8 => vp8_starts_keyframe(payload).unwrap_or(false),
-        PayloadFormat::H264 => h264_starts_keyframe(payload).unwrap_or(false),
-        PayloadFormat::Vp9 => vp9_starts_keyframe(payload).unwrap_or(false),
-        PayloadFormat::Opus => !payload.is_empty(),
+        Codec::Vp8 => vp8_starts_keyframe(payload).unwrap_or(false),
+        Codec::H264 => h264_starts_keyframe(payload).unwrap_or(false),
+        Codec::Vp9 => vp9_starts_keyframe(payload).unwrap_or(false),
+        Codec::Opus => !payload.is_empty(),
     }
 }
 
@@ -83,8 +72,8 @@ fn vp8_starts_keyframe(payload: &[u8]) -> Option<bool> {
 
 /// Width and height, pixels, of the keyframe that begins with this payload, where it says so:
 /// VP8 does.
-pub fn keyframe_size(format: PayloadFormat, payload: &[u8]) -> Option<(u16, u16)> {
-    if format != PayloadFormat::Vp8 || !vp8_starts_keyframe(payload)? {
+pub fn keyframe_size(format: Codec, payload: &[u8]) -> Option<(u16, u16)> {
+    if format != Codec::Vp8 || !vp8_starts_keyframe(payload)? {
         return None;
     }
     let descriptor = Vp8Descriptor::parse(payload)?;
@@ -303,28 +292,23 @@ mod tests {
 
     use super::*;
 
-    const FORMATS: [PayloadFormat; 4] = [
-        PayloadFormat::Vp8,
-        PayloadFormat::H264,
-        PayloadFormat::Vp9,
-        PayloadFormat::Opus,
-    ];
+    const FORMATS: [Codec; 4] = [Codec::Vp8, Codec::H264, Codec::Vp9, Codec::Opus];
 
     fn vp8(payload: &[u8]) -> bool {
-        starts_keyframe(PayloadFormat::Vp8, payload)
+        starts_keyframe(Codec::Vp8, payload)
     }
 
     fn h264(payload: &[u8]) -> bool {
-        starts_keyframe(PayloadFormat::H264, payload)
+        starts_keyframe(Codec::H264, payload)
     }
 
     fn vp9(payload: &[u8]) -> bool {
-        starts_keyframe(PayloadFormat::Vp9, payload)
+        starts_keyframe(Codec::Vp9, payload)
     }
 
     #[test]
     fn a_vp8_keyframe_says_its_size() {
-        let size = |payload: &[u8]| keyframe_size(PayloadFormat::Vp8, payload);
+        let size = |payload: &[u8]| keyframe_size(Codec::Vp8, payload);
         // 640 by 360, scaled by 5/4 upwards, which nobody does.
         let frame = [0x10, 0x10, 0, 0, 0x9d, 0x01, 0x2a, 0x80, 0x42, 0x68, 0x41];
         assert_eq!(size(&frame), Some((640, 360)));
@@ -335,7 +319,7 @@ mod tests {
         let mut strange = frame;
         strange[4] = 0;
         assert_eq!(size(&strange), None, "no start code");
-        assert_eq!(keyframe_size(PayloadFormat::H264, &frame), None);
+        assert_eq!(keyframe_size(Codec::H264, &frame), None);
     }
 
     #[test]
@@ -435,8 +419,8 @@ mod tests {
 
     #[test]
     fn opus_starts_anywhere() {
-        assert!(starts_keyframe(PayloadFormat::Opus, &[0xfc]));
-        assert!(!starts_keyframe(PayloadFormat::Opus, &[]));
+        assert!(starts_keyframe(Codec::Opus, &[0xfc]));
+        assert!(!starts_keyframe(Codec::Opus, &[]));
     }
 
     /// A descriptor as a sender would write it.
@@ -528,5 +512,25 @@ mod tests {
             expected.extend(&body);
             prop_assert_eq!(payload, expected);
         }
+    }
+
+    #[test]
+    fn keyframes_are_known_by_their_first_packet() {
+        let starts = |codec, payload: &[u8]| starts_keyframe(codec, payload);
+        // X with a 15-bit picture id, then the frame header.
+        assert!(starts(Codec::Vp8, &[0x90, 0x80, 0x81, 0x02, 0x10]));
+        assert!(!starts(Codec::Vp8, &[0x90, 0x80, 0x81, 0x02, 0x11]));
+        assert!(
+            !starts(Codec::Vp8, &[0x80, 0x80, 0x81, 0x02, 0x10]),
+            "no start"
+        );
+        assert!(starts(Codec::Vp8, &[0x10, 0x10]));
+        assert!(!starts(Codec::Vp8, &[0x90, 0x80]));
+        assert!(starts(Codec::H264, &[0x67, 0x42]));
+        assert!(starts(Codec::H264, &[0x78, 0, 9, 0x67]));
+        assert!(starts(Codec::H264, &[0x7c, 0x85]));
+        assert!(!starts(Codec::H264, &[0x7c, 0x05]), "the middle of one");
+        assert!(!starts(Codec::H264, &[0x41, 0x9a]));
+        assert!(starts(Codec::Vp9, &[0x88]) && !starts(Codec::Vp9, &[0xc8]));
     }
 }

@@ -6,7 +6,7 @@
 //! never said to have ended is gathered without a limit. Whatever hands an uplink's packets to one
 //! asks here first. What is only wrong, and not dangerous, passes: it is the decoder's affair.
 
-use super::payload::PayloadFormat;
+use crate::codec::Codec;
 
 /// Most bytes of payload before a packet that ends a frame: ten times a large keyframe.
 const LONGEST: usize = 4 << 20;
@@ -14,14 +14,14 @@ const LONGEST: usize = 4 << 20;
 /// Looks at every packet of one stream on its way to a depayloader.
 #[derive(Debug, Clone)]
 pub struct Sieve {
-    format: PayloadFormat,
+    format: Codec,
     /// Bytes of payload since the last end of a frame.
     unfinished: usize,
 }
 
 impl Sieve {
     /// For a stream of this format.
-    pub fn new(format: PayloadFormat) -> Self {
+    pub fn new(format: Codec) -> Self {
         Self {
             format,
             unfinished: 0,
@@ -45,9 +45,9 @@ impl Sieve {
     fn passes(&mut self, payload: &[u8], marker: bool) -> bool {
         match self.format {
             // Every packet stands for itself; and an empty one for a lost one.
-            PayloadFormat::Opus => return true,
-            PayloadFormat::H264 if !is_h264(payload) => return false,
-            PayloadFormat::H264 | PayloadFormat::Vp8 | PayloadFormat::Vp9 => {}
+            Codec::Opus => return true,
+            Codec::H264 if !is_h264(payload) => return false,
+            Codec::H264 | Codec::Vp8 | Codec::Vp9 => {}
         }
         if marker {
             self.unfinished = 0;
@@ -86,7 +86,7 @@ mod tests {
 
     #[test]
     fn h264_has_what_it_promises() {
-        let mut sieve = Sieve::new(PayloadFormat::H264);
+        let mut sieve = Sieve::new(Codec::H264);
         let sound: [&[u8]; 5] = [
             &[0x65],
             &[0x61, 0x9a],
@@ -115,7 +115,7 @@ mod tests {
 
     #[test]
     fn what_does_not_end_is_cut_off_until_something_does() {
-        for format in [PayloadFormat::Vp8, PayloadFormat::Vp9, PayloadFormat::H264] {
+        for format in [Codec::Vp8, Codec::Vp9, Codec::H264] {
             let mut sieve = Sieve::new(format);
             let payload = [0x61; 1000];
             let admitted = (0..10_000).filter(|_| sieve.passes(&payload, false));
@@ -127,7 +127,7 @@ mod tests {
 
     #[test]
     fn sound_always_passes() {
-        let mut sieve = Sieve::new(PayloadFormat::Opus);
+        let mut sieve = Sieve::new(Codec::Opus);
         assert!((0..10_000).all(|_| sieve.passes(&[0; 1000], false)));
         assert!(sieve.passes(&[], false));
     }
@@ -135,7 +135,7 @@ mod tests {
     #[test]
     fn what_is_no_rtp_does_not_pass() {
         gst::init().expect("GStreamer");
-        for format in [PayloadFormat::Vp8, PayloadFormat::Opus] {
+        for format in [Codec::Vp8, Codec::Opus] {
             let mut sieve = Sieve::new(format);
             assert!(!sieve.admits(&gst::Buffer::from_slice([0u8; 7])));
         }

@@ -159,8 +159,8 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::codec::Codec;
     use crate::id::{Mid, Role};
-    use crate::media::rtp::payload::PayloadFormat;
     use crate::media::sdp::offer::Told;
 
     fn names(value: &str, described: &[&str]) -> Result<Vec<String>, SimulcastError> {
@@ -214,7 +214,7 @@ mod tests {
         Line {
             mid: Mid(mid.to_owned()),
             role: Role::Camera,
-            format: PayloadFormat::Vp8,
+            format: Codec::Vp8,
             payload_type: 96,
             extensions: Vec::new(),
             rids: rids

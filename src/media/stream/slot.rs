@@ -11,10 +11,11 @@ use parking_lot::Mutex;
 use super::pacer::{Pacer, Pacing};
 use super::rtx_budget::History;
 use super::tap::{self, Link, Tap};
+use crate::codec::Codec;
 use crate::media::bwe::packet_train;
 use crate::media::bwe::twcc::TRANSPORT_WIDE_CC;
 use crate::media::gst::pipeline::running_time;
-use crate::media::rtp::payload::{PayloadFormat, RtpHeader, Vp8Descriptor, starts_keyframe};
+use crate::media::rtp::payload::{RtpHeader, Vp8Descriptor, starts_keyframe};
 use crate::media::rtp::rewrite::{Entry, Reason, Rewriter, SlotParams, Verdict};
 use crate::media::sdp::offer::Line;
 
@@ -49,7 +50,7 @@ struct Source {
 struct Shared {
     appsrc: gst_app::AppSrc,
     pacer: Pacer,
-    format: PayloadFormat,
+    format: Codec,
     /// The header extension in which packets have room for a number ([`crate::media::peer::link_monitor`]).
     numbered: Option<u8>,
     gate: Mutex<Gate>,
@@ -154,11 +155,11 @@ impl Slot {
         let rewriter = Rewriter::new(SlotParams {
             ssrc,
             payload_type: line.payload_type,
-            clock_rate: line.clock_rate().unsigned_abs(),
+            clock_rate: line.format.clock_rate(),
             first_seq: rand::random(),
             first_timestamp: rand::random(),
             entry: match line.format {
-                PayloadFormat::Opus => Entry::AnyPacket,
+                Codec::Opus => Entry::AnyPacket,
                 _ => Entry::Keyframe,
             },
         });
@@ -265,7 +266,7 @@ impl Slot {
     pub fn feed(&mut self, feed: Option<Feed<'_>>, opened: impl FnOnce() + Send + 'static) {
         *self.shared.source.lock() = feed.map(|feed| feed.tap.clone());
         let current = match feed.map(|feed| feed.change) {
-            Some(Change::WhenReady) if self.shared.format != PayloadFormat::Opus => {
+            Some(Change::WhenReady) if self.shared.format != Codec::Opus => {
                 let gate = &mut *self.shared.gate.lock();
                 (gate.next, gate.opened) = (None, None);
                 gate.current
@@ -297,7 +298,7 @@ impl Slot {
             tap: tap.clone(),
             _link: link,
         });
-        if self.shared.format != PayloadFormat::Opus {
+        if self.shared.format != Codec::Opus {
             let now = running_time().nseconds();
             self.shared.asked.store(now, Ordering::Relaxed);
             tap.request_keyframe();
@@ -408,7 +409,7 @@ impl Shared {
         };
         let payload = rtp.payload().ok()?;
         let vp8 = match self.format {
-            PayloadFormat::Vp8 => Vp8Descriptor::parse(payload),
+            Codec::Vp8 => Vp8Descriptor::parse(payload),
             _ => None,
         };
         let now = Duration::from_nanos(running_time().nseconds());
@@ -434,7 +435,7 @@ impl Shared {
         gate.newest.note(now, header.seq, payload.len());
         drop(gate);
         let mut packet = header.packet(contributor, self.numbered, payload);
-        if self.format != PayloadFormat::Opus {
+        if self.format != Codec::Opus {
             let mut history = self.history.lock();
             history.note(header.seq, header.timestamp, packet.len(), keyframe);
         }

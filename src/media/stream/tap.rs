@@ -18,9 +18,10 @@ use parking_lot::Mutex;
 
 use super::audio_level::Speech;
 use super::keyframes::{KeyframeGate, Maker};
+use crate::codec::Codec;
 use crate::layout::Size;
 use crate::media::gst::pipeline::running_time;
-use crate::media::rtp::payload::{PayloadFormat, keyframe_size, starts_keyframe};
+use crate::media::rtp::payload::{keyframe_size, starts_keyframe};
 
 /// What a consumer does with packets that come at once: those of one frame if they come from a
 /// payloader, one if they come from the network. Called on the streaming thread of the tap's
@@ -49,7 +50,7 @@ pub struct Tap(Arc<Inner>);
 
 struct Inner {
     sink: gst_app::AppSink,
-    format: PayloadFormat,
+    format: Codec,
     consumers: Mutex<Vec<(u64, Deliver)>>,
     next_consumer: AtomicU64,
     packets: AtomicU64,
@@ -94,7 +95,7 @@ impl Tap {
     /// `keyframe_interval`; `speech` listens to what the packets say of their loudness.
     pub fn new(
         sink: &gst_app::AppSink,
-        format: PayloadFormat,
+        format: Codec,
         keyframe_interval: Duration,
         speech: Option<Speech>,
     ) -> Self {
@@ -105,7 +106,7 @@ impl Tap {
     /// The same for one of several taps that a keyframe asked of any of them is asked of.
     pub(crate) fn sharing(
         sink: &gst_app::AppSink,
-        format: PayloadFormat,
+        format: Codec,
         keyframes: Arc<KeyframeGate>,
         speech: Option<Speech>,
     ) -> Self {
@@ -149,7 +150,7 @@ impl Tap {
     }
 
     /// What the packets carry.
-    pub fn format(&self) -> PayloadFormat {
+    pub fn format(&self) -> Codec {
         self.0.format
     }
 
@@ -276,7 +277,7 @@ impl Inner {
         };
         self.ssrc.store(rtp.ssrc(), Ordering::Relaxed);
         let last = self.sequence.swap(rtp.seq().into(), Ordering::Relaxed);
-        let is_video = self.format != PayloadFormat::Opus;
+        let is_video = self.format != Codec::Opus;
         let lacking = is_video && u16::try_from(last).is_ok_and(|last| skips(last, rtp.seq()));
         if let Ok(payload) = rtp.payload() {
             if is_video && starts_keyframe(self.format, payload) {
@@ -324,7 +325,7 @@ mod tests {
         source.set_caps(Some(&gst::Caps::new_empty_simple("application/x-rtp")));
         let sink = pipeline.by_name("out").unwrap();
         let sink = sink.downcast::<gst_app::AppSink>().unwrap();
-        let tap = Tap::new(&sink, PayloadFormat::H264, Duration::from_millis(500), None);
+        let tap = Tap::new(&sink, Codec::H264, Duration::from_millis(500), None);
         let (sender, delivered) = std::sync::mpsc::channel();
         let _link = tap.connect(Box::new(move |packets, _| {
             let sizes: Vec<usize> = packets.iter().map(|packet| packet.size()).collect();

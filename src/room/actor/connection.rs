@@ -14,7 +14,7 @@ use crate::media::gst::pipeline::running_time;
 use crate::media::mixer::Output;
 use crate::media::peer::nack::RepairCounters;
 use crate::media::peer::{OnPeerEvent, Peer, PeerError, Transport};
-use crate::media::sdp::offer::{Line, Offer, OfferError, RoleSource, codec_of};
+use crate::media::sdp::offer::{Line, Offer, OfferError, RoleSource};
 use crate::media::stream::audio_level::Speech;
 use crate::media::stream::pacer::Pacing;
 use crate::media::stream::slot::Slot;
@@ -170,7 +170,7 @@ impl Member {
                 .iter()
                 .filter(|line| line.role.is_uplink())
                 .map(|line| {
-                    let codec = codec_of(line.format);
+                    let codec = line.format.video();
                     let rids = line.rids.clone();
                     (line.role, Sends { codec, rids })
                 })
@@ -357,7 +357,7 @@ fn send(reply: Option<JoinReply>, outcome: Result<Joined, RoomError>) -> bool {
 fn downlinks(lines: &[Line]) -> Downlinks {
     let mut downlinks = Downlinks::default();
     for line in lines {
-        match (line.role, codec_of(line.format)) {
+        match (line.role, line.format.video()) {
             (Role::MixVideo, codec) => downlinks.mix_video = codec,
             (Role::MixAudio, _) => downlinks.mix_audio = true,
             (Role::ForwardVideo, Some(codec)) => {

@@ -24,15 +24,17 @@ use super::recording::Recorders;
 use super::state::wiring::{Downlink, Feed};
 use super::state::{Effect, Input, RequestId, State};
 use crate::admission::Admission;
-use crate::archive::{Archive, RecordingId};
+use crate::archive::Archive;
 use crate::config::Config;
+use crate::id::SourceId;
 use crate::id::{ParticipantId, Role, RoomId};
 use crate::media::bwe::fec::Protection;
 use crate::media::bwe::trace;
 use crate::media::bwe::trace::Heard;
 use crate::media::gst::template::Templates;
-use crate::media::mixer::{Mixer, MixerEvent, Output, SoundEvent, SourceId};
+use crate::media::mixer::{Mixer, MixerEvent, Output, SoundEvent};
 use crate::media::peer::{Loss, PeerEvent};
+use crate::protocol::recording::RecordingId;
 use crate::protocol::room::{ByeReason, Level, RoomState};
 
 /// A weak link has levels one time in so many: each is a packet of its own, and five a second were a

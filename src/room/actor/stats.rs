@@ -6,12 +6,13 @@ use serde_json::{Value, json};
 use tokio::time::{Duration, Instant};
 
 use super::connection::Member;
+use crate::id::SourceId;
 use crate::id::{ParticipantId, Role, RoomId};
 use crate::media::bwe::controller::Budget;
 use crate::media::bwe::fec::Protection;
 use crate::media::gst::{pipeline, teardown};
 use crate::media::mixer::rendition::Rendition;
-use crate::media::mixer::{Mixer, Output, SourceId, Without};
+use crate::media::mixer::{Mixer, Output, Without};
 use crate::media::stream::tap::TapCounters;
 use crate::room::state::State;
 use crate::room::state::wiring::{Downlink, Feed};

@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use super::{Actor, Event, Shared};
 use crate::id::ParticipantId;
-use crate::media::mixer::{Mixer, MixerSettings, SourceId};
+use crate::id::SourceId;
+use crate::media::mixer::{Mixer, MixerSettings};
 use crate::media::stream::slot;
 use crate::media::stream::tap::Tap;
 use crate::room::handle::Notice;

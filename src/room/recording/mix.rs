@@ -10,9 +10,10 @@ use tokio::sync::mpsc;
 use super::event_log::Diary;
 use super::tracks::News;
 use crate::archive::events::Event;
-use crate::media::file::recorder::{Container, Recorder, RecorderError};
+use crate::codec::Codec;
+use crate::codec::Container;
+use crate::media::file::recorder::{Recorder, RecorderError};
 use crate::media::gst::template::Templates;
-use crate::media::rtp::payload::PayloadFormat;
 use crate::media::stream::tap::Tap;
 use crate::protocol::room::RoomState;
 
@@ -61,7 +62,7 @@ impl Composite {
     /// Takes the picture or the sound from a tap from now on.
     pub(crate) fn feed(&mut self, tap: &Tap) {
         match tap.format() {
-            PayloadFormat::Opus => self.recorder.feed_sound(tap),
+            Codec::Opus => self.recorder.feed_sound(tap),
             _ => self.recorder.feed_picture(tap),
         }
     }

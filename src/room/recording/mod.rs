@@ -20,13 +20,14 @@ use super::actor::Event;
 use super::state::wiring::Tracked;
 use crate::archive::events;
 use crate::archive::events::VERSION;
-use crate::archive::{Archive, Ending, FileEnd, Recording, RecordingId, Subject};
+use crate::archive::{Archive, Ending, FileEnd};
 use crate::config::Config;
+use crate::id::SourceId;
 use crate::media::file::recorder::RecorderError;
 use crate::media::gst::pipeline::running_time;
 use crate::media::gst::template::Templates;
-use crate::media::mixer::SourceId;
 use crate::media::stream::tap::Tap;
+use crate::protocol::recording::{Recording, RecordingId, Subject};
 use crate::protocol::room::RoomState;
 
 /// How often the limits are looked at.

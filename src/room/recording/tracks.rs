@@ -9,11 +9,11 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 
 use super::event_log::{Diary, on_disk};
-use crate::archive::events::{Event, Track, TrackCodec};
+use crate::archive::events::{Event, Track};
+use crate::id::SourceId;
 use crate::media::file::recorder::{RecorderError, TrackEnd, TrackWriter};
 use crate::media::gst::pipeline::running_time;
 use crate::media::gst::template::Templates;
-use crate::media::mixer::SourceId;
 use crate::media::stream::tap::Tap;
 use crate::protocol::room::RoomState;
 use crate::room::state::wiring::Tracked;
@@ -180,9 +180,9 @@ impl Tracks {
         if *number > MOST_FILES {
             return Ok(());
         }
-        let codec = TrackCodec::from(tap.format());
+        let codec = tap.format();
         let track = Track {
-            file: format!("{source}-{number}.{}", codec.extension()),
+            file: format!("{source}-{number}.{}", codec.track_extension()),
             participant: source.participant,
             role: source.role,
             codec,

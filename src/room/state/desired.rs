@@ -8,10 +8,11 @@ use super::State;
 use super::delivery_path::{Kind, Route};
 use super::dynacast::{Shown, Takers};
 use super::wiring::{Decoded, Downlink, Feed, Mix, Mixing, Wiring};
-use crate::archive::RecordingId;
+use crate::id::SourceId;
 use crate::id::{ParticipantId, Role};
 use crate::layout;
-use crate::media::mixer::{Content, Output, Scene, SourceId, Tile, Without};
+use crate::media::mixer::{Content, Output, Scene, Tile, Without};
+use crate::protocol::recording::RecordingId;
 
 /// How long a rendition goes on after its last viewer: who tries a better one often comes back,
 /// and a new encoder begins with its dearest frame.

@@ -9,10 +9,11 @@ use super::layers::{Aim, Halves};
 use super::link_use::Shares;
 use super::participant::Uplink;
 use super::wiring::{Downlink, Feed, Mixing, TrackFeed};
-use crate::archive::RecordingId;
+use crate::id::SourceId;
 use crate::id::{ParticipantId, Rid, Role};
 use crate::layout::Size;
-use crate::media::mixer::{Scene, SourceId};
+use crate::media::mixer::Scene;
+use crate::protocol::recording::RecordingId;
 use crate::room::handle::{Capture, LayerCapture};
 
 /// A slot of somebody.

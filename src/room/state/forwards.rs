@@ -10,9 +10,9 @@ use super::participant::{Downlinks, Person, Sending, Uplink};
 use super::slot_allocation;
 use super::slot_allocation::{Assignment, Candidate, Claim, Held};
 use super::wiring::{Downlink, Feed, Forwards, SlotTable};
-use crate::config::VideoCodec;
+use crate::codec::VideoCodec;
+use crate::id::SourceId;
 use crate::id::{Mid, ParticipantId, Role};
-use crate::media::mixer::SourceId;
 use crate::protocol::room::SlotState;
 use crate::topology::Mode;
 

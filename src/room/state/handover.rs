@@ -8,8 +8,9 @@ use super::delivery_path::{
 };
 use super::participant::Person;
 use super::wiring::{Downlink, Feed, Mixing};
+use crate::id::SourceId;
 use crate::id::{ParticipantId, Role};
-use crate::media::mixer::{Content, SourceId};
+use crate::media::mixer::Content;
 use crate::topology::Mode;
 
 impl State {

@@ -11,9 +11,10 @@ use super::delivery_path::Route;
 use super::slot_allocation::Held;
 use super::wiring::{Downlink, Forwards};
 use crate::id::ParticipantId;
+use crate::id::SourceId;
 use crate::media::bwe::controller::{PICTURE_SHARE, SOUND_HEADERS};
 use crate::media::bwe::layer_probe::Demand;
-use crate::media::mixer::{Scene, SourceId};
+use crate::media::mixer::Scene;
 
 /// What headers leave of the bits of a picture, percent.
 const PICTURE_PERCENT: u64 = (PICTURE_SHARE * 100.0) as u64;

@@ -35,12 +35,13 @@ use self::requests::refusal;
 use self::wiring::{Downlink, Wiring};
 use super::handle::Departure;
 use crate::admission::Pressure;
-use crate::archive::RecordingId;
+use crate::id::SourceId;
 use crate::id::{ParticipantId, Role};
 use crate::layout::LayoutKind;
 use crate::media::bwe::delay::Estimate;
 use crate::media::bwe::ladder::Ladder;
-use crate::media::mixer::{Output, SourceId, Tile};
+use crate::media::mixer::{Output, Tile};
+use crate::protocol::recording::RecordingId;
 use crate::protocol::room::{ByeReason, RoomState, TileState};
 use crate::topology::{Mode, Paths};
 

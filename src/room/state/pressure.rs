@@ -6,10 +6,10 @@ use std::collections::BTreeMap;
 use super::State;
 use super::delivery_path::Kind;
 use crate::admission::Pressure;
-use crate::archive::RecordingId;
-use crate::config::VideoCodec;
+use crate::codec::VideoCodec;
 use crate::media::bwe::ladder::Rung;
 use crate::media::mixer::Output;
+use crate::protocol::recording::RecordingId;
 
 /// Encodings that recordings need.
 pub(crate) type Recorded = BTreeMap<(RecordingId, Kind), Output>;

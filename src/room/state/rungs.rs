@@ -9,13 +9,13 @@ use super::participant::Person;
 use super::pressure::Recorded;
 use super::wiring::{Downlink, Feed, Mixing};
 use super::{Settings, State};
-use crate::archive::RecordingId;
-use crate::config::VideoCodec;
+use crate::codec::VideoCodec;
 use crate::id::ParticipantId;
 use crate::media::bwe::controller::{Budget, share};
 use crate::media::bwe::ladder::{Pace, Rung};
 use crate::media::mixer::Output;
 use crate::media::stream::pacer::Pacing;
+use crate::protocol::recording::RecordingId;
 
 /// A viewer who is on a rendition and can take this share of its bitrate stays on it.
 const STAYS: f64 = 0.8;

@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use crate::media::mixer::SourceId;
+use crate::id::SourceId;
 
 /// The least time somebody keeps a slot.
 pub(crate) const HOLD: Duration = Duration::from_secs(2);

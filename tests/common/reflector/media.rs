@@ -9,8 +9,9 @@ use gst_webrtc::{
     WebRTCPeerConnectionState as State, WebRTCRTPTransceiver,
     WebRTCRTPTransceiverDirection as Direction, WebRTCSDPType, WebRTCSessionDescription,
 };
+use tessera::codec::Codec;
 use tessera::id::{ParticipantId, Role};
-use tessera::media::rtp::payload::{PayloadFormat, starts_keyframe};
+use tessera::media::rtp::payload::starts_keyframe;
 use tessera::protocol::Join;
 use tokio::sync::mpsc;
 
@@ -122,7 +123,7 @@ impl Route {
         let (seq, timestamp) = (word(2), u32::from(word(4)) << 16 | u32::from(word(6)));
         if self.carries != Some(who) {
             let payload = packet.get(payload_at(packet)..)?;
-            if self.video && !starts_keyframe(PayloadFormat::Vp8, payload) {
+            if self.video && !starts_keyframe(Codec::Vp8, payload) {
                 return None;
             }
             self.carries = Some(who);

@@ -11,11 +11,13 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use anyhow::{Context, bail};
 use futures::{SinkExt, StreamExt};
 use tessera::id::{Mid, ParticipantId, Role};
+use tessera::layout::LayoutKind;
 use tessera::layout::Size;
-use tessera::protocol::{
-    ByeReason, ClientMessage, LayoutKind, MeasuredPaths, Mode, ParticipantState, RoomState,
-    ServerMessage, SlotState, TileState, UplinkState, VERSION,
+use tessera::protocol::room::{
+    ByeReason, MeasuredPaths, ParticipantState, RoomState, SlotState, TileState, UplinkState,
 };
+use tessera::protocol::{ClientMessage, ServerMessage, VERSION};
+use tessera::topology::Mode;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
 use tokio_tungstenite::tungstenite::Message;

@@ -7,9 +7,9 @@ use std::time::Duration;
 pub(crate) use super::flow::Flow;
 use super::flow::sends;
 use crate::id::{Mid, ParticipantId};
-use crate::protocol::{
-    MeshDescription, MeshDescriptionKind, MeshSignal, Mode, ParticipantState, RoomState,
-};
+use crate::protocol::mesh::{MeshDescription, MeshDescriptionKind, MeshSignal};
+use crate::protocol::room::{ParticipantState, RoomState};
+use crate::topology::Mode;
 
 /// How long a connection may take to come up, or be without a packet, before it is given up.
 const PATIENCE: Duration = Duration::from_secs(10);

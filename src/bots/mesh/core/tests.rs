@@ -2,7 +2,8 @@
 
 use super::*;
 use crate::layout::{LayoutKind, Size};
-use crate::protocol::{MeasuredPaths, MeshCandidate, UplinkState};
+use crate::protocol::mesh::MeshCandidate;
+use crate::protocol::room::{MeasuredPaths, UplinkState};
 
 fn p(n: u32) -> ParticipantId {
     ParticipantId::new(n)

@@ -27,7 +27,7 @@ use super::probe::{Histogram, Picture, Spread};
 use crate::bots::rtc::csrc_tracker::Source;
 use crate::id::{ParticipantId, Role};
 use crate::layout::Rect;
-use crate::protocol::{RoomState, TileState};
+use crate::protocol::room::{RoomState, TileState};
 
 /// Sightings kept of each participant: over two minutes at 30 frames per second.
 const SIGHTS: usize = 4_096;

@@ -4,7 +4,8 @@ use std::f64::consts::PI;
 
 use super::*;
 use crate::layout::{LayoutKind, Size};
-use crate::protocol::{MeasuredPaths, Mode};
+use crate::protocol::room::MeasuredPaths;
+use crate::topology::Mode;
 
 fn ann() -> ParticipantId {
     ParticipantId::new(1)

@@ -22,7 +22,6 @@ use std::time::Duration;
 
 use gst::prelude::*;
 use parking_lot::Mutex;
-use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use self::timeline::{FRAME, Lead, Timed, Timeline};
@@ -32,11 +31,12 @@ pub(crate) use reserve::RESERVED;
 pub(crate) use reserve::reserve;
 pub use track::{TrackEnd, TrackWriter};
 
-use crate::config::VideoCodec;
+use crate::codec::Codec;
+use crate::codec::Container;
 use crate::media::gst::pipeline::{Pipeline, PipelineError};
 use crate::media::gst::template::{TemplateError, Templates};
 use crate::media::mixer::SOUND_LAG;
-use crate::media::rtp::payload::{PayloadFormat, starts_keyframe};
+use crate::media::rtp::payload::starts_keyframe;
 use crate::media::stream::tap::{Link, Tap};
 
 /// What waits for the disk beyond this is lost, up to the next keyframe.
@@ -50,50 +50,20 @@ const FINISH_DEADLINE: Duration = Duration::from_secs(3);
 /// those that say so (RFC 6716 section 3.1).
 const SILENCE: [u8; 3] = [0xF8, 0xFF, 0xFE];
 
-/// A container, and with it the codecs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Container {
-    /// ISO base media file format: H.264 and Opus.
-    Mp4,
-    /// WebM: VP8 and Opus.
-    Webm,
-    /// Ogg (RFC 7845): Opus alone.
-    Ogg,
+/// The template of the pipeline that writes a container.
+fn template(container: Container) -> &'static str {
+    match container {
+        Container::Mp4 => "record-mp4",
+        Container::Webm => "record-webm",
+        Container::Ogg => "record-ogg",
+    }
 }
 
-impl Container {
-    /// The codec of its picture.
-    pub fn codec(self) -> Option<VideoCodec> {
-        match self {
-            Self::Mp4 => Some(VideoCodec::H264),
-            Self::Webm => Some(VideoCodec::Vp8),
-            Self::Ogg => None,
-        }
-    }
-
-    /// What its files end in, without the dot.
-    pub fn extension(self) -> &'static str {
-        match self {
-            Self::Mp4 => "mp4",
-            Self::Webm => "webm",
-            Self::Ogg => "ogg",
-        }
-    }
-
-    fn template(self) -> &'static str {
-        match self {
-            Self::Mp4 => "record-mp4",
-            Self::Webm => "record-webm",
-            Self::Ogg => "record-ogg",
-        }
-    }
-
-    fn lead(self) -> Lead {
-        match self.codec() {
-            Some(_) => Lead::Picture,
-            None => Lead::Sound,
-        }
+/// What a file of a container begins with.
+fn lead(container: Container) -> Lead {
+    match container.codec() {
+        Some(_) => Lead::Picture,
+        None => Lead::Sound,
     }
 }
 
@@ -138,12 +108,12 @@ impl Recorder {
         path: &Path,
         on_failure: impl Fn(String) + Send + 'static,
     ) -> Result<Self, RecorderError> {
-        let name = container.template();
+        let name = template(container);
         let pipeline = Pipeline::parse(name, &templates.fill(name, &[])?)?;
         let file = pipeline.element::<gst::Element>("file")?;
         file.set_property("location", path);
         reserve(container, &pipeline)?;
-        let picture = match container.lead() {
+        let picture = match lead(container) {
             Lead::Picture => {
                 let parse = pipeline.element::<gst::Element>("parse")?;
                 if let Some(pad) = parse.static_pad("src") {
@@ -156,7 +126,7 @@ impl Recorder {
         let feeder = Arc::new(Feeder {
             picture,
             sound: pipeline.element("sound")?,
-            timeline: Mutex::new(Timeline::new(container.lead())),
+            timeline: Mutex::new(Timeline::new(lead(container))),
         });
         Ok(Self {
             picture: None,
@@ -225,7 +195,7 @@ impl Feeder {
     /// Takes packets of the picture. True if a keyframe is wanted.
     fn pictures(
         &self,
-        format: PayloadFormat,
+        format: Codec,
         packets: &[gst::Buffer],
         caps: &gst::CapsRef,
         asked: &mut Duration,
@@ -308,7 +278,7 @@ fn is_behind(appsrc: &gst_app::AppSrc) -> bool {
     appsrc.current_level_time() > BACKLOG
 }
 
-fn opens(format: PayloadFormat, packet: &gst::Buffer) -> bool {
+fn opens(format: Codec, packet: &gst::Buffer) -> bool {
     gst_rtp::RTPBuffer::from_buffer_readable(packet)
         .ok()
         .and_then(|rtp| rtp.payload().ok().map(|p| starts_keyframe(format, p)))

@@ -3,7 +3,7 @@
 
 use gst::prelude::*;
 
-use super::Container;
+use crate::codec::Container;
 use crate::media::gst::pipeline::{Pipeline, PipelineError};
 
 /// Bytes reserved.

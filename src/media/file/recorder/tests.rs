@@ -1,9 +1,8 @@
 use std::sync::mpsc;
 
+use super::testing::{FRAMES, Playing, picture, silence};
 use super::*;
-use crate::media::file::recorder::testing::{FRAMES, Playing, picture, silence};
 use crate::media::gst::plugins;
-use crate::media::sdp::offer::format_of;
 
 /// How long a stream may take to pass.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -19,7 +18,7 @@ struct Source {
 }
 
 impl Source {
-    fn new(format: PayloadFormat, caps: &gst::Caps) -> Self {
+    fn new(format: Codec, caps: &gst::Caps) -> Self {
         let encoder = Playing::new("appsrc name=in format=time ! appsink name=out sync=false");
         encoder.part::<gst_app::AppSrc>("in").set_caps(Some(caps));
         let interval = Duration::from_millis(500);
@@ -68,7 +67,7 @@ async fn check_change(container: Container, encoders: [&str; 2]) {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("mix");
     let mut recorder = begin(container, &path);
-    let format = format_of(container.codec().unwrap());
+    let format = Codec::from(container.codec().unwrap());
     let mut said = Vec::new();
     for (n, encoder) in encoders.into_iter().enumerate() {
         let (caps, frames) = picture(encoder);
@@ -86,7 +85,7 @@ async fn check_change(container: Container, encoders: [&str; 2]) {
     }
     assert_ne!(said[0], said[1]);
     let caps = gst::Caps::new_empty_simple("application/x-rtp");
-    let source = Source::new(PayloadFormat::Opus, &caps);
+    let source = Source::new(Codec::Opus, &caps);
     recorder.feed_sound(&source.tap);
     let packets = (0..400).map(|n| silence(Duration::ZERO, n)).collect();
     source.deliver(packets);
@@ -115,7 +114,7 @@ async fn a_recording_without_sound_can_be_read() {
         let path = folder.path().join("mix");
         let mut recorder = begin(container, &path);
         let (caps, frames) = picture(encoder);
-        let source = Source::new(format_of(container.codec().unwrap()), &caps);
+        let source = Source::new(Codec::from(container.codec().unwrap()), &caps);
         recorder.feed_picture(&source.tap);
         source.deliver(frames.into_iter().flatten().collect());
         recorder.finish().await.unwrap();

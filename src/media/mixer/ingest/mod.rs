@@ -10,16 +10,16 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use gst::prelude::*;
 
+use super::MixerError;
 use super::audio::gaps::Missing;
 use super::video::colorimetry;
-use super::{MixerError, SourceId};
+use crate::codec::Codec;
+use crate::id::SourceId;
 use crate::layout::{self, Fit, Size};
 use crate::media::gst::pipeline::{BusEvent, Pipeline};
 use crate::media::gst::plugins;
 use crate::media::gst::template::{Templates, Value};
-use crate::media::rtp::payload::PayloadFormat;
 use crate::media::rtp::sanitize::Sieve;
-use crate::media::sdp::offer::encoding_name;
 use crate::media::stream::tap;
 use crate::media::stream::tap::{Link, Tap};
 
@@ -57,7 +57,7 @@ impl Ingest {
         let sink = pipeline.element::<gst_app::AppSink>("out")?;
         sink.set_property("enable-last-sample", false);
         let fitter = match tap.format() {
-            PayloadFormat::Opus => None,
+            Codec::Opus => None,
             _ => Some(Fitter::install(&pipeline, fit)?),
         };
         pipeline.start(move |event| {
@@ -103,10 +103,10 @@ impl Ingest {
     }
 }
 
-fn describe(templates: &Templates, format: PayloadFormat) -> Result<String, MixerError> {
-    let name = format!("ingest-{}", encoding_name(format).to_ascii_lowercase());
+fn describe(templates: &Templates, format: Codec) -> Result<String, MixerError> {
+    let name = format!("ingest-{}", format.encoding_name().to_ascii_lowercase());
     let values = match format {
-        PayloadFormat::H264 => {
+        Codec::H264 => {
             let decoder = plugins::h264_decoder().ok_or(MixerError::NoCodec("H.264 decoder"))?;
             vec![("decoder", Value::Word(decoder))]
         }
@@ -137,7 +137,7 @@ fn ask_at_changes(pipeline: &Pipeline, tap: &Tap) -> Result<(), MixerError> {
 /// and where sound is missing, how much.
 fn connect(tap: &Tap, input: gst_app::AppSrc) -> Link {
     let mut known: Option<gst::Caps> = None;
-    let mut missing = (tap.format() == PayloadFormat::Opus).then(Missing::default);
+    let mut missing = (tap.format() == Codec::Opus).then(Missing::default);
     let mut sieve = Sieve::new(tap.format());
     tap.connect(Box::new(move |packets, caps| {
         if known.as_deref() != Some(caps) {

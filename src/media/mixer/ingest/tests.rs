@@ -17,7 +17,7 @@ struct Sender {
 }
 
 impl Sender {
-    fn start(format: PayloadFormat, raw: &str, encoder: &str) -> Self {
+    fn start(format: Codec, raw: &str, encoder: &str) -> Self {
         gst::init().unwrap();
         let [r, g, b] = RGB;
         let pipeline = gst::parse::launch(&format!(
@@ -112,10 +112,10 @@ async fn a_source_of_any_matrix_is_bt601_on_the_canvas() {
     let Yuv(expected) = Yuv::from_rgb(RGB);
     for size in ["width=1280,height=720", "width=640,height=360"] {
         for (format, matrix, encoder) in [
-            (PayloadFormat::H264, "bt709", x264),
-            (PayloadFormat::H264, "bt601", x264),
-            (PayloadFormat::H264, "bt601", silent),
-            (PayloadFormat::Vp8, "bt601", vp8),
+            (Codec::H264, "bt709", x264),
+            (Codec::H264, "bt601", x264),
+            (Codec::H264, "bt601", silent),
+            (Codec::Vp8, "bt601", vp8),
         ] {
             let raw = format!("{size},colorimetry={matrix}");
             let sender = Sender::start(format, &raw, encoder);
@@ -134,7 +134,7 @@ async fn fragments_that_end_too_soon_cost_their_sender_the_picture_for_a_while()
     let encoder = "openh264enc gop-size=15 qp-max=4 rate-control=off ! \
                    rtph264pay name=pay mtu=100 config-interval=-1 pt=96";
     let raw = "width=640,height=360,colorimetry=bt601";
-    let sender = Sender::start(PayloadFormat::H264, raw, encoder);
+    let sender = Sender::start(Codec::H264, raw, encoder);
     cut_off(&sender.pipeline.by_name("pay").unwrap(), 20);
     let seen = sender.ingested();
     let Yuv(expected) = Yuv::from_rgb(RGB);

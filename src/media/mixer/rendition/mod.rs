@@ -9,7 +9,8 @@ use parking_lot::Mutex;
 
 use super::MixerError;
 use super::audio::dtx;
-use crate::config::VideoCodec;
+use crate::codec::Codec;
+use crate::codec::VideoCodec;
 use crate::media::bwe::fec;
 use crate::media::bwe::fec::Protection;
 use crate::media::bwe::ladder::{Pace, RungSpec};
@@ -18,7 +19,6 @@ use crate::media::gst::plugins;
 use crate::media::gst::plugins::H264Encoder;
 use crate::media::gst::template::{Templates, Value};
 use crate::media::rtp::h264_sps;
-use crate::media::rtp::payload::PayloadFormat;
 use crate::media::stream::tap::Tap;
 
 /// An encoder makes a keyframe on request at most this often.
@@ -140,11 +140,11 @@ impl Encoder {
         }
     }
 
-    fn format(self) -> PayloadFormat {
+    fn format(self) -> Codec {
         match self {
-            Self::OpenH264 | Self::X264 => PayloadFormat::H264,
-            Self::Vp8 => PayloadFormat::Vp8,
-            Self::Opus => PayloadFormat::Opus,
+            Self::OpenH264 | Self::X264 => Codec::H264,
+            Self::Vp8 => Codec::Vp8,
+            Self::Opus => Codec::Opus,
         }
     }
 
@@ -221,7 +221,7 @@ impl Rendition {
         let rendition = Self::start(templates, &values, target, on_failure)?;
         rendition.input.set_caps(Some(input));
         let element = rendition.bitrate.lock().element.clone();
-        if encoder.format() == PayloadFormat::H264 {
+        if encoder.format() == Codec::H264 {
             let (fps, bitrate) = (rung.pace.fps().ceil() as u32, rung.most);
             h264_sps::sign(&element, h264_sps::Most { fps, bitrate });
         }
@@ -261,7 +261,7 @@ impl Rendition {
         let input = pipeline.element::<gst_app::AppSrc>("in")?;
         let output = pipeline.element::<gst_app::AppSink>("out")?;
         let element: gst::Element = pipeline.element("encoder")?;
-        if format == PayloadFormat::Opus {
+        if format == Codec::Opus {
             dtx::install(&element);
         }
         let tap = Tap::new(&output, format, KEYFRAME_INTERVAL, None);

@@ -24,12 +24,13 @@ use super::name_plate::Card;
 use super::picture::{Mask, Picture, Plane, PlaneMut, Surface, Yuv};
 use super::scene::{Content, Scene, Tile};
 use crate::id::ParticipantId;
+use crate::id::SourceId;
 use crate::layout::{self, Fit, Rect, Size};
 use crate::media::bwe::ladder::Pace;
 use crate::media::gst::pipeline::running_time;
+use crate::media::mixer::Output;
 use crate::media::mixer::source::Feed;
 use crate::media::mixer::ticker::Ticker;
-use crate::media::mixer::{Output, SourceId};
 
 /// A camera tile without a new picture for this long shows its avatar.
 const STALE: gst::ClockTime = gst::ClockTime::from_seconds(1);

@@ -1,31 +1,7 @@
 //! What the canvas shows: plain values, decided by the room, applied between two frames.
 
-use std::fmt;
-
-use crate::id::{ParticipantId, Role};
+use crate::id::SourceId;
 use crate::layout::Rect;
-
-/// One uplink as the mixer knows it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct SourceId {
-    /// Whose.
-    pub participant: ParticipantId,
-    /// Mic, camera or screen.
-    pub role: Role,
-}
-
-impl SourceId {
-    /// Whether this is a shared screen.
-    pub fn is_screen(self) -> bool {
-        self.role == Role::Screen
-    }
-}
-
-impl fmt::Display for SourceId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}-{}", self.participant, self.role)
-    }
-}
 
 /// What a tile holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -12,11 +12,11 @@ use read::{check_bundle, common_fingerprint, parse_line};
 use thiserror::Error;
 
 use super::simulcast;
-use crate::config::VideoCodec;
+use crate::codec::Codec;
+use crate::codec::VideoCodec;
 use crate::id::{Mid, Rid, Role};
 use crate::media::bwe::fec::Protection;
 use crate::media::bwe::twcc::TRANSPORT_WIDE_CC;
-use crate::media::rtp::payload::PayloadFormat;
 
 /// The same for downlinks: the numbers that our congestion control is told the arrival of. The
 /// others would be those of the packets' sender, who is not on this connection.
@@ -80,7 +80,7 @@ struct OfferedLine {
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct OfferedCodec {
     payload_type: u8,
-    format: PayloadFormat,
+    format: Codec,
     /// Higher is liked better among payload types of one format.
     rank: u8,
     told: Told,
@@ -104,7 +104,7 @@ pub struct Line {
     /// What it is for.
     pub role: Role,
     /// What it carries.
-    pub format: PayloadFormat,
+    pub format: Codec,
     /// The offer's payload type for it.
     pub payload_type: u8,
     /// RTP header extensions (RFC 8285) that are used, by id.
@@ -129,8 +129,8 @@ impl Line {
                     "video"
                 },
             )
-            .field("encoding-name", encoding_name(self.format))
-            .field("clock-rate", self.clock_rate())
+            .field("encoding-name", self.format.encoding_name())
+            .field("clock-rate", self.format.clock_rate() as i32)
             .field("payload", i32::from(self.payload_type));
         let extensions = self.extensions.iter();
         extensions
@@ -144,14 +144,6 @@ impl Line {
     pub fn extension(&self, uri: &str) -> Option<u8> {
         let known = self.extensions.iter().find(|(_, known)| *known == uri);
         known.map(|(id, _)| *id)
-    }
-
-    /// RTP clock rate, Hz.
-    pub fn clock_rate(&self) -> i32 {
-        match self.format {
-            PayloadFormat::Opus => 48_000,
-            _ => 90_000,
-        }
     }
 }
 
@@ -353,7 +345,7 @@ fn choose(line: &OfferedLine, role: Role, video: &[VideoCodec]) -> Result<Line, 
             mid: line.mid.clone(),
             spoken: wanted
                 .iter()
-                .map(|format| encoding_name(*format))
+                .map(|format| format.encoding_name())
                 .collect::<Vec<_>>()
                 .join(", "),
         }),
@@ -363,46 +355,17 @@ fn choose(line: &OfferedLine, role: Role, video: &[VideoCodec]) -> Result<Line, 
 /// Formats for a role, the best first. The mix goes out in the configured order (H.264 costs a
 /// third of VP8); what people send is taken as VP8 first, which every member can decode and
 /// which forwarding needs, then in the configured order.
-fn wanted_formats(role: Role, video: &[VideoCodec]) -> Vec<PayloadFormat> {
-    let configured = video.iter().map(|codec| format_of(*codec));
+fn wanted_formats(role: Role, video: &[VideoCodec]) -> Vec<Codec> {
+    let configured = video.iter().map(|codec| Codec::from(*codec));
     match role {
-        role if role.is_audio() => vec![PayloadFormat::Opus],
+        role if role.is_audio() => vec![Codec::Opus],
         // VP9 is decoded here, never encoded.
-        Role::MixVideo => configured.filter(|f| *f != PayloadFormat::Vp9).collect(),
+        Role::MixVideo => configured.filter(|f| *f != Codec::Vp9).collect(),
         _ => {
             let mut formats: Vec<_> = configured.collect();
-            formats.sort_by_key(|format| *format != PayloadFormat::Vp8);
+            formats.sort_by_key(|format| *format != Codec::Vp8);
             formats
         }
-    }
-}
-
-/// The payload format of a video codec.
-pub fn format_of(codec: VideoCodec) -> PayloadFormat {
-    match codec {
-        VideoCodec::H264 => PayloadFormat::H264,
-        VideoCodec::Vp8 => PayloadFormat::Vp8,
-        VideoCodec::Vp9 => PayloadFormat::Vp9,
-    }
-}
-
-/// The video codec of a payload format; `None` for audio.
-pub fn codec_of(format: PayloadFormat) -> Option<VideoCodec> {
-    match format {
-        PayloadFormat::H264 => Some(VideoCodec::H264),
-        PayloadFormat::Vp8 => Some(VideoCodec::Vp8),
-        PayloadFormat::Vp9 => Some(VideoCodec::Vp9),
-        PayloadFormat::Opus => None,
-    }
-}
-
-/// The encoding name of a payload format in SDP and caps.
-pub fn encoding_name(format: PayloadFormat) -> &'static str {
-    match format {
-        PayloadFormat::Vp8 => "VP8",
-        PayloadFormat::Vp9 => "VP9",
-        PayloadFormat::H264 => "H264",
-        PayloadFormat::Opus => "OPUS",
     }
 }
 

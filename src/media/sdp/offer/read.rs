@@ -3,11 +3,11 @@
 use std::collections::BTreeSet;
 
 use super::{Direction, Fingerprint, Kind, OfferError, OfferedCodec, OfferedLine, Told, malformed};
+use crate::codec::Codec;
 use crate::id::Mid;
 use crate::media::bwe::fec::Protection;
 use crate::media::bwe::twcc::TRANSPORT_WIDE_CC;
 use crate::media::peer::uplink::MID;
-use crate::media::rtp::payload::PayloadFormat;
 use crate::media::sdp::simulcast;
 use crate::media::sdp::simulcast::{REPAIRED_RID, RID};
 use crate::media::stream::audio_level::AUDIO_LEVEL;
@@ -160,23 +160,23 @@ fn parameter(fmtp: &str, name: &str) -> Option<String> {
 }
 
 /// What a decoder makes use of; none unless it says so (RFC 7587 section 6.1).
-fn usable_protection(format: PayloadFormat, fmtp: &str) -> Protection {
+fn usable_protection(format: Codec, fmtp: &str) -> Protection {
     let says = parameter(fmtp, "useinbandfec").as_deref() == Some("1");
-    match format == PayloadFormat::Opus && says {
+    match format == Codec::Opus && says {
         true => Protection::Fec,
         false => Protection::None,
     }
 }
 
 /// Format and rank of a payload type, if it is one of ours.
-fn recognise(encoding: &str, fmtp: &str) -> Option<(PayloadFormat, u8)> {
+fn recognise(encoding: &str, fmtp: &str) -> Option<(Codec, u8)> {
     let parameter = |name: &str| parameter(fmtp, name);
     match encoding.to_ascii_uppercase().as_str() {
-        "OPUS" => Some((PayloadFormat::Opus, 0)),
-        "VP8" => Some((PayloadFormat::Vp8, 0)),
+        "OPUS" => Some((Codec::Opus, 0)),
+        "VP8" => Some((Codec::Vp8, 0)),
         // Profile 0 only: the others are 4:4:4 or deeper than 8 bits.
         "VP9" => match parameter("profile-id").as_deref() {
-            None | Some("0") => Some((PayloadFormat::Vp9, 0)),
+            None | Some("0") => Some((Codec::Vp9, 0)),
             Some(_) => None,
         },
         // We send access units larger than a packet, which mode 0 cannot carry (RFC 6184 6.2).
@@ -187,7 +187,7 @@ fn recognise(encoding: &str, fmtp: &str) -> Option<(PayloadFormat, u8)> {
                 Some("4200") => 1,
                 _ => 0,
             };
-            Some((PayloadFormat::H264, rank))
+            Some((Codec::H264, rank))
         }
         _ => None,
     }

@@ -115,17 +115,17 @@ fn each_m_line_gets_the_codec_its_role_likes_best() {
     assert_eq!(
         chosen,
         [
-            (PayloadFormat::Opus, 111),
-            (PayloadFormat::Vp8, 96),
-            (PayloadFormat::Opus, 111),
-            (PayloadFormat::H264, 104),
+            (Codec::Opus, 111),
+            (Codec::Vp8, 96),
+            (Codec::Opus, 111),
+            (Codec::H264, 104),
         ],
         "constrained baseline in packetization mode 1 for the mix, VP8 upwards"
     );
     let plan = offer
         .plan(&RoleSource::Named(&roles), &[VideoCodec::Vp8])
         .expect("a plan");
-    assert_eq!(plan[3].format, PayloadFormat::Vp8, "H.264 turned off");
+    assert_eq!(plan[3].format, Codec::Vp8, "H.264 turned off");
 }
 
 #[test]

@@ -14,11 +14,10 @@ use parking_lot::Mutex;
 use super::onward::Onward;
 use super::writing::{Writing, keep_first_caps, lasts};
 use super::{FINISH_DEADLINE, RecorderError, is_behind, opens, payload, push, timestamp};
+use crate::codec::Codec;
 use crate::media::gst::pipeline::Pipeline;
 use crate::media::gst::template::Templates;
-use crate::media::rtp::payload::PayloadFormat;
 use crate::media::rtp::sanitize::Sieve;
-use crate::media::sdp::offer::encoding_name;
 use crate::media::stream::tap::{Link, Tap};
 
 /// Time between keyframes, so that one can seek. They cost everybody who watches this uplink.
@@ -63,7 +62,10 @@ impl TrackWriter {
         on_begin: impl Fn(Duration) + Send + 'static,
         on_failure: impl Fn(String) + Send + 'static,
     ) -> Result<Self, RecorderError> {
-        let name = format!("track-{}", encoding_name(tap.format()).to_ascii_lowercase());
+        let name = format!(
+            "track-{}",
+            tap.format().encoding_name().to_ascii_lowercase()
+        );
         let pipeline = Pipeline::parse(name.as_str(), &templates.fill(&name, &[])?)?;
         let file = pipeline.element::<gst::Element>("file")?;
         file.set_property("location", path);
@@ -117,7 +119,7 @@ impl TrackWriter {
                 source.request_keyframe();
             }
         })));
-        if self.tap.format() != PayloadFormat::Opus {
+        if self.tap.format() != Codec::Opus {
             self.tap.request_keyframe();
         }
     }
@@ -152,7 +154,7 @@ struct Listening {
 
 /// What the tap's thread uses.
 struct Feeder {
-    format: PayloadFormat,
+    format: Codec,
     appsrc: gst_app::AppSrc,
     line: Mutex<TrackLine>,
     on_begin: Mutex<OnBegin>,
@@ -174,7 +176,7 @@ impl Feeder {
         caps: &gst::CapsRef,
         listening: &mut Listening,
     ) -> bool {
-        let picture = self.format != PayloadFormat::Opus;
+        let picture = self.format != Codec::Opus;
         if picture && self.appsrc.caps().as_deref() != Some(caps) {
             self.appsrc.set_caps(Some(&caps.to_owned()));
         }
@@ -213,7 +215,7 @@ impl Feeder {
 
     fn write(&self, packet: &gst::Buffer, time: Duration) {
         match self.format {
-            PayloadFormat::Opus => {
+            Codec::Opus => {
                 let opus = payload(packet).filter(|opus| !opus.is_empty());
                 if let Some(opus) = opus {
                     push(&self.appsrc, &gst::Buffer::from_slice(opus), time);

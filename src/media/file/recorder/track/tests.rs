@@ -2,8 +2,9 @@ use std::path::PathBuf;
 use std::sync::mpsc;
 
 use super::*;
+use crate::codec::Contents;
 use crate::media::file::recorder::testing::{FRAMES, GROUP, Playing, picture, silence};
-use crate::media::file::remux::{Contents, remux};
+use crate::media::file::remux::remux;
 
 fn ms(ms: u64) -> Duration {
     Duration::from_millis(ms)
@@ -46,7 +47,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Writes packets to a file as a tap delivers them, and returns when it begins.
 async fn record(
-    format: PayloadFormat,
+    format: Codec,
     caps: &gst::Caps,
     packets: Vec<gst::Buffer>,
     path: &Path,
@@ -112,7 +113,7 @@ async fn lost_sound_moves_no_other() {
     let path = folder.path().join("mic.webm");
     let packets = (0..200).filter(came).map(|n| silence(FIRST, n)).collect();
     let caps = gst::Caps::new_empty_simple("application/x-rtp");
-    let begins = record(PayloadFormat::Opus, &caps, packets, &path).await;
+    let begins = record(Codec::Opus, &caps, packets, &path).await;
     assert_eq!(begins, FIRST);
     let expected: Vec<Duration> = (0..200)
         .filter(came)
@@ -122,7 +123,7 @@ async fn lost_sound_moves_no_other() {
 }
 
 /// A frame that lacks a packet is missing with all that depend on it, and no other is, or is moved.
-async fn check_losses(format: PayloadFormat, encoder: &str, contents: Contents) {
+async fn check_losses(format: Codec, encoder: &str, contents: Contents) {
     let (caps, mut frames) = picture(encoder);
     let first = frames[0][0].pts().unwrap();
     let time = |frame: &[gst::Buffer]| Duration::from(frame[0].pts().unwrap() - first);
@@ -159,7 +160,7 @@ async fn one_picture_is_a_file() {
     let (caps, mut frames) = picture("vp8enc deadline=1 cpu-used=8 ! rtpvp8pay");
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("camera.webm");
-    record(PayloadFormat::Vp8, &caps, frames.swap_remove(0), &path).await;
+    record(Codec::Vp8, &caps, frames.swap_remove(0), &path).await;
     assert_eq!(all_times(&path, Contents::Picture).await, [ms(0)]);
     for path in [&path, &path.with_extension("copy")] {
         let bytes = std::fs::read(path).unwrap();
@@ -174,7 +175,7 @@ async fn lost_vp8_moves_no_other() {
         "vp8enc deadline=1 cpu-used=8 keyframe-max-dist={GROUP} \
          ! rtpvp8pay picture-id-mode=15-bit"
     );
-    check_losses(PayloadFormat::Vp8, &encoder, Contents::Picture).await;
+    check_losses(Codec::Vp8, &encoder, Contents::Picture).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -183,7 +184,7 @@ async fn lost_vp9_moves_no_other() {
         "vp9enc deadline=1 cpu-used=8 keyframe-max-dist={GROUP} lag-in-frames=0 \
          ! rtpvp9pay picture-id-mode=15-bit"
     );
-    check_losses(PayloadFormat::Vp9, &encoder, Contents::Picture).await;
+    check_losses(Codec::Vp9, &encoder, Contents::Picture).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -192,7 +193,7 @@ async fn lost_h264_moves_no_other() {
         "openh264enc gop-size={GROUP} complexity=low scene-change-detection=false \
          ! h264parse config-interval=-1 ! rtph264pay aggregate-mode=zero-latency config-interval=-1"
     );
-    check_losses(PayloadFormat::H264, &encoder, Contents::Picture).await;
+    check_losses(Codec::H264, &encoder, Contents::Picture).await;
 }
 
 /// Where times go back, as when a sender first says how its streams lie to one another, every picture
@@ -207,7 +208,7 @@ async fn times_that_go_back_lose_no_picture() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("camera.webm");
     let packets = frames.into_iter().flatten().collect();
-    record(PayloadFormat::Vp8, &caps, packets, &path).await;
+    record(Codec::Vp8, &caps, packets, &path).await;
     let times = all_times(&path, Contents::Picture).await;
     assert_eq!(times.len(), FRAMES);
     assert!(times.is_sorted_by(|one, next| one < next), "{times:?}");

@@ -307,7 +307,7 @@ fn help_shows_the_defaults_and_no_secret() {
     assert!(help.contains("[default: 1280x720]"), "{help}");
 }
 
-/// A setting's row as the README has it.
+/// A setting's row as docs/CONFIGURATION.md has it.
 fn row(setting: &Setting) -> String {
     let Setting {
         flag,
@@ -323,16 +323,19 @@ fn row(setting: &Setting) -> String {
 }
 
 #[test]
-fn the_readme_lists_every_setting_with_its_default() {
-    let readme = include_str!("../README.md");
+fn the_documentation_lists_every_setting_with_its_default() {
+    let document = include_str!(concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/docs/CONFIGURATION.md"
+    ));
     let rows: Vec<String> = settings().iter().map(row).collect();
-    let table: Vec<&str> = readme
+    let table: Vec<&str> = document
         .lines()
         .filter(|line| line.starts_with("| `--"))
         .collect();
     assert!(
         table == rows,
-        "the table in README.md should be:\n{}",
+        "the table in docs/CONFIGURATION.md should be:\n{}",
         rows.join("\n")
     );
 }

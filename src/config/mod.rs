@@ -1,8 +1,9 @@
 //! One validated configuration from flags, `TESSERA_*`, and a TOML file.
 //!
 //! [`Options`] is the table of settings as an operator writes them: one field each, from
-//! which the flag, the environment variable, the key in the file and the row in the README
-//! follow. [`Config`] is what the rest of the program sees, and holds checked values only.
+//! which the flag, the environment variable, the key in the file and the row in
+//! `docs/CONFIGURATION.md` follow. [`Config`] is what the rest of the program sees, and holds
+//! checked values only.
 
 mod options;
 mod validate;

@@ -1,0 +1,9 @@
+//! What holds for every input: pure code under random histories, and under recorded ones.
+
+mod admission;
+mod congestion;
+mod congestion_trace;
+mod layout;
+mod rewrite;
+mod room;
+mod sound;

@@ -11,6 +11,8 @@ mod record;
 mod record_markers;
 mod record_rooms;
 mod record_sync;
+mod signals;
 mod templates;
+mod track_files;
 mod tracks;
 mod tracks_trouble;

@@ -4,15 +4,14 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use futures::future::{join_all, try_join_all};
-use serde_json::{Value, json};
+use serde_json::Value;
 use tessera::bots::payloads::unbroken;
 use tessera::bots::{
     AudioSource, Bot, BotConfig, Decode, Path, Recording, VideoFormat, clock, palette,
 };
 use tessera::config::VideoCodec;
 use tessera::id::{ParticipantId, Role};
-use tessera::protocol::{ClientMessage, ErrorCode, Mode, RoomState, ServerMessage};
-use tokio::sync::broadcast;
+use tessera::protocol::{ClientMessage, Mode, RoomState};
 use tokio::time::{Instant, timeout};
 
 use crate::common::server::{PATIENCE, TestServer, room};
@@ -34,7 +33,7 @@ fn person(server: &TestServer, name: &str, i: usize, decode: Decode) -> BotConfi
 }
 
 /// `n` people; the first two see and hear.
-async fn people(server: &TestServer, name: &str, n: usize) -> Vec<Bot> {
+pub(crate) async fn people(server: &TestServer, name: &str, n: usize) -> Vec<Bot> {
     let joins = (0..n).map(|i| {
         let decode = match i {
             0 | 1 => Decode::Both,
@@ -45,7 +44,7 @@ async fn people(server: &TestServer, name: &str, n: usize) -> Vec<Bot> {
     try_join_all(joins).await.expect("everybody joins")
 }
 
-fn id(bot: &Bot) -> ParticipantId {
+pub(crate) fn id(bot: &Bot) -> ParticipantId {
     bot.id().expect("a WebSocket bot has an id")
 }
 
@@ -384,77 +383,4 @@ async fn the_mixer_goes_with_its_mode() {
     }
     join_all(bots.into_iter().map(Bot::leave)).await;
     server.stop().await;
-}
-
-/// What the room says to somebody who sends signals it does not pass on.
-async fn refusal(notices: &mut broadcast::Receiver<ServerMessage>) -> ErrorCode {
-    let next = async {
-        loop {
-            match notices.recv().await {
-                Ok(ServerMessage::Error { code, .. }) => return code,
-                Ok(_) | Err(broadcast::error::RecvError::Lagged(_)) => {}
-                Err(error) => panic!("{error}"),
-            }
-        }
-    };
-    timeout(PATIENCE, next).await.expect("a refusal")
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn signals_go_to_members_of_the_room_and_nobody_else() {
-    let server = TestServer::start().await;
-    let bots = people(&server, "signals", 3).await;
-    // The fourth of another room, whichever joined last: its number is not one of this room's.
-    let others = people(&server, "elsewhere", 4).await;
-    // Candidates go over the same WebSocket, within the same rate: not before all are connected.
-    third_is_seen(&bots).await;
-    let ours = |who: &ParticipantId| bots.iter().any(|bot| id(bot) == *who);
-    let mut theirs = others.iter().map(id);
-    let stranger = theirs.find(|who| !ours(who)).expect("one more than here");
-    let signal = |to: ParticipantId, text: &str| ClientMessage::Signal {
-        to,
-        data: json!({ "text": text }),
-    };
-    let mut notices = bots[0].notices();
-    for (to, text, code) in [
-        (stranger, "hello".to_owned(), ErrorCode::NotFound),
-        (id(&bots[0]), "hello".to_owned(), ErrorCode::BadMessage),
-        (id(&bots[1]), "x".repeat(1 << 20), ErrorCode::TooLarge),
-    ] {
-        bots[0].send(signal(to, &text)).expect("an open WebSocket");
-        assert_eq!(refusal(&mut notices).await, code, "to {to}");
-    }
-
-    // A thousand at once: some are refused, and the room goes on.
-    let mut heard = bots[1].notices();
-    for n in 0..1000 {
-        let text = format!("number {n}");
-        bots[0]
-            .send(signal(id(&bots[1]), &text))
-            .expect("an open WebSocket");
-    }
-    assert_eq!(refusal(&mut notices).await, ErrorCode::RateLimited);
-    let passed_on = async {
-        loop {
-            if let Ok(ServerMessage::Signal { from, .. }) = heard.recv().await {
-                return from;
-            }
-        }
-    };
-    let from = timeout(PATIENCE, passed_on)
-        .await
-        .expect("those within the rate");
-    assert_eq!(from, id(&bots[0]));
-    third_is_seen(&bots).await;
-    join_all(bots.into_iter().chain(others).map(Bot::leave)).await;
-    server.stop().await;
-}
-
-/// Waits until the first two of three see the third in a composite.
-async fn third_is_seen(bots: &[Bot]) {
-    for bot in &bots[..2] {
-        let seen = bot.sees(id(&bots[2]), palette::color(2), Path::Mix).await;
-        let room = bot.room().borrow().clone();
-        seen.unwrap_or_else(|error| panic!("{}: {error}: {room:?}: {:?}", bot.name(), bot.stats()));
-    }
 }

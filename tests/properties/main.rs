@@ -4,6 +4,8 @@ mod admission;
 mod congestion;
 mod congestion_trace;
 mod layout;
+mod reporting_link;
 mod rewrite;
 mod room;
 mod sound;
+mod tone;

@@ -2,5 +2,6 @@
 #![allow(clippy::unwrap_used)]
 
 mod http;
+mod protocol_examples;
 mod socket;
 mod support;

@@ -1,0 +1,14 @@
+//! Rooms in front of browsers: pages of Chromium and Firefox, and a real server.
+#![allow(clippy::unwrap_used)]
+
+mod colours;
+#[path = "../common/mod.rs"]
+mod common;
+mod looks;
+mod modes;
+mod record;
+mod recordings_page;
+mod room;
+mod simulcast;
+mod tracks;
+mod whip;

@@ -1,0 +1,125 @@
+//! Recordings of tracks of a browser that sends its camera in several encodings.
+
+use std::path::Path;
+use std::time::Duration;
+
+use reqwest::{Method, StatusCode};
+use serde_json::json;
+use tessera::archive::events::{self, Event, Track};
+use tessera::bots::{Bot, BotConfig, Decode};
+use tessera::id::Role;
+use tessera::protocol::{ClientMessage, PictureSize};
+use tessera::topology::Mode;
+use tokio::time::Instant;
+
+use crate::common::browser::{Page, alone};
+use crate::common::film;
+use crate::common::recorded::{ask, folder, record_for, recording, stop};
+use crate::common::server::{TestServer, room};
+
+/// How long a browser may take to send another encoding, and the server to take it.
+const DEADLINE: Duration = Duration::from_secs(30);
+/// How much is recorded of each.
+const PART: Duration = Duration::from_secs(3);
+
+/// The cameras' files that have begun.
+fn cameras(folder: &Path) -> Vec<Track> {
+    let lines = events::read(folder).unwrap();
+    let camera = |line: events::Line| match line.event {
+        Event::Track(track) if track.role == Role::Camera => Some(track),
+        _ => None,
+    };
+    lines.into_iter().filter_map(camera).collect()
+}
+
+/// Waits until that many have begun.
+async fn begun(folder: &Path, count: usize) {
+    let began = Instant::now();
+    while cameras(folder).len() < count {
+        let all = cameras(folder);
+        assert!(began.elapsed() < DEADLINE, "no {count} of {all:?}");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+/// Switches the largest encoding of a page on or off, as a browser does whose link is too narrow.
+async fn switch_largest(page: &Page, active: bool) {
+    let switched = format!(
+        "(async () => {{ for (const sender of tessera.pc.getSenders()) {{ \
+            const parameters = sender.getParameters(); \
+            const largest = parameters.encodings?.find(({{ rid }}) => rid === 'f'); \
+            if (!largest) continue; \
+            largest.active = {active}; \
+            await sender.setParameters(parameters); \
+            return true; \
+         }} return false; }})()"
+    );
+    assert_eq!(page.evaluate(&switched).await, true, "it has a largest one");
+}
+
+/// A viewer draws it small, and still the largest is recorded; when it stops the recording goes on
+/// with what there is, and takes it again when it is back.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_largest_encoding_is_recorded_while_there_is_one() {
+    let _alone = alone().await;
+    let folder = folder();
+    let server = TestServer::with(recording(folder.path())).await;
+    let viewer = BotConfig::new(&server.url, room("sizes"), "Viewer").decoding(Decode::No);
+    let viewer = Bot::join(viewer.with_slots(4)).await.unwrap();
+    viewer.set_mode(Mode::Sfu).unwrap();
+    let ann = Page::chromium("Ann").await;
+    ann.join(&server.url, "sizes").await;
+    let id = ann.until("Ann", "probe.person('Ann')?.id").await;
+    let picture = PictureSize {
+        participant: id.as_str().unwrap().parse().unwrap(),
+        role: Role::Camera,
+        height: 150,
+    };
+    let pictures = vec![picture];
+    viewer.send(ClientMessage::Sizes { pictures }).unwrap();
+    let small = "(async () => [...(await tessera.pc.getStats()).values()] \
+        .some((one) => one.type === 'outbound-rtp' && one.frameHeight === 180))()";
+    ann.until_within("it to be sent small", &format!("await {small}"), DEADLINE)
+        .await;
+
+    let body = Some(json!({ "kind": "tracks" }));
+    let (status, take) = ask(Method::POST, &server.url, "/rooms/sizes/recordings", body).await;
+    assert_eq!(status, StatusCode::CREATED, "{take}");
+    let take = take["id"].as_str().unwrap().to_owned();
+    let place = folder.path().join(&take);
+    let large = small.replace("180", "720");
+    ann.until_within("it to be sent large", &format!("await {large}"), DEADLINE)
+        .await;
+    record_for(PART).await;
+    let before = cameras(&place).len();
+    switch_largest(&ann, false).await;
+    begun(&place, before + 1).await;
+    record_for(PART).await;
+    switch_largest(&ann, true).await;
+    begun(&place, before + 2).await;
+    record_for(PART).await;
+    let ended = stop(&server.url, "sizes", &take).await;
+    assert_eq!(ended["state"], "finished", "{ended}");
+
+    let all = cameras(&place);
+    println!("{all:?}");
+    let widths: Vec<Vec<u32>> = all
+        .iter()
+        .map(|track| film::widths(&place.join(&track.file)))
+        .collect();
+    println!("{widths:?}");
+    let last = |n: usize| *widths[n].last().unwrap();
+    assert_eq!(last(before - 1), 1280);
+    assert!(last(before) < 1280);
+    assert_eq!(last(before + 1), 1280);
+    for pair in all.windows(2) {
+        let length = film::length(&place.join(&pair[0].file));
+        let end = Duration::from_millis(pair[0].start) + length;
+        let next = Duration::from_millis(pair[1].start);
+        println!("from {end:?} to {next:?}");
+        assert!(next + Duration::from_millis(500) > end, "one at a time");
+        assert!(next < end + Duration::from_secs(5), "the next one follows");
+    }
+    drop(viewer);
+    server.stop().await;
+}

@@ -1,0 +1,92 @@
+//! What two hundred joins and leaves leave behind: nothing. Alone in its binary, because it counts
+//! the threads and files of the whole process.
+
+#[path = "../common/mod.rs"]
+mod common;
+
+use std::time::Duration;
+
+use common::server::{PATIENCE, TestServer, room};
+use futures::future::try_join_all;
+use procfs::process::Process;
+use tessera::bots::{Bot, BotConfig, Decode, VideoFormat};
+use tessera::codec::VideoCodec;
+use tessera::media::gst::pipeline;
+
+/// People who come and go together.
+const GROUP: usize = 4;
+
+/// What a process holds.
+#[derive(Debug, Clone, Copy)]
+struct Held {
+    threads: usize,
+    files: usize,
+    pipelines: i64,
+    /// Resident set, KiB.
+    memory: u64,
+}
+
+fn held() -> Held {
+    let process = Process::myself().expect("/proc/self");
+    Held {
+        threads: process.tasks().expect("tasks").count(),
+        files: process.fd_count().expect("fds"),
+        pipelines: pipeline::alive(),
+        memory: process.status().expect("status").vmrss.expect("vmrss"),
+    }
+}
+
+/// A group joins, is connected, and leaves; in every tenth round one of them without a word.
+async fn come_and_go(server: &TestServer, round: usize) {
+    let joins = (0..GROUP).map(|i| {
+        let config = BotConfig::new(&server.url, room("door"), format!("Guest {i}"))
+            .person(i, VideoFormat::sized(VideoCodec::Vp8, 160, 90))
+            .decoding(Decode::No);
+        Bot::join(config)
+    });
+    let bots = try_join_all(joins).await.expect("they join");
+    for bot in &bots {
+        bot.first_picture().await.expect("a picture");
+    }
+    for (i, bot) in bots.into_iter().enumerate() {
+        match (round % 10, i) {
+            (9, 0) => bot.kill().await,
+            _ => bot.leave().await.expect("leave"),
+        }
+    }
+    let empty = async {
+        let mut poll = tokio::time::interval(Duration::from_millis(20));
+        while !server.registry.list().is_empty() || pipeline::alive() > 0 {
+            poll.tick().await;
+        }
+    };
+    let waited = tokio::time::timeout(PATIENCE, empty).await;
+    assert!(waited.is_ok(), "the room does not empty: {:?}", held());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_hundred_joins_leave_nothing_behind() {
+    let server = TestServer::start().await;
+    // What is made once and kept: codec tables, caches, pools of threads.
+    for round in 5..11 {
+        come_and_go(&server, round).await;
+    }
+    let before = held();
+    for round in 0..200 / GROUP {
+        come_and_go(&server, round).await;
+    }
+    let after = held();
+    println!("before {before:?}\nafter  {after:?}");
+    assert_eq!(after.pipelines, 0);
+    assert!(after.files <= before.files + 8, "{before:?} -> {after:?}");
+    // Tokio's and GLib's pools breathe by a few threads.
+    assert!(
+        after.threads <= before.threads + 8,
+        "{before:?} -> {after:?}"
+    );
+    assert!(
+        after.memory * 10 < before.memory * 11,
+        "{before:?} -> {after:?}"
+    );
+    server.stop().await;
+}

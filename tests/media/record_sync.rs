@@ -1,0 +1,143 @@
+//! Picture and sound of a recording belong together.
+
+use std::time::Duration;
+
+use futures::future::{join_all, try_join_all};
+use tempfile::TempDir;
+use tessera::bots::{AudioSource, Bot, BotConfig, Capture, Decode, VideoFormat, VideoSource};
+use tessera::codec::VideoCodec;
+use tessera::layout::Size;
+use tessera::protocol::room::{RoomState, UplinkState};
+
+use crate::common::claps::{claps, flashes, offsets};
+use crate::common::recorded::{begin, folder, record_for, recording, stop};
+use crate::common::server::{TestServer, room};
+
+fn median(all: &[f64]) -> f64 {
+    let mut sorted = all.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    sorted[sorted.len() / 2]
+}
+
+/// How long picture and sound are watched; `SYNC_SECONDS` says otherwise.
+fn sync_length() -> Duration {
+    let given = std::env::var("SYNC_SECONDS").ok();
+    Duration::from_secs(given.map_or(18, |given| given.parse().expect("seconds")))
+}
+
+/// What is seen and heard at one moment is so in the recording, at its start, when two have come
+/// and when they have gone.
+#[tokio::test(flavor = "multi_thread")]
+async fn picture_and_sound_stay_together() {
+    let clapping = Clapping::begin(1).await;
+    let third = sync_length() / 3;
+    record_for(third).await;
+    let (url, format) = (&clapping.server.url, clapping.format);
+    let mut guest = BotConfig::new(url, room("sync"), "Guest")
+        .person(1, format)
+        .decoding(Decode::No);
+    guest.audio = AudioSource::Silence;
+    let guests = (0..2).map(|_| Bot::join(guest.clone()));
+    let guests = try_join_all(guests).await.expect("they join");
+    clapping.all_live(3).await;
+    record_for(third).await;
+    join_all(guests.into_iter().map(Bot::leave)).await;
+    record_for(third).await;
+
+    let offsets = clapping.end().await;
+    let seconds = usize::try_from(sync_length().as_secs()).expect("few");
+    assert!(offsets.len() >= seconds / 3, "{offsets:?}");
+    // The median: where the machine stalls, sound is held longer at once, and its picture follows.
+    for part in offsets.chunks(offsets.len().div_ceil(3)) {
+        let apart = median(part);
+        assert!(apart.abs() < 40.0, "{apart} ms of {offsets:?}");
+    }
+}
+
+/// Sound that comes in bursts of 120 ms is held until the next one, and its picture with it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_picture_waits_for_sound_that_comes_in_bursts() {
+    let clapping = Clapping::begin(6).await;
+    record_for(Duration::from_secs(20)).await;
+    let offsets = clapping.end().await;
+    assert!(offsets.len() >= 8, "{offsets:?}");
+    // How late either is is known from the sender reports of some seconds; and a picture stands for
+    // 33 ms.
+    let settled = &offsets[offsets.len() / 2..];
+    let apart = settled.iter().sum::<f64>() / settled.len() as f64;
+    assert!(apart.abs() < 50.0, "{apart} ms of {offsets:?}");
+}
+
+/// Somebody who claps each second, on a recording.
+struct Clapping {
+    server: TestServer,
+    folder: TempDir,
+    format: VideoFormat,
+    clapper: Bot,
+    id: String,
+}
+
+impl Clapping {
+    /// Begins to record. The sound goes out in bursts of so many packets.
+    async fn begin(burst: usize) -> Self {
+        let folder = folder();
+        let record = recording(folder.path());
+        let server = TestServer::with(|config| {
+            record(config);
+            // All of it is looked at, and five minutes are to fit into memory.
+            config.canvas = Size {
+                width: 640,
+                height: 360,
+            };
+        })
+        .await;
+        let format = VideoFormat {
+            fps: 25,
+            ..VideoFormat::sized(VideoCodec::Vp8, 320, 180)
+        };
+        let mut clapper = BotConfig::new(&server.url, room("sync"), "Clapper").decoding(Decode::No);
+        clapper.video = VideoSource::Clap { format };
+        clapper.audio = AudioSource::Clap;
+        clapper.sound_burst = burst;
+        clapper.capture = Capture::Ignore;
+        let clapper = Bot::join(clapper).await.expect("they join");
+        wait_for_live(&clapper, 1).await;
+        let id = begin(&server.url, "sync", "mp4").await;
+        Self {
+            server,
+            folder,
+            format,
+            clapper,
+            id,
+        }
+    }
+
+    /// Waits until so many people are seen.
+    async fn all_live(&self, n: usize) {
+        wait_for_live(&self.clapper, n).await;
+    }
+
+    /// By how many ms the sound of each clap lies behind its picture.
+    async fn end(self) -> Vec<f64> {
+        let recording = stop(&self.server.url, "sync", &self.id).await;
+        let name = recording["file"].as_str().expect("a file");
+        let file = self.folder.path().join(name);
+        let offsets = offsets(&flashes(&file), &claps(&file));
+        println!("sound after picture by {offsets:.0?} ms");
+        self.clapper.leave().await.expect("they leave");
+        self.server.stop().await;
+        offsets
+    }
+}
+
+async fn wait_for_live(bot: &Bot, n: usize) {
+    let live = move |state: &RoomState| state.tiles.len() == n && all_live(state);
+    bot.room_when("all to be live", live).await.expect("live");
+}
+
+fn all_live(state: &RoomState) -> bool {
+    state
+        .participants
+        .iter()
+        .all(|p| p.camera == UplinkState::Live)
+}

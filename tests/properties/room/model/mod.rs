@@ -1,0 +1,429 @@
+//! What should be, said a second time and as plainly as possible: who is in the room, what each
+//! of them sends and receives, and what follows from an input. It knows nothing of wiring.
+
+mod mix;
+mod person;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use tessera::admission::Pressure;
+use tessera::id::SourceId;
+use tessera::id::{ParticipantId, Role};
+use tessera::layout::LayoutKind;
+use tessera::media::mixer::Output;
+use tessera::protocol::recording::{RecordingId, Subject};
+use tessera::protocol::room::{ByeReason, MeasuredPaths};
+use tessera::room::state::{Input, Lifetime, RequestId, Settings};
+use tessera::room::{Departure, MAX_RECORDINGS, Muter, Reach, RoomError};
+use tessera::topology::{Mode, Paths};
+
+pub(crate) use person::{Person, Uplink, Voice};
+
+const CONNECT: Duration = Duration::from_secs(10);
+const GRACE: Duration = Duration::from_secs(4);
+const LINGER: Duration = Duration::from_secs(3);
+const RETRY: Duration = Duration::from_secs(1);
+/// Most people in mode `p2p`.
+const MESH: usize = 6;
+/// What the words of a refusal are taken for: they are for people.
+pub(crate) const WORDS: &str = "...";
+
+/// What an input must bring about, the media apart.
+#[derive(Debug, Default, PartialEq)]
+pub(crate) struct Outcome {
+    pub(crate) settled: Vec<(RequestId, Result<(), RoomError>)>,
+    pub(crate) started: Vec<(RequestId, ParticipantId)>,
+    pub(crate) gone: Vec<(ParticipantId, ByeReason)>,
+    pub(crate) closed: bool,
+}
+
+#[derive(Debug)]
+pub(crate) struct Model {
+    pub(crate) settings: Settings,
+    pub(crate) people: BTreeMap<ParticipantId, Person>,
+    pub(crate) pinned: Option<ParticipantId>,
+    pub(crate) layout: LayoutKind,
+    pub(crate) mode: Mode,
+    pub(crate) pressure: Pressure,
+    /// What is being recorded, and since when.
+    pub(crate) recordings: BTreeMap<RecordingId, (Subject, Duration)>,
+    counted: Paths,
+    last_speaker: Option<ParticipantId>,
+    mixer_rests_until: Duration,
+    failed: BTreeMap<Output, Duration>,
+    joined: u32,
+    /// What the mixer decodes as the input comes: only that can fail.
+    pub(crate) decoded: BTreeSet<SourceId>,
+    pub(crate) over: bool,
+}
+
+impl Model {
+    pub(crate) fn new(settings: Settings) -> Self {
+        Self {
+            layout: settings.layout,
+            mode: settings.mode,
+            pressure: settings.pressure,
+            recordings: BTreeMap::new(),
+            counted: Paths::default(),
+            settings,
+            people: BTreeMap::new(),
+            pinned: None,
+            last_speaker: None,
+            mixer_rests_until: Duration::ZERO,
+            failed: BTreeMap::new(),
+            joined: 0,
+            decoded: BTreeSet::new(),
+            over: false,
+        }
+    }
+
+    pub(crate) fn take(&mut self, now: Duration, input: &Input) -> Outcome {
+        let mut outcome = Outcome::default();
+        if self.over {
+            let closed = |request| (request, Err(RoomError::Closed));
+            outcome.settled.extend(request_of(input).map(closed));
+            return outcome;
+        }
+        self.change(now, input, &mut outcome);
+        let overdue = |p: &Person| {
+            let unconnected = !p.connected && now >= p.joined_at + CONNECT;
+            unconnected || p.lost_at.is_some_and(|at| now >= at + GRACE)
+        };
+        let late = self.people.iter().filter(|(_, p)| overdue(p));
+        for who in late.map(|(who, _)| *who).collect::<Vec<_>>() {
+            self.remove(who, ByeReason::ConnectionFailed, &mut outcome);
+        }
+        let unused = self.people.is_empty() && self.settings.lifetime == Lifetime::WhileUsed;
+        if unused {
+            self.recordings.clear();
+        }
+        self.over = unused;
+        outcome.closed = unused;
+        outcome
+    }
+
+    fn change(&mut self, now: Duration, input: &Input, outcome: &mut Outcome) {
+        match input.clone() {
+            Input::Join {
+                request,
+                name,
+                reach,
+                view,
+                limits,
+                takes_over,
+            } => {
+                let mut person = Person::new(name, reach, now);
+                (person.own, person.limits) = (view, limits);
+                self.join(request, person, takes_over, outcome);
+            }
+            Input::Answered {
+                who,
+                uplinks,
+                downlinks,
+            } => self.with(who, |person| {
+                person.downlinks = downlinks;
+                let fresh = uplinks.into_iter().map(|(role, sends)| {
+                    let uplink = Uplink {
+                        codec: sends.codec,
+                        rids: sends.rids,
+                        ..Uplink::default()
+                    };
+                    (role, uplink)
+                });
+                person.uplinks.extend(fresh);
+            }),
+            Input::Connected(who) => self.with(who, |person| person.connected = true),
+            Input::PeerLost(who, reason) => self.remove(who, reason, outcome),
+            Input::Leave(who, Departure::Left) => self.remove(who, ByeReason::Left, outcome),
+            Input::Leave(who, Departure::Removed) => self.remove(who, ByeReason::Removed, outcome),
+            Input::Leave(who, Departure::SignallingLost) => {
+                self.with(who, |person| _ = person.lost_at.get_or_insert(now));
+            }
+            Input::Close(reason) => {
+                for who in self.people.keys().copied().collect::<Vec<_>>() {
+                    self.remove(who, reason, outcome);
+                }
+                self.settings.lifetime = Lifetime::WhileUsed;
+            }
+            Input::RecorderEnds(id) => drop(self.recordings.remove(&id)),
+            Input::Estimated(who, _) => self.with(who, |person| person.estimated = true),
+            Input::Limit(who, limits) => self.with(who, |person| person.limits = limits),
+            Input::Tick | Input::Chat(..) => {}
+            other if request_of(&other).is_some() => self.ask(now, other, outcome),
+            media => self.media(now, media),
+        }
+    }
+
+    fn join(
+        &mut self,
+        request: RequestId,
+        person: Person,
+        takes_over: Option<ParticipantId>,
+        outcome: &mut Outcome,
+    ) {
+        let taken = takes_over.filter(|who| self.people.contains_key(who));
+        let limit = match self.mode {
+            Mode::P2p => self.settings.max_participants.min(MESH),
+            _ => self.settings.max_participants,
+        };
+        let no_p2p = person.own == Some(Mode::P2p)
+            || (self.mode == Mode::P2p && person.reach == Reach::HttpOnly);
+        let refusal = match taken {
+            _ if no_p2p => Some(RoomError::ModeUnavailable(Mode::P2p, WORDS)),
+            None if self.people.len() >= limit => Some(RoomError::Full { limit }),
+            _ => None,
+        };
+        if let Some(refusal) = refusal {
+            outcome.settled.push((request, Err(refusal)));
+            return;
+        }
+        if let Some(who) = taken {
+            outcome.gone.push((who, ByeReason::Replaced));
+        }
+        let who = taken.unwrap_or_else(|| {
+            self.joined += 1;
+            ParticipantId::new(self.joined)
+        });
+        self.people.insert(who, person);
+        outcome.started.push((request, who));
+    }
+
+    fn remove(&mut self, who: ParticipantId, reason: ByeReason, outcome: &mut Outcome) {
+        if self.people.remove(&who).is_some() {
+            self.pinned = self.pinned.filter(|pinned| *pinned != who);
+            self.last_speaker = self.last_speaker.filter(|speaker| *speaker != who);
+            for person in self.people.values_mut() {
+                person.mesh.remove(&who);
+            }
+            outcome.gone.push((who, reason));
+        }
+    }
+
+    fn ask(&mut self, now: Duration, input: Input, outcome: &mut Outcome) {
+        let known = |who: ParticipantId| match self.people.contains_key(&who) {
+            true => Ok(()),
+            false => Err(RoomError::NoSuchParticipant(who)),
+        };
+        let (request, answer) = match input {
+            Input::SetMode(request, mode) => (request, self.set_mode(mode)),
+            Input::Record(request, id, subject) => {
+                let answer = match self.recordings.len() {
+                    _ if self.mode == Mode::P2p => Err(RoomError::NothingToRecord),
+                    MAX_RECORDINGS => Err(RoomError::TooManyRecordings {
+                        limit: MAX_RECORDINGS,
+                    }),
+                    _ => Ok(()),
+                };
+                if answer.is_ok() {
+                    self.recordings.insert(id, (subject, now));
+                }
+                (request, answer)
+            }
+            Input::StopRecording(request, id) => {
+                let stopped = self.recordings.remove(&id);
+                let answer = stopped.map(drop).ok_or(RoomError::NoSuchRecording);
+                (request, answer)
+            }
+            Input::SetView(request, who, own) => {
+                let answer = match own {
+                    Some(Mode::P2p) => {
+                        known(who).and(Err(RoomError::ModeUnavailable(Mode::P2p, WORDS)))
+                    }
+                    _ => known(who),
+                };
+                if answer.is_ok() {
+                    self.with(who, |person| person.own = own);
+                }
+                (request, answer)
+            }
+            Input::SetLayout(request, layout) => {
+                self.layout = layout;
+                (request, Ok(()))
+            }
+            Input::Mute {
+                request,
+                who,
+                role,
+                by,
+                muted,
+            } => {
+                let answer = known(who);
+                self.with_uplink(who, role, |uplink| mute(uplink, now, by, muted));
+                (request, answer)
+            }
+            Input::Pin(request, who) => {
+                let answer = who.map_or(Ok(()), known);
+                if answer.is_ok() {
+                    self.pinned = who;
+                }
+                (request, answer)
+            }
+            Input::Rename(request, who, name) => {
+                let answer = known(who);
+                self.with(who, |person| person.name = name);
+                (request, answer)
+            }
+            Input::Signal {
+                request, from, to, ..
+            } => match from == to {
+                true => (request, Err(RoomError::SignalToOneself)),
+                false => (request, known(from).and(known(to))),
+            },
+            other => unreachable!("{other:?} asks for nothing"),
+        };
+        outcome.settled.push((request, answer));
+    }
+
+    fn set_mode(&mut self, mode: Mode) -> Result<(), RoomError> {
+        let mut people = self.people.values();
+        let forbidden = !self.recordings.is_empty()
+            || self.people.len() > MESH
+            || people.any(Person::forbids_mesh);
+        // Where it is so already there is nothing to refuse.
+        if mode == Mode::P2p && self.mode != mode && forbidden {
+            return Err(RoomError::ModeUnavailable(mode, WORDS));
+        }
+        if mode != Mode::P2p {
+            self.people.values_mut().for_each(|p| p.mesh.clear());
+        }
+        self.mode = mode;
+        Ok(())
+    }
+
+    fn media(&mut self, now: Duration, input: Input) {
+        match input {
+            Input::Counted(paths) => self.counted = paths,
+            Input::Pressed(pressure) => self.pressure = pressure,
+            Input::Mesh(who, receiving) if self.mode == Mode::P2p => {
+                let others = receiving.into_iter().filter(|other| *other != who);
+                let others = others.filter(|other| self.people.contains_key(other));
+                let mesh = others.collect();
+                self.with(who, |person| person.mesh = mesh);
+            }
+            Input::UplinkBegan(who, role, n) => self.with_uplink(who, role, |uplink| {
+                if n < uplink.rids.len().max(1) {
+                    uplink.layers.insert(n, None);
+                    uplink.failure = None;
+                }
+            }),
+            Input::UplinkFlows(who, role, n) => self.with_uplink(who, role, |uplink| {
+                uplink.layers.entry(n).and_modify(|silent| *silent = None);
+            }),
+            Input::UplinkSilent(who, role, n) => self.with_uplink(who, role, |uplink| {
+                uplink
+                    .layers
+                    .entry(n)
+                    .and_modify(|silent| *silent = Some(now));
+            }),
+            Input::SourceFailed(source) if self.decoded.contains(&source) => {
+                let SourceId { participant, role } = source;
+                self.with_uplink(participant, role, |uplink| uplink.fail(now));
+            }
+            Input::Heard(who, true) => {
+                self.with(who, |person| {
+                    if person.voice == Voice::Heard {
+                        person.spoke = Some(now);
+                    }
+                    person.voice = Voice::Heard;
+                });
+                let known = self.people.contains_key(&who);
+                self.last_speaker = known.then_some(who).or(self.last_speaker);
+            }
+            Input::Heard(who, false) => self.with(who, |person| {
+                if person.voice == Voice::Heard {
+                    person.voice = Voice::HeardUntil(now + LINGER);
+                    person.spoke = Some(now);
+                }
+            }),
+            Input::OutputFailed(output) => _ = self.failed.insert(output, now + RETRY),
+            Input::MixerFailed => self.mixer_rests_until = now + RETRY,
+            _ => {}
+        }
+    }
+
+    fn with(&mut self, who: ParticipantId, change: impl FnOnce(&mut Person)) {
+        self.people.get_mut(&who).map(change);
+    }
+
+    fn with_uplink(&mut self, who: ParticipantId, role: Role, change: impl FnOnce(&mut Uplink)) {
+        self.with(who, |person| _ = person.uplinks.get_mut(&role).map(change));
+    }
+
+    /// The paths by the arithmetic of the mode, and those that were counted.
+    pub(crate) fn paths(&self) -> MeasuredPaths {
+        let talks = |p: &&Person| p.connected && !p.uplinks.is_empty();
+        let n = self.people.values().filter(talks).count() as u64;
+        let outside = match self.mode {
+            Mode::Mcu => 2 * n,
+            Mode::Sfu => n * n,
+            Mode::P2p => n * n.saturating_sub(1),
+        };
+        let direct: usize = self.people.values().map(|person| person.mesh.len()).sum();
+        MeasuredPaths {
+            expected: Paths { outside, inside: 0 },
+            measured: Paths {
+                outside: self.counted.outside + direct as u64,
+                inside: self.counted.inside,
+            },
+        }
+    }
+
+    /// Whoever wants a tile, in the order of joining, screens after their owner's camera.
+    pub(crate) fn candidates(&self, now: Duration) -> Vec<SourceId> {
+        let mut all = Vec::new();
+        for (who, person) in self.people.iter().filter(|(_, p)| p.is_present(now)) {
+            let source = |role| SourceId {
+                participant: *who,
+                role,
+            };
+            all.push(source(Role::Camera));
+            if person.is_usable(Role::Screen, now) {
+                all.push(source(Role::Screen));
+            }
+        }
+        all
+    }
+
+    /// Who has the spotlight among `candidates`.
+    pub(crate) fn star(&self, candidates: &[SourceId]) -> Option<SourceId> {
+        let camera = |who: Option<ParticipantId>| {
+            let of = |s: &&SourceId| Some(s.participant) == who && s.role == Role::Camera;
+            candidates.iter().find(of)
+        };
+        let screen = || candidates.iter().find(|source| source.role == Role::Screen);
+        let star = camera(self.pinned).or_else(screen);
+        star.or_else(|| camera(self.last_speaker))
+            .or(candidates.first())
+            .copied()
+    }
+}
+
+fn mute(uplink: &mut Uplink, now: Duration, by: Muter, muted: bool) {
+    match by {
+        Muter::Operator => uplink.by_operator = muted,
+        Muter::Owner => {
+            if uplink.by_owner && !muted {
+                uplink.restart_silence(now);
+            }
+            uplink.by_owner = muted;
+        }
+    }
+}
+
+/// The request that an input must settle.
+pub(crate) fn request_of(input: &Input) -> Option<RequestId> {
+    match input {
+        Input::Join { request, .. }
+        | Input::Mute { request, .. }
+        | Input::Signal { request, .. }
+        | Input::SetMode(request, _)
+        | Input::Record(request, ..)
+        | Input::StopRecording(request, _)
+        | Input::SetView(request, ..)
+        | Input::SetLayout(request, _)
+        | Input::Pin(request, _)
+        | Input::Rename(request, ..) => Some(*request),
+        _ => None,
+    }
+}

@@ -15,7 +15,8 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 use tokio::sync::watch;
 
-pub use crate::admission::overload::{Gauge, PerMode, Pressure, Sample};
+pub use crate::admission::overload::{Gauge, PerMode, Sample};
+pub use crate::protocol::stats::Pressure;
 use crate::topology::Mode;
 
 /// There is no room for one more.

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::protocol::stats::Pressure;
 use crate::topology::Mode;
 
 /// The share of its cores beyond which the server saves on pictures.
@@ -40,25 +41,6 @@ const GUESS: PerMode<f64> = PerMode {
 };
 /// Nobody is taken to cost less than this share of that, however idle rooms are.
 const LEAST: f64 = 0.2;
-
-/// What is saved on, each step with all those before it.
-#[derive(
-    Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
-)]
-#[serde(rename_all = "snake_case")]
-pub enum Pressure {
-    /// Nothing.
-    #[default]
-    None,
-    /// Composites have two thirds of their frames.
-    FrameRate,
-    /// They have half of them.
-    HalfFrameRate,
-    /// Their full size is withheld.
-    Size,
-    /// Of the sizes, every other one is.
-    Rungs,
-}
 
 impl Pressure {
     /// All of them, the slightest first.

@@ -9,6 +9,7 @@ pub mod mesh;
 pub mod recording;
 pub mod rest;
 pub mod room;
+pub mod stats;
 
 use serde::{Deserialize, Serialize};
 
@@ -186,22 +187,7 @@ pub enum ServerMessage {
         wanted: bool,
     },
     /// What a sender should capture and send, from the largest tile it fills.
-    Capture {
-        /// camera or screen.
-        role: Role,
-        /// Pixels.
-        width: u32,
-        /// Pixels.
-        height: u32,
-        /// Frames per second.
-        fps: u32,
-        /// Target, bit/s.
-        bitrate: u32,
-        /// Of a camera offered in several encodings: those to send, the smallest first. Empty
-        /// for others.
-        #[serde(default, skip_serializing_if = "Vec::is_empty")]
-        layers: Vec<LayerCapture>,
-    },
+    Capture(Capture),
     /// Sound levels, five times a second while somebody speaks; once over a weak link.
     Levels {
         /// One entry per participant with a microphone.
@@ -233,6 +219,25 @@ pub enum ServerMessage {
         /// Why.
         reason: ByeReason,
     },
+}
+
+/// The body of [`ServerMessage::Capture`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Capture {
+    /// camera or screen.
+    pub role: Role,
+    /// Pixels.
+    pub width: u32,
+    /// Pixels.
+    pub height: u32,
+    /// Frames per second.
+    pub fps: u32,
+    /// Target, bit/s.
+    pub bitrate: u32,
+    /// Of a camera offered in several encodings: those to send, the smallest first. Empty for
+    /// others.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub layers: Vec<LayerCapture>,
 }
 
 /// One of a camera's encodings that is to be sent.

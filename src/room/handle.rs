@@ -6,13 +6,13 @@ use std::sync::Arc;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::error::RoomError;
+use super::state::{Departure, Reach, Request};
 use crate::archive::{Archive, ArchiveError};
-use crate::id::SourceId;
-use crate::id::{Mid, ParticipantId, Rid, Role, RoomId};
-use crate::layout::LayoutKind;
+use crate::id::{Mid, ParticipantId, Role, RoomId};
+use crate::protocol::Capture;
 use crate::protocol::recording::{Recording, RecordingId, Subject};
-use crate::protocol::room::Limits;
-use crate::protocol::room::{ByeReason, Level, RoomState, SlotState};
+use crate::protocol::room::{ByeReason, Level, Limits, RoomState, SlotState};
+use crate::protocol::stats::RoomStats;
 use crate::topology::Mode;
 
 /// How the m-lines of an offer get their roles.
@@ -47,15 +47,6 @@ pub struct JoinRequest {
     /// participant is too slow and is removed; when its receiver is dropped, the participant
     /// has lost its signalling.
     pub notices: mpsc::Sender<Notice>,
-}
-
-/// How a participant can be reached beside their media.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Reach {
-    /// Messages of other members get to them.
-    Signalling,
-    /// HTTP only (WHIP, WHEP): nobody can call them.
-    HttpOnly,
 }
 
 /// A join that was accepted.
@@ -94,39 +85,6 @@ pub enum Notice {
     Bye(ByeReason),
 }
 
-/// The size and rate a sender should send at.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Capture {
-    /// Camera or screen.
-    pub role: Role,
-    /// Pixels.
-    pub width: u32,
-    /// Pixels.
-    pub height: u32,
-    /// Frames per second.
-    pub fps: u32,
-    /// bit/s.
-    pub bitrate: u32,
-    /// Of a camera that has several encodings: those that are needed, and no others.
-    pub layers: Vec<LayerCapture>,
-}
-
-/// What a sender should send of one of a camera's encodings.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct LayerCapture {
-    /// Which.
-    pub rid: Rid,
-    /// Pixels.
-    pub width: u32,
-    /// Pixels.
-    pub height: u32,
-    /// bit/s.
-    pub bitrate: u32,
-}
-
-/// Live figures of a room, as JSON for the REST API and the page.
-pub type RoomStats = serde_json::Value;
-
 /// Answer channel of a command that can be refused.
 pub(crate) type Reply<T> = oneshot::Sender<Result<T, RoomError>>;
 
@@ -138,43 +96,11 @@ pub(crate) type JoinReply = oneshot::Sender<Result<Joined, JoinError>>;
 pub(crate) enum Command {
     Join(Box<JoinRequest>, JoinReply),
     Candidate(ParticipantId, Mid, Option<String>),
-    SetMode(Mode, Reply<()>),
-    SetView(ParticipantId, Option<Mode>, Reply<()>),
-    Limit(ParticipantId, Limits),
-    Mesh(ParticipantId, Vec<ParticipantId>),
-    Heights(ParticipantId, Vec<(SourceId, u32)>),
-    SetLayout(LayoutKind, Reply<()>),
-    Mute(ParticipantId, Role, Muter, bool, Reply<()>),
-    Pin(Option<ParticipantId>, Reply<()>),
-    Rename(ParticipantId, String, Reply<()>),
-    Chat(ParticipantId, Arc<str>),
-    Signal(ParticipantId, ParticipantId, serde_json::Value, Reply<()>),
+    Ask(Request, Option<Reply<()>>),
     Record(Archive, Box<Recording>, Reply<()>),
-    StopRecording(RecordingId, Reply<()>),
     Leave(ParticipantId, Departure, oneshot::Sender<()>),
     Stats(oneshot::Sender<RoomStats>),
     Close(ByeReason, oneshot::Sender<()>),
-}
-
-/// Who mutes: the two add up, a participant is live when neither has muted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Muter {
-    /// The participant.
-    Owner,
-    /// The REST API.
-    Operator,
-}
-
-/// How a participant goes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Departure {
-    /// Said so (`leave`, WHIP/WHEP `DELETE`): gone at once.
-    Left,
-    /// The signalling connection was lost: the participant stays for some seconds, in which
-    /// another join may take them over (`resume`), and goes then.
-    SignallingLost,
-    /// An operator removed them.
-    Removed,
 }
 
 /// A handle on a running room. Cloning is cheap; the room outlives its handles.
@@ -238,74 +164,18 @@ impl RoomHandle {
         self.post(Command::Candidate(who, mid, candidate)).await;
     }
 
-    /// Switches the mode.
+    /// Asks for something and waits for the answer.
     ///
     /// # Errors
-    /// [`RoomError::ModeUnavailable`], [`RoomError::Closed`].
-    pub async fn set_mode(&self, mode: Mode) -> Result<(), RoomError> {
-        self.ask(|reply| Command::SetMode(mode, reply)).await
-    }
-
-    /// Gives a participant a mode of their own, or the room's again.
-    ///
-    /// # Errors
-    /// [`RoomError::ModeUnavailable`], [`RoomError::NoSuchParticipant`], [`RoomError::Closed`].
-    pub async fn set_view(&self, who: ParticipantId, mode: Option<Mode>) -> Result<(), RoomError> {
-        self.ask(|reply| Command::SetView(who, mode, reply)).await
-    }
-
-    /// What a participant wants at most from now on.
-    pub async fn limit(&self, who: ParticipantId, limits: Limits) {
-        self.post(Command::Limit(who, limits)).await;
-    }
-
-    /// Notes from whom a participant receives media directly.
-    pub async fn mesh(&self, who: ParticipantId, receiving: Vec<ParticipantId>) {
-        self.post(Command::Mesh(who, receiving)).await;
-    }
-
-    /// Notes how high a participant draws the pictures forwarded to them, pixels.
-    pub async fn heights(&self, who: ParticipantId, heights: Vec<(SourceId, u32)>) {
-        self.post(Command::Heights(who, heights)).await;
-    }
-
-    /// Changes the composite's layout.
-    ///
-    /// # Errors
-    /// [`RoomError::Closed`].
-    pub async fn set_layout(&self, layout: LayoutKind) -> Result<(), RoomError> {
-        self.ask(|reply| Command::SetLayout(layout, reply)).await
-    }
-
-    /// Mutes or releases one uplink of a participant.
-    ///
-    /// # Errors
-    /// [`RoomError::NoSuchParticipant`], [`RoomError::Closed`].
-    pub async fn mute(
-        &self,
-        who: ParticipantId,
-        role: Role,
-        by: Muter,
-        muted: bool,
-    ) -> Result<(), RoomError> {
-        self.ask(|reply| Command::Mute(who, role, by, muted, reply))
+    /// What the room refuses, [`RoomError::Closed`].
+    pub async fn ask(&self, request: Request) -> Result<(), RoomError> {
+        self.answered(|reply| Command::Ask(request, Some(reply)))
             .await
     }
 
-    /// Gives a participant the large tile of the spotlight layout, or nobody.
-    ///
-    /// # Errors
-    /// [`RoomError::NoSuchParticipant`], [`RoomError::Closed`].
-    pub async fn pin(&self, who: Option<ParticipantId>) -> Result<(), RoomError> {
-        self.ask(|reply| Command::Pin(who, reply)).await
-    }
-
-    /// Changes the name on a participant's tile.
-    ///
-    /// # Errors
-    /// [`RoomError::NoSuchParticipant`], [`RoomError::Closed`].
-    pub async fn rename(&self, who: ParticipantId, name: String) -> Result<(), RoomError> {
-        self.ask(|reply| Command::Rename(who, name, reply)).await
+    /// Asks for something whose outcome nobody waits for.
+    pub async fn tell(&self, request: Request) {
+        self.post(Command::Ask(request, None)).await;
     }
 
     /// Begins a recording.
@@ -323,7 +193,7 @@ impl RoomHandle {
         let (archive, begun) = (archive.clone(), Box::new(recording.clone()));
         let kept = archive.clone();
         match self
-            .ask(|reply| Command::Record(archive, begun, reply))
+            .answered(|reply| Command::Record(archive, begun, reply))
             .await
         {
             Ok(()) => Ok(recording),
@@ -343,29 +213,9 @@ impl RoomHandle {
         archive: &Archive,
         id: &RecordingId,
     ) -> Result<Recording, RoomError> {
-        self.ask(|reply| Command::StopRecording(id.clone(), reply))
-            .await?;
+        self.ask(Request::StopRecording(id.clone())).await?;
         let ended = archive.ended(id).await;
         ended.ok_or(RoomError::Archive(ArchiveError::Unknown))
-    }
-
-    /// Sends a text to everybody.
-    pub async fn chat(&self, from: ParticipantId, text: Arc<str>) {
-        self.post(Command::Chat(from, text)).await;
-    }
-
-    /// Passes a message to one member of the same room.
-    ///
-    /// # Errors
-    /// [`RoomError::NoSuchParticipant`], [`RoomError::Closed`].
-    pub async fn signal(
-        &self,
-        from: ParticipantId,
-        to: ParticipantId,
-        data: serde_json::Value,
-    ) -> Result<(), RoomError> {
-        self.ask(|reply| Command::Signal(from, to, data, reply))
-            .await
     }
 
     /// Tells the room that a participant goes; returns when they are out of its state.
@@ -401,7 +251,7 @@ impl RoomHandle {
         }
     }
 
-    async fn ask<T>(&self, command: impl FnOnce(Reply<T>) -> Command) -> Result<T, RoomError> {
+    async fn answered<T>(&self, command: impl FnOnce(Reply<T>) -> Command) -> Result<T, RoomError> {
         let (reply, answer) = oneshot::channel();
         self.post(command(reply)).await;
         answer.await.map_err(|_| RoomError::Closed)?

@@ -10,6 +10,7 @@ use tracing::Instrument;
 
 use super::actor::{Actor, Shared};
 use super::handle::{JoinError, JoinRequest, Joined};
+use super::settings::RoomSettings;
 use super::state::{Lifetime, Settings, State};
 use super::{RoomError, RoomHandle};
 use crate::admission::{Admission, PerMode};
@@ -19,6 +20,7 @@ use crate::id::RoomId;
 use crate::layout::LayoutKind;
 use crate::media::gst::pipeline;
 use crate::media::gst::template::Templates;
+use crate::media::peer::Transport;
 use crate::protocol::room::{ByeReason, ParticipantState, RoomState};
 use crate::topology::Mode;
 
@@ -43,6 +45,7 @@ pub struct Wanted {
 /// The rooms of a server. Cloning shares them.
 #[derive(Debug, Clone)]
 pub struct Registry {
+    config: Arc<Config>,
     shared: Shared,
     rooms: Arc<Mutex<Rooms>>,
 }
@@ -61,18 +64,36 @@ enum Doors {
     Shut,
 }
 
+/// What of the configuration rooms are made with.
+fn settings(config: &Config) -> RoomSettings {
+    RoomSettings {
+        transport: Transport {
+            media_ips: config.media_ips.clone(),
+            media_ports: config.media_ports,
+            public_ip: config.public_ip,
+        },
+        codecs: config.codecs.clone(),
+        max_mlines: config.max_mlines,
+        canvas: config.canvas,
+        fps: config.fps,
+        fit: config.fit,
+        audio_bitrate: config.audio_bitrate,
+    }
+}
+
 impl Registry {
     /// No rooms yet. GStreamer must have been initialised.
     pub fn new(config: Arc<Config>, templates: Arc<Templates>) -> Self {
         let cores = config.max_cores.cores();
         Self {
             shared: Shared {
-                config,
+                settings: Arc::new(settings(&config)),
                 templates,
                 archive: None,
                 admission: Admission::new(cores),
             },
             rooms: Arc::default(),
+            config,
         }
     }
 
@@ -200,7 +221,7 @@ impl Registry {
         if let Some(handle) = rooms.running.get(room) {
             return Ok(handle.clone());
         }
-        let limit = self.shared.config.max_rooms;
+        let limit = self.config.max_rooms;
         if rooms.running.len() >= limit {
             return Err(RoomError::TooManyRooms { limit });
         }
@@ -210,7 +231,7 @@ impl Registry {
     }
 
     fn spawn(&self, room: &RoomId, lifetime: Lifetime, wanted: Wanted) -> RoomHandle {
-        let config = &self.shared.config;
+        let config = &self.config;
         let ladder = self
             .shared
             .templates
@@ -247,8 +268,7 @@ impl Registry {
     /// Begins the recording that every room gets, where one is configured: with its first
     /// participant, so that it does not begin with an empty room.
     fn record_by_itself(&self, room: &RoomHandle) {
-        let Some((archive, subject)) = self.shared.archive.clone().zip(self.shared.config.record)
-        else {
+        let Some((archive, subject)) = self.shared.archive.clone().zip(self.config.record) else {
             return;
         };
         let (room, mut states) = (room.clone(), room.watch());

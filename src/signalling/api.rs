@@ -9,7 +9,7 @@ use warp::reply::{Reply, Response};
 use crate::id::{ParticipantId, Role, RoomId};
 use crate::protocol::rest::{CreateRoom, PatchParticipant, PatchRoom, RoomResource};
 use crate::protocol::room::{ByeReason, ParticipantState};
-use crate::room::{Departure, Muter, RoomError, RoomHandle, Wanted};
+use crate::room::{Departure, Muter, Request, RoomError, RoomHandle, Wanted};
 
 use super::error::ApiError;
 use super::request::Call;
@@ -75,10 +75,10 @@ async fn one_room(room: &str, call: Call) -> Result<Response, ApiError> {
             let room = find(room, &call)?;
             let wanted: PatchRoom = call.json().await?;
             if let Some(mode) = wanted.mode {
-                room.set_mode(mode).await?;
+                room.ask(Request::Mode(mode)).await?;
             }
             if let Some(layout) = wanted.layout {
-                room.set_layout(layout).await?;
+                room.ask(Request::Layout(layout)).await?;
             }
             Ok(reply::json(StatusCode::OK, &resource(&room)))
         }
@@ -149,20 +149,27 @@ async fn change(
     // Everything that can be refused for what it says is judged before anything is done.
     let name = wanted.name.as_deref().map(limits::display_name);
     if let Some(name) = name.transpose()? {
-        room.rename(id, name).await?;
+        room.ask(Request::Rename(id, name)).await?;
     }
     for (role, muted) in [
         (Role::Mic, wanted.mic_muted),
         (Role::Camera, wanted.camera_muted),
     ] {
         if let Some(muted) = muted {
-            room.mute(id, role, Muter::Operator, muted).await?;
+            let (who, by) = (id, Muter::Operator);
+            room.ask(Request::Mute {
+                who,
+                role,
+                by,
+                muted,
+            })
+            .await?;
         }
     }
     match wanted.pinned {
-        Some(true) => room.pin(Some(id)).await?,
+        Some(true) => room.ask(Request::Pin(Some(id))).await?,
         // Releasing one who is not pinned must not release whoever is.
-        Some(false) if room.state().pinned == Some(id) => room.pin(None).await?,
+        Some(false) if room.state().pinned == Some(id) => room.ask(Request::Pin(None)).await?,
         _ => {}
     }
     Ok(())

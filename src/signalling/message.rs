@@ -4,8 +4,8 @@ use serde_json::Value;
 
 use crate::id::SourceId;
 use crate::id::{Role, RoomId};
-use crate::protocol::{self, ClientMessage, PictureSize, ServerMessage, Track, VERSION};
-use crate::room::{Capture, LayerCapture, Notice, Roles};
+use crate::protocol::{ClientMessage, PictureSize, ServerMessage, Track, VERSION};
+use crate::room::{Notice, Roles};
 
 use super::error::ApiError;
 use super::limits::{CANDIDATE_LIMIT, CHAT_LIMIT, SIGNAL_LIMIT, SIZES_LIMIT};
@@ -132,21 +132,7 @@ pub(super) fn from_notice(notice: Notice) -> ServerMessage {
         },
         Notice::Slots(mode, slots) => ServerMessage::Slots { mode, slots },
         Notice::Uplinks(wanted) => ServerMessage::Uplinks { wanted },
-        Notice::Capture(Capture {
-            role,
-            width,
-            height,
-            fps,
-            bitrate,
-            layers,
-        }) => ServerMessage::Capture {
-            role,
-            width,
-            height,
-            fps,
-            bitrate,
-            layers: layers.into_iter().map(layer).collect(),
-        },
+        Notice::Capture(capture) => ServerMessage::Capture(capture),
         Notice::Chat(from, text) => ServerMessage::Chat {
             from,
             text: text.to_string(),
@@ -154,21 +140,6 @@ pub(super) fn from_notice(notice: Notice) -> ServerMessage {
         Notice::Signal(from, data) => ServerMessage::Signal { from, data },
         Notice::Refused(error) => ApiError::from(error).to_message(),
         Notice::Bye(reason) => ServerMessage::Bye { reason },
-    }
-}
-
-fn layer(layer: LayerCapture) -> protocol::LayerCapture {
-    let LayerCapture {
-        rid,
-        width,
-        height,
-        bitrate,
-    } = layer;
-    protocol::LayerCapture {
-        rid,
-        width,
-        height,
-        bitrate,
     }
 }
 

@@ -17,7 +17,7 @@ use crate::id::ParticipantId;
 use crate::protocol::recording::{Record, StartRecording};
 use crate::protocol::room::ByeReason;
 use crate::protocol::{ClientMessage, Join, ServerMessage, VERSION};
-use crate::room::{Departure, JoinRequest, Muter, Notice, Reach, RoomHandle};
+use crate::room::{Departure, JoinRequest, Muter, Notice, Reach, Request, RoomHandle};
 
 use super::error::ApiError;
 use super::limits::{
@@ -238,20 +238,31 @@ impl Connection {
                 tracing::trace!(%mid, ?candidate, "candidate of the client");
                 room.candidate(*id, mid, candidate).await;
             }
-            ClientMessage::Mode { mode } => room.set_mode(mode).await?,
-            ClientMessage::View { mode } => room.set_view(*id, mode).await?,
-            ClientMessage::Limits(limits) => room.limit(*id, limits).await,
-            ClientMessage::Mesh { receiving } => room.mesh(*id, receiving).await,
+            ClientMessage::Mode { mode } => room.ask(Request::Mode(mode)).await?,
+            ClientMessage::View { mode } => room.ask(Request::View(*id, mode)).await?,
+            ClientMessage::Limits(limits) => room.tell(Request::Limits(*id, limits)).await,
+            ClientMessage::Mesh { receiving } => room.tell(Request::Mesh(*id, receiving)).await,
             ClientMessage::Sizes { pictures } => {
-                room.heights(*id, message::heights(&pictures)).await;
+                let heights = message::heights(&pictures);
+                room.tell(Request::Heights(*id, heights)).await;
             }
-            ClientMessage::Layout { layout } => room.set_layout(layout).await?,
+            ClientMessage::Layout { layout } => room.ask(Request::Layout(layout)).await?,
             ClientMessage::Mute { role, muted } => {
-                room.mute(*id, role, Muter::Owner, muted).await?;
+                let (who, by) = (*id, Muter::Owner);
+                room.ask(Request::Mute {
+                    who,
+                    role,
+                    by,
+                    muted,
+                })
+                .await?;
             }
-            ClientMessage::Pin { participant } => room.pin(participant).await?,
-            ClientMessage::Chat { text } => room.chat(*id, text.into()).await,
-            ClientMessage::Signal { to, data } => room.signal(*id, to, data).await?,
+            ClientMessage::Pin { participant } => room.ask(Request::Pin(participant)).await?,
+            ClientMessage::Chat { text } => room.tell(Request::Chat(*id, text.into())).await,
+            ClientMessage::Signal { to, data } => {
+                let from = *id;
+                room.ask(Request::Signal { from, to, data }).await?;
+            }
             ClientMessage::Record(record) => {
                 let archive = self.app.registry.archive()?;
                 match record {

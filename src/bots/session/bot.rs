@@ -26,7 +26,7 @@ use crate::codec::VideoCodec;
 use crate::id::{ParticipantId, Role};
 use crate::layout::Size;
 use crate::protocol::room::{ByeReason, Limits, RoomState, SlotState};
-use crate::protocol::{ClientMessage, ServerMessage};
+use crate::protocol::{self, ClientMessage, ServerMessage};
 use crate::topology::Mode;
 
 /// How long anything a bot waits for may take.
@@ -95,13 +95,13 @@ impl Published {
                 self.witness.room(state, clock::now());
                 self.room.send_replace(Some(state.clone()));
             }
-            ServerMessage::Capture {
+            ServerMessage::Capture(protocol::Capture {
                 role: Role::Camera,
                 width,
                 height,
                 fps,
                 ..
-            } => {
+            }) => {
                 let size = Size {
                     width: *width,
                     height: *height,

@@ -32,7 +32,7 @@ pub enum Protection {
 }
 
 /// What has been lost on the way to one listener.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct Guard {
     /// What their decoder makes use of.
     most: Protection,
@@ -52,6 +52,11 @@ impl Guard {
             most,
             ..Self::default()
         }
+    }
+
+    /// What their sound should have.
+    pub fn protection(&self) -> Protection {
+        self.protection
     }
 
     /// Takes the share of packets that are lost at `now`, 0 to 1, if it is known; returns what

@@ -24,8 +24,9 @@ use thiserror::Error;
 
 use self::candidates::Gathering;
 use self::link_monitor::Watch;
-use self::nack::{Repair, RepairCounters, VIDEO_PATIENCE_MS};
+use self::nack::{Repair, VIDEO_PATIENCE_MS};
 use self::negotiate::negotiate;
+use crate::protocol::stats::RepairStats;
 
 use self::remb::Bound;
 
@@ -204,7 +205,7 @@ impl Peer {
     }
 
     /// What has been done about lost packets.
-    pub fn repair(&self) -> RepairCounters {
+    pub fn repair(&self) -> RepairStats {
         self.repair.counters()
     }
 

@@ -7,26 +7,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use gst::glib;
 use gst::prelude::*;
 use parking_lot::Mutex;
-use serde::Serialize;
 
 use super::arrivals;
 use crate::media::bwe::packet_train;
-
-/// Packets of a connection that were lost, asked for and sent again. Those that came in count
-/// while their stream lasts, the others since the connection was made.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
-pub struct RepairCounters {
-    /// Packets asked of the other side again (NACK, RFC 4585 section 6.2.1), once for each time.
-    pub asked: u64,
-    /// Packets that came because they had been asked for (RFC 4588).
-    pub recovered: u64,
-    /// Packets that were not there when it was their turn.
-    pub lost: u64,
-    /// Packets that the other side asked for, once for each time.
-    pub asked_of_us: u64,
-    /// Packets sent again because the other side asked.
-    pub resent: u64,
-}
+use crate::protocol::stats::RepairStats;
 
 /// Reads the counters of one webrtcbin. Cloning shares it.
 #[derive(Debug, Clone)]
@@ -80,8 +64,8 @@ impl Repair {
     }
 
     /// The counters now.
-    pub(crate) fn counters(&self) -> RepairCounters {
-        let mut sum = RepairCounters::default();
+    pub(crate) fn counters(&self) -> RepairStats {
+        let mut sum = RepairStats::default();
         for element in self.elements() {
             if let Some(kind) = Kind::of(&element) {
                 kind.add(&element, &mut sum);
@@ -123,7 +107,7 @@ impl Kind {
         }
     }
 
-    fn add(self, element: &gst::Element, sum: &mut RepairCounters) {
+    fn add(self, element: &gst::Element, sum: &mut RepairStats) {
         let stats = || element.property::<gst::Structure>("stats");
         let property = |name| u64::from(element.property::<u32>(name));
         match self {

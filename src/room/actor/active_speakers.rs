@@ -1,4 +1,4 @@
-//! Who is heard while no mixer listens: what the packets themselves say (RFC 6464).
+//! Who speaks by what the packets say (RFC 6464): told to the room's state while no mixer listens.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -10,55 +10,36 @@ use crate::room::state::Input;
 /// Levels are told every other time somebody listens: five times a second.
 const LEVELS_EVERY: u32 = 2;
 
-/// What was last reported to the room's state, by the mixer or from the packets.
+/// What the state was told last.
 #[derive(Debug, Default)]
 pub(crate) struct Ears {
-    heard: BTreeSet<ParticipantId>,
+    /// `None` until it has been told anything since the last mixer.
+    told: Option<BTreeSet<ParticipantId>>,
     beats: u32,
 }
 
 impl Ears {
-    /// Notes what a mixer reports.
-    pub(crate) fn note(&mut self, who: ParticipantId, heard: bool) {
-        match heard {
-            true => self.heard.insert(who),
-            false => self.heard.remove(&who),
-        };
+    /// A mixer begins to listen for itself.
+    pub(crate) fn hand_over(&mut self) {
+        self.told = None;
     }
 
-    /// A mixer begins to listen. It reports only who is heard from then on, so nobody is.
-    pub(crate) fn hand_over(&mut self) -> Vec<Input> {
-        let heard = std::mem::take(&mut self.heard);
-        let silent = |who| Input::Heard(who, false);
-        heard.into_iter().map(silent).collect()
+    /// Who speaks, if that is news. To be called ten times a second while no mixer listens.
+    pub(crate) fn listen(&mut self, members: &HashMap<ParticipantId, Member>) -> Option<Input> {
+        let speaks = members.iter().filter(|(_, member)| member.speaks());
+        let speaking: BTreeSet<ParticipantId> = speaks.map(|(who, _)| *who).collect();
+        if self.told.as_ref() == Some(&speaking) {
+            return None;
+        }
+        self.told = Some(speaking.clone());
+        Some(Input::Speaking(speaking))
     }
 
-    /// What has changed since, by the packets of those who are `live`. To be called ten times a
-    /// second while no mixer listens.
-    pub(crate) fn listen(
-        &mut self,
-        members: &HashMap<ParticipantId, Member>,
-        live: impl Fn(ParticipantId) -> bool,
-    ) -> Vec<Input> {
-        let speaking: BTreeSet<ParticipantId> = members
-            .iter()
-            .filter(|(who, member)| member.speaks() && live(**who))
-            .map(|(who, _)| *who)
-            .collect();
-        let stopped = self.heard.difference(&speaking);
-        let began = speaking.difference(&self.heard);
-        let changes = stopped
-            .map(|who| Input::Heard(*who, false))
-            .chain(began.map(|who| Input::Heard(*who, true)))
-            .collect();
-        self.heard = speaking;
-        changes
-    }
-
-    /// The levels of all microphones that tell theirs, when they are due.
+    /// The levels of all microphones that tell theirs, when they are due and anybody speaks.
     pub(crate) fn levels(&mut self, members: &HashMap<ParticipantId, Member>) -> Vec<Level> {
         self.beats = (self.beats + 1) % LEVELS_EVERY;
-        if self.beats != 0 || self.heard.is_empty() {
+        let anybody = self.told.as_ref().is_some_and(|told| !told.is_empty());
+        if self.beats != 0 || !anybody {
             return Vec::new();
         }
         let level = |(who, member): (&ParticipantId, &Member)| {

@@ -4,9 +4,8 @@
 use super::connection::Member;
 use super::{Actor, Waiting};
 use crate::id::ParticipantId;
-use crate::room::handle::{Command, Departure, JoinError, JoinRequest, Reply};
-use crate::room::state::{Input, RequestId};
-use crate::topology::Mode;
+use crate::room::handle::{Command, Reply};
+use crate::room::state::{Departure, Input, Request, RequestId};
 
 impl Actor {
     pub(crate) fn command(&mut self, command: Command) {
@@ -16,14 +15,6 @@ impl Actor {
                     .resume
                     .as_ref()
                     .and_then(|secret| self.holder(secret));
-                if takes_over.is_none()
-                    && let Err(busy) = self.shared.admission.admit(self.mode_for(&request))
-                {
-                    let _ = reply.send(Err(JoinError::Refused(busy.into())));
-                    // It may have been made for them.
-                    self.inputs.push_back(Input::Tick);
-                    return;
-                }
                 let name = request.name.clone();
                 let (reach, view, limits) = (request.reach, request.view, request.limits);
                 let request = self.wait(Waiting::Join(request, reply));
@@ -41,39 +32,15 @@ impl Actor {
                     member.add_candidate(mid, candidate);
                 }
             }
-            Command::SetMode(mode, reply) => self.ask(reply, |r| Input::SetMode(r, mode)),
-            Command::SetView(who, mode, reply) => self.ask(reply, |r| Input::SetView(r, who, mode)),
-            Command::Limit(who, limits) => self.inputs.push_back(Input::Limit(who, limits)),
-            Command::Mesh(who, receiving) => self.inputs.push_back(Input::Mesh(who, receiving)),
-            Command::Heights(who, heights) => self.inputs.push_back(Input::Heights(who, heights)),
-            Command::SetLayout(layout, reply) => self.ask(reply, |r| Input::SetLayout(r, layout)),
-            Command::Mute(who, role, by, muted, reply) => self.ask(reply, |request| Input::Mute {
-                request,
-                who,
-                role,
-                by,
-                muted,
-            }),
-            Command::Pin(who, reply) => self.ask(reply, |r| Input::Pin(r, who)),
-            Command::Rename(who, name, reply) => self.ask(reply, |r| Input::Rename(r, who, name)),
+            Command::Ask(request, reply) => self.ask(request, reply),
             Command::Record(archive, recording, reply) => {
                 let (id, subject) = (recording.id.clone(), recording.subject());
                 self.recorders.expect(archive, *recording);
-                self.ask(reply, |r| Input::Record(r, id.clone(), subject));
+                self.ask(Request::Record(id.clone(), subject), Some(reply));
                 self.settle();
                 // Begun by now, or not at all.
                 self.recorders.refused(&id);
             }
-            Command::StopRecording(id, reply) => {
-                self.ask(reply, |r| Input::StopRecording(r, id));
-            }
-            Command::Chat(from, text) => self.inputs.push_back(Input::Chat(from, text)),
-            Command::Signal(from, to, data, reply) => self.ask(reply, |request| Input::Signal {
-                request,
-                from,
-                to,
-                data,
-            }),
             Command::Leave(who, how, done) => {
                 if !self.is_superseded(who, how) {
                     self.inputs.push_back(Input::Leave(who, how));
@@ -97,9 +64,10 @@ impl Actor {
         self.serial
     }
 
-    fn ask(&mut self, reply: Reply<()>, input: impl FnOnce(RequestId) -> Input) {
-        let request = self.wait(Waiting::Plain(reply));
-        self.inputs.push_back(input(request));
+    fn ask(&mut self, request: Request, reply: Option<Reply<()>>) {
+        let waiting = reply.map_or(Waiting::Nobody, Waiting::Plain);
+        let id = self.wait(waiting);
+        self.inputs.push_back(Input::Asked(id, request));
     }
 
     /// Whether it is a connection that was taken over whose loss is reported: the one that has
@@ -107,12 +75,6 @@ impl Actor {
     pub(crate) fn is_superseded(&self, who: ParticipantId, how: Departure) -> bool {
         let reads = |member: &Member| !member.notices.is_closed();
         how == Departure::SignallingLost && self.members.get(&who).is_some_and(reads)
-    }
-
-    /// By which mode a joiner will be served.
-    fn mode_for(&self, request: &JoinRequest) -> Mode {
-        let room = self.state.mode();
-        request.view.filter(|_| room != Mode::P2p).unwrap_or(room)
     }
 
     /// Whose `resume` secret this is.

@@ -6,25 +6,24 @@ use std::time::Duration;
 
 use tokio::sync::mpsc;
 
-use crate::config::Config;
 use crate::id::{Mid, ParticipantId, Role};
 use crate::media::bwe::delay::Estimate;
-use crate::media::bwe::fec::{Guard, Protection};
 use crate::media::gst::pipeline::running_time;
-use crate::media::mixer::Output;
-use crate::media::peer::nack::RepairCounters;
-use crate::media::peer::{OnPeerEvent, Peer, PeerError, Transport};
+use crate::media::peer::{OnPeerEvent, Peer, PeerError};
 use crate::media::sdp::offer::{Line, Offer, OfferError, RoleSource};
 use crate::media::stream::audio_level::Speech;
 use crate::media::stream::pacer::Pacing;
 use crate::media::stream::slot::Slot;
 use crate::media::stream::tap::Tap;
+use crate::protocol::Capture;
 use crate::protocol::room::ByeReason;
+use crate::protocol::stats::RepairStats;
 use crate::room::error::RoomError;
-use crate::room::handle::{Capture, JoinError, JoinReply, Joined, Notice, Roles};
+use crate::room::handle::{JoinError, JoinReply, Joined, Notice, Roles};
+use crate::room::settings::RoomSettings;
 use crate::room::state::Input;
 use crate::room::state::participant::{Downlinks, Sends};
-use crate::room::state::wiring::{Downlink, Feed};
+use crate::room::state::wiring::{Downlink, Feed, LevelRate};
 
 /// RTP silence after which an uplink counts as silent.
 const UPLINK_SILENCE: Duration = Duration::from_secs(1);
@@ -99,6 +98,8 @@ pub(crate) struct Member {
     pub(crate) resume: String,
     /// By role and place among the rids.
     pub(crate) flows: BTreeMap<(Role, usize), Flow>,
+    /// How often they are told of sound levels.
+    pub(crate) levels: LevelRate,
     /// What each slot was fed last.
     pub(crate) fed: BTreeMap<Downlink, Feed>,
     joining: Option<JoinReply>,
@@ -107,7 +108,6 @@ pub(crate) struct Member {
     asked: Asked,
     /// What their camera should take, bit/s.
     camera: Option<u32>,
-    guard: Guard,
     peer: Option<Peer>,
 }
 
@@ -118,13 +118,13 @@ impl Member {
             notices,
             resume: format!("{:032x}", rand::random::<u128>()),
             flows: BTreeMap::new(),
+            levels: LevelRate::default(),
             fed: BTreeMap::new(),
             joining: Some(reply),
             early_candidates: Vec::new(),
             slots: BTreeMap::new(),
             asked: Asked::Since(gst::ClockTime::ZERO),
             camera: None,
-            guard: Guard::default(),
             peer: None,
         }
     }
@@ -154,8 +154,6 @@ impl Member {
         }
         self.peer = Some(peer);
         self.slots = slots(&lines);
-        let mix = lines.iter().find(|line| line.role == Role::MixAudio);
-        self.guard = Guard::new(mix.map(|line| line.protection).unwrap_or_default());
         let joined = Joined {
             participant: who,
             resume: self.resume.clone(),
@@ -197,7 +195,7 @@ impl Member {
     }
 
     /// What has been done about lost packets; `None` before there is a connection.
-    pub(crate) fn repair(&self) -> Option<RepairCounters> {
+    pub(crate) fn repair(&self) -> Option<RepairStats> {
         self.peer.as_ref().map(Peer::repair)
     }
 
@@ -214,21 +212,21 @@ impl Member {
         self.peer.as_ref()?.watch().estimate()
     }
 
-    /// What the mix that they are fed should have, by what is known of the link to them.
-    pub(crate) fn protection(
-        &mut self,
-        estimate: Option<&Estimate>,
-    ) -> Option<(Output, Protection)> {
-        let Some(Feed::Output(mix)) = self.fed.get(&Downlink::Audio) else {
-            return None;
+    /// Whether they are fed a mix.
+    pub(crate) fn hears_mix(&self) -> bool {
+        matches!(self.fed.get(&Downlink::Audio), Some(Feed::Output(_)))
+    }
+
+    /// Share of the packets of their mix that is lost, 0 to 1: the greatest that anything tells;
+    /// `None` where nothing does.
+    pub(crate) fn loss(&self, estimate: Option<&Estimate>) -> Option<f32> {
+        let reported = || {
+            let peer = self.peer.as_ref()?;
+            let slot = peer.slot_ref(self.slots.get(&Downlink::Audio)?)?;
+            peer.watch().reported_loss(slot.ssrc())
         };
-        let peer = self.peer.as_ref()?;
-        let slot = peer.slot_ref(self.slots.get(&Downlink::Audio)?)?;
-        let reported = peer.watch().reported_loss(slot.ssrc());
-        let told = estimate.map(|known| known.loss).into_iter().chain(reported);
-        let now = Duration::from_nanos(running_time().nseconds());
-        let protection = self.guard.note(now, told.reduce(f32::max));
-        Some((*mix, protection))
+        let told = estimate.map(|known| known.loss).into_iter();
+        told.chain(reported()).reduce(f32::max)
     }
 
     /// Sends them packets of a picture once more and at once, of so many bytes, for the arrival of such
@@ -359,7 +357,10 @@ fn downlinks(lines: &[Line]) -> Downlinks {
     for line in lines {
         match (line.role, line.format.video()) {
             (Role::MixVideo, codec) => downlinks.mix_video = codec,
-            (Role::MixAudio, _) => downlinks.mix_audio = true,
+            (Role::MixAudio, _) => {
+                downlinks.mix_audio = true;
+                downlinks.mix_protection = line.protection;
+            }
             (Role::ForwardVideo, Some(codec)) => {
                 downlinks.forward_video.push((line.mid.clone(), codec));
             }
@@ -393,22 +394,17 @@ pub(crate) async fn negotiate(
     label: String,
     offer: &str,
     roles: &Roles,
-    config: &Config,
+    settings: &RoomSettings,
     on_event: OnPeerEvent,
 ) -> Result<Answered, RoomError> {
-    let offer = Offer::parse(offer, config.max_mlines)?;
+    let offer = Offer::parse(offer, settings.max_mlines)?;
     let roles = match roles {
         Roles::Named(named) => RoleSource::Named(named),
         Roles::Publish => RoleSource::Publish,
         Roles::Play => RoleSource::Play,
     };
-    let lines = offer.plan(&roles, &config.codecs)?;
-    let transport = Transport {
-        media_ips: config.media_ips.clone(),
-        media_ports: config.media_ports,
-        public_ip: config.public_ip,
-    };
-    let answer = Peer::answer(label, offer, lines.clone(), &transport, on_event);
+    let lines = offer.plan(&roles, &settings.codecs)?;
+    let answer = Peer::answer(label, offer, lines.clone(), &settings.transport, on_event);
     let (peer, answer) = tokio::time::timeout(NEGOTIATION_DEADLINE, answer)
         .await
         .map_err(|_| RoomError::Internal("webrtcbin does not answer".to_owned()))??;

@@ -19,26 +19,25 @@ use self::active_speakers::Ears;
 use self::connection::{Answered, Member, negotiate};
 
 use super::error::RoomError;
-use super::handle::{Command, Departure, JoinError, JoinReply, JoinRequest, Notice, Reply};
+use super::handle::{Command, JoinError, JoinReply, JoinRequest, Notice, Reply};
 use super::recording::Recorders;
-use super::state::wiring::{Downlink, Feed};
-use super::state::{Effect, Input, RequestId, State};
+use super::settings::RoomSettings;
+use super::state::wiring::{Downlink, Feed, LevelRate};
+use super::state::{Departure, Effect, Input, RequestId, State};
 use crate::admission::Admission;
 use crate::archive::Archive;
-use crate::config::Config;
 use crate::id::SourceId;
 use crate::id::{ParticipantId, Role, RoomId};
-use crate::media::bwe::fec::Protection;
 use crate::media::bwe::trace;
 use crate::media::bwe::trace::Heard;
 use crate::media::gst::template::Templates;
-use crate::media::mixer::{Mixer, MixerEvent, Output, SoundEvent};
+use crate::media::mixer::{Mixer, MixerEvent, SoundEvent};
 use crate::media::peer::{Loss, PeerEvent};
 use crate::protocol::recording::RecordingId;
 use crate::protocol::room::{ByeReason, Level, RoomState};
+use crate::protocol::stats::RoomStats;
 
-/// A weak link has levels one time in so many: each is a packet of its own, and five a second were a
-/// twentieth of what it carries.
+/// [`LevelRate::Reduced`] is one time in so many.
 const LEVELS_APART: u32 = 5;
 /// How often taps and peers are looked at for silence and speech.
 const LIVENESS: Duration = Duration::from_millis(100);
@@ -49,7 +48,7 @@ const ESTIMATES: u32 = 2;
 /// What every room of a server shares.
 #[derive(Debug, Clone)]
 pub(crate) struct Shared {
-    pub(crate) config: Arc<Config>,
+    pub(crate) settings: Arc<RoomSettings>,
     pub(crate) templates: Arc<Templates>,
     pub(crate) archive: Option<Archive>,
     pub(crate) admission: Admission,
@@ -69,6 +68,8 @@ pub(crate) enum Event {
 enum Waiting {
     Join(Box<JoinRequest>, JoinReply),
     Plain(Reply<()>),
+    /// Nobody does: the outcome is of no interest to who asked.
+    Nobody,
 }
 
 /// The task's state, all of it.
@@ -182,15 +183,8 @@ impl Actor {
     /// Feeds what is queued to the state, and whatever that brings about, until all is quiet.
     fn settle(&mut self) {
         while let Some(input) = self.inputs.pop_front() {
-            let measured = match &input {
-                Input::Estimated(who, _) => Some(*who),
-                _ => None,
-            };
             for effect in self.state.handle(self.now(), input) {
                 self.carry_out(effect);
-            }
-            if let Some((who, member)) = measured.and_then(|who| self.members.get_key_value(&who)) {
-                member.pace(self.state.pacing_of(*who));
             }
         }
     }
@@ -251,10 +245,7 @@ impl Actor {
 
     fn mixer_event(&mut self, event: MixerEvent) {
         let input = match event {
-            MixerEvent::Sound(SoundEvent::Heard(who, heard)) => {
-                self.ears.note(who, heard);
-                Input::Heard(who, heard)
-            }
+            MixerEvent::Sound(SoundEvent::Heard(who, heard)) => Input::Heard(who, heard),
             MixerEvent::Sound(SoundEvent::Began(participant)) => {
                 let role = Role::Mic;
                 Input::SourceMixed(SourceId { participant, role })
@@ -287,12 +278,11 @@ impl Actor {
     fn tell_levels(&mut self, levels: Arc<[Level]>) {
         self.levels_told = self.levels_told.wrapping_add(1);
         let is_for_all = self.levels_told.is_multiple_of(LEVELS_APART);
-        for (who, member) in &self.members {
-            if !is_for_all && self.state.has_weak_link(*who) {
-                continue;
+        for member in self.members.values() {
+            if is_for_all || member.levels == LevelRate::Full {
+                // A queue that is full has more important things in it.
+                let _ = member.notices.try_send(Notice::Levels(Arc::clone(&levels)));
             }
-            // A queue that is full has more important things in it.
-            let _ = member.notices.try_send(Notice::Levels(Arc::clone(&levels)));
         }
     }
 
@@ -344,8 +334,7 @@ impl Actor {
             self.inputs.push_back(Input::Counted(paths));
         }
         if self.mixer.is_none() {
-            let live = |who| self.state.has_live_voice(who);
-            self.inputs.extend(self.ears.listen(&self.members, live));
+            self.inputs.extend(self.ears.listen(&self.members));
             let levels = self.ears.levels(&self.members);
             if !levels.is_empty() {
                 self.tell_levels(levels.into());
@@ -353,20 +342,19 @@ impl Actor {
         }
     }
 
-    /// Tells the state of links that matter: most carry the best without ado. A mix on which
-    /// anybody loses packets has forward error correction.
+    /// Tells the state of links that matter (most carry the best without ado), and what is lost on
+    /// the way to those who hear a mix.
     fn look_at_links(&mut self) {
-        let mut protections: BTreeMap<Output, Protection> = BTreeMap::new();
         let now = self.now();
-        for (who, member) in &mut self.members {
+        for (who, member) in &self.members {
             let estimate = member.estimate();
             if let Some(estimate) = &estimate {
                 let heard = Heard::new(now, estimate);
                 tracing::trace!(target: trace::TARGET, participant = %who, %heard);
             }
-            if let Some((output, wanted)) = member.protection(estimate.as_ref()) {
-                let whole = protections.entry(output).or_default();
-                *whole = wanted.max(*whole);
+            if member.hears_mix() {
+                let loss = member.loss(estimate.as_ref());
+                self.inputs.push_back(Input::Loss(*who, loss));
             }
             if let Some(estimate) = estimate
                 && self.state.cares(*who, &estimate)
@@ -374,15 +362,14 @@ impl Actor {
                 self.inputs.push_back(Input::Estimated(*who, estimate));
             }
         }
-        if let Some(mixer) = &mut self.mixer {
-            for (output, protection) in protections {
-                mixer.protect(output, protection);
-            }
-        }
     }
 
     fn carry_out(&mut self, effect: Effect) {
         match effect {
+            Effect::Admit(request, mode) => {
+                let outcome = self.shared.admission.admit(mode);
+                self.inputs.push_back(Input::Admitted(request, outcome));
+            }
             Effect::Settle(request, outcome) => self.settle_request(request, outcome),
             Effect::StartPeer(request, who) => self.start_peer(request, who),
             Effect::StopPeer(who) => {
@@ -436,7 +423,7 @@ impl Actor {
                 let _ = reply.send(Err(JoinError::Refused(error)));
             }
             // An accepted join is settled by `start_peer`.
-            (Some(Waiting::Join(..)), Ok(())) | (None, _) => {}
+            (Some(Waiting::Join(..)), Ok(())) | (Some(Waiting::Nobody) | None, _) => {}
         }
     }
 
@@ -458,19 +445,19 @@ impl Actor {
             .insert(who, Member::new(serial, notices, reply));
         let label = format!("{}-{who}", self.id);
         let events = self.events.clone();
-        let config = Arc::clone(&self.shared.config);
+        let settings = Arc::clone(&self.shared.settings);
         tokio::spawn(async move {
             let peer_events = events.clone();
             let on_event = Arc::new(move |event| {
                 let _ = peer_events.send(Event::Peer(who, serial, event));
             });
-            let outcome = negotiate(label, &offer, &roles, &config, on_event).await;
+            let outcome = negotiate(label, &offer, &roles, &settings, on_event).await;
             // The room may have ended meanwhile; the peer ends with the value then.
             let _ = events.send(Event::Answered(who, serial, outcome.map(Box::new)));
         });
     }
 
-    fn stats(&self) -> super::handle::RoomStats {
+    fn stats(&self) -> RoomStats {
         let members: BTreeMap<ParticipantId, &Member> =
             self.members.iter().map(|(who, m)| (*who, m)).collect();
         stats::report(

@@ -2,18 +2,24 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use serde_json::{Value, json};
 use tokio::time::{Duration, Instant};
 
 use super::connection::Member;
+use crate::codec::Codec;
 use crate::id::SourceId;
 use crate::id::{ParticipantId, Role, RoomId};
 use crate::media::bwe::controller::Budget;
 use crate::media::bwe::fec::Protection;
+use crate::media::bwe::ladder::RungSpec;
 use crate::media::gst::{pipeline, teardown};
 use crate::media::mixer::rendition::Rendition;
 use crate::media::mixer::{Mixer, Output, Without};
 use crate::media::stream::tap::TapCounters;
+use crate::protocol::room::ParticipantState;
+use crate::protocol::stats::{
+    LayerStats, LinkStats, OutputStats, ParticipantStats, RenditionStats, RoomStats, ServerStats,
+    StreamStats, UplinkStats,
+};
 use crate::room::state::State;
 use crate::room::state::wiring::{Downlink, Feed};
 use crate::topology::Paths;
@@ -129,86 +135,82 @@ impl Rates {
     }
 }
 
-/// The figures as JSON.
+/// The figures as the REST API shows them.
 pub(crate) fn report(
     id: &RoomId,
     state: &State,
     members: &BTreeMap<ParticipantId, &Member>,
     mixer: Option<&Mixer>,
     rates: &Rates,
-) -> Value {
+) -> RoomStats {
     let view = state.view();
-    let participants: Vec<Value> = view
-        .participants
-        .iter()
-        .map(|person| {
-            let member = members.get(&person.id);
-            let uplinks: BTreeMap<String, Value> = [Role::Mic, Role::Camera, Role::Screen]
-                .into_iter()
-                .filter_map(|role| {
-                    let participant = person.id;
-                    let source = SourceId { participant, role };
-                    Some((role.to_string(), uplink(source, member?, state, rates)?))
-                })
-                .collect();
-            json!({
-                "id": person.id,
-                "name": person.name,
-                "connected": person.connected,
-                "uplinks": uplinks,
-                "rung": state.watched_rung(person.id),
-                "link": member.and_then(|member| link(member, state.budget_of(person.id))),
-                "repair": member.and_then(|member| member.repair()),
-            })
-        })
-        .collect();
-    let renditions: Vec<Value> = mixer
-        .into_iter()
-        .flat_map(Mixer::outputs)
-        .map(|(output, rendition)| {
-            let bps = rates.bits_per_second(Counted::Output(output));
-            let mut value = counters(rendition.tap().counters(), bps);
-            if let Some(fields) = value.as_object_mut() {
-                fields.extend(describe(output, rendition, state));
-            }
-            value
-        })
-        .collect();
-    json!({
-        "id": id,
-        "mode": view.mode,
-        "pressure": state.pressure(),
-        "fps": state.fps(),
-        "participants": participants,
-        "paths": view.paths,
-        "decoders": mixer.map_or(0, |mixer| mixer.sources().count()),
-        "decoded_pixels_per_second": rates.pixels_per_second,
-        "renditions": renditions,
-        "server": {
-            "pipelines": pipeline::alive(),
-            "pipelines_abandoned": teardown::abandoned(),
+    let participant = |person: &ParticipantState| {
+        participant(person, members.get(&person.id).copied(), state, rates)
+    };
+    let rendition = |(output, rendition)| rendition_stats(output, rendition, state, rates);
+    RoomStats {
+        id: id.clone(),
+        mode: view.mode,
+        pressure: state.pressure(),
+        fps: state.fps(),
+        participants: view.participants.iter().map(participant).collect(),
+        paths: view.paths,
+        decoders: mixer.map_or(0, |mixer| mixer.sources().count()),
+        decoded_pixels_per_second: rates.pixels_per_second,
+        renditions: mixer
+            .into_iter()
+            .flat_map(Mixer::outputs)
+            .map(rendition)
+            .collect(),
+        server: ServerStats {
+            pipelines: pipeline::alive(),
+            pipelines_abandoned: teardown::abandoned(),
         },
-    })
+    }
+}
+
+fn participant(
+    person: &ParticipantState,
+    member: Option<&Member>,
+    state: &State,
+    rates: &Rates,
+) -> ParticipantStats {
+    let id = person.id;
+    let uplink = |role| {
+        let participant = id;
+        let source = SourceId { participant, role };
+        Some((role, uplink(source, member?, state, rates)?))
+    };
+    let uplinks = [Role::Mic, Role::Camera, Role::Screen];
+    ParticipantStats {
+        id,
+        name: person.name.clone(),
+        connected: person.connected,
+        uplinks: uplinks.into_iter().filter_map(uplink).collect(),
+        rung: state.watched_rung(id).map(|rung| rung.0),
+        link: member.and_then(|member| link(member, state.budget_of(id))),
+        repair: member.and_then(Member::repair),
+    }
 }
 
 /// What is known of the link to somebody: what arrives, how it fares, and what they may be sent, as
 /// far as that is limited.
-fn link(member: &Member, budget: Budget) -> Option<Value> {
+fn link(member: &Member, budget: Budget) -> Option<LinkStats> {
     let estimate = member.estimate()?;
-    Some(json!({
-        "arriving_bps": estimate.arriving,
-        "loss": estimate.loss,
-        "queue_ms": estimate.queue.as_secs_f64() * 1000.0,
-        "budget_bps": match budget {
+    Some(LinkStats {
+        arriving_bps: estimate.arriving,
+        loss: estimate.loss,
+        queue_ms: estimate.queue.as_secs_f64() * 1000.0,
+        budget_bps: match budget {
             Budget::Limited(bits) => Some(bits.round()),
             Budget::Free => None,
         },
-    }))
+    })
 }
 
 /// The figures of an uplink: of all its encodings together, and of each if they have names.
 /// `None` before anything has come.
-fn uplink(source: SourceId, member: &Member, state: &State, rates: &Rates) -> Option<Value> {
+fn uplink(source: SourceId, member: &Member, state: &State, rates: &Rates) -> Option<UplinkStats> {
     let SourceId { participant, role } = source;
     let (mut all, mut bps) = (None, 0);
     let mut layers = Vec::new();
@@ -223,77 +225,64 @@ fn uplink(source: SourceId, member: &Member, state: &State, rates: &Rates) -> Op
             ..of_layer
         });
         bps += layer_bps;
-        layers.extend(state.rid_of(source, *n).map(|rid| {
-            json!({
-                "rid": rid,
-                "bps": layer_bps,
-                "packets": of_layer.packets,
-                "width": size.map(|size| size.width),
-                "height": size.map(|size| size.height),
-                "viewers": state.viewers_of_layer(source, *n),
-            })
+        layers.extend(state.rid_of(source, *n).map(|rid| LayerStats {
+            rid: rid.clone(),
+            bps: layer_bps,
+            packets: of_layer.packets,
+            width: size.map(|size| size.width),
+            height: size.map(|size| size.height),
+            viewers: state.viewers_of_layer(source, *n),
         }));
     }
-    let mut value = counters(all?, bps);
-    if let Some(fields) = value.as_object_mut().filter(|_| !layers.is_empty()) {
-        fields.insert("layers".to_owned(), layers.into());
+    let total = stream(all?, bps);
+    Some(UplinkStats { total, layers })
+}
+
+fn stream(counters: TapCounters, bps: u64) -> StreamStats {
+    StreamStats {
+        packets: counters.packets,
+        bytes: counters.bytes,
+        bps,
+        keyframes_asked: counters.keyframes_asked,
+        keyframes_avoided: counters.keyframes_avoided,
     }
-    Some(value)
 }
 
-fn counters(counters: TapCounters, bits_per_second: u64) -> Value {
-    json!({
-        "packets": counters.packets,
-        "bytes": counters.bytes,
-        "bps": bits_per_second,
-        "keyframes_asked": counters.keyframes_asked,
-        "keyframes_avoided": counters.keyframes_avoided,
-    })
-}
-
-fn describe(
+fn rendition_stats(
     output: Output,
     rendition: &Rendition,
     state: &State,
-) -> serde_json::Map<String, Value> {
-    let viewers = state.viewers_of(output);
-    let fec = rendition.protection() == Protection::Fec;
-    let fields = match output {
+    rates: &Rates,
+) -> RenditionStats {
+    let bps = rates.bits_per_second(Counted::Output(output));
+    RenditionStats {
+        stream: stream(rendition.tap().counters(), bps),
+        output: describe(output, rendition, state),
+        target_bps: rendition.bitrate(),
+        viewers: state.viewers_of(output),
+    }
+}
+
+fn describe(output: Output, rendition: &Rendition, state: &State) -> OutputStats {
+    match output {
         Output::Video { codec, rung } => {
             let spec = state.ladder().spec(rung);
-            json!({
-                "kind": "video",
-                "codec": codec,
-                "rung": rung,
-                "width": spec.map(|spec| spec.size.width),
-                "height": spec.map(|spec| spec.size.height),
-                "fps": spec.map(|spec| spec.pace.fps().min(f64::from(state.fps()))),
-                "target_bps": rendition.bitrate(),
-                "viewers": viewers,
-            })
+            let fps = |spec: &RungSpec| spec.pace.fps().min(f64::from(state.fps()));
+            OutputStats::Video {
+                codec,
+                rung: rung.0,
+                width: spec.map(|spec| spec.size.width),
+                height: spec.map(|spec| spec.size.height),
+                fps: spec.map(fps),
+            }
         }
-        Output::Sound(Without::Nobody) => {
-            json!({
-                "kind": "audio",
-                "codec": "opus",
-                "fec": fec,
-                "target_bps": rendition.bitrate(),
-                "viewers": viewers,
-            })
-        }
-        Output::Sound(Without::Participant(who)) => {
-            json!({
-                "kind": "audio",
-                "codec": "opus",
-                "without": who,
-                "fec": fec,
-                "target_bps": rendition.bitrate(),
-                "viewers": viewers,
-            })
-        }
-    };
-    match fields {
-        Value::Object(fields) => fields,
-        _ => serde_json::Map::new(),
+        Output::Sound(without) => OutputStats::Audio {
+            codec: Codec::Opus,
+            without: match without {
+                Without::Nobody => None,
+                Without::Participant(who) => Some(who),
+            },
+            fec: rendition.protection() == Protection::Fec,
+        },
     }
 }

@@ -19,7 +19,20 @@ impl Actor {
         match step {
             Step::StartMixer => self.start_mixer(),
             Step::StopMixer => self.mixer = None,
-            Step::Feed(who, slot, feed) => self.feed(who, slot, feed),
+            Step::Feed(who, slot, feed, change) => self.feed(who, slot, feed, change),
+            Step::Pace(who, pacing) => {
+                if let Some(member) = self.members.get(&who) {
+                    member.pace(pacing);
+                }
+            }
+            Step::Levels(who, rate) => {
+                if let Some(member) = self.members.get_mut(&who) {
+                    member.levels = rate;
+                }
+            }
+            Step::Protect(output, protection) => {
+                self.with_mixer(|mixer| mixer.protect(output, protection));
+            }
             Step::Slots(who, table) => self.tell(who, Notice::Slots(table.mode, table.slots)),
             Step::Uplinks(who, wanted) => {
                 if let Some(member) = self.members.get_mut(&who) {
@@ -49,9 +62,15 @@ impl Actor {
             Step::StopOutput(output) => self.with_mixer(|mixer| mixer.drop_output(output)),
             Step::StartRecorder(id) => {
                 let Shared {
-                    templates, config, ..
+                    templates,
+                    settings,
+                    ..
                 } = &self.shared;
-                self.recorders.start(id, templates, config, &self.events);
+                let events = self.events.clone();
+                let on_end = Box::new(move |id| {
+                    let _ = events.send(Event::RecorderEnds(id));
+                });
+                self.recorders.start(id, templates, settings, on_end);
                 self.recorders.note(&Arc::new(self.state.view()));
             }
             Step::FeedRecorder(id, output) => {
@@ -69,7 +88,7 @@ impl Actor {
             }
             Step::SetScene(scene) => self.with_mixer(|mixer| mixer.set_scene(scene)),
             Step::Press(pressure) => {
-                let fps = pressure::fps(pressure, self.shared.config.fps);
+                let fps = pressure::fps(pressure, self.shared.settings.fps);
                 self.with_mixer(|mixer| mixer.set_fps(fps));
             }
         }
@@ -89,20 +108,18 @@ impl Actor {
         let on_event = Arc::new(move |event| {
             let _ = events.send(Event::Mixer(serial, event));
         });
-        let config = &self.shared.config;
+        let shared = &self.shared.settings;
         let settings = MixerSettings {
-            canvas: config.canvas,
-            fps: config.fps,
-            fit: config.fit,
+            canvas: shared.canvas,
+            fps: shared.fps,
+            fit: shared.fit,
             ladder: Arc::clone(self.state.ladder()),
-            audio_bitrate: config.audio_bitrate,
+            audio_bitrate: shared.audio_bitrate,
             templates: Arc::clone(&self.shared.templates),
         };
+        self.ears.hand_over();
         match Mixer::start(settings, on_event) {
-            Ok(mixer) => {
-                self.mixer = Some(mixer);
-                self.inputs.extend(self.ears.hand_over());
-            }
+            Ok(mixer) => self.mixer = Some(mixer),
             Err(error) => {
                 tracing::error!(%error, "no mixer");
                 self.inputs.push_back(Input::MixerFailed);
@@ -121,7 +138,13 @@ impl Actor {
     }
 
     /// Feeds a slot of a participant.
-    fn feed(&mut self, who: ParticipantId, slot: Downlink, feed: Option<Feed>) {
+    fn feed(
+        &mut self,
+        who: ParticipantId,
+        slot: Downlink,
+        feed: Option<Feed>,
+        change: slot::Change,
+    ) {
         let tap = match feed {
             Some(Feed::Output(output)) => self.mixer.as_mut().and_then(|m| m.output(output).ok()),
             Some(Feed::Uplink { source, layer, .. }) => self.tap_of(source, layer),
@@ -131,25 +154,12 @@ impl Actor {
             Some(Feed::Uplink { source, .. }) => Some(source.participant.ordinal()),
             _ => None,
         };
-        let pacing = self.state.pacing_of(who);
         let Some(member) = self.members.get_mut(&who) else {
             return;
         };
-        // Before the first keyframe of what is to follow.
-        member.pace(pacing);
-        let before = match feed {
+        match feed {
             Some(feed) => member.fed.insert(slot, feed),
             None => member.fed.remove(&slot),
-        };
-        let change = match (before, feed) {
-            // What a link does not carry is in the way of what it could.
-            (Some(before), Some(feed)) if pacing.is_some() && before.is_above(&feed) => {
-                slot::Change::AtOnce
-            }
-            (_, Some(Feed::Output(_))) => slot::Change::WhenReady,
-            // Another encoding of the same picture.
-            (Some(before), Some(feed)) if before.goes_on_in(&feed) => slot::Change::WhenReady,
-            _ => slot::Change::AtOnce,
         };
         let serial = member.serial;
         let events = self.events.clone();

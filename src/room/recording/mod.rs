@@ -16,12 +16,11 @@ use tokio::time::Instant;
 use self::event_log::Diary;
 use self::mix::Composite;
 use self::tracks::{News, Tracks};
-use super::actor::Event;
+use super::settings::RoomSettings;
 use super::state::wiring::Tracked;
 use crate::archive::events;
 use crate::archive::events::VERSION;
 use crate::archive::{Archive, Ending, FileEnd};
-use crate::config::Config;
 use crate::id::SourceId;
 use crate::media::file::recorder::RecorderError;
 use crate::media::gst::pipeline::running_time;
@@ -32,6 +31,9 @@ use crate::protocol::room::RoomState;
 
 /// How often the limits are looked at.
 const CHECK_EVERY: Duration = Duration::from_secs(1);
+
+/// Told once that a recording has ended by itself.
+pub(crate) type OnEnd = Box<dyn Fn(RecordingId) + Send + Sync>;
 
 /// What a recording's task is told.
 enum Order {
@@ -80,24 +82,24 @@ impl Recorders {
         self.waiting.remove(id);
     }
 
-    /// Begins a recording. What becomes of it comes as [`Event::RecorderEnds`].
+    /// Begins a recording. What becomes of it comes to `on_end`.
     pub(crate) fn start(
         &mut self,
         id: RecordingId,
         templates: &Arc<Templates>,
-        config: &Config,
-        events: &mpsc::UnboundedSender<Event>,
+        settings: &RoomSettings,
+        on_end: OnEnd,
     ) {
         let Some((archive, recording)) = self.waiting.remove(&id) else {
             return;
         };
         let (orders, inbox) = mpsc::unbounded_channel();
         let task = Task {
-            beginning: beginning(&recording, config),
+            beginning: beginning(&recording, settings),
             archive,
             recording,
             zero: running_time().into(),
-            events: events.clone(),
+            on_end,
             reason: None,
         };
         tokio::spawn(task.run(Arc::clone(templates), inbox));
@@ -143,14 +145,14 @@ impl Recorders {
 }
 
 /// The first of the events of a recording.
-fn beginning(recording: &Recording, config: &Config) -> events::Event {
+fn beginning(recording: &Recording, settings: &RoomSettings) -> events::Event {
     events::Event::Begin {
         version: VERSION,
         room: recording.room.clone(),
         started: recording.started.clone(),
-        canvas: config.canvas,
-        fps: config.fps,
-        fit: config.fit,
+        canvas: settings.canvas,
+        fps: settings.fps,
+        fit: settings.fit,
     }
 }
 
@@ -161,7 +163,7 @@ struct Task {
     beginning: events::Event,
     /// Running time of its zero.
     zero: Duration,
-    events: mpsc::UnboundedSender<Event>,
+    on_end: OnEnd,
     reason: Option<String>,
 }
 
@@ -270,9 +272,7 @@ impl Task {
         if self.reason.is_none() {
             tracing::warn!(recording = %self.recording.id, reason, "recording ends by itself");
             self.reason = Some(reason);
-            let _ = self
-                .events
-                .send(Event::RecorderEnds(self.recording.id.clone()));
+            (self.on_end)(self.recording.id.clone());
         }
     }
 

@@ -11,6 +11,7 @@ use super::wiring::{Decoded, Downlink, Feed, Mix, Mixing, Wiring};
 use crate::id::SourceId;
 use crate::id::{ParticipantId, Role};
 use crate::layout;
+use crate::media::bwe::fec::Protection;
 use crate::media::mixer::{Content, Output, Scene, Tile, Without};
 use crate::protocol::recording::RecordingId;
 
@@ -54,7 +55,7 @@ impl State {
             forwarded: &forwarded,
             recorded: &tracks,
         };
-        Wiring {
+        let mut next = Wiring {
             captures: self.desired_captures(now, shown, takers, &mixer),
             feeds: mixed.chain(forwarded).collect(),
             tables: self.slot_tables(&forwards),
@@ -64,7 +65,11 @@ impl State {
             tracks,
             forwards,
             mixer,
-        }
+            pacing: BTreeMap::new(),
+            reduced_levels: self.weak_links(),
+        };
+        next.pacing = self.desired_pacing(&next);
+        next
     }
 
     fn desired_mix(
@@ -79,6 +84,7 @@ impl State {
         let outputs: BTreeSet<Output> = used.into_iter().chain(lingering.keys().copied()).collect();
         Mix {
             rates: self.desired_rates(outputs.iter(), feeds, recorded),
+            protections: self.desired_protections(&outputs, feeds),
             lingering,
             names: self
                 .people
@@ -91,6 +97,24 @@ impl State {
             scene: scene.clone(),
             pressure: self.pressure,
         }
+    }
+
+    /// What protects each mix: as much as the worst link among its listeners needs.
+    fn desired_protections(
+        &self,
+        outputs: &BTreeSet<Output>,
+        feeds: &BTreeMap<(ParticipantId, Downlink), Output>,
+    ) -> BTreeMap<Output, Protection> {
+        let sounds = outputs.iter().filter(|o| matches!(o, Output::Sound(_)));
+        let mut protections: BTreeMap<_, _> =
+            sounds.map(|output| (*output, Protection::None)).collect();
+        for ((who, slot), output) in feeds {
+            if let (Downlink::Audio, Some(person)) = (slot, self.people.get(who)) {
+                let most = protections.entry(*output).or_default();
+                *most = person.fec.protection().max(*most);
+            }
+        }
+        protections
     }
 
     /// The renditions that nobody watches any more and that go on for a while.

@@ -14,7 +14,7 @@ use crate::id::{ParticipantId, Rid, Role};
 use crate::layout::Size;
 use crate::media::mixer::Scene;
 use crate::protocol::recording::RecordingId;
-use crate::room::handle::{Capture, LayerCapture};
+use crate::protocol::{Capture, LayerCapture};
 
 /// A slot of somebody.
 type Slot = (ParticipantId, Downlink);

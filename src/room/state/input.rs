@@ -1,25 +1,23 @@
 //! What goes into the state of a room and what comes out.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::participant::{Downlinks, Sends};
+use super::request::{Departure, Reach, Request, RequestId};
 use super::wiring::{Downlink, Feed, Step};
-use crate::admission::Pressure;
+use crate::admission::{Busy, Pressure};
 use crate::id::SourceId;
 use crate::id::{ParticipantId, Role};
 use crate::layout::{LayoutKind, Size};
 use crate::media::bwe::delay::Estimate;
 use crate::media::bwe::ladder::Ladder;
 use crate::media::mixer::Output;
-use crate::protocol::recording::{RecordingId, Subject};
+use crate::protocol::recording::RecordingId;
 use crate::protocol::room::Limits;
 use crate::protocol::room::{ByeReason, RoomState};
 use crate::room::error::RoomError;
-use crate::room::handle::{Departure, Muter, Reach};
 use crate::topology::{Mode, Paths};
-
-/// A request of somebody who waits for its [`Effect::Settle`].
-pub type RequestId = u64;
 
 /// How long a room lives.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -106,58 +104,22 @@ pub enum Input {
     OutputFailed(Output),
     /// The mixer could not be started.
     MixerFailed,
+    /// The server has capacity for the join that [`Effect::Admit`] asked about, or not.
+    Admitted(RequestId, Result<(), Busy>),
+    /// Somebody asks for something.
+    Asked(RequestId, Request),
+    /// Who speaks by what their packets say (RFC 6464), all of them. Told while no mixer runs: a
+    /// mixer listens for itself ([`Input::Heard`]).
+    Speaking(BTreeSet<ParticipantId>),
+    /// Share of packets lost lately on the way to somebody who hears a mix, 0 to 1; `None` where
+    /// nothing is known.
+    Loss(ParticipantId, Option<f32>),
     /// Somebody goes.
     Leave(ParticipantId, Departure),
-    /// Another mode is asked for.
-    SetMode(RequestId, Mode),
-    /// Somebody wants a mode of their own, or the room's again.
-    SetView(RequestId, ParticipantId, Option<Mode>),
-    /// What somebody wants at most from now on.
-    Limit(ParticipantId, Limits),
     /// What is known of the link to somebody now.
     Estimated(ParticipantId, Estimate),
-    /// From whom somebody receives media directly now.
-    Mesh(ParticipantId, Vec<ParticipantId>),
-    /// How high somebody draws the pictures forwarded to them now, pixels.
-    Heights(ParticipantId, Vec<(SourceId, u32)>),
     /// The server is pressed that hard from now on.
     Pressed(Pressure),
-    /// Another layout is asked for.
-    SetLayout(RequestId, LayoutKind),
-    /// An uplink is to be muted or released.
-    Mute {
-        /// Settled.
-        request: RequestId,
-        /// Whose.
-        who: ParticipantId,
-        /// Which uplink.
-        role: Role,
-        /// Who asks.
-        by: Muter,
-        /// To be muted.
-        muted: bool,
-    },
-    /// The large tile of the spotlight is given to somebody, or to nobody in particular.
-    Pin(RequestId, Option<ParticipantId>),
-    /// Somebody gets another name.
-    Rename(RequestId, ParticipantId, String),
-    /// A text to everybody.
-    Chat(ParticipantId, Arc<str>),
-    /// A message to one.
-    Signal {
-        /// Settled.
-        request: RequestId,
-        /// The sender.
-        from: ParticipantId,
-        /// The addressee.
-        to: ParticipantId,
-        /// Passed on as it is.
-        data: serde_json::Value,
-    },
-    /// The room is to be recorded.
-    Record(RequestId, RecordingId, Subject),
-    /// A recording is to end.
-    StopRecording(RequestId, RecordingId),
     /// A recording cannot go on.
     RecorderEnds(RecordingId),
     /// The room is to end.
@@ -166,9 +128,44 @@ pub enum Input {
     Tick,
 }
 
+impl Input {
+    /// The request that waits for an answer to this; `None` where nobody waits.
+    pub(crate) fn request(&self) -> Option<RequestId> {
+        match self {
+            Self::Join { request, .. } | Self::Asked(request, _) => Some(*request),
+            Self::Admitted(..)
+            | Self::Answered { .. }
+            | Self::Close(_)
+            | Self::Connected(_)
+            | Self::Counted(_)
+            | Self::Estimated(..)
+            | Self::Heard(..)
+            | Self::Leave(..)
+            | Self::Loss(..)
+            | Self::MixerFailed
+            | Self::OutputFailed(_)
+            | Self::PeerLost(..)
+            | Self::Pressed(_)
+            | Self::RecorderEnds(_)
+            | Self::SlotOpened(..)
+            | Self::SourceFailed(_)
+            | Self::SourceMixed(_)
+            | Self::Speaking(_)
+            | Self::Tick
+            | Self::UplinkBegan(..)
+            | Self::UplinkFlows(..)
+            | Self::UplinkSilent(..)
+            | Self::UplinkSized(..) => None,
+        }
+    }
+}
+
 /// Something to be done.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Effect {
+    /// Ask the server whether it has capacity for one more in this mode, and count on them if it
+    /// has. Answered by [`Input::Admitted`].
+    Admit(RequestId, Mode),
     /// Answer a request.
     Settle(RequestId, Result<(), RoomError>),
     /// Make a peer for the offer that came with a request.

@@ -5,7 +5,9 @@
 //! turns what happens into inputs. After an effect that can hang there is always a deadline
 //! here whose expiry evicts the peer at fault.
 
+pub(crate) mod active_speakers;
 pub(crate) mod bandwidth_allocation;
+pub(crate) mod commands;
 pub(crate) mod delivery_path;
 pub(crate) mod desired;
 pub(crate) mod dynacast;
@@ -17,7 +19,7 @@ pub(crate) mod link_use;
 pub(crate) mod participant;
 pub(crate) mod pressure;
 pub(crate) mod recordings;
-pub(crate) mod requests;
+pub(crate) mod request;
 pub(crate) mod rungs;
 pub(crate) mod slot_allocation;
 pub mod wiring;
@@ -26,19 +28,20 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-pub use input::{Effect, Input, Lifetime, RequestId, Settings};
+pub use input::{Effect, Input, Lifetime, Settings};
+pub use request::{Departure, Muter, Reach, Request, RequestId};
 
 use self::layers::Media;
-use self::participant::{Person, Phase, RESUME_GRACE, Signalling, Uplink};
+use self::participant::{Downlinks, Person, Phase, RESUME_GRACE, Sends, Signalling, Uplink};
 use self::recordings::Take;
-use self::requests::refusal;
-use self::wiring::{Downlink, Wiring};
-use super::handle::Departure;
-use crate::admission::Pressure;
+use self::wiring::{Downlink, Step, Wiring};
+use super::error::RoomError;
+use crate::admission::{Busy, Pressure};
 use crate::id::SourceId;
 use crate::id::{ParticipantId, Role};
 use crate::layout::LayoutKind;
 use crate::media::bwe::delay::Estimate;
+use crate::media::bwe::fec;
 use crate::media::bwe::ladder::Ladder;
 use crate::media::mixer::{Output, Tile};
 use crate::protocol::recording::RecordingId;
@@ -77,6 +80,10 @@ pub struct State {
     pub(crate) mixed: BTreeMap<SourceId, Duration>,
     /// What is being recorded.
     pub(crate) recordings: BTreeMap<RecordingId, Take>,
+    /// Joins that wait for the server to say whether it has capacity.
+    knocking: BTreeMap<RequestId, Person>,
+    /// Who speaks by their packets, as told since the last mixer ended.
+    pub(crate) speaking: Option<BTreeSet<ParticipantId>>,
     /// What was counted last.
     pub(crate) counted: Paths,
     /// Encoders not to be tried before.
@@ -105,6 +112,8 @@ impl State {
             open: BTreeMap::new(),
             mixed: BTreeMap::new(),
             recordings: BTreeMap::new(),
+            knocking: BTreeMap::new(),
+            speaking: None,
             counted: Paths::default(),
             failed_outputs: BTreeMap::new(),
             mixer_rests_until: Duration::ZERO,
@@ -116,13 +125,21 @@ impl State {
     /// Takes one input at `now` and returns what is to be done, in order.
     pub fn handle(&mut self, now: Duration, input: Input) -> Vec<Effect> {
         let mut effects = Vec::new();
+        if let Input::Loss(who, loss) = input
+            && !self.lost(now, who, loss)
+        {
+            return effects;
+        }
         self.last_input = now;
         if self.life == Life::Over {
-            effects.extend(refusal(&input));
+            if let Some(request) = input.request() {
+                effects.push(Effect::Settle(request, Err(RoomError::Closed)));
+            }
             return effects;
         }
         self.take(now, input, &mut effects);
         self.evict_overdue(now, &mut effects);
+        self.listen_to_packets(now);
         if self.is_unused() {
             self.recordings.clear();
         }
@@ -202,89 +219,130 @@ impl State {
             } => {
                 let mut person = Person::new(name, reach, now);
                 (person.view, person.limits) = (view, limits);
-                self.join(request, person, takes_over, effects);
+                self.knock(request, person, takes_over, effects);
             }
+            Input::Admitted(request, outcome) => self.admitted(request, outcome, effects),
+            Input::Asked(request, asked) => {
+                let outcome = self.requested(now, asked, effects);
+                effects.push(Effect::Settle(request, outcome));
+            }
+            Input::Leave(who, how) => self.leave(now, who, how, effects),
+            Input::Close(reason) => self.close(reason, effects),
             Input::Answered {
                 who,
                 uplinks,
                 downlinks,
-            } => {
-                if let Some(person) = self.people.get_mut(&who) {
-                    person.downlinks = downlinks;
-                    for (role, sends) in uplinks {
-                        let fresh = || Uplink::new(sends);
-                        person.uplinks.entry(role).or_insert_with(fresh);
-                    }
-                }
-            }
-            Input::Connected(who) => {
-                if let Some(person) = self.people.get_mut(&who) {
-                    person.phase = Phase::Connected;
-                }
-            }
+            } => self.answered(who, uplinks, downlinks),
+            Input::Connected(who) => self.with(who, |person| person.phase = Phase::Connected),
             Input::PeerLost(who, reason) => self.evict(who, reason, effects),
-            Input::Leave(who, how) => self.leave(now, who, how, effects),
-            Input::Close(reason) => self.close(reason, effects),
+            Input::UplinkBegan(who, role, n) => {
+                self.with_uplink(who, role, |uplink| uplink.begin(n, now));
+            }
+            Input::UplinkFlows(who, role, n) => {
+                let media = Media::Flowing { since: now };
+                self.with_uplink(who, role, |uplink| uplink.layers.set_media(n, media));
+            }
+            Input::UplinkSilent(who, role, n) => {
+                let media = Media::Silent { since: now };
+                self.with_uplink(who, role, |uplink| uplink.layers.set_media(n, media));
+            }
+            Input::UplinkSized(who, role, n, height) => {
+                self.with_uplink(who, role, |uplink| uplink.layers.set_height(n, height));
+            }
+            Input::Heard(who, heard) => self.heard(who, heard, now),
+            Input::Speaking(speaking) => self.speaking = Some(speaking),
             Input::SlotOpened(who, slot, feed) => self.slot_opened(now, (who, slot), feed),
             Input::SourceMixed(source) => self.source_mixed(now, source),
+            Input::SourceFailed(source) => self.source_failed(now, source),
+            Input::OutputFailed(output) => {
+                self.wired.forget_output(output);
+                self.failed_outputs.insert(output, now + MIXER_RETRY);
+            }
+            Input::MixerFailed => {
+                self.wired.forget_mixer();
+                self.mixer_rests_until = now + MIXER_RETRY;
+            }
             Input::Counted(paths) => self.counted = paths,
+            Input::Estimated(who, estimate) => self.estimated(now, who, &estimate, effects),
             Input::Pressed(pressure) => self.pressure = pressure,
             Input::RecorderEnds(id) => drop(self.recordings.remove(&id)),
-            Input::Mesh(who, receiving) if self.mode == Mode::P2p => {
-                let mut receiving: BTreeSet<_> = receiving.into_iter().collect();
-                receiving.retain(|from| *from != who && self.people.contains_key(from));
-                if let Some(person) = self.people.get_mut(&who) {
-                    person.mesh = receiving;
-                }
-            }
-            Input::Limit(who, limits) => {
-                if let Some(person) = self.people.get_mut(&who) {
-                    person.limits = limits;
-                }
-            }
-            Input::Estimated(who, estimate) => self.estimated(now, who, &estimate, effects),
-            // A report of a mesh that is being left.
-            Input::Mesh(..) => {}
-            Input::Heights(who, heights) => {
-                if let Some(person) = self.people.get_mut(&who) {
-                    person.heights = heights.into_iter().collect();
-                }
-            }
-            Input::Tick => {}
-            Input::UplinkBegan(..)
-            | Input::UplinkFlows(..)
-            | Input::UplinkSilent(..)
-            | Input::UplinkSized(..)
-            | Input::Heard(..)
-            | Input::SourceFailed(..)
-            | Input::OutputFailed(..)
-            | Input::MixerFailed => self.media_changed(now, input),
-            request => self.requested(now, request, effects),
+            // Noted already, and something follows from it.
+            Input::Loss(..) | Input::Tick => {}
         }
     }
 
-    fn join(
+    fn answered(&mut self, who: ParticipantId, uplinks: Vec<(Role, Sends)>, downlinks: Downlinks) {
+        self.with(who, |person| {
+            person.fec = fec::Guard::new(downlinks.mix_protection);
+            person.downlinks = downlinks;
+            for (role, sends) in uplinks {
+                let fresh = || Uplink::new(sends);
+                person.uplinks.entry(role).or_insert_with(fresh);
+            }
+        });
+    }
+
+    /// Somebody wants in. Who takes over a participant is no more load than that one was; for
+    /// anybody else the server is asked.
+    fn knock(
         &mut self,
         request: RequestId,
         person: Person,
         takes_over: Option<ParticipantId>,
         effects: &mut Vec<Effect>,
     ) {
-        let taken = takes_over.filter(|who| self.people.contains_key(who));
-        if let Err(refusal) = self.admit(&person, taken) {
-            effects.push(Effect::Settle(request, Err(refusal)));
-            return;
+        match takes_over.filter(|who| self.people.contains_key(who)) {
+            Some(who) => self.take_over(request, person, who, effects),
+            None => {
+                effects.push(Effect::Admit(request, self.mode_of(person.view)));
+                self.knocking.insert(request, person);
+            }
         }
-        if let Some(who) = taken {
-            effects.push(Effect::Bye(who, ByeReason::Replaced));
-            effects.push(Effect::StopPeer(who));
-            self.wired.forget_person(who);
-            self.people.insert(who, person);
-            effects.push(Effect::StartPeer(request, who));
+    }
+
+    /// The mode in which somebody who asks for `view` would be served.
+    fn mode_of(&self, view: Option<Mode>) -> Mode {
+        match self.mode {
+            Mode::P2p => Mode::P2p,
+            mode => view.unwrap_or(mode),
+        }
+    }
+
+    /// The server has said whether it has capacity for a join.
+    fn admitted(
+        &mut self,
+        request: RequestId,
+        outcome: Result<(), Busy>,
+        effects: &mut Vec<Effect>,
+    ) {
+        let Some(person) = self.knocking.remove(&request) else {
+            return;
+        };
+        let outcome = outcome.map_err(RoomError::from);
+        if let Err(refusal) = outcome.and_then(|()| self.admit(&person, None)) {
+            effects.push(Effect::Settle(request, Err(refusal)));
             return;
         }
         self.last_ordinal += 1;
         let who = ParticipantId::new(self.last_ordinal);
+        self.people.insert(who, person);
+        effects.push(Effect::StartPeer(request, who));
+    }
+
+    fn take_over(
+        &mut self,
+        request: RequestId,
+        person: Person,
+        who: ParticipantId,
+        effects: &mut Vec<Effect>,
+    ) {
+        if let Err(refusal) = self.admit(&person, Some(who)) {
+            effects.push(Effect::Settle(request, Err(refusal)));
+            return;
+        }
+        effects.push(Effect::Bye(who, ByeReason::Replaced));
+        effects.push(Effect::StopPeer(who));
+        self.wired.forget_person(who);
         self.people.insert(who, person);
         effects.push(Effect::StartPeer(request, who));
     }
@@ -342,46 +400,16 @@ impl State {
         for who in everybody {
             self.evict(who, reason, effects);
         }
+        for request in std::mem::take(&mut self.knocking).into_keys() {
+            effects.push(Effect::Settle(request, Err(RoomError::Closed)));
+        }
         self.settings.lifetime = Lifetime::WhileUsed;
     }
 
-    fn media_changed(&mut self, now: Duration, input: Input) {
-        match input {
-            Input::UplinkBegan(who, role, n) => {
-                self.with_uplink(who, role, |uplink| uplink.begin(n, now));
-            }
-            Input::UplinkFlows(who, role, n) => {
-                let media = Media::Flowing { since: now };
-                self.with_uplink(who, role, |uplink| uplink.layers.set_media(n, media));
-            }
-            Input::UplinkSilent(who, role, n) => {
-                let media = Media::Silent { since: now };
-                self.with_uplink(who, role, |uplink| uplink.layers.set_media(n, media));
-            }
-            Input::UplinkSized(who, role, n, height) => {
-                self.with_uplink(who, role, |uplink| uplink.layers.set_height(n, height));
-            }
-            // A pipeline that breaks often says so more than once; only the first counts.
-            Input::SourceFailed(source) if self.wired.decodes(source) => {
-                self.with_uplink(source.participant, source.role, |uplink| uplink.fail(now));
-            }
-            Input::Heard(who, heard) => {
-                if let Some(person) = self.people.get_mut(&who) {
-                    person.set_heard(heard, now);
-                    if heard {
-                        self.last_speaker = Some(who);
-                    }
-                }
-            }
-            Input::OutputFailed(output) => {
-                self.wired.forget_output(output);
-                self.failed_outputs.insert(output, now + MIXER_RETRY);
-            }
-            Input::MixerFailed => {
-                self.wired.forget_mixer();
-                self.mixer_rests_until = now + MIXER_RETRY;
-            }
-            _ => {}
+    /// A pipeline that breaks often says so more than once; only the first counts.
+    fn source_failed(&mut self, now: Duration, source: SourceId) {
+        if self.wired.decodes(source) {
+            self.with_uplink(source.participant, source.role, |uplink| uplink.fail(now));
         }
     }
 
@@ -408,20 +436,34 @@ impl State {
         }
     }
 
+    /// Notes the share of packets lost on the way to somebody. Whether that changes what protects
+    /// the sound sent to them: mostly it does not, and nothing has to be decided anew.
+    fn lost(&mut self, now: Duration, who: ParticipantId, loss: Option<f32>) -> bool {
+        let person = self.people.get_mut(&who);
+        person.is_some_and(|person| {
+            let before = person.fec.protection();
+            person.fec.note(now, loss) != before
+        })
+    }
+
     /// Whether an estimate of somebody's link can change anything.
     pub fn cares(&self, who: ParticipantId, estimate: &Estimate) -> bool {
         let person = self.people.get(&who);
         person.is_some_and(|person| person.link.cares(estimate))
     }
 
-    fn with_uplink(&mut self, who: ParticipantId, role: Role, change: impl FnOnce(&mut Uplink)) {
-        if let Some(uplink) = self
-            .people
-            .get_mut(&who)
-            .and_then(|person| person.uplinks.get_mut(&role))
-        {
-            change(uplink);
+    fn with(&mut self, who: ParticipantId, change: impl FnOnce(&mut Person)) {
+        if let Some(person) = self.people.get_mut(&who) {
+            change(person);
         }
+    }
+
+    fn with_uplink(&mut self, who: ParticipantId, role: Role, change: impl FnOnce(&mut Uplink)) {
+        self.with(who, |person| {
+            if let Some(uplink) = person.uplinks.get_mut(&role) {
+                change(uplink);
+            }
+        });
     }
 
     /// Brings the media to what the state asks for now.
@@ -435,6 +477,9 @@ impl State {
             let was_painted = self.painted().is_some();
             let next = self.desired(now);
             let steps = self.wired.steps_to(&next);
+            if steps.contains(&Step::StartMixer) {
+                self.hand_over_to_mixer(now);
+            }
             rounds += 1;
             let unsettled = !steps.is_empty() && rounds < ROUNDS;
             effects.extend(steps.into_iter().map(Effect::Media));
@@ -462,7 +507,9 @@ impl State {
     }
 
     fn is_unused(&self) -> bool {
-        self.people.is_empty() && self.settings.lifetime == Lifetime::WhileUsed
+        self.people.is_empty()
+            && self.knocking.is_empty()
+            && self.settings.lifetime == Lifetime::WhileUsed
     }
 
     fn end_if_unused(&mut self, effects: &mut Vec<Effect>) {

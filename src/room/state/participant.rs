@@ -5,15 +5,16 @@ use std::time::Duration;
 
 use super::delivery_path::{Kind, Service};
 use super::layers::{Layers, Media};
+use super::request::Reach;
 use super::slot_allocation::Claim;
 use crate::codec::VideoCodec;
 use crate::id::SourceId;
 use crate::id::{Mid, ParticipantId, Rid, Role};
 use crate::media::bwe::controller;
 use crate::media::bwe::controller::Budget;
+use crate::media::bwe::fec::{self, Protection};
 use crate::protocol::room::Limits;
 use crate::protocol::room::{ParticipantState, UplinkState};
-use crate::room::handle::Reach;
 use crate::topology::Mode;
 
 /// How long a join may take until the connection is up.
@@ -182,6 +183,8 @@ pub struct Downlinks {
     pub mix_video: Option<VideoCodec>,
     /// Whether there is a slot for the mix.
     pub mix_audio: bool,
+    /// The forward error correction that the decoder behind that slot makes use of.
+    pub mix_protection: Protection,
     /// The slots for other people's pictures and their codecs, in the order of the m-lines.
     pub forward_video: Vec<(Mid, VideoCodec)>,
     /// The slots for other people's voices, in the order of the m-lines.
@@ -244,6 +247,8 @@ pub(crate) struct Person {
     pub(crate) limits: Limits,
     /// What is known of the link to them, and follows from it.
     pub(crate) link: controller::Viewer,
+    /// What is lost on the way to them, and what should protect their sound from it.
+    pub(crate) fec: fec::Guard,
     /// From whom they receive media directly.
     pub(crate) mesh: BTreeSet<ParticipantId>,
     /// How high they draw the pictures that are forwarded to them, pixels, as far as they said.
@@ -270,6 +275,7 @@ impl Person {
             view: None,
             limits: Limits::default(),
             link: controller::Viewer::default(),
+            fec: fec::Guard::default(),
             mesh: BTreeSet::new(),
             heights: BTreeMap::new(),
             voice: Voice::Silent,

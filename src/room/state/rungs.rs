@@ -1,13 +1,13 @@
 //! Which rung of the ladder each viewer of the composite is on, and what the renditions are encoded
 //! at; pure.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::delivery_path::{Kind, Route};
 use super::participant::Person;
 use super::pressure::Recorded;
-use super::wiring::{Downlink, Feed, Mixing};
+use super::wiring::{Downlink, Feed, Wiring};
 use super::{Settings, State};
 use crate::codec::VideoCodec;
 use crate::id::ParticipantId;
@@ -128,8 +128,13 @@ impl State {
 
     /// bit/s of the sound somebody gets.
     fn sound_of(&self, who: ParticipantId, person: &Person) -> u32 {
-        let rate = match self.feed_of(who, Downlink::Audio) {
-            Some(Feed::Output(mix)) => self.rate_of(mix),
+        self.sound_in(&self.wired, who, person)
+    }
+
+    /// bit/s of the sound somebody gets by a wiring.
+    fn sound_in(&self, wiring: &Wiring, who: ParticipantId, person: &Person) -> u32 {
+        let rate = match wiring.feeds.get(&(who, Downlink::Audio)) {
+            Some(Feed::Output(mix)) => wiring.rate_of(*mix),
             _ => None,
         };
         match person.downlinks.mix_audio {
@@ -150,17 +155,16 @@ impl State {
         self.settings.audio_bitrate.min(LEAN_SOUND)
     }
 
-    /// Whether the link to somebody carries little, and each packet counts.
-    pub fn has_weak_link(&self, who: ParticipantId) -> bool {
-        self.budget_of(who) < Budget::Limited(WEAK)
+    /// Those whose link carries little, so that each packet counts.
+    pub(crate) fn weak_links(&self) -> BTreeSet<ParticipantId> {
+        let weak = |person: &Person| person.link.budget() < Budget::Limited(WEAK);
+        let people = self.people.iter().filter(|(_, person)| weak(person));
+        people.map(|(who, _)| *who).collect()
     }
 
     /// What an output is encoded at, bit/s.
     fn rate_of(&self, output: Output) -> Option<u32> {
-        match &self.wired.mixer {
-            Mixing::Running(mix) => mix.rates.get(&output).map(|rate| rate.now),
-            Mixing::None => None,
-        }
+        self.wired.rate_of(output)
     }
 
     /// `rung`, or the next one whose encoder has not just failed: below first, then above.
@@ -252,11 +256,23 @@ impl State {
         }
     }
 
-    /// How fast the composite goes out to somebody; `None` as it comes.
-    pub(crate) fn pacing_of(&self, who: ParticipantId) -> Option<Pacing> {
-        let person = self.people.get(&who)?;
-        let rate = person.link.pace(self.sound_of(who, person))?;
-        let rung = self.watched_rung(who);
+    /// How fast the composite goes out to whom, by a wiring; to all others it goes as it comes.
+    pub(crate) fn desired_pacing(&self, next: &Wiring) -> BTreeMap<ParticipantId, Pacing> {
+        let composite = |person: &Person| person.downlinks.mix_video.is_some();
+        let viewers = self.people.iter().filter(|(_, person)| composite(person));
+        let pacing = viewers.filter_map(|(who, person)| {
+            let pacing = self.pacing_in(next, *who, person)?;
+            Some((*who, pacing))
+        });
+        pacing.collect()
+    }
+
+    fn pacing_in(&self, next: &Wiring, who: ParticipantId, person: &Person) -> Option<Pacing> {
+        let rate = person.link.pace(self.sound_in(next, who, person))?;
+        let rung = match next.feeds.get(&(who, Downlink::Video)) {
+            Some(Feed::Output(Output::Video { rung, .. })) => Some(*rung),
+            _ => None,
+        };
         let spec = rung.and_then(|rung| self.settings.ladder.spec(rung));
         Some(match spec.map(|spec| spec.pace) {
             // There is time until the next one, and no hurry for which sound should suffer. A line
@@ -274,7 +290,7 @@ impl State {
     }
 
     /// What somebody may be sent.
-    pub(crate) fn budget_of(&self, who: ParticipantId) -> Budget {
+    pub fn budget_of(&self, who: ParticipantId) -> Budget {
         let person = self.people.get(&who);
         person.map_or(Budget::Free, |person| person.link.budget())
     }

@@ -11,10 +11,13 @@ use super::slot_allocation::Assignment;
 use crate::admission::Pressure;
 use crate::id::ParticipantId;
 use crate::id::SourceId;
+use crate::media::bwe::fec::Protection;
 use crate::media::mixer::{Output, Scene};
+use crate::media::stream::pacer::Pacing;
+use crate::media::stream::slot::Change;
+use crate::protocol::Capture;
 use crate::protocol::recording::{RecordingId, Subject};
 use crate::protocol::room::SlotState;
-use crate::room::handle::Capture;
 use crate::topology::Mode;
 
 /// A slot of a participant.
@@ -116,8 +119,14 @@ pub enum Step {
     StopOutput(Output),
     /// Encode video at so many bit/s from now on.
     SetBitrate(Output, u32),
+    /// Encode a mix with or without forward error correction from now on.
+    Protect(Output, Protection),
+    /// Send a participant's composite at this pace from now on; as it comes if that is `None`.
+    Pace(ParticipantId, Option<Pacing>),
     /// Feed a participant's slot from an encoding or an uplink, or from nothing.
-    Feed(ParticipantId, Downlink, Option<Feed>),
+    Feed(ParticipantId, Downlink, Option<Feed>, Change),
+    /// Tell a participant of sound levels this often from now on.
+    Levels(ParticipantId, LevelRate),
     /// Tell a participant how they are served and who is in their slots.
     Slots(ParticipantId, SlotTable),
     /// Tell a participant whether what they send is needed.
@@ -137,6 +146,17 @@ pub enum Step {
     SetScene(Scene),
     /// Tell a sender what to send.
     Capture(ParticipantId, Capture),
+}
+
+/// How often a participant is told of sound levels.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum LevelRate {
+    /// Each time there are any, five times a second.
+    #[default]
+    Full,
+    /// Once a second: each time is a packet, and five a second are a twentieth of what a weak link
+    /// carries.
+    Reduced,
 }
 
 /// Who is in a participant's forward slots, and by which mode they are served.
@@ -160,6 +180,10 @@ pub(crate) struct Wiring {
     pub(crate) tables: BTreeMap<ParticipantId, SlotTable>,
     /// Who was told not to send.
     pub(crate) excused: BTreeSet<ParticipantId>,
+    /// At which pace the composite goes out to whom; to all others as it comes.
+    pub(crate) pacing: BTreeMap<ParticipantId, Pacing>,
+    /// Who is told of levels less often.
+    pub(crate) reduced_levels: BTreeSet<ParticipantId>,
     /// The recordings.
     pub(crate) recorders: BTreeMap<RecordingId, Subject>,
     /// What they record.
@@ -192,6 +216,8 @@ pub(crate) struct Mix {
     pub(crate) outputs: BTreeSet<Output>,
     /// What those of video are encoded at.
     pub(crate) rates: BTreeMap<Output, Rate>,
+    /// What protects those of sound.
+    pub(crate) protections: BTreeMap<Output, Protection>,
     /// Those that feed nobody any more, and when they end.
     pub(crate) lingering: BTreeMap<Output, Duration>,
     pub(crate) scene: Scene,
@@ -216,6 +242,14 @@ impl Wiring {
         match &self.mixer {
             Mixing::None => None,
             Mixing::Running(mix) => Some(&mix.scene),
+        }
+    }
+
+    /// What an output is encoded at, bit/s.
+    pub(crate) fn rate_of(&self, output: Output) -> Option<u32> {
+        match &self.mixer {
+            Mixing::Running(mix) => mix.rates.get(&output).map(|rate| rate.now),
+            Mixing::None => None,
         }
     }
 
@@ -256,6 +290,7 @@ impl Wiring {
             mix.outputs.remove(&output);
             mix.lingering.remove(&output);
             mix.rates.remove(&output);
+            mix.protections.remove(&output);
         }
         self.feeds.retain(|_, fed| *fed != Feed::Output(output));
         self.recorder_feeds.retain(|_, fed| *fed != output);
@@ -268,6 +303,8 @@ impl Wiring {
         self.forwards.remove(&who);
         self.tables.remove(&who);
         self.excused.remove(&who);
+        self.pacing.remove(&who);
+        self.reduced_levels.remove(&who);
     }
 
     /// Forgets the mixer, which could not be started, with all it fed.
@@ -296,6 +333,8 @@ impl Wiring {
             steps.push(Step::Press(new.pressure));
         }
         steps.extend(starts(old, new));
+        // Before the first keyframe of what is to follow.
+        steps.extend(self.pace_steps(next));
         steps.extend(self.feed_steps(next));
         steps.extend(self.recorder_steps(next));
         if stops {
@@ -325,8 +364,12 @@ impl Wiring {
             .map(|(who, table)| Step::Slots(*who, table.clone()));
         let excused = next.excused.difference(&self.excused);
         let asked = self.excused.difference(&next.excused);
+        let reduced = next.reduced_levels.difference(&self.reduced_levels);
+        let full = self.reduced_levels.difference(&next.reduced_levels);
         captures
             .chain(tables)
+            .chain(reduced.map(|who| Step::Levels(*who, LevelRate::Reduced)))
+            .chain(full.map(|who| Step::Levels(*who, LevelRate::Full)))
             .chain(excused.map(|who| Step::Uplinks(*who, false)))
             .chain(asked.map(|who| Step::Uplinks(*who, true)))
             .collect()
@@ -363,18 +406,49 @@ impl Wiring {
         mixed.chain(untracked).chain(tracked).collect()
     }
 
+    fn pace_steps(&self, next: &Self) -> impl Iterator<Item = Step> {
+        let all: BTreeSet<ParticipantId> = self
+            .pacing
+            .keys()
+            .chain(next.pacing.keys())
+            .copied()
+            .collect();
+        let paced = all.into_iter().filter_map(|who| {
+            let pacing = next.pacing.get(&who).copied();
+            (pacing != self.pacing.get(&who).copied()).then_some(Step::Pace(who, pacing))
+        });
+        paced.collect::<Vec<_>>().into_iter()
+    }
+
     fn feed_steps(&self, next: &Self) -> Vec<Step> {
         let unfed = self
             .feeds
             .keys()
             .filter(|slot| !next.feeds.contains_key(slot))
-            .map(|(who, downlink)| Step::Feed(*who, *downlink, None));
+            .map(|(who, downlink)| Step::Feed(*who, *downlink, None, Change::AtOnce));
         let fed = next
             .feeds
             .iter()
-            .filter(|(slot, output)| self.feeds.get(slot) != Some(output))
-            .map(|((who, downlink), output)| Step::Feed(*who, *downlink, Some(*output)));
+            .filter(|(slot, feed)| self.feeds.get(slot) != Some(feed))
+            .map(|((who, downlink), feed)| {
+                let change = self.change_to(*feed, (*who, *downlink), next);
+                Step::Feed(*who, *downlink, Some(*feed), change)
+            });
         unfed.chain(fed).collect()
+    }
+
+    /// How a slot gets from what it is fed to `feed`.
+    fn change_to(&self, feed: Feed, slot: (ParticipantId, Downlink), next: &Self) -> Change {
+        let before = self.feeds.get(&slot);
+        let paced = next.pacing.contains_key(&slot.0);
+        match (before, feed) {
+            // What a link does not carry is in the way of what it could.
+            (Some(before), _) if paced && before.is_above(&feed) => Change::AtOnce,
+            (_, Feed::Output(_)) => Change::WhenReady,
+            // Another encoding of the same picture.
+            (Some(before), _) if before.goes_on_in(&feed) => Change::WhenReady,
+            _ => Change::AtOnce,
+        }
     }
 }
 
@@ -401,10 +475,15 @@ fn starts(old: &Mix, new: &Mix) -> Vec<Step> {
         let was = old.rates.get(output).map_or(rate.first, |rate| rate.now);
         was != rate.now
     });
+    let protections = new.protections.iter().filter(|(output, protection)| {
+        let was = old.protections.get(output).copied().unwrap_or_default();
+        was != **protection
+    });
     names
         .chain(sources)
         .chain(outputs.map(|output| Step::StartOutput(*output)))
         .chain(rates.map(|(output, rate)| Step::SetBitrate(*output, rate.now)))
+        .chain(protections.map(|(output, protection)| Step::Protect(*output, *protection)))
         .collect()
 }
 

@@ -7,16 +7,19 @@ use std::time::Duration;
 use tessera::id::SourceId;
 use tessera::id::{ParticipantId, Role};
 use tessera::layout::{self, LayoutKind, MAX_GRID, MAX_STRIP, Rect, Size};
+use tessera::media::bwe::budget::Budget;
+use tessera::media::bwe::ladder::Pace;
 use tessera::media::mixer::{Content, Output, Tile};
+use tessera::protocol::LayerCapture;
 use tessera::protocol::recording::RecordingId;
 use tessera::protocol::room::{RoomState, TileState};
-use tessera::room::state::wiring::{Feed, TrackFeed};
+use tessera::room::state::wiring::{Downlink, Feed, LevelRate, TrackFeed};
 use tessera::room::state::{Effect, Input, State};
-use tessera::room::{LayerCapture, RoomError};
+use tessera::room::{Request, RoomError};
 
 use super::model::{Model, Outcome, Person, WORDS};
 use super::ways::Way;
-use super::world::{Mixer, World};
+use super::world::{Mixer, Peer, World};
 
 /// Requests are settled and people come and go as expected, and not otherwise.
 pub(crate) fn outcome(expected: &Outcome, effects: &[Effect], input: &Input) {
@@ -34,6 +37,7 @@ pub(crate) fn outcome(expected: &Outcome, effects: &[Effect], input: &Input) {
                 seen.closed = true;
             }
             Effect::TellSignal(..) => told += 1,
+            Effect::Admit(request, mode) => seen.asked.push((*request, *mode)),
             _ => {}
         }
     }
@@ -46,7 +50,7 @@ pub(crate) fn outcome(expected: &Outcome, effects: &[Effect], input: &Input) {
     assert_eq!(seen, *expected, "after {input:?}");
     let gone: Vec<ParticipantId> = seen.gone.iter().map(|(who, _)| *who).collect();
     assert_eq!(stopped, gone, "peers and goodbyes");
-    let passed_on = matches!(input, Input::Signal { .. })
+    let passed_on = matches!(input, Input::Asked(_, Request::Signal { .. }))
         && seen.settled.iter().all(|(_, answer)| answer.is_ok());
     assert_eq!(told, usize::from(passed_on), "messages passed on");
 }
@@ -87,6 +91,7 @@ pub(crate) fn everything(world: &World) {
     feeds(world);
     recorders(world);
     captures(world);
+    links(world);
     if let Some(mixer) = &world.mixer {
         tiles_stand_well(model.settings.canvas, &mixer.scene.tiles);
         scene(model, now, &mixer.scene.tiles);
@@ -95,6 +100,7 @@ pub(crate) fn everything(world: &World) {
         let named = model.people.iter().filter(|(_, p)| !p.uplinks.is_empty());
         let names: BTreeMap<_, _> = named.map(|(who, p)| (*who, p.name.clone())).collect();
         assert_eq!(mixer.names, names, "names");
+        protections(world, mixer);
     }
 }
 
@@ -165,6 +171,66 @@ fn feeds(world: &World) {
         let left = world.unwatched.get(output);
         let lingers = left.is_some_and(|since| world.now < *since + LINGER);
         assert!(video && lingers, "{output:?} feeds nobody");
+    }
+}
+
+/// Each mix is protected as the worst link among its listeners needs it.
+fn protections(world: &World, mixer: &Mixer) {
+    for output in mixer
+        .outputs
+        .iter()
+        .filter(|o| matches!(o, Output::Sound(_)))
+    {
+        let fed = Some(Feed::Output(*output));
+        let hears = |peer: &Peer| {
+            peer.slots
+                .get(&Downlink::Audio)
+                .is_some_and(|s| s.fed == fed)
+        };
+        let listeners = world.peers.iter().filter(|(_, peer)| hears(peer));
+        let needed = listeners.map(|(who, _)| world.model.people[who].fec.protection());
+        let told = mixer.protections.get(output).copied().unwrap_or_default();
+        assert_eq!(told, needed.max().unwrap_or_default(), "{output:?}");
+    }
+}
+
+/// A link below this is weak, bit/s.
+const WEAK: f64 = 180_000.0;
+/// A picture that moves is held no longer than this for the sake of the pace.
+const HELD: Duration = Duration::from_secs(2);
+
+/// Who is on a limited link is sent the composite at a pace, and told of levels less often if it is
+/// a weak one; nobody else is.
+fn links(world: &World) {
+    for (who, peer) in &world.peers {
+        let budget = world.state.budget_of(*who);
+        let known = world.model.people[who].estimated;
+        assert!(known || budget == Budget::Free, "nothing is known of {who}");
+        let reduced = matches!(budget, Budget::Limited(bits) if bits < WEAK);
+        assert_eq!(
+            peer.levels == LevelRate::Reduced,
+            reduced,
+            "levels of {who}"
+        );
+        let slot = peer.slots.get(&Downlink::Video);
+        let limited = slot.is_some() && budget != Budget::Free;
+        assert_eq!(peer.pacing.is_some(), limited, "the pace of {who}");
+        let Some(pacing) = peer.pacing else {
+            continue;
+        };
+        let ladder = &world.model.settings.ladder;
+        let still = match slot.and_then(|slot| slot.fed) {
+            Some(Feed::Output(Output::Video { rung, .. })) => {
+                ladder.spec(rung).and_then(|spec| match spec.pace {
+                    Pace::Still(every) => Some(every),
+                    Pace::Fps(_) => None,
+                })
+            }
+            _ => None,
+        };
+        let within = still.map_or(HELD, |every| every * 4 / 5);
+        assert_eq!(pacing.within, within, "{pacing:?} of {who}");
+        assert!(pacing.rate > 0 || still.is_some(), "{who} is sent nothing");
     }
 }
 

@@ -7,7 +7,7 @@ use tessera::id::{ParticipantId, Rid, Role};
 use tessera::protocol::recording::{RecordingId, Subject};
 use tessera::room::state::Input;
 use tessera::room::state::wiring::{Downlink, Feed};
-use tessera::room::{Departure, Downlinks};
+use tessera::room::{Departure, Downlinks, Request};
 use tessera::topology::Mode;
 
 use super::modes::{browser, enter, ms, room_in, set_mode, set_view};
@@ -80,7 +80,8 @@ fn obeys(world: &mut World, ann: SourceId) {
 }
 
 fn draws(world: &mut World, who: ParticipantId, ann: SourceId, height: u32) {
-    world.give(Input::Heights(who, vec![(ann, height)]));
+    let asked = world.asks(Request::Heights(who, vec![(ann, height)]));
+    world.give(asked);
 }
 
 #[test]
@@ -219,7 +220,10 @@ fn a_recording_of_tracks_has_the_largest_whatever_viewers_want() {
 
     let id = RecordingId::new("take").expect("an id");
     let request = world.request();
-    world.give(Input::Record(request, id.clone(), Subject::Tracks));
+    world.give(Input::Asked(
+        request,
+        Request::Record(id.clone(), Subject::Tracks),
+    ));
     let recorded = |world: &World| world.tracks.get(&(id.clone(), ann)).map(|feed| feed.layer);
     let both = names(&[("q", 180), ("f", 720)]);
     assert_eq!(
@@ -239,6 +243,6 @@ fn a_recording_of_tracks_has_the_largest_whatever_viewers_want() {
     assert_eq!(recorded(&world), Some(2));
 
     let request = world.request();
-    world.give(Input::StopRecording(request, id.clone()));
+    world.give(Input::Asked(request, Request::StopRecording(id.clone())));
     assert_eq!(asked(&world, ann), names(&[("q", 180)]));
 }

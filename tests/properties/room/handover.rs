@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use tessera::id::{ParticipantId, Role};
 use tessera::media::mixer::{Output, Without};
+use tessera::room::Request;
 use tessera::room::state::Input;
 use tessera::room::state::wiring::Downlink;
 use tessera::topology::Mode;
@@ -96,9 +97,7 @@ pub(crate) fn check(world: &mut World, input: &Input, before: &Ways) {
         // Whatever else happens can end what somebody got.
         let calm = matches!(
             input,
-            Input::SetMode(..)
-                | Input::SetView(..)
-                | Input::Mesh(..)
+            Input::Asked(_, Request::Mode(_) | Request::View(..) | Request::Mesh(..))
                 | Input::SlotOpened(..)
                 | Input::SourceMixed(..)
                 | Input::Counted(..)

@@ -7,15 +7,16 @@ mod person;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use tessera::admission::Pressure;
+use tessera::admission::{Busy, Pressure};
 use tessera::id::SourceId;
 use tessera::id::{ParticipantId, Role};
 use tessera::layout::LayoutKind;
+use tessera::media::bwe::fec::Guard;
 use tessera::media::mixer::Output;
 use tessera::protocol::recording::{RecordingId, Subject};
 use tessera::protocol::room::{ByeReason, MeasuredPaths};
 use tessera::room::state::{Input, Lifetime, RequestId, Settings};
-use tessera::room::{Departure, MAX_RECORDINGS, Muter, Reach, RoomError};
+use tessera::room::{Departure, MAX_RECORDINGS, Muter, Reach, Request, RoomError};
 use tessera::topology::{Mode, Paths};
 
 pub(crate) use person::{Person, Uplink, Voice};
@@ -36,6 +37,10 @@ pub(crate) struct Outcome {
     pub(crate) started: Vec<(RequestId, ParticipantId)>,
     pub(crate) gone: Vec<(ParticipantId, ByeReason)>,
     pub(crate) closed: bool,
+    /// Joins of which the server is asked, and in which mode.
+    pub(crate) asked: Vec<(RequestId, Mode)>,
+    /// Nothing follows, and nothing is looked at.
+    pub(crate) ignored: bool,
 }
 
 #[derive(Debug)]
@@ -48,6 +53,12 @@ pub(crate) struct Model {
     pub(crate) pressure: Pressure,
     /// What is being recorded, and since when.
     pub(crate) recordings: BTreeMap<RecordingId, (Subject, Duration)>,
+    /// Joins that the server has yet to say something of.
+    knocking: BTreeMap<RequestId, Person>,
+    /// Who speaks by their packets, as told since the last mixer.
+    speaking: Option<BTreeSet<ParticipantId>>,
+    /// Whether a mixer runs as the input comes.
+    pub(crate) has_mixer: bool,
     counted: Paths,
     last_speaker: Option<ParticipantId>,
     mixer_rests_until: Duration,
@@ -65,6 +76,9 @@ impl Model {
             mode: settings.mode,
             pressure: settings.pressure,
             recordings: BTreeMap::new(),
+            knocking: BTreeMap::new(),
+            speaking: None,
+            has_mixer: false,
             counted: Paths::default(),
             settings,
             people: BTreeMap::new(),
@@ -85,6 +99,14 @@ impl Model {
             outcome.settled.extend(request_of(input).map(closed));
             return outcome;
         }
+        if let Input::Loss(who, loss) = input
+            && !self.lost(now, *who, *loss)
+        {
+            return Outcome {
+                ignored: true,
+                ..outcome
+            };
+        }
         self.change(now, input, &mut outcome);
         let overdue = |p: &Person| {
             let unconnected = !p.connected && now >= p.joined_at + CONNECT;
@@ -94,7 +116,10 @@ impl Model {
         for who in late.map(|(who, _)| *who).collect::<Vec<_>>() {
             self.remove(who, ByeReason::ConnectionFailed, &mut outcome);
         }
-        let unused = self.people.is_empty() && self.settings.lifetime == Lifetime::WhileUsed;
+        self.listen(now);
+        let unused = self.people.is_empty()
+            && self.knocking.is_empty()
+            && self.settings.lifetime == Lifetime::WhileUsed;
         if unused {
             self.recordings.clear();
         }
@@ -122,6 +147,7 @@ impl Model {
                 uplinks,
                 downlinks,
             } => self.with(who, |person| {
+                person.fec = Guard::new(downlinks.mix_protection);
                 person.downlinks = downlinks;
                 let fresh = uplinks.into_iter().map(|(role, sends)| {
                     let uplink = Uplink {
@@ -144,13 +170,17 @@ impl Model {
                 for who in self.people.keys().copied().collect::<Vec<_>>() {
                     self.remove(who, reason, outcome);
                 }
+                for request in std::mem::take(&mut self.knocking).into_keys() {
+                    outcome.settled.push((request, Err(RoomError::Closed)));
+                }
                 self.settings.lifetime = Lifetime::WhileUsed;
             }
             Input::RecorderEnds(id) => drop(self.recordings.remove(&id)),
             Input::Estimated(who, _) => self.with(who, |person| person.estimated = true),
-            Input::Limit(who, limits) => self.with(who, |person| person.limits = limits),
-            Input::Tick | Input::Chat(..) => {}
-            other if request_of(&other).is_some() => self.ask(now, other, outcome),
+            Input::Asked(request, asked) => self.ask(now, request, asked, outcome),
+            Input::Admitted(request, admitted) => self.admitted(request, admitted, outcome),
+            Input::Loss(..) | Input::Tick => {}
+            Input::Speaking(speaking) => self.speaking = Some(speaking),
             media => self.media(now, media),
         }
     }
@@ -162,7 +192,36 @@ impl Model {
         takes_over: Option<ParticipantId>,
         outcome: &mut Outcome,
     ) {
-        let taken = takes_over.filter(|who| self.people.contains_key(who));
+        match takes_over.filter(|who| self.people.contains_key(who)) {
+            Some(who) => self.enter(request, person, Some(who), outcome),
+            None => {
+                let mode = match self.mode {
+                    Mode::P2p => Mode::P2p,
+                    mode => person.own.unwrap_or(mode),
+                };
+                outcome.asked.push((request, mode));
+                self.knocking.insert(request, person);
+            }
+        }
+    }
+
+    fn admitted(&mut self, request: RequestId, admitted: Result<(), Busy>, outcome: &mut Outcome) {
+        let Some(person) = self.knocking.remove(&request) else {
+            return;
+        };
+        match admitted {
+            Ok(()) => self.enter(request, person, None, outcome),
+            Err(busy) => outcome.settled.push((request, Err(busy.into()))),
+        }
+    }
+
+    fn enter(
+        &mut self,
+        request: RequestId,
+        person: Person,
+        taken: Option<ParticipantId>,
+        outcome: &mut Outcome,
+    ) {
         let limit = match self.mode {
             Mode::P2p => self.settings.max_participants.min(MESH),
             _ => self.settings.max_participants,
@@ -200,14 +259,14 @@ impl Model {
         }
     }
 
-    fn ask(&mut self, now: Duration, input: Input, outcome: &mut Outcome) {
+    fn ask(&mut self, now: Duration, request: RequestId, asked: Request, outcome: &mut Outcome) {
         let known = |who: ParticipantId| match self.people.contains_key(&who) {
             true => Ok(()),
             false => Err(RoomError::NoSuchParticipant(who)),
         };
-        let (request, answer) = match input {
-            Input::SetMode(request, mode) => (request, self.set_mode(mode)),
-            Input::Record(request, id, subject) => {
+        let answer = match asked {
+            Request::Mode(mode) => self.set_mode(mode),
+            Request::Record(id, subject) => {
                 let answer = match self.recordings.len() {
                     _ if self.mode == Mode::P2p => Err(RoomError::NothingToRecord),
                     MAX_RECORDINGS => Err(RoomError::TooManyRecordings {
@@ -218,14 +277,14 @@ impl Model {
                 if answer.is_ok() {
                     self.recordings.insert(id, (subject, now));
                 }
-                (request, answer)
+                answer
             }
-            Input::StopRecording(request, id) => {
+            Request::StopRecording(id) => {
                 let stopped = self.recordings.remove(&id);
                 let answer = stopped.map(drop).ok_or(RoomError::NoSuchRecording);
-                (request, answer)
+                answer
             }
-            Input::SetView(request, who, own) => {
+            Request::View(who, own) => {
                 let answer = match own {
                     Some(Mode::P2p) => {
                         known(who).and(Err(RoomError::ModeUnavailable(Mode::P2p, WORDS)))
@@ -235,14 +294,29 @@ impl Model {
                 if answer.is_ok() {
                     self.with(who, |person| person.own = own);
                 }
-                (request, answer)
+                answer
             }
-            Input::SetLayout(request, layout) => {
+            Request::Layout(layout) => {
                 self.layout = layout;
-                (request, Ok(()))
+                Ok(())
             }
-            Input::Mute {
-                request,
+            Request::Limits(who, limits) => {
+                let answer = known(who);
+                self.with(who, |person| person.limits = limits);
+                answer
+            }
+            Request::Mesh(who, receiving) => {
+                let answer = known(who);
+                let others = receiving.into_iter().filter(|other| *other != who);
+                let others = others.filter(|other| self.people.contains_key(other));
+                let mesh = others.collect();
+                if self.mode == Mode::P2p {
+                    self.with(who, |person| person.mesh = mesh);
+                }
+                answer
+            }
+            Request::Heights(who, _) | Request::Chat(who, _) => known(who),
+            Request::Mute {
                 who,
                 role,
                 by,
@@ -250,27 +324,24 @@ impl Model {
             } => {
                 let answer = known(who);
                 self.with_uplink(who, role, |uplink| mute(uplink, now, by, muted));
-                (request, answer)
+                answer
             }
-            Input::Pin(request, who) => {
+            Request::Pin(who) => {
                 let answer = who.map_or(Ok(()), known);
                 if answer.is_ok() {
                     self.pinned = who;
                 }
-                (request, answer)
+                answer
             }
-            Input::Rename(request, who, name) => {
+            Request::Rename(who, name) => {
                 let answer = known(who);
                 self.with(who, |person| person.name = name);
-                (request, answer)
+                answer
             }
-            Input::Signal {
-                request, from, to, ..
-            } => match from == to {
-                true => (request, Err(RoomError::SignalToOneself)),
-                false => (request, known(from).and(known(to))),
+            Request::Signal { from, to, .. } => match from == to {
+                true => Err(RoomError::SignalToOneself),
+                false => known(from).and(known(to)),
             },
-            other => unreachable!("{other:?} asks for nothing"),
         };
         outcome.settled.push((request, answer));
     }
@@ -295,12 +366,6 @@ impl Model {
         match input {
             Input::Counted(paths) => self.counted = paths,
             Input::Pressed(pressure) => self.pressure = pressure,
-            Input::Mesh(who, receiving) if self.mode == Mode::P2p => {
-                let others = receiving.into_iter().filter(|other| *other != who);
-                let others = others.filter(|other| self.people.contains_key(other));
-                let mesh = others.collect();
-                self.with(who, |person| person.mesh = mesh);
-            }
             Input::UplinkBegan(who, role, n) => self.with_uplink(who, role, |uplink| {
                 if n < uplink.rids.len().max(1) {
                     uplink.layers.insert(n, None);
@@ -339,6 +404,40 @@ impl Model {
             Input::OutputFailed(output) => _ = self.failed.insert(output, now + RETRY),
             Input::MixerFailed => self.mixer_rests_until = now + RETRY,
             _ => {}
+        }
+    }
+
+    /// Whether that changes what protects somebody's sound.
+    fn lost(&mut self, now: Duration, who: ParticipantId, loss: Option<f32>) -> bool {
+        let mut changed = false;
+        self.with(who, |person| {
+            let before = person.fec.protection();
+            changed = person.fec.note(now, loss) != before;
+        });
+        changed
+    }
+
+    /// Where no mixer runs, those are heard whose packets say that they speak and whose microphone
+    /// is on.
+    fn listen(&mut self, now: Duration) {
+        let Some(speaking) = self.speaking.clone().filter(|_| !self.has_mixer) else {
+            return;
+        };
+        for who in self.people.keys().copied().collect::<Vec<_>>() {
+            let person = &self.people[&who];
+            let live = person.uplinks.get(&Role::Mic).is_some_and(Uplink::is_live);
+            let heard = live && speaking.contains(&who);
+            if person.is_speaking() != heard {
+                self.media(now, Input::Heard(who, heard));
+            }
+        }
+    }
+
+    /// A mixer has begun, and says who is heard from now on.
+    pub(crate) fn mixer_listens(&mut self, now: Duration) {
+        self.speaking = None;
+        for who in self.people.keys().copied().collect::<Vec<_>>() {
+            self.media(now, Input::Heard(who, false));
         }
     }
 
@@ -414,16 +513,7 @@ fn mute(uplink: &mut Uplink, now: Duration, by: Muter, muted: bool) {
 /// The request that an input must settle.
 pub(crate) fn request_of(input: &Input) -> Option<RequestId> {
     match input {
-        Input::Join { request, .. }
-        | Input::Mute { request, .. }
-        | Input::Signal { request, .. }
-        | Input::SetMode(request, _)
-        | Input::Record(request, ..)
-        | Input::StopRecording(request, _)
-        | Input::SetView(request, ..)
-        | Input::SetLayout(request, _)
-        | Input::Pin(request, _)
-        | Input::Rename(request, ..) => Some(*request),
+        Input::Join { request, .. } | Input::Asked(request, _) => Some(*request),
         _ => None,
     }
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use tessera::codec::VideoCodec;
 use tessera::id::{ParticipantId, Rid, Role};
+use tessera::media::bwe::fec::Guard;
 use tessera::protocol::room::{Limits, ParticipantState, UplinkState};
 use tessera::room::{Downlinks, Reach};
 use tessera::topology::Mode;
@@ -108,7 +109,9 @@ pub(crate) struct Person {
     pub(crate) own: Option<Mode>,
     pub(super) limits: Limits,
     /// Their link has been heard of: what they get is for properties of its own.
-    pub(super) estimated: bool,
+    pub(crate) estimated: bool,
+    /// What is lost on the way to them, and what should protect their sound.
+    pub(crate) fec: Guard,
     pub(crate) mesh: BTreeSet<ParticipantId>,
     pub(crate) courses: BTreeMap<Kind, Course>,
     /// Nothing that they send is needed.
@@ -130,6 +133,7 @@ impl Person {
             own: None,
             limits: Limits::default(),
             estimated: false,
+            fec: Guard::default(),
             mesh: BTreeSet::new(),
             courses: Kind::BOTH.map(|kind| (kind, Course::default())).into(),
             excused: false,

@@ -5,7 +5,7 @@ use tessera::id::Role;
 use tessera::protocol::room::UplinkState;
 use tessera::room::state::wiring::Downlink;
 use tessera::room::state::{Effect, Input};
-use tessera::room::{Departure, Downlinks, Reach, RoomError};
+use tessera::room::{Departure, Downlinks, Reach, Request, RoomError};
 use tessera::topology::Mode;
 
 use super::{
@@ -42,7 +42,8 @@ fn people_alone_do_without_the_server_once_all_have_each_other() {
     assert!(!is_mixed(&world, ann, Downlink::Video), "has everybody");
     assert!(is_mixed(&world, cem, Downlink::Video), "has nobody");
     assert!(world.peers[&ann].wanted, "Cem sees them through the server");
-    world.give(Input::Mesh(cem, vec![ann]));
+    let asked = world.asks(Request::Mesh(cem, vec![ann]));
+    world.give(asked);
     assert!(is_mixed(&world, cem, Downlink::Video), "Bob is missing");
     world.mesh_with_all(cem);
     assert!(world.mixer.is_none());

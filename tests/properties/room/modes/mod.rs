@@ -11,7 +11,7 @@ use tessera::id::{Mid, ParticipantId, Role};
 use tessera::media::mixer::Output;
 use tessera::room::state::wiring::{Downlink, Feed, Step};
 use tessera::room::state::{Effect, Input, Settings};
-use tessera::room::{Departure, Downlinks, Reach};
+use tessera::room::{Departure, Downlinks, Reach, Request};
 use tessera::topology::Mode;
 
 use super::stories::{EVERYTHING, SECOND, room};
@@ -50,12 +50,12 @@ fn company(world: &mut World, slots: usize) -> [ParticipantId; 3] {
 
 pub(crate) fn set_mode(world: &mut World, mode: Mode) {
     let request = world.request();
-    world.give(Input::SetMode(request, mode));
+    world.give(Input::Asked(request, Request::Mode(mode)));
 }
 
 pub(crate) fn set_view(world: &mut World, who: ParticipantId, view: Option<Mode>) {
     let request = world.request();
-    world.give(Input::SetView(request, who, view));
+    world.give(Input::Asked(request, Request::View(who, view)));
 }
 
 /// Whose pictures, or voices, are forwarded to somebody, by slot.

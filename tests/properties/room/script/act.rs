@@ -7,7 +7,7 @@ use tessera::media::mixer::{Output, Without};
 use tessera::protocol::recording::RecordingId;
 use tessera::protocol::room::{ByeReason, Limits};
 use tessera::room::state::{Effect, Input, RequestId};
-use tessera::room::{Downlinks, Reach, Sends};
+use tessera::room::{Downlinks, Reach, Request, Sends};
 use tessera::topology::{Mode, Paths};
 
 use super::{Action, Guest, Links, UPLINKS, Who, in_codec};
@@ -147,7 +147,13 @@ impl World {
         let others = self.model.people.iter().filter(|(other, _)| **other != who);
         let callable = others.filter(|(_, person)| person.is_callable());
         let callable = callable.map(|(other, _)| *other).collect();
-        self.give(Input::Mesh(who, callable));
+        let asked = self.asks(Request::Mesh(who, callable));
+        self.give(asked);
+    }
+
+    /// A request of somebody.
+    pub(crate) fn asks(&mut self, asked: Request) -> Input {
+        Input::Asked(self.request(), asked)
     }
 
     fn input(&mut self, action: Action) -> Input {
@@ -165,67 +171,79 @@ impl World {
                     (SourceId { participant, role }, height)
                 };
                 let heights = heights.into_iter().map(camera).collect();
-                Input::Heights(who.find(self), heights)
+                let who = who.find(self);
+                self.asks(Request::Heights(who, heights))
             }
+            Action::Speaking(all) => {
+                let speaking = all.into_iter().map(|who| who.find(self)).collect();
+                // Only where no mixer listens is anything told.
+                match self.mixer {
+                    Some(_) => Input::Tick,
+                    None => Input::Speaking(speaking),
+                }
+            }
+            Action::Loss(who, loss) => Input::Loss(who.find(self), loss),
             Action::Heard(who, heard) => Input::Heard(who.find(self), heard),
             Action::SourceFails(who, role) => {
                 let participant = who.find(self);
                 Input::SourceFailed(SourceId { participant, role })
             }
             Action::Leave(who, how) => Input::Leave(who.find(self), how),
-            Action::SetMode(mode) => Input::SetMode(self.request(), mode),
+            Action::SetMode(mode) => self.asks(Request::Mode(mode)),
             Action::SetView(who, view) => {
                 let who = who.find(self);
-                Input::SetView(self.request(), who, view)
+                self.asks(Request::View(who, view))
             }
-            Action::Limit(who, limits) => Input::Limit(who.find(self), limits),
+            Action::Limit(who, limits) => {
+                let who = who.find(self);
+                self.asks(Request::Limits(who, limits))
+            }
             Action::Estimate(who, estimate) => Input::Estimated(who.find(self), estimate),
             Action::Press(pressure) => Input::Pressed(pressure),
             Action::Mesh(who, others) => {
                 let others = others.into_iter().map(|other| other.find(self));
-                Input::Mesh(who.find(self), others.collect())
+                let others = others.collect();
+                let who = who.find(self);
+                self.asks(Request::Mesh(who, others))
             }
             Action::Counted(outside, inside) => Input::Counted(Paths {
                 outside: outside.into(),
                 inside: inside.into(),
             }),
-            Action::SetLayout(layout) => Input::SetLayout(self.request(), layout),
+            Action::SetLayout(layout) => self.asks(Request::Layout(layout)),
             Action::Mute(who, role, by, muted) => {
                 let who = who.find(self);
-                Input::Mute {
-                    request: self.request(),
+                self.asks(Request::Mute {
                     who,
                     role,
                     by,
                     muted,
-                }
+                })
             }
             Action::Pin(who) => {
                 let who = who.map(|who| who.find(self));
-                Input::Pin(self.request(), who)
+                self.asks(Request::Pin(who))
             }
             Action::Rename(who, n) => {
                 let who = who.find(self);
-                Input::Rename(self.request(), who, name(n))
+                self.asks(Request::Rename(who, name(n)))
             }
-            Action::Chat(who) => Input::Chat(who.find(self), "hello".into()),
+            Action::Chat(who) => {
+                let who = who.find(self);
+                self.asks(Request::Chat(who, "hello".into()))
+            }
             Action::Signal(from, to) => {
                 let (from, to) = (from.find(self), to.find(self));
                 let data = serde_json::Value::Null;
-                Input::Signal {
-                    request: self.request(),
-                    from,
-                    to,
-                    data,
-                }
+                self.asks(Request::Signal { from, to, data })
             }
             Action::Record(subject) => {
                 let request = self.request();
-                Input::Record(request, recording_id(request), subject)
+                Input::Asked(request, Request::Record(recording_id(request), subject))
             }
             Action::StopRecording(n) => {
                 let id = self.some_recording(n);
-                Input::StopRecording(self.request(), id)
+                self.asks(Request::StopRecording(id))
             }
             Action::RecorderEnds(n) => Input::RecorderEnds(self.some_recording(n)),
             _ => Input::Close(ByeReason::RoomClosed),

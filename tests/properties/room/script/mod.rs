@@ -14,6 +14,7 @@ use tessera::codec::VideoCodec;
 use tessera::id::{Mid, ParticipantId, Rid, Role};
 use tessera::layout::{LayoutKind, Size};
 use tessera::media::bwe::delay::{Estimate, Load};
+use tessera::media::bwe::fec::Protection;
 use tessera::media::gst::template::Templates;
 use tessera::protocol::recording::Subject;
 use tessera::protocol::room::{ByeReason, Limits};
@@ -67,6 +68,10 @@ pub(crate) enum Action {
     /// Every uplink at once, as when a browser is killed.
     FreezeUp(Who),
     Heard(Who, bool),
+    /// The packets of these say that they speak.
+    Speaking(Vec<Who>),
+    /// The share of packets lost on the way to somebody.
+    Loss(Who, Option<f32>),
     SourceFails(Who, Role),
     OutputFails(u8),
     Leave(Who, Departure),
@@ -180,6 +185,7 @@ fn links() -> impl Strategy<Value = Links> {
             downlinks: Downlinks {
                 mix_video,
                 mix_audio,
+                mix_protection: Protection::Fec,
                 forward_video,
                 forward_audio,
             },
@@ -199,6 +205,7 @@ fn browser() -> impl Strategy<Value = Links> {
             downlinks: Downlinks {
                 mix_video: Some(VideoCodec::H264),
                 mix_audio: true,
+                mix_protection: Protection::Fec,
                 forward_video,
                 forward_audio,
             },
@@ -224,6 +231,8 @@ fn media() -> impl Strategy<Value = Action> {
         2 => (who(), vec((who(), 0u32..800), 0..4)).prop_map(|(w, all)| Action::Heights(w, all)),
         2 => who().prop_map(Action::FreezeUp),
         5 => (who(), any::<bool>()).prop_map(|(w, heard)| Action::Heard(w, heard)),
+        3 => vec(who(), 0..4).prop_map(Action::Speaking),
+        5 => (who(), proptest::option::of(0.0..0.3f32)).prop_map(|(w, l)| Action::Loss(w, l)),
         3 => (who(), role()).prop_map(|(w, r)| Action::SourceFails(w, r)),
         2 => any::<u8>().prop_map(Action::OutputFails),
         2 => select(vec![
@@ -232,6 +241,7 @@ fn media() -> impl Strategy<Value = Action> {
             Fault::Encoder,
             Fault::Reader,
             Fault::Notices,
+            Fault::Full,
         ])
         .prop_map(Action::Arm),
     ]

@@ -9,11 +9,12 @@ use tessera::id::Role;
 use tessera::media::bwe::delay::{Estimate, Load};
 use tessera::media::bwe::ladder::Rung;
 use tessera::media::mixer::{Content, Output, Without};
+use tessera::media::stream::slot::Change;
 use tessera::protocol::recording::{RecordingId, Subject};
 use tessera::protocol::room::Limits;
 use tessera::room::state::wiring::{Downlink, Feed, Step};
 use tessera::room::state::{Effect, Input};
-use tessera::room::{Departure, Downlinks};
+use tessera::room::{Departure, Downlinks, Request};
 
 use super::{
     COMMON, EVERYTHING, NOTHING, SECOND, TOP, camera, decodes, enter, fed, room, shown, tiles,
@@ -38,7 +39,12 @@ fn a_mix_is_started_before_it_is_fed_and_switched_before_the_old_one_stops() {
     world.give(Input::Heard(ann, true));
     let step = |wanted: Step| position(&world.log, |e| *e == Effect::Media(wanted.clone()));
     let started = step(Step::StartOutput(own));
-    let fed = step(Step::Feed(ann, Downlink::Audio, Some(Feed::Output(own))));
+    let fed = step(Step::Feed(
+        ann,
+        Downlink::Audio,
+        Some(Feed::Output(own)),
+        Change::WhenReady,
+    ));
     let stopped = step(Step::StopOutput(COMMON));
     assert!(started < fed && fed < stopped);
 }
@@ -85,7 +91,12 @@ fn an_encoder_that_fails_is_stood_in_for_by_the_next_rung_and_tried_again() {
     world.give(Input::OutputFailed(TOP));
     let below = at(Rung::TOP.below());
     let start = Effect::Media(Step::StartOutput(below));
-    let feed = Step::Feed(ann, Downlink::Video, Some(Feed::Output(below)));
+    let feed = Step::Feed(
+        ann,
+        Downlink::Video,
+        Some(Feed::Output(below)),
+        Change::WhenReady,
+    );
     assert_eq!(world.log, [start, Effect::Media(feed)], "nothing else");
     world.pass(SECOND);
     let video = |world: &World| fed(world, ann, Downlink::Video);
@@ -109,7 +120,8 @@ fn a_room_under_pressure_saves_step_by_step() {
         max_height: Some(400),
         ..Limits::default()
     };
-    world.give(Input::Limit(bob, small));
+    let asked = world.asks(Request::Limits(bob, small));
+    world.give(asked);
     let seen = |world: &World| {
         let of = |who| match fed(world, who, Downlink::Video) {
             Some(Output::Video { rung, .. }) => rung.0,
@@ -132,7 +144,10 @@ fn a_room_under_pressure_saves_step_by_step() {
     // What is encoded for a recording costs nothing more with a viewer.
     world.give(Input::Pressed(Pressure::Rungs));
     let id = RecordingId::new("take").expect("an id");
-    world.give(Input::Record(1_000, id, Subject::Mix(Container::Mp4)));
+    world.give(Input::Asked(
+        1_000,
+        Request::Record(id, Subject::Mix(Container::Mp4)),
+    ));
     assert_eq!(seen(&world), (15, 0, 2));
 }
 
@@ -154,21 +169,26 @@ fn viewers_share_renditions_which_come_and_go_with_them() {
         max_height: Some(360),
         ..Limits::default()
     };
-    world.give(Input::Limit(ann, low));
-    world.give(Input::Limit(bob, low));
+    let asked = world.asks(Request::Limits(ann, low));
+    world.give(asked);
+    let asked = world.asks(Request::Limits(bob, low));
+    world.give(asked);
     let small = at(Rung(2));
     let expected = [Some(small), Some(small), Some(TOP)];
     assert_eq!([ann, bob, cem].map(|who| video(&world, who)), expected);
     assert_eq!(renditions(&world), [TOP, small]);
 
-    world.give(Input::Limit(ann, Limits::default()));
+    let asked = world.asks(Request::Limits(ann, Limits::default()));
+    world.give(asked);
     world.give(Input::Leave(bob, Departure::Left));
     assert_eq!(renditions(&world), [TOP, small], "somebody may come back");
     world.pass(SECOND * 4);
-    world.give(Input::Limit(cem, low));
+    let asked = world.asks(Request::Limits(cem, low));
+    world.give(asked);
     assert_eq!(video(&world, cem), Some(small));
     world.pass(SECOND * 4);
-    world.give(Input::Limit(cem, Limits::default()));
+    let asked = world.asks(Request::Limits(cem, Limits::default()));
+    world.give(asked);
     world.pass(SECOND * 4);
     assert_eq!(renditions(&world), [TOP, small]);
     world.pass(SECOND);

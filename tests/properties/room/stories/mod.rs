@@ -11,13 +11,14 @@ use tessera::codec::VideoCodec;
 use tessera::id::SourceId;
 use tessera::id::{ParticipantId, Role};
 use tessera::layout::{LayoutKind, Size};
+use tessera::media::bwe::fec::Protection;
 use tessera::media::bwe::ladder::Rung;
 use tessera::media::gst::template::Templates;
 use tessera::media::mixer::{Content, Output, Tile, Without};
 use tessera::protocol::room::{ByeReason, UplinkState};
 use tessera::room::state::wiring::{Downlink, Feed};
 use tessera::room::state::{Effect, Input, Lifetime, Settings};
-use tessera::room::{Departure, Downlinks, Muter};
+use tessera::room::{Departure, Downlinks, Muter, Request};
 use tessera::topology::Mode;
 
 use super::world::World;
@@ -25,12 +26,14 @@ use super::world::World;
 pub(crate) const EVERYTHING: Downlinks = Downlinks {
     mix_video: Some(VideoCodec::H264),
     mix_audio: true,
+    mix_protection: Protection::Fec,
     forward_video: Vec::new(),
     forward_audio: Vec::new(),
 };
 const NOTHING: Downlinks = Downlinks {
     mix_video: None,
     mix_audio: false,
+    mix_protection: Protection::Fec,
     forward_video: Vec::new(),
     forward_audio: Vec::new(),
 };
@@ -182,13 +185,15 @@ fn the_silence_of_a_muted_camera_does_not_count_when_it_is_released() {
     let mute = |world: &mut World, muted| {
         let request = world.request();
         let (role, by) = (Role::Camera, Muter::Owner);
-        world.give(Input::Mute {
+        world.give(Input::Asked(
             request,
-            who: ann,
-            role,
-            by,
-            muted,
-        });
+            Request::Mute {
+                who: ann,
+                role,
+                by,
+                muted,
+            },
+        ));
     };
     mute(&mut world, true);
     world.give(Input::UplinkSilent(ann, Role::Camera, 0));
@@ -256,7 +261,10 @@ fn the_spotlight_goes_to_the_pinned_then_a_screen_then_the_last_speaker() {
         who
     });
     let request = world.request();
-    world.give(Input::SetLayout(request, LayoutKind::Spotlight));
+    world.give(Input::Asked(
+        request,
+        Request::Layout(LayoutKind::Spotlight),
+    ));
     let screen = SourceId {
         participant: people[0],
         role: Role::Screen,
@@ -266,7 +274,7 @@ fn the_spotlight_goes_to_the_pinned_then_a_screen_then_the_last_speaker() {
     assert_eq!(shown(&world).len(), 6, "the strip holds five");
 
     let request = world.request();
-    world.give(Input::Pin(request, Some(people[1])));
+    world.give(Input::Asked(request, Request::Pin(Some(people[1]))));
     assert_eq!(large(&world), camera(people[1]));
     world.give(Input::Leave(people[1], Departure::Removed));
     assert_eq!(large(&world), screen, "the pin went with them");
@@ -275,13 +283,15 @@ fn the_spotlight_goes_to_the_pinned_then_a_screen_then_the_last_speaker() {
     for who in [people[0], people[2], people[3]] {
         let request = world.request();
         let (role, by) = (Role::Screen, Muter::Operator);
-        world.give(Input::Mute {
+        world.give(Input::Asked(
             request,
-            who,
-            role,
-            by,
-            muted: true,
-        });
+            Request::Mute {
+                who,
+                role,
+                by,
+                muted: true,
+            },
+        ));
     }
     assert_eq!(large(&world), camera(people[2]), "spoke last");
     world.give(Input::Heard(people[2], false));
@@ -317,6 +327,9 @@ fn a_room_made_to_last_waits_for_people_until_it_is_closed() {
     world.give(Input::Close(ByeReason::RoomClosed));
     assert!(world.over);
     let request = world.request();
-    world.give(Input::SetLayout(request, LayoutKind::Spotlight));
+    world.give(Input::Asked(
+        request,
+        Request::Layout(LayoutKind::Spotlight),
+    ));
     assert_eq!(world.log.len(), 1, "refused, and nothing else");
 }

@@ -2,12 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use tessera::id::SourceId;
-use tessera::id::{ParticipantId, Role};
+use tessera::admission::Busy;
+use tessera::id::{ParticipantId, Role, SourceId};
 use tessera::media::mixer::{Content, Output, Scene};
+use tessera::media::stream::slot::Change;
 use tessera::protocol::room::ByeReason;
 use tessera::room::Departure;
-use tessera::room::state::wiring::{Downlink, Feed, Step};
+use tessera::room::state::wiring::{Downlink, Feed, LevelRate, Step};
 use tessera::room::state::{Effect, Input, RequestId};
 
 use super::{Decoder, Fault, Mixer, Peer, Slot, World};
@@ -21,6 +22,13 @@ impl World {
                 let asked = asked.unwrap_or_else(|| panic!("{request} is answered twice"));
                 let accepted = matches!(asked, Input::Join { .. }) && answer.is_ok();
                 assert!(!accepted, "a join is accepted by its peer only");
+            }
+            Effect::Admit(request, _) => {
+                let outcome = match self.faults.remove(&Fault::Full) {
+                    true => Err(Busy),
+                    false => Ok(()),
+                };
+                self.inputs.push_back(Input::Admitted(request, outcome));
             }
             Effect::StartPeer(request, who) => self.start_peer(request, who, expected),
             Effect::StopPeer(who) => {
@@ -83,6 +91,8 @@ impl World {
             capture: None,
             table: None,
             wanted: true,
+            pacing: None,
+            levels: LevelRate::Full,
         };
         let old = self.peers.insert(who, peer);
         assert!(old.is_none(), "{who} has two peers");
@@ -112,7 +122,25 @@ impl World {
                 );
                 self.recorders.values_mut().for_each(|fed| *fed = [None; 2]);
             }
-            Step::Feed(who, slot, feed) => self.feed(who, slot, feed),
+            Step::Feed(who, slot, feed, change) => self.feed(who, slot, feed, change),
+            Step::Pace(who, pacing) => {
+                let peer = self.peers.get_mut(&who).expect("somebody to send to");
+                assert!(peer.slots.contains_key(&Downlink::Video), "no composite");
+                assert_ne!(peer.pacing, pacing, "{who} is sent like this already");
+                peer.pacing = pacing;
+            }
+            Step::Levels(who, rate) => {
+                let peer = self.peers.get_mut(&who).expect("somebody to tell");
+                assert_ne!(peer.levels, rate, "{who} is told like this already");
+                peer.levels = rate;
+            }
+            Step::Protect(output, protection) => {
+                assert!(matches!(output, Output::Sound(_)), "{output:?} is no sound");
+                let mixer = self.mixer();
+                assert!(mixer.outputs.contains(&output), "{output:?} does not run");
+                let old = mixer.protections.insert(output, protection);
+                assert_ne!(old.unwrap_or_default(), protection, "{output:?} has this");
+            }
             Step::Slots(who, table) => {
                 let peer = self.peers.get_mut(&who).expect("somebody to tell");
                 assert_ne!(
@@ -148,6 +176,7 @@ impl World {
                     self.mixer().outputs.remove(&output),
                     "{output:?} does not run"
                 );
+                self.mixer().protections.remove(&output);
             }
             Step::SetBitrate(output, bitrate) => {
                 assert!(
@@ -242,6 +271,7 @@ impl World {
             ..Mixer::default()
         };
         self.mixer = Some(mixer);
+        self.model.mixer_listens(self.now);
         if broken {
             self.inputs.push_back(Input::MixerFailed);
         }
@@ -277,7 +307,7 @@ impl World {
         }
     }
 
-    fn feed(&mut self, who: ParticipantId, slot: Downlink, feed: Option<Feed>) {
+    fn feed(&mut self, who: ParticipantId, slot: Downlink, feed: Option<Feed>, change: Change) {
         match feed {
             None => {}
             Some(Feed::Output(output)) => {
@@ -298,6 +328,11 @@ impl World {
         let peer = self.peers.get_mut(&who).expect("a peer to feed");
         let state = peer.slots.get_mut(&slot).expect("a slot to feed");
         assert_ne!(state.fed, feed, "fed already");
+        let paced = peer.pacing.is_some();
+        if let Some(feed) = feed {
+            let expected = expected_change(state.fed, feed, paced);
+            assert_eq!(change, expected, "{:?} to {feed:?} of {who}", state.fed);
+        }
         let goes_on = match (state.fed, feed) {
             // Another encoding of the same picture: the one before goes on until it is there.
             (
@@ -368,5 +403,26 @@ impl World {
         }
         mixer.scene = scene;
         mixed.into_iter().for_each(|input| self.comes(input));
+    }
+}
+
+/// How a slot gets from one feed to the next: the old one goes on while the new one is the same
+/// picture or comes from the mixer, unless it is in the way on a link that is limited.
+fn expected_change(before: Option<Feed>, feed: Feed, paced: bool) -> Change {
+    match (before, feed) {
+        (
+            Some(Feed::Output(Output::Video { rung: before, .. })),
+            Feed::Output(Output::Video { rung, .. }),
+        ) if paced && rung > before => Change::AtOnce,
+        (_, Feed::Output(_)) => Change::WhenReady,
+        (
+            Some(Feed::Uplink {
+                source: before,
+                layer: old,
+                ..
+            }),
+            Feed::Uplink { source, layer, .. },
+        ) if before == source && old != layer => Change::WhenReady,
+        _ => Change::AtOnce,
     }
 }

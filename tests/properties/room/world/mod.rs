@@ -11,12 +11,15 @@ use std::time::Duration;
 use tessera::admission::Pressure;
 use tessera::id::SourceId;
 use tessera::id::{ParticipantId, Role};
+use tessera::media::bwe::fec::Protection;
 use tessera::media::mixer::{Output, Scene};
+use tessera::media::stream::pacer::Pacing;
+use tessera::protocol::Capture;
 use tessera::protocol::recording::RecordingId;
 use tessera::protocol::room::{ByeReason, RoomState};
-use tessera::room::state::wiring::{Downlink, Feed, SlotTable, TrackFeed};
+use tessera::room::Downlinks;
+use tessera::room::state::wiring::{Downlink, Feed, LevelRate, SlotTable, TrackFeed};
 use tessera::room::state::{Effect, Input, RequestId, Settings, State};
-use tessera::room::{Capture, Downlinks};
 
 use super::check;
 use super::handover::{self, Handovers};
@@ -34,6 +37,8 @@ pub(crate) enum Fault {
     Reader,
     /// Somebody has gone away without a word.
     Notices,
+    /// The server has no capacity for one more.
+    Full,
 }
 
 /// How soon what is fed delivers, and what is decoded is in the mix.
@@ -58,6 +63,10 @@ pub(crate) struct Peer {
     pub(crate) table: Option<SlotTable>,
     /// What they send is wanted, as they were told last.
     pub(crate) wanted: bool,
+    /// At which pace the composite goes out to them.
+    pub(crate) pacing: Option<Pacing>,
+    /// How often they are told of levels.
+    pub(crate) levels: LevelRate,
 }
 
 /// A slot of a peer.
@@ -106,6 +115,7 @@ pub(crate) struct Mixer {
     pub(crate) outputs: BTreeSet<Output>,
     pub(crate) scene: Scene,
     pub(crate) pressure: Pressure,
+    pub(crate) protections: BTreeMap<Output, Protection>,
 }
 
 pub(crate) struct World {
@@ -251,8 +261,13 @@ impl World {
         let was_over = self.over;
         let decoded = self.mixer.iter().flat_map(|mixer| mixer.sources.keys());
         self.model.decoded = decoded.copied().collect();
+        self.model.has_mixer = self.mixer.is_some();
         let expected = self.model.take(self.now, &input);
         let effects = self.state.handle(self.now, input.clone());
+        if expected.ignored {
+            assert_eq!(effects, [], "nothing follows from {input:?}");
+            return;
+        }
         check::outcome(&expected, &effects, &input);
         let settles = |effect: &Effect| matches!(effect, Effect::Settle(..));
         assert!(
@@ -341,6 +356,7 @@ impl World {
             Input::OutputFailed(output) => {
                 if let Some(mixer) = &mut self.mixer {
                     mixer.outputs.remove(output);
+                    mixer.protections.remove(output);
                 }
                 let fed = self.recorders.values_mut().flatten();
                 fed.filter(|fed| **fed == Some(*output))

@@ -3,11 +3,10 @@
 use std::time::Duration;
 
 use super::participant::Person;
-use super::{Effect, Input, State};
+use super::{Effect, Muter, Reach, Request, State};
 use crate::id::{ParticipantId, Role};
 use crate::protocol::room::MeasuredPaths;
 use crate::room::error::RoomError;
-use crate::room::handle::{Muter, Reach};
 use crate::topology::{Mode, Paths, Topology};
 
 /// Most people in mode `p2p`: everybody sends to everybody else, and links at home carry no
@@ -38,50 +37,43 @@ impl State {
         }
     }
 
-    /// What somebody asks for and is told the outcome of.
-    pub(crate) fn requested(&mut self, now: Duration, input: Input, effects: &mut Vec<Effect>) {
-        let (request, outcome) = match input {
-            Input::SetMode(request, mode) => (request, self.set_mode(mode)),
-            Input::Record(request, id, subject) => (request, self.record(now, id, subject)),
-            Input::StopRecording(request, id) => (request, self.stop_recording(&id)),
-            Input::SetView(request, who, view) => (request, self.set_view(who, view)),
-            Input::SetLayout(request, layout) => {
-                self.layout = layout;
-                (request, Ok(()))
+    /// Does what somebody asks for, or says why not.
+    pub(crate) fn requested(
+        &mut self,
+        now: Duration,
+        request: Request,
+        effects: &mut Vec<Effect>,
+    ) -> Result<(), RoomError> {
+        match request {
+            Request::Mode(mode) => self.set_mode(mode)?,
+            Request::View(who, view) => self.set_view(who, view)?,
+            Request::Limits(who, limits) => self.person(who)?.limits = limits,
+            Request::Mesh(who, receiving) => self.set_mesh(who, receiving)?,
+            Request::Heights(who, heights) => {
+                self.person(who)?.heights = heights.into_iter().collect();
             }
-            Input::Mute {
-                request,
+            Request::Layout(layout) => self.layout = layout,
+            Request::Mute {
                 who,
                 role,
                 by,
                 muted,
-            } => (request, self.mute(now, who, role, by, muted)),
-            Input::Pin(request, who) => (request, self.pin(who)),
-            Input::Rename(request, who, name) => {
-                (request, self.person(who).map(|person| person.name = name))
+            } => self.mute(now, who, role, by, muted)?,
+            Request::Pin(who) => self.pin(who)?,
+            Request::Rename(who, name) => self.person(who)?.name = name,
+            Request::Chat(from, text) => {
+                self.person(from)?;
+                let everybody = self.people.keys().copied().collect();
+                effects.push(Effect::TellChat(everybody, from, text));
             }
-            Input::Chat(from, text) => {
-                if self.people.contains_key(&from) {
-                    let everybody = self.people.keys().copied().collect();
-                    effects.push(Effect::TellChat(everybody, from, text));
-                }
-                return;
+            Request::Signal { from, to, data } => {
+                self.may_signal(from, to)?;
+                effects.push(Effect::TellSignal(to, from, data));
             }
-            Input::Signal {
-                request,
-                from,
-                to,
-                data,
-            } => {
-                let outcome = self.may_signal(from, to);
-                if outcome.is_ok() {
-                    effects.push(Effect::TellSignal(to, from, data));
-                }
-                (request, outcome)
-            }
-            _ => return,
-        };
-        effects.push(Effect::Settle(request, outcome));
+            Request::Record(id, subject) => self.record(now, id, subject)?,
+            Request::StopRecording(id) => self.stop_recording(&id)?,
+        }
+        Ok(())
     }
 
     fn person(&mut self, who: ParticipantId) -> Result<&mut Person, RoomError> {
@@ -113,6 +105,22 @@ impl State {
             self.people.values_mut().for_each(|p| p.mesh.clear());
         }
         self.mode = mode;
+        Ok(())
+    }
+
+    /// A report of a mesh that is being left says nothing any more.
+    fn set_mesh(
+        &mut self,
+        who: ParticipantId,
+        receiving: Vec<ParticipantId>,
+    ) -> Result<(), RoomError> {
+        let here = |from: &ParticipantId| *from != who && self.people.contains_key(from);
+        let receiving = receiving.into_iter().filter(here).collect();
+        let in_mesh = self.mode == Mode::P2p;
+        let person = self.person(who)?;
+        if in_mesh {
+            person.mesh = receiving;
+        }
         Ok(())
     }
 
@@ -186,22 +194,4 @@ fn check_view(view: Option<Mode>) -> Result<(), RoomError> {
         }
         _ => Ok(()),
     }
-}
-
-/// The answer to a request that comes when the room has ended.
-pub(crate) fn refusal(input: &Input) -> Option<Effect> {
-    let request = match input {
-        Input::Join { request, .. }
-        | Input::Mute { request, .. }
-        | Input::Signal { request, .. }
-        | Input::Record(request, ..)
-        | Input::StopRecording(request, _)
-        | Input::SetMode(request, _)
-        | Input::SetView(request, ..)
-        | Input::SetLayout(request, _)
-        | Input::Pin(request, _)
-        | Input::Rename(request, ..) => *request,
-        _ => return None,
-    };
-    Some(Effect::Settle(request, Err(RoomError::Closed)))
 }

@@ -34,7 +34,7 @@ pub use request::{Departure, Muter, Reach, Request, RequestId};
 use self::layers::Media;
 use self::participant::{Downlinks, Person, Phase, RESUME_GRACE, Sends, Signalling, Uplink};
 use self::recordings::Take;
-use self::wiring::{Downlink, Step, Wiring};
+use self::wiring::{Downlink, Mixing, Wiring};
 use super::error::RoomError;
 use crate::admission::{Busy, Pressure};
 use crate::id::SourceId;
@@ -475,11 +475,13 @@ impl State {
         let mut rounds = 0;
         loop {
             let was_painted = self.painted().is_some();
-            let next = self.desired(now);
-            let steps = self.wired.steps_to(&next);
-            if steps.contains(&Step::StartMixer) {
+            let mut next = self.desired(now);
+            if self.wired.mixer == Mixing::None && next.mixer != Mixing::None {
+                // Who is heard decides who gets a slot.
                 self.hand_over_to_mixer(now);
+                next = self.desired(now);
             }
+            let steps = self.wired.steps_to(&next);
             rounds += 1;
             let unsettled = !steps.is_empty() && rounds < ROUNDS;
             effects.extend(steps.into_iter().map(Effect::Media));

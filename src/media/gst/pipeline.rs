@@ -66,6 +66,19 @@ pub fn running_time() -> gst::ClockTime {
     clock.time().saturating_sub(base)
 }
 
+/// Running time now as a length, the same in every pipeline.
+pub(crate) fn now() -> Duration {
+    running_time().into()
+}
+
+/// Tells the elements of a pipeline the latency of all. One that is not known yet is announced by a
+/// message when it is.
+pub(crate) fn recalculate_latency(pipeline: &gst::Pipeline) {
+    if let Err(error) = pipeline.recalculate_latency() {
+        tracing::debug!(pipeline = %pipeline.name(), %error, "latency not recalculated");
+    }
+}
+
 /// Pipelines that are not `Null` yet.
 pub fn alive() -> i64 {
     ALIVE.load(Ordering::Relaxed)
@@ -174,7 +187,7 @@ impl Pipeline {
     }
 }
 
-/// The bus messages that concern us (DESIGN section 6, rule 3).
+/// What a bus message means for the owner of the pipeline, if anything.
 fn interpret(
     label: &str,
     pipeline: &gst::glib::WeakRef<gst::Pipeline>,
@@ -197,10 +210,8 @@ fn interpret(
             None
         }
         gst::MessageView::Latency(_) => {
-            if let Some(pipeline) = pipeline.upgrade()
-                && let Err(error) = pipeline.recalculate_latency()
-            {
-                tracing::debug!(pipeline = label, %error, "latency not recalculated");
+            if let Some(pipeline) = pipeline.upgrade() {
+                recalculate_latency(&pipeline);
             }
             None
         }

@@ -5,10 +5,11 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use gst::prelude::*;
 use tokio::sync::{Notify, mpsc};
 
-use super::{OnPeerEvent, PeerEvent};
+use super::event::{OnPeerEvent, PeerEvent};
+use super::webrtcbin;
+use super::webrtcbin::Gathered;
 use crate::id::Mid;
 
 /// How long candidates may keep an answer waiting.
@@ -27,21 +28,17 @@ impl Gathering {
         let (sender, candidates) = mpsc::unbounded_channel();
         let complete = Arc::new(Notify::new());
         let notify = Arc::clone(&complete);
-        webrtc.connect("on-ice-candidate", false, move |values| {
-            match gathered(values) {
-                Some(Gathered::Candidate(index, candidate)) => {
-                    let _ = sender.send((index, candidate));
-                }
-                // One transport carries the bundle, so its end is that of all.
-                Some(Gathered::End) => notify.notify_one(),
-                None => {}
+        webrtcbin::on_candidate(webrtc, move |gathered| match gathered {
+            Gathered::Candidate(index, candidate) => {
+                let _ = sender.send((index, candidate));
             }
-            None
+            // One transport carries the bundle, so its end is that of all. As an attribute of the
+            // answer an empty candidate would be one that browsers refuse.
+            Gathered::End(_) => notify.notify_one(),
         });
         let notify = Arc::clone(&complete);
-        webrtc.connect_notify(Some("ice-gathering-state"), move |webrtc, _| {
-            use gst_webrtc::WebRTCICEGatheringState as State;
-            if webrtc.property::<State>("ice-gathering-state") == State::Complete {
+        webrtcbin::on_gathering(webrtc, move |is_complete| {
+            if is_complete {
                 notify.notify_one();
             }
         });
@@ -90,26 +87,6 @@ impl Gathering {
         });
         with_candidates(answer, &early, whole)
     }
-}
-
-/// What `on-ice-candidate` says.
-#[derive(Debug, PartialEq, Eq)]
-enum Gathered {
-    /// A candidate of the m-line with that index.
-    Candidate(u32, String),
-    /// There are no more: an empty candidate, which webrtcbin 1.22 never sends and 1.26 does.
-    /// As an attribute of the answer it would be one that browsers refuse.
-    End,
-}
-
-/// Reads the arguments of `on-ice-candidate`: webrtcbin, m-line index, candidate.
-fn gathered(values: &[gst::glib::Value]) -> Option<Gathered> {
-    let index = values.get(1)?.get::<u32>().ok()?;
-    let candidate = values.get(2)?.get::<String>().ok()?;
-    Some(match candidate.is_empty() {
-        true => Gathered::End,
-        false => Gathered::Candidate(index, candidate),
-    })
 }
 
 /// The answer's text with candidate lines in its first m-line, which carries the bundle.
@@ -163,16 +140,5 @@ mod tests {
         );
         assert_eq!(advertise(srflx, ip), srflx);
         assert_eq!(advertise(host, None), host);
-    }
-
-    #[test]
-    fn an_empty_candidate_is_the_end_of_them() {
-        let said = |candidate: &str| {
-            let webrtc = "the element".to_value();
-            gathered(&[webrtc, 0u32.to_value(), candidate.to_value()])
-        };
-        let host = "candidate:1 1 UDP 2015363327 127.0.0.1 40000 typ host";
-        assert_eq!(said(host), Some(Gathered::Candidate(0, host.into())));
-        assert_eq!(said(""), Some(Gathered::End));
     }
 }

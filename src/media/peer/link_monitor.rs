@@ -14,13 +14,14 @@ use std::time::Duration;
 use gst::prelude::*;
 use parking_lot::Mutex;
 
+use super::webrtcbin::internals::on_element_added;
 use crate::media::bwe::delay::{Estimate, Estimator};
 use crate::media::bwe::rr::Reception;
 use crate::media::bwe::rtcp;
 use crate::media::bwe::rtcp::{Block, Reports};
 use crate::media::bwe::twcc;
 use crate::media::bwe::twcc::{SendLog, TRANSPORT_WIDE_CC};
-use crate::media::gst::pipeline::running_time;
+use crate::media::gst::pipeline::now;
 use crate::media::rtp::payload;
 use crate::media::sdp::offer::Line;
 use crate::media::stream::rtx_budget::Resends;
@@ -121,10 +122,6 @@ impl Link {
     }
 }
 
-fn now() -> Duration {
-    Duration::from_nanos(running_time().nseconds())
-}
-
 impl Watch {
     /// Watches the link of `webrtc`, whose m-lines are `lines`, once it has been made.
     pub fn install(webrtc: &gst::Element, lines: &[Line]) -> Self {
@@ -135,14 +132,12 @@ impl Watch {
         let mut downlinks = lines.iter().filter(|line| !line.role.is_uplink());
         // One id in all of a BUNDLE (RFC 8843 section 9).
         let id = downlinks.find_map(|line| line.extension(TRANSPORT_WIDE_CC));
-        if let Some(bin) = webrtc.downcast_ref::<gst::Bin>() {
-            let link = Arc::downgrade(&watch.link);
-            bin.connect_deep_element_added(move |_, _, element| {
-                if element.factory().is_some_and(|f| f.name() == "rtpsession") {
-                    attach(element, id, &link);
-                }
-            });
-        }
+        let link = Arc::downgrade(&watch.link);
+        on_element_added(webrtc, move |element, name| {
+            if name == "rtpsession" {
+                attach(element, id, &link);
+            }
+        });
         watch
     }
 

@@ -10,6 +10,7 @@ use parking_lot::Mutex;
 use serde::Serialize;
 
 use super::arrivals;
+use super::webrtcbin::internals::{factory_name, on_element_added};
 use crate::media::bwe::packet_train;
 
 /// Packets of a connection that were lost, asked for and sent again. Those that came in count
@@ -43,17 +44,14 @@ impl Repair {
             elements: Arc::default(),
             unasked: Arc::default(),
         };
-        if let Some(bin) = webrtc.downcast_ref::<gst::Bin>() {
-            let elements = Arc::clone(&repair.elements);
-            // Called on whatever thread adds an element.
-            bin.connect_deep_element_added(move |_, _, element| {
-                if Kind::of(element).is_some() {
-                    let mut elements = elements.lock();
-                    elements.retain(|element| element.upgrade().is_some());
-                    elements.push(element.downgrade());
-                }
-            });
-        }
+        let elements = Arc::clone(&repair.elements);
+        on_element_added(webrtc, move |element, _| {
+            if Kind::of(element).is_some() {
+                let mut elements = elements.lock();
+                elements.retain(|element| element.upgrade().is_some());
+                elements.push(element.downgrade());
+            }
+        });
         repair
     }
 
@@ -114,7 +112,7 @@ enum Kind {
 
 impl Kind {
     fn of(element: &gst::Element) -> Option<Self> {
-        match element.factory()?.name().as_str() {
+        match factory_name(element)?.as_str() {
             "rtpsession" => Some(Self::Session),
             "rtprtxsend" => Some(Self::Sender),
             "rtprtxreceive" => Some(Self::Receiver),
@@ -140,11 +138,6 @@ impl Kind {
         }
     }
 }
-
-/// How long a missing packet of video is waited for, ms: until it has been asked for, and asked for
-/// again where that was lost, over a link of 100 ms there and back. Without it the picture stands
-/// still for as long at least, until a keyframe is there. Nothing waits while nothing is missing.
-pub(crate) const VIDEO_PATIENCE_MS: u32 = 250;
 
 /// How long a missing packet of sound is waited for, ms: it may have been overtaken, but nobody
 /// sends it again, and what follows it must not become too late to be played.

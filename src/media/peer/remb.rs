@@ -12,6 +12,7 @@ use std::sync::{Arc, Weak};
 use gst::prelude::*;
 use parking_lot::Mutex;
 
+use super::webrtcbin::internals::on_element_added;
 use crate::media::sdp::offer::{Line, Told};
 use crate::media::sdp::simulcast;
 
@@ -66,9 +67,8 @@ impl Bound {
             state: Mutex::default(),
         }));
         let inner = Arc::downgrade(&bound.0);
-        let bin = webrtc.downcast_ref::<gst::Bin>()?;
-        bin.connect_deep_element_added(move |_, _, element| {
-            if element.factory().is_some_and(|f| f.name() == "rtpsession") {
+        on_element_added(webrtc, move |element, name| {
+            if name == "rtpsession" {
                 attach(element, &inner);
             }
         });

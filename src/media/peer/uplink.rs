@@ -7,11 +7,13 @@
 //! by its first packet.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use gst::prelude::*;
 
+use super::event::{Loss, OnPeerEvent, PeerError, PeerEvent};
 use super::nack::see_to_losses;
-use super::{KEYFRAME_INTERVAL, Loss, OnPeerEvent, PeerError, PeerEvent, refused};
+use super::webrtcbin;
 use crate::id::Role;
 use crate::media::gst::pipeline::Pipeline;
 use crate::media::sdp::offer::Line;
@@ -23,6 +25,9 @@ use crate::media::stream::tap::Tap;
 /// URI of the header extension that names the m-line of a packet (RFC 9143 section 15.2).
 /// Senders add it until the first report that their packets arrive.
 pub(crate) const MID: &str = "urn:ietf:params:rtp-hdrext:sdes:mid";
+
+/// A sender is asked for a keyframe at most this often.
+const KEYFRAME_INTERVAL: Duration = Duration::from_millis(300);
 
 /// An m-line, and what its encodings have in common.
 type Uplink = (Line, Arc<KeyframeGate>);
@@ -128,8 +133,7 @@ fn encoding(packet: &gst::BufferRef, line: &Line) -> Option<usize> {
 
 /// The m-line that webrtcbin takes a pad's SSRC for.
 fn announced<'a>(pad: &gst::Pad, lines: &'a [Uplink]) -> Option<&'a Uplink> {
-    let transceiver = pad.property::<gst_webrtc::WebRTCRTPTransceiver>("transceiver");
-    lines.get(transceiver.property::<u32>("mlineindex") as usize)
+    lines.get(webrtcbin::mline_index(pad) as usize)
 }
 
 /// Whether a pad's packets are what its m-line was negotiated for.
@@ -150,22 +154,22 @@ fn discard(pipeline: &gst::Pipeline, pad: &gst::Pad) -> Result<(), PeerError> {
         .property("sync", false)
         .property("enable-last-sample", false)
         .build()
-        .map_err(|error| refused("uplink", error))?;
+        .map_err(|error| PeerError::refused("uplink", error))?;
     link(pipeline, pad, &sink)
 }
 
 fn link(pipeline: &gst::Pipeline, pad: &gst::Pad, sink: &gst::Element) -> Result<(), PeerError> {
     pipeline
         .add(sink)
-        .map_err(|error| refused("uplink", error))?;
+        .map_err(|error| PeerError::refused("uplink", error))?;
     sink.sync_state_with_parent()
-        .map_err(|error| refused("uplink", error))?;
+        .map_err(|error| PeerError::refused("uplink", error))?;
     let target = sink
         .static_pad("sink")
-        .ok_or_else(|| refused("uplink", "a sink has no pad"))?;
+        .ok_or_else(|| PeerError::refused("uplink", "a sink has no pad"))?;
     pad.link(&target)
         .map(drop)
-        .map_err(|error| refused("uplink", error))
+        .map_err(|error| PeerError::refused("uplink", error))
 }
 
 #[cfg(test)]

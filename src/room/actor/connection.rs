@@ -10,10 +10,11 @@ use crate::config::Config;
 use crate::id::{Mid, ParticipantId, Role};
 use crate::media::bwe::delay::Estimate;
 use crate::media::bwe::fec::{Guard, Protection};
-use crate::media::gst::pipeline::running_time;
+use crate::media::gst::pipeline::{now, running_time};
 use crate::media::mixer::Output;
+use crate::media::peer::event::{OnPeerEvent, PeerError};
 use crate::media::peer::nack::RepairCounters;
-use crate::media::peer::{OnPeerEvent, Peer, PeerError, Transport};
+use crate::media::peer::{Peer, Transport};
 use crate::media::sdp::offer::{Line, Offer, OfferError, RoleSource};
 use crate::media::stream::audio_level::Speech;
 use crate::media::stream::pacer::Pacing;
@@ -226,7 +227,7 @@ impl Member {
         let slot = peer.slot_ref(self.slots.get(&Downlink::Audio)?)?;
         let reported = peer.watch().reported_loss(slot.ssrc());
         let told = estimate.map(|known| known.loss).into_iter().chain(reported);
-        let now = Duration::from_nanos(running_time().nseconds());
+        let now = now();
         let protection = self.guard.note(now, told.reduce(f32::max));
         Some((*mix, protection))
     }

@@ -24,7 +24,7 @@ use super::rtc::receive::{Incoming, StreamStats};
 use super::session::bot::{Bot, PATIENCE, Slots};
 use super::source::media_source::Way;
 use crate::id::{ParticipantId, Role};
-use crate::media::peer::nack::RepairCounters;
+use crate::media::peer::nack::NackCounters;
 use crate::protocol::ServerMessage;
 use crate::protocol::room::RoomState;
 
@@ -40,7 +40,7 @@ pub struct BotStats {
     /// Keyframes asked of it.
     pub key_requests: u64,
     /// What was done about packets lost between it and the server.
-    pub repair: RepairCounters,
+    pub repair: NackCounters,
     /// What came in from the server, in the order of the m-lines.
     pub received: Vec<StreamStats>,
     /// The connections with other members, in the order of their numbers.

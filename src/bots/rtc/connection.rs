@@ -21,7 +21,7 @@ use crate::codec::Codec;
 use crate::id::Role;
 use crate::media::gst::pipeline::recalculate_latency;
 use crate::media::gst::teardown;
-use crate::media::peer::nack::Repair;
+use crate::media::peer::nack::NackMonitor;
 use crate::media::peer::webrtcbin;
 pub(crate) use crate::media::peer::webrtcbin::ConnectionState;
 use crate::media::peer::webrtcbin::Gathered;
@@ -65,7 +65,7 @@ pub(crate) struct Connection {
     pipeline: gst::Pipeline,
     pub(crate) webrtc: gst::Element,
     pub(crate) state: watch::Receiver<ConnectionState>,
-    pub(crate) repair: Repair,
+    pub(crate) repair: NackMonitor,
     gone: CancellationToken,
 }
 
@@ -98,7 +98,7 @@ impl Connection {
             });
         });
         let connection = Self {
-            repair: Repair::watch(&webrtc),
+            repair: NackMonitor::watch(&webrtc),
             state: watch_state(&webrtc),
             gone: CancellationToken::new(),
             pipeline,

@@ -5,14 +5,14 @@ use std::time::Duration;
 
 use gst::prelude::*;
 
-use super::recorder::RecorderError;
-use super::recorder::writing::Writing;
+use super::recorder::error::RecorderError;
+use super::recorder::writing::WritingPipeline;
 use crate::codec::Film;
 use crate::media::gst::pipeline::Pipeline;
 use crate::media::gst::plugins;
 use crate::media::gst::plugins::H264Encoder;
 use crate::media::gst::template::{Templates, Value};
-use crate::media::mixer::MixerError;
+use crate::media::mixer::error::MixerError;
 use crate::media::rtp::h264_sps;
 
 /// How long the end of a file may take: an MP4 of hours is written once more, its index first.
@@ -22,10 +22,10 @@ const SOUND_BITRATE: u64 = 96_000;
 
 /// A file being encoded. Dropping it leaves it unfinished.
 #[derive(Debug)]
-pub struct FilmWriter {
+pub(crate) struct FilmWriter {
     picture: gst_app::AppSrc,
     sound: gst_app::AppSrc,
-    writing: Writing,
+    writing: WritingPipeline,
 }
 
 impl FilmWriter {
@@ -34,7 +34,7 @@ impl FilmWriter {
     ///
     /// # Errors
     /// [`MixerError`] when there is no encoder, or the file cannot be opened.
-    pub fn start(
+    pub(crate) fn start(
         templates: &Templates,
         (film, path): (Film, &Path),
         fps: u32,
@@ -64,7 +64,7 @@ impl FilmWriter {
         let picture = pipeline.element::<gst_app::AppSrc>("picture")?;
         let sound = pipeline.element::<gst_app::AppSrc>("sound")?;
         let inputs = [picture.downgrade(), sound.downgrade()];
-        let writing = Writing::start(pipeline, move |_| {
+        let writing = WritingPipeline::start(pipeline, move |_| {
             // Whoever waits for room in one of them would do so for ever.
             for input in inputs.iter().filter_map(|input| input.upgrade()) {
                 let _ = input.set_state(gst::State::Null);
@@ -78,17 +78,17 @@ impl FilmWriter {
     }
 
     /// Where the frames go.
-    pub fn picture(&self) -> &gst_app::AppSrc {
+    pub(crate) fn picture(&self) -> &gst_app::AppSrc {
         &self.picture
     }
 
     /// Where the blocks of sound go.
-    pub fn sound(&self) -> &gst_app::AppSrc {
+    pub(crate) fn sound(&self) -> &gst_app::AppSrc {
         &self.sound
     }
 
     /// Whether nothing more can be written; [`FilmWriter::finish`] says why.
-    pub fn has_failed(&self) -> bool {
+    pub(crate) fn has_failed(&self) -> bool {
         self.writing.has_failed()
     }
 
@@ -96,7 +96,7 @@ impl FilmWriter {
     ///
     /// # Errors
     /// [`RecorderError`], also of an earlier failure.
-    pub async fn finish(self) -> Result<(), RecorderError> {
+    pub(crate) async fn finish(self) -> Result<(), RecorderError> {
         for input in [&self.picture, &self.sound] {
             let _ = input.end_of_stream();
         }

@@ -6,8 +6,9 @@ use std::time::Duration;
 use gst::prelude::*;
 use tokio::sync::watch;
 
-use super::recorder::writing::lasts;
-use super::recorder::{RecorderError, reserve};
+use super::recorder::error::RecorderError;
+use super::recorder::reserve;
+use super::recorder::writing::ensure_duration;
 use crate::codec::Container;
 use crate::codec::Contents;
 use crate::media::gst::pipeline::{BusEvent, Pipeline};
@@ -20,7 +21,7 @@ const DEADLINE: Duration = Duration::from_secs(600);
 ///
 /// # Errors
 /// [`RecorderError`] when `from` holds nothing that can be read, or `to` cannot be written.
-pub async fn remux(
+pub(crate) async fn remux(
     templates: &Templates,
     contents: Contents,
     from: &Path,
@@ -40,7 +41,7 @@ pub async fn remux(
     if matches!(contents, Contents::Webm | Contents::Picture) {
         let mux = pipeline.element::<gst::Element>("mux")?;
         if let Some(pad) = mux.static_pad("video_0") {
-            lasts(&pad);
+            ensure_duration(&pad);
         }
     }
     if contents == Contents::Webm {

@@ -8,77 +8,40 @@
 //! frame.
 
 pub mod audio;
-pub mod ingest;
-pub mod offline;
-pub mod rendition;
-pub mod source;
+pub(crate) mod error;
+pub(crate) mod ingest;
+pub(crate) mod offline;
+pub(crate) mod output;
+pub(crate) mod rendition;
+pub(crate) mod source;
 mod ticker;
-pub mod video;
+pub(crate) mod video;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, mpsc};
 
-use thiserror::Error;
+pub(crate) use self::audio::sound::SoundEvent;
+pub(crate) use self::error::MixerError;
+pub use self::output::{MixMinus, Output};
+pub use self::video::scene::{Content, Scene, Tile};
 
-pub use crate::id::SourceId;
-pub use audio::sound::{LAG as SOUND_LAG, SoundEvent, Without};
-pub use video::scene::{Content, Scene, Tile};
+use self::audio::sound;
+use self::audio::sound::SoundMixer;
+use self::ingest::Ingest;
+use self::rendition::Rendition;
+use self::ticker::Ticker;
+use self::video::av_sync::{SyncDelay, SyncedPictures};
+use self::video::canvas;
+use self::video::canvas::Canvas;
+use self::video::encoder_input::EncoderInput;
+use self::video::name_plate::NamePlate;
 
 use super::bwe::fec::Protection;
-use super::bwe::ladder::{Ladder, Rung};
-use super::gst::pipeline::PipelineError;
-use super::gst::template::{TemplateError, Templates};
+use super::bwe::ladder::Ladder;
+use super::gst::template::Templates;
 use super::stream::tap::Tap;
-use crate::codec::VideoCodec;
-use crate::id::{ParticipantId, Role};
+use crate::id::{ParticipantId, Role, SourceId};
 use crate::layout::{Fit, Size};
-use audio::sound;
-use audio::sound::Sound;
-use ingest::Ingest;
-use rendition::Rendition;
-use ticker::Ticker;
-use video::av_sync::{Held, Hold};
-use video::canvas;
-use video::canvas::Canvas;
-use video::encoder_input::Outlet;
-use video::name_plate::Card;
-
-/// What can go wrong with a part of a mixer.
-#[derive(Debug, Error)]
-pub enum MixerError {
-    /// A pipeline could not be made or started.
-    #[error(transparent)]
-    Pipeline(#[from] PipelineError),
-    /// A template is missing or not filled.
-    #[error(transparent)]
-    Template(#[from] TemplateError),
-    /// There is no element for a codec.
-    #[error("no {0} is installed")]
-    NoCodec(&'static str),
-    /// The ladder has no such rung.
-    #[error("the ladder has no rung {}", .0.0)]
-    NoRung(Rung),
-    /// The canvas could not be made.
-    #[error(transparent)]
-    Canvas(#[from] canvas::CanvasError),
-    /// A thread could not be started.
-    #[error("no thread for {0}: {1}")]
-    Thread(&'static str, std::io::Error),
-}
-
-/// What a mixer produces, one encoding each.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Output {
-    /// The composite.
-    Video {
-        /// How it is encoded.
-        codec: VideoCodec,
-        /// At which size and rate.
-        rung: Rung,
-    },
-    /// The sound, less somebody's own.
-    Sound(Without),
-}
 
 /// What a mixer reports. Sent from threads of the mixer; must not block.
 #[derive(Debug)]
@@ -123,7 +86,7 @@ pub struct Mixer {
     outputs: BTreeMap<Output, Rendition>,
     names: BTreeMap<ParticipantId, String>,
     /// Of everybody who has a microphone or a camera here.
-    holds: BTreeMap<ParticipantId, Arc<Hold>>,
+    sync_delays: BTreeMap<ParticipantId, Arc<SyncDelay>>,
 }
 
 impl std::fmt::Debug for Mixer {
@@ -151,7 +114,7 @@ impl Mixer {
         })?;
 
         let report = Arc::clone(&on_event);
-        let sound = Sound::new(Box::new(move |event| report(MixerEvent::Sound(event))));
+        let sound = SoundMixer::new(Box::new(move |event| report(MixerEvent::Sound(event))));
         let (sound_commands, commands) = mpsc::channel();
         spawn("mix-audio", move || {
             sound.run(Ticker::new(sound::PERIOD), &commands);
@@ -164,7 +127,7 @@ impl Mixer {
             ingests: BTreeMap::new(),
             outputs: BTreeMap::new(),
             names: BTreeMap::new(),
-            holds: BTreeMap::new(),
+            sync_delays: BTreeMap::new(),
         })
     }
 
@@ -191,18 +154,18 @@ impl Mixer {
         match source.role {
             Role::Mic => {
                 let microphone = sound::Microphone {
-                    feed: Box::new(sink),
-                    hold: self.hold(who),
+                    samples: Box::new(sink),
+                    delay: self.sync_delay(who),
                 };
                 let _ = self.sound.send(sound::Command::AddSource(who, microphone));
             }
             _ => {
-                let hold = match source.role {
-                    Role::Camera => self.hold(who),
+                let sync_delay = match source.role {
+                    Role::Camera => self.sync_delay(who),
                     // A screen has no lips.
                     _ => Arc::default(),
                 };
-                let feed = Box::new(Held::new(sink, hold));
+                let feed = Box::new(SyncedPictures::new(sink, sync_delay));
                 let _ = self.canvas.send(canvas::Command::AddSource(source, feed));
             }
         }
@@ -211,8 +174,8 @@ impl Mixer {
     }
 
     /// What a participant's microphone and camera have in common.
-    fn hold(&mut self, who: ParticipantId) -> Arc<Hold> {
-        Arc::clone(self.holds.entry(who).or_default())
+    fn sync_delay(&mut self, who: ParticipantId) -> Arc<SyncDelay> {
+        Arc::clone(self.sync_delays.entry(who).or_default())
     }
 
     /// Stops decoding an uplink. Doing it twice is a no-op.
@@ -222,7 +185,7 @@ impl Mixer {
         }
         let who = source.participant;
         if !self.ingests.keys().any(|left| left.participant == who) {
-            self.holds.remove(&who);
+            self.sync_delays.remove(&who);
         }
         match source.role {
             Role::Mic => {
@@ -265,18 +228,18 @@ impl Mixer {
         let templates = Arc::clone(&self.settings.templates);
         let name = name.to_owned();
         tokio::task::spawn_blocking(move || {
-            let card = Card::render(&templates, who, &name).unwrap_or_else(|error| {
+            let name_plate = NamePlate::render(&templates, who, &name).unwrap_or_else(|error| {
                 tracing::warn!(participant = %who, %error, "no label");
-                Card::blank(who)
+                NamePlate::blank(who)
             });
-            let _ = canvas.send(canvas::Command::Card(who, Box::new(card)));
+            let _ = canvas.send(canvas::Command::NamePlate(who, Box::new(name_plate)));
         });
     }
 
     /// Forgets a participant's label.
     pub fn forget_name(&mut self, who: ParticipantId) {
         if self.names.remove(&who).is_some() {
-            let _ = self.canvas.send(canvas::Command::ForgetCard(who));
+            let _ = self.canvas.send(canvas::Command::ForgetNamePlate(who));
         }
     }
 
@@ -311,12 +274,14 @@ impl Mixer {
         match output {
             Output::Video { rung, .. } => {
                 if let Some(spec) = self.settings.ladder.spec(rung) {
-                    let outlet = Outlet::new(input, spec.pace);
-                    let _ = self.canvas.send(canvas::Command::AddOutput(output, outlet));
+                    let encoder_input = EncoderInput::new(input, spec.pace);
+                    let _ = self
+                        .canvas
+                        .send(canvas::Command::AddOutput(output, encoder_input));
                 }
             }
-            Output::Sound(without) => {
-                let _ = self.sound.send(sound::Command::AddOutput(without, input));
+            Output::Sound(minus) => {
+                let _ = self.sound.send(sound::Command::AddOutput(minus, input));
             }
         }
     }
@@ -330,8 +295,8 @@ impl Mixer {
             Output::Video { .. } => {
                 let _ = self.canvas.send(canvas::Command::RemoveOutput(output));
             }
-            Output::Sound(without) => {
-                let _ = self.sound.send(sound::Command::RemoveOutput(without));
+            Output::Sound(minus) => {
+                let _ = self.sound.send(sound::Command::RemoveOutput(minus));
             }
         }
     }
@@ -343,10 +308,10 @@ impl Mixer {
         }
     }
 
-    /// Encodes an output that is sound, and runs, with or without forward error correction.
-    pub fn protect(&mut self, output: Output, protection: Protection) {
+    /// Encodes an output that is sound, and runs, with or minus forward error correction.
+    pub fn set_fec(&mut self, output: Output, protection: Protection) {
         if let (Output::Sound(_), Some(rendition)) = (output, self.outputs.get_mut(&output)) {
-            rendition.protect(protection);
+            rendition.set_fec(protection);
         }
     }
 

@@ -7,8 +7,8 @@
 pub(crate) mod arrivals;
 pub(crate) mod candidates;
 pub(crate) mod event;
-pub mod link_monitor;
-pub mod nack;
+pub(crate) mod link_monitor;
+pub(crate) mod nack;
 pub(crate) mod negotiate;
 pub(crate) mod remb;
 pub(crate) mod uplink;
@@ -23,10 +23,10 @@ use gst::prelude::*;
 
 use self::candidates::Gathering;
 use self::event::{Loss, OnPeerEvent, PeerError, PeerEvent};
-use self::link_monitor::Watch;
-use self::nack::{Repair, RepairCounters};
+use self::link_monitor::LinkMonitor;
+use self::nack::{NackCounters, NackMonitor};
 use self::negotiate::negotiate;
-use self::remb::Bound;
+use self::remb::Remb;
 use self::webrtcbin::ConnectionState;
 
 use super::gst::pipeline::{BusEvent, Pipeline, recalculate_latency, running_time};
@@ -42,7 +42,7 @@ const SPARE_SSRCS: u32 = 16;
 
 /// Where and how a peer's transport runs.
 #[derive(Debug, Clone, Default)]
-pub struct Transport {
+pub(crate) struct Transport {
     /// The only addresses to gather candidates on; all if empty.
     pub media_ips: Vec<IpAddr>,
     /// UDP ports, inclusive; any if `None`.
@@ -53,13 +53,13 @@ pub struct Transport {
 
 /// A participant's connection.
 #[derive(Debug)]
-pub struct Peer {
+pub(crate) struct Peer {
     webrtc: gst::Element,
     slots: BTreeMap<Mid, Slot>,
-    heard: Arc<AtomicU64>,
-    watch: Watch,
-    repair: Repair,
-    bound: Option<Bound>,
+    last_packet: Arc<AtomicU64>,
+    link_monitor: LinkMonitor,
+    nack: NackMonitor,
+    remb: Option<Remb>,
     lines: Vec<Mid>,
     // Last, so that it is dropped after everything that points into it.
     _pipeline: Pipeline,
@@ -81,12 +81,12 @@ impl Peer {
         let mut pipeline = Pipeline::new(label);
         let webrtc = webrtcbin::make(&transport.media_ips, transport.media_ports)
             .map_err(|error| PeerError::refused("make webrtcbin", error))?;
-        let repair = Repair::watch(&webrtc);
+        let nack = NackMonitor::watch(&webrtc);
         add(&pipeline, &webrtc)?;
         let lines: Arc<[Line]> = plan.into();
         webrtcbin::limit_streams(&webrtc, max_streams(lines.len()));
-        let watch = Watch::install(&webrtc, &lines);
-        let bound = Bound::install(&webrtc, &lines);
+        let link_monitor = LinkMonitor::install(&webrtc, &lines);
+        let remb = Remb::install(&webrtc, &lines);
         uplink::take_uplinks(&pipeline, &webrtc, &lines, &on_event);
         watch_connection(&pipeline, &webrtc, offer.fingerprint.clone(), &on_event);
         let gathering = Gathering::watch(&webrtc);
@@ -98,10 +98,10 @@ impl Peer {
             }
         })?;
         let slots = make_transceivers(&pipeline, &webrtc, &lines)?;
-        watch.guard(slots.values());
+        link_monitor.limit_retransmissions(slots.values());
         let answer = negotiate(&webrtc, offer).await?;
-        let heard = Arc::new(AtomicU64::new(running_time().nseconds()));
-        let receives = Arc::clone(&heard);
+        let last_packet = Arc::new(AtomicU64::new(running_time().nseconds()));
+        let receives = Arc::clone(&last_packet);
         webrtcbin::on_received(&webrtc, move || {
             receives.store(running_time().nseconds(), Ordering::Relaxed);
         });
@@ -116,10 +116,10 @@ impl Peer {
         let peer = Self {
             webrtc,
             slots,
-            heard,
-            watch,
-            repair,
-            bound,
+            last_packet,
+            link_monitor,
+            nack,
+            remb,
             lines: mids,
             _pipeline: pipeline,
         };
@@ -128,7 +128,7 @@ impl Peer {
 
     /// Gives the peer a remote candidate; an unknown m-line or an empty candidate is ignored,
     /// as RFC 8838 asks.
-    pub fn add_candidate(&self, mid: &Mid, candidate: &str) {
+    pub(crate) fn add_candidate(&self, mid: &Mid, candidate: &str) {
         let Some(index) = self.lines.iter().position(|line| line == mid) else {
             return;
         };
@@ -137,41 +137,41 @@ impl Peer {
     }
 
     /// The downlink slot of an m-line.
-    pub fn slot(&mut self, mid: &Mid) -> Option<&mut Slot> {
+    pub(crate) fn slot(&mut self, mid: &Mid) -> Option<&mut Slot> {
         self.slots.get_mut(mid)
     }
 
     /// The downlink slot of an m-line, to look at.
-    pub fn slot_ref(&self, mid: &Mid) -> Option<&Slot> {
+    pub(crate) fn slot_ref(&self, mid: &Mid) -> Option<&Slot> {
         self.slots.get(mid)
     }
 
     /// What is known of the link to this peer.
-    pub fn watch(&self) -> &Watch {
-        &self.watch
+    pub(crate) fn link_monitor(&self) -> &LinkMonitor {
+        &self.link_monitor
     }
 
     /// Has somebody who cannot be told otherwise send their camera, in packets of these SSRCs, with
     /// at most `bitrate` bit/s.
-    pub fn bound(&self, bitrate: u32, ssrcs: Vec<u32>) {
-        if let Some(bound) = &self.bound {
-            bound.say(bitrate, ssrcs);
+    pub(crate) fn limit_sender(&self, bitrate: u32, ssrcs: Vec<u32>) {
+        if let Some(remb) = &self.remb {
+            remb.set(bitrate, ssrcs);
         }
     }
 
     /// What has been done about lost packets.
-    pub fn repair(&self) -> RepairCounters {
-        self.repair.counters()
+    pub(crate) fn nack_counters(&self) -> NackCounters {
+        self.nack.counters()
     }
 
     /// Sends the last packets of a slot once more and at once: `bytes` of them, or what is remembered.
-    pub fn resend(&self, slot: &Slot, bytes: usize) {
-        self.repair.resend(slot.ssrc(), &slot.newest(bytes));
+    pub(crate) fn retransmit(&self, slot: &Slot, bytes: usize) {
+        self.nack.retransmit(slot.ssrc(), &slot.newest(bytes));
     }
 
     /// Running time at which anything at all last arrived from this peer.
-    pub fn last_heard(&self) -> gst::ClockTime {
-        gst::ClockTime::from_nseconds(self.heard.load(Ordering::Relaxed))
+    pub(crate) fn last_received(&self) -> gst::ClockTime {
+        gst::ClockTime::from_nseconds(self.last_packet.load(Ordering::Relaxed))
     }
 }
 

@@ -16,7 +16,7 @@ use crate::media::bwe::packet_train;
 /// Packets of a connection that were lost, asked for and sent again. Those that came in count
 /// while their stream lasts, the others since the connection was made.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
-pub struct RepairCounters {
+pub struct NackCounters {
     /// Packets asked of the other side again (NACK, RFC 4585 section 6.2.1), once for each time.
     pub asked: u64,
     /// Packets that came because they had been asked for (RFC 4588).
@@ -31,20 +31,20 @@ pub struct RepairCounters {
 
 /// Reads the counters of one webrtcbin. Cloning shares it.
 #[derive(Debug, Clone)]
-pub(crate) struct Repair {
+pub(crate) struct NackMonitor {
     elements: Arc<Mutex<Vec<glib::WeakRef<gst::Element>>>>,
     /// Packets sent again that nobody had asked for.
-    unasked: Arc<AtomicU64>,
+    unrequested: Arc<AtomicU64>,
 }
 
-impl Repair {
+impl NackMonitor {
     /// Counts on what `webrtc` makes inside itself from now on.
     pub(crate) fn watch(webrtc: &gst::Element) -> Self {
-        let repair = Self {
+        let monitor = Self {
             elements: Arc::default(),
-            unasked: Arc::default(),
+            unrequested: Arc::default(),
         };
-        let elements = Arc::clone(&repair.elements);
+        let elements = Arc::clone(&monitor.elements);
         on_element_added(webrtc, move |element, _| {
             if Kind::of(element).is_some() {
                 let mut elements = elements.lock();
@@ -52,15 +52,15 @@ impl Repair {
                 elements.push(element.downgrade());
             }
         });
-        repair
+        monitor
     }
 
     /// Has packets of a stream sent again at once, as if the other side had asked for them. Those
     /// that are not remembered any more are left out.
-    pub(crate) fn resend(&self, ssrc: u32, numbers: &[u16]) {
+    pub(crate) fn retransmit(&self, ssrc: u32, numbers: &[u16]) {
         let elements = self.elements();
-        let unasked = u64::try_from(numbers.len()).unwrap_or_default();
-        self.unasked.fetch_add(unasked, Ordering::Relaxed);
+        let unrequested = u64::try_from(numbers.len()).unwrap_or_default();
+        self.unrequested.fetch_add(unrequested, Ordering::Relaxed);
         let senders = elements
             .iter()
             .filter(|e| matches!(Kind::of(e), Some(Kind::Sender)));
@@ -78,16 +78,16 @@ impl Repair {
     }
 
     /// The counters now.
-    pub(crate) fn counters(&self) -> RepairCounters {
-        let mut sum = RepairCounters::default();
+    pub(crate) fn counters(&self) -> NackCounters {
+        let mut sum = NackCounters::default();
         for element in self.elements() {
             if let Some(kind) = Kind::of(&element) {
                 kind.add(&element, &mut sum);
             }
         }
-        let unasked = self.unasked.load(Ordering::Relaxed);
-        sum.asked_of_us = sum.asked_of_us.saturating_sub(unasked);
-        sum.resent = sum.resent.saturating_sub(unasked);
+        let unrequested = self.unrequested.load(Ordering::Relaxed);
+        sum.asked_of_us = sum.asked_of_us.saturating_sub(unrequested);
+        sum.resent = sum.resent.saturating_sub(unrequested);
         sum
     }
 
@@ -121,7 +121,7 @@ impl Kind {
         }
     }
 
-    fn add(self, element: &gst::Element, sum: &mut RepairCounters) {
+    fn add(self, element: &gst::Element, sum: &mut NackCounters) {
         let stats = || element.property::<gst::Structure>("stats");
         let property = |name| u64::from(element.property::<u32>(name));
         match self {
@@ -141,25 +141,25 @@ impl Kind {
 
 /// How long a missing packet of sound is waited for, ms: it may have been overtaken, but nobody
 /// sends it again, and what follows it must not become too late to be played.
-const SOUND_PATIENCE_MS: u32 = 40;
+const SOUND_JITTERBUFFER_MS: u32 = 40;
 
 /// Has lost packets of a pad asked for again or not, by what it carries. webrtcbin (1.22 to 1.28)
 /// means to, but gives each new jitterbuffer the setting of every m-line in turn: the last SSRC
 /// that it has learned decides, and that can be one of ours. And has a jitterbuffer for sound wait
 /// for no longer than is of use, and not take fright at bursts for that.
-pub(crate) fn see_to_losses(pad: &gst::Pad, sound: bool) {
+pub(crate) fn set_loss_handling(pad: &gst::Pad, sound: bool) {
     if let Some(jitterbuffer) = jitterbuffer(pad) {
         jitterbuffer.set_property("do-retransmission", !sound);
         if sound {
-            jitterbuffer.set_property("latency", SOUND_PATIENCE_MS);
-            arrivals::even_out(&jitterbuffer);
+            jitterbuffer.set_property("latency", SOUND_JITTERBUFFER_MS);
+            arrivals::smooth(&jitterbuffer);
         }
     }
 }
 
 /// Elements of webrtcbin and of its rtpbin between a jitterbuffer and the pad of its stream: one
 /// that tells payload types apart, and one for FEC whether any was negotiated or not.
-const BEHIND_JITTERBUFFER: usize = 2;
+const ELEMENTS_BEHIND_JITTERBUFFER: usize = 2;
 
 /// The jitterbuffer whose packets leave through a pad.
 fn jitterbuffer(pad: &gst::Pad) -> Option<gst::Element> {
@@ -169,7 +169,7 @@ fn jitterbuffer(pad: &gst::Pad) -> Option<gst::Element> {
     }
     let before = |element: &gst::Element| element.static_pad("sink")?.peer()?.parent_element();
     let chain = std::iter::successors(pad.parent_element(), before);
-    let mut near = chain.take(1 + BEHIND_JITTERBUFFER);
+    let mut near = chain.take(1 + ELEMENTS_BEHIND_JITTERBUFFER);
     near.find(|element| element.has_property("do-retransmission"))
 }
 
@@ -212,9 +212,9 @@ mod tests {
             .recv_timeout(std::time::Duration::from_secs(20))
             .expect("a pad");
         let asks = || buffer.property::<bool>("do-retransmission");
-        see_to_losses(pad.upcast_ref(), false);
+        set_loss_handling(pad.upcast_ref(), false);
         assert!(asks());
-        see_to_losses(pad.upcast_ref(), true);
+        set_loss_handling(pad.upcast_ref(), true);
         assert!(!asks());
         pipeline.set_state(gst::State::Null).expect("it ends");
     }

@@ -12,7 +12,7 @@ use std::time::Duration;
 use gst::prelude::*;
 
 use super::event::{Loss, OnPeerEvent, PeerError, PeerEvent};
-use super::nack::see_to_losses;
+use super::nack::set_loss_handling;
 use super::webrtcbin;
 use crate::id::Role;
 use crate::media::gst::pipeline::Pipeline;
@@ -103,7 +103,7 @@ fn take_uplink(
     let speech = line.extension(AUDIO_LEVEL).map(Speech::new);
     let tap = Tap::sharing(&sink, line.format, Arc::clone(keyframes), speech);
     link(pipeline, pad, sink.upcast_ref())?;
-    see_to_losses(pad, line.role.is_audio());
+    set_loss_handling(pad, line.role.is_audio());
     Ok(Some((line.role, n, tap)))
 }
 

@@ -13,7 +13,7 @@ use crate::media::bwe::fec::{Guard, Protection};
 use crate::media::gst::pipeline::{now, running_time};
 use crate::media::mixer::Output;
 use crate::media::peer::event::{OnPeerEvent, PeerError};
-use crate::media::peer::nack::RepairCounters;
+use crate::media::peer::nack::NackCounters;
 use crate::media::peer::{Peer, Transport};
 use crate::media::sdp::offer::{Line, Offer, OfferError, RoleSource};
 use crate::media::stream::audio_level::Speech;
@@ -198,8 +198,8 @@ impl Member {
     }
 
     /// What has been done about lost packets; `None` before there is a connection.
-    pub(crate) fn repair(&self) -> Option<RepairCounters> {
-        self.peer.as_ref().map(Peer::repair)
+    pub(crate) fn repair(&self) -> Option<NackCounters> {
+        self.peer.as_ref().map(Peer::nack_counters)
     }
 
     /// How many packets each slot has sent.
@@ -212,7 +212,7 @@ impl Member {
 
     /// What is known of the link to them.
     pub(crate) fn estimate(&self) -> Option<Estimate> {
-        self.peer.as_ref()?.watch().estimate()
+        self.peer.as_ref()?.link_monitor().estimate()
     }
 
     /// What the mix that they are fed should have, by what is known of the link to them.
@@ -225,7 +225,7 @@ impl Member {
         };
         let peer = self.peer.as_ref()?;
         let slot = peer.slot_ref(self.slots.get(&Downlink::Audio)?)?;
-        let reported = peer.watch().reported_loss(slot.ssrc());
+        let reported = peer.link_monitor().reported_loss(slot.ssrc());
         let told = estimate.map(|known| known.loss).into_iter().chain(reported);
         let now = now();
         let protection = self.guard.note(now, told.reduce(f32::max));
@@ -244,7 +244,7 @@ impl Member {
             .filter(|(slot, _)| matches!(slot, Downlink::Video | Downlink::ForwardVideo(_)));
         let slots = pictures.filter_map(|(_, mid)| peer.slot_ref(mid));
         if let Some(slot) = slots.max_by_key(|slot| slot.last_sent()) {
-            peer.resend(slot, bytes);
+            peer.retransmit(slot, bytes);
         }
     }
 
@@ -280,7 +280,7 @@ impl Member {
             .range((Role::Camera, 0)..=(Role::Camera, usize::MAX));
         let ssrcs: Vec<u32> = cameras.filter_map(|(_, flow)| flow.tap.ssrc()).collect();
         if let (Some(bitrate), Some(peer)) = (self.camera, &self.peer) {
-            peer.bound(bitrate, ssrcs);
+            peer.limit_sender(bitrate, ssrcs);
         }
     }
 
@@ -329,7 +329,7 @@ impl Member {
         let gone = |peer: &Peer| match self.asked {
             // Signalling has a heartbeat of its own.
             Asked::Not => false,
-            Asked::Since(at) => since(now, peer.last_heard().max(at)) > PEER_SILENCE,
+            Asked::Since(at) => since(now, peer.last_received().max(at)) > PEER_SILENCE,
         };
         if self.peer.as_ref().is_some_and(gone) {
             inputs.push(Input::PeerLost(who, ByeReason::ConnectionFailed));

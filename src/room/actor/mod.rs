@@ -376,7 +376,7 @@ impl Actor {
         }
         if let Some(mixer) = &mut self.mixer {
             for (output, protection) in protections {
-                mixer.protect(output, protection);
+                mixer.set_fec(output, protection);
             }
         }
     }

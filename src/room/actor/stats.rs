@@ -12,7 +12,7 @@ use crate::media::bwe::controller::Budget;
 use crate::media::bwe::fec::Protection;
 use crate::media::gst::{pipeline, teardown};
 use crate::media::mixer::rendition::Rendition;
-use crate::media::mixer::{Mixer, Output, Without};
+use crate::media::mixer::{MixMinus, Mixer, Output};
 use crate::media::stream::tap::TapCounters;
 use crate::room::state::State;
 use crate::room::state::wiring::{Downlink, Feed};
@@ -257,7 +257,7 @@ fn describe(
     state: &State,
 ) -> serde_json::Map<String, Value> {
     let viewers = state.viewers_of(output);
-    let fec = rendition.protection() == Protection::Fec;
+    let fec = rendition.fec() == Protection::Fec;
     let fields = match output {
         Output::Video { codec, rung } => {
             let spec = state.ladder().spec(rung);
@@ -272,7 +272,7 @@ fn describe(
                 "viewers": viewers,
             })
         }
-        Output::Sound(Without::Nobody) => {
+        Output::Sound(MixMinus::Nobody) => {
             json!({
                 "kind": "audio",
                 "codec": "opus",
@@ -281,7 +281,7 @@ fn describe(
                 "viewers": viewers,
             })
         }
-        Output::Sound(Without::Participant(who)) => {
+        Output::Sound(MixMinus::Participant(who)) => {
             json!({
                 "kind": "audio",
                 "codec": "opus",

@@ -9,18 +9,18 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use super::onward::Onward;
+use super::monotonic::MonotonicTimes;
 
 /// Length of the mix's Opus packets.
 pub(crate) const FRAME: Duration = Duration::from_millis(20);
 /// Sound held until the picture begins; the picture of a moment is not later than this.
-const HELD: usize = 250;
+const MAX_HELD: usize = 250;
 /// A gap longer than this is left one: it is not a pause.
 const LONGEST_GAP: Duration = Duration::from_secs(30);
 
 /// What decides where a file begins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Lead {
+pub(crate) enum LeadTrack {
     /// The first keyframe.
     Picture,
     /// The first packet of sound: there is no picture.
@@ -32,7 +32,7 @@ pub(crate) type Timed<T> = (Duration, Option<T>);
 
 /// Whether pictures can follow.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Gate {
+enum PictureGate {
     AwaitsKeyframe,
     Open,
 }
@@ -40,25 +40,25 @@ enum Gate {
 /// The time line of a file, for packets of sound of type `T`.
 #[derive(Debug)]
 pub(crate) struct Timeline<T> {
-    lead: Lead,
+    lead: LeadTrack,
     start: Option<Duration>,
-    gate: Gate,
+    gate: PictureGate,
     held: VecDeque<(Duration, T)>,
     /// Time in the file at which the next packet of sound is due.
     next: Option<Duration>,
     /// Times in the file of the pictures.
-    pictures: Onward,
+    pictures: MonotonicTimes,
 }
 
 impl<T> Timeline<T> {
-    pub(crate) fn new(lead: Lead) -> Self {
+    pub(crate) fn new(lead: LeadTrack) -> Self {
         Self {
             lead,
             start: None,
-            gate: Gate::AwaitsKeyframe,
+            gate: PictureGate::AwaitsKeyframe,
             held: VecDeque::new(),
             next: None,
-            pictures: Onward::default(),
+            pictures: MonotonicTimes::default(),
         }
     }
 
@@ -71,25 +71,25 @@ impl<T> Timeline<T> {
         keyframe: bool,
     ) -> Option<Duration> {
         if keyframe {
-            self.gate = Gate::Open;
+            self.gate = PictureGate::Open;
             self.start.get_or_insert(at);
         }
-        let start = self.start.filter(|_| self.gate == Gate::Open)?;
+        let start = self.start.filter(|_| self.gate == PictureGate::Open)?;
         Some(self.pictures.place(timestamp, at.saturating_sub(start)))
     }
 
     /// Lets no picture in before the next keyframe: some before it are missing.
     pub(crate) fn picture_broken(&mut self) {
-        self.gate = Gate::AwaitsKeyframe;
+        self.gate = PictureGate::AwaitsKeyframe;
     }
 
     /// Takes a packet of sound of running time `at`.
     pub(crate) fn sound(&mut self, at: Duration, packet: T) {
-        if self.lead == Lead::Sound {
+        if self.lead == LeadTrack::Sound {
             self.start.get_or_insert(at);
         }
         self.held.push_back((at, packet));
-        if self.start.is_none() && self.held.len() > HELD {
+        if self.start.is_none() && self.held.len() > MAX_HELD {
             self.held.pop_front();
         }
     }
@@ -159,12 +159,12 @@ mod tests {
 
     #[test]
     fn a_file_is_never_without_sound() {
-        let mut line: Timeline<u32> = Timeline::new(Lead::Picture);
+        let mut line: Timeline<u32> = Timeline::new(LeadTrack::Picture);
         assert_eq!(line.end(), None, "it has not begun");
         line.picture(ms(1000), 0, true);
         assert_eq!(line.end(), Some((ms(0), None)));
         assert_eq!(line.end(), None);
-        let mut line = Timeline::new(Lead::Picture);
+        let mut line = Timeline::new(LeadTrack::Picture);
         line.picture(ms(1000), 0, true);
         line.sound(ms(1000), 1);
         line.sounds();
@@ -173,7 +173,7 @@ mod tests {
 
     #[test]
     fn a_file_begins_with_a_keyframe_and_the_sound_of_that_moment() {
-        let mut line = Timeline::new(Lead::Picture);
+        let mut line = Timeline::new(LeadTrack::Picture);
         for n in 0..10 {
             line.sound(ms(1000 + 20 * u64::from(n)), n);
         }
@@ -191,7 +191,7 @@ mod tests {
 
     #[test]
     fn a_file_that_begins_in_a_pause_has_all_of_its_silence() {
-        let mut line = Timeline::new(Lead::Picture);
+        let mut line = Timeline::new(LeadTrack::Picture);
         line.sound(ms(900), 0);
         line.picture(ms(1000), 0, true);
         line.sound(ms(1042), 1);
@@ -201,7 +201,7 @@ mod tests {
 
     #[test]
     fn pauses_are_filled_with_silence() {
-        let mut line = Timeline::new(Lead::Sound);
+        let mut line = Timeline::new(LeadTrack::Sound);
         line.sound(ms(500), 0);
         line.sound(ms(600), 1);
         line.sound(ms(621), 2);
@@ -221,7 +221,7 @@ mod tests {
 
     #[test]
     fn two_sources_at_once_do_not_sound_twice() {
-        let mut line = Timeline::new(Lead::Sound);
+        let mut line = Timeline::new(LeadTrack::Sound);
         for (at, packet) in [(0, 0), (20, 1), (8, 9), (28, 9), (40, 2)] {
             line.sound(ms(at), packet);
         }
@@ -231,7 +231,7 @@ mod tests {
 
     #[test]
     fn what_is_broken_waits_for_a_keyframe() {
-        let mut line = Timeline::<u32>::new(Lead::Picture);
+        let mut line = Timeline::<u32>::new(LeadTrack::Picture);
         assert_eq!(line.picture(ms(1000), 0, true), Some(ms(0)));
         line.picture_broken();
         assert_eq!(line.picture(ms(1033), 1, false), None);
@@ -242,10 +242,10 @@ mod tests {
 
     #[test]
     fn little_is_held_for_a_picture_that_does_not_come() {
-        let mut line = Timeline::new(Lead::Picture);
+        let mut line = Timeline::new(LeadTrack::Picture);
         for n in 0..100_000 {
             line.sound(ms(20 * n), n);
         }
-        assert_eq!(line.held.len(), HELD);
+        assert_eq!(line.held.len(), MAX_HELD);
     }
 }

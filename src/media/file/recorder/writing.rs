@@ -6,21 +6,21 @@ use gst::prelude::*;
 use parking_lot::Mutex;
 use tokio::sync::watch;
 
-use super::RecorderError;
+use super::error::RecorderError;
 use crate::media::gst::pipeline::{BusEvent, Pipeline, PipelineError};
 
 /// How the pipeline fares.
 #[derive(Debug, Clone, PartialEq, Eq)]
-enum Course {
+enum WriterState {
     Running,
     Ended,
     Failed(String),
 }
 
-/// Lets the first of what passes a pad last a moment, where nothing says how long it lasts. Of one
+/// Lets the first of what passes a pad last a moment, where nothing says how long it ensure_duration. Of one
 /// picture alone a Matroska would last for no time, and GStreamer (1.22) then writes its header such
 /// that it cannot be read: in place of the duration comes a Void that is a byte too short.
-pub(crate) fn lasts(pad: &gst::Pad) {
+pub(crate) fn ensure_duration(pad: &gst::Pad) {
     pad.add_probe(gst::PadProbeType::BUFFER, |_, info| {
         let Some(gst::PadProbeData::Buffer(buffer)) = &mut info.data else {
             return gst::PadProbeReturn::Ok;
@@ -52,12 +52,12 @@ pub(crate) fn keep_first_caps(pad: &gst::Pad) {
 
 /// A file being written. Dropping it ends it where it is.
 #[derive(Debug)]
-pub(crate) struct Writing {
-    course: watch::Receiver<Course>,
+pub(crate) struct WritingPipeline {
+    state: watch::Receiver<WriterState>,
     _pipeline: Pipeline,
 }
 
-impl Writing {
+impl WritingPipeline {
     /// Starts `pipeline`. `on_failure` is called on a tokio thread when nothing more can be
     /// written. Must be called within a tokio runtime.
     ///
@@ -67,33 +67,33 @@ impl Writing {
         mut pipeline: Pipeline,
         on_failure: impl Fn(String) + Send + 'static,
     ) -> Result<Self, PipelineError> {
-        let (said, course) = watch::channel(Course::Running);
+        let (said, state) = watch::channel(WriterState::Running);
         // What comes first counts: a pipeline that has failed still passes its end on.
         let say = move |outcome| {
-            said.send_if_modified(|course| {
-                let first = *course == Course::Running;
+            said.send_if_modified(|state| {
+                let first = *state == WriterState::Running;
                 if first {
-                    *course = outcome;
+                    *state = outcome;
                 }
                 first
             });
         };
         pipeline.start(move |event| match event {
-            BusEvent::Eos => say(Course::Ended),
+            BusEvent::Eos => say(WriterState::Ended),
             BusEvent::Error(text) => {
-                say(Course::Failed(text.clone()));
+                say(WriterState::Failed(text.clone()));
                 on_failure(text);
             }
         })?;
         Ok(Self {
-            course,
+            state,
             _pipeline: pipeline,
         })
     }
 
     /// Whether nothing more can be written.
     pub(crate) fn has_failed(&self) -> bool {
-        matches!(*self.course.borrow(), Course::Failed(_))
+        matches!(*self.state.borrow(), WriterState::Failed(_))
     }
 
     /// Waits until the end that its sources were told of is written.
@@ -102,15 +102,15 @@ impl Writing {
     /// [`RecorderError::Failed`] with the reason of an earlier failure too, and
     /// [`RecorderError::Stuck`] after `deadline`.
     pub(crate) async fn ended(mut self, deadline: Duration) -> Result<(), RecorderError> {
-        let ended = self.course.wait_for(|course| *course != Course::Running);
-        let course = tokio::time::timeout(deadline, ended)
+        let ended = self.state.wait_for(|state| *state != WriterState::Running);
+        let state = tokio::time::timeout(deadline, ended)
             .await
             .map_err(|_| RecorderError::Stuck)?
-            .map(|course| course.clone())
-            .unwrap_or(Course::Ended);
-        match course {
-            Course::Failed(text) => Err(RecorderError::Failed(text)),
-            Course::Running | Course::Ended => Ok(()),
+            .map(|state| state.clone())
+            .unwrap_or(WriterState::Ended);
+        match state {
+            WriterState::Failed(text) => Err(RecorderError::Failed(text)),
+            WriterState::Running | WriterState::Ended => Ok(()),
         }
     }
 }

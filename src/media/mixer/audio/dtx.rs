@@ -9,33 +9,33 @@ use gst::prelude::*;
 use parking_lot::Mutex;
 
 /// Packets of silence that are sent before the pause: 200 ms, so that it is one and not a breath.
-const BEFORE: u32 = 10;
+const HANGOVER_PACKETS: u32 = 10;
 
 /// In a pause one packet of so many is sent, five a second: whoever begins to receive gets a first
 /// one soon, and whoever asks whether anything comes does not take it for the end.
-const EVERY: u32 = 10;
+const KEEPALIVE_EVERY: u32 = 10;
 
 /// What becomes of a packet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Fate {
+enum Action {
     /// It is sent.
-    Sent,
+    Send,
     /// What is sent of it says that there is a pause.
-    Shortened,
+    SendEmpty,
     /// It is not sent.
-    Spared,
+    Suppress,
 }
 
 /// Counts silent blocks.
 #[derive(Debug, Default)]
-struct Pause {
+struct Silence {
     /// Blocks of silence since the last that was not.
     silent: u32,
 }
 
-impl Pause {
+impl Silence {
     /// Looks at the next block of samples.
-    fn hear(&mut self, block: &[u8]) {
+    fn observe(&mut self, block: &[u8]) {
         self.silent = match block.iter().all(|byte| *byte == 0) {
             true => self.silent.saturating_add(1),
             false => 0,
@@ -43,11 +43,11 @@ impl Pause {
     }
 
     /// What becomes of the packet that is made of it.
-    fn fate(&self) -> Fate {
-        match self.silent.checked_sub(BEFORE + 1) {
-            None => Fate::Sent,
-            Some(paused) if paused % EVERY == 0 => Fate::Shortened,
-            Some(_) => Fate::Spared,
+    fn action(&self) -> Action {
+        match self.silent.checked_sub(HANGOVER_PACKETS + 1) {
+            None => Action::Send,
+            Some(paused) if paused % KEEPALIVE_EVERY == 0 => Action::SendEmpty,
+            Some(_) => Action::Suppress,
         }
     }
 }
@@ -64,14 +64,14 @@ pub(crate) fn install(encoder: &gst::Element) {
     else {
         return;
     };
-    // Taken by the encoder's thread alone.
-    let pause = Arc::new(Mutex::new(Pause::default()));
-    let hears = Arc::clone(&pause);
+    // FrameKind by the encoder's thread alone.
+    let silence = Arc::new(Mutex::new(Silence::default()));
+    let observed = Arc::clone(&silence);
     input.add_probe(gst::PadProbeType::BUFFER, move |_, info| {
         if let Some(gst::PadProbeData::Buffer(block)) = &info.data
             && let Ok(samples) = block.map_readable()
         {
-            hears.lock().hear(&samples);
+            observed.lock().observe(&samples);
         }
         gst::PadProbeReturn::Ok
     });
@@ -79,12 +79,12 @@ pub(crate) fn install(encoder: &gst::Element) {
         let Some(gst::PadProbeData::Buffer(packet)) = &mut info.data else {
             return gst::PadProbeReturn::Ok;
         };
-        let fate = pause.lock().fate();
-        match fate {
-            Fate::Sent => {}
-            Fate::Shortened => packet.make_mut().set_size(1),
+        let action = silence.lock().action();
+        match action {
+            Action::Send => {}
+            Action::SendEmpty => packet.make_mut().set_size(1),
             // Handled and not Drop: after Drop, GStreamer 1.22.0 releases the buffer once more.
-            Fate::Spared => return gst::PadProbeReturn::Handled,
+            Action::Suppress => return gst::PadProbeReturn::Handled,
         }
         gst::PadProbeReturn::Ok
     });
@@ -96,18 +96,18 @@ mod tests {
 
     #[test]
     fn a_pause_begins_late_ends_at_once_and_is_not_forgotten() {
-        let mut pause = Pause::default();
+        let mut silence = Silence::default();
         let mut next = |block: &[u8]| {
-            pause.hear(block);
-            pause.fate()
+            silence.observe(block);
+            silence.action()
         };
-        let mut silent = |n: usize| -> Vec<Fate> { (0..n).map(|_| next(&[0; 8])).collect() };
-        assert_eq!(silent(10), [Fate::Sent; 10]);
-        assert_eq!(silent(1), [Fate::Shortened]);
-        assert_eq!(silent(9), [Fate::Spared; 9]);
-        assert_eq!(silent(2), [Fate::Shortened, Fate::Spared]);
-        assert_eq!(next(&[0, 0, 1, 0]), Fate::Sent);
-        assert_eq!(next(&[0; 8]), Fate::Sent, "begins anew");
+        let mut silent = |n: usize| -> Vec<Action> { (0..n).map(|_| next(&[0; 8])).collect() };
+        assert_eq!(silent(10), [Action::Send; 10]);
+        assert_eq!(silent(1), [Action::SendEmpty]);
+        assert_eq!(silent(9), [Action::Suppress; 9]);
+        assert_eq!(silent(2), [Action::SendEmpty, Action::Suppress]);
+        assert_eq!(next(&[0, 0, 1, 0]), Action::Send);
+        assert_eq!(next(&[0; 8]), Action::Send, "begins anew");
     }
 
     /// The encoder as the mix has it, protected or not: of zeros little is left.

@@ -19,21 +19,21 @@ pub const HANGOVER: u32 = 40;
 pub const SILENCE: f32 = -127.0;
 
 /// Frames the reported level is taken over: 200 ms.
-const WINDOW: usize = 10;
+const LEVEL_FRAMES: usize = 10;
 
 /// A source entered or left the mix.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Change {
+pub enum GateChange {
     /// It is in the mix from this frame on: shown as speaking, with an encoder of its own.
-    Heard,
+    Opened,
     /// It is not in the mix any more; this frame already adds nothing.
-    Silent,
+    Closed,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Gate {
+enum GateState {
     /// With the number of loud frames seen in a row.
-    Shut(u32),
+    Closed(u32),
     /// With the number of quiet frames seen in a row.
     Open(u32),
 }
@@ -42,51 +42,51 @@ enum Gate {
 ///
 /// Levels are RMS against a full-scale square wave (dBov), so a full-scale sine is at -3.
 #[derive(Debug, Clone)]
-pub struct Voice {
-    gate: Gate,
+pub struct VoiceGate {
+    state: GateState,
     ramp: Ramp,
     /// Mean squares of the last frames.
-    energies: [f64; WINDOW],
+    energies: [f64; LEVEL_FRAMES],
     next: usize,
 }
 
-impl Default for Voice {
+impl Default for VoiceGate {
     fn default() -> Self {
         Self::new()
     }
 }
 
-impl Voice {
+impl VoiceGate {
     /// A source that has been silent.
     pub fn new() -> Self {
         Self {
-            gate: Gate::Shut(0),
+            state: GateState::Closed(0),
             ramp: Ramp::SILENT,
-            energies: [0.0; WINDOW],
+            energies: [0.0; LEVEL_FRAMES],
             next: 0,
         }
     }
 
     /// Takes the source's next frame. Afterwards [`Self::ramp`] is the gain for this frame.
-    pub fn update(&mut self, frame: &Frame) -> Option<Change> {
+    pub fn update(&mut self, frame: &Frame) -> Option<GateChange> {
         let energy = mean_square(frame);
         self.energies[self.next] = energy;
-        self.next = (self.next + 1) % WINDOW;
+        self.next = (self.next + 1) % LEVEL_FRAMES;
         let level = dbov(energy);
-        match self.gate {
-            Gate::Shut(loud) => {
+        match self.state {
+            GateState::Closed(loud) => {
                 self.ramp = Ramp::SILENT;
                 self.listen(loud, level)
             }
-            Gate::Open(quiet) if quiet >= HANGOVER => {
+            GateState::Open(quiet) if quiet >= HANGOVER => {
                 // The frame before faded out; this one is the first without the source.
                 self.ramp = Ramp::SILENT;
                 self.listen(0, level);
-                Some(Change::Silent)
+                Some(GateChange::Closed)
             }
-            Gate::Open(quiet) => {
+            GateState::Open(quiet) => {
                 let quiet = if level < CLOSE { quiet + 1 } else { 0 };
-                self.gate = Gate::Open(quiet);
+                self.state = GateState::Open(quiet);
                 self.ramp = if quiet == HANGOVER {
                     Ramp::FADE_OUT
                 } else {
@@ -104,24 +104,24 @@ impl Voice {
 
     /// Whether the source is in the mix.
     pub fn is_heard(&self) -> bool {
-        matches!(self.gate, Gate::Open(_))
+        matches!(self.state, GateState::Open(_))
     }
 
     /// RMS over the last 200 ms, dBov: 0 is loudest, -127 silence.
     pub fn level_dbov(&self) -> f32 {
-        dbov(self.energies.iter().sum::<f64>() / WINDOW as f64)
+        dbov(self.energies.iter().sum::<f64>() / LEVEL_FRAMES as f64)
     }
 
     /// With the gate shut: another frame, after `loud` loud ones.
-    fn listen(&mut self, loud: u32, level: f32) -> Option<Change> {
+    fn listen(&mut self, loud: u32, level: f32) -> Option<GateChange> {
         let loud = if level > OPEN { loud + 1 } else { 0 };
         if loud < OPENING {
-            self.gate = Gate::Shut(loud);
+            self.state = GateState::Closed(loud);
             return None;
         }
-        self.gate = Gate::Open(0);
+        self.state = GateState::Open(0);
         self.ramp = Ramp::FADE_IN;
-        Some(Change::Heard)
+        Some(GateChange::Opened)
     }
 }
 
@@ -149,7 +149,7 @@ mod tests {
         [10f32.powf(level / 20.0); FRAME]
     }
 
-    fn changes(voice: &mut Voice, level: f32, frames: u32) -> Vec<(u32, Change)> {
+    fn changes(voice: &mut VoiceGate, level: f32, frames: u32) -> Vec<(u32, GateChange)> {
         (1..=frames)
             .filter_map(|i| voice.update(&at(level)).map(|change| (i, change)))
             .collect()
@@ -157,7 +157,7 @@ mod tests {
 
     #[test]
     fn levels_are_measured_against_full_scale() {
-        let mut voice = Voice::new();
+        let mut voice = VoiceGate::new();
         assert_eq!(voice.level_dbov(), SILENCE);
         changes(&mut voice, 0.0, 10);
         assert_eq!(voice.level_dbov(), 0.0);
@@ -174,12 +174,12 @@ mod tests {
 
     #[test]
     fn a_click_does_not_open_the_gate_and_a_voice_does_in_the_second_frame() {
-        let mut voice = Voice::new();
+        let mut voice = VoiceGate::new();
         assert_eq!(changes(&mut voice, -10.0, 1), []);
         assert_eq!(changes(&mut voice, -90.0, 1), []);
         assert_eq!(changes(&mut voice, -10.0, 1), []);
         assert!(voice.ramp().is_silent());
-        assert_eq!(voice.update(&at(-10.0)), Some(Change::Heard));
+        assert_eq!(voice.update(&at(-10.0)), Some(GateChange::Opened));
         assert_eq!(voice.ramp(), Ramp::FADE_IN);
         assert_eq!(changes(&mut voice, -10.0, 50), []);
         assert_eq!(voice.ramp(), Ramp::FULL);
@@ -187,17 +187,17 @@ mod tests {
 
     #[test]
     fn between_the_thresholds_nothing_changes() {
-        let mut voice = Voice::new();
+        let mut voice = VoiceGate::new();
         assert_eq!(changes(&mut voice, -57.0, 100), []);
         assert!(!voice.is_heard());
-        assert_eq!(changes(&mut voice, -54.0, 10), [(2, Change::Heard)]);
+        assert_eq!(changes(&mut voice, -54.0, 10), [(2, GateChange::Opened)]);
         assert_eq!(changes(&mut voice, -57.0, 100), []);
         assert!(voice.is_heard());
     }
 
     #[test]
     fn the_gate_closes_after_the_hangover_with_a_fade() {
-        let mut voice = Voice::new();
+        let mut voice = VoiceGate::new();
         changes(&mut voice, -20.0, 2);
         assert_eq!(changes(&mut voice, -61.0, HANGOVER - 1), []);
         changes(&mut voice, -20.0, 1);
@@ -206,14 +206,14 @@ mod tests {
         assert_eq!(voice.update(&at(-61.0)), None);
         assert_eq!(voice.ramp(), Ramp::FADE_OUT);
         assert!(voice.is_heard());
-        assert_eq!(voice.update(&at(-20.0)), Some(Change::Silent));
+        assert_eq!(voice.update(&at(-20.0)), Some(GateChange::Closed));
         assert!(voice.ramp().is_silent() && !voice.is_heard());
-        assert_eq!(voice.update(&at(-20.0)), Some(Change::Heard));
+        assert_eq!(voice.update(&at(-20.0)), Some(GateChange::Opened));
     }
 
     #[test]
     fn what_is_not_a_number_is_silence() {
-        let mut voice = Voice::new();
+        let mut voice = VoiceGate::new();
         for _ in 0..5 {
             assert_eq!(voice.update(&[f32::NAN; FRAME]), None);
             assert_eq!(voice.update(&[f32::INFINITY; FRAME]), None);

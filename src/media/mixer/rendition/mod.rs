@@ -7,8 +7,8 @@ use std::time::Duration;
 use gst::prelude::*;
 use parking_lot::Mutex;
 
-use super::MixerError;
 use super::audio::dtx;
+use super::error::MixerError;
 use crate::codec::Codec;
 use crate::codec::VideoCodec;
 use crate::media::bwe::fec;
@@ -71,7 +71,7 @@ fn signed(bits: u32) -> i32 {
 
 /// Has the encoder told its bitrate when its first picture has left it. If that is a still, it is not
 /// sent on: its size was a guess, and the next is the same picture ([`super::video::encoder_input`]).
-fn tell_when_begun(encoder: &gst::Element, bitrate: &Arc<Mutex<Bitrate>>) {
+fn apply_after_first_picture(encoder: &gst::Element, bitrate: &Arc<Mutex<Bitrate>>) {
     let Some(pad) = encoder.static_pad("src") else {
         return;
     };
@@ -225,7 +225,7 @@ impl Rendition {
             let (fps, bitrate) = (rung.pace.fps().ceil() as u32, rung.most);
             h264_sps::sign(&element, h264_sps::Most { fps, bitrate });
         }
-        tell_when_begun(&element, &rendition.bitrate);
+        apply_after_first_picture(&element, &rendition.bitrate);
         Ok(rendition)
     }
 
@@ -300,7 +300,7 @@ impl Rendition {
     }
 
     /// Encodes sound so from the next packet on; its bitrate stays.
-    pub fn protect(&mut self, protection: Protection) {
+    pub fn set_fec(&mut self, protection: Protection) {
         if self.protection == protection {
             return;
         }
@@ -317,7 +317,7 @@ impl Rendition {
     }
 
     /// How sound is encoded.
-    pub fn protection(&self) -> Protection {
+    pub fn fec(&self) -> Protection {
         self.protection
     }
 

@@ -18,9 +18,9 @@ use gst::prelude::*;
 use gst_video::VideoFrameExt;
 
 use super::colorimetry;
-use super::encoder_input::Outlet;
-use super::idle::{Idle, Scenery};
-use super::name_plate::Card;
+use super::encoder_input::EncoderInput;
+use super::idle::{Activity, IdleRate};
+use super::name_plate::NamePlate;
 use super::picture::{Mask, Picture, Plane, PlaneMut, Surface, Yuv};
 use super::scene::{Content, Scene, Tile};
 use crate::id::ParticipantId;
@@ -28,40 +28,40 @@ use crate::id::SourceId;
 use crate::layout::{self, Fit, Rect, Size};
 use crate::media::bwe::ladder::Pace;
 use crate::media::gst::pipeline::running_time;
-use crate::media::mixer::Output;
-use crate::media::mixer::source::Feed;
+use crate::media::mixer::output::Output;
+use crate::media::mixer::source::SampleSource;
 use crate::media::mixer::ticker::Ticker;
 
 /// A camera tile without a new picture for this long shows its avatar.
-const STALE: gst::ClockTime = gst::ClockTime::from_seconds(1);
+const STALE_AFTER: gst::ClockTime = gst::ClockTime::from_seconds(1);
 /// By so much, of 255, may a block of a camera's picture differ from what stands without being a
 /// change: noise, and what encoders make of it. Of a shared screen nothing is.
-const NOISE: u8 = 2;
+const NOISE_TOLERANCE: u8 = 2;
 /// Behind and between tiles.
 const GROUND: Yuv = Yuv([24, 129, 127]);
 /// Around whoever speaks: the page's ring, #58bcb0.
-const SPEAKING: Yuv = Yuv([151, 138, 85]);
+const SPEAKING_OUTLINE: Yuv = Yuv([151, 138, 85]);
 /// Width of the frame around a tile, pixels.
-const FRAME: u32 = 4;
+const OUTLINE_WIDTH: u32 = 4;
 
 type ReadFrame = gst_video::VideoFrame<gst_video::video_frame::Readable>;
 
 /// What the canvas is told. Applied before the next frame, in order.
 pub(crate) enum Command {
     Scene(Scene),
-    AddSource(SourceId, Box<dyn Feed>),
+    AddSource(SourceId, Box<dyn SampleSource>),
     RemoveSource(SourceId),
-    Card(ParticipantId, Box<Card>),
-    ForgetCard(ParticipantId),
-    AddOutput(Output, Outlet),
+    NamePlate(ParticipantId, Box<NamePlate>),
+    ForgetNamePlate(ParticipantId),
+    AddOutput(Output, EncoderInput),
     RemoveOutput(Output),
     /// Frames a second from now on.
     Fps(u32),
 }
 
 /// A branch the canvas reads.
-struct Source {
-    feed: Box<dyn Feed>,
+struct VideoInput {
+    samples: Box<dyn SampleSource>,
     newest: Option<Arc<ReadFrame>>,
     /// What stands in the composite.
     drawn: Option<Arc<ReadFrame>>,
@@ -71,7 +71,7 @@ struct Source {
 }
 
 /// A tile with everything drawn on it prepared.
-struct Placed {
+struct PlacedTile {
     tile: Tile,
     label: Mask,
     initials: Mask,
@@ -92,13 +92,13 @@ pub(crate) struct Canvas {
     pool: gst::BufferPool,
     fit: Fit,
     size: Size,
-    tiles: Vec<Placed>,
-    sources: HashMap<SourceId, Source>,
-    cards: HashMap<ParticipantId, Card>,
-    outputs: HashMap<Output, Outlet>,
+    tiles: Vec<PlacedTile>,
+    sources: HashMap<SourceId, VideoInput>,
+    name_plates: HashMap<ParticipantId, NamePlate>,
+    outputs: HashMap<Output, EncoderInput>,
     last: Option<gst::Buffer>,
     /// Of one that nobody watches as it is made, every frame counts.
-    idle: Option<Idle>,
+    idle: Option<IdleRate>,
     painted: Box<dyn Fn(SourceId) + Send>,
 }
 
@@ -168,7 +168,7 @@ impl Canvas {
             size,
             tiles: Vec::new(),
             sources: HashMap::new(),
-            cards: HashMap::new(),
+            name_plates: HashMap::new(),
             outputs: HashMap::new(),
             last: None,
             idle: None,
@@ -178,7 +178,7 @@ impl Canvas {
 
     /// Runs until the other end of `commands` is dropped. Call on a thread of its own.
     pub(crate) fn run(mut self, mut ticker: Ticker, commands: &mpsc::Receiver<Command>) {
-        self.idle = Some(Idle::default());
+        self.idle = Some(IdleRate::default());
         while let Some(at) = ticker.wait() {
             loop {
                 match commands.try_recv() {
@@ -197,14 +197,14 @@ impl Canvas {
             Command::Scene(scene) => {
                 self.tiles = scene.tiles.into_iter().map(|t| self.place(t)).collect();
             }
-            Command::AddSource(id, feed) => {
+            Command::AddSource(id, samples) => {
                 // What takes the place of another goes on from its last picture.
                 let (newest, newest_at) = match self.sources.remove(&id) {
                     Some(old) => (old.newest, old.newest_at),
                     None => (None, gst::ClockTime::ZERO),
                 };
-                let source = Source {
-                    feed,
+                let source = VideoInput {
+                    samples,
                     newest,
                     drawn: None,
                     newest_at,
@@ -213,12 +213,12 @@ impl Canvas {
                 self.sources.insert(id, source);
             }
             Command::RemoveSource(id) => drop(self.sources.remove(&id)),
-            Command::Card(who, card) => {
-                self.cards.insert(who, *card);
+            Command::NamePlate(who, name_plate) => {
+                self.name_plates.insert(who, *name_plate);
                 let tiles = std::mem::take(&mut self.tiles);
                 self.tiles = tiles.into_iter().map(|p| self.place(p.tile)).collect();
             }
-            Command::ForgetCard(who) => drop(self.cards.remove(&who)),
+            Command::ForgetNamePlate(who) => drop(self.name_plates.remove(&who)),
             Command::AddOutput(id, output) => drop(self.outputs.insert(id, output)),
             Command::RemoveOutput(id) => drop(self.outputs.remove(&id)),
             // Of the ticker.
@@ -228,17 +228,17 @@ impl Canvas {
     }
 
     /// Prepares what a tile needs besides its picture.
-    fn place(&self, tile: Tile) -> Placed {
+    fn place(&self, tile: Tile) -> PlacedTile {
         let who = tile.source.participant;
-        let blank = Card::blank(who);
-        let card = self.cards.get(&who).unwrap_or(&blank);
+        let blank = NamePlate::blank(who);
+        let name_plate = self.name_plates.get(&who).unwrap_or(&blank);
         let height = (tile.rect.h / 11).clamp(16, 36) & !1;
         let widest = (tile.rect.w as usize).saturating_sub(32);
         let initials = (tile.rect.h / 2).clamp(16, 240) & !1;
-        Placed {
-            label: card.label.scaled(height as usize, widest),
-            initials: card.initials.scaled(initials as usize, widest),
-            ground: card.ground,
+        PlacedTile {
+            label: name_plate.label.scaled(height as usize, widest),
+            initials: name_plate.initials.scaled(initials as usize, widest),
+            ground: name_plate.ground,
             shown: Shown::Avatar,
             tile,
         }
@@ -256,15 +256,15 @@ impl Canvas {
             }
         }
         let spoken = self.tiles.iter().any(|placed| placed.tile.speaking);
-        let scenery = match changed || spoken {
-            true => Scenery::Lively,
-            false => Scenery::Still,
+        let activity = match changed || spoken {
+            true => Activity::Active,
+            false => Activity::Still,
         };
         let Some(frame) = &self.last else {
             return;
         };
         let idle = self.idle.as_mut();
-        if !idle.is_none_or(|idle| idle.is_due(at, period, scenery)) {
+        if !idle.is_none_or(|idle| idle.is_due(at, period, activity)) {
             return;
         }
         for output in self.outputs.values_mut() {
@@ -277,7 +277,7 @@ impl Canvas {
     fn read_sources(&mut self, now: gst::ClockTime) -> bool {
         let mut fresh = false;
         for (id, source) in &mut self.sources {
-            let Some(sample) = source.feed.pull(now) else {
+            let Some(sample) = source.samples.pull(now) else {
                 continue;
             };
             if let Some(frame) = readable(&sample) {
@@ -304,7 +304,7 @@ impl Canvas {
             let live = self.sources.get(&placed.tile.source).is_some_and(|source| {
                 let age = now.saturating_sub(source.newest_at);
                 // A shared screen that does not change sends nothing for long stretches.
-                let fresh = age < STALE || placed.tile.source.is_screen();
+                let fresh = age < STALE_AFTER || placed.tile.source.is_screen();
                 source.newest.is_some() && fresh
             });
             let shown = match placed.tile.content {
@@ -335,7 +335,7 @@ impl Canvas {
         Some(frame.into_buffer())
     }
 
-    fn draw_tile(&self, surface: &mut Surface<'_>, placed: &Placed) {
+    fn draw_tile(&self, surface: &mut Surface<'_>, placed: &PlacedTile) {
         let rect = placed.tile.rect;
         let newest = self
             .sources
@@ -353,7 +353,7 @@ impl Canvas {
         }
         draw_label(surface, rect, &placed.label);
         if placed.tile.speaking {
-            surface.frame(rect, FRAME, SPEAKING);
+            surface.outline(rect, OUTLINE_WIDTH, SPEAKING_OUTLINE);
         }
     }
 
@@ -427,7 +427,11 @@ fn readable(sample: &gst::Sample) -> Option<ReadFrame> {
 
 /// Whether nothing tells two pictures of a source apart.
 fn is_like(one: &ReadFrame, other: &ReadFrame, source: SourceId) -> bool {
-    let tolerance = if source.is_screen() { 0 } else { NOISE };
+    let tolerance = if source.is_screen() {
+        0
+    } else {
+        NOISE_TOLERANCE
+    };
     let (Some(one), Some(other)) = (picture(one), picture(other)) else {
         return false;
     };

@@ -9,23 +9,23 @@ use crate::media::bwe::ladder::Pace;
 
 /// An encoder's input.
 #[derive(Debug)]
-pub struct Outlet {
+pub(crate) struct EncoderInput {
     appsrc: gst_app::AppSrc,
     clock: FrameClock,
-    /// A keyframe has been asked for since the last frame.
-    asked: Arc<AtomicBool>,
+    /// A keyframe has been requested for since the last frame.
+    requested: Arc<AtomicBool>,
 }
 
-impl Outlet {
+impl EncoderInput {
     /// Lets as many frames into `appsrc` as `pace` says.
-    pub fn new(appsrc: gst_app::AppSrc, pace: Pace) -> Self {
-        let asked = Arc::new(AtomicBool::new(false));
+    pub(crate) fn new(appsrc: gst_app::AppSrc, pace: Pace) -> Self {
+        let requested = Arc::new(AtomicBool::new(false));
         if let Some(pad) = appsrc.static_pad("src") {
-            let asked = asked.clone();
+            let requested = requested.clone();
             pad.add_probe(gst::PadProbeType::EVENT_UPSTREAM, move |_, info| {
                 let event = info.event();
                 if event.is_some_and(|event| gst_video::ForceKeyUnitEvent::is(event)) {
-                    asked.store(true, Ordering::Relaxed);
+                    requested.store(true, Ordering::Relaxed);
                 }
                 gst::PadProbeReturn::Ok
             });
@@ -33,21 +33,26 @@ impl Outlet {
         Self {
             appsrc,
             clock: FrameClock::new(pace),
-            asked,
+            requested,
         }
     }
 
     /// Hands the canvas's frame of `at` on if one is due, uncopied. Frames of the canvas are
     /// `period` apart. The first still is handed on twice, for its encoder keeps one to itself
     /// ([`crate::media::mixer::rendition`]). Does not block.
-    pub fn offer(&mut self, frame: &gst::Buffer, at: gst::ClockTime, period: gst::ClockTime) {
-        let asked = self.asked.load(Ordering::Relaxed);
-        let warms_up = self.clock.has_made_no_still();
-        if !self.clock.is_due(at, period, asked) {
+    pub(crate) fn offer(
+        &mut self,
+        frame: &gst::Buffer,
+        at: gst::ClockTime,
+        period: gst::ClockTime,
+    ) {
+        let requested = self.requested.load(Ordering::Relaxed);
+        let is_first = self.clock.has_made_no_still();
+        if !self.clock.is_due(at, period, requested) {
             return;
         }
-        self.asked.store(false, Ordering::Relaxed);
-        if warms_up {
+        self.requested.store(false, Ordering::Relaxed);
+        if is_first {
             // As long ago as those to come will be: rate control goes by that.
             self.push(frame, at.saturating_sub(self.clock.period()), period);
         }
@@ -68,14 +73,14 @@ impl Outlet {
 #[derive(Debug)]
 enum FrameClock {
     /// As evenly as the others lie: the first of each period is due.
-    Even {
+    Steady {
         period: gst::ClockTime,
         /// In which period the last one fell.
         last: Option<u64>,
     },
     /// One each `period`, and sooner for somebody who waits for one, but not in its first half:
     /// all who watch pay for it.
-    Now {
+    Still {
         period: gst::ClockTime,
         /// The middle of the last one.
         last: Option<gst::ClockTime>,
@@ -85,42 +90,42 @@ enum FrameClock {
 impl FrameClock {
     fn new(pace: Pace) -> Self {
         match pace {
-            Pace::Fps(fps) => Self::Even {
+            Pace::Fps(fps) => Self::Steady {
                 period: gst::ClockTime::SECOND / u64::from(fps.max(1)),
                 last: None,
             },
             Pace::Still(every) => {
                 let every = u64::try_from(every.as_nanos()).unwrap_or(u64::MAX);
                 let period = gst::ClockTime::from_nseconds(every);
-                Self::Now { period, last: None }
+                Self::Still { period, last: None }
             }
         }
     }
 
     /// Whether the next frame is the first of stills.
     fn has_made_no_still(&self) -> bool {
-        matches!(self, Self::Now { last: None, .. })
+        matches!(self, Self::Still { last: None, .. })
     }
 
     /// How long a frame is shown, as long as nobody asks for one.
     fn period(&self) -> gst::ClockTime {
         match self {
-            Self::Even { period, .. } | Self::Now { period, .. } => *period,
+            Self::Steady { period, .. } | Self::Still { period, .. } => *period,
         }
     }
 
-    /// Whether the frame of `at` is due, where they come each `frame`; `asked` is whether somebody
+    /// Whether the frame of `at` is due, where they come each `frame`; `requested` is whether somebody
     /// waits for one. The first of all is.
-    fn is_due(&mut self, at: gst::ClockTime, frame: gst::ClockTime, asked: bool) -> bool {
+    fn is_due(&mut self, at: gst::ClockTime, frame: gst::ClockTime, requested: bool) -> bool {
         // The middle of the frame: its edges lie next to those of the period, on either side.
         let middle = at + frame / 2;
         match self {
-            Self::Even { period, last } => {
+            Self::Steady { period, last } => {
                 let number = middle.nseconds() / period.nseconds().max(1);
                 last.replace(number) != Some(number)
             }
-            Self::Now { period, last } => {
-                let wait = if asked { *period / 2 } else { *period };
+            Self::Still { period, last } => {
+                let wait = if requested { *period / 2 } else { *period };
                 let due = last.is_none_or(|last| middle.saturating_sub(last) + frame / 2 > wait);
                 if due {
                     *last = Some(middle);
@@ -136,12 +141,12 @@ mod tests {
     use super::*;
 
     /// At which of 300 frames of the canvas, at 30 a second, one is due.
-    fn due(pace: Pace, begin: u64, asked: impl Fn(u64) -> bool) -> Vec<u64> {
+    fn due(pace: Pace, begin: u64, requested: impl Fn(u64) -> bool) -> Vec<u64> {
         let mut clock = FrameClock::new(pace);
         let period = gst::ClockTime::SECOND / 30;
         let frames = begin..begin + 300;
         frames
-            .filter(|n| clock.is_due(period * *n, period, asked(*n)))
+            .filter(|n| clock.is_due(period * *n, period, requested(*n)))
             .collect()
     }
 

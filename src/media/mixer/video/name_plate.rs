@@ -30,7 +30,7 @@ const PALETTE: [[u8; 3]; 10] = [
 
 /// A participant's label, initials and colour.
 #[derive(Debug, Clone)]
-pub struct Card {
+pub(crate) struct NamePlate {
     /// The name, in one line.
     pub label: Mask,
     /// One or two letters.
@@ -39,12 +39,12 @@ pub struct Card {
     pub ground: Yuv,
 }
 
-impl Card {
-    /// Draws the card of `who`, called `name`. Blocks for some milliseconds.
+impl NamePlate {
+    /// Draws the name_plate of `who`, called `name`. Blocks for some milliseconds.
     ///
     /// # Errors
-    /// [`PipelineError`] when the template does not run; a card without text is what remains.
-    pub fn render(
+    /// [`PipelineError`] when the template does not run; a name_plate without text is what remains.
+    pub(crate) fn render(
         templates: &Templates,
         who: ParticipantId,
         name: &str,
@@ -64,8 +64,8 @@ impl Card {
         })
     }
 
-    /// A card without text.
-    pub fn blank(who: ParticipantId) -> Self {
+    /// A name_plate without text.
+    pub(crate) fn blank(who: ParticipantId) -> Self {
         Self {
             label: Mask::default(),
             initials: Mask::default(),
@@ -142,8 +142,9 @@ mod tests {
             let templates = Templates::default();
             for round in 0..30 {
                 let name = format!("Guest {round}");
-                let card = Card::render(&templates, ParticipantId::new(ordinal), &name).unwrap();
-                assert!(card.label.width > 0);
+                let name_plate =
+                    NamePlate::render(&templates, ParticipantId::new(ordinal), &name).unwrap();
+                assert!(name_plate.label.width > 0);
             }
         };
         std::thread::scope(|scope| {
@@ -166,12 +167,12 @@ mod tests {
         gst::init().unwrap();
         let templates = Templates::default();
         let who = ParticipantId::new(1);
-        let plain = Card::render(&templates, who, "Ann").unwrap();
+        let plain = NamePlate::render(&templates, who, "Ann").unwrap();
         assert!(
             plain.label.width > 20 && plain.initials.width > 20,
             "{plain:?}"
         );
-        let longer = Card::render(&templates, who, "<b>Ann</b> & co").unwrap();
+        let longer = NamePlate::render(&templates, who, "<b>Ann</b> & co").unwrap();
         assert!(longer.label.width > plain.label.width * 2);
     }
 }

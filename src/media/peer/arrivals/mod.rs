@@ -16,25 +16,25 @@ use parking_lot::Mutex;
 use crate::media::bwe::windowed_min::Least;
 
 /// A unit of Opus's clock in RTP, 48 kHz (RFC 7587 section 4.1), ns, as a fraction.
-const UNIT: (i64, i64) = (62_500, 3);
+const NS_PER_UNIT: (i64, i64) = (62_500, 3);
 /// Seconds that the quickest packet is remembered for: longer than bursts are apart, and not so long
 /// that a way that has become longer is noticed late.
-const MEMORY: u64 = 3;
+const WINDOW_SECONDS: u64 = 3;
 /// Later than this is no packet held up, but one of a sender that paused its clock.
-const LATEST: i64 = 400_000_000;
+const MAX_LATENESS_NS: i64 = 400_000_000;
 
 /// Watches one stream; pure.
 #[derive(Debug, Default)]
-struct Arrivals {
+struct ArrivalSmoother {
     /// The last packet's timestamp, and how many units of the clock lie between the first and it.
     last: Option<(u32, i64)>,
     /// Between a packet's time and its arrival, ns; of the quickest.
-    least: Least<i64, MEMORY>,
+    least: Least<i64, WINDOW_SECONDS>,
 }
 
-impl Arrivals {
+impl ArrivalSmoother {
     /// When a packet of that timestamp that came at `came` would have come as quickly as the quickest.
-    fn expect(&mut self, timestamp: u32, came: gst::ClockTime) -> gst::ClockTime {
+    fn smoothed(&mut self, timestamp: u32, came: gst::ClockTime) -> gst::ClockTime {
         let units = match self.last {
             Some((last, units)) => units + i64::from(timestamp.wrapping_sub(last).cast_signed()),
             None => 0,
@@ -42,8 +42,8 @@ impl Arrivals {
         self.last = Some((timestamp, units));
         let arrival = i64::try_from(came.nseconds()).unwrap_or(i64::MAX);
         let now = Duration::from(came);
-        let way = arrival.saturating_sub(units.saturating_mul(UNIT.0) / UNIT.1);
-        if self.late(way) > LATEST {
+        let way = arrival.saturating_sub(units.saturating_mul(NS_PER_UNIT.0) / NS_PER_UNIT.1);
+        if self.late(way) > MAX_LATENESS_NS {
             self.least.clear();
         }
         self.least.note(now, way);
@@ -59,19 +59,19 @@ impl Arrivals {
 }
 
 /// Has `jitterbuffer`, of a stream of Opus, be told so from now on.
-pub(crate) fn even_out(jitterbuffer: &gst::Element) {
+pub(crate) fn smooth(jitterbuffer: &gst::Element) {
     let Some(sink) = jitterbuffer.static_pad("sink") else {
         return;
     };
-    let arrivals = Mutex::new(Arrivals::default());
+    let smoother = Mutex::new(ArrivalSmoother::default());
     let kinds = gst::PadProbeType::BUFFER | gst::PadProbeType::BUFFER_LIST;
     sink.add_probe(kinds, move |_, info| {
-        let mut arrivals = arrivals.lock();
+        let mut smoother = smoother.lock();
         match &mut info.data {
-            Some(gst::PadProbeData::Buffer(packet)) => rewrite(&mut arrivals, packet.make_mut()),
+            Some(gst::PadProbeData::Buffer(packet)) => rewrite(&mut smoother, packet.make_mut()),
             Some(gst::PadProbeData::BufferList(list)) => {
                 list.make_mut().foreach_mut(|mut packet, _| {
-                    rewrite(&mut arrivals, packet.make_mut());
+                    rewrite(&mut smoother, packet.make_mut());
                     ControlFlow::Continue(Some(packet))
                 });
             }
@@ -81,7 +81,7 @@ pub(crate) fn even_out(jitterbuffer: &gst::Element) {
     });
 }
 
-fn rewrite(arrivals: &mut Arrivals, packet: &mut gst::BufferRef) {
+fn rewrite(smoother: &mut ArrivalSmoother, packet: &mut gst::BufferRef) {
     // What sockets give has either.
     let Some(came) = packet.dts_or_pts() else {
         return;
@@ -89,7 +89,7 @@ fn rewrite(arrivals: &mut Arrivals, packet: &mut gst::BufferRef) {
     let Some(timestamp) = timestamp(packet) else {
         return;
     };
-    packet.set_dts(arrivals.expect(timestamp, came));
+    packet.set_dts(smoother.smoothed(timestamp, came));
 }
 
 /// RFC 3550 section 5.1.

@@ -11,9 +11,11 @@ use std::time::Duration;
 use gst::prelude::*;
 use parking_lot::Mutex;
 
-use super::onward::Onward;
-use super::writing::{Writing, keep_first_caps, lasts};
-use super::{FINISH_DEADLINE, RecorderError, is_behind, opens, payload, push, timestamp};
+use super::error::RecorderError;
+use super::monotonic::MonotonicTimes;
+use super::packets::{FINISH_DEADLINE, is_behind, opens, payload, push, timestamp};
+use super::writing::{WritingPipeline, ensure_duration, keep_first_caps};
+
 use crate::codec::Codec;
 use crate::media::gst::pipeline::Pipeline;
 use crate::media::gst::template::Templates;
@@ -29,7 +31,7 @@ type OnBegin = Box<dyn Fn(Duration) + Send>;
 
 /// What became of a track's file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum TrackEnd {
+pub(crate) enum TrackEnd {
     /// It has its end.
     Written,
     /// Nothing came that could have begun it: there is an empty file.
@@ -38,23 +40,23 @@ pub enum TrackEnd {
 
 /// A track being written. Dropping it ends it where it is, as a crash would.
 #[derive(Debug)]
-pub struct TrackWriter {
+pub(crate) struct TrackWriter {
     tap: Tap,
     link: Option<Link>,
     feeder: Arc<Feeder>,
     // Last, so that it is dropped after everything that points into it.
-    writing: Writing,
+    writing: WritingPipeline,
 }
 
 impl TrackWriter {
-    /// Opens the file; nothing is taken of the tap before [`TrackWriter::listen`]. `zero` is the
+    /// Opens the file; nothing is taken of the tap before [`TrackWriter::resume`]. `zero` is the
     /// running time at which the recording began, `on_failure` is called on a tokio thread when
     /// nothing more can be written. Opening can take as long as the disk likes; must be called
     /// within a tokio runtime.
     ///
     /// # Errors
     /// [`RecorderError`] when the pipeline cannot be made or the file not be opened.
-    pub fn start(
+    pub(crate) fn start(
         templates: &Templates,
         tap: &Tap,
         path: &Path,
@@ -72,50 +74,50 @@ impl TrackWriter {
         let parse = pipeline.element::<gst::Element>("parse")?;
         if let Some(pad) = parse.static_pad("src") {
             keep_first_caps(&pad);
-            lasts(&pad);
+            ensure_duration(&pad);
         }
         let feeder = Arc::new(Feeder {
             format: tap.format(),
             appsrc: pipeline.element("in")?,
-            line: Mutex::new(TrackLine::new(zero)),
+            line: Mutex::new(TrackTimeline::new(zero)),
             on_begin: Mutex::new(Box::new(on_begin)),
         });
         Ok(Self {
             tap: tap.clone(),
             link: None,
             feeder,
-            writing: Writing::start(pipeline, on_failure)?,
+            writing: WritingPipeline::start(pipeline, on_failure)?,
         })
     }
 
     /// Whether it is this tap that is written.
-    pub fn is_of(&self, tap: &Tap) -> bool {
+    pub(crate) fn is_of(&self, tap: &Tap) -> bool {
         self.tap.is_same(tap)
     }
 
     /// What is written.
-    pub fn tap(&self) -> &Tap {
+    pub(crate) fn tap(&self) -> &Tap {
         &self.tap
     }
 
     /// Whether what comes is written.
-    pub fn listens(&self) -> bool {
+    pub(crate) fn is_recording(&self) -> bool {
         self.link.is_some()
     }
 
     /// Takes what comes from now on, a picture from its next keyframe on, which is asked for.
-    pub fn listen(&mut self) {
+    pub(crate) fn resume(&mut self) {
         if self.link.is_some() {
             return;
         }
         self.feeder.line.lock().broken();
         let (feeder, source) = (Arc::clone(&self.feeder), self.tap.clone());
-        let mut listening = Listening {
+        let mut stream = Stream {
             sieve: Sieve::new(self.tap.format()),
             asked: Duration::ZERO,
         };
         self.link = Some(self.tap.connect(Box::new(move |packets, caps| {
-            if feeder.take(packets, caps, &mut listening) {
+            if feeder.take(packets, caps, &mut stream) {
                 source.request_keyframe();
             }
         })));
@@ -125,7 +127,7 @@ impl TrackWriter {
     }
 
     /// Takes nothing more until it is to listen again.
-    pub fn pause(&mut self) {
+    pub(crate) fn pause(&mut self) {
         self.link = None;
     }
 
@@ -134,7 +136,7 @@ impl TrackWriter {
     /// # Errors
     /// [`RecorderError::Failed`], [`RecorderError::Stuck`]. What was written stays, and can be
     /// repaired as after a crash.
-    pub async fn finish(mut self) -> Result<TrackEnd, RecorderError> {
+    pub(crate) async fn finish(mut self) -> Result<TrackEnd, RecorderError> {
         self.link = None;
         if !self.feeder.line.lock().has_begun() {
             return Ok(TrackEnd::NeverBegun);
@@ -146,7 +148,7 @@ impl TrackWriter {
 }
 
 /// What is known of a stream since it has been listened to.
-struct Listening {
+struct Stream {
     sieve: Sieve,
     /// When a keyframe was asked for last.
     asked: Duration,
@@ -156,7 +158,7 @@ struct Listening {
 struct Feeder {
     format: Codec,
     appsrc: gst_app::AppSrc,
-    line: Mutex<TrackLine>,
+    line: Mutex<TrackTimeline>,
     on_begin: Mutex<OnBegin>,
 }
 
@@ -170,12 +172,7 @@ impl std::fmt::Debug for Feeder {
 
 impl Feeder {
     /// Takes packets. True if a keyframe is wanted.
-    fn take(
-        &self,
-        packets: &[gst::Buffer],
-        caps: &gst::CapsRef,
-        listening: &mut Listening,
-    ) -> bool {
+    fn take(&self, packets: &[gst::Buffer], caps: &gst::CapsRef, stream: &mut Stream) -> bool {
         let picture = self.format != Codec::Opus;
         if picture && self.appsrc.caps().as_deref() != Some(caps) {
             self.appsrc.set_caps(Some(&caps.to_owned()));
@@ -186,7 +183,7 @@ impl Feeder {
             return false;
         }
         let mut wanted = false;
-        let Listening { sieve, asked } = listening;
+        let Stream { sieve, asked } = stream;
         for packet in packets {
             if !sieve.admits(packet) {
                 continue;
@@ -246,29 +243,29 @@ impl Placed {
 
 /// The time line of a track's file; pure.
 #[derive(Debug)]
-struct TrackLine {
+struct TrackTimeline {
     /// Running time of the recording's zero.
     zero: Duration,
     /// Running time of the file's.
     start: Option<Duration>,
     /// Whether what comes can be used before something opens.
-    open: Gate,
-    times: Onward,
+    open: TrackGate,
+    times: MonotonicTimes,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Gate {
+enum TrackGate {
     AwaitsOpening,
     Open,
 }
 
-impl TrackLine {
+impl TrackTimeline {
     fn new(zero: Duration) -> Self {
         Self {
             zero,
             start: None,
-            open: Gate::AwaitsOpening,
-            times: Onward::default(),
+            open: TrackGate::AwaitsOpening,
+            times: MonotonicTimes::default(),
         }
     }
 
@@ -278,7 +275,7 @@ impl TrackLine {
 
     /// Some of the stream is missing: nothing can be used before the next keyframe.
     fn broken(&mut self) {
-        self.open = Gate::AwaitsOpening;
+        self.open = TrackGate::AwaitsOpening;
     }
 
     /// Where a packet of running time `at` and this RTP timestamp belongs, if anywhere; whether it is
@@ -287,9 +284,9 @@ impl TrackLine {
         // What was on its way when the recording began is not of it.
         let since = at.checked_sub(self.zero)?;
         if opening {
-            self.open = Gate::Open;
+            self.open = TrackGate::Open;
         }
-        if self.open == Gate::AwaitsOpening {
+        if self.open == TrackGate::AwaitsOpening {
             return None;
         }
         match self.start {

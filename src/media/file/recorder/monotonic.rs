@@ -11,11 +11,11 @@ const STEP: Duration = Duration::from_millis(1);
 
 /// What was placed last.
 #[derive(Debug, Default)]
-pub(crate) struct Onward {
+pub(crate) struct MonotonicTimes {
     last: Option<(u32, Duration)>,
 }
 
-impl Onward {
+impl MonotonicTimes {
     /// Where a packet belongs that would belong at `time`: with the one before where they share their
     /// RTP timestamp, being of one picture, and behind it otherwise.
     pub(crate) fn place(&mut self, timestamp: u32, time: Duration) -> Duration {
@@ -40,7 +40,7 @@ mod tests {
 
     #[test]
     fn no_two_pictures_have_one_time() {
-        let mut line = Onward::default();
+        let mut line = MonotonicTimes::default();
         assert_eq!(line.last(), Duration::ZERO);
         let came = [(1, 0), (1, 0), (2, 40), (3, 20), (3, 20), (4, 30), (5, 80)];
         let placed: Vec<u128> = came

@@ -1,4 +1,4 @@
-//! Media in files: written while it comes, written anew, and played.
+//! Media in files: recorded, repaired, encoded and played back.
 
 pub(crate) mod film_writer;
 pub(crate) mod recorder;

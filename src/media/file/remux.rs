@@ -1,4 +1,4 @@
-//! Writes a recording that was cut short anew, packets as they are.
+//! Repairs a recording that was cut short: copies its packets into a new file.
 
 use std::path::Path;
 use std::time::Duration;
@@ -14,10 +14,10 @@ use crate::codec::Contents;
 use crate::media::gst::pipeline::{BusEvent, Pipeline};
 use crate::media::gst::template::Templates;
 
-/// Most time that may pass for one file: some gigabytes.
+/// How long the copy of one file may take; enough for some gigabytes.
 const DEADLINE: Duration = Duration::from_secs(600);
 
-/// Copies the tracks of `from` to `to` and returns how long the copy is.
+/// Copies the tracks of `from` to `to`. Returns the duration of the copy.
 ///
 /// # Errors
 /// [`RecorderError`] when `from` holds nothing that can be read, or `to` cannot be written.

@@ -1,7 +1,7 @@
-//! Plays a recorded track back into a mixer, as fast as the mixer asks for it: decoded ahead on
-//! threads of its own, handed out by the time that the mixer says it is.
+//! Plays a recorded track back into a mixer, as fast as the mixer asks for it. It is decoded ahead
+//! on threads of its own, and handed out by the time that the mixer passes.
 //!
-//! Times here are those of the recording: what stands at `t` in the file is of `start + t`.
+//! Times are those of the recording: time `t` of the file is `start + t` of the recording.
 
 use std::collections::VecDeque;
 use std::path::Path;
@@ -19,19 +19,20 @@ use crate::media::mixer::error::MixerError;
 use crate::media::mixer::ingest::TileScaler;
 use crate::media::mixer::source::SampleSource;
 
-/// How long a decoder may take for a picture, or a piece of sound, until its track is given up.
+/// How long a decoder may take for a picture or a block of sound. After that its track ends.
 const DECODE_DEADLINE: gst::ClockTime = gst::ClockTime::from_seconds(20);
-/// A track's first picture is shown so much before its time: whoever comes in is connected, and has
-/// a tile, that much before their camera's first picture has come.
+/// How much before its time the first picture of a track is shown: a participant is connected, and
+/// has a tile, for about as long before the first picture of their camera arrives.
 pub(crate) const FIRST_PICTURE_LEAD: Duration = Duration::from_millis(500);
-/// Samples of sound a second.
+/// Sample rate of the sound, Hz.
 const RATE: u64 = 48_000;
-/// Pieces of sound that lie so far from where the last one ended follow it still: their times waver.
+/// Distance, in samples, up to which a block of sound still follows the one before: times jitter.
 const JITTER: u64 = RATE / 100;
-/// What the sound mixer holds of a source before it plays it: a frame to play and one to spare.
+/// Samples that the sound mixer holds of a source before it plays it: a frame to play and one to
+/// spare.
 const LOOKAHEAD: u64 = RATE / 25;
 
-/// A track that is being decoded; dropping it ends that.
+/// A track that is being decoded. Dropping it stops the decoder.
 #[derive(Debug)]
 struct TrackPlayer {
     sink: gst_app::AppSink,
@@ -58,7 +59,7 @@ impl TrackPlayer {
         })
     }
 
-    /// When the next sample is of; `None` at the end. Waits until it is decoded.
+    /// The time of the next sample; `None` at the end of the track. Waits until it is decoded.
     fn next_at(&mut self) -> Option<gst::ClockTime> {
         while self.next.is_none() {
             let sample = self.sink.try_pull_sample(DECODE_DEADLINE)?;
@@ -95,26 +96,27 @@ fn open(
     Ok((path.display().to_string(), pipeline))
 }
 
-/// The pictures of a track.
+/// The pictures of a recorded track, as a mixer reads them.
 #[derive(Debug)]
 pub(crate) struct PictureTrackPlayer {
     player: TrackPlayer,
     begun: bool,
 }
 
-/// The size in which a track's pictures are wanted. Cloning shares it.
+/// Sets the size in which the pictures of a track are decoded. Cloning shares it.
 #[derive(Debug, Clone)]
 pub(crate) struct TileSize(Arc<TileScaler>);
 
 impl TileSize {
-    /// It is this from the next picture that is decoded on.
+    /// Sets the size of the tile from the next decoded picture on.
     pub(crate) fn set(&self, tile: Size) {
         self.0.set_tile(tile);
     }
 }
 
 impl PictureTrackPlayer {
-    /// Opens the file at `path`, whose zero is `start`. Must be called within a tokio runtime.
+    /// Opens the file at `path`, which begins at `start` of the recording. Must be called within a
+    /// tokio runtime.
     ///
     /// # Errors
     /// [`MixerError`] when there is no decoder, or no file.
@@ -150,7 +152,7 @@ impl SampleSource for PictureTrackPlayer {
     }
 }
 
-/// The sound of a track.
+/// The sound of a recorded track, as a mixer reads it.
 #[derive(Debug)]
 pub(crate) struct SoundTrackPlayer {
     player: TrackPlayer,
@@ -158,7 +160,8 @@ pub(crate) struct SoundTrackPlayer {
 }
 
 impl SoundTrackPlayer {
-    /// Opens the file at `path`, whose zero is `start`. Must be called within a tokio runtime.
+    /// Opens the file at `path`, which begins at `start` of the recording. Must be called within a
+    /// tokio runtime.
     ///
     /// # Errors
     /// [`MixerError`] when there is no decoder, or no file.
@@ -175,7 +178,7 @@ impl SoundTrackPlayer {
 }
 
 impl SampleSource for SoundTrackPlayer {
-    /// As much as a mixer needs to play what is of `now`, silence where the track has nothing.
+    /// As much as a mixer needs to play the sound of `now`, with silence where the track has none.
     fn pull(&mut self, now: gst::ClockTime) -> Option<gst::Sample> {
         let now = in_samples(now);
         let missing = self.timeline.missing(now)?;
@@ -220,20 +223,20 @@ fn sample_of(at: u64, samples: &[f32]) -> gst::Sample {
     gst::Sample::builder().buffer(&buffer).build()
 }
 
-/// Sound by its time, silence where there is none; pure. All positions are in samples from the
-/// recording's zero.
+/// Sound placed by its time, with silence in between; pure. All positions are in samples from the
+/// beginning of the recording.
 #[derive(Debug, Default)]
 struct SampleTimeline {
-    /// What has been written and not read.
+    /// Samples that have been written and not read.
     held: VecDeque<f32>,
-    /// Of its first sample.
+    /// Position of the first sample that is held.
     from: u64,
-    /// What has been handed out; `None` before the first.
+    /// Position up to which sound has been handed out; `None` before the first.
     read_until: Option<u64>,
 }
 
 impl SampleTimeline {
-    /// What is still to be handed out at `now`.
+    /// The range that is still to be handed out at `now`.
     fn missing(&self, now: u64) -> Option<std::ops::Range<u64>> {
         let start = self.read_until.unwrap_or(now);
         let end = now + LOOKAHEAD;
@@ -244,7 +247,7 @@ impl SampleTimeline {
         self.from + self.held.len() as u64
     }
 
-    /// Puts `samples` at `at`, or right behind those before if that is near.
+    /// Places `samples` at `at`, or right behind those before if that is within [`JITTER`].
     fn write(&mut self, at: u64, samples: &[f32]) {
         let end = self.written_until();
         if self.held.is_empty() && end.abs_diff(at) > JITTER {
@@ -253,14 +256,14 @@ impl SampleTimeline {
             let silence = usize::try_from(at - end).unwrap_or_default();
             self.held.extend(std::iter::repeat_n(0.0, silence));
         }
-        // What lies long before the end of the last overlaps it.
+        // Samples that begin long before the end of the last ones overlap them.
         let end = self.written_until();
         let overlap = end.checked_sub(at + JITTER).map_or(0, |over| over + JITTER);
         let overlap = usize::try_from(overlap).unwrap_or(usize::MAX);
         self.held.extend(samples.iter().skip(overlap));
     }
 
-    /// Hands out what stands in `range`, which begins where the last one ended.
+    /// Hands out the sound of `range`, which begins where the last one ended.
     fn read(&mut self, range: std::ops::Range<u64>) -> Vec<f32> {
         self.read_until = Some(range.end);
         let mut out = Vec::new();

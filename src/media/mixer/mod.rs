@@ -1,4 +1,5 @@
-//! The mixer of one room: uplinks in through taps, one composite and one sound out through taps.
+//! The mixer of one room: uplinks come in through taps, the composite and the mixed sound go out
+//! through taps.
 //!
 //! It exists while somebody needs a composite. Two threads do the mixing, the canvas and
 //! the sound mixer; each owns its state and is told what to do through a channel. Decoders
@@ -43,41 +44,39 @@ use super::stream::tap::Tap;
 use crate::id::{ParticipantId, Role, SourceId};
 use crate::layout::{Fit, Size};
 
-/// What a mixer reports. Sent from threads of the mixer; must not block.
+/// What a mixer reports.
 #[derive(Debug)]
-pub enum MixerEvent {
-    /// Of the sound.
+pub(crate) enum MixerEvent {
+    /// An event of the sound mixer.
     Sound(SoundEvent),
-    /// The first picture of a source is in the composite.
+    /// The first picture of a source has come and is drawn.
     Painted(SourceId),
-    /// A source cannot be decoded any more.
+    /// A source cannot be decoded any more, for this reason.
     SourceFailed(SourceId, String),
-    /// An encoder failed.
+    /// The encoder of an output failed, for this reason.
     OutputFailed(Output, String),
 }
 
-/// Where a mixer's events go.
-pub type OnMixerEvent = Arc<dyn Fn(MixerEvent) + Send + Sync>;
+/// Where a mixer's events go. Called on threads of the mixer; must not block.
+pub(crate) type OnMixerEvent = Arc<dyn Fn(MixerEvent) + Send + Sync>;
 
-/// How a mixer mixes.
+/// The settings of a mixer.
 #[derive(Debug, Clone)]
-pub struct MixerSettings {
-    /// The composite's size, even numbers of pixels.
+pub(crate) struct MixerSettings {
+    /// The size of the composite, even numbers of pixels.
     pub canvas: Size,
-    /// Composite frames per second.
     pub fps: u32,
-    /// How a picture is put in its tile.
+    /// How a picture is placed in its tile.
     pub fit: Fit,
-    /// In which sizes and at which rates the composite is encoded.
+    /// The sizes, frame rates and bitrates that the composite can be encoded in.
     pub ladder: Arc<Ladder>,
-    /// bit/s of a mix.
+    /// Bitrate of each encoding of the sound, bit/s.
     pub audio_bitrate: u32,
-    /// The subgraphs.
     pub templates: Arc<Templates>,
 }
 
-/// A room's mixer; dropping it ends it.
-pub struct Mixer {
+/// A room's mixer. Dropping it ends its threads and pipelines.
+pub(crate) struct Mixer {
     settings: MixerSettings,
     on_event: OnMixerEvent,
     canvas: mpsc::Sender<canvas::Command>,
@@ -85,7 +84,7 @@ pub struct Mixer {
     ingests: BTreeMap<SourceId, Ingest>,
     outputs: BTreeMap<Output, Rendition>,
     names: BTreeMap<ParticipantId, String>,
-    /// Of everybody who has a microphone or a camera here.
+    /// Of each participant with a microphone or a camera in the mixer.
     sync_delays: BTreeMap<ParticipantId, Arc<SyncDelay>>,
 }
 
@@ -103,7 +102,10 @@ impl Mixer {
     ///
     /// # Errors
     /// [`MixerError`] when there is no memory for the canvas or no thread.
-    pub fn start(settings: MixerSettings, on_event: OnMixerEvent) -> Result<Self, MixerError> {
+    pub(crate) fn start(
+        settings: MixerSettings,
+        on_event: OnMixerEvent,
+    ) -> Result<Self, MixerError> {
         let report = Arc::clone(&on_event);
         let painted = Box::new(move |source| report(MixerEvent::Painted(source)));
         let canvas = Canvas::new(settings.canvas, settings.fps, settings.fit, painted)?;
@@ -131,12 +133,12 @@ impl Mixer {
         })
     }
 
-    /// Starts decoding an uplink and mixing what comes of it. One that is there already is
-    /// replaced, and its last picture stands until the first of the new one.
+    /// Starts to decode an uplink and to mix it. One that is there already is replaced; its last
+    /// picture stays until the first new one.
     ///
     /// # Errors
     /// [`MixerError`] when there is no decoder or it does not start.
-    pub fn add_source(&mut self, source: SourceId, tap: &Tap) -> Result<(), MixerError> {
+    pub(crate) fn add_source(&mut self, source: SourceId, tap: &Tap) -> Result<(), MixerError> {
         let on_event = Arc::clone(&self.on_event);
         let started = Ingest::start(
             &self.settings.templates,
@@ -162,7 +164,7 @@ impl Mixer {
             _ => {
                 let sync_delay = match source.role {
                     Role::Camera => self.sync_delay(who),
-                    // A screen has no lips.
+                    // A screen has no lips to synchronise.
                     _ => Arc::default(),
                 };
                 let feed = Box::new(SyncedPictures::new(sink, sync_delay));
@@ -173,13 +175,13 @@ impl Mixer {
         Ok(())
     }
 
-    /// What a participant's microphone and camera have in common.
+    /// What synchronises a participant's microphone and camera.
     fn sync_delay(&mut self, who: ParticipantId) -> Arc<SyncDelay> {
         Arc::clone(self.sync_delays.entry(who).or_default())
     }
 
-    /// Stops decoding an uplink. Doing it twice is a no-op.
-    pub fn remove_source(&mut self, source: SourceId) {
+    /// Stops decoding an uplink. Does nothing if it is not decoded.
+    pub(crate) fn remove_source(&mut self, source: SourceId) {
         if self.ingests.remove(&source).is_none() {
             return;
         }
@@ -199,8 +201,8 @@ impl Mixer {
         }
     }
 
-    /// Shows `scene` from the next frame on; each branch is told its tile's size first.
-    pub fn set_scene(&self, scene: Scene) {
+    /// Shows `scene` from the next frame on, after each decoder was told the size of its tile.
+    pub(crate) fn set_scene(&self, scene: Scene) {
         for tile in &scene.tiles {
             if let Some(ingest) = self.ingests.get(&tile.source) {
                 ingest.set_tile(Size {
@@ -212,14 +214,14 @@ impl Mixer {
         let _ = self.canvas.send(canvas::Command::Scene(scene));
     }
 
-    /// Composes so many frames a second from now on.
-    pub fn set_fps(&self, fps: u32) {
+    /// Draws the composite at `fps` frames a second from now on.
+    pub(crate) fn set_fps(&self, fps: u32) {
         let _ = self.canvas.send(canvas::Command::Fps(fps));
     }
 
-    /// Sets the name on a participant's tiles. The label is drawn on a blocking thread and
+    /// Sets the name on a participant's tiles. The name plate is drawn on a blocking thread and
     /// appears when it is ready. Must be called within a tokio runtime.
-    pub fn set_name(&mut self, who: ParticipantId, name: &str) {
+    pub(crate) fn set_name(&mut self, who: ParticipantId, name: &str) {
         if self.names.get(&who).is_some_and(|known| known == name) {
             return;
         }
@@ -236,18 +238,18 @@ impl Mixer {
         });
     }
 
-    /// Forgets a participant's label.
-    pub fn forget_name(&mut self, who: ParticipantId) {
+    /// Forgets the name plate of a participant.
+    pub(crate) fn forget_name(&mut self, who: ParticipantId) {
         if self.names.remove(&who).is_some() {
             let _ = self.canvas.send(canvas::Command::ForgetNamePlate(who));
         }
     }
 
-    /// Starts an encoding, or finds it running. Returns its tap.
+    /// Returns the tap of an encoding, which is started if it does not run yet.
     ///
     /// # Errors
     /// [`MixerError`] when there is no encoder or it does not start.
-    pub fn output(&mut self, output: Output) -> Result<Tap, MixerError> {
+    pub(crate) fn output(&mut self, output: Output) -> Result<Tap, MixerError> {
         if let Some(rendition) = self.outputs.get(&output) {
             return Ok(rendition.tap().clone());
         }
@@ -286,8 +288,8 @@ impl Mixer {
         }
     }
 
-    /// Ends an encoding. Doing it twice is a no-op.
-    pub fn drop_output(&mut self, output: Output) {
+    /// Ends an encoding. Does nothing if it does not run.
+    pub(crate) fn drop_output(&mut self, output: Output) {
         if self.outputs.remove(&output).is_none() {
             return;
         }
@@ -301,34 +303,29 @@ impl Mixer {
         }
     }
 
-    /// Has an output, if it runs, encoded at `bitrate` bit/s.
-    pub fn set_bitrate(&mut self, output: Output, bitrate: u32) {
+    /// Encodes an output at `bitrate` bit/s from the next frame on, if it runs.
+    pub(crate) fn set_bitrate(&mut self, output: Output, bitrate: u32) {
         if let Some(rendition) = self.outputs.get_mut(&output) {
             rendition.set_bitrate(bitrate);
         }
     }
 
-    /// Encodes an output that is sound, and runs, with or minus forward error correction.
-    pub fn set_fec(&mut self, output: Output, protection: Protection) {
+    /// Switches the forward error correction of an output of sound on or off, if it runs.
+    pub(crate) fn set_fec(&mut self, output: Output, protection: Protection) {
         if let (Output::Sound(_), Some(rendition)) = (output, self.outputs.get_mut(&output)) {
             rendition.set_fec(protection);
         }
     }
 
-    /// The encodings that run.
-    pub fn outputs(&self) -> impl Iterator<Item = (Output, &Rendition)> {
+    /// All encodings that run.
+    pub(crate) fn outputs(&self) -> impl Iterator<Item = (Output, &Rendition)> {
         self.outputs
             .iter()
             .map(|(output, rendition)| (*output, rendition))
     }
 
-    /// The ladder whose rungs they are.
-    pub fn ladder(&self) -> &Ladder {
-        &self.settings.ladder
-    }
-
-    /// The uplinks that are decoded, and how many pixels of each have been so far.
-    pub fn sources(&self) -> impl Iterator<Item = (SourceId, u64)> {
+    /// All uplinks that are decoded, with the number of pixels decoded so far.
+    pub(crate) fn sources(&self) -> impl Iterator<Item = (SourceId, u64)> {
         let ingests = self.ingests.iter();
         ingests.map(|(source, ingest)| (*source, ingest.decoded_pixels()))
     }

@@ -1,5 +1,5 @@
-//! The room's canvas and sound mixer minus clock and threads: whoever has them says what time it
-//! is, and gets as many frames as they ask for.
+//! The room's canvas and sound mixer without clock and threads: the caller says what time it is,
+//! and gets as many frames as it asks for.
 
 use std::sync::Arc;
 
@@ -21,16 +21,16 @@ use crate::layout::{Fit, Size};
 use crate::media::bwe::ladder::{Pace, Rung};
 use crate::media::gst::template::Templates;
 
-/// Length of a block of sound.
+/// The length of a block of mixed sound.
 pub(crate) const BLOCK: gst::ClockTime = sound::PERIOD;
 
-/// What an offline mixer makes, whoever encodes it as whatever.
+/// The key of the only output; how it is encoded is not decided here.
 const PICTURE: Output = Output::Video {
     codec: VideoCodec::H264,
     rung: Rung::TOP,
 };
 
-/// A mixer that is told the time. All of it happens in the calling thread.
+/// A mixer that is told the time. All work is done on the calling thread.
 pub(crate) struct OfflineMixer {
     canvas: Canvas,
     sound: SoundMixer,
@@ -47,8 +47,8 @@ impl std::fmt::Debug for OfflineMixer {
 }
 
 impl OfflineMixer {
-    /// A mixer of nothing, with frames of `size`, `fps` a second. They go into `picture` and the
-    /// blocks of sound into `sound`, which may block.
+    /// A mixer without sources, of `fps` frames of `size` a second. Frames are pushed into
+    /// `picture`, blocks of sound into `sound`; both may block.
     ///
     /// # Errors
     /// [`MixerError::Canvas`] when there is no memory for the canvas.
@@ -77,7 +77,7 @@ impl OfflineMixer {
         self.canvas.apply(canvas::Command::Scene(scene));
     }
 
-    /// Sets the name on a participant's tiles. Takes some milliseconds.
+    /// Sets the name on a participant's tiles. Blocks for some milliseconds.
     pub(crate) fn set_name(&mut self, who: ParticipantId, name: &str) {
         let name_plate = NamePlate::render(&self.templates, who, name).unwrap_or_else(|error| {
             tracing::warn!(participant = %who, %error, "no label");
@@ -87,11 +87,11 @@ impl OfflineMixer {
             .apply(canvas::Command::NamePlate(who, Box::new(name_plate)));
     }
 
-    /// Mixes what `samples` gives, in place of what was mixed of the source.
+    /// Mixes `samples` as the source from now on, in place of those that were mixed before.
     pub(crate) fn add_source(&mut self, source: SourceId, samples: Box<dyn SampleSource>) {
         match source.role {
             Role::Mic => {
-                // Nobody's pictures wait: nothing is late.
+                // Nothing is late, so no picture has to wait.
                 let delay = Arc::default();
                 let microphone = sound::Microphone { samples, delay };
                 let add = sound::Command::AddSource(source.participant, microphone);
@@ -103,7 +103,7 @@ impl OfflineMixer {
         }
     }
 
-    /// Mixes nothing more of a source.
+    /// Stops mixing a source.
     pub(crate) fn remove_source(&mut self, source: SourceId) {
         match source.role {
             Role::Mic => {
@@ -114,12 +114,12 @@ impl OfflineMixer {
         }
     }
 
-    /// Draws the frame of `at`.
+    /// Draws the frame of time `at`.
     pub(crate) fn frame(&mut self, at: gst::ClockTime) {
         self.canvas.tick(at, at, self.period);
     }
 
-    /// Mixes the block of sound that begins `at`.
+    /// Mixes the block of sound that begins at time `at`.
     pub(crate) fn block(&mut self, at: gst::ClockTime) {
         self.sound.tick(at);
     }

@@ -7,7 +7,7 @@ use crate::media::bwe::ladder::Rung;
 /// An encoding that a mixer produces. Each is encoded once for all who get it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Output {
-    /// The composite picture.
+    /// The composite picture, encoded in one way.
     Video {
         /// The codec it is encoded with.
         codec: VideoCodec,

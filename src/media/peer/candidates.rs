@@ -1,5 +1,5 @@
-//! ICE candidates of this side: those gathered in time stand in the answer, later ones are trickled
-//! (RFC 8838).
+//! Local ICE candidates: those gathered in time stand in the answer, later ones are trickled (RFC
+//! 8838).
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -12,18 +12,18 @@ use super::webrtcbin;
 use super::webrtcbin::Gathered;
 use crate::id::Mid;
 
-/// How long candidates may keep an answer waiting.
+/// How long an answer waits for candidates. Later ones are trickled.
 const GATHERING_DEADLINE: Duration = Duration::from_millis(250);
 
-/// The candidates of a webrtcbin, as they are gathered.
+/// The gathering of the candidates of one webrtcbin.
 pub(crate) struct Gathering {
-    /// Each with the index of its m-line.
+    /// Candidates with the index of their m-line.
     candidates: mpsc::UnboundedReceiver<(u32, String)>,
     complete: Arc<Notify>,
 }
 
 impl Gathering {
-    /// Takes the candidates from now on.
+    /// Collects the candidates of `webrtc` from now on.
     pub(crate) fn watch(webrtc: &gst::Element) -> Self {
         let (sender, candidates) = mpsc::unbounded_channel();
         let complete = Arc::new(Notify::new());
@@ -48,8 +48,9 @@ impl Gathering {
         }
     }
 
-    /// Puts the candidates gathered by now into the answer, and trickles the later ones. Host
-    /// candidates say `public_ip` instead of their address, if there is one.
+    /// Waits for [`GATHERING_DEADLINE`] at most and returns the answer with the candidates gathered
+    /// by then; later ones go to `on_event`. Host candidates carry `public_ip`, if it is given,
+    /// instead of their own address.
     pub(crate) async fn finish(
         mut self,
         answer: &gst_sdp::SDPMessage,

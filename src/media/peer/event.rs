@@ -50,7 +50,7 @@ pub(crate) enum Loss {
     Transport,
     /// The DTLS certificate is not the one that the offer named.
     Fingerprint,
-    /// An element failed.
+    /// An element of the pipeline failed; GStreamer says why.
     Pipeline(String),
 }
 

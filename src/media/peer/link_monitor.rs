@@ -1,10 +1,10 @@
-//! Watches the link to one peer: numbers what leaves for it and state what becomes of that.
+//! Monitors the link to one peer: numbers the packets that leave for it, and takes the feedback.
 //!
-//! Sits at webrtcbin's `rtpsession`: what leaves it goes out as it is, retransmissions included,
-//! and what the receiver reports comes to it first. Where the receiver does not tell arrivals
-//! (transport-wide congestion control), what its reception reports say has to do.
+//! It sits at webrtcbin's `rtpsession`: what leaves it goes out as it is, retransmissions included,
+//! and RTCP comes to it first. Where the receiver does not send transport-wide feedback (TWCC), its
+//! receiver reports are used instead.
 //!
-//! Threads: numbers are written on the streaming thread that sends, feedback is heard on the one
+//! Threads: numbers are written on the streaming thread that sends, feedback is taken on the one
 //! that receives RTCP, both under one short lock.
 
 use std::ops::ControlFlow;
@@ -27,18 +27,19 @@ use crate::media::sdp::offer::Line;
 use crate::media::stream::rtx_budget::Resends;
 use crate::media::stream::slot::Slot;
 
-/// Bytes on the way around each packet of RTP: those of IPv4 and UDP, and SRTP's tag of 80 bits. For
-/// sound they are a quarter of it all: a link would seem to carry now less and now more.
+/// Bytes that a packet of RTP has on the wire besides its own: headers of IPv4 and UDP, and SRTP's
+/// tag of 80 bits. Without them a link would seem to carry more or less depending on the size of
+/// packets; of sound they are a quarter.
 pub(crate) const PACKET_OVERHEAD: usize = 20 + 8 + 10;
 
-/// The RTCP packet type of feedback on transport (RFC 4585 section 6.1)...
+/// RTCP packet type of transport layer feedback (RFC 4585 section 6.1).
 const TRANSPORT_FEEDBACK: u32 = 205;
-/// ... the FMT of that which names missing packets (section 6.2.1), ...
+/// FMT of transport layer feedback that names missing packets: NACK (RFC 4585 section 6.2.1).
 const GENERIC_NACK: u32 = 1;
-/// ... and that which tells of arrivals.
+/// FMT of transport layer feedback that says when packets arrived: TWCC.
 const TWCC_FEEDBACK: u32 = twcc::FEEDBACK_FORMAT;
 
-/// What is known of the link to one peer. Cloning shares it.
+/// The bandwidth estimation of the link to one peer. Cloning shares it.
 #[derive(Debug, Clone)]
 pub(crate) struct LinkMonitor {
     link: Arc<Mutex<LinkState>>,
@@ -53,12 +54,12 @@ struct LinkState {
     feedback: FeedbackKind,
 }
 
-/// How the link is known.
+/// Which feedback the estimate is made of.
 #[derive(Debug)]
 enum FeedbackKind {
-    /// By reports, as long as no arrivals are told.
+    /// RTCP receiver reports and NACKs, as long as no TWCC feedback has come.
     ReceiverReports(Reception),
-    /// By arrivals.
+    /// Transport-wide feedback (TWCC).
     TransportWide,
 }
 
@@ -69,7 +70,8 @@ impl Default for FeedbackKind {
 }
 
 impl LinkState {
-    /// Notes a packet of RTP that leaves, and writes its number if it has room for one under `id`.
+    /// Records a packet of RTP that leaves, and writes its transport-wide number if it has the
+    /// header extension `id`.
     fn send(&mut self, at: Duration, id: Option<u8>, packet: &mut gst::Buffer) {
         let size = packet.size() + PACKET_OVERHEAD;
         if let FeedbackKind::ReceiverReports(reception) = &mut self.feedback
@@ -87,7 +89,7 @@ impl LinkState {
         }
     }
 
-    /// Takes the FCI of transport-wide feedback.
+    /// Takes the FCI (feedback control information) of transport-wide feedback.
     fn on_twcc(&mut self, now: Duration, fci: &[u8]) {
         let fates = self.log.feedback(fci);
         if !fates.is_empty() {
@@ -107,7 +109,7 @@ impl LinkState {
         }
     }
 
-    /// Takes the FCI of a request for packets of a stream.
+    /// Takes the FCI (feedback control information) of a NACK for packets of a stream.
     fn on_nack(&mut self, now: Duration, ssrc: u32, fci: &[u8]) {
         if let FeedbackKind::ReceiverReports(reception) = &mut self.feedback {
             reception.miss(now, ssrc, rtcp::missing(fci));
@@ -123,7 +125,7 @@ impl LinkState {
 }
 
 impl LinkMonitor {
-    /// Watches the link of `webrtc`, whose m-lines are `lines`, once it has been made.
+    /// Monitors the link of `webrtc`, whose m-lines will be `lines`. Call it before they are added.
     pub(crate) fn install(webrtc: &gst::Element, lines: &[Line]) -> Self {
         let monitor = Self {
             link: Arc::default(),
@@ -141,22 +143,22 @@ impl LinkMonitor {
         monitor
     }
 
-    /// Decides which of the packets of `slots` are sent again.
+    /// Limits the retransmissions of `slots` by the budget of the link (`stream/rtx_budget`).
     pub(crate) fn limit_retransmissions<'a>(&self, slots: impl Iterator<Item = &'a Slot>) {
         for slot in slots {
             self.resends.add(slot.ssrc(), slot.wanted_again());
         }
     }
 
-    /// What is known now; `None` if nothing is.
+    /// The estimate now; `None` before there is any.
     pub(crate) fn estimate(&self) -> Option<Estimate> {
         let estimate = self.link.lock().estimate(now());
         self.resends.know(estimate);
         estimate
     }
 
-    /// What the receiver last reported lost of the packets of an SSRC, 0 to 1; `None` if it has
-    /// not lately.
+    /// The share of packets of an SSRC, 0 to 1, that the newest receiver report calls lost; `None`
+    /// if the newest is too old.
     pub(crate) fn reported_loss(&self, ssrc: u32) -> Option<f32> {
         self.link.lock().reports.loss(now(), ssrc)
     }
@@ -164,8 +166,8 @@ impl LinkMonitor {
 
 type WeakState = std::sync::Weak<Mutex<LinkState>>;
 
-/// Sees what leaves `session` and what comes to it. `id` is that of the packets' numbers, if there
-/// are any.
+/// Taps what leaves `session` and what comes to it. `id` is the header extension of transport-wide
+/// numbers, if one was negotiated.
 fn attach(session: &gst::Element, id: Option<u8>, link: &WeakState) {
     let state = link.clone();
     session.connect_pad_added(move |_, pad| match pad.name().as_str() {
@@ -196,7 +198,7 @@ fn attach(session: &gst::Element, id: Option<u8>, link: &WeakState) {
     });
 }
 
-/// Notes every packet that passes `pad`.
+/// Records and numbers every packet that passes `pad`.
 fn number_sent(pad: &gst::Pad, id: Option<u8>, link: WeakState) {
     let kinds = gst::PadProbeType::BUFFER | gst::PadProbeType::BUFFER_LIST;
     pad.add_probe(kinds, move |_, info| {
@@ -221,8 +223,8 @@ fn number_sent(pad: &gst::Pad, id: Option<u8>, link: WeakState) {
     });
 }
 
-/// rtpsession tells the elements before it what became of each packet, in an event that would go
-/// to every slot of the peer.
+/// Stops the event in which rtpsession tells the elements before it the fate of each packet: it
+/// would go to every slot of the peer.
 fn keep_twcc_events_from_slots(pad: &gst::Pad) {
     pad.add_probe(gst::PadProbeType::EVENT_UPSTREAM, |_, info| {
         let told = info.event().and_then(|event| event.structure());

@@ -1,7 +1,7 @@
-//! One participant's connection: a webrtcbin that only transports. It answers one offer, turns
+//! One participant's peer connection: a webrtcbin that only transports. It answers one offer, turns
 //! every uplink into a tap and every downlink m-line into a slot, and never renegotiates.
 //!
-//! Threads: [`Peer::answer`] runs on a tokio thread; webrtcbin's callbacks run on threads of
+//! Threads: [`Peer::answer`] runs on a tokio thread. webrtcbin's callbacks run on threads of
 //! GStreamer, hold weak references only, and send one [`PeerEvent`] each.
 
 pub(crate) mod arrivals;
@@ -37,29 +37,31 @@ use super::stream::slot::Slot;
 use crate::codec::Codec;
 use crate::id::Mid;
 
-/// SSRCs taken from one peer beyond those its m-lines need.
+/// SSRCs that a peer may have beyond those that its m-lines need.
 const SPARE_SSRCS: u32 = 16;
 
 /// Where and how a peer's transport runs.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Transport {
-    /// The only addresses to gather candidates on; all if empty.
+    /// The addresses to gather candidates on; all of the machine if empty.
     pub media_ips: Vec<IpAddr>,
     /// UDP ports, inclusive; any if `None`.
     pub media_ports: Option<(u16, u16)>,
-    /// What host candidates say instead of their address.
+    /// The address that host candidates carry instead of their own (NAT 1:1).
     pub public_ip: Option<IpAddr>,
 }
 
-/// A participant's connection.
+/// A participant's peer connection. Dropping it closes the connection.
 #[derive(Debug)]
 pub(crate) struct Peer {
     webrtc: gst::Element,
     slots: BTreeMap<Mid, Slot>,
+    /// Running time at which the last packet arrived, ns.
     last_packet: Arc<AtomicU64>,
     link_monitor: LinkMonitor,
     nack: NackMonitor,
     remb: Option<Remb>,
+    /// By the index of their m-line.
     lines: Vec<Mid>,
     // Last, so that it is dropped after everything that points into it.
     _pipeline: Pipeline,
@@ -141,35 +143,35 @@ impl Peer {
         self.slots.get_mut(mid)
     }
 
-    /// The downlink slot of an m-line, to look at.
+    /// The downlink slot of an m-line, to read.
     pub(crate) fn slot_ref(&self, mid: &Mid) -> Option<&Slot> {
         self.slots.get(mid)
     }
 
-    /// What is known of the link to this peer.
+    /// The bandwidth estimation of the link to this peer.
     pub(crate) fn link_monitor(&self) -> &LinkMonitor {
         &self.link_monitor
     }
 
-    /// Has somebody who cannot be told otherwise send their camera, in packets of these SSRCs, with
-    /// at most `bitrate` bit/s.
+    /// Has the other side send the streams of these SSRCs with at most `bitrate` bit/s, by REMB.
+    /// Does nothing where the limit is said in signalling.
     pub(crate) fn limit_sender(&self, bitrate: u32, ssrcs: Vec<u32>) {
         if let Some(remb) = &self.remb {
             remb.set(bitrate, ssrcs);
         }
     }
 
-    /// What has been done about lost packets.
+    /// What has been lost and sent again so far.
     pub(crate) fn nack_counters(&self) -> NackCounters {
         self.nack.counters()
     }
 
-    /// Sends the last packets of a slot once more and at once: `bytes` of them, or what is remembered.
+    /// Sends the newest packets of a slot again at once: `bytes` of them, or as many as are kept.
     pub(crate) fn retransmit(&self, slot: &Slot, bytes: usize) {
         self.nack.retransmit(slot.ssrc(), &slot.newest(bytes));
     }
 
-    /// Running time at which anything at all last arrived from this peer.
+    /// Running time at which the last packet of any kind arrived from this peer.
     pub(crate) fn last_received(&self) -> gst::ClockTime {
         gst::ClockTime::from_nseconds(self.last_packet.load(Ordering::Relaxed))
     }
@@ -182,8 +184,8 @@ fn add(pipeline: &Pipeline, element: &impl IsA<gst::Element>) -> Result<(), Peer
         .map_err(|error| PeerError::refused("add element", error))
 }
 
-/// SSRCs that a peer may have: for each m-line one for what it sends and one for its receiver's
-/// reports, as many again because some start anew, and a few to spare.
+/// SSRCs that a peer with so many m-lines may have: one for what each sends, one for the reports of
+/// its receiver, one because some streams start anew with another, and [`SPARE_SSRCS`].
 fn max_streams(lines: usize) -> u32 {
     let streams = u32::try_from(lines * 3).unwrap_or(u32::MAX);
     streams.saturating_add(SPARE_SSRCS)

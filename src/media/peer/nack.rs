@@ -1,5 +1,5 @@
-//! What becomes of lost packets of a connection: whether they are asked for again and how long
-//! they are waited for, and the counters of the elements inside webrtcbin that see to it.
+//! Lost packets of a connection (NACK, RFC 4585; RTX, RFC 4588): whether they are asked for again,
+//! how long they are waited for, and the counters of the elements inside webrtcbin that do so.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -13,32 +13,33 @@ use super::arrivals;
 use super::webrtcbin::internals::{factory_name, on_element_added};
 use crate::media::bwe::packet_train;
 
-/// Packets of a connection that were lost, asked for and sent again. Those that came in count
-/// while their stream lasts, the others since the connection was made.
+/// Packets of a connection that were lost, asked for and sent again. Received ones are counted
+/// while their stream lasts, sent ones since the connection was made.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub struct NackCounters {
-    /// Packets asked of the other side again (NACK, RFC 4585 section 6.2.1), once for each time.
+    /// Requests of this side for lost packets (NACK, RFC 4585 section 6.2.1); a packet asked for
+    /// twice counts twice.
     pub asked: u64,
-    /// Packets that came because they had been asked for (RFC 4588).
+    /// Packets that the other side sent again (RTX, RFC 4588).
     pub recovered: u64,
-    /// Packets that were not there when it was their turn.
+    /// Packets that had not arrived when they were due, and were given up.
     pub lost: u64,
-    /// Packets that the other side asked for, once for each time.
+    /// Requests of the other side for lost packets; a packet asked for twice counts twice.
     pub asked_of_us: u64,
-    /// Packets sent again because the other side asked.
+    /// Packets that this side sent again on request.
     pub resent: u64,
 }
 
-/// Reads the counters of one webrtcbin. Cloning shares it.
+/// Reads the counters inside one webrtcbin, and has packets sent again unasked. Cloning shares it.
 #[derive(Debug, Clone)]
 pub(crate) struct NackMonitor {
     elements: Arc<Mutex<Vec<glib::WeakRef<gst::Element>>>>,
-    /// Packets sent again that nobody had asked for.
+    /// Packets sent again that nobody asked for, which the counters leave out.
     unrequested: Arc<AtomicU64>,
 }
 
 impl NackMonitor {
-    /// Counts on what `webrtc` makes inside itself from now on.
+    /// Monitors the elements that `webrtc` makes inside itself from now on.
     pub(crate) fn watch(webrtc: &gst::Element) -> Self {
         let monitor = Self {
             elements: Arc::default(),
@@ -55,8 +56,8 @@ impl NackMonitor {
         monitor
     }
 
-    /// Has packets of a stream sent again at once, as if the other side had asked for them. Those
-    /// that are not remembered any more are left out.
+    /// Sends packets of a stream again at once, as if the other side had asked for them: those of
+    /// these sequence numbers that are still kept.
     pub(crate) fn retransmit(&self, ssrc: u32, numbers: &[u16]) {
         let elements = self.elements();
         let unrequested = u64::try_from(numbers.len()).unwrap_or_default();
@@ -71,13 +72,13 @@ impl NackMonitor {
                     .field("ssrc", ssrc)
                     .field(packet_train::MARK, true)
                     .build();
-                // Nothing comes of it where the stream is not repaired by this element.
+                // Without effect where another element keeps the packets of the stream.
                 pad.send_event(gst::event::CustomUpstream::new(request));
             }
         }
     }
 
-    /// The counters now.
+    /// Sums up the counters of all elements.
     pub(crate) fn counters(&self) -> NackCounters {
         let mut sum = NackCounters::default();
         for element in self.elements() {
@@ -91,7 +92,8 @@ impl NackMonitor {
         sum
     }
 
-    /// The list is not held while they are used: they take locks of their own.
+    /// The elements that count. The list is not locked while they are used, for they take locks of
+    /// their own.
     fn elements(&self) -> Vec<gst::Element> {
         self.elements
             .lock()
@@ -101,7 +103,7 @@ impl NackMonitor {
     }
 }
 
-/// An element that counts.
+/// An element inside webrtcbin that counts.
 #[derive(Debug, Clone, Copy)]
 enum Kind {
     Session,
@@ -139,14 +141,15 @@ impl Kind {
     }
 }
 
-/// How long a missing packet of sound is waited for, ms: it may have been overtaken, but nobody
-/// sends it again, and what follows it must not become too late to be played.
+/// How long a jitterbuffer waits for a missing packet of sound, ms. It may have been overtaken; it
+/// is not sent again, and those that follow must not become too late to be played.
 const SOUND_JITTERBUFFER_MS: u32 = 40;
 
-/// Has lost packets of a pad asked for again or not, by what it carries. webrtcbin (1.22 to 1.28)
-/// means to, but gives each new jitterbuffer the setting of every m-line in turn: the last SSRC
-/// that it has learned decides, and that can be one of ours. And has a jitterbuffer for sound wait
-/// for no longer than is of use, and not take fright at bursts for that.
+/// Sets up the jitterbuffer behind a pad: lost packets of pictures are asked for again, those of
+/// sound are not. webrtcbin (1.22 to 1.28) means to do so, but gives each new jitterbuffer the
+/// setting of every m-line in turn: the last SSRC that it has learned decides, and that can be one
+/// of this side. For sound it also waits for [`SOUND_JITTERBUFFER_MS`] only, and smooths arrival
+/// times ([`arrivals`]).
 pub(crate) fn set_loss_handling(pad: &gst::Pad, sound: bool) {
     if let Some(jitterbuffer) = jitterbuffer(pad) {
         jitterbuffer.set_property("do-retransmission", !sound);
@@ -157,8 +160,8 @@ pub(crate) fn set_loss_handling(pad: &gst::Pad, sound: bool) {
     }
 }
 
-/// Elements of webrtcbin and of its rtpbin between a jitterbuffer and the pad of its stream: one
-/// that tells payload types apart, and one for FEC whether any was negotiated or not.
+/// Elements between a jitterbuffer and the pad of its stream: one that tells payload types apart,
+/// and one for FEC, whether it was negotiated or not.
 const ELEMENTS_BEHIND_JITTERBUFFER: usize = 2;
 
 /// The jitterbuffer whose packets leave through a pad.

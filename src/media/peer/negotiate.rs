@@ -40,10 +40,10 @@ async fn set(
         .map_err(|error| PeerError::refused(side.signal(), error))
 }
 
-/// Accepts RTCP of reduced size (RFC 5506) where it is offered. webrtcbin 1.22 sends it once that is
-/// agreed on, but does not put it into the answer by itself. Early packets, ten and more a second,
-/// are feedback alone then; with a report of each stream they took a quarter of a link of
-/// 150 kbit/s.
+/// Accepts RTCP of reduced size (RFC 5506) where it is offered. webrtcbin 1.22 sends it once that
+/// is agreed on, but does not put it into the answer by itself. Early packets, ten and more a
+/// second, are feedback alone then; with a report of each stream they took a quarter of a slow link
+/// (150 kbit/s).
 fn agree_on_reduced_size(answer: &mut gst_sdp::SDPMessageRef, offer: &gst_sdp::SDPMessageRef) {
     const REDUCED_SIZE: &str = "rtcp-rsize";
     for (media, offered) in answer.medias_mut().zip(offer.medias()) {

@@ -1,10 +1,10 @@
-//! Tells a sender how much to send at most, who cannot be told otherwise: REMB
-//! (draft-alvestrand-rmcat-remb-03), which libwebrtc takes as a bound on all it sends.
+//! Limits what a sender sends that has no signalling for it: REMB (draft-alvestrand-rmcat-remb-03),
+//! which libwebrtc takes as a bound on all that it sends.
 //!
-//! It goes out with whatever RTCP does, at the end of the packet: at once when there is news, and
-//! then with every report, for nothing tells whether it arrived.
+//! It is appended to the RTCP packets that are sent anyway: at once when the limit changes, and
+//! then to every report, because it is not acknowledged.
 //!
-//! Threads: the bound comes from the room's task; packets are completed on the thread that sends
+//! Threads: the limit comes from the room's task. Packets are completed on the thread that sends
 //! RTCP, under a short lock.
 
 use std::sync::{Arc, Weak};
@@ -16,12 +16,13 @@ use super::webrtcbin::internals::on_element_added;
 use crate::media::sdp::offer::{Line, Told};
 use crate::media::sdp::simulcast;
 
-/// How long news may wait for what else there is to report, ns.
+/// How long a new limit may wait for other RTCP to go with, ns.
 const MAX_DELAY_NS: u64 = 20_000_000;
-/// bit/s for sound sound a picture.
+/// Bitrate that a sender of pictures is granted for its sound, bit/s.
 const SOUND_BITRATE: u32 = 64_000;
 
-/// An answer that says of whom REMB will come; webrtcbin 1.22 does not keep it from the offer.
+/// An answer that announces REMB for the m-lines that get it; webrtcbin 1.22 does not take it over
+/// from the offer.
 pub(crate) fn with_feedback(answer: &str, lines: &[Line]) -> String {
     simulcast::with_attributes(answer, lines, |line| {
         let attribute = format!("a=rtcp-fb:{} goog-remb", line.payload_type);
@@ -30,13 +31,13 @@ pub(crate) fn with_feedback(answer: &str, lines: &[Line]) -> String {
     })
 }
 
-/// The bound of one sender. Cloning shares it.
+/// The limit of one sender. Cloning shares it.
 #[derive(Debug, Clone)]
 pub(crate) struct Remb(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
-    /// bit/s for what is sent sound a picture.
+    /// Bitrate granted for sound on top of the limit of pictures, bit/s.
     sound: u32,
     state: Mutex<State>,
 }
@@ -48,17 +49,17 @@ struct State {
     session: Option<gst::glib::WeakRef<gst::Element>>,
 }
 
-/// What is said.
+/// A limit in force.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Limit {
-    /// bit/s.
+    /// Most that is to be sent, bit/s.
     bitrate: u32,
-    /// Of what.
+    /// The streams that the limit is for.
     ssrcs: Vec<u32>,
 }
 
 impl Remb {
-    /// That of the sender behind `webrtc`, if one of its m-lines is to be told in this way.
+    /// The limit of the sender behind `webrtc`, if one of its m-lines takes REMB.
     pub(crate) fn install(webrtc: &gst::Element, lines: &[Line]) -> Option<Self> {
         lines.iter().find(|line| line.told == Told::InRtcp)?;
         let has_sound = lines.iter().any(|line| line.role.is_audio());
@@ -75,8 +76,7 @@ impl Remb {
         Some(remb)
     }
 
-    /// Has the sender send pictures of `bitrate` bit/s at most, in packets of these SSRCs, from now
-    /// on.
+    /// Has the sender send pictures, in the streams of these SSRCs, with `bitrate` bit/s at most.
     pub(crate) fn set(&self, bitrate: u32, ssrcs: Vec<u32>) {
         let bitrate = bitrate.saturating_add(self.0.sound);
         let limit = Some(Limit { bitrate, ssrcs });
@@ -107,7 +107,7 @@ fn attach(session: &gst::Element, inner: &Weak<Inner>) {
     });
 }
 
-/// Adds what is to be said to all that passes `pad`.
+/// Appends REMB to every RTCP packet that passes `pad`.
 fn append_remb(pad: &gst::Pad, inner: Weak<Inner>) {
     pad.add_probe(gst::PadProbeType::BUFFER, move |_, info| {
         if let Some(gst::PadProbeData::Buffer(buffer)) = &mut info.data
@@ -122,25 +122,25 @@ fn append_remb(pad: &gst::Pad, inner: Weak<Inner>) {
     });
 }
 
-/// Who sends a packet of RTCP: its first SSRC (RFC 3550 section 6.4).
+/// The sender of an RTCP packet: its first SSRC (RFC 3550 section 6.4).
 fn sender_of(rtcp: &gst::BufferRef) -> Option<u32> {
     let bytes = rtcp.map_readable().ok()?;
     let ssrc = bytes.get(4..8)?.try_into().ok()?;
     Some(u32::from_be_bytes(ssrc))
 }
 
-/// The packet: payload-specific feedback (RFC 4585 section 6.4) of the application layer.
+/// REMB as a packet: payload-specific feedback of the application layer (RFC 4585 section 6.4).
 fn packet(sender: u32, limit: &Limit) -> Vec<u8> {
     const PAYLOAD_SPECIFIC: u8 = 206;
     const APPLICATION_LAYER: u8 = 15;
-    /// Bits of the mantissa.
+    /// Bits that the mantissa of the bitrate has.
     const MANTISSA: u32 = 18;
     let ssrcs = &limit.ssrcs[..limit.ssrcs.len().min(31)];
     let exponent = (u32::BITS - limit.bitrate.leading_zeros()).saturating_sub(MANTISSA);
     let mantissa = limit.bitrate >> exponent;
     let mut packet = Vec::with_capacity(20 + 4 * ssrcs.len());
     packet.extend([2 << 6 | APPLICATION_LAYER, PAYLOAD_SPECIFIC]);
-    // In words, less one.
+    // Length in words of 32 bits, less one.
     packet.extend((4 + ssrcs.len() as u16).to_be_bytes());
     packet.extend(sender.to_be_bytes());
     packet.extend([0; 4]);

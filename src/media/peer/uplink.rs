@@ -1,10 +1,9 @@
 //! From a pad that webrtcbin adds to the uplink whose packets it carries.
 //!
-//! webrtcbin 1.22 tells m-lines apart by the SSRCs that an offer announces, and by nothing else:
-//! it takes a stream of any other SSRC for one of the first m-line. A sender whose encodings
-//! have names (`a=rid`, RFC 8851) announces none. What a packet itself says of its m-line (RFC
-//! 9143 section 9.2), and of its encoding (RFC 8852), comes first therefore, and a pad is decided on
-//! by its first packet.
+//! webrtcbin 1.22 assigns streams to m-lines only by the SSRCs that an offer announces: it takes a
+//! stream of any other SSRC for one of the first m-line. A sender whose encodings have names
+//! (`a=rid`, RFC 8851) announces none. So what a packet itself says of its m-line (RFC 9143 section
+//! 9.2) and of its encoding (RFC 8852) comes first, and the first packet of a pad decides.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,16 +22,17 @@ use crate::media::stream::keyframes::{KeyframeGate, Maker};
 use crate::media::stream::tap::Tap;
 
 /// URI of the header extension that names the m-line of a packet (RFC 9143 section 15.2).
-/// Senders add it until the first report that their packets arrive.
+/// Senders add it until a report says that their packets arrive.
 pub(crate) const MID: &str = "urn:ietf:params:rtp-hdrext:sdes:mid";
 
 /// A sender is asked for a keyframe at most this often.
 const KEYFRAME_INTERVAL: Duration = Duration::from_millis(300);
 
-/// An m-line, and what its encodings have in common.
+/// An m-line, and the keyframe requests that its encodings share.
 type Uplink = (Line, Arc<KeyframeGate>);
 
-/// Turns every pad webrtcbin adds for an uplink into a tap, with its first packet.
+/// Turns every pad that webrtcbin adds for an uplink into a tap, as soon as its first packet is
+/// there.
 pub(crate) fn take_uplinks(
     pipeline: &Pipeline,
     webrtc: &gst::Element,
@@ -118,8 +118,8 @@ fn named<'a>(packet: &gst::BufferRef, lines: &'a [Uplink]) -> Option<&'a Uplink>
     })
 }
 
-/// Which encoding of its m-line a packet says it belongs to, by its place among those that were
-/// taken; `None` for one that was not. One that says nothing is of the only one, or of the first.
+/// The encoding that a packet says it belongs to, by its place among those of its m-line that were
+/// accepted; `None` for one that was not. A packet that says nothing belongs to the first.
 fn encoding(packet: &gst::BufferRef, line: &Line) -> Option<usize> {
     let Some(id) = line.extension(RID) else {
         return Some(0);
@@ -131,12 +131,12 @@ fn encoding(packet: &gst::BufferRef, line: &Line) -> Option<usize> {
     }
 }
 
-/// The m-line that webrtcbin takes a pad's SSRC for.
+/// The m-line that webrtcbin assigns a pad to, by its SSRC.
 fn announced<'a>(pad: &gst::Pad, lines: &'a [Uplink]) -> Option<&'a Uplink> {
     lines.get(webrtcbin::mline_index(pad) as usize)
 }
 
-/// Whether a pad's packets are what its m-line was negotiated for.
+/// Whether the codec of a pad is the one that its m-line was negotiated with.
 fn carries(pad: &gst::Pad, line: &Line) -> bool {
     let caps = pad.current_caps();
     let encoding = caps
@@ -146,7 +146,8 @@ fn carries(pad: &gst::Pad, line: &Line) -> bool {
     line.role.is_uplink() && encoding.is_none_or(fits)
 }
 
-/// Takes what nobody asked for, so that its thread does not end in an error.
+/// Links a pad that belongs to no m-line to a fakesink, so that its thread does not end in an
+/// error.
 fn discard(pipeline: &gst::Pipeline, pad: &gst::Pad) -> Result<(), PeerError> {
     tracing::debug!(pad = %pad.name(), "packets of no m-line");
     let sink = gst::ElementFactory::make("fakesink")

@@ -1,5 +1,5 @@
-//! Writes a mix to a file: packets of a rendition's tap and of the full mix's, as they are, into a
-//! container. A pipeline of its own, so that a disk that is slow or full never touches the call.
+//! Records a mix: writes the packets of a rendition and of the full mix, as they are, into a
+//! container. The pipeline is its own, so that a slow or full disk never affects the call.
 //!
 //! MP4 holds H.264 and Opus: Chromium, Firefox and ffprobe play both, AAC would be one more encoder
 //! and 20 ms more of delay against the picture. WebM holds VP8 and Opus, Ogg Opus alone.
@@ -42,7 +42,7 @@ use crate::media::mixer::audio::sound::SOUND_LAG;
 use crate::media::stream::tap::{Link, Tap};
 
 /// Time between keyframes, so that one can seek. Each costs viewers the bits of some ten other
-/// pictures, which is why there are not more.
+/// pictures, so there are no more of them.
 const KEYFRAME_EVERY: Duration = Duration::from_secs(10);
 /// The template of the pipeline that writes a container.
 fn template(container: Container) -> &'static str {
@@ -53,7 +53,7 @@ fn template(container: Container) -> &'static str {
     }
 }
 
-/// What a file of a container begins with.
+/// The track that decides where a file of this container begins.
 fn lead(container: Container) -> LeadTrack {
     match container.codec() {
         Some(_) => LeadTrack::Picture,
@@ -61,7 +61,7 @@ fn lead(container: Container) -> LeadTrack {
     }
 }
 
-/// A recording under way. Dropping it ends it where it is; the file can be played, as after a
+/// A recording of a mix. Dropping it ends the file where it is, which can be played as after a
 /// crash.
 #[derive(Debug)]
 pub(crate) struct Recorder {
@@ -73,9 +73,9 @@ pub(crate) struct Recorder {
 }
 
 impl Recorder {
-    /// Begins to write `container` to `path`. Nothing is written before there is something to
-    /// write: [`Recorder::feed_sound`], [`Recorder::feed_picture`]. `on_failure` is called on a
-    /// tokio thread when nothing more can be written.
+    /// Opens `path` for a file of `container`. Nothing is written before it gets packets:
+    /// [`Recorder::feed_sound`], [`Recorder::feed_picture`]. `on_failure` is called on a tokio
+    /// thread when nothing more can be written.
     ///
     /// # Errors
     /// [`RecorderError`] when the pipeline cannot be made or the file not be opened.
@@ -113,7 +113,7 @@ impl Recorder {
         })
     }
 
-    /// Takes the picture from `tap` from now on, beginning with a keyframe, which is asked for.
+    /// Records the picture of `tap` from the next keyframe on, which is requested.
     pub(crate) fn feed_picture(&mut self, tap: &Tap) {
         self.picture = None;
         self.feeder.timeline.lock().picture_broken();
@@ -127,29 +127,29 @@ impl Recorder {
         tap.request_keyframe();
     }
 
-    /// Takes the sound from `tap` from now on: mono Opus, 20 ms a packet.
+    /// Records the sound of `tap` from now on: mono Opus, 20 ms a packet.
     pub(crate) fn feed_sound(&mut self, tap: &Tap) {
         self.sound = None;
         let feeder = Arc::clone(&self.feeder);
         self.sound = Some(tap.connect(Box::new(move |packets, _caps| feeder.sounds(packets))));
     }
 
-    /// Running time at which the file began, if it has.
+    /// Running time at which the file begins; `None` before its first packet.
     pub(crate) fn began(&self) -> Option<Duration> {
         self.feeder.timeline.lock().start()
     }
 
-    /// How much has been recorded.
+    /// The duration of the file so far.
     pub(crate) fn length(&self) -> Duration {
         self.feeder.timeline.lock().length()
     }
 
-    /// Writes what is left, and the index. Returns how long the file is.
+    /// Writes what is left and the index, and waits for it. Returns the duration of the file.
     ///
     /// # Errors
-    /// [`RecorderError::Failed`] with the reason of an earlier failure too, and
-    /// [`RecorderError::Stuck`] after three seconds. What was written stays, and can be repaired
-    /// as after a crash.
+    /// [`RecorderError::Failed`], also with the reason of an earlier failure, and
+    /// [`RecorderError::Stuck`] after [`FINISH_DEADLINE`]. The file stays, and can be repaired as
+    /// after a crash.
     pub(crate) async fn finish(mut self) -> Result<Duration, RecorderError> {
         self.picture = None;
         self.sound = None;
@@ -160,7 +160,7 @@ impl Recorder {
     }
 }
 
-/// What the taps' threads share.
+/// The state that the threads of both taps share.
 #[derive(Debug)]
 struct Feeder {
     picture: Option<gst_app::AppSrc>,
@@ -169,7 +169,7 @@ struct Feeder {
 }
 
 impl Feeder {
-    /// Takes packets of the picture. True if a keyframe is wanted.
+    /// Takes packets of the picture. Returns whether to request a keyframe.
     fn pictures(
         &self,
         format: Codec,
@@ -215,8 +215,8 @@ impl Feeder {
         for packet in packets {
             let opus = payload(packet);
             if let (Some(at), Some(opus)) = (packet.pts().map(Duration::from), opus) {
-                // The mixer stamps a block with the moment it is complete, and what is in it is
-                // older than the picture of that moment.
+                // The mixer stamps a block with the time at which it is complete, and its sound is
+                // older than the picture of that time.
                 let first_sample = at.saturating_sub(FRAME + SOUND_LAG);
                 timeline.sound(first_sample, gst::Buffer::from_slice(opus));
             }

@@ -5,19 +5,19 @@ use std::time::Duration;
 use crate::codec::Codec;
 use crate::media::rtp::payload::starts_keyframe;
 
-/// What waits for the disk beyond this is lost, up to the next keyframe.
+/// Most media that waits for the disk. Beyond it packets are dropped up to the next keyframe.
 const BACKLOG: gst::ClockTime = gst::ClockTime::from_seconds(5);
-/// How long writing the last of a file may take.
+/// How long it may take to write the end of a file.
 pub(crate) const FINISH_DEADLINE: Duration = Duration::from_secs(3);
-/// An Opus packet of 20 ms that is silence: CELT, full band, mono, one frame of no bytes beyond
-/// those that say so (RFC 6716 section 3.1).
+/// An Opus packet of 20 ms of silence: CELT, full band, mono, one frame (RFC 6716 section 3.1).
 pub(crate) const SILENCE: [u8; 3] = [0xF8, 0xFF, 0xFE];
 
-/// Whether the disk is too slow for what it gets.
+/// Whether more waits for the disk than [`BACKLOG`].
 pub(crate) fn is_behind(appsrc: &gst_app::AppSrc) -> bool {
     appsrc.current_level_time() > BACKLOG
 }
 
+/// Whether a packet is the first of a keyframe, or sound.
 pub(crate) fn opens(format: Codec, packet: &gst::Buffer) -> bool {
     gst_rtp::RTPBuffer::from_buffer_readable(packet)
         .ok()
@@ -25,7 +25,7 @@ pub(crate) fn opens(format: Codec, packet: &gst::Buffer) -> bool {
         .unwrap_or_default()
 }
 
-/// RFC 3550 section 5.1.
+/// The RTP timestamp of a packet (RFC 3550 section 5.1).
 pub(crate) fn timestamp(packet: &gst::Buffer) -> Option<u32> {
     let rtp = gst_rtp::RTPBuffer::from_buffer_readable(packet).ok()?;
     Some(rtp.timestamp())
@@ -36,7 +36,7 @@ pub(crate) fn payload(packet: &gst::Buffer) -> Option<Vec<u8>> {
     rtp.payload().ok().map(<[u8]>::to_vec)
 }
 
-/// Puts a copy of a packet, its bytes shared, into a queue.
+/// Pushes a copy of a packet, whose bytes are shared, with this time in the file.
 pub(crate) fn push(appsrc: &gst_app::AppSrc, packet: &gst::Buffer, time: Duration) {
     let mut packet = packet.clone();
     let time = gst::ClockTime::try_from(time).ok();

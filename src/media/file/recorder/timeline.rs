@@ -1,52 +1,53 @@
-//! When in a file a packet belongs; pure.
+//! The time in a file at which a packet of a mix belongs; pure.
 //!
 //! A file begins with a keyframe, at zero, so that nothing black comes first and both tracks count
-//! from the same moment. Sound that came in the meantime is held, for it is encoded and therefore
-//! here sooner than the picture of the same moment. Where packets of sound are missing (a pause
-//! that was not sent, an encoder that was started anew) silence takes their place: a muxer waits
-//! for a track that has gaps.
+//! from the same moment. Sound that came meanwhile is held, because it arrives sooner than the
+//! picture of the same moment. Where packets of sound are missing (a pause that was not sent, an
+//! encoder that was started anew) silence takes their place: a muxer waits for a track that has
+//! gaps.
 
 use std::collections::VecDeque;
 use std::time::Duration;
 
 use super::monotonic::MonotonicTimes;
 
-/// Length of the mix's Opus packets.
+/// The length of the Opus packets of a mix.
 pub(crate) const FRAME: Duration = Duration::from_millis(20);
-/// Sound held until the picture begins; the picture of a moment is not later than this.
+/// Most packets of sound that are held until the picture begins: five seconds, longer than a
+/// picture is late.
 const MAX_HELD: usize = 250;
-/// A gap longer than this is left one: it is not a pause.
+/// Longest gap that is filled with silence. A longer one is not a pause, and stays a gap.
 const LONGEST_GAP: Duration = Duration::from_secs(30);
 
-/// What decides where a file begins.
+/// The track that decides where a file begins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum LeadTrack {
-    /// The first keyframe.
+    /// The picture: the file begins with its first keyframe.
     Picture,
-    /// The first packet of sound: there is no picture.
+    /// The sound: the file begins with its first packet, for there is no picture.
     Sound,
 }
 
-/// A packet of sound and its time in the file; `None` is silence.
+/// A packet of sound with its time in the file; `None` is silence.
 pub(crate) type Timed<T> = (Duration, Option<T>);
 
-/// Whether pictures can follow.
+/// Whether pictures can be written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum PictureGate {
     AwaitsKeyframe,
     Open,
 }
 
-/// The time line of a file, for packets of sound of type `T`.
+/// The timeline of a file, for packets of sound of type `T`.
 #[derive(Debug)]
 pub(crate) struct Timeline<T> {
     lead: LeadTrack,
     start: Option<Duration>,
     gate: PictureGate,
     held: VecDeque<(Duration, T)>,
-    /// Time in the file at which the next packet of sound is due.
+    /// Time in the file at which the next packet of sound is due; `None` before the first.
     next: Option<Duration>,
-    /// Times in the file of the pictures.
+    /// Times of the pictures in the file.
     pictures: MonotonicTimes,
 }
 
@@ -62,8 +63,8 @@ impl<T> Timeline<T> {
         }
     }
 
-    /// Takes a packet of the picture of running time `at` and this RTP timestamp; its time in the
-    /// file, if it belongs there.
+    /// Takes a packet of the picture of running time `at` and this RTP timestamp. Returns its time
+    /// in the file, if it belongs there.
     pub(crate) fn picture(
         &mut self,
         at: Duration,
@@ -78,7 +79,7 @@ impl<T> Timeline<T> {
         Some(self.pictures.place(timestamp, at.saturating_sub(start)))
     }
 
-    /// Lets no picture in before the next keyframe: some before it are missing.
+    /// Lets no picture in before the next keyframe, because some are missing.
     pub(crate) fn picture_broken(&mut self) {
         self.gate = PictureGate::AwaitsKeyframe;
     }
@@ -94,7 +95,7 @@ impl<T> Timeline<T> {
         }
     }
 
-    /// The sound that can go into the file now.
+    /// The sound that can be written now.
     pub(crate) fn sounds(&mut self) -> Vec<Timed<T>> {
         let Some(start) = self.start else {
             return Vec::new();
@@ -104,8 +105,8 @@ impl<T> Timeline<T> {
             let Some(time) = at.checked_sub(start) else {
                 continue;
             };
-            // Where the file begins in a pause, so does its sound: a track that began later would
-            // be played from the beginning all the same.
+            // Where the file begins in a pause, its sound begins with silence: a track that began
+            // later would be played from the beginning all the same.
             let due = self.next.unwrap_or_default();
             // The newest of two sources that overlap would sound twice.
             if time + FRAME / 2 < due {
@@ -123,8 +124,8 @@ impl<T> Timeline<T> {
         out
     }
 
-    /// The sound of a file that ends: where it has begun and had none, a packet of silence. An MP4
-    /// whose track of sound is empty cannot be read, not even its picture.
+    /// The sound to write at the end of a file: a packet of silence if it has a picture and no
+    /// sound. An MP4 whose track of sound is empty cannot be read, not even its picture.
     pub(crate) fn end(&mut self) -> Option<Timed<T>> {
         let mute = self.start.is_some() && self.next.is_none();
         mute.then(|| {
@@ -133,12 +134,12 @@ impl<T> Timeline<T> {
         })
     }
 
-    /// Running time of the file's zero, if it has begun.
+    /// Running time at which the file begins; `None` before its first packet.
     pub(crate) fn start(&self) -> Option<Duration> {
         self.start
     }
 
-    /// How long the file is by its sound.
+    /// The duration of the file so far.
     pub(crate) fn length(&self) -> Duration {
         self.next.unwrap_or_default().max(self.pictures.last())
     }

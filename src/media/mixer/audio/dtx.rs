@@ -1,35 +1,35 @@
-//! Discontinuous transmission of a mix: while nobody speaks, hardly anything is sent.
+//! Discontinuous transmission (DTX) of a mix: while nobody speaks, hardly anything is sent.
 //!
-//! libopus has its own, which needs the analysis that costs as much again as all of the encoding.
-//! A mix in which nobody is heard is zeros.
+//! libopus has its own, which needs an analysis that costs as much as the encoding itself. Here it
+//! is simple: a mix in which nobody is heard is zeros.
 
 use std::sync::Arc;
 
 use gst::prelude::*;
 use parking_lot::Mutex;
 
-/// Packets of silence that are sent before the pause: 200 ms, so that it is one and not a breath.
+/// Packets of silence that are still sent before a pause: 200 ms, so that a breath is not a pause.
 const HANGOVER_PACKETS: u32 = 10;
 
-/// In a pause one packet of so many is sent, five a second: whoever begins to receive gets a first
-/// one soon, and whoever asks whether anything comes does not take it for the end.
+/// In a pause one packet of so many is sent, five a second. So a new receiver gets a first packet
+/// soon, and a receiver that watches for silence does not take the pause for the end.
 const KEEPALIVE_EVERY: u32 = 10;
 
-/// What becomes of a packet.
+/// What is done with a packet that the encoder made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Action {
-    /// It is sent.
+    /// It is sent as it is.
     Send,
-    /// What is sent of it says that there is a pause.
+    /// Its first byte is sent: a frame of no bytes, which says that there is a pause.
     SendEmpty,
-    /// It is not sent.
+    /// It is left out.
     Suppress,
 }
 
-/// Counts silent blocks.
+/// Counts the blocks of silence in a row.
 #[derive(Debug, Default)]
 struct Silence {
-    /// Blocks of silence since the last that was not.
+    /// Blocks of silence since the last one with sound.
     silent: u32,
 }
 
@@ -42,7 +42,7 @@ impl Silence {
         };
     }
 
-    /// What becomes of the packet that is made of it.
+    /// What to do with the packet that is made of it.
     fn action(&self) -> Action {
         match self.silent.checked_sub(HANGOVER_PACKETS + 1) {
             None => Action::Send,
@@ -52,19 +52,20 @@ impl Silence {
     }
 }
 
-/// Leaves out what `encoder` makes of silence that lasts. The first packet of a pause is its first
-/// byte alone: a frame of no bytes, by which a receiver knows it for a pause and not for loss (RFC
-/// 7587 section 3.1.3, RFC 6716 section 3.2.1). What goes on is numbered behind it, so that nothing
-/// is missing.
+/// Leaves out what `encoder` makes of lasting silence. Of the first packet of a pause its first
+/// byte alone is sent: a frame of no bytes, by which a receiver tells a pause from loss (RFC 7587
+/// section 3.1.3, RFC 6716 section 3.2.1). Packets are numbered behind it, so none seems to be
+/// lost.
 ///
-/// It goes by what the encoder is given: of zeros it makes three bytes as CELT, but thirty with
-/// forward error correction. It makes one packet of each block, at once.
+/// Silence is recognised in the encoder's input. Its output does not show it: of zeros it makes
+/// three bytes as CELT, but thirty with forward error correction. It makes one packet of each
+/// block, at once.
 pub(crate) fn install(encoder: &gst::Element) {
     let (Some(input), Some(output)) = (encoder.static_pad("sink"), encoder.static_pad("src"))
     else {
         return;
     };
-    // FrameKind by the encoder's thread alone.
+    // Only ever locked by the encoder's thread.
     let silence = Arc::new(Mutex::new(Silence::default()));
     let observed = Arc::clone(&silence);
     input.add_probe(gst::PadProbeType::BUFFER, move |_, info| {

@@ -1,19 +1,19 @@
-//! Which sound is missing between two packets: what a decoder has to be told to conceal it
-//! (RFC 6716 section 4.4), for a tap passes on packets and no events; pure.
+//! Gaps in the sound of a stream, for packet loss concealment (PLC, RFC 6716 section 4.4): a
+//! decoder has to be told of them, and a tap passes on packets and no events; pure.
 
 use std::time::Duration;
 
-/// The longest loss that is concealed. A decoder has faded out by then.
+/// Longest loss that is announced to the decoder, which has faded out by then.
 const MAX_CONCEALED: Duration = Duration::from_millis(120);
 
-/// The longest packet of Opus (RFC 6716 section 2.1.4). A longer one was a pause: in
-/// discontinuous transmission the time goes on without packets, and nothing was lost.
+/// Longest packet of Opus (RFC 6716 section 2.1.4). If packets seem longer than this, there was a
+/// pause: in discontinuous transmission timestamps go on without packets, and nothing was lost.
 const LONGEST_PACKET: Duration = Duration::from_millis(120);
 
 /// Clock rate of Opus in RTP, Hz (RFC 7587 section 4.1).
 const CLOCK_RATE: u32 = 48_000;
 
-/// Looks at the packets of one stream in their order.
+/// Finds the gaps in one stream, whose packets it is given in their order.
 #[derive(Debug, Default)]
 pub(crate) struct GapDetector {
     /// Sequence number and timestamp of the last packet.
@@ -21,7 +21,7 @@ pub(crate) struct GapDetector {
 }
 
 impl GapDetector {
-    /// How long the sound is that was lost right before this packet.
+    /// Length of the sound that was lost right before this packet, if any was.
     pub(crate) fn lost_before(&mut self, sequence: u16, timestamp: u32) -> Option<Duration> {
         let (last, was) = self.last.replace((sequence, timestamp))?;
         let steps = sequence.wrapping_sub(last);

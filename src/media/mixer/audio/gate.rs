@@ -1,44 +1,45 @@
-//! Whose voice is in the mix: a level and a gate for each source; pure.
+//! Decides whose voice is in the mix: a level and a noise gate for each source; pure.
 
 use super::mix::{FRAME, Frame, Ramp};
 
-/// A frame louder than this counts towards opening the gate, dBov.
+/// Level above which a frame counts as loud, dBov. [`OPENING`] of them open the gate.
 pub const OPEN: f32 = -55.0;
 
-/// A frame quieter than this counts towards closing it, dBov. The 5 dB between the two keep a
-/// voice at the threshold from flickering.
+/// Level below which a frame counts as quiet, dBov. [`HANGOVER`] of them close the gate. The 5 dB
+/// to [`OPEN`] keep it from flickering at the threshold.
 pub const CLOSE: f32 = -60.0;
 
-/// Loud frames in a row that open the gate: 40 ms, so that a click does not.
+/// Loud frames in a row that open the gate: 40 ms, so that a click does not open it.
 pub const OPENING: u32 = 2;
 
-/// Quiet frames in a row that close it: 800 ms, so that pauses between words do not.
+/// Quiet frames in a row that close the gate: 800 ms, so that a pause between words does not.
 pub const HANGOVER: u32 = 40;
 
 /// The level of silence, dBov (RFC 6464).
 pub const SILENCE: f32 = -127.0;
 
-/// Frames the reported level is taken over: 200 ms.
+/// Number of frames that the reported level is the mean of: 200 ms.
 const LEVEL_FRAMES: usize = 10;
 
-/// A source entered or left the mix.
+/// What a frame did to the gate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum GateChange {
-    /// It is in the mix from this frame on: shown as speaking, with an encoder of its own.
+    /// The source is in the mix from this frame on: it is shown as speaking, and gets its own
+    /// mix-minus.
     Opened,
-    /// It is not in the mix any more; this frame already adds nothing.
+    /// The source is not in the mix any more; this frame already adds nothing.
     Closed,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum GateState {
-    /// With the number of loud frames seen in a row.
+    /// Adds nothing to the mix. The number is of loud frames in a row.
     Closed(u32),
-    /// With the number of quiet frames seen in a row.
+    /// Adds to the mix. The number is of quiet frames in a row.
     Open(u32),
 }
 
-/// The level and the gate of one source. To be given every 20 ms frame of it, silence included.
+/// The level and the gate of one source. It has to be given every frame of 20 ms, silence included.
 ///
 /// Levels are RMS against a full-scale square wave (dBov), so a full-scale sine is at -3.
 #[derive(Debug, Clone)]
@@ -57,7 +58,7 @@ impl Default for VoiceGate {
 }
 
 impl VoiceGate {
-    /// A source that has been silent.
+    /// A closed gate.
     pub fn new() -> Self {
         Self {
             state: GateState::Closed(0),
@@ -67,7 +68,7 @@ impl VoiceGate {
         }
     }
 
-    /// Takes the source's next frame. Afterwards [`Self::ramp`] is the gain for this frame.
+    /// Takes the next frame of the source. Afterwards [`Self::ramp`] is the gain of this frame.
     pub fn update(&mut self, frame: &Frame) -> Option<GateChange> {
         let energy = mean_square(frame);
         self.energies[self.next] = energy;
@@ -97,7 +98,7 @@ impl VoiceGate {
         }
     }
 
-    /// The gain for the frame given last.
+    /// The gain of the last frame.
     pub fn ramp(&self) -> Ramp {
         self.ramp
     }
@@ -112,7 +113,7 @@ impl VoiceGate {
         dbov(self.energies.iter().sum::<f64>() / LEVEL_FRAMES as f64)
     }
 
-    /// With the gate shut: another frame, after `loud` loud ones.
+    /// Takes a frame while the gate is closed, after `loud` loud ones.
     fn listen(&mut self, loud: u32, level: f32) -> Option<GateChange> {
         let loud = if level > OPEN { loud + 1 } else { 0 };
         if loud < OPENING {
@@ -125,7 +126,8 @@ impl VoiceGate {
     }
 }
 
-/// 0 for what is not a number: a broken decoder's output is silence, and does not stay in sums.
+/// The mean square of a frame; 0 if that is not a number, so that the output of a broken decoder is
+/// silence and does not stay in sums.
 fn mean_square(frame: &Frame) -> f64 {
     let sum: f64 = frame.iter().map(|&s| f64::from(s) * f64::from(s)).sum();
     if sum.is_finite() {

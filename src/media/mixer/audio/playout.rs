@@ -1,71 +1,73 @@
-//! Evening out when one source's sound arrives: packets in, a frame every 20 ms out; pure.
+//! The playout buffer of one source, which evens out jitter: packets in, a frame every 20 ms out;
+//! pure.
 //!
-//! The buffer plays a little behind, by as much as the source's arrivals waver: *spare* is what
-//! remains after a frame was taken, and `target` the spare it aims at. Running dry makes the
-//! target larger; time without need makes it smaller. Whatever is cut or missing is blended
-//! over 5 ms, so that nothing clicks.
+//! The buffer plays a little behind, by as much as arrivals jitter. *Spare* is what remains after a
+//! frame was taken, and `target` is the spare that it aims at. Running dry makes the target larger;
+//! time without need makes it smaller. Cuts and gaps are crossfaded over 5 ms, so that nothing
+//! clicks.
 
 use std::collections::VecDeque;
 use std::time::Duration;
 
 use super::mix::{FRAME, Frame, SAMPLE_RATE};
 
-/// Samples in a millisecond.
+/// The number of samples in a millisecond.
 const MS: usize = SAMPLE_RATE as usize / 1000;
 
-/// Most sound held, in samples: 400 ms. Older sound goes.
+/// Most sound that is held, in samples: 400 ms. Beyond it the oldest is dropped.
 pub const MAX_DEPTH: usize = 400 * MS;
 
 /// Length of every crossfade, in samples: 5 ms.
 pub const FADE: usize = 5 * MS;
 
-/// What is held of a source at least once a frame was taken.
+/// Least delay of the buffer: what it holds of a source without jitter after a frame was taken.
 pub const MIN_DELAY: Duration = Duration::from_millis(20);
 
-/// The first target, which is also the least.
+/// The least target, with which a source begins, in samples.
 const MIN_TARGET: usize = MIN_DELAY.as_millis() as usize * MS;
+/// The largest target, in samples: 120 ms.
 const MAX_TARGET: usize = 120 * MS;
-/// What running dry adds to the target.
+/// By how much the target grows when the buffer runs dry, in samples.
 const GROWTH: usize = 20 * MS;
-/// What time without need takes from it.
+/// By how much the target shrinks after [`CALM_FRAMES`] without need, in samples.
 const DECLINE: usize = 10 * MS;
 
-/// Spare beyond the target that is let be: smaller cuts would come more often.
+/// Spare beyond the target that is tolerated, in samples. With less, cuts would be frequent.
 const SLACK: usize = 10 * MS;
 
-/// Spare that stays beyond the target for so many frames, half a second, is cut.
+/// Frames for which the spare has to exceed the target before it is cut: half a second.
 const SURPLUS_FRAMES: u32 = 25;
 
-/// Spare that is not needed for so many frames, ten seconds, makes the target smaller.
+/// Frames for which some of the spare has to be unused before the target shrinks: ten seconds.
 const CALM_FRAMES: u32 = 500;
 
-/// A source that pauses for so many frames, half a second, was not late but had nothing to say
-/// (a muted microphone, Opus DTX): that is no reason for a larger target.
+/// Frames without sound, half a second, that make a pause (a muted microphone, DTX): the source was
+/// not late, so the target does not grow.
 const PAUSE_FRAMES: u32 = 25;
 
-/// How pushed samples relate to the ones before.
+/// How pushed samples relate to those before.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Continuity {
-    /// They go on where the ones before ended.
+    /// They begin where those before ended.
     Seamless,
-    /// Something is missing in between (lost packets, a restarted decoder).
+    /// Sound is missing in between (lost packets, a restarted decoder).
     Gap,
 }
 
-/// What a frame taken from the buffer is.
+/// What a frame taken from the buffer consists of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum FrameKind {
-    /// The source's sound throughout.
+    /// Sound of the source throughout.
     Played,
-    /// The buffer ran dry: the rest of the sound, faded out.
+    /// The rest of the sound, faded out, because the buffer ran dry.
     Concealed,
-    /// Nothing: the source has not begun, or enough of it has not arrived.
+    /// Silence: the source has not begun, or too little of it has arrived.
     Silent,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum State {
-    /// Waits for enough sound. `dry` frames ago it ran dry.
+    /// Waits for enough sound. The buffer ran dry `dry` frames ago.
     Filling {
         dry: u32,
     },
@@ -85,7 +87,7 @@ impl LeastSpare {
         frames: 0,
     };
 
-    /// Notes a frame; the least spare, and a new beginning, once the stretch is over.
+    /// Records the spare after a frame. Returns the least, and begins anew, after `stretch` frames.
     fn note(&mut self, spare: usize, stretch: u32) -> Option<usize> {
         self.least = self.least.min(spare);
         self.frames += 1;
@@ -119,7 +121,7 @@ impl Default for Playout {
 }
 
 impl Playout {
-    /// An empty buffer.
+    /// An empty buffer, with the least target.
     pub fn new() -> Self {
         Self {
             buffer: VecDeque::with_capacity(MAX_DEPTH),
@@ -133,10 +135,10 @@ impl Playout {
         }
     }
 
-    /// Appends sound that has arrived. Beyond [`MAX_DEPTH`] the oldest goes.
+    /// Appends sound that has arrived. Beyond [`MAX_DEPTH`] the oldest is dropped.
     ///
-    /// What is beyond full scale is clipped and what is not a number is taken for silence: a
-    /// broken decoder must not reach into the mix of others.
+    /// Samples beyond full scale are clipped, and samples that are not numbers become silence: a
+    /// broken decoder must not harm the mix.
     pub fn push(&mut self, samples: &[f32], continuity: Continuity) {
         let tail = match continuity {
             Continuity::Seamless => None,
@@ -159,7 +161,7 @@ impl Playout {
         self.drop_front(self.buffer.len().saturating_sub(MAX_DEPTH));
     }
 
-    /// Fills `out` with the next 20 ms. To be called once a tick.
+    /// Fills `out` with the next 20 ms. Call it once a period.
     pub fn take(&mut self, out: &mut Frame) -> FrameKind {
         match self.state {
             State::Filling { dry } if self.buffer.len() < FRAME + self.target => {
@@ -185,22 +187,22 @@ impl Playout {
         FrameKind::Played
     }
 
-    /// Sound held, in milliseconds.
+    /// The length of the sound held, ms.
     pub fn depth_ms(&self) -> u32 {
         (self.buffer.len() / MS) as u32
     }
 
-    /// How long it takes until what is held has been played.
+    /// How long it takes to play the sound that is held.
     pub fn spare(&self) -> Duration {
         Duration::from_nanos(self.buffer.len() as u64 * 1_000_000_000 / u64::from(SAMPLE_RATE))
     }
 
-    /// Whether there has been nothing to play for half a second, or ever.
+    /// Whether there has been nothing to play for half a second, or never anything.
     pub fn is_idle(&self) -> bool {
         matches!(self.state, State::Filling { dry } if dry >= PAUSE_FRAMES)
     }
 
-    /// What is aimed at beyond the frame being played, in milliseconds.
+    /// The spare that is aimed at after each frame, ms.
     pub fn target_ms(&self) -> u32 {
         (self.target / MS) as u32
     }
@@ -267,7 +269,7 @@ impl Playout {
         }
     }
 
-    /// Takes `count` samples off the front, and keeps what the next frame is blended from.
+    /// Drops the first `count` samples, and keeps what the next frame is crossfaded from.
     fn drop_front(&mut self, count: usize) {
         if count == 0 {
             return;
@@ -300,7 +302,7 @@ impl Playout {
     }
 }
 
-/// Sample `i` of a crossfade over `length` samples from one sound to another.
+/// Sample `i` of a crossfade from one sound to another over `length` samples.
 fn crossfade(from: f32, to: f32, i: usize, length: usize) -> f32 {
     let share = (i + 1) as f32 / length as f32;
     from + (to - from) * share

@@ -1,6 +1,6 @@
-//! The sound mixer: one thread that, every 20 ms, takes a frame of every microphone, decides who
-//! is heard, and sends the sum to those who are silent and the sum less their own gate to each
-//! of those who are not.
+//! The sound mixer: one thread that, every 20 ms, takes a frame of every microphone, decides who is
+//! heard, and sends the sum to those who are silent and the sum without the own voice (mix-minus)
+//! to each of those who are not.
 //!
 //! It is plain Rust rather than `audiomixer` elements: mix-minus for n speakers is one sum and n
 //! subtractions here and n mixers there, and 1.22's audiomixer can crash when pads come and go.
@@ -19,23 +19,23 @@ use crate::media::mixer::source::SampleSource;
 use crate::media::mixer::ticker::Ticker;
 use crate::media::mixer::video::av_sync::{SyncDelay, since};
 
-/// Beat of the sound mixer, and length of an Opus frame.
+/// The period of the sound mixer, which is the length of an Opus frame.
 pub(crate) const PERIOD: gst::ClockTime = gst::ClockTime::from_mseconds(20);
-/// What the Opus encoder puts before the sound it is given: 312 samples, its lookahead (RFC 7845
-/// section 4.2). Packets over RTP have no header that would have a player skip it.
+/// The lookahead of the Opus encoder, by which its output is delayed: 312 samples (RFC 7845 section
+/// 4.2). RTP has no header that would make a player skip it.
 const LOOKAHEAD: Duration = Duration::from_micros(6500);
-/// How much older the sound in an output's packet is than what the canvas draws at the moment the
-/// packet is of: what is held of a microphone that comes evenly, and the encoder's lookahead.
+/// How much older the sound in a packet is than the composite picture of the same time: the least
+/// delay of the playout buffer, and the encoder's lookahead.
 pub(crate) const SOUND_LAG: Duration = playout::MIN_DELAY.saturating_add(LOOKAHEAD);
-/// Levels are reported every so many beats: five times a second.
+/// Levels are reported every so many periods: five times a second.
 const LEVELS_EVERY: u32 = 10;
-/// How late a microphone is, is the mean of about so many frames, a second: the times of packets that
-/// come together are uneven.
+/// The delay of a microphone is the mean of about so many frames, one second, because the times of
+/// packets that arrive together vary.
 const MEAN_FRAMES: gst::ClockTimeDiff = 50;
-/// A hole longer than this between two decoded buffers is a break, not rounding.
+/// Longest hole between two decoded buffers that counts as rounding. A longer one is a gap.
 const GAP_TOLERANCE: gst::ClockTime = gst::ClockTime::from_mseconds(5);
 
-/// What the sound thread is told. Applied before the next frame, in order.
+/// What the sound thread is told. Commands are applied before the next frame, in order.
 pub(crate) enum Command {
     AddSource(ParticipantId, Microphone),
     RemoveSource(ParticipantId),
@@ -43,7 +43,7 @@ pub(crate) enum Command {
     RemoveOutput(MixMinus),
 }
 
-/// Where a participant's sound comes from, and who is told how long it is held.
+/// A participant's microphone: its decoded sound, and the delay that their pictures follow.
 pub(crate) struct Microphone {
     pub(crate) samples: Box<dyn SampleSource>,
     pub(crate) delay: Arc<SyncDelay>,
@@ -51,34 +51,34 @@ pub(crate) struct Microphone {
 
 /// What the sound thread reports.
 #[derive(Debug, Clone)]
-pub enum SoundEvent {
-    /// Somebody is heard from now on, or no longer.
+pub(crate) enum SoundEvent {
+    /// A participant is in the mix from now on (`true`), or not any more.
     Heard(ParticipantId, bool),
-    /// The first sound of a microphone has come.
+    /// The first sound of a microphone has been decoded.
     Began(ParticipantId),
-    /// RMS levels, dBov, of every microphone; while anybody is heard.
+    /// RMS levels of all microphones, dBov, five times a second while anybody is heard.
     Levels(Vec<(ParticipantId, f32)>),
 }
 
-/// A microphone.
+/// A microphone in the mixer.
 struct SoundInput {
     microphone: Microphone,
     playout: Playout,
     gate: VoiceGate,
     frame: Box<Frame>,
-    /// When the next buffer is due to begin; `None` before the first.
+    /// Time at which the next decoded buffer should begin; `None` before the first.
     expected: Option<gst::ClockTime>,
-    /// How much longer than the least it has been held on the mean since it ran dry, ns.
+    /// Mean delay beyond the least since the buffer last ran dry, ns.
     late: Option<gst::ClockTimeDiff>,
 }
 
-/// An encoder's input.
+/// The input of one encoder.
 struct SoundOutput {
     appsrc: gst_app::AppSrc,
     limiter: Limiter,
 }
 
-/// The sound thread's state, all of it.
+/// The sound mixer, with all state of its thread.
 pub(crate) struct SoundMixer {
     sources: HashMap<ParticipantId, SoundInput>,
     outputs: HashMap<MixMinus, SoundOutput>,
@@ -87,7 +87,7 @@ pub(crate) struct SoundMixer {
 }
 
 impl SoundMixer {
-    /// A mixer of nothing. `report` is called on the sound thread and must not block.
+    /// A mixer without sources. `report` is called on the sound thread and must not block.
     pub(crate) fn new(report: Box<dyn Fn(SoundEvent) + Send>) -> Self {
         Self {
             sources: HashMap::new(),
@@ -134,7 +134,7 @@ impl SoundMixer {
         }
     }
 
-    /// One frame of 20 ms.
+    /// Mixes the frame of 20 ms that begins at `at`.
     pub(crate) fn tick(&mut self, at: gst::ClockTime) {
         for (who, source) in &mut self.sources {
             let silent_so_far = source.expected.is_none();
@@ -215,7 +215,8 @@ impl SoundInput {
         }
     }
 
-    /// Takes the frame of `at` out of the playout buffer, and says how late it is.
+    /// Takes the frame of `at` out of the playout buffer, and updates the delay that pictures
+    /// follow.
     fn play(&mut self, at: gst::ClockTime) {
         let taken = self.playout.take(&mut self.frame);
         match (taken, self.expected) {
@@ -230,7 +231,7 @@ impl SoundInput {
                 self.microphone.delay.set(mean);
             }
             _ => {
-                // What follows begins anew.
+                // The mean begins anew.
                 self.late = None;
                 if self.playout.is_idle() {
                     self.microphone.delay.set(0);
@@ -239,7 +240,7 @@ impl SoundInput {
         }
     }
 
-    /// Whether a buffer goes on where the last one ended.
+    /// Whether a buffer begins where the last one ended.
     fn continuity(&self, buffer: &gst::BufferRef) -> Continuity {
         match (self.expected, buffer.pts()) {
             (Some(expected), Some(pts)) if pts > expected + GAP_TOLERANCE => Continuity::Gap,

@@ -23,10 +23,10 @@ use crate::media::rtp::sanitize::Sieve;
 use crate::media::stream::tap;
 use crate::media::stream::tap::{Link, Tap};
 
-/// At most this much RTP waits for a decoder.
+/// Most RTP that waits for a decoder. Beyond it the oldest packets are dropped.
 const QUEUE: gst::ClockTime = gst::ClockTime::from_mseconds(500);
 
-/// A running ingest; dropping it ends it.
+/// The decoder of one uplink. Dropping it ends it.
 #[derive(Debug)]
 pub(crate) struct Ingest {
     // Before the pipeline, so that nothing is pushed into one that is going away.
@@ -38,7 +38,7 @@ pub(crate) struct Ingest {
 
 impl Ingest {
     /// Starts decoding `tap`. `on_failure` is called, on a tokio thread, when the pipeline
-    /// fails; the ingest is of no more use then.
+    /// fails; the ingest is of no use any more then.
     ///
     /// # Errors
     /// [`MixerError`] when the pipeline cannot be made.
@@ -84,18 +84,18 @@ impl Ingest {
         })
     }
 
-    /// Where the decoded pictures or sound are read.
+    /// The appsink that decoded pictures or sound are read from.
     pub(crate) fn sink(&self) -> &gst_app::AppSink {
         &self.sink
     }
 
-    /// Pixels decoded so far; none of sound.
+    /// Pixels decoded so far; 0 for sound.
     pub(crate) fn decoded_pixels(&self) -> u64 {
         let scaler = self.scaler.as_ref();
         scaler.map_or(0, |scaler| scaler.decoded.load(Ordering::Relaxed))
     }
 
-    /// The tile the pictures are for; they are cut and scaled to it from the next frame on.
+    /// Sets the size of the tile that pictures are cropped and scaled to from the next frame on.
     pub(crate) fn set_tile(&self, tile: Size) {
         if let Some(scaler) = &self.scaler {
             scaler.set_tile(tile);
@@ -115,8 +115,8 @@ fn describe(templates: &Templates, format: Codec) -> Result<String, MixerError> 
     Ok(templates.fill(&name, &values)?)
 }
 
-/// Asks for a keyframe whenever a decoder is told something new of its stream: it starts afresh
-/// then, and a sender whose samples become others (another track) need not send one by itself.
+/// Asks for a keyframe whenever the caps of the stream change. The decoder starts anew then, and a
+/// sender that changes its track need not send a keyframe by itself.
 fn request_keyframe_at_changes(pipeline: &Pipeline, tap: &Tap) -> Result<(), MixerError> {
     let depay = pipeline.element::<gst::Element>("depay")?;
     if let Some(pad) = depay.static_pad("src") {
@@ -133,8 +133,8 @@ fn request_keyframe_at_changes(pipeline: &Pipeline, tap: &Tap) -> Result<(), Mix
     Ok(())
 }
 
-/// Passes every packet of the tap on that a depayloader may be given, and its caps when they change;
-/// and where sound is missing, how much.
+/// Passes on the packets of the tap that a depayloader can survive, caps when they change, and an
+/// event for each gap in sound.
 fn connect(tap: &Tap, input: gst_app::AppSrc) -> Link {
     let mut known: Option<gst::Caps> = None;
     let mut gaps = (tap.format() == Codec::Opus).then(GapDetector::default);
@@ -157,7 +157,7 @@ fn connect(tap: &Tap, input: gst_app::AppSrc) -> Link {
     }))
 }
 
-/// What a jitterbuffer says of the sound that was lost before a packet.
+/// The event by which a jitterbuffer announces the sound that was lost before a packet, if any was.
 fn loss_event(gaps: &mut GapDetector, packet: &gst::Buffer) -> Option<gst::Event> {
     let rtp = gst_rtp::RTPBuffer::from_buffer_readable(packet).ok()?;
     let lost = gaps.lost_before(rtp.seq(), rtp.timestamp())?;
@@ -169,11 +169,11 @@ fn loss_event(gaps: &mut GapDetector, packet: &gst::Buffer) -> Option<gst::Event
     Some(gst::event::CustomDownstream::new(structure))
 }
 
-/// Keeps the size that a branch delivers equal to the tile's, and its matrix to the canvas's,
-/// whatever the sender sends; and counts what the decoder made.
+/// Converts the pictures of a decoder to the size of their tile and to the colorimetry of the
+/// canvas, whatever the sender sends; and counts decoded pixels.
 ///
-/// The tile comes from the room's task and the source size from the branch's streaming thread;
-/// each is one atomic, and whoever changes one applies both.
+/// The size of the tile comes from the room's task, that of the source from the streaming thread of
+/// the decoder. Each is one atomic, and a change of either applies both.
 #[derive(Debug)]
 pub(crate) struct TileScaler {
     crop: gst::Element,
@@ -181,15 +181,15 @@ pub(crate) struct TileScaler {
     fit: Fit,
     tile: AtomicU64,
     source: AtomicU64,
-    /// Pixels.
+    /// Pixels decoded so far.
     decoded: AtomicU64,
 }
 
 impl TileScaler {
-    /// Sees to the elements `crop` and `size` of a pipeline.
+    /// Controls the elements `crop` and `size` of `pipeline` from now on.
     ///
     /// # Errors
-    /// [`MixerError::Pipeline`] where it has none.
+    /// [`MixerError::Pipeline`] when it does not have them.
     pub(crate) fn install(pipeline: &Pipeline, fit: Fit) -> Result<Arc<Self>, MixerError> {
         let scaler = Arc::new(Self {
             crop: pipeline.element("crop")?,
@@ -240,7 +240,7 @@ impl TileScaler {
         }
     }
 
-    /// A picture of the source has been decoded: of how many pixels.
+    /// Counts a decoded picture. Returns its number of pixels.
     fn count_picture(&self) -> u64 {
         let source = unpack(self.source.load(Ordering::Acquire));
         let pixels = source.map_or(0, |s| u64::from(s.width) * u64::from(s.height));
@@ -248,7 +248,7 @@ impl TileScaler {
         pixels
     }
 
-    /// The tile is of this size from the next picture on.
+    /// Sets the size of the tile from the next picture on.
     pub(crate) fn set_tile(&self, tile: Size) {
         if self.tile.swap(pack(tile), Ordering::AcqRel) != pack(tile) {
             self.apply();
@@ -291,7 +291,7 @@ fn pack(size: Size) -> u64 {
     u64::from(size.width) << 32 | u64::from(size.height)
 }
 
-/// `None` for the zero that stands for "not known yet".
+/// The inverse of [`pack`]; `None` for 0, which stands for a size that is not known yet.
 fn unpack(packed: u64) -> Option<Size> {
     let size = Size {
         width: u32::try_from(packed >> 32).ok()?,

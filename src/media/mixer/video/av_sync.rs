@@ -1,16 +1,16 @@
-//! One person's picture and sound, held back alike.
+//! Lip synchronisation: a participant's pictures wait for as long as their sound does.
 //!
-//! The sound mixer plays a microphone from a buffer, a little behind, and further behind the more its
-//! packets waver. The canvas draws a camera's newest picture. So that both stay together the sound
-//! mixer says how much longer than its least it holds somebody's sound ([`SyncDelay`]), and the person's
-//! pictures wait for as long ([`SyncedPictures`]). How old either is follows from its times, which are the
-//! same clock's for all streams of a person: rtpbin brings them together by the sender reports
-//! (RFC 3550 section 6.4.1). A time can lie ahead of the moment it is known at: of the stream that
-//! comes sooner.
+//! The sound mixer plays a microphone from a buffer, a little late, and later the more its packets
+//! jitter. The canvas draws the newest picture of a camera. To keep both together, the sound mixer
+//! says by how much longer than its least delay it holds somebody's sound ([`SyncDelay`]), and
+//! their pictures wait for as long ([`SyncedPictures`]). How old each is follows from its times,
+//! which are on the same clock for all streams of a participant: rtpbin synchronises them by sender
+//! reports (RFC 3550 section 6.4.1). The stream that arrives sooner can have times ahead of the
+//! present.
 //!
-//! Pictures wait for each other, too: those of a camera whose packets are lost and sent again come
-//! at different ages, and are drawn at the same one (`frame_delay.rs`), a little behind their sound
-//! if need be.
+//! Pictures wait for each other, too. Those of a camera whose packets are lost and sent again
+//! arrive at different ages, and are drawn at the same one ([`super::frame_delay`]), a little
+//! behind their sound if need be.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -19,39 +19,37 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use super::frame_delay::FrameDelay;
 use crate::media::mixer::source::SampleSource;
 
-/// Longest that a picture waits for its sound, and furthest that its time may lie ahead; beyond
-/// that they part.
+/// Longest time that a picture waits for its sound, and furthest that its time may lie ahead.
+/// Beyond that they are out of sync.
 const MAX_WAIT: gst::ClockTime = gst::ClockTime::from_mseconds(200);
-/// Most pictures that wait: those of 400 ms, 30 a second.
+/// Most pictures that wait: 400 ms of them at 30 a second. Beyond it the oldest is dropped.
 const MAX_PICTURES: usize = 12;
-/// By which share of the time that passes a wait becomes longer or shorter: the picture is faster or
-/// slower by so much, and does not jump.
+/// A wait changes by one part in so many of the time that passes: the picture is faster or slower
+/// by a quarter, and does not jump.
 const SLEW_DIVISOR: gst::ClockTimeDiff = 4;
-/// A picture is drawn this much before its time rather than a frame after it: half of what lies
-/// between two frames, 30 a second.
+/// How much before its time a picture is drawn rather than a frame late: half a frame at 30 a
+/// second.
 const EARLY: gst::ClockTime = gst::ClockTime::from_mseconds(16);
-/// Furthest that pictures fall behind their sound, or behind the first of them to come, for the sake
-/// of the late ones. Less than what is found acceptable of sound that is early (90 ms, ITU-R BT.1359).
+/// Most that pictures fall behind their sound, or behind the earliest of them, to wait for the late
+/// ones. Less than what is acceptable of early sound (90 ms, ITU-R BT.1359).
 const MAX_BEHIND_SOUND: gst::ClockTime = gst::ClockTime::from_mseconds(80);
 
-/// How much longer than the mixer's least the sound of one participant is held, ns; less than nothing
-/// where its times lie ahead. The sound thread says it, the canvas thread reads it.
+/// By how much longer than the mixer's least delay the sound of one participant is held, ns;
+/// negative where its times lie ahead. The sound thread sets it, the canvas thread reads it.
 #[derive(Debug, Default)]
 pub(crate) struct SyncDelay(AtomicI64);
 
 impl SyncDelay {
-    /// Of this much from now on.
     pub(crate) fn set(&self, delay: gst::ClockTimeDiff) {
         self.0.store(delay, Ordering::Relaxed);
     }
 
-    /// Of this much now.
     pub(crate) fn get(&self) -> gst::ClockTimeDiff {
         self.0.load(Ordering::Relaxed)
     }
 }
 
-/// A camera whose pictures wait for its owner's sound.
+/// The pictures of a camera, which wait for the sound of its participant.
 #[derive(Debug)]
 pub(crate) struct SyncedPictures {
     sink: gst_app::AppSink,
@@ -60,7 +58,7 @@ pub(crate) struct SyncedPictures {
 }
 
 impl SyncedPictures {
-    /// What comes out of `sink`, held for as long as `delay` says.
+    /// The pictures that come out of `sink`, held for `delay`.
     pub(crate) fn new(sink: gst_app::AppSink, delay: Arc<SyncDelay>) -> Self {
         Self {
             sink,
@@ -80,13 +78,13 @@ impl SampleSource for SyncedPictures {
     }
 }
 
-/// Pictures in the order they came, each with the time it was taken at; pure.
+/// Waiting pictures in the order they came, each with the time it was taken at; pure.
 #[derive(Debug)]
 struct PictureQueue<T> {
     pictures: VecDeque<(gst::ClockTime, T)>,
     /// How long after its time a picture is due, ns.
     wait: gst::ClockTimeDiff,
-    /// When one was asked for last.
+    /// When a picture was asked for last.
     asked: Option<gst::ClockTime>,
     frame_delay: FrameDelay,
 }
@@ -103,13 +101,13 @@ impl<T> Default for PictureQueue<T> {
 }
 
 impl<T> PictureQueue<T> {
-    /// Adds a picture that has come `now`. What is said to be of much later, or of before the one
-    /// that came before it, is not believed.
+    /// Adds a picture that has come `now`. Its time is clamped to that of the picture before it and
+    /// to [`MAX_WAIT`] ahead.
     fn push(&mut self, taken: gst::ClockTime, now: gst::ClockTime, picture: T) {
         let before = self.pictures.back().map_or(taken, |(before, _)| *before);
         let taken = taken.max(before).min(now + MAX_WAIT);
         let age = since(now, taken);
-        // For what has been held up for longer, none of the others wait.
+        // A picture that is even later makes no other wait.
         if age < length(MAX_WAIT) {
             self.frame_delay.note(age);
         }
@@ -119,13 +117,13 @@ impl<T> PictureQueue<T> {
         }
     }
 
-    /// The newest picture whose time has come where they are to wait for `delay`; none is given twice.
+    /// The newest picture that is due when pictures wait for `delay`. None is returned twice.
     fn take(&mut self, now: gst::ClockTime, delay: gst::ClockTimeDiff) -> Option<T> {
         self.slew(now, delay);
         let wait = self.wait;
         let due = |taken: gst::ClockTime| since(now + EARLY, taken) >= wait;
         let late = self.pictures.iter().take_while(|(taken, _)| due(*taken));
-        // Where too many wait, the oldest is due: it would make room for the next one unseen.
+        // Where too many wait the oldest is due, or it would be dropped unseen.
         let full = usize::from(self.pictures.len() >= MAX_PICTURES);
         let count = late.count().max(full);
         let newest = self.pictures.drain(..count).last();
@@ -143,7 +141,7 @@ impl<T> PictureQueue<T> {
         };
     }
 
-    /// How long to wait at best where the sound is held for `delay`.
+    /// How long pictures should wait where the sound is held for `delay`.
     fn target(&self, delay: gst::ClockTimeDiff) -> gst::ClockTimeDiff {
         let for_all = self.frame_delay.range().map_or(delay, |range| {
             let furthest = delay.max(range.least) + length(MAX_BEHIND_SOUND);
@@ -158,7 +156,7 @@ fn length(time: gst::ClockTime) -> gst::ClockTimeDiff {
     since(time, gst::ClockTime::ZERO)
 }
 
-/// From `earlier` to `later`, ns; less than nothing the other way round.
+/// The time from `earlier` to `later`, ns; negative the other way round.
 pub(crate) fn since(later: gst::ClockTime, earlier: gst::ClockTime) -> gst::ClockTimeDiff {
     let ns = |time: gst::ClockTime| i64::try_from(time.nseconds()).unwrap_or(i64::MAX);
     ns(later).saturating_sub(ns(earlier))
@@ -174,8 +172,8 @@ mod tests {
         gst::ClockTime::from_mseconds(ms)
     }
 
-    /// How old the pictures are when they are taken every 33 ms for two seconds, of a camera of 30 a
-    /// second whose pictures come in bursts of `burst`, where they are to wait for `delay`.
+    /// Ages of the pictures that are taken every 33 ms for two seconds, of a camera of 30 a second
+    /// whose pictures come in bursts of `burst` ms, where they wait for `delay`.
     fn ages(burst: u64, delay: i64) -> Vec<u64> {
         let mut queue = PictureQueue::default();
         let (mut next, mut ages) = (990, Vec::new());
@@ -214,9 +212,9 @@ mod tests {
         assert!(ages.iter().all(|age| age.abs_diff(120) <= 33), "{ages:?}");
     }
 
-    /// What share of the pictures of a camera is drawn, percent, and how old they are on average, ms:
-    /// 30 a second, each of them one packet, one in ten lost and sent again when the next has come.
-    /// The canvas, as fast, is `phase` ms behind.
+    /// The share of pictures that is drawn, percent, and their mean age, ms: of a camera of 30 a
+    /// second, each picture one packet, one in ten lost and sent again when the next has come. The
+    /// canvas has the same rate and is `phase` ms behind.
     fn drawn_of_losses(phase: u64) -> (u64, u64) {
         let mut queue = PictureQueue::default();
         let (mut drawn, mut age) = (0, 0);

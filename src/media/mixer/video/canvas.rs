@@ -1,12 +1,12 @@
 //! The canvas: one thread that, at the frame rate, puts the newest picture of every tile into
 //! one I420 frame and hands it to the encoders.
 //!
-//! It reads the branches instead of being driven by them, so a tile that is late, stalled or
-//! broken costs the others nothing: its last picture stays, and after a second its avatar.
-//! A scene is applied between two frames, whole. Where nothing has changed since the last frame
-//! that frame is sent again, uncopied; and less and less often where nobody speaks either. A
-//! picture like the one that stands is no change: what is still is sent again and again, a little
-//! different each time.
+//! It reads the decoders instead of being driven by them, so a tile that is late, stalled or broken
+//! costs the others nothing: its last picture stays, and is replaced by its avatar after a second.
+//! A scene is applied between two frames, as a whole. Where nothing has changed since the last
+//! frame that frame is sent again, without a copy, and less and less often where nobody speaks
+//! either. A picture that resembles the drawn one is no change: senders repeat a still picture
+//! again and again, a little different each time.
 //!
 //! It is not GStreamer's `compositor` because in 1.22 a pad without data delays the output to
 //! the latency deadline, and pads cannot be added and removed safely while it runs.
@@ -32,21 +32,21 @@ use crate::media::mixer::output::Output;
 use crate::media::mixer::source::SampleSource;
 use crate::media::mixer::ticker::Ticker;
 
-/// A camera tile without a new picture for this long shows its avatar.
+/// A camera tile shows its avatar after this long without a new picture.
 const STALE_AFTER: gst::ClockTime = gst::ClockTime::from_seconds(1);
-/// By so much, of 255, may a block of a camera's picture differ from what stands without being a
-/// change: noise, and what encoders make of it. Of a shared screen nothing is.
+/// Mean difference per block, of 255, up to which a camera's picture counts as equal to the drawn
+/// one: noise, and what encoders make of it. For a shared screen it is 0.
 const NOISE_TOLERANCE: u8 = 2;
-/// Behind and between tiles.
+/// Colour of the canvas behind and between tiles.
 const GROUND: Yuv = Yuv([24, 129, 127]);
-/// Around whoever speaks: the page's ring, #58bcb0.
+/// Colour of the outline around somebody who speaks: #58bcb0, as on the page.
 const SPEAKING_OUTLINE: Yuv = Yuv([151, 138, 85]);
-/// Width of the frame around a tile, pixels.
+/// Width of the outline around a tile, pixels.
 const OUTLINE_WIDTH: u32 = 4;
 
 type ReadFrame = gst_video::VideoFrame<gst_video::video_frame::Readable>;
 
-/// What the canvas is told. Applied before the next frame, in order.
+/// What the canvas is told. Commands are applied before the next frame, in order.
 pub(crate) enum Command {
     Scene(Scene),
     AddSource(SourceId, Box<dyn SampleSource>),
@@ -55,22 +55,22 @@ pub(crate) enum Command {
     ForgetNamePlate(ParticipantId),
     AddOutput(Output, EncoderInput),
     RemoveOutput(Output),
-    /// Frames a second from now on.
+    /// Draws so many frames a second from now on.
     Fps(u32),
 }
 
-/// A branch the canvas reads.
+/// A decoded source that the canvas reads.
 struct VideoInput {
     samples: Box<dyn SampleSource>,
     newest: Option<Arc<ReadFrame>>,
-    /// What stands in the composite.
+    /// The picture in the last composite.
     drawn: Option<Arc<ReadFrame>>,
     newest_at: gst::ClockTime,
-    /// Whether a picture of this branch has come, and not only of the one it replaced.
+    /// Whether a picture of this decoder has come, and not only of the one that it replaced.
     begun: bool,
 }
 
-/// A tile with everything drawn on it prepared.
+/// A tile with everything prepared that is drawn on it besides pictures.
 struct PlacedTile {
     tile: Tile,
     label: Mask,
@@ -86,7 +86,7 @@ enum Shown {
     Avatar,
 }
 
-/// The canvas thread's state, all of it.
+/// The canvas, with all state of its thread.
 pub(crate) struct Canvas {
     info: gst_video::VideoInfo,
     pool: gst::BufferPool,
@@ -97,7 +97,7 @@ pub(crate) struct Canvas {
     name_plates: HashMap<ParticipantId, NamePlate>,
     outputs: HashMap<Output, EncoderInput>,
     last: Option<gst::Buffer>,
-    /// Of one that nobody watches as it is made, every frame counts.
+    /// Reduces the rate of a still composite; `None` offline, where every frame is needed.
     idle: Option<IdleRate>,
     painted: Box<dyn Fn(SourceId) + Send>,
 }
@@ -107,7 +107,7 @@ pub(crate) struct Canvas {
 #[error("no canvas of {0:?}: {1}")]
 pub struct CanvasError(Size, String);
 
-/// Caps of the canvas's frames.
+/// The caps of the canvas's frames.
 ///
 /// # Errors
 /// [`CanvasError`] when there is no such video format.
@@ -117,7 +117,7 @@ pub(crate) fn caps(size: Size, fps: u32) -> Result<gst::Caps, CanvasError> {
         .map_err(|error| CanvasError(size, error.to_string()))
 }
 
-/// What the caps of an output call its frame rate. That of stills is less than encoders know.
+/// The frame rate in the caps of an output. For stills it is 1, because encoders know no lower one.
 pub(crate) fn frame_rate(pace: Pace) -> u32 {
     match pace {
         Pace::Fps(fps) => fps,
@@ -125,7 +125,7 @@ pub(crate) fn frame_rate(pace: Pace) -> u32 {
     }
 }
 
-/// Time between two frames.
+/// The time between two frames at this frame rate.
 pub(crate) fn period(fps: u32) -> gst::ClockTime {
     gst::ClockTime::SECOND / u64::from(fps.max(1))
 }
@@ -198,7 +198,7 @@ impl Canvas {
                 self.tiles = scene.tiles.into_iter().map(|t| self.place(t)).collect();
             }
             Command::AddSource(id, samples) => {
-                // What takes the place of another goes on from its last picture.
+                // A decoder that replaces another one goes on from its last picture.
                 let (newest, newest_at) = match self.sources.remove(&id) {
                     Some(old) => (old.newest, old.newest_at),
                     None => (None, gst::ClockTime::ZERO),
@@ -221,13 +221,13 @@ impl Canvas {
             Command::ForgetNamePlate(who) => drop(self.name_plates.remove(&who)),
             Command::AddOutput(id, output) => drop(self.outputs.insert(id, output)),
             Command::RemoveOutput(id) => drop(self.outputs.remove(&id)),
-            // Of the ticker.
+            // Only concerns the ticker.
             Command::Fps(_) => return,
         }
         self.last = None;
     }
 
-    /// Prepares what a tile needs besides its picture.
+    /// Prepares what is drawn on a tile besides its picture.
     fn place(&self, tile: Tile) -> PlacedTile {
         let who = tile.source.participant;
         let blank = NamePlate::blank(who);
@@ -244,7 +244,7 @@ impl Canvas {
         }
     }
 
-    /// One frame, of what there is `now`, which is to be the one `at`; frames are `period` apart.
+    /// Draws the frame of time `at` from the pictures there are `now`. Frames are `period` apart.
     pub(crate) fn tick(&mut self, now: gst::ClockTime, at: gst::ClockTime, period: gst::ClockTime) {
         let fresh = self.read_sources(now);
         let switched = self.choose_contents(now);
@@ -272,8 +272,8 @@ impl Canvas {
         }
     }
 
-    /// Takes the newest picture of every branch. Returns whether a visible one is new, and differs
-    /// from what stands there.
+    /// Takes the newest picture of every source. Returns whether a visible one is new and differs
+    /// from the drawn one.
     fn read_sources(&mut self, now: gst::ClockTime) -> bool {
         let mut fresh = false;
         for (id, source) in &mut self.sources {
@@ -297,7 +297,7 @@ impl Canvas {
         fresh
     }
 
-    /// Decides for each tile between picture and avatar. Returns whether one changed.
+    /// Decides for each tile whether it shows a picture or an avatar. Returns whether one changed.
     fn choose_contents(&mut self, now: gst::ClockTime) -> bool {
         let mut changed = false;
         for placed in &mut self.tiles {
@@ -317,7 +317,7 @@ impl Canvas {
         changed
     }
 
-    /// Draws a frame; `None` when there is no memory for one.
+    /// Draws a frame; `None` if there is no memory for one.
     fn draw(&self) -> Option<gst::Buffer> {
         let buffer = self.pool.acquire_buffer(None).ok()?;
         let mut frame = gst_video::VideoFrame::from_buffer_writable(buffer, &self.info).ok()?;
@@ -357,7 +357,7 @@ impl Canvas {
         }
     }
 
-    /// Copies a picture that the branch has brought to the tile's size, scales any other.
+    /// Copies a picture that already has the size of the tile, and scales any other.
     fn draw_picture(&self, surface: &mut Surface<'_>, rect: Rect, picture: &Picture<'_>) {
         let tile = Size {
             width: rect.w,
@@ -383,7 +383,7 @@ impl Canvas {
     }
 }
 
-/// A name at the lower left of its tile.
+/// Draws a name at the lower left of its tile.
 fn draw_label(surface: &mut Surface<'_>, rect: Rect, label: &Mask) {
     let (width, height) = (label.width as u32, label.height as u32);
     let margin = even((height / 2).max(8));
@@ -400,7 +400,7 @@ fn draw_label(surface: &mut Surface<'_>, rect: Rect, label: &Mask) {
     surface.write(label, ground.x + even(margin / 2), ground.y);
 }
 
-/// Rounded down, so that chroma lines up.
+/// Rounds down to an even number, so that chroma lines up.
 fn even(value: u32) -> u32 {
     value & !1
 }
@@ -419,13 +419,13 @@ fn strides(strides: &[i32]) -> Option<[usize; 3]> {
     Some([stride(0)?, stride(1)?, stride(2)?])
 }
 
-/// A decoded sample as a frame that can be read for as long as it is kept.
+/// A decoded sample as a frame that stays mapped for as long as it is kept.
 fn readable(sample: &gst::Sample) -> Option<ReadFrame> {
     let info = gst_video::VideoInfo::from_caps(sample.caps()?).ok()?;
     gst_video::VideoFrame::from_buffer_readable(sample.buffer_owned()?, &info).ok()
 }
 
-/// Whether nothing tells two pictures of a source apart.
+/// Whether two pictures of a source look the same.
 fn is_like(one: &ReadFrame, other: &ReadFrame, source: SourceId) -> bool {
     let tolerance = if source.is_screen() {
         0

@@ -1,4 +1,4 @@
-//! The way from the canvas into one encoder, which may want fewer frames than the canvas draws.
+//! From the canvas into one encoder, which may take fewer frames than the canvas draws.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -7,17 +7,17 @@ use gst::prelude::*;
 
 use crate::media::bwe::ladder::Pace;
 
-/// An encoder's input.
+/// The input of one encoder, which lets those frames in that are due.
 #[derive(Debug)]
 pub(crate) struct EncoderInput {
     appsrc: gst_app::AppSrc,
     clock: FrameClock,
-    /// A keyframe has been requested for since the last frame.
+    /// Whether a keyframe has been requested since the last frame.
     requested: Arc<AtomicBool>,
 }
 
 impl EncoderInput {
-    /// Lets as many frames into `appsrc` as `pace` says.
+    /// Lets frames into `appsrc` at the rate `pace`.
     pub(crate) fn new(appsrc: gst_app::AppSrc, pace: Pace) -> Self {
         let requested = Arc::new(AtomicBool::new(false));
         if let Some(pad) = appsrc.static_pad("src") {
@@ -37,9 +37,9 @@ impl EncoderInput {
         }
     }
 
-    /// Hands the canvas's frame of `at` on if one is due, uncopied. Frames of the canvas are
-    /// `period` apart. The first still is handed on twice, for its encoder keeps one to itself
-    /// ([`crate::media::mixer::rendition`]). Does not block.
+    /// Pushes the canvas's frame of time `at` if one is due, without a copy. Frames of the canvas
+    /// are `period` apart. The first still is pushed twice, because what the encoder makes of the
+    /// first is dropped ([`crate::media::mixer::rendition`]). Does not block.
     pub(crate) fn offer(
         &mut self,
         frame: &gst::Buffer,
@@ -53,7 +53,7 @@ impl EncoderInput {
         }
         self.requested.store(false, Ordering::Relaxed);
         if is_first {
-            // As long ago as those to come will be: rate control goes by that.
+            // One period ago, as with those that follow: rate control depends on that.
             self.push(frame, at.saturating_sub(self.clock.period()), period);
         }
         self.push(frame, at, period);
@@ -72,17 +72,17 @@ impl EncoderInput {
 /// Chooses frames of one rate out of those of another; pure.
 #[derive(Debug)]
 enum FrameClock {
-    /// As evenly as the others lie: the first of each period is due.
+    /// A frame rate: the first frame of each period is due.
     Steady {
         period: gst::ClockTime,
-        /// In which period the last one fell.
+        /// The number of the period that the last frame fell into.
         last: Option<u64>,
     },
-    /// One each `period`, and sooner for somebody who waits for one, but not in its first half:
-    /// all who watch pay for it.
+    /// Stills: one each `period`, and one sooner where a keyframe is requested, but not in the
+    /// first half of the period, for all viewers pay for it.
     Still {
         period: gst::ClockTime,
-        /// The middle of the last one.
+        /// The middle of the last frame.
         last: Option<gst::ClockTime>,
     },
 }
@@ -102,20 +102,20 @@ impl FrameClock {
         }
     }
 
-    /// Whether the next frame is the first of stills.
+    /// Whether the next frame is the first still.
     fn has_made_no_still(&self) -> bool {
         matches!(self, Self::Still { last: None, .. })
     }
 
-    /// How long a frame is shown, as long as nobody asks for one.
+    /// How long a frame is shown where no keyframe is requested.
     fn period(&self) -> gst::ClockTime {
         match self {
             Self::Steady { period, .. } | Self::Still { period, .. } => *period,
         }
     }
 
-    /// Whether the frame of `at` is due, where they come each `frame`; `requested` is whether somebody
-    /// waits for one. The first of all is.
+    /// Whether the frame of time `at` is due, where frames are `frame` long. `requested` is whether
+    /// a keyframe has been requested. The first frame is always due.
     fn is_due(&mut self, at: gst::ClockTime, frame: gst::ClockTime, requested: bool) -> bool {
         // The middle of the frame: its edges lie next to those of the period, on either side.
         let middle = at + frame / 2;

@@ -1,38 +1,39 @@
-//! How old a camera's pictures are when they come, and how long to wait so that few of them are
+//! How old a camera's pictures are when they arrive, and how long to wait so that few of them are
 //! too late; pure.
 //!
-//! Where packets are lost some pictures come later than others: a packet that is missing is asked for
-//! when the next one has come, which is the next picture where each is a single packet. Both are
-//! there at once then, and of two the canvas draws one.
+//! Where packets are lost some pictures arrive later than others: a missing packet is asked for
+//! when the next one has come, which belongs to the next picture where each is a single packet.
+//! Both arrive together then, and the canvas draws one of two.
 
 use std::collections::VecDeque;
 
-/// Pictures that are remembered: of some seconds.
+/// Number of pictures whose ages are kept: those of some seconds.
 const WINDOW: usize = 100;
-/// So many of those may be too late: where one packet in ten is lost, far more would be.
+/// Pictures of a full [`WINDOW`] that may be too late. Where one packet in ten is lost, far more
+/// are.
 const MAX_LATE: usize = 4;
-/// Fewer pictures tell nothing.
+/// Number of pictures below which there is no range.
 const MIN_PICTURES: usize = 25;
 
-/// The ages at which the newest pictures came, ns: from the time a picture was taken at to when it
-/// could be drawn. Less than nothing where its time lies ahead ([`super::av_sync`]).
+/// The ages at which the newest pictures arrived, ns: from the time a picture was taken at to when
+/// it could be drawn. Negative where its time lies ahead ([`super::av_sync`]).
 #[derive(Debug, Default)]
 pub(crate) struct FrameDelay {
     ages: VecDeque<gst::ClockTimeDiff>,
     range: Option<DelayRange>,
 }
 
-/// What was found of the newest pictures, ns.
+/// The range of ages of the newest pictures, ns.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct DelayRange {
-    /// The age of the one that came soonest.
+    /// The age of the earliest.
     pub(crate) least: gst::ClockTimeDiff,
-    /// The age at which all but a few had come.
+    /// The age at which all but a few had arrived ([`MAX_LATE`]).
     pub(crate) most: gst::ClockTimeDiff,
 }
 
 impl FrameDelay {
-    /// Notes a picture that has come at this age.
+    /// Records a picture that has arrived at this age.
     pub(crate) fn note(&mut self, age: gst::ClockTimeDiff) {
         if self.ages.len() == WINDOW {
             self.ages.pop_front();
@@ -41,7 +42,7 @@ impl FrameDelay {
         self.range = self.count();
     }
 
-    /// `None` before there have been enough.
+    /// The range of ages; `None` before there have been [`MIN_PICTURES`].
     pub(crate) fn range(&self) -> Option<DelayRange> {
         self.range
     }

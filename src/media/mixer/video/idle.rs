@@ -1,33 +1,33 @@
-//! How often the composite goes out while nothing in it changes; pure.
+//! The idle frame rate: how often the composite goes out while nothing in it changes; pure.
 //!
-//! The first frame that differs goes out at once. Those that do not are further and further apart:
-//! to a receiver, one much later than those before it is a freeze (in WebRTC's statistics, later
-//! than the mean of thirty by 150 ms), a gap that has grown is the rate of the stream.
+//! The first frame that differs goes out at once. Equal ones are sent further and further apart: to
+//! a receiver a frame much later than those before it is a freeze (in WebRTC's statistics, later
+//! than the mean of thirty by 150 ms), while a gap that has grown slowly is the rate of the stream.
 
-/// Most time between two frames. A new viewer's keyframe may have to wait for it.
+/// Longest time between two frames. The keyframe of a new viewer may have to wait for it.
 const MAX_GAP: gst::ClockTime = gst::ClockTime::from_mseconds(200);
-/// By which share a gap is longer than the one before it.
+/// A gap is longer than the one before it by one part in so many.
 const GROWTH_DIVISOR: u64 = 20;
 
-/// What has become of the composite since the frame before.
+/// Whether the composite differs from the frame before.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Activity {
     /// Something is new, or somebody speaks.
     Active,
-    /// Nothing.
+    /// Nothing has changed, and nobody speaks.
     Still,
 }
 
-/// Chooses among the canvas's frames.
+/// Chooses which frames of the canvas go out.
 #[derive(Debug, Default)]
 pub(crate) struct IdleRate {
-    /// When one went out last.
+    /// When a frame went out last.
     last: Option<gst::ClockTime>,
     gap: gst::ClockTime,
 }
 
 impl IdleRate {
-    /// Whether the frame of `at` is to go out. Frames are `period` apart.
+    /// Whether the frame of time `at` goes out. Frames of the canvas are `period` apart.
     pub(crate) fn is_due(
         &mut self,
         at: gst::ClockTime,
@@ -59,7 +59,7 @@ mod tests {
 
     const PERIOD: gst::ClockTime = gst::ClockTime::from_nseconds(33_333_333);
 
-    /// The gaps between the frames of a activity, in frames, after a lively second.
+    /// The gaps, in frames, between those that go out during `frames` frames of an activity.
     fn gaps(idle: &mut IdleRate, from: u64, frames: u64, activity: Activity) -> Vec<u64> {
         let due = (from..from + frames).filter(|n| idle.is_due(PERIOD * *n, PERIOD, activity));
         let due: Vec<u64> = due.collect();

@@ -55,8 +55,8 @@ const TWCC_INTERVAL: gst::ClockTime = gst::ClockTime::from_mseconds(100);
 
 /// Sends feedback when it is due. By default a session sends early feedback (RFC 4585 section 3.5)
 /// only once its share of the bandwidth allows it, a twentieth of what it takes the bandwidth for.
-/// Between two people that is easily two seconds, longer than a jitterbuffer waits for a lost packet:
-/// four of five were never asked for.
+/// Between two people that is easily two seconds, longer than a jitterbuffer waits for a lost
+/// packet: four of five were never asked for.
 fn configure_session(session: &gst::Element) {
     let inner = session.property::<gst::glib::Object>("internal-session");
     inner.set_property("twcc-feedback-interval", TWCC_INTERVAL.nseconds());
@@ -64,9 +64,9 @@ fn configure_session(session: &gst::Element) {
     session.set_property("rtcp-min-interval", REPORT_INTERVAL.nseconds());
 }
 
-/// Leads lists of packets around the encoders of ULPFEC and RED. Every sender of webrtcbin has both,
-/// and they do nothing where no FEC is negotiated, except take lists apart: each packet would then
-/// leave with a system call of its own.
+/// Leads lists of packets around the encoders of ULPFEC and RED. Every sender of webrtcbin has
+/// both, and they do nothing where no FEC is negotiated, except take lists apart: each packet would
+/// then leave with a system call of its own.
 fn bypass_idle_fec(fec: &gst::Element) {
     let Some(sink) = fec.static_pad("sink") else {
         return;

@@ -6,7 +6,7 @@
 //! - the elements that webrtcbin makes inside itself and has no properties for: [`internals`]
 //!
 //! libnice 0.1.21 can watch the consent of the other side (`consent-freshness`, RFC 7675), but
-//! webrtcbin has no way to turn that on: whoever owns a webrtcbin has to notice silence, see
+//! webrtcbin does not turn that on. So the owner of a webrtcbin has to notice silence itself, see
 //! [`on_received`].
 
 pub(crate) mod internals;
@@ -22,15 +22,15 @@ use gst_webrtc::{WebRTCICEGatheringState, WebRTCRTPTransceiver, WebRTCRTPTransce
 
 use self::internals::factory_name;
 
-/// How long a jitterbuffer waits for a missing packet of video, ms: until it has been asked for, and
-/// asked for again where the request was lost, on a link of 100 ms round trip. Without the packet
-/// the picture freezes for at least as long, until a keyframe is there. Nothing waits while no
-/// packet is missing.
+/// How long a jitterbuffer waits for a missing packet of video, ms: until it has been asked for,
+/// and asked for again where the request was lost, on a link of 100 ms round trip. Without the
+/// packet the picture freezes for at least as long, until a keyframe is there. Nothing waits while
+/// no packet is missing.
 const VIDEO_JITTERBUFFER_MS: u32 = 250;
 
-/// Makes a webrtcbin that gathers candidates on the addresses `ips` only (on all if it is empty) and
-/// from the UDP ports `ports`, inclusive (any if `None`). It bundles all m-lines on one transport and
-/// uses UDP only.
+/// Makes a webrtcbin that gathers candidates on the addresses `ips` only (on all if it is empty)
+/// and from the UDP ports `ports`, inclusive (any if `None`). It bundles all m-lines on one
+/// transport and uses UDP only.
 ///
 /// # Errors
 /// When webrtcbin is not installed.
@@ -58,8 +58,8 @@ pub(crate) fn make(
     Ok(webrtc)
 }
 
-/// Bounds the number of SSRCs that are received. Each costs threads, announced or not; packets of
-/// further ones are dropped.
+/// Limits the number of SSRCs that are received; packets of further ones are dropped. Each costs
+/// threads, whether it was announced or not.
 pub(crate) fn limit_streams(webrtc: &gst::Element, streams: u32) {
     let rtpbin = webrtc
         .downcast_ref::<gst::Bin>()
@@ -112,7 +112,7 @@ pub(crate) fn mline_index(pad: &gst::Pad) -> u32 {
 /// What `on-ice-candidate` says. Both carry the index of an m-line.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Gathered {
-    /// A local candidate.
+    /// A local candidate of that m-line.
     Candidate(u32, String),
     /// There are no more: an empty candidate, which webrtcbin 1.22 never sends and 1.26 does.
     End(u32),
@@ -151,8 +151,7 @@ pub(crate) fn has_gathered(webrtc: &gst::Element) -> bool {
     state == WebRTCICEGatheringState::Complete
 }
 
-/// Calls `f`, on a thread of GStreamer, whenever the gathering state changes, with
-/// [`has_gathered`].
+/// Calls `f` with [`has_gathered`], on a thread of GStreamer, whenever the gathering state changes.
 pub(crate) fn on_gathering(
     webrtc: &gst::Element,
     f: impl Fn(bool) + Send + Sync + 'static,

@@ -13,7 +13,7 @@ pub(crate) enum StepError {
     /// Its promise was not kept within the deadline.
     #[error("no reply in time")]
     Timeout,
-    /// Its promise was dropped.
+    /// Its promise was dropped without a reply.
     #[error("{0:?}")]
     Promise(gst::PromiseError),
     /// The reply was an error.
@@ -50,12 +50,12 @@ impl Create {
     }
 }
 
-/// Whose description is set.
+/// The side whose description is set.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Side {
-    /// This side's, which starts the gathering of candidates.
+    /// The description of this side, which starts the gathering of candidates.
     Local,
-    /// The other side's.
+    /// The description of the other side.
     Remote,
 }
 
@@ -72,7 +72,7 @@ impl Side {
 /// Has webrtcbin make a description.
 ///
 /// # Errors
-/// [`StepError`].
+/// [`StepError`] when webrtcbin refuses, or does not reply within `deadline`.
 pub(crate) async fn create(
     webrtc: &gst::Element,
     what: Create,
@@ -90,7 +90,7 @@ pub(crate) async fn create(
 /// Has webrtcbin take a description.
 ///
 /// # Errors
-/// [`StepError`].
+/// [`StepError`] when webrtcbin refuses, or does not reply within `deadline`.
 pub(crate) async fn set(
     webrtc: &gst::Element,
     side: Side,

@@ -1,8 +1,8 @@
-//! Writes one uplink to a file as it comes: nothing is decoded, nothing is encoded. A pipeline of
-//! its own for each, so that what is odd about one costs no other.
+//! Records one uplink as it comes: nothing is decoded, nothing is encoded. Each has a pipeline of
+//! its own, so that what is odd about one costs no other.
 //!
-//! A file begins at zero, with a keyframe or the first sound, and says when that was. From then on
-//! its times are those of the uplink: what was muted, lost or not sent is a gap.
+//! A file begins at zero, with a keyframe or the first sound, and the writer reports when that was.
+//! From then on its times are those of the uplink: what was muted, lost or not sent is a gap.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -22,23 +22,23 @@ use crate::media::gst::template::Templates;
 use crate::media::rtp::sanitize::Sieve;
 use crate::media::stream::tap::{Link, Tap};
 
-/// Time between keyframes, so that one can seek. They cost everybody who watches this uplink.
+/// Time between keyframes, so that one can seek. Each costs all viewers of the uplink.
 const KEYFRAME_EVERY: Duration = Duration::from_secs(30);
 
-/// Called once, with when the file begins, ahead of what is written of it. On the streaming thread
-/// of the tap; must not block.
+/// Called once with the time of the recording at which the file begins, before anything is written.
+/// It is called on the streaming thread of the tap and must not block.
 type OnBegin = Box<dyn Fn(Duration) + Send>;
 
-/// What became of a track's file.
+/// What a finished file of a track holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum TrackEnd {
-    /// It has its end.
+    /// The file is complete.
     Written,
-    /// Nothing came that could have begun it: there is an empty file.
+    /// The file is empty, because nothing came that it could begin with.
     NeverBegun,
 }
 
-/// A track being written. Dropping it ends it where it is, as a crash would.
+/// A recording of one uplink. Dropping it ends the file where it is, as a crash would.
 #[derive(Debug)]
 pub(crate) struct TrackWriter {
     tap: Tap,
@@ -49,9 +49,9 @@ pub(crate) struct TrackWriter {
 }
 
 impl TrackWriter {
-    /// Opens the file; nothing is taken of the tap before [`TrackWriter::resume`]. `zero` is the
-    /// running time at which the recording began, `on_failure` is called on a tokio thread when
-    /// nothing more can be written. Opening can take as long as the disk likes; must be called
+    /// Opens the file, paused: nothing is taken from the tap before [`TrackWriter::resume`]. `zero`
+    /// is the running time at which the recording began. `on_failure` is called on a tokio thread
+    /// when nothing more can be written. Blocks for as long as the disk takes. Must be called
     /// within a tokio runtime.
     ///
     /// # Errors
@@ -90,22 +90,22 @@ impl TrackWriter {
         })
     }
 
-    /// Whether it is this tap that is written.
+    /// Whether this tap is recorded.
     pub(crate) fn is_of(&self, tap: &Tap) -> bool {
         self.tap.is_same(tap)
     }
 
-    /// What is written.
+    /// The tap that is recorded.
     pub(crate) fn tap(&self) -> &Tap {
         &self.tap
     }
 
-    /// Whether what comes is written.
+    /// Whether packets are written, which is not the case while paused.
     pub(crate) fn is_recording(&self) -> bool {
         self.link.is_some()
     }
 
-    /// Takes what comes from now on, a picture from its next keyframe on, which is asked for.
+    /// Records from now on; a picture from its next keyframe on, which is requested.
     pub(crate) fn resume(&mut self) {
         if self.link.is_some() {
             return;
@@ -126,16 +126,16 @@ impl TrackWriter {
         }
     }
 
-    /// Takes nothing more until it is to listen again.
+    /// Records nothing until [`TrackWriter::resume`].
     pub(crate) fn pause(&mut self) {
         self.link = None;
     }
 
-    /// Writes what is left, and the index.
+    /// Writes what is left and the index, and waits for it.
     ///
     /// # Errors
-    /// [`RecorderError::Failed`], [`RecorderError::Stuck`]. What was written stays, and can be
-    /// repaired as after a crash.
+    /// [`RecorderError::Failed`], [`RecorderError::Stuck`]. The file stays, and can be repaired as
+    /// after a crash.
     pub(crate) async fn finish(mut self) -> Result<TrackEnd, RecorderError> {
         self.link = None;
         if !self.feeder.line.lock().has_begun() {
@@ -147,14 +147,14 @@ impl TrackWriter {
     }
 }
 
-/// What is known of a stream since it has been listened to.
+/// The state of a stream since recording was last resumed.
 struct Stream {
     sieve: Sieve,
-    /// When a keyframe was asked for last.
+    /// When a keyframe was last requested or came.
     asked: Duration,
 }
 
-/// What the tap's thread uses.
+/// The state that the thread of the tap uses.
 struct Feeder {
     format: Codec,
     appsrc: gst_app::AppSrc,
@@ -171,7 +171,7 @@ impl std::fmt::Debug for Feeder {
 }
 
 impl Feeder {
-    /// Takes packets. True if a keyframe is wanted.
+    /// Takes packets. Returns whether to request a keyframe.
     fn take(&self, packets: &[gst::Buffer], caps: &gst::CapsRef, stream: &mut Stream) -> bool {
         let picture = self.format != Codec::Opus;
         if picture && self.appsrc.caps().as_deref() != Some(caps) {
@@ -223,10 +223,10 @@ impl Feeder {
     }
 }
 
-/// Where a packet belongs.
+/// Where in a file a packet belongs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Placed {
-    /// At zero: the file begins with it, at this time of the recording.
+    /// At zero. The file begins with it, at this time of the recording.
     First(Duration),
     /// At this time of the file.
     At(Duration),
@@ -241,14 +241,14 @@ impl Placed {
     }
 }
 
-/// The time line of a track's file; pure.
+/// The timeline of the file of a track; pure.
 #[derive(Debug)]
 struct TrackTimeline {
-    /// Running time of the recording's zero.
+    /// Running time at which the recording begins.
     zero: Duration,
-    /// Running time of the file's.
+    /// Running time at which the file begins; `None` before its first packet.
     start: Option<Duration>,
-    /// Whether what comes can be used before something opens.
+    /// Whether packets can be written, or have to wait for one that opens.
     open: TrackGate,
     times: MonotonicTimes,
 }
@@ -273,15 +273,15 @@ impl TrackTimeline {
         self.start.is_some()
     }
 
-    /// Some of the stream is missing: nothing can be used before the next keyframe.
+    /// Lets nothing in before the next keyframe, because some of the stream is missing.
     fn broken(&mut self) {
         self.open = TrackGate::AwaitsOpening;
     }
 
-    /// Where a packet of running time `at` and this RTP timestamp belongs, if anywhere; whether it is
-    /// `opening`: the first of a keyframe, or sound.
+    /// Where a packet of running time `at` and this RTP timestamp belongs, if anywhere. `opening`
+    /// is whether it is the first of a keyframe, or sound.
     fn place(&mut self, at: Duration, timestamp: u32, opening: bool) -> Option<Placed> {
-        // What was on its way when the recording began is not of it.
+        // Packets that were on their way when the recording began do not belong to it.
         let since = at.checked_sub(self.zero)?;
         if opening {
             self.open = TrackGate::Open;

@@ -153,7 +153,7 @@ async fn check_losses(format: Codec, encoder: &str, contents: Contents) {
     assert_eq!(times, expected, "{format:?}");
 }
 
-/// A file of one picture says that it ensure_duration, and so can be read.
+/// A file of one picture has a duration, and so can be read.
 #[tokio::test(flavor = "multi_thread")]
 async fn one_picture_is_a_file() {
     const DURATION: &[u8] = &[0x44, 0x89, 0x88];
@@ -165,7 +165,7 @@ async fn one_picture_is_a_file() {
     for path in [&path, &path.with_extension("copy")] {
         let bytes = std::fs::read(path).unwrap();
         let found = bytes.windows(DURATION.len()).any(|part| part == DURATION);
-        assert!(found, "{} ensure_duration for no time", path.display());
+        assert!(found, "{} lasts for no time", path.display());
     }
 }
 
@@ -196,8 +196,8 @@ async fn lost_h264_moves_no_other() {
     check_losses(Codec::H264, &encoder, Contents::Picture).await;
 }
 
-/// Where times go back, as when a sender first says how its streams lie to one another, every picture
-/// is in the file and has a time of its own.
+/// Where times go back, as when a sender first says how its streams lie to one another, every
+/// picture is in the file and has a time of its own.
 #[tokio::test(flavor = "multi_thread")]
 async fn times_that_go_back_lose_no_picture() {
     let (caps, mut frames) = picture("vp8enc deadline=1 cpu-used=8 ! rtpvp8pay");

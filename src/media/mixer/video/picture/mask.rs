@@ -3,19 +3,17 @@
 use super::planes::Plane;
 use crate::layout::Size;
 
-/// Coverage of a text, 0 to 255 per pixel.
+/// A text as its coverage of each pixel, 0 to 255.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Mask {
-    /// Pixels.
     pub(crate) width: usize,
-    /// Pixels.
     pub(crate) height: usize,
     data: Vec<u8>,
 }
 
 impl Mask {
-    /// The part of a plane that holds anything, in whole columns and the given rows: the rows
-    /// are kept, so that lines of text have one height whatever letters are in them.
+    /// A plane without the empty columns at its left and right. All rows are kept, so that lines of
+    /// text have the same height whatever letters are in them.
     pub(crate) fn trimmed(plane: Plane<'_>, size: Size) -> Self {
         let (width, height) = (size.width as usize, size.height as usize);
         let rows: Vec<&[u8]> = plane
@@ -24,7 +22,7 @@ impl Mask {
             .take(height)
             .filter_map(|row| row.get(..width))
             .collect();
-        // Video black is 16; whatever is near it is ground.
+        // Video black is 16; values near it are background.
         let inked = |x: &usize| rows.iter().any(|row| row.get(*x).is_some_and(|v| *v > 24));
         let Some(left) = (0..width).find(inked) else {
             return Self::default();
@@ -47,8 +45,8 @@ impl Mask {
         }
     }
 
-    /// The mask at another height, each pixel the mean of those it covers; at most `widest`
-    /// pixels of it.
+    /// The mask scaled to another height, each pixel the mean of those that it covers, and cut off
+    /// at the width `widest`.
     pub(crate) fn scaled(&self, height: usize, widest: usize) -> Self {
         if self.height == 0 || height == 0 {
             return Self::default();

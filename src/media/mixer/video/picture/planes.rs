@@ -2,7 +2,7 @@
 
 use crate::layout::{Rect, Size};
 
-/// A colour in BT.601 limited range.
+/// A colour in BT.601, limited range.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Yuv(pub(crate) [u8; 3]);
 
@@ -17,34 +17,31 @@ impl Yuv {
     }
 }
 
-/// One plane to read.
+/// A plane of a picture to read.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Plane<'a> {
-    /// Rows of `stride` bytes.
+    /// Rows, each of which begins `stride` bytes after the one before.
     pub(crate) data: &'a [u8],
-    /// Bytes from one row to the next.
     pub(crate) stride: usize,
 }
 
-/// One plane to draw on.
+/// A plane of a picture to draw on.
 #[derive(Debug)]
 pub(crate) struct PlaneMut<'a> {
-    /// Rows of `stride` bytes.
+    /// Rows, each of which begins `stride` bytes after the one before.
     pub(crate) data: &'a mut [u8],
-    /// Bytes from one row to the next.
     pub(crate) stride: usize,
 }
 
-/// A picture to read: Y, U, V.
+/// A picture to read, in the planes Y, U and V.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Picture<'a> {
-    /// The three planes.
     pub(crate) planes: [Plane<'a>; 3],
-    /// Luma size, pixels.
+    /// The size of the luma plane, pixels.
     pub(crate) size: Size,
 }
 
-/// A rectangle of one plane, in that plane's own pixels.
+/// A rectangle of one plane, in pixels of that plane.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Area {
     pub(crate) x: usize,
@@ -53,7 +50,7 @@ pub(crate) struct Area {
     pub(crate) h: usize,
 }
 
-/// `rect` on plane `index`, where chroma has half the luma's size.
+/// `rect` on the plane of that index: chroma has half the size of luma.
 pub(crate) fn area(rect: Rect, index: usize) -> Area {
     let half = u32::from(index > 0);
     let [x, y, w, h] = [rect.x, rect.y, rect.w, rect.h].map(|value| (value >> half) as usize);
@@ -61,7 +58,7 @@ pub(crate) fn area(rect: Rect, index: usize) -> Area {
 }
 
 impl PlaneMut<'_> {
-    /// The rows of an area.
+    /// The parts of rows within an area.
     pub(crate) fn rows(&mut self, area: Area) -> impl Iterator<Item = &mut [u8]> {
         self.data
             .chunks_mut(self.stride)
@@ -71,12 +68,12 @@ impl PlaneMut<'_> {
     }
 }
 
-/// Edge of the blocks that pictures are compared in, pixels of luma.
+/// Edge of the blocks that pictures are compared by, in pixels of luma.
 const BLOCK: usize = 16;
 
 impl Picture<'_> {
-    /// Whether nothing is to be seen that tells both apart: in no block of 16 by 16 pixels do they
-    /// differ by more than `tolerance` of 255 in the mean.
+    /// Whether both pictures look the same: they have one size, and in no block of 16 by 16 pixels
+    /// is the mean difference more than `tolerance` of 255.
     pub(crate) fn is_like(&self, other: &Self, tolerance: u8) -> bool {
         let whole = Rect {
             x: 0,

@@ -4,12 +4,11 @@ use super::mask::Mask;
 use super::planes::{Area, Picture, Plane, PlaneMut, Yuv, area};
 use crate::layout::{Rect, Size};
 
-/// A picture to draw on: Y, U, V.
+/// A picture to draw on, in the planes Y, U and V.
 #[derive(Debug)]
 pub(crate) struct Surface<'a> {
-    /// The three planes.
     pub(crate) planes: [PlaneMut<'a>; 3],
-    /// Luma size, pixels.
+    /// The size of the luma plane, pixels.
     pub(crate) size: Size,
 }
 
@@ -25,7 +24,7 @@ impl Surface<'_> {
         }
     }
 
-    /// A frame of `width` pixels along the inner edge of `rect`.
+    /// Draws an outline of `width` pixels along the inner edge of `rect`.
     pub(crate) fn outline(&mut self, rect: Rect, width: u32, colour: Yuv) {
         let width = width.min(rect.w / 2).min(rect.h / 2);
         let Rect { x, y, w, h } = rect;
@@ -50,7 +49,7 @@ impl Surface<'_> {
         }
     }
 
-    /// Copies `picture` to `(x, y)` as it is, cut at the surface's edges.
+    /// Copies `picture` to `(x, y)`, cut off at the edges of the surface.
     pub(crate) fn copy(&mut self, picture: &Picture<'_>, x: u32, y: u32) {
         let rect = self.clip(Rect {
             x,
@@ -68,8 +67,8 @@ impl Surface<'_> {
         }
     }
 
-    /// Scales `picture` into `rect`, each pixel the nearest one: good enough for the frame or
-    /// two until the branch delivers the new size.
+    /// Scales `picture` into `rect` by nearest neighbour: good enough for the frame or two until
+    /// the decoder branch delivers the new size.
     pub(crate) fn scale(&mut self, picture: &Picture<'_>, rect: Rect) {
         let rect = self.clip(rect);
         for (index, (target, source)) in self.planes.iter_mut().zip(picture.planes).enumerate() {
@@ -83,7 +82,7 @@ impl Surface<'_> {
         }
     }
 
-    /// Darkens a rectangle to about a third, as a ground for text.
+    /// Darkens a rectangle to about a third, as a background for text.
     pub(crate) fn darken(&mut self, rect: Rect) {
         let rect = self.clip(rect);
         for (index, plane) in self.planes.iter_mut().enumerate() {
@@ -96,7 +95,7 @@ impl Surface<'_> {
         }
     }
 
-    /// Writes a mask in white with its top left corner at `(x, y)`.
+    /// Draws a mask in white with its top left corner at `(x, y)`.
     pub(crate) fn write(&mut self, mask: &Mask, x: u32, y: u32) {
         let rect = self.clip(Rect {
             x,
@@ -115,7 +114,7 @@ impl Surface<'_> {
         }
     }
 
-    /// `rect` cut at the surface's edges.
+    /// `rect` cut off at the edges of the surface.
     fn clip(&self, rect: Rect) -> Rect {
         let x = rect.x.min(self.size.width);
         let y = rect.y.min(self.size.height);
@@ -146,7 +145,7 @@ fn scale_plane(target: &mut PlaneMut<'_>, to: Area, source: Plane<'_>, from: Are
     }
 }
 
-/// `under` with `over` on it at `alpha` of 255.
+/// Alpha blending: `over` on `under`, where `alpha` is 0 to 255.
 fn blend(under: u8, over: u8, alpha: u8) -> u8 {
     let [under, over, alpha] = [under, over, alpha].map(u32::from);
     let mixed = (under * (255 - alpha) + over * alpha + 127) / 255;

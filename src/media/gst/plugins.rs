@@ -146,7 +146,7 @@ pub(crate) struct Row {
     pub version: Option<String>,
 }
 
-/// What is installed, of all that [`ELEMENTS`] names.
+/// Which elements of the list are installed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Survey {
     rows: Vec<Row>,

@@ -3,7 +3,7 @@
 //!
 //! It exists while somebody needs a composite. Two threads do the mixing, the canvas and
 //! the sound mixer; each owns its state and is told what to do through a channel. Decoders
-//! ([`ingest`]) and encoders ([`rendition`]) are pipelines of their own around them.
+//! (`ingest`) and encoders (`rendition`) are pipelines of their own around them.
 //!
 //! The methods here are called by the room's task, do not block, and take effect with the next
 //! frame.

@@ -21,7 +21,8 @@ use super::colorimetry;
 use super::encoder_input::EncoderInput;
 use super::idle::{Activity, IdleRate};
 use super::name_plate::NamePlate;
-use super::picture::{Mask, Picture, Plane, PlaneMut, Surface, Yuv};
+use super::picture::{Mask, Picture, PlaneMut, Surface, Yuv};
+use super::read_frame::{ReadFrame, is_like, picture, readable, strides};
 use super::scene::{Content, Scene, Tile};
 use crate::id::ParticipantId;
 use crate::id::SourceId;
@@ -34,17 +35,12 @@ use crate::media::mixer::ticker::Ticker;
 
 /// A camera tile shows its avatar after this long without a new picture.
 const STALE_AFTER: gst::ClockTime = gst::ClockTime::from_seconds(1);
-/// Mean difference per block, of 255, up to which a camera's picture counts as equal to the drawn
-/// one: noise, and what encoders make of it. For a shared screen it is 0.
-const NOISE_TOLERANCE: u8 = 2;
 /// Colour of the canvas behind and between tiles.
 const GROUND: Yuv = Yuv([24, 129, 127]);
 /// Colour of the outline around somebody who speaks: #58bcb0, as on the page.
 const SPEAKING_OUTLINE: Yuv = Yuv([151, 138, 85]);
 /// Width of the outline around a tile, pixels.
 const OUTLINE_WIDTH: u32 = 4;
-
-type ReadFrame = gst_video::VideoFrame<gst_video::video_frame::Readable>;
 
 /// What the canvas is told. Commands are applied before the next frame, in order.
 pub(crate) enum Command {
@@ -412,41 +408,4 @@ fn whole(size: Size) -> Rect {
         w: size.width,
         h: size.height,
     }
-}
-
-fn strides(strides: &[i32]) -> Option<[usize; 3]> {
-    let stride = |n: usize| usize::try_from(*strides.get(n)?).ok();
-    Some([stride(0)?, stride(1)?, stride(2)?])
-}
-
-/// A decoded sample as a frame that stays mapped for as long as it is kept.
-fn readable(sample: &gst::Sample) -> Option<ReadFrame> {
-    let info = gst_video::VideoInfo::from_caps(sample.caps()?).ok()?;
-    gst_video::VideoFrame::from_buffer_readable(sample.buffer_owned()?, &info).ok()
-}
-
-/// Whether two pictures of a source look the same.
-fn is_like(one: &ReadFrame, other: &ReadFrame, source: SourceId) -> bool {
-    let tolerance = if source.is_screen() {
-        0
-    } else {
-        NOISE_TOLERANCE
-    };
-    let (Some(one), Some(other)) = (picture(one), picture(other)) else {
-        return false;
-    };
-    one.is_like(&other, tolerance)
-}
-
-fn picture(frame: &ReadFrame) -> Option<Picture<'_>> {
-    let [y, u, v] = strides(frame.plane_stride())?;
-    let [luma, blue, red, _] = frame.planes_data();
-    let plane = |data, stride| Plane { data, stride };
-    Some(Picture {
-        planes: [plane(luma, y), plane(blue, u), plane(red, v)],
-        size: Size {
-            width: frame.width(),
-            height: frame.height(),
-        },
-    })
 }

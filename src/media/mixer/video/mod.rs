@@ -8,4 +8,5 @@ pub(crate) mod frame_delay;
 pub(crate) mod idle;
 pub(crate) mod name_plate;
 pub(crate) mod picture;
+pub(crate) mod read_frame;
 pub(crate) mod scene;

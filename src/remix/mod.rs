@@ -22,7 +22,9 @@ use crate::id::SourceId;
 use crate::layout::{Fit, Size};
 use crate::media::file::film_writer::FilmWriter;
 use crate::media::file::recorder::RecorderError;
-use crate::media::file::track_player::{LEAD, PictureReel, Tile, VoiceReel};
+use crate::media::file::track_player::{
+    FIRST_PICTURE_LEAD, PictureTrackPlayer, SoundTrackPlayer, TileSize,
+};
 use crate::media::gst::template::Templates;
 use crate::media::mixer::offline::{BLOCK, OfflineMixer};
 use crate::media::mixer::{MixerError, Scene};
@@ -157,7 +159,7 @@ fn length(lines: &[Line]) -> Option<Duration> {
 
 /// What happens when, in order.
 fn cues(lines: &[Line]) -> Vec<(u64, Cue<'_>)> {
-    let lead = u64::try_from(LEAD.as_millis()).unwrap_or_default();
+    let lead = u64::try_from(FIRST_PICTURE_LEAD.as_millis()).unwrap_or_default();
     let mut sources = BTreeMap::new();
     let mut cues = Vec::new();
     for line in lines {
@@ -194,7 +196,7 @@ struct Studio {
     mixer: OfflineMixer,
     scene: Scene,
     /// The size of what is decoded of each picture.
-    tiles: BTreeMap<SourceId, Tile>,
+    tiles: BTreeMap<SourceId, TileSize>,
     /// Which file each source is read from.
     files: BTreeMap<SourceId, String>,
     /// Nobody waits for it any more.
@@ -280,7 +282,7 @@ impl Studio {
         let start = Duration::from_millis(track.start);
         match track.role {
             Role::Mic => {
-                let voice = VoiceReel::open(&self.templates, &path, start)?;
+                let voice = SoundTrackPlayer::open(&self.templates, &path, start)?;
                 self.mixer.add_source(id, Box::new(voice));
             }
             _ => {
@@ -291,7 +293,8 @@ impl Studio {
                 });
                 let (codec, fit) = (track.codec, self.canvas.fit);
                 let of = (codec, start);
-                let (pictures, tile) = PictureReel::open(&self.templates, &path, of, (size, fit))?;
+                let (pictures, tile) =
+                    PictureTrackPlayer::open(&self.templates, &path, of, (size, fit))?;
                 self.tiles.insert(id, tile);
                 self.mixer.add_source(id, Box::new(pictures));
             }

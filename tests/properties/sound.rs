@@ -4,17 +4,17 @@ use std::f32::consts::TAU;
 
 use proptest::collection::vec;
 use proptest::prelude::*;
-use tessera::media::mixer::audio::gate::{CLOSE, Change, HANGOVER, OPEN, OPENING, Voice};
+use tessera::media::mixer::audio::gate::{CLOSE, GateChange, HANGOVER, OPEN, OPENING, VoiceGate};
 use tessera::media::mixer::audio::mix::{
     CEILING, FRAME, Frame, KNEE, Limiter, Ramp, SAMPLE_RATE, minus, mix,
 };
-use tessera::media::mixer::audio::playout::{CAP, FADE, Joint, Playout, Taken};
+use tessera::media::mixer::audio::playout::{Continuity, FADE, FrameKind, MAX_DEPTH, Playout};
 
 use crate::tone::{Tone, amplitude, decibels, rms, steepest};
 
 const MS: usize = SAMPLE_RATE as usize / 1000;
 
-fn take(playout: &mut Playout) -> (Taken, Frame) {
+fn take(playout: &mut Playout) -> (FrameKind, Frame) {
     let mut out = [0.0; FRAME];
     let taken = playout.take(&mut out);
     (taken, out)
@@ -48,33 +48,33 @@ proptest! {
     ) {
         let mut tone = Tone::new(hertz, loudness);
         let mut playout = Playout::new();
-        let mut joint = Joint::Seamless;
+        let mut joint = Continuity::Seamless;
         let mut heard = vec![0.0];
         for event in events {
             match event {
                 Event::Arrive(ms) => {
                     playout.push(&tone.samples(ms * MS), joint);
-                    joint = Joint::Seamless;
+                    joint = Continuity::Seamless;
                 }
                 Event::Lose(ms) => {
                     tone.samples(ms * MS);
-                    joint = Joint::Broken;
+                    joint = Continuity::Gap;
                 }
                 Event::Take => {
                     let before = playout.depth_ms();
                     let (taken, out) = take(&mut playout);
                     match taken {
-                        Taken::Played => prop_assert!(before >= 20),
-                        Taken::Concealed => {
+                        FrameKind::Played => prop_assert!(before >= 20),
+                        FrameKind::Concealed => {
                             prop_assert!(before < 20);
                             prop_assert_eq!(out[FRAME - 1], 0.0);
                         }
-                        Taken::Silent => prop_assert_eq!(out, [0.0; FRAME]),
+                        FrameKind::Silent => prop_assert_eq!(out, [0.0; FRAME]),
                     }
                     heard.extend(out);
                 }
             }
-            prop_assert!(playout.depth_ms() as usize * MS <= CAP);
+            prop_assert!(playout.depth_ms() as usize * MS <= MAX_DEPTH);
             prop_assert!((20..=120).contains(&playout.target_ms()));
         }
         // Three blends can meet: after a loss, at a cut, and where the sound begins or ends.
@@ -92,11 +92,11 @@ proptest! {
         for i in 0..frames {
             while pushed.len() < i * FRAME + 2 * FRAME {
                 let next: Vec<f32> = (0..packet).map(|s| (pushed.len() + s) as f32 / 65_536.0).collect();
-                playout.push(&next, Joint::Seamless);
+                playout.push(&next, Continuity::Seamless);
                 pushed.extend(next);
             }
             let (taken, out) = take(&mut playout);
-            prop_assert_eq!(taken, Taken::Played);
+            prop_assert_eq!(taken, FrameKind::Played);
             heard.extend(out);
         }
         // All but the fade at the beginning.
@@ -107,7 +107,7 @@ proptest! {
 
     #[test]
     fn a_gate_opens_and_shuts_for_good_reason(levels in vec((-80f32..-40.0, 1usize..60), 1..30)) {
-        let mut voice = Voice::new();
+        let mut voice = VoiceGate::new();
         let mut gain = 0.0;
         let (mut loud, mut quiet, mut heard) = (0, 0, false);
         for (level, frames) in levels {
@@ -117,11 +117,11 @@ proptest! {
                 loud = if level > OPEN { loud + 1 } else { 0 };
                 quiet = if level < CLOSE { quiet + 1 } else { 0 };
                 match voice.update(&frame) {
-                    Some(Change::Heard) => {
+                    Some(GateChange::Opened) => {
                         prop_assert!(!heard && loud >= OPENING);
                         heard = true;
                     }
-                    Some(Change::Silent) => {
+                    Some(GateChange::Closed) => {
                         prop_assert!(heard && quiet_before >= HANGOVER);
                         heard = false;
                     }
@@ -187,10 +187,10 @@ proptest! {
                 if in_order > tick * 20 {
                     break;
                 }
-                playout.push(&tone.samples(length as usize * MS), Joint::Seamless);
+                playout.push(&tone.samples(length as usize * MS), Continuity::Seamless);
                 sent += 1;
             }
-            let dry = take(&mut playout).0 == Taken::Concealed;
+            let dry = take(&mut playout).0 == FrameKind::Concealed;
             late += u32::from(dry && tick > 1_000);
             prop_assert!(playout.depth_ms() <= 300, "{} ms", playout.depth_ms());
         }
@@ -208,10 +208,10 @@ fn drifting(ppm: i64, packet_ms: i64) -> (u32, u32) {
         // Microseconds of the sender's clock.
         let sender = tick * 20 * (1_000 + ppm / 1_000) + tick * 20 * (ppm % 1_000) / 1_000;
         while (sent + 1) * packet_ms * 1_000 <= sender {
-            playout.push(&samples, Joint::Seamless);
+            playout.push(&samples, Continuity::Seamless);
             sent += 1;
         }
-        dry += u32::from(take(&mut playout).0 == Taken::Concealed);
+        dry += u32::from(take(&mut playout).0 == FrameKind::Concealed);
         deepest = deepest.max(playout.depth_ms());
     }
     (dry, deepest)
@@ -242,7 +242,7 @@ fn a_stall_leaves_no_delay_behind() {
             _ => 1,
         };
         for _ in 0..packets {
-            playout.push(&tone.samples(FRAME), Joint::Seamless);
+            playout.push(&tone.samples(FRAME), Continuity::Seamless);
         }
         heard.extend(take(&mut playout).1);
     }
@@ -263,7 +263,7 @@ fn a_target_that_grew_shrinks_again() {
             _ => 1,
         };
         for _ in 0..packets {
-            playout.push(&packet, Joint::Seamless);
+            playout.push(&packet, Continuity::Seamless);
         }
         take(&mut playout);
         if tick == 499 {

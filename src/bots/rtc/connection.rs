@@ -6,11 +6,9 @@ use std::sync::Arc;
 
 use futures::StreamExt;
 use gst::prelude::*;
-use gst_webrtc::{WebRTCRTPTransceiver, WebRTCRTPTransceiverDirection as Direction};
+use gst_webrtc::WebRTCRTPTransceiverDirection as Direction;
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
-
-pub(crate) use gst_webrtc::WebRTCPeerConnectionState as ConnectionState;
 
 use super::codec::{encoded_caps, payloader};
 use super::decode_branch;
@@ -21,9 +19,12 @@ use crate::bots::observe::packet_capture::Tape;
 use crate::bots::source::media_source::Way;
 use crate::codec::Codec;
 use crate::id::Role;
+use crate::media::gst::pipeline::recalculate_latency;
 use crate::media::gst::teardown;
-use crate::media::peer::nack::{Repair, VIDEO_PATIENCE_MS};
+use crate::media::peer::nack::NackMonitor;
 use crate::media::peer::webrtcbin;
+pub(crate) use crate::media::peer::webrtcbin::ConnectionState;
+use crate::media::peer::webrtcbin::Gathered;
 
 /// A local candidate: the m-line's index, and the candidate.
 pub(crate) type Candidate = (u32, String);
@@ -64,7 +65,7 @@ pub(crate) struct Connection {
     pipeline: gst::Pipeline,
     pub(crate) webrtc: gst::Element,
     pub(crate) state: watch::Receiver<ConnectionState>,
-    pub(crate) repair: Repair,
+    pub(crate) repair: NackMonitor,
     gone: CancellationToken,
 }
 
@@ -73,11 +74,13 @@ impl Connection {
     pub(crate) fn new(
         reach: Reach,
     ) -> Result<(Self, mpsc::UnboundedReceiver<Candidate>), BotError> {
-        let webrtc = gst::ElementFactory::make("webrtcbin")
-            .property_from_str("bundle-policy", "max-bundle")
-            .property("latency", VIDEO_PATIENCE_MS)
-            .build()
-            .map_err(|e| BotError::media("webrtcbin", e))?;
+        let only: Option<IpAddr> = match reach {
+            Reach::Loopback => Some(Ipv4Addr::LOCALHOST.into()),
+            Reach::Address(address) => Some(address),
+            Reach::Anywhere => None,
+        };
+        let webrtc =
+            webrtcbin::make(only.as_slice(), None).map_err(|e| BotError::media("webrtcbin", e))?;
         let pipeline = gst::Pipeline::new();
         // All pipelines on one clock; and none waits before it sends because of the latency of
         // what it receives.
@@ -86,34 +89,16 @@ impl Connection {
         pipeline
             .add(&webrtc)
             .map_err(|e| BotError::media("webrtcbin", e))?;
-        let agent = webrtc.property::<gst::Object>("ice-agent");
-        agent.set_property("ice-tcp", false);
-        // A search for a router that would only cost time and a port.
-        let nice = agent.property::<gst::glib::Object>("agent");
-        nice.set_property("upnp", false);
-        let only = match reach {
-            Reach::Loopback => Some(Ipv4Addr::LOCALHOST.into()),
-            Reach::Address(address) => Some(address),
-            Reach::Anywhere => None,
-        };
-        if let Some(address) = only {
-            agent.emit_by_name::<bool>("add-local-ip-address", &[&address.to_string()]);
-        }
         let (send_candidate, candidates) = mpsc::unbounded_channel();
-        webrtc.connect("on-ice-candidate", false, move |values| {
-            if let [_, index, candidate] = values
-                && let (Ok(index), Ok(candidate)) = (index.get(), candidate.get())
-            {
-                // Nobody to send it to: the bot has gone.
-                let _ = send_candidate.send((index, candidate));
-            }
-            None
+        webrtcbin::on_candidate(&webrtc, move |gathered| {
+            // Nobody to send it to: the bot has gone.
+            let _ = send_candidate.send(match gathered {
+                Gathered::Candidate(index, candidate) => (index, candidate),
+                Gathered::End(index) => (index, String::new()),
+            });
         });
-        // As a browser does: what is missing is asked for when it is missed, and nothing waits for
-        // what might have been before the first packet.
-        webrtcbin::install(&webrtc);
         let connection = Self {
-            repair: Repair::watch(&webrtc),
+            repair: NackMonitor::watch(&webrtc),
             state: watch_state(&webrtc),
             gone: CancellationToken::new(),
             pipeline,
@@ -172,18 +157,9 @@ impl Connection {
         let elements = [source.upcast_ref(), &payloader];
         self.pipeline.add_many(elements).map_err(|e| doing(&e))?;
         source.link(&payloader).map_err(|e| doing(&e))?;
-        let template = self
-            .webrtc
-            .pad_template("sink_%u")
-            .ok_or_else(|| doing(&"no pad template"))?;
-        let pad = self
-            .webrtc
-            .request_pad(&template, None, Some(&rtp))
-            .ok_or_else(|| doing(&"no pad"))?;
-        let transceiver = pad.property::<WebRTCRTPTransceiver>("transceiver");
-        transceiver.set_direction(direction);
-        transceiver.set_property("codec-preferences", &rtp);
-        transceiver.set_property("do-nack", !role.is_audio());
+        let nack = !role.is_audio();
+        let pad = webrtcbin::add_sender(&self.webrtc, &rtp, direction, nack);
+        let pad = pad.map_err(|e| doing(&e))?;
         let packets = payloader
             .static_pad("src")
             .ok_or_else(|| doing(&"no pad"))?;
@@ -204,10 +180,7 @@ impl Connection {
 
     /// Adds an m-line that only receives.
     pub(crate) fn receive(&self, role: Role, rtp: &gst::Caps) {
-        let transceiver = self
-            .webrtc
-            .emit_by_name::<WebRTCRTPTransceiver>("add-transceiver", &[&Direction::Recvonly, rtp]);
-        transceiver.set_property("do-nack", !role.is_audio());
+        webrtcbin::add_receiver(&self.webrtc, rtp, !role.is_audio());
     }
 
     /// Links what comes in, by the index of its m-line.
@@ -220,9 +193,7 @@ impl Connection {
             if pad.direction() != gst::PadDirection::Src {
                 return;
             }
-            let index = pad
-                .property::<WebRTCRTPTransceiver>("transceiver")
-                .mlineindex();
+            let index = webrtcbin::mline_index(pad);
             match lines.get(index as usize) {
                 Some(Some(line)) => {
                     if let Err(error) = decode_branch::attach(&pipeline, pad, line) {
@@ -266,23 +237,7 @@ impl Connection {
 
     /// Lets nothing out of the machine any more: no media, no RTCP, no DTLS alert.
     pub(crate) fn silence(&self) {
-        let Some(bin) = self.webrtc.dynamic_cast_ref::<gst::Bin>() else {
-            return;
-        };
-        for sink in bin
-            .iterate_all_by_element_factory_name("nicesink")
-            .into_iter()
-            .flatten()
-        {
-            if let Some(pad) = sink.static_pad("sink") {
-                let kinds = gst::PadProbeType::BUFFER
-                    | gst::PadProbeType::BUFFER_LIST
-                    | gst::PadProbeType::EVENT_DOWNSTREAM;
-                // Handled and not Drop: after Drop, GStreamer 1.22.0 releases once more what
-                // the binding has released.
-                pad.add_probe(kinds, |_, _| gst::PadProbeReturn::Handled);
-            }
-        }
+        webrtcbin::silence(&self.webrtc);
     }
 
     /// Ends when nothing is left of it, some time after it was dropped.
@@ -309,16 +264,10 @@ fn write_levels(packets: &gst::Pad, levels: Arc<LevelWriter>) {
     });
 }
 
-fn recalculate_latency(pipeline: &gst::Pipeline) {
-    if let Err(error) = pipeline.recalculate_latency() {
-        tracing::debug!(%error, "the latency of a bot's pipeline is not known yet");
-    }
-}
-
 fn watch_state(webrtc: &gst::Element) -> watch::Receiver<ConnectionState> {
     let (sender, receiver) = watch::channel(ConnectionState::New);
-    webrtc.connect_notify(Some("connection-state"), move |webrtc, _| {
-        sender.send_replace(webrtc.property::<ConnectionState>("connection-state"));
+    webrtcbin::on_connection_state(webrtc, move |_, state| {
+        sender.send_replace(state);
     });
     receiver
 }

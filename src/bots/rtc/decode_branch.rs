@@ -12,7 +12,7 @@ use super::receive::Incoming;
 use crate::bots::error::BotError;
 use crate::bots::session::config::Mending;
 use crate::codec::Codec;
-use crate::media::peer::nack::see_to_losses;
+use crate::media::peer::nack::set_loss_handling;
 
 /// Links a pad of webrtcbin to what its m-line needs. Runs on a streaming thread, and leaves the
 /// pad linked or reports why not.
@@ -23,7 +23,7 @@ pub(crate) fn attach(
 ) -> Result<(), BotError> {
     let failed = |e: &dyn std::fmt::Display| BotError::Media(format!("receive branch: {e}"));
     let codec = codec_of(pad).ok_or_else(|| failed(&"an unknown codec"))?;
-    see_to_losses(pad, incoming.role().is_audio());
+    set_loss_handling(pad, incoming.role().is_audio());
     if incoming.decodes_audio() {
         conceal(pad);
     }

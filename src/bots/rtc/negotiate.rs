@@ -11,6 +11,9 @@ use super::level;
 use super::peer::Peer;
 use crate::bots::error::BotError;
 use crate::id::{Mid, Role};
+use crate::media::peer::webrtcbin;
+use crate::media::peer::webrtcbin::promise;
+use crate::media::peer::webrtcbin::promise::{Create, Side, StepError};
 use crate::protocol::Track;
 
 /// How long webrtcbin may take over a description.
@@ -23,16 +26,20 @@ const GATHERING: Duration = Duration::from_millis(500);
 impl Connection {
     /// Has webrtcbin make an offer, and takes it for its own, which starts the gathering.
     pub(crate) async fn offer(&self) -> Result<WebRTCSessionDescription, BotError> {
-        let offer = self.create("create-offer", "offer").await?;
-        self.describe("set-local-description", &offer).await?;
-        Ok(offer)
+        self.make(Create::Offer).await
     }
 
     /// Has webrtcbin make an answer, and takes it for its own, which starts the gathering.
     pub(crate) async fn answer(&self) -> Result<WebRTCSessionDescription, BotError> {
-        let answer = self.create("create-answer", "answer").await?;
-        self.describe("set-local-description", &answer).await?;
-        Ok(answer)
+        self.make(Create::Answer).await
+    }
+
+    async fn make(&self, what: Create) -> Result<WebRTCSessionDescription, BotError> {
+        let description = promise::create(&self.webrtc, what, NEGOTIATION)
+            .await
+            .map_err(|error| failed(what.signal(), error))?;
+        self.describe(Side::Local, &description).await?;
+        Ok(description)
     }
 
     /// Takes the other side's description.
@@ -42,39 +49,22 @@ impl Connection {
         sdp: gst_sdp::SDPMessage,
     ) -> Result<(), BotError> {
         let description = WebRTCSessionDescription::new(kind, sdp);
-        self.describe("set-remote-description", &description).await
-    }
-
-    async fn create(
-        &self,
-        signal: &'static str,
-        name: &str,
-    ) -> Result<WebRTCSessionDescription, BotError> {
-        let (promise, reply) = gst::Promise::new_future();
-        self.webrtc
-            .emit_by_name::<()>(signal, &[&None::<gst::Structure>, &promise]);
-        let reply = settled(signal, reply).await?;
-        reply
-            .as_ref()
-            .and_then(|reply| reply.get::<WebRTCSessionDescription>(name).ok())
-            .ok_or_else(|| BotError::Media(format!("webrtcbin made no {name}")))
+        self.describe(Side::Remote, &description).await
     }
 
     async fn describe(
         &self,
-        signal: &'static str,
+        side: Side,
         description: &WebRTCSessionDescription,
     ) -> Result<(), BotError> {
-        let (promise, reply) = gst::Promise::new_future();
-        self.webrtc
-            .emit_by_name::<()>(signal, &[description, &promise]);
-        settled(signal, reply).await.map(|_| ())
+        promise::set(&self.webrtc, side, description, NEGOTIATION)
+            .await
+            .map_err(|error| failed(side.signal(), error))
     }
 
     /// Gives webrtcbin a candidate of the other side.
     pub(crate) fn add_candidate(&self, index: u32, candidate: &str) {
-        self.webrtc
-            .emit_by_name::<()>("add-ice-candidate", &[&index, &candidate]);
+        webrtcbin::add_candidate(&self.webrtc, index, candidate);
     }
 }
 
@@ -101,14 +91,10 @@ impl Peer {
     pub(crate) async fn gathered(&self) -> Result<String, BotError> {
         let webrtc = &self.connection.webrtc;
         let (done, mut gathered) = watch::channel(false);
-        let check = move |webrtc: &gst::Element| {
-            let state =
-                webrtc.property::<gst_webrtc::WebRTCICEGatheringState>("ice-gathering-state");
-            done.send_replace(state == gst_webrtc::WebRTCICEGatheringState::Complete);
-        };
-        check(webrtc);
-        let handler =
-            webrtc.connect_notify(Some("ice-gathering-state"), move |webrtc, _| check(webrtc));
+        done.send_replace(webrtcbin::has_gathered(webrtc));
+        let handler = webrtcbin::on_gathering(webrtc, move |complete| {
+            done.send_replace(complete);
+        });
         // What there is when the time is up has to do.
         let _ = tokio::time::timeout(GATHERING, gathered.wait_for(|done| *done)).await;
         webrtc.disconnect(handler);
@@ -144,22 +130,11 @@ pub(crate) fn parsed(text: &str) -> Result<gst_sdp::SDPMessage, BotError> {
         .map_err(|e| BotError::BadAnswer(e.to_string()))
 }
 
-/// Waits for a promise's reply, in which an error may hide.
-async fn settled<R: std::ops::Deref<Target = gst::StructureRef>>(
-    what: &'static str,
-    reply: impl Future<Output = Result<Option<R>, gst::PromiseError>>,
-) -> Result<Option<R>, BotError> {
+fn failed(what: &'static str, error: StepError) -> BotError {
     let after = NEGOTIATION;
-    let reply = tokio::time::timeout(after, reply)
-        .await
-        .map_err(|_| BotError::Deadline { what, after })?
-        .map_err(|e| BotError::Media(format!("{what}: {e:?}")))?;
-    let error = reply
-        .as_ref()
-        .and_then(|reply| reply.get::<gst::glib::Error>("error").ok());
     match error {
-        Some(error) => Err(BotError::media(what, error)),
-        None => Ok(reply),
+        StepError::Timeout => BotError::Deadline { what, after },
+        error => BotError::media(what, error),
     }
 }
 

@@ -3,7 +3,7 @@
 use super::ladder::{Ladder, Rung};
 
 /// bit/s that headers add to sound of a packet each 20 ms: 20 bytes of RTP, and those of
-/// [`crate::media::peer::link_monitor::OVERHEAD`].
+/// `peer::link_monitor::PACKET_OVERHEAD`.
 pub const SOUND_HEADERS: u32 = 23_200;
 /// What headers leave of the bits of a picture, whose packets have 600 bytes on average.
 pub const PICTURE_SHARE: f64 = 0.92;

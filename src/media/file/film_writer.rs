@@ -1,40 +1,40 @@
-//! Encodes a mix that is made offline into a file: whoever makes it waits for the encoders.
+//! Encodes a mix that is made offline into a file. The mixer waits for the encoders.
 
 use std::path::Path;
 use std::time::Duration;
 
 use gst::prelude::*;
 
-use super::recorder::RecorderError;
-use super::recorder::writing::Writing;
+use super::recorder::error::RecorderError;
+use super::recorder::writing::WritingPipeline;
 use crate::codec::Film;
 use crate::media::gst::pipeline::Pipeline;
 use crate::media::gst::plugins;
 use crate::media::gst::plugins::H264Encoder;
 use crate::media::gst::template::{Templates, Value};
-use crate::media::mixer::MixerError;
+use crate::media::mixer::error::MixerError;
 use crate::media::rtp::h264_sps;
 
-/// How long the end of a file may take: an MP4 of hours is written once more, its index first.
+/// How long the end of a file may take: an MP4 of hours is copied, so that its index comes first.
 const FINISH_DEADLINE: Duration = Duration::from_secs(600);
-/// bit/s of the sound.
+/// Bitrate of the sound, bit/s.
 const SOUND_BITRATE: u64 = 96_000;
 
-/// A file being encoded. Dropping it leaves it unfinished.
+/// A film that is being encoded. Dropping it leaves the file unfinished.
 #[derive(Debug)]
-pub struct FilmWriter {
+pub(crate) struct FilmWriter {
     picture: gst_app::AppSrc,
     sound: gst_app::AppSrc,
-    writing: Writing,
+    writing: WritingPipeline,
 }
 
 impl FilmWriter {
-    /// Opens the file. `bitrate` is that of the picture, bit/s. Must be called within a tokio
-    /// runtime.
+    /// Opens the file. `bitrate` is that of the picture, bit/s, and `fps` its frame rate. Must be
+    /// called within a tokio runtime.
     ///
     /// # Errors
     /// [`MixerError`] when there is no encoder, or the file cannot be opened.
-    pub fn start(
+    pub(crate) fn start(
         templates: &Templates,
         (film, path): (Film, &Path),
         fps: u32,
@@ -64,8 +64,8 @@ impl FilmWriter {
         let picture = pipeline.element::<gst_app::AppSrc>("picture")?;
         let sound = pipeline.element::<gst_app::AppSrc>("sound")?;
         let inputs = [picture.downgrade(), sound.downgrade()];
-        let writing = Writing::start(pipeline, move |_| {
-            // Whoever waits for room in one of them would do so for ever.
+        let writing = WritingPipeline::start(pipeline, move |_| {
+            // A caller that waits for room in one of them would otherwise wait for ever.
             for input in inputs.iter().filter_map(|input| input.upgrade()) {
                 let _ = input.set_state(gst::State::Null);
             }
@@ -77,26 +77,26 @@ impl FilmWriter {
         })
     }
 
-    /// Where the frames go.
-    pub fn picture(&self) -> &gst_app::AppSrc {
+    /// The appsrc that frames are pushed into. It blocks while it is full.
+    pub(crate) fn picture(&self) -> &gst_app::AppSrc {
         &self.picture
     }
 
-    /// Where the blocks of sound go.
-    pub fn sound(&self) -> &gst_app::AppSrc {
+    /// The appsrc that blocks of sound are pushed into. It blocks while it is full.
+    pub(crate) fn sound(&self) -> &gst_app::AppSrc {
         &self.sound
     }
 
-    /// Whether nothing more can be written; [`FilmWriter::finish`] says why.
-    pub fn has_failed(&self) -> bool {
+    /// Whether writing has failed; [`FilmWriter::finish`] says why.
+    pub(crate) fn has_failed(&self) -> bool {
         self.writing.has_failed()
     }
 
-    /// Writes what is left, and the index.
+    /// Writes what is left and the index, and waits for it.
     ///
     /// # Errors
-    /// [`RecorderError`], also of an earlier failure.
-    pub async fn finish(self) -> Result<(), RecorderError> {
+    /// [`RecorderError`], also for an earlier failure.
+    pub(crate) async fn finish(self) -> Result<(), RecorderError> {
         for input in [&self.picture, &self.sound] {
             let _ = input.end_of_stream();
         }

@@ -1,6 +1,6 @@
-//! Media in files: written while it comes, written anew, and played.
+//! Media in files: recorded, repaired, encoded and played back.
 
-pub mod film_writer;
-pub mod recorder;
-pub mod remux;
-pub mod track_player;
+pub(crate) mod film_writer;
+pub(crate) mod recorder;
+pub(crate) mod remux;
+pub(crate) mod track_player;

@@ -1,4 +1,4 @@
-//! Writes a recording that was cut short anew, packets as they are.
+//! Repairs a recording that was cut short: copies its packets into a new file.
 
 use std::path::Path;
 use std::time::Duration;
@@ -6,21 +6,22 @@ use std::time::Duration;
 use gst::prelude::*;
 use tokio::sync::watch;
 
-use super::recorder::writing::lasts;
-use super::recorder::{RecorderError, reserve};
+use super::recorder::error::RecorderError;
+use super::recorder::reserve;
+use super::recorder::writing::ensure_duration;
 use crate::codec::Container;
 use crate::codec::Contents;
 use crate::media::gst::pipeline::{BusEvent, Pipeline};
 use crate::media::gst::template::Templates;
 
-/// Most time that may pass for one file: some gigabytes.
+/// How long the copy of one file may take; enough for some gigabytes.
 const DEADLINE: Duration = Duration::from_secs(600);
 
-/// Copies the tracks of `from` to `to` and returns how long the copy is.
+/// Copies the tracks of `from` to `to`. Returns the duration of the copy.
 ///
 /// # Errors
 /// [`RecorderError`] when `from` holds nothing that can be read, or `to` cannot be written.
-pub async fn remux(
+pub(crate) async fn remux(
     templates: &Templates,
     contents: Contents,
     from: &Path,
@@ -40,7 +41,7 @@ pub async fn remux(
     if matches!(contents, Contents::Webm | Contents::Picture) {
         let mux = pipeline.element::<gst::Element>("mux")?;
         if let Some(pad) = mux.static_pad("video_0") {
-            lasts(&pad);
+            ensure_duration(&pad);
         }
     }
     if contents == Contents::Webm {

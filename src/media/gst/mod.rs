@@ -1,4 +1,5 @@
-//! What every pipeline here shares: its guard, its templates, its end, and the elements there are.
+//! What every pipeline shares: the guard around it, its template, its teardown, and the list of
+//! elements.
 
 pub mod pipeline;
 pub mod plugins;

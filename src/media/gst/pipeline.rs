@@ -22,33 +22,33 @@ pub enum PipelineError {
     /// The description does not parse, or an element is missing.
     #[error("pipeline {label}: {source}")]
     Build {
-        /// Which pipeline.
+        /// The pipeline, as it is called in logs.
         label: String,
-        /// GStreamer's words.
+        /// What GStreamer says.
         source: gst::glib::Error,
     },
     /// A named element of a template is not there.
     #[error("pipeline {label} has no element {element:?}")]
     NoElement {
-        /// Which pipeline.
+        /// The pipeline, as it is called in logs.
         label: String,
-        /// Its name.
+        /// The name that was looked for.
         element: &'static str,
     },
     /// The pipeline does not start.
     #[error("pipeline {label} does not start")]
     Start {
-        /// Which pipeline.
+        /// The pipeline, as it is called in logs.
         label: String,
     },
 }
 
-/// What a pipeline says of itself on its bus.
+/// What a pipeline reports on its bus.
 #[derive(Debug, Clone)]
 pub enum BusEvent {
-    /// An element failed; the pipeline is of no more use.
+    /// An element failed; the pipeline is of no use any more.
     Error(String),
-    /// Every sink saw the end of the stream.
+    /// Every sink has seen the end of the stream.
     Eos,
 }
 
@@ -60,18 +60,31 @@ pub fn epoch() -> (gst::Clock, gst::ClockTime) {
     (clock, base)
 }
 
-/// Running time now, the same in every pipeline.
+/// The running time now, which is the same in every pipeline.
 pub fn running_time() -> gst::ClockTime {
     let (clock, base) = epoch();
     clock.time().saturating_sub(base)
 }
 
-/// Pipelines that are not `Null` yet.
+/// The running time now, which is the same in every pipeline, as a [`Duration`].
+pub(crate) fn now() -> Duration {
+    running_time().into()
+}
+
+/// Distributes the latency of a pipeline among its elements. Where it is not known yet, a message
+/// on the bus follows when it is.
+pub(crate) fn recalculate_latency(pipeline: &gst::Pipeline) {
+    if let Err(error) = pipeline.recalculate_latency() {
+        tracing::debug!(pipeline = %pipeline.name(), %error, "latency not recalculated");
+    }
+}
+
+/// The number of pipelines of this process that have not reached `Null`.
 pub fn alive() -> i64 {
     ALIVE.load(Ordering::Relaxed)
 }
 
-/// A pipeline that is brought to `Null` when this is dropped.
+/// Owns a pipeline, and brings it to `Null` on a thread of its own when it is dropped.
 #[derive(Debug)]
 pub struct Pipeline {
     inner: gst::Pipeline,
@@ -174,7 +187,7 @@ impl Pipeline {
     }
 }
 
-/// The bus messages that concern us (DESIGN section 6, rule 3).
+/// What a bus message means for the owner of the pipeline, if anything.
 fn interpret(
     label: &str,
     pipeline: &gst::glib::WeakRef<gst::Pipeline>,
@@ -197,10 +210,8 @@ fn interpret(
             None
         }
         gst::MessageView::Latency(_) => {
-            if let Some(pipeline) = pipeline.upgrade()
-                && let Err(error) = pipeline.recalculate_latency()
-            {
-                tracing::debug!(pipeline = label, %error, "latency not recalculated");
+            if let Some(pipeline) = pipeline.upgrade() {
+                recalculate_latency(&pipeline);
             }
             None
         }
@@ -220,7 +231,8 @@ impl Drop for Pipeline {
     }
 }
 
-/// Waits until no pipeline lives, or `deadline` has passed. Returns how many still do.
+/// Waits until all pipelines have reached `Null`, or `deadline` has passed. Returns how many have
+/// not.
 pub async fn drained(deadline: Duration) -> i64 {
     let until = tokio::time::Instant::now() + deadline;
     let mut poll = tokio::time::interval(Duration::from_millis(10));

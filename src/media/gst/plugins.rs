@@ -9,12 +9,11 @@ use std::fmt;
 use gst::prelude::*;
 
 use crate::codec::VideoCodec;
-use crate::config::Config;
 
 /// What follows if an element is missing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Need {
-    /// Tessera does not start.
+    /// Tessera does not start without the element.
     Required,
     /// One feature is lost, named by [`Element::purpose`].
     Optional,
@@ -23,15 +22,15 @@ pub enum Need {
 /// An element of the list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Element {
-    /// The element factory's name.
+    /// The name of the factory, as in a pipeline description.
     pub name: &'static str,
     /// The plugin it comes in.
     pub plugin: &'static str,
     /// The package of Debian and Ubuntu that brings it, or where else to get it.
     pub package: &'static str,
-    /// Whether Tessera can do without.
+    /// Whether Tessera starts without it.
     pub need: Need,
-    /// What it is there for.
+    /// What it is used for, as `tessera doctor` prints it.
     pub purpose: &'static str,
 }
 
@@ -76,7 +75,7 @@ const fn optional(
 }
 
 /// Every element by name, in the order media passes them.
-pub const ELEMENTS: &[Element] = &[
+pub(crate) const ELEMENTS: &[Element] = &[
     required("webrtcbin", "webrtc", BAD, "WebRTC peers"),
     required("nicesrc", "nice", NICE, "ICE, receiving"),
     required("nicesink", "nice", NICE, "ICE, sending"),
@@ -140,14 +139,14 @@ pub const ELEMENTS: &[Element] = &[
 
 /// An element of the list and whether it is here.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Row {
-    /// The element.
+pub(crate) struct Row {
+    /// The element that was looked up.
     pub element: Element,
     /// Its plugin's version, or `None` if it is missing.
     pub version: Option<String>,
 }
 
-/// What is installed, of all that [`ELEMENTS`] names.
+/// Which elements of the list are installed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Survey {
     rows: Vec<Row>,
@@ -162,17 +161,17 @@ pub fn survey() -> Survey {
     })
 }
 
-/// An H.264 encoder.
+/// The H.264 encoders that there are templates for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum H264Encoder {
-    /// Cisco's: a third of VP8's cost.
+pub(crate) enum H264Encoder {
+    /// Cisco's openh264enc, at a third of VP8's cost.
     OpenH264,
-    /// GPL; better pictures at twice openh264's cost.
+    /// x264enc, under the GPL: better pictures at twice openh264's cost.
     X264,
 }
 
 /// The H.264 encoder to use, the cheaper first. Call `gst::init` first.
-pub fn h264_encoder() -> Option<H264Encoder> {
+pub(crate) fn h264_encoder() -> Option<H264Encoder> {
     let exists = |name| gst::ElementFactory::find(name).is_some();
     [
         ("openh264enc", H264Encoder::OpenH264),
@@ -183,23 +182,22 @@ pub fn h264_encoder() -> Option<H264Encoder> {
 }
 
 /// The H.264 decoder element to use, the cheaper first. Call `gst::init` first.
-pub fn h264_decoder() -> Option<&'static str> {
+pub(crate) fn h264_decoder() -> Option<&'static str> {
     ["avdec_h264", "openh264dec"]
         .into_iter()
         .find(|name| gst::ElementFactory::find(name).is_some())
 }
 
-/// The codecs of the configuration that this machine can take or send, in the same order.
-/// Call `gst::init` first.
-pub fn available_codecs(config: &Config) -> Vec<VideoCodec> {
+/// Those of `wanted` that this machine can use, in the same order. Call `gst::init` first.
+pub fn available_codecs(wanted: &[VideoCodec]) -> Vec<VideoCodec> {
     let survey = survey();
-    let wanted = config.codecs.iter().copied();
+    let wanted = wanted.iter().copied();
     wanted.filter(|codec| survey.can(*codec)).collect()
 }
 
 impl Survey {
     /// A survey by another way of finding an element's version.
-    pub fn with(version_of: impl Fn(&str) -> Option<String>) -> Self {
+    pub(crate) fn with(version_of: impl Fn(&str) -> Option<String>) -> Self {
         let row = |element: &Element| Row {
             element: *element,
             version: version_of(element.name),
@@ -209,18 +207,13 @@ impl Survey {
         }
     }
 
-    /// Every element, in the order of [`ELEMENTS`].
-    pub fn rows(&self) -> &[Row] {
-        &self.rows
-    }
-
     /// The required elements that are missing; empty if Tessera can start.
     pub fn missing_required(&self) -> Vec<Element> {
         self.missing(Need::Required)
     }
 
-    /// Whether a video codec can be used. H.264 takes one encoder and one decoder of those
-    /// there are; what VP8 and VP9 take is required anyway.
+    /// Whether a video codec can be used. H.264 needs one of its encoders and one of its decoders;
+    /// what VP8 and VP9 need is required anyway.
     pub fn can(&self, codec: VideoCodec) -> bool {
         match codec {
             VideoCodec::H264 => {
@@ -237,8 +230,8 @@ impl Survey {
         self.to_string()
     }
 
-    /// What is missing that Tessera cannot start without, and the command that brings it;
-    /// `None` if nothing is.
+    /// Which required elements are missing, and the command that installs them; `None` if none is
+    /// missing.
     pub fn complaint(&self) -> Option<String> {
         let missing = self.missing_required();
         if missing.is_empty() {

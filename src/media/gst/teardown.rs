@@ -1,8 +1,8 @@
-//! Pipelines on their way to `Null`, each on a thread of its own, and who waits for them.
+//! Pipelines on their way to `Null`, each on a thread of its own, and the wait for them at exit.
 //!
-//! A teardown can block, or hang, in native code, so it is nothing for an async thread. Nor may
-//! the process end beneath one: libraries clean up at exit (OpenSSL frees what every DTLS
-//! connection shares), and a pipeline that is being disposed of meanwhile frees it twice.
+//! A teardown can block, or hang, in native code, so it must not run on an async thread. The
+//! process must not end beneath one either: libraries clean up at exit (OpenSSL frees what every
+//! DTLS connection shares), and a pipeline that is being disposed of meanwhile frees it twice.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -11,17 +11,17 @@ use std::time::{Duration, Instant};
 use gst::prelude::*;
 use parking_lot::{Condvar, Mutex};
 
-/// How long a pipeline may take to reach `Null` before it counts as abandoned.
+/// How long a pipeline may take to reach `Null`. After that it counts as abandoned.
 pub const DEADLINE: Duration = Duration::from_secs(3);
 
 static NEXT_TICKET: AtomicU64 = AtomicU64::new(0);
-/// Those under way, with the moment each began.
+/// The teardowns under way by ticket, with the moment each began.
 static UNDER_WAY: Mutex<BTreeMap<u64, Instant>> = Mutex::new(BTreeMap::new());
 static ENDED: Condvar = Condvar::new();
 
-/// Brings `pipeline` to `Null`, disposes of it, and calls `done`, on a thread of its own: a tokio
-/// runtime that is shutting down would drop it, and a pipeline that is disposed of while it plays
-/// takes the process with it. `label` is for logs.
+/// Brings `pipeline` to `Null`, disposes of it and calls `done`, on a thread of its own. A tokio
+/// runtime that is shutting down would drop it instead, and a pipeline that is disposed of while it
+/// plays takes the process with it. `label` is for logs.
 pub fn begin(label: String, pipeline: gst::Pipeline, done: impl FnOnce() + Send + 'static) {
     let began = Instant::now();
     let ticket = NEXT_TICKET.fetch_add(1, Ordering::Relaxed);
@@ -44,7 +44,7 @@ pub fn begin(label: String, pipeline: gst::Pipeline, done: impl FnOnce() + Send 
     }
 }
 
-/// Teardowns that should have ended by now and have not: they hang in native code.
+/// The number of teardowns that take longer than [`DEADLINE`]: they hang in native code.
 pub fn abandoned() -> usize {
     let under_way = UNDER_WAY.lock();
     let late = |began: &&Instant| began.elapsed() > DEADLINE;
@@ -52,7 +52,7 @@ pub fn abandoned() -> usize {
 }
 
 /// Blocks until no teardown is under way, or `deadline` has passed. Returns how many still are.
-/// To be called before the process ends.
+/// Call it before the process ends.
 pub fn settle(deadline: Duration) -> usize {
     let until = Instant::now() + deadline;
     let mut under_way = UNDER_WAY.lock();

@@ -120,17 +120,18 @@ const BUILT_IN: &[(&str, &str)] = &[
     ("card", include_str!("../../../pipelines/card.launch")),
 ];
 
-/// The built-in ladder.
+/// The built-in ladder of renditions, as TOML.
 const RENDITIONS: &str = include_str!("../../../pipelines/renditions.toml");
-/// The name of a folder's own.
+/// The file of an override folder that replaces [`RENDITIONS`].
 const RENDITIONS_FILE: &str = "renditions.toml";
 
-/// A value that a template takes. Numbers and words of ours, nothing else.
+/// A value for a placeholder: a number, or a word of this program. There is no variant for text
+/// from outside.
 #[derive(Debug, Clone, Copy)]
 pub enum Value {
-    /// A whole number.
+    /// A whole number, written in decimal.
     Int(u64),
-    /// An element name or enum nick of ours.
+    /// The name of an element or the nick of an enum.
     Word(&'static str),
 }
 
@@ -143,39 +144,40 @@ impl fmt::Display for Value {
     }
 }
 
-/// Why a template cannot be had.
+/// Why a template cannot be loaded or filled.
 #[derive(Debug, Error)]
 pub enum TemplateError {
     /// A file of the override folder cannot be read.
     #[error("cannot read {path}: {source}")]
     Read {
-        /// The file.
+        /// The path of the file.
         path: String,
-        /// Why.
+        /// What the file system says.
         source: std::io::Error,
     },
-    /// A file of the override folder overrides nothing.
+    /// A file of the override folder has a name that no template has. The other text lists those
+    /// there are.
     #[error("{0} is not the name of a pipeline; those are: {1}")]
     Unknown(String, String),
-    /// A ladder that makes no sense.
+    /// The ladder of the override folder is not valid.
     #[error("{path}: {source}")]
     Ladder {
-        /// The file.
+        /// The path of the file.
         path: String,
-        /// What is wrong with it.
+        /// What is wrong with the ladder.
         source: LadderError,
     },
-    /// A placeholder that no parameter fills.
+    /// A placeholder got no value.
     #[error("pipeline template {template}: no value for {{{placeholder}}}")]
     Unfilled {
-        /// Which template.
+        /// The name of the template.
         template: String,
-        /// Which placeholder.
+        /// The name of the placeholder.
         placeholder: String,
     },
 }
 
-/// Every template by name.
+/// All templates by name, and the ladder of renditions.
 #[derive(Debug, Clone)]
 pub struct Templates {
     texts: BTreeMap<String, String>,
@@ -195,10 +197,10 @@ impl Default for Templates {
 }
 
 impl Templates {
-    /// The built-in templates, those that `folder` also holds taken from there.
+    /// The built-in templates, except for those that `folder` overrides.
     ///
     /// # Errors
-    /// A file that cannot be read, or whose name is not that of a template.
+    /// [`TemplateError`] when a file cannot be read, or its name is not that of a template.
     pub fn load(folder: Option<&Path>) -> Result<Self, TemplateError> {
         let mut templates = Self::default();
         let Some(folder) = folder else {
@@ -234,17 +236,17 @@ impl Templates {
         Ok(())
     }
 
-    /// The rungs for a canvas of that size, frames per second and bit/s.
+    /// The ladder for a canvas of this size, frame rate (1/s) and bitrate (bit/s).
     pub fn ladder(&self, canvas: Size, fps: u32, bitrate: u32) -> Ladder {
         Ladder::new(&self.renditions, canvas, fps, bitrate)
     }
 
-    /// The names there are.
+    /// The names of all templates, sorted.
     pub fn names(&self) -> Vec<&str> {
         self.texts.keys().map(String::as_str).collect()
     }
 
-    /// The placeholders of a template, as its text holds them.
+    /// The placeholders in the text of a template, sorted, each once.
     pub fn placeholders(&self, name: &str) -> Vec<String> {
         let mut found = Vec::new();
         let body = self.body(name);
@@ -286,7 +288,7 @@ impl Templates {
         }
     }
 
-    /// A template without its comment lines.
+    /// The text of a template without its comment lines.
     fn body(&self, name: &str) -> String {
         self.texts
             .get(name)

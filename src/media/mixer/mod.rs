@@ -1,120 +1,82 @@
-//! The mixer of one room: uplinks in through taps, one composite and one sound out through taps.
+//! The mixer of one room: uplinks come in through taps, the composite and the mixed sound go out
+//! through taps.
 //!
 //! It exists while somebody needs a composite. Two threads do the mixing, the canvas and
 //! the sound mixer; each owns its state and is told what to do through a channel. Decoders
-//! ([`ingest`]) and encoders ([`rendition`]) are pipelines of their own around them.
+//! (`ingest`) and encoders (`rendition`) are pipelines of their own around them.
 //!
 //! The methods here are called by the room's task, do not block, and take effect with the next
 //! frame.
 
 pub mod audio;
-pub mod ingest;
-pub mod offline;
-pub mod rendition;
-pub mod source;
+pub(crate) mod error;
+pub(crate) mod ingest;
+pub(crate) mod offline;
+pub(crate) mod output;
+pub(crate) mod rendition;
+pub(crate) mod source;
 mod ticker;
-pub mod video;
+pub(crate) mod video;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, mpsc};
 
-use thiserror::Error;
+pub(crate) use self::audio::sound::SoundEvent;
+pub(crate) use self::error::MixerError;
+pub use self::output::{MixMinus, Output};
+pub use self::video::scene::{Content, Scene, Tile};
 
-pub use crate::id::SourceId;
-pub use audio::sound::{LAG as SOUND_LAG, SoundEvent, Without};
-pub use video::scene::{Content, Scene, Tile};
+use self::audio::sound;
+use self::audio::sound::SoundMixer;
+use self::ingest::Ingest;
+use self::rendition::Rendition;
+use self::ticker::Ticker;
+use self::video::av_sync::{SyncDelay, SyncedPictures};
+use self::video::canvas;
+use self::video::canvas::Canvas;
+use self::video::encoder_input::EncoderInput;
+use self::video::name_plate::NamePlate;
 
 use super::bwe::fec::Protection;
-use super::bwe::ladder::{Ladder, Rung};
-use super::gst::pipeline::PipelineError;
-use super::gst::template::{TemplateError, Templates};
+use super::bwe::ladder::Ladder;
+use super::gst::template::Templates;
 use super::stream::tap::Tap;
-use crate::codec::VideoCodec;
-use crate::id::{ParticipantId, Role};
+use crate::id::{ParticipantId, Role, SourceId};
 use crate::layout::{Fit, Size};
-use audio::sound;
-use audio::sound::Sound;
-use ingest::Ingest;
-use rendition::Rendition;
-use ticker::Ticker;
-use video::av_sync::{Held, Hold};
-use video::canvas;
-use video::canvas::Canvas;
-use video::encoder_input::Outlet;
-use video::name_plate::Card;
 
-/// What can go wrong with a part of a mixer.
-#[derive(Debug, Error)]
-pub enum MixerError {
-    /// A pipeline could not be made or started.
-    #[error(transparent)]
-    Pipeline(#[from] PipelineError),
-    /// A template is missing or not filled.
-    #[error(transparent)]
-    Template(#[from] TemplateError),
-    /// There is no element for a codec.
-    #[error("no {0} is installed")]
-    NoCodec(&'static str),
-    /// The ladder has no such rung.
-    #[error("the ladder has no rung {}", .0.0)]
-    NoRung(Rung),
-    /// The canvas could not be made.
-    #[error(transparent)]
-    Canvas(#[from] canvas::CanvasError),
-    /// A thread could not be started.
-    #[error("no thread for {0}: {1}")]
-    Thread(&'static str, std::io::Error),
-}
-
-/// What a mixer produces, one encoding each.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Output {
-    /// The composite.
-    Video {
-        /// How it is encoded.
-        codec: VideoCodec,
-        /// At which size and rate.
-        rung: Rung,
-    },
-    /// The sound, less somebody's own.
-    Sound(Without),
-}
-
-/// What a mixer reports. Sent from threads of the mixer; must not block.
+/// What a mixer reports.
 #[derive(Debug)]
-pub enum MixerEvent {
-    /// Of the sound.
+pub(crate) enum MixerEvent {
+    /// An event of the sound mixer.
     Sound(SoundEvent),
-    /// The first picture of a source is in the composite.
+    /// The first picture of a source has come and is drawn.
     Painted(SourceId),
-    /// A source cannot be decoded any more.
+    /// A source cannot be decoded any more, for this reason.
     SourceFailed(SourceId, String),
-    /// An encoder failed.
+    /// The encoder of an output failed, for this reason.
     OutputFailed(Output, String),
 }
 
-/// Where a mixer's events go.
-pub type OnMixerEvent = Arc<dyn Fn(MixerEvent) + Send + Sync>;
+/// Where a mixer's events go. Called on threads of the mixer; must not block.
+pub(crate) type OnMixerEvent = Arc<dyn Fn(MixerEvent) + Send + Sync>;
 
-/// How a mixer mixes.
+/// The settings of a mixer.
 #[derive(Debug, Clone)]
-pub struct MixerSettings {
-    /// The composite's size, even numbers of pixels.
+pub(crate) struct MixerSettings {
+    /// The size of the composite, even numbers of pixels.
     pub canvas: Size,
-    /// Composite frames per second.
     pub fps: u32,
-    /// How a picture is put in its tile.
+    /// How a picture is placed in its tile.
     pub fit: Fit,
-    /// In which sizes and at which rates the composite is encoded.
+    /// The sizes, frame rates and bitrates that the composite can be encoded in.
     pub ladder: Arc<Ladder>,
-    /// bit/s of a mix.
+    /// Bitrate of each encoding of the sound, bit/s.
     pub audio_bitrate: u32,
-    /// The subgraphs.
     pub templates: Arc<Templates>,
 }
 
-/// A room's mixer; dropping it ends it.
-pub struct Mixer {
+/// A room's mixer. Dropping it ends its threads and pipelines.
+pub(crate) struct Mixer {
     settings: MixerSettings,
     on_event: OnMixerEvent,
     canvas: mpsc::Sender<canvas::Command>,
@@ -122,8 +84,8 @@ pub struct Mixer {
     ingests: BTreeMap<SourceId, Ingest>,
     outputs: BTreeMap<Output, Rendition>,
     names: BTreeMap<ParticipantId, String>,
-    /// Of everybody who has a microphone or a camera here.
-    holds: BTreeMap<ParticipantId, Arc<Hold>>,
+    /// Of each participant with a microphone or a camera in the mixer.
+    sync_delays: BTreeMap<ParticipantId, Arc<SyncDelay>>,
 }
 
 impl std::fmt::Debug for Mixer {
@@ -140,7 +102,10 @@ impl Mixer {
     ///
     /// # Errors
     /// [`MixerError`] when there is no memory for the canvas or no thread.
-    pub fn start(settings: MixerSettings, on_event: OnMixerEvent) -> Result<Self, MixerError> {
+    pub(crate) fn start(
+        settings: MixerSettings,
+        on_event: OnMixerEvent,
+    ) -> Result<Self, MixerError> {
         let report = Arc::clone(&on_event);
         let painted = Box::new(move |source| report(MixerEvent::Painted(source)));
         let canvas = Canvas::new(settings.canvas, settings.fps, settings.fit, painted)?;
@@ -151,7 +116,7 @@ impl Mixer {
         })?;
 
         let report = Arc::clone(&on_event);
-        let sound = Sound::new(Box::new(move |event| report(MixerEvent::Sound(event))));
+        let sound = SoundMixer::new(Box::new(move |event| report(MixerEvent::Sound(event))));
         let (sound_commands, commands) = mpsc::channel();
         spawn("mix-audio", move || {
             sound.run(Ticker::new(sound::PERIOD), &commands);
@@ -164,16 +129,16 @@ impl Mixer {
             ingests: BTreeMap::new(),
             outputs: BTreeMap::new(),
             names: BTreeMap::new(),
-            holds: BTreeMap::new(),
+            sync_delays: BTreeMap::new(),
         })
     }
 
-    /// Starts decoding an uplink and mixing what comes of it. One that is there already is
-    /// replaced, and its last picture stands until the first of the new one.
+    /// Starts to decode an uplink and to mix it. One that is there already is replaced; its last
+    /// picture stays until the first new one.
     ///
     /// # Errors
     /// [`MixerError`] when there is no decoder or it does not start.
-    pub fn add_source(&mut self, source: SourceId, tap: &Tap) -> Result<(), MixerError> {
+    pub(crate) fn add_source(&mut self, source: SourceId, tap: &Tap) -> Result<(), MixerError> {
         let on_event = Arc::clone(&self.on_event);
         let started = Ingest::start(
             &self.settings.templates,
@@ -191,18 +156,18 @@ impl Mixer {
         match source.role {
             Role::Mic => {
                 let microphone = sound::Microphone {
-                    feed: Box::new(sink),
-                    hold: self.hold(who),
+                    samples: Box::new(sink),
+                    delay: self.sync_delay(who),
                 };
                 let _ = self.sound.send(sound::Command::AddSource(who, microphone));
             }
             _ => {
-                let hold = match source.role {
-                    Role::Camera => self.hold(who),
-                    // A screen has no lips.
+                let sync_delay = match source.role {
+                    Role::Camera => self.sync_delay(who),
+                    // A screen has no lips to synchronise.
                     _ => Arc::default(),
                 };
-                let feed = Box::new(Held::new(sink, hold));
+                let feed = Box::new(SyncedPictures::new(sink, sync_delay));
                 let _ = self.canvas.send(canvas::Command::AddSource(source, feed));
             }
         }
@@ -210,19 +175,19 @@ impl Mixer {
         Ok(())
     }
 
-    /// What a participant's microphone and camera have in common.
-    fn hold(&mut self, who: ParticipantId) -> Arc<Hold> {
-        Arc::clone(self.holds.entry(who).or_default())
+    /// What synchronises a participant's microphone and camera.
+    fn sync_delay(&mut self, who: ParticipantId) -> Arc<SyncDelay> {
+        Arc::clone(self.sync_delays.entry(who).or_default())
     }
 
-    /// Stops decoding an uplink. Doing it twice is a no-op.
-    pub fn remove_source(&mut self, source: SourceId) {
+    /// Stops decoding an uplink. Does nothing if it is not decoded.
+    pub(crate) fn remove_source(&mut self, source: SourceId) {
         if self.ingests.remove(&source).is_none() {
             return;
         }
         let who = source.participant;
         if !self.ingests.keys().any(|left| left.participant == who) {
-            self.holds.remove(&who);
+            self.sync_delays.remove(&who);
         }
         match source.role {
             Role::Mic => {
@@ -236,8 +201,8 @@ impl Mixer {
         }
     }
 
-    /// Shows `scene` from the next frame on; each branch is told its tile's size first.
-    pub fn set_scene(&self, scene: Scene) {
+    /// Shows `scene` from the next frame on, after each decoder was told the size of its tile.
+    pub(crate) fn set_scene(&self, scene: Scene) {
         for tile in &scene.tiles {
             if let Some(ingest) = self.ingests.get(&tile.source) {
                 ingest.set_tile(Size {
@@ -249,14 +214,14 @@ impl Mixer {
         let _ = self.canvas.send(canvas::Command::Scene(scene));
     }
 
-    /// Composes so many frames a second from now on.
-    pub fn set_fps(&self, fps: u32) {
+    /// Draws the composite at `fps` frames a second from now on.
+    pub(crate) fn set_fps(&self, fps: u32) {
         let _ = self.canvas.send(canvas::Command::Fps(fps));
     }
 
-    /// Sets the name on a participant's tiles. The label is drawn on a blocking thread and
+    /// Sets the name on a participant's tiles. The name plate is drawn on a blocking thread and
     /// appears when it is ready. Must be called within a tokio runtime.
-    pub fn set_name(&mut self, who: ParticipantId, name: &str) {
+    pub(crate) fn set_name(&mut self, who: ParticipantId, name: &str) {
         if self.names.get(&who).is_some_and(|known| known == name) {
             return;
         }
@@ -265,26 +230,26 @@ impl Mixer {
         let templates = Arc::clone(&self.settings.templates);
         let name = name.to_owned();
         tokio::task::spawn_blocking(move || {
-            let card = Card::render(&templates, who, &name).unwrap_or_else(|error| {
+            let name_plate = NamePlate::render(&templates, who, &name).unwrap_or_else(|error| {
                 tracing::warn!(participant = %who, %error, "no label");
-                Card::blank(who)
+                NamePlate::blank(who)
             });
-            let _ = canvas.send(canvas::Command::Card(who, Box::new(card)));
+            let _ = canvas.send(canvas::Command::NamePlate(who, Box::new(name_plate)));
         });
     }
 
-    /// Forgets a participant's label.
-    pub fn forget_name(&mut self, who: ParticipantId) {
+    /// Forgets the name plate of a participant.
+    pub(crate) fn forget_name(&mut self, who: ParticipantId) {
         if self.names.remove(&who).is_some() {
-            let _ = self.canvas.send(canvas::Command::ForgetCard(who));
+            let _ = self.canvas.send(canvas::Command::ForgetNamePlate(who));
         }
     }
 
-    /// Starts an encoding, or finds it running. Returns its tap.
+    /// Returns the tap of an encoding, which is started if it does not run yet.
     ///
     /// # Errors
     /// [`MixerError`] when there is no encoder or it does not start.
-    pub fn output(&mut self, output: Output) -> Result<Tap, MixerError> {
+    pub(crate) fn output(&mut self, output: Output) -> Result<Tap, MixerError> {
         if let Some(rendition) = self.outputs.get(&output) {
             return Ok(rendition.tap().clone());
         }
@@ -311,18 +276,20 @@ impl Mixer {
         match output {
             Output::Video { rung, .. } => {
                 if let Some(spec) = self.settings.ladder.spec(rung) {
-                    let outlet = Outlet::new(input, spec.pace);
-                    let _ = self.canvas.send(canvas::Command::AddOutput(output, outlet));
+                    let encoder_input = EncoderInput::new(input, spec.pace);
+                    let _ = self
+                        .canvas
+                        .send(canvas::Command::AddOutput(output, encoder_input));
                 }
             }
-            Output::Sound(without) => {
-                let _ = self.sound.send(sound::Command::AddOutput(without, input));
+            Output::Sound(minus) => {
+                let _ = self.sound.send(sound::Command::AddOutput(minus, input));
             }
         }
     }
 
-    /// Ends an encoding. Doing it twice is a no-op.
-    pub fn drop_output(&mut self, output: Output) {
+    /// Ends an encoding. Does nothing if it does not run.
+    pub(crate) fn drop_output(&mut self, output: Output) {
         if self.outputs.remove(&output).is_none() {
             return;
         }
@@ -330,40 +297,35 @@ impl Mixer {
             Output::Video { .. } => {
                 let _ = self.canvas.send(canvas::Command::RemoveOutput(output));
             }
-            Output::Sound(without) => {
-                let _ = self.sound.send(sound::Command::RemoveOutput(without));
+            Output::Sound(minus) => {
+                let _ = self.sound.send(sound::Command::RemoveOutput(minus));
             }
         }
     }
 
-    /// Has an output, if it runs, encoded at `bitrate` bit/s.
-    pub fn set_bitrate(&mut self, output: Output, bitrate: u32) {
+    /// Encodes an output at `bitrate` bit/s from the next frame on, if it runs.
+    pub(crate) fn set_bitrate(&mut self, output: Output, bitrate: u32) {
         if let Some(rendition) = self.outputs.get_mut(&output) {
             rendition.set_bitrate(bitrate);
         }
     }
 
-    /// Encodes an output that is sound, and runs, with or without forward error correction.
-    pub fn protect(&mut self, output: Output, protection: Protection) {
+    /// Switches the forward error correction of an output of sound on or off, if it runs.
+    pub(crate) fn set_fec(&mut self, output: Output, protection: Protection) {
         if let (Output::Sound(_), Some(rendition)) = (output, self.outputs.get_mut(&output)) {
-            rendition.protect(protection);
+            rendition.set_fec(protection);
         }
     }
 
-    /// The encodings that run.
-    pub fn outputs(&self) -> impl Iterator<Item = (Output, &Rendition)> {
+    /// All encodings that run.
+    pub(crate) fn outputs(&self) -> impl Iterator<Item = (Output, &Rendition)> {
         self.outputs
             .iter()
             .map(|(output, rendition)| (*output, rendition))
     }
 
-    /// The ladder whose rungs they are.
-    pub fn ladder(&self) -> &Ladder {
-        &self.settings.ladder
-    }
-
-    /// The uplinks that are decoded, and how many pixels of each have been so far.
-    pub fn sources(&self) -> impl Iterator<Item = (SourceId, u64)> {
+    /// All uplinks that are decoded, with the number of pixels decoded so far.
+    pub(crate) fn sources(&self) -> impl Iterator<Item = (SourceId, u64)> {
         let ingests = self.ingests.iter();
         ingests.map(|(source, ingest)| (*source, ingest.decoded_pixels()))
     }

@@ -1,16 +1,19 @@
-//! The room's canvas and sound mixer without clock and threads: whoever has them says what time it
-//! is, and gets as many frames as they ask for.
+//! The room's canvas and sound mixer without clock and threads: the caller says what time it is,
+//! and gets as many frames as it asks for.
 
 use std::sync::Arc;
 
 use super::audio::sound;
-use super::audio::sound::Sound;
-use super::source::Feed;
+use super::audio::sound::SoundMixer;
+use super::error::MixerError;
+use super::output::{MixMinus, Output};
+use super::source::SampleSource;
 use super::video::canvas;
 use super::video::canvas::Canvas;
-use super::video::encoder_input::Outlet;
-use super::video::name_plate::Card;
-use super::{MixerError, Output, Scene, Without};
+use super::video::encoder_input::EncoderInput;
+use super::video::name_plate::NamePlate;
+use super::video::scene::Scene;
+
 use crate::codec::VideoCodec;
 use crate::id::SourceId;
 use crate::id::{ParticipantId, Role};
@@ -18,19 +21,19 @@ use crate::layout::{Fit, Size};
 use crate::media::bwe::ladder::{Pace, Rung};
 use crate::media::gst::template::Templates;
 
-/// Length of a block of sound.
-pub const BLOCK: gst::ClockTime = sound::PERIOD;
+/// The length of a block of mixed sound.
+pub(crate) const BLOCK: gst::ClockTime = sound::PERIOD;
 
-/// What an offline mixer makes, whoever encodes it as whatever.
+/// The key of the only output; how it is encoded is not decided here.
 const PICTURE: Output = Output::Video {
     codec: VideoCodec::H264,
     rung: Rung::TOP,
 };
 
-/// A mixer that is told the time. All of it happens in the calling thread.
-pub struct OfflineMixer {
+/// A mixer that is told the time. All work is done on the calling thread.
+pub(crate) struct OfflineMixer {
     canvas: Canvas,
-    sound: Sound,
+    sound: SoundMixer,
     templates: Arc<Templates>,
     period: gst::ClockTime,
 }
@@ -44,12 +47,12 @@ impl std::fmt::Debug for OfflineMixer {
 }
 
 impl OfflineMixer {
-    /// A mixer of nothing, with frames of `size`, `fps` a second. They go into `picture` and the
-    /// blocks of sound into `sound`, which may block.
+    /// A mixer without sources, of `fps` frames of `size` a second. Frames are pushed into
+    /// `picture`, blocks of sound into `sound`; both may block.
     ///
     /// # Errors
     /// [`MixerError::Canvas`] when there is no memory for the canvas.
-    pub fn new(
+    pub(crate) fn new(
         (size, fps, fit): (Size, u32, Fit),
         templates: Arc<Templates>,
         picture: gst_app::AppSrc,
@@ -57,10 +60,10 @@ impl OfflineMixer {
     ) -> Result<Self, MixerError> {
         picture.set_caps(Some(&canvas::caps(size, fps)?));
         let mut canvas = Canvas::new(size, fps, fit, Box::new(|_| {}))?;
-        let outlet = Outlet::new(picture, Pace::Fps(fps));
-        canvas.apply(canvas::Command::AddOutput(PICTURE, outlet));
-        let mut mixer = Sound::new(Box::new(|_| {}));
-        mixer.apply(sound::Command::AddOutput(Without::Nobody, sound));
+        let encoder_input = EncoderInput::new(picture, Pace::Fps(fps));
+        canvas.apply(canvas::Command::AddOutput(PICTURE, encoder_input));
+        let mut mixer = SoundMixer::new(Box::new(|_| {}));
+        mixer.apply(sound::Command::AddOutput(MixMinus::Nobody, sound));
         Ok(Self {
             canvas,
             sound: mixer,
@@ -70,36 +73,38 @@ impl OfflineMixer {
     }
 
     /// Shows `scene` from the next frame on.
-    pub fn set_scene(&mut self, scene: Scene) {
+    pub(crate) fn set_scene(&mut self, scene: Scene) {
         self.canvas.apply(canvas::Command::Scene(scene));
     }
 
-    /// Sets the name on a participant's tiles. Takes some milliseconds.
-    pub fn set_name(&mut self, who: ParticipantId, name: &str) {
-        let card = Card::render(&self.templates, who, name).unwrap_or_else(|error| {
+    /// Sets the name on a participant's tiles. Blocks for some milliseconds.
+    pub(crate) fn set_name(&mut self, who: ParticipantId, name: &str) {
+        let name_plate = NamePlate::render(&self.templates, who, name).unwrap_or_else(|error| {
             tracing::warn!(participant = %who, %error, "no label");
-            Card::blank(who)
+            NamePlate::blank(who)
         });
         self.canvas
-            .apply(canvas::Command::Card(who, Box::new(card)));
+            .apply(canvas::Command::NamePlate(who, Box::new(name_plate)));
     }
 
-    /// Mixes what `feed` gives, in place of what was mixed of the source.
-    pub fn add_source(&mut self, source: SourceId, feed: Box<dyn Feed>) {
+    /// Mixes `samples` as the source from now on, in place of those that were mixed before.
+    pub(crate) fn add_source(&mut self, source: SourceId, samples: Box<dyn SampleSource>) {
         match source.role {
             Role::Mic => {
-                // Nobody's pictures wait: nothing is late.
-                let hold = Arc::default();
-                let microphone = sound::Microphone { feed, hold };
+                // Nothing is late, so no picture has to wait.
+                let delay = Arc::default();
+                let microphone = sound::Microphone { samples, delay };
                 let add = sound::Command::AddSource(source.participant, microphone);
                 self.sound.apply(add);
             }
-            _ => self.canvas.apply(canvas::Command::AddSource(source, feed)),
+            _ => self
+                .canvas
+                .apply(canvas::Command::AddSource(source, samples)),
         }
     }
 
-    /// Mixes nothing more of a source.
-    pub fn remove_source(&mut self, source: SourceId) {
+    /// Stops mixing a source.
+    pub(crate) fn remove_source(&mut self, source: SourceId) {
         match source.role {
             Role::Mic => {
                 let who = source.participant;
@@ -109,13 +114,13 @@ impl OfflineMixer {
         }
     }
 
-    /// Draws the frame of `at`.
-    pub fn frame(&mut self, at: gst::ClockTime) {
+    /// Draws the frame of time `at`.
+    pub(crate) fn frame(&mut self, at: gst::ClockTime) {
         self.canvas.tick(at, at, self.period);
     }
 
-    /// Mixes the block of sound that begins `at`.
-    pub fn block(&mut self, at: gst::ClockTime) {
+    /// Mixes the block of sound that begins at time `at`.
+    pub(crate) fn block(&mut self, at: gst::ClockTime) {
         self.sound.tick(at);
     }
 }

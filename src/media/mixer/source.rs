@@ -1,15 +1,16 @@
-//! Where a mixer reads a source: a decoder that runs with the clock, or one that is read as fast as
-//! it decodes.
+//! What a mixer reads a source from: a decoder that runs with the clock, or one that is read as
+//! fast as it decodes.
 
-/// A source as the canvas or the sound mixer reads it.
-pub trait Feed: Send {
-    /// What there is at `now`: of pictures the newest if there is a new one; of sound what follows,
-    /// until there is no more of it. `now` never goes back.
+/// Decoded samples of one source, as the canvas or the sound mixer reads them.
+pub(crate) trait SampleSource: Send {
+    /// The next sample at time `now`, which never goes back. Of pictures that is the newest one, if
+    /// there is a new one. Of sound it is the one that follows the last, to be called until there
+    /// is none.
     fn pull(&mut self, now: gst::ClockTime) -> Option<gst::Sample>;
 }
 
-impl Feed for gst_app::AppSink {
-    /// Never waits.
+impl SampleSource for gst_app::AppSink {
+    /// Returns what has been decoded, without waiting.
     fn pull(&mut self, _now: gst::ClockTime) -> Option<gst::Sample> {
         self.try_pull_sample(gst::ClockTime::ZERO)
     }

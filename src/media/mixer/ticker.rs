@@ -4,7 +4,7 @@ use gst::prelude::*;
 
 use crate::media::gst::pipeline::epoch;
 
-/// Beats a period of running time apart. A late caller skips the beats it missed.
+/// Beats that are one period of running time apart. A late caller skips the beats that it missed.
 #[derive(Debug)]
 pub(crate) struct Ticker {
     clock: gst::Clock,
@@ -14,7 +14,7 @@ pub(crate) struct Ticker {
 }
 
 impl Ticker {
-    /// The first beat is within one period from now. `period` must not be zero.
+    /// A ticker whose first beat is within one `period` from now. `period` must not be zero.
     pub(crate) fn new(period: gst::ClockTime) -> Self {
         let (clock, base) = epoch();
         let next = clock.time().saturating_sub(base);
@@ -26,12 +26,11 @@ impl Ticker {
         }
     }
 
-    /// Has the beats that follow the last one lie that far apart. Must not be zero.
+    /// Changes the time between the beats from the last one on. `period` must not be zero.
     pub(crate) fn set_period(&mut self, period: gst::ClockTime) {
         self.period = period;
     }
 
-    /// Time between beats.
     pub(crate) fn period(&self) -> gst::ClockTime {
         self.period
     }

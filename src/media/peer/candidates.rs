@@ -1,47 +1,44 @@
-//! ICE candidates of this side: those gathered in time stand in the answer, later ones are trickled
-//! (RFC 8838).
+//! Local ICE candidates: those gathered in time stand in the answer, later ones are trickled (RFC
+//! 8838).
 
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use gst::prelude::*;
 use tokio::sync::{Notify, mpsc};
 
-use super::{OnPeerEvent, PeerEvent};
+use super::event::{OnPeerEvent, PeerEvent};
+use super::webrtcbin;
+use super::webrtcbin::Gathered;
 use crate::id::Mid;
 
-/// How long candidates may keep an answer waiting.
+/// How long an answer waits for candidates. Later ones are trickled.
 const GATHERING_DEADLINE: Duration = Duration::from_millis(250);
 
-/// The candidates of a webrtcbin, as they are gathered.
+/// The gathering of the candidates of one webrtcbin.
 pub(crate) struct Gathering {
-    /// Each with the index of its m-line.
+    /// Candidates with the index of their m-line.
     candidates: mpsc::UnboundedReceiver<(u32, String)>,
     complete: Arc<Notify>,
 }
 
 impl Gathering {
-    /// Takes the candidates from now on.
+    /// Collects the candidates of `webrtc` from now on.
     pub(crate) fn watch(webrtc: &gst::Element) -> Self {
         let (sender, candidates) = mpsc::unbounded_channel();
         let complete = Arc::new(Notify::new());
         let notify = Arc::clone(&complete);
-        webrtc.connect("on-ice-candidate", false, move |values| {
-            match gathered(values) {
-                Some(Gathered::Candidate(index, candidate)) => {
-                    let _ = sender.send((index, candidate));
-                }
-                // One transport carries the bundle, so its end is that of all.
-                Some(Gathered::End) => notify.notify_one(),
-                None => {}
+        webrtcbin::on_candidate(webrtc, move |gathered| match gathered {
+            Gathered::Candidate(index, candidate) => {
+                let _ = sender.send((index, candidate));
             }
-            None
+            // One transport carries the bundle, so its end is that of all. As an attribute of the
+            // answer an empty candidate would be one that browsers refuse.
+            Gathered::End(_) => notify.notify_one(),
         });
         let notify = Arc::clone(&complete);
-        webrtc.connect_notify(Some("ice-gathering-state"), move |webrtc, _| {
-            use gst_webrtc::WebRTCICEGatheringState as State;
-            if webrtc.property::<State>("ice-gathering-state") == State::Complete {
+        webrtcbin::on_gathering(webrtc, move |is_complete| {
+            if is_complete {
                 notify.notify_one();
             }
         });
@@ -51,8 +48,9 @@ impl Gathering {
         }
     }
 
-    /// Puts the candidates gathered by now into the answer, and trickles the later ones. Host
-    /// candidates say `public_ip` instead of their address, if there is one.
+    /// Waits for [`GATHERING_DEADLINE`] at most and returns the answer with the candidates gathered
+    /// by then; later ones go to `on_event`. Host candidates carry `public_ip`, if it is given,
+    /// instead of their own address.
     pub(crate) async fn finish(
         mut self,
         answer: &gst_sdp::SDPMessage,
@@ -90,26 +88,6 @@ impl Gathering {
         });
         with_candidates(answer, &early, whole)
     }
-}
-
-/// What `on-ice-candidate` says.
-#[derive(Debug, PartialEq, Eq)]
-enum Gathered {
-    /// A candidate of the m-line with that index.
-    Candidate(u32, String),
-    /// There are no more: an empty candidate, which webrtcbin 1.22 never sends and 1.26 does.
-    /// As an attribute of the answer it would be one that browsers refuse.
-    End,
-}
-
-/// Reads the arguments of `on-ice-candidate`: webrtcbin, m-line index, candidate.
-fn gathered(values: &[gst::glib::Value]) -> Option<Gathered> {
-    let index = values.get(1)?.get::<u32>().ok()?;
-    let candidate = values.get(2)?.get::<String>().ok()?;
-    Some(match candidate.is_empty() {
-        true => Gathered::End,
-        false => Gathered::Candidate(index, candidate),
-    })
 }
 
 /// The answer's text with candidate lines in its first m-line, which carries the bundle.
@@ -163,16 +141,5 @@ mod tests {
         );
         assert_eq!(advertise(srflx, ip), srflx);
         assert_eq!(advertise(host, None), host);
-    }
-
-    #[test]
-    fn an_empty_candidate_is_the_end_of_them() {
-        let said = |candidate: &str| {
-            let webrtc = "the element".to_value();
-            gathered(&[webrtc, 0u32.to_value(), candidate.to_value()])
-        };
-        let host = "candidate:1 1 UDP 2015363327 127.0.0.1 40000 typ host";
-        assert_eq!(said(host), Some(Gathered::Candidate(0, host.into())));
-        assert_eq!(said(""), Some(Gathered::End));
     }
 }

@@ -1,10 +1,10 @@
-//! Watches the link to one peer: numbers what leaves for it and hears what becomes of that.
+//! Monitors the link to one peer: numbers the packets that leave for it, and takes the feedback.
 //!
-//! Sits at webrtcbin's `rtpsession`: what leaves it goes out as it is, retransmissions included,
-//! and what the receiver reports comes to it first. Where the receiver does not tell arrivals
-//! (transport-wide congestion control), what its reception reports say has to do.
+//! It sits at webrtcbin's `rtpsession`: what leaves it goes out as it is, retransmissions included,
+//! and RTCP comes to it first. Where the receiver does not send transport-wide feedback (TWCC), its
+//! receiver reports are used instead.
 //!
-//! Threads: numbers are written on the streaming thread that sends, feedback is heard on the one
+//! Threads: numbers are written on the streaming thread that sends, feedback is taken on the one
 //! that receives RTCP, both under one short lock.
 
 use std::ops::ControlFlow;
@@ -14,64 +14,67 @@ use std::time::Duration;
 use gst::prelude::*;
 use parking_lot::Mutex;
 
+use super::webrtcbin::internals::on_element_added;
 use crate::media::bwe::delay::{Estimate, Estimator};
 use crate::media::bwe::rr::Reception;
 use crate::media::bwe::rtcp;
 use crate::media::bwe::rtcp::{Block, Reports};
 use crate::media::bwe::twcc;
 use crate::media::bwe::twcc::{SendLog, TRANSPORT_WIDE_CC};
-use crate::media::gst::pipeline::running_time;
+use crate::media::gst::pipeline::now;
 use crate::media::rtp::payload;
 use crate::media::sdp::offer::Line;
 use crate::media::stream::rtx_budget::Resends;
 use crate::media::stream::slot::Slot;
 
-/// Bytes on the way around each packet of RTP: those of IPv4 and UDP, and SRTP's tag of 80 bits. For
-/// sound they are a quarter of it all: a link would seem to carry now less and now more.
-pub const OVERHEAD: usize = 20 + 8 + 10;
+/// Bytes that a packet of RTP has on the wire besides its own: headers of IPv4 and UDP, and SRTP's
+/// tag of 80 bits. MixMinus them a link would seem to carry more or less depending on the size of
+/// packets; of sound they are a quarter.
+pub(crate) const PACKET_OVERHEAD: usize = 20 + 8 + 10;
 
-/// The RTCP packet type of feedback on transport (RFC 4585 section 6.1)...
+/// RTCP packet type of transport layer feedback (RFC 4585 section 6.1).
 const TRANSPORT_FEEDBACK: u32 = 205;
-/// ... the FMT of that which names missing packets (section 6.2.1), ...
-const MISSING: u32 = 1;
-/// ... and that which tells of arrivals.
-const ARRIVALS: u32 = twcc::FEEDBACK_FORMAT;
+/// FMT of transport layer feedback that names missing packets: NACK (RFC 4585 section 6.2.1).
+const GENERIC_NACK: u32 = 1;
+/// FMT of transport layer feedback that says when packets arrived: TWCC.
+const TWCC_FEEDBACK: u32 = twcc::FEEDBACK_FORMAT;
 
-/// What is known of the link to one peer. Cloning shares it.
+/// The bandwidth estimation of the link to one peer. Cloning shares it.
 #[derive(Debug, Clone)]
-pub struct Watch {
-    link: Arc<Mutex<Link>>,
+pub(crate) struct LinkMonitor {
+    link: Arc<Mutex<LinkState>>,
     resends: Resends,
 }
 
 #[derive(Debug, Default)]
-struct Link {
+struct LinkState {
     log: SendLog,
     estimator: Estimator,
     reports: Reports,
-    receipts: Receipts,
+    feedback: FeedbackKind,
 }
 
-/// How the link is known.
+/// Which feedback the estimate is made of.
 #[derive(Debug)]
-enum Receipts {
-    /// By reports, as long as no arrivals are told.
-    Reports(Reception),
-    /// By arrivals.
-    Arrivals,
+enum FeedbackKind {
+    /// RTCP receiver reports and NACKs, as long as no TWCC feedback has come.
+    ReceiverReports(Reception),
+    /// Transport-wide feedback (TWCC).
+    TransportWide,
 }
 
-impl Default for Receipts {
+impl Default for FeedbackKind {
     fn default() -> Self {
-        Self::Reports(Reception::default())
+        Self::ReceiverReports(Reception::default())
     }
 }
 
-impl Link {
-    /// Notes a packet of RTP that leaves, and writes its number if it has room for one under `id`.
+impl LinkState {
+    /// Records a packet of RTP that leaves, and writes its transport-wide number if it has the
+    /// header extension `id`.
     fn send(&mut self, at: Duration, id: Option<u8>, packet: &mut gst::Buffer) {
-        let size = packet.size() + OVERHEAD;
-        if let Receipts::Reports(reception) = &mut self.receipts
+        let size = packet.size() + PACKET_OVERHEAD;
+        if let FeedbackKind::ReceiverReports(reception) = &mut self.feedback
             && let Ok(bytes) = packet.map_readable()
             && let Some((ssrc, seq)) = payload::stream_and_place(&bytes)
         {
@@ -86,123 +89,117 @@ impl Link {
         }
     }
 
-    /// Takes the FCI of transport-wide feedback.
-    fn hear_arrivals(&mut self, now: Duration, fci: &[u8]) {
+    /// Takes the FCI (feedback control information) of transport-wide feedback.
+    fn on_twcc(&mut self, now: Duration, fci: &[u8]) {
         let fates = self.log.feedback(fci);
         if !fates.is_empty() {
-            self.receipts = Receipts::Arrivals;
+            self.feedback = FeedbackKind::TransportWide;
         }
         self.estimator.hear(now, &fates);
     }
 
     /// Takes a compound packet of RTCP.
-    fn hear_reports(&mut self, now: Duration, compound: &[u8]) {
+    fn on_rtcp(&mut self, now: Duration, compound: &[u8]) {
         let blocks: Vec<Block> = rtcp::blocks(compound).collect();
         for block in &blocks {
             self.reports.hear(now, block);
         }
-        if let Receipts::Reports(reception) = &mut self.receipts {
+        if let FeedbackKind::ReceiverReports(reception) = &mut self.feedback {
             reception.hear(now, blocks.iter());
         }
     }
 
-    /// Takes the FCI of a request for packets of a stream.
-    fn hear_missing(&mut self, now: Duration, ssrc: u32, fci: &[u8]) {
-        if let Receipts::Reports(reception) = &mut self.receipts {
+    /// Takes the FCI (feedback control information) of a NACK for packets of a stream.
+    fn on_nack(&mut self, now: Duration, ssrc: u32, fci: &[u8]) {
+        if let FeedbackKind::ReceiverReports(reception) = &mut self.feedback {
             reception.miss(now, ssrc, rtcp::missing(fci));
         }
     }
 
     fn estimate(&mut self, now: Duration) -> Option<Estimate> {
-        match &self.receipts {
-            Receipts::Reports(reception) => reception.estimate(now),
-            Receipts::Arrivals => self.estimator.estimate(now, self.log.oldest_untold()),
+        match &self.feedback {
+            FeedbackKind::ReceiverReports(reception) => reception.estimate(now),
+            FeedbackKind::TransportWide => self.estimator.estimate(now, self.log.oldest_untold()),
         }
     }
 }
 
-fn now() -> Duration {
-    Duration::from_nanos(running_time().nseconds())
-}
-
-impl Watch {
-    /// Watches the link of `webrtc`, whose m-lines are `lines`, once it has been made.
-    pub fn install(webrtc: &gst::Element, lines: &[Line]) -> Self {
-        let watch = Self {
+impl LinkMonitor {
+    /// Monitors the link of `webrtc`, whose m-lines will be `lines`. Call it before they are added.
+    pub(crate) fn install(webrtc: &gst::Element, lines: &[Line]) -> Self {
+        let monitor = Self {
             link: Arc::default(),
             resends: Resends::install(webrtc, now),
         };
         let mut downlinks = lines.iter().filter(|line| !line.role.is_uplink());
         // One id in all of a BUNDLE (RFC 8843 section 9).
         let id = downlinks.find_map(|line| line.extension(TRANSPORT_WIDE_CC));
-        if let Some(bin) = webrtc.downcast_ref::<gst::Bin>() {
-            let link = Arc::downgrade(&watch.link);
-            bin.connect_deep_element_added(move |_, _, element| {
-                if element.factory().is_some_and(|f| f.name() == "rtpsession") {
-                    attach(element, id, &link);
-                }
-            });
-        }
-        watch
+        let link = Arc::downgrade(&monitor.link);
+        on_element_added(webrtc, move |element, name| {
+            if name == "rtpsession" {
+                attach(element, id, &link);
+            }
+        });
+        monitor
     }
 
-    /// Decides which of the packets of `slots` are sent again.
-    pub fn guard<'a>(&self, slots: impl Iterator<Item = &'a Slot>) {
+    /// Limits the retransmissions of `slots` by the budget of the link (`stream/rtx_budget`).
+    pub(crate) fn limit_retransmissions<'a>(&self, slots: impl Iterator<Item = &'a Slot>) {
         for slot in slots {
             self.resends.add(slot.ssrc(), slot.wanted_again());
         }
     }
 
-    /// What is known now; `None` if nothing is.
-    pub fn estimate(&self) -> Option<Estimate> {
+    /// The estimate now; `None` before there is any.
+    pub(crate) fn estimate(&self) -> Option<Estimate> {
         let estimate = self.link.lock().estimate(now());
         self.resends.know(estimate);
         estimate
     }
 
-    /// What the receiver last reported lost of the packets of an SSRC, 0 to 1; `None` if it has
-    /// not lately.
-    pub fn reported_loss(&self, ssrc: u32) -> Option<f32> {
+    /// The share of packets of an SSRC, 0 to 1, that the newest receiver report calls lost; `None`
+    /// if the newest is too old.
+    pub(crate) fn reported_loss(&self, ssrc: u32) -> Option<f32> {
         self.link.lock().reports.loss(now(), ssrc)
     }
 }
 
-type WeakLink = std::sync::Weak<Mutex<Link>>;
+type WeakState = std::sync::Weak<Mutex<LinkState>>;
 
-/// Sees what leaves `session` and what comes to it. `id` is that of the packets' numbers, if there
-/// are any.
-fn attach(session: &gst::Element, id: Option<u8>, link: &WeakLink) {
-    let sends = link.clone();
+/// Taps what leaves `session` and what comes to it. `id` is the header extension of transport-wide
+/// numbers, if one was negotiated.
+fn attach(session: &gst::Element, id: Option<u8>, link: &WeakState) {
+    let state = link.clone();
     session.connect_pad_added(move |_, pad| match pad.name().as_str() {
-        "send_rtp_src" => watch_sent(pad, id, sends.clone()),
-        "send_rtp_sink" if id.is_some() => keep_from_slots(pad),
+        "send_rtp_src" => number_sent(pad, id, state.clone()),
+        "send_rtp_sink" if id.is_some() => keep_twcc_events_from_slots(pad),
         _ => {}
     });
     let internal = session.property::<gst::glib::Object>("internal-session");
-    let hears = link.clone();
+    let state = link.clone();
     internal.connect("on-receiving-rtcp", false, move |values| {
         let packet = values.get(1)?.get::<gst::Buffer>().ok()?;
         let packet = packet.map_readable().ok()?;
-        hears.upgrade()?.lock().hear_reports(now(), &packet);
+        state.upgrade()?.lock().on_rtcp(now(), &packet);
         None
     });
-    let hears = link.clone();
+    let state = link.clone();
     internal.connect("on-feedback-rtcp", false, move |values| {
         let number = |n: usize| values.get(n)?.get::<u32>().ok();
         let fci = values.get(5)?.get::<Option<gst::Buffer>>().ok()??;
         let fci = fci.map_readable().ok()?;
-        let link = hears.upgrade()?;
+        let link = state.upgrade()?;
         match (number(1)?, number(2)?) {
-            (TRANSPORT_FEEDBACK, ARRIVALS) => link.lock().hear_arrivals(now(), &fci),
-            (TRANSPORT_FEEDBACK, MISSING) => link.lock().hear_missing(now(), number(4)?, &fci),
+            (TRANSPORT_FEEDBACK, TWCC_FEEDBACK) => link.lock().on_twcc(now(), &fci),
+            (TRANSPORT_FEEDBACK, GENERIC_NACK) => link.lock().on_nack(now(), number(4)?, &fci),
             _ => {}
         }
         None
     });
 }
 
-/// Notes every packet that passes `pad`.
-fn watch_sent(pad: &gst::Pad, id: Option<u8>, link: WeakLink) {
+/// Records and numbers every packet that passes `pad`.
+fn number_sent(pad: &gst::Pad, id: Option<u8>, link: WeakState) {
     let kinds = gst::PadProbeType::BUFFER | gst::PadProbeType::BUFFER_LIST;
     pad.add_probe(kinds, move |_, info| {
         let Some(link) = link.upgrade() else {
@@ -226,9 +223,9 @@ fn watch_sent(pad: &gst::Pad, id: Option<u8>, link: WeakLink) {
     });
 }
 
-/// rtpsession tells the elements before it what became of each packet, in an event that would go
-/// to every slot of the peer.
-fn keep_from_slots(pad: &gst::Pad) {
+/// Stops the event in which rtpsession tells the elements before it the fate of each packet: it
+/// would go to every slot of the peer.
+fn keep_twcc_events_from_slots(pad: &gst::Pad) {
     pad.add_probe(gst::PadProbeType::EVENT_UPSTREAM, |_, info| {
         let told = info.event().and_then(|event| event.structure());
         match told.is_some_and(|told| told.name() == "RTPTWCCPackets") {

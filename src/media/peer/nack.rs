@@ -1,5 +1,5 @@
-//! What becomes of lost packets of a connection: whether they are asked for again and how long
-//! they are waited for, and the counters of the elements inside webrtcbin that see to it.
+//! Lost packets of a connection (NACK, RFC 4585; RTX, RFC 4588): whether they are asked for again,
+//! how long they are waited for, and the counters of the elements inside webrtcbin that do so.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -9,44 +9,42 @@ use gst::prelude::*;
 use parking_lot::Mutex;
 
 use super::arrivals;
+use super::webrtcbin::internals::{factory_name, on_element_added};
 use crate::media::bwe::packet_train;
 use crate::protocol::stats::RepairStats;
 
-/// Reads the counters of one webrtcbin. Cloning shares it.
+/// Reads the counters inside one webrtcbin, and has packets sent again unasked. Cloning shares it.
 #[derive(Debug, Clone)]
-pub(crate) struct Repair {
+pub(crate) struct NackMonitor {
     elements: Arc<Mutex<Vec<glib::WeakRef<gst::Element>>>>,
-    /// Packets sent again that nobody had asked for.
-    unasked: Arc<AtomicU64>,
+    /// Packets sent again that nobody asked for, which the counters leave out.
+    unrequested: Arc<AtomicU64>,
 }
 
-impl Repair {
-    /// Counts on what `webrtc` makes inside itself from now on.
+impl NackMonitor {
+    /// Monitors the elements that `webrtc` makes inside itself from now on.
     pub(crate) fn watch(webrtc: &gst::Element) -> Self {
-        let repair = Self {
+        let monitor = Self {
             elements: Arc::default(),
-            unasked: Arc::default(),
+            unrequested: Arc::default(),
         };
-        if let Some(bin) = webrtc.downcast_ref::<gst::Bin>() {
-            let elements = Arc::clone(&repair.elements);
-            // Called on whatever thread adds an element.
-            bin.connect_deep_element_added(move |_, _, element| {
-                if Kind::of(element).is_some() {
-                    let mut elements = elements.lock();
-                    elements.retain(|element| element.upgrade().is_some());
-                    elements.push(element.downgrade());
-                }
-            });
-        }
-        repair
+        let elements = Arc::clone(&monitor.elements);
+        on_element_added(webrtc, move |element, _| {
+            if Kind::of(element).is_some() {
+                let mut elements = elements.lock();
+                elements.retain(|element| element.upgrade().is_some());
+                elements.push(element.downgrade());
+            }
+        });
+        monitor
     }
 
-    /// Has packets of a stream sent again at once, as if the other side had asked for them. Those
-    /// that are not remembered any more are left out.
-    pub(crate) fn resend(&self, ssrc: u32, numbers: &[u16]) {
+    /// Sends packets of a stream again at once, as if the other side had asked for them: those of
+    /// these sequence numbers that are still kept.
+    pub(crate) fn retransmit(&self, ssrc: u32, numbers: &[u16]) {
         let elements = self.elements();
-        let unasked = u64::try_from(numbers.len()).unwrap_or_default();
-        self.unasked.fetch_add(unasked, Ordering::Relaxed);
+        let unrequested = u64::try_from(numbers.len()).unwrap_or_default();
+        self.unrequested.fetch_add(unrequested, Ordering::Relaxed);
         let senders = elements
             .iter()
             .filter(|e| matches!(Kind::of(e), Some(Kind::Sender)));
@@ -57,13 +55,13 @@ impl Repair {
                     .field("ssrc", ssrc)
                     .field(packet_train::MARK, true)
                     .build();
-                // Nothing comes of it where the stream is not repaired by this element.
+                // MixMinus effect where another element keeps the packets of the stream.
                 pad.send_event(gst::event::CustomUpstream::new(request));
             }
         }
     }
 
-    /// The counters now.
+    /// Sums up the counters of all elements.
     pub(crate) fn counters(&self) -> RepairStats {
         let mut sum = RepairStats::default();
         for element in self.elements() {
@@ -71,13 +69,14 @@ impl Repair {
                 kind.add(&element, &mut sum);
             }
         }
-        let unasked = self.unasked.load(Ordering::Relaxed);
-        sum.asked_of_us = sum.asked_of_us.saturating_sub(unasked);
-        sum.resent = sum.resent.saturating_sub(unasked);
+        let unrequested = self.unrequested.load(Ordering::Relaxed);
+        sum.asked_of_us = sum.asked_of_us.saturating_sub(unrequested);
+        sum.resent = sum.resent.saturating_sub(unrequested);
         sum
     }
 
-    /// The list is not held while they are used: they take locks of their own.
+    /// The elements that count. The list is not locked while they are used, for they take locks of
+    /// their own.
     fn elements(&self) -> Vec<gst::Element> {
         self.elements
             .lock()
@@ -87,7 +86,7 @@ impl Repair {
     }
 }
 
-/// An element that counts.
+/// An element inside webrtcbin that counts.
 #[derive(Debug, Clone, Copy)]
 enum Kind {
     Session,
@@ -98,7 +97,7 @@ enum Kind {
 
 impl Kind {
     fn of(element: &gst::Element) -> Option<Self> {
-        match element.factory()?.name().as_str() {
+        match factory_name(element)?.as_str() {
             "rtpsession" => Some(Self::Session),
             "rtprtxsend" => Some(Self::Sender),
             "rtprtxreceive" => Some(Self::Receiver),
@@ -125,32 +124,28 @@ impl Kind {
     }
 }
 
-/// How long a missing packet of video is waited for, ms: until it has been asked for, and asked for
-/// again where that was lost, over a link of 100 ms there and back. Without it the picture stands
-/// still for as long at least, until a keyframe is there. Nothing waits while nothing is missing.
-pub(crate) const VIDEO_PATIENCE_MS: u32 = 250;
+/// How long a jitterbuffer waits for a missing packet of sound, ms. It may have been overtaken; it
+/// is not sent again, and those that follow must not become too late to be played.
+const SOUND_JITTERBUFFER_MS: u32 = 40;
 
-/// How long a missing packet of sound is waited for, ms: it may have been overtaken, but nobody
-/// sends it again, and what follows it must not become too late to be played.
-const SOUND_PATIENCE_MS: u32 = 40;
-
-/// Has lost packets of a pad asked for again or not, by what it carries. webrtcbin (1.22 to 1.28)
-/// means to, but gives each new jitterbuffer the setting of every m-line in turn: the last SSRC
-/// that it has learned decides, and that can be one of ours. And has a jitterbuffer for sound wait
-/// for no longer than is of use, and not take fright at bursts for that.
-pub(crate) fn see_to_losses(pad: &gst::Pad, sound: bool) {
+/// Sets up the jitterbuffer behind a pad: lost packets of pictures are asked for again, those of
+/// sound are not. webrtcbin (1.22 to 1.28) means to do so, but gives each new jitterbuffer the
+/// setting of every m-line in turn: the last SSRC that it has learned decides, and that can be one
+/// of this side. For sound it also waits for [`SOUND_JITTERBUFFER_MS`] only, and smooths arrival
+/// times ([`arrivals`]).
+pub(crate) fn set_loss_handling(pad: &gst::Pad, sound: bool) {
     if let Some(jitterbuffer) = jitterbuffer(pad) {
         jitterbuffer.set_property("do-retransmission", !sound);
         if sound {
-            jitterbuffer.set_property("latency", SOUND_PATIENCE_MS);
-            arrivals::even_out(&jitterbuffer);
+            jitterbuffer.set_property("latency", SOUND_JITTERBUFFER_MS);
+            arrivals::smooth(&jitterbuffer);
         }
     }
 }
 
-/// Elements of webrtcbin and of its rtpbin between a jitterbuffer and the pad of its stream: one
-/// that tells payload types apart, and one for FEC whether any was negotiated or not.
-const BEHIND_JITTERBUFFER: usize = 2;
+/// Elements between a jitterbuffer and the pad of its stream: one that tells payload types apart,
+/// and one for FEC, whether it was negotiated or not.
+const ELEMENTS_BEHIND_JITTERBUFFER: usize = 2;
 
 /// The jitterbuffer whose packets leave through a pad.
 fn jitterbuffer(pad: &gst::Pad) -> Option<gst::Element> {
@@ -160,7 +155,7 @@ fn jitterbuffer(pad: &gst::Pad) -> Option<gst::Element> {
     }
     let before = |element: &gst::Element| element.static_pad("sink")?.peer()?.parent_element();
     let chain = std::iter::successors(pad.parent_element(), before);
-    let mut near = chain.take(1 + BEHIND_JITTERBUFFER);
+    let mut near = chain.take(1 + ELEMENTS_BEHIND_JITTERBUFFER);
     near.find(|element| element.has_property("do-retransmission"))
 }
 
@@ -203,9 +198,9 @@ mod tests {
             .recv_timeout(std::time::Duration::from_secs(20))
             .expect("a pad");
         let asks = || buffer.property::<bool>("do-retransmission");
-        see_to_losses(pad.upcast_ref(), false);
+        set_loss_handling(pad.upcast_ref(), false);
         assert!(asks());
-        see_to_losses(pad.upcast_ref(), true);
+        set_loss_handling(pad.upcast_ref(), true);
         assert!(!asks());
         pipeline.set_state(gst::State::Null).expect("it ends");
     }

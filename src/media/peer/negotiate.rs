@@ -1,10 +1,12 @@
-//! Offer in, answer out: the steps of webrtcbin's negotiation (JSEP, RFC 9429), each under a deadline.
+//! Offer in, answer out.
 
 use std::time::Duration;
 
-use gst::prelude::*;
+use gst_webrtc::{WebRTCSDPType, WebRTCSessionDescription};
 
-use super::{PeerError, refused};
+use super::event::PeerError;
+use super::webrtcbin::promise;
+use super::webrtcbin::promise::{Create, Side};
 use crate::media::sdp::offer::Offer;
 
 /// How long webrtcbin may take for one step.
@@ -15,68 +17,41 @@ pub(crate) async fn negotiate(
     webrtc: &gst::Element,
     offer: Offer,
 ) -> Result<gst_sdp::SDPMessage, PeerError> {
-    let remote =
-        gst_webrtc::WebRTCSessionDescription::new(gst_webrtc::WebRTCSDPType::Offer, offer.sdp);
-    step("set-remote-description", |promise| {
-        webrtc.emit_by_name::<()>("set-remote-description", &[&remote, &promise]);
-    })
-    .await?;
-    let reply = step("create-answer", |promise| {
-        webrtc.emit_by_name::<()>("create-answer", &[&None::<gst::Structure>, &promise]);
-    })
-    .await?;
-    let answer = reply
-        .as_ref()
-        .and_then(|reply| {
-            reply
-                .get::<gst_webrtc::WebRTCSessionDescription>("answer")
-                .ok()
-        })
-        .ok_or_else(|| refused("create-answer", "no answer in the reply"))?;
+    let remote = WebRTCSessionDescription::new(WebRTCSDPType::Offer, offer.sdp);
+    set(webrtc, Side::Remote, &remote).await?;
+    let what = Create::Answer;
+    let answer = promise::create(webrtc, what, STEP_DEADLINE)
+        .await
+        .map_err(|error| PeerError::refused(what.signal(), error))?;
     let mut sdp = answer.sdp().to_owned();
     agree_on_reduced_size(&mut sdp, remote.sdp());
-    let kind = gst_webrtc::WebRTCSDPType::Answer;
-    let answer = gst_webrtc::WebRTCSessionDescription::new(kind, sdp);
-    step("set-local-description", |promise| {
-        webrtc.emit_by_name::<()>("set-local-description", &[&answer, &promise]);
-    })
-    .await?;
+    let answer = WebRTCSessionDescription::new(WebRTCSDPType::Answer, sdp);
+    set(webrtc, Side::Local, &answer).await?;
     Ok(answer.sdp().to_owned())
 }
 
-/// Accepts RTCP of reduced size (RFC 5506) where it is offered, which webrtcbin 1.22 does as it is told
-/// but does not say by itself. What goes out early, ten times a second and more, is feedback alone
-/// then; a report of each stream with it was a quarter of what a line of 150 kbit/s carries.
+async fn set(
+    webrtc: &gst::Element,
+    side: Side,
+    description: &WebRTCSessionDescription,
+) -> Result<(), PeerError> {
+    promise::set(webrtc, side, description, STEP_DEADLINE)
+        .await
+        .map_err(|error| PeerError::refused(side.signal(), error))
+}
+
+/// Accepts RTCP of reduced size (RFC 5506) where it is offered. webrtcbin 1.22 sends it once that
+/// is agreed on, but does not put it into the answer by itself. Early packets, ten and more a
+/// second, are feedback alone then; with a report of each stream they took a quarter of a slow link
+/// (150 kbit/s).
 fn agree_on_reduced_size(answer: &mut gst_sdp::SDPMessageRef, offer: &gst_sdp::SDPMessageRef) {
     const REDUCED_SIZE: &str = "rtcp-rsize";
     for (media, offered) in answer.medias_mut().zip(offer.medias()) {
         if offered.attribute_val(REDUCED_SIZE).is_some() {
-            // GStreamer 1.22 does not survive an attribute of no value in a description it is given.
+            // GStreamer 1.22 does not survive an attribute without a value in a description.
             media.add_attribute(REDUCED_SIZE, Some(""));
         }
     }
-}
-
-/// Runs one promise-based step under a deadline.
-async fn step(
-    name: &'static str,
-    call: impl FnOnce(gst::Promise),
-) -> Result<Option<gst::Structure>, PeerError> {
-    let (promise, future) = gst::Promise::new_future();
-    call(promise);
-    let reply = tokio::time::timeout(STEP_DEADLINE, future)
-        .await
-        .map_err(|_| refused(name, "no reply in time"))?
-        .map_err(|error| refused(name, format!("{error:?}")))?
-        .map(|reply| reply.to_owned());
-    // A reply can be an error in disguise.
-    if let Some(error) = reply
-        .as_ref()
-        .and_then(|reply| reply.get::<gst::glib::Error>("error").ok())
-    {
-        return Err(refused(name, error));
-    }
-    Ok(reply)
 }
 
 #[cfg(test)]

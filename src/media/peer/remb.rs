@@ -1,10 +1,10 @@
-//! Tells a sender how much to send at most, who cannot be told otherwise: REMB
-//! (draft-alvestrand-rmcat-remb-03), which libwebrtc takes as a bound on all it sends.
+//! Limits what a sender sends that has no signalling for it: REMB (draft-alvestrand-rmcat-remb-03),
+//! which libwebrtc takes as a bound on all that it sends.
 //!
-//! It goes out with whatever RTCP does, at the end of the packet: at once when there is news, and
-//! then with every report, for nothing tells whether it arrived.
+//! It is appended to the RTCP packets that are sent anyway: at once when the limit changes, and
+//! then to every report, because it is not acknowledged.
 //!
-//! Threads: the bound comes from the room's task; packets are completed on the thread that sends
+//! Threads: the limit comes from the room's task. Packets are completed on the thread that sends
 //! RTCP, under a short lock.
 
 use std::sync::{Arc, Weak};
@@ -12,15 +12,17 @@ use std::sync::{Arc, Weak};
 use gst::prelude::*;
 use parking_lot::Mutex;
 
+use super::webrtcbin::internals::on_element_added;
 use crate::media::sdp::offer::{Line, Told};
 use crate::media::sdp::simulcast;
 
-/// How long news may wait for what else there is to report, ns.
-const SOON: u64 = 20_000_000;
-/// bit/s for sound beside a picture.
-const SOUND: u32 = 64_000;
+/// How long a new limit may wait for other RTCP to go with, ns.
+const MAX_DELAY_NS: u64 = 20_000_000;
+/// Bitrate that a sender of pictures is granted for its sound, bit/s.
+const SOUND_BITRATE: u32 = 64_000;
 
-/// An answer that says of whom REMB will come; webrtcbin 1.22 does not keep it from the offer.
+/// An answer that announces REMB for the m-lines that get it; webrtcbin 1.22 does not take it over
+/// from the offer.
 pub(crate) fn with_feedback(answer: &str, lines: &[Line]) -> String {
     simulcast::with_attributes(answer, lines, |line| {
         let attribute = format!("a=rtcp-fb:{} goog-remb", line.payload_type);
@@ -29,68 +31,66 @@ pub(crate) fn with_feedback(answer: &str, lines: &[Line]) -> String {
     })
 }
 
-/// The bound of one sender. Cloning shares it.
+/// The limit of one sender. Cloning shares it.
 #[derive(Debug, Clone)]
-pub(crate) struct Bound(Arc<Inner>);
+pub(crate) struct Remb(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
-    /// bit/s for what is sent beside a picture.
-    beside: u32,
+    /// Bitrate granted for sound on top of the limit of pictures, bit/s.
+    sound: u32,
     state: Mutex<State>,
 }
 
 #[derive(Debug, Default)]
 struct State {
-    said: Option<Word>,
+    limit: Option<Limit>,
     /// `rtpsession`, once there is one.
     session: Option<gst::glib::WeakRef<gst::Element>>,
 }
 
-/// What is said.
+/// A limit in force.
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct Word {
-    /// bit/s.
+struct Limit {
+    /// Most that is to be sent, bit/s.
     bitrate: u32,
-    /// Of what.
+    /// The streams that the limit is for.
     ssrcs: Vec<u32>,
 }
 
-impl Bound {
-    /// That of the sender behind `webrtc`, if one of its m-lines is to be told in this way.
+impl Remb {
+    /// The limit of the sender behind `webrtc`, if one of its m-lines takes REMB.
     pub(crate) fn install(webrtc: &gst::Element, lines: &[Line]) -> Option<Self> {
         lines.iter().find(|line| line.told == Told::InRtcp)?;
         let has_sound = lines.iter().any(|line| line.role.is_audio());
-        let bound = Self(Arc::new(Inner {
-            beside: if has_sound { SOUND } else { 0 },
+        let remb = Self(Arc::new(Inner {
+            sound: if has_sound { SOUND_BITRATE } else { 0 },
             state: Mutex::default(),
         }));
-        let inner = Arc::downgrade(&bound.0);
-        let bin = webrtc.downcast_ref::<gst::Bin>()?;
-        bin.connect_deep_element_added(move |_, _, element| {
-            if element.factory().is_some_and(|f| f.name() == "rtpsession") {
+        let inner = Arc::downgrade(&remb.0);
+        on_element_added(webrtc, move |element, name| {
+            if name == "rtpsession" {
                 attach(element, &inner);
             }
         });
-        Some(bound)
+        Some(remb)
     }
 
-    /// Has the sender send pictures of `bitrate` bit/s at most, in packets of these SSRCs, from now
-    /// on.
-    pub(crate) fn say(&self, bitrate: u32, ssrcs: Vec<u32>) {
-        let bitrate = bitrate.saturating_add(self.0.beside);
-        let word = Some(Word { bitrate, ssrcs });
+    /// Has the sender send pictures, in the streams of these SSRCs, with `bitrate` bit/s at most.
+    pub(crate) fn set(&self, bitrate: u32, ssrcs: Vec<u32>) {
+        let bitrate = bitrate.saturating_add(self.0.sound);
+        let limit = Some(Limit { bitrate, ssrcs });
         let session = {
             let mut state = self.0.state.lock();
-            if state.said == word {
+            if state.limit == limit {
                 return;
             }
-            state.said = word;
+            state.limit = limit;
             state.session.as_ref().and_then(|session| session.upgrade())
         };
         if let Some(session) = session {
             let internal = session.property::<gst::glib::Object>("internal-session");
-            internal.emit_by_name::<()>("send-rtcp", &[&SOON]);
+            internal.emit_by_name::<()>("send-rtcp", &[&MAX_DELAY_NS]);
         }
     }
 }
@@ -102,45 +102,45 @@ fn attach(session: &gst::Element, inner: &Weak<Inner>) {
     let inner = inner.clone();
     session.connect_pad_added(move |_, pad| {
         if pad.name() == "send_rtcp_src" {
-            complete(pad, inner.clone());
+            append_remb(pad, inner.clone());
         }
     });
 }
 
-/// Adds what is to be said to all that passes `pad`.
-fn complete(pad: &gst::Pad, inner: Weak<Inner>) {
+/// Appends REMB to every RTCP packet that passes `pad`.
+fn append_remb(pad: &gst::Pad, inner: Weak<Inner>) {
     pad.add_probe(gst::PadProbeType::BUFFER, move |_, info| {
         if let Some(gst::PadProbeData::Buffer(buffer)) = &mut info.data
             && let Some(inner) = inner.upgrade()
-            && let Some(word) = &inner.state.lock().said
+            && let Some(limit) = &inner.state.lock().limit
             && let Some(sender) = sender_of(buffer)
         {
-            let packet = gst::Memory::from_slice(packet(sender, word));
+            let packet = gst::Memory::from_slice(packet(sender, limit));
             buffer.make_mut().append_memory(packet);
         }
         gst::PadProbeReturn::Ok
     });
 }
 
-/// Who sends a packet of RTCP: its first SSRC (RFC 3550 section 6.4).
+/// The sender of an RTCP packet: its first SSRC (RFC 3550 section 6.4).
 fn sender_of(rtcp: &gst::BufferRef) -> Option<u32> {
     let bytes = rtcp.map_readable().ok()?;
     let ssrc = bytes.get(4..8)?.try_into().ok()?;
     Some(u32::from_be_bytes(ssrc))
 }
 
-/// The packet: payload-specific feedback (RFC 4585 section 6.4) of the application layer.
-fn packet(sender: u32, word: &Word) -> Vec<u8> {
+/// REMB as a packet: payload-specific feedback of the application layer (RFC 4585 section 6.4).
+fn packet(sender: u32, limit: &Limit) -> Vec<u8> {
     const PAYLOAD_SPECIFIC: u8 = 206;
     const APPLICATION_LAYER: u8 = 15;
-    /// Bits of the mantissa.
+    /// Bits that the mantissa of the bitrate has.
     const MANTISSA: u32 = 18;
-    let ssrcs = &word.ssrcs[..word.ssrcs.len().min(31)];
-    let exponent = (u32::BITS - word.bitrate.leading_zeros()).saturating_sub(MANTISSA);
-    let mantissa = word.bitrate >> exponent;
+    let ssrcs = &limit.ssrcs[..limit.ssrcs.len().min(31)];
+    let exponent = (u32::BITS - limit.bitrate.leading_zeros()).saturating_sub(MANTISSA);
+    let mantissa = limit.bitrate >> exponent;
     let mut packet = Vec::with_capacity(20 + 4 * ssrcs.len());
     packet.extend([2 << 6 | APPLICATION_LAYER, PAYLOAD_SPECIFIC]);
-    // In words, less one.
+    // Length in words of 32 bits, less one.
     packet.extend((4 + ssrcs.len() as u16).to_be_bytes());
     packet.extend(sender.to_be_bytes());
     packet.extend([0; 4]);
@@ -156,9 +156,9 @@ mod tests {
     use crate::codec::Codec;
     use crate::id::{Mid, Role};
 
-    fn word(bitrate: u32, ssrcs: &[u32]) -> Word {
+    fn limit(bitrate: u32, ssrcs: &[u32]) -> Limit {
         let ssrcs = ssrcs.to_vec();
-        Word { bitrate, ssrcs }
+        Limit { bitrate, ssrcs }
     }
 
     #[test]
@@ -184,7 +184,7 @@ mod tests {
     fn a_packet_is_as_the_draft_draws_it() {
         let bytes = packet(
             0x12345678,
-            &word(0x3fb93 << 1, &[0x23456789, 0x2345678a, 0x2345678b]),
+            &limit(0x3fb93 << 1, &[0x23456789, 0x2345678a, 0x2345678b]),
         );
         let expected = [
             0x8f, 206, 0x00, 0x07, 0x12, 0x34, 0x56, 0x78, 0, 0, 0, 0, b'R', b'E', b'M', b'B',
@@ -197,7 +197,7 @@ mod tests {
     #[test]
     fn bitrates_are_rounded_down_and_never_by_much() {
         for bitrate in [0, 1, 80_000, 262_143, 262_144, 691_200, 2_500_000, u32::MAX] {
-            let bytes = packet(1, &word(bitrate, &[]));
+            let bytes = packet(1, &limit(bitrate, &[]));
             assert_eq!(bytes.len(), 20);
             let exponent = u32::from(bytes[17] >> 2);
             let high = u32::from(bytes[17] & 3) << 16;

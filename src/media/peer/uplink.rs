@@ -1,17 +1,18 @@
 //! From a pad that webrtcbin adds to the uplink whose packets it carries.
 //!
-//! webrtcbin 1.22 tells m-lines apart by the SSRCs that an offer announces, and by nothing else:
-//! it takes a stream of any other SSRC for one of the first m-line. A sender whose encodings
-//! have names (`a=rid`, RFC 8851) announces none. What a packet itself says of its m-line (RFC
-//! 9143 section 9.2), and of its encoding (RFC 8852), comes first therefore, and a pad is decided on
-//! by its first packet.
+//! webrtcbin 1.22 assigns streams to m-lines only by the SSRCs that an offer announces: it takes a
+//! stream of any other SSRC for one of the first m-line. A sender whose encodings have names
+//! (`a=rid`, RFC 8851) announces none. So what a packet itself says of its m-line (RFC 9143 section
+//! 9.2) and of its encoding (RFC 8852) comes first, and the first packet of a pad decides.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use gst::prelude::*;
 
-use super::nack::see_to_losses;
-use super::{KEYFRAME_INTERVAL, Loss, OnPeerEvent, PeerError, PeerEvent, refused};
+use super::event::{Loss, OnPeerEvent, PeerError, PeerEvent};
+use super::nack::set_loss_handling;
+use super::webrtcbin;
 use crate::id::Role;
 use crate::media::gst::pipeline::Pipeline;
 use crate::media::sdp::offer::Line;
@@ -21,13 +22,17 @@ use crate::media::stream::keyframes::{KeyframeGate, Maker};
 use crate::media::stream::tap::Tap;
 
 /// URI of the header extension that names the m-line of a packet (RFC 9143 section 15.2).
-/// Senders add it until the first report that their packets arrive.
+/// Senders add it until a report says that their packets arrive.
 pub(crate) const MID: &str = "urn:ietf:params:rtp-hdrext:sdes:mid";
 
-/// An m-line, and what its encodings have in common.
+/// A sender is asked for a keyframe at most this often.
+const KEYFRAME_INTERVAL: Duration = Duration::from_millis(300);
+
+/// An m-line, and the keyframe requests that its encodings share.
 type Uplink = (Line, Arc<KeyframeGate>);
 
-/// Turns every pad webrtcbin adds for an uplink into a tap, with its first packet.
+/// Turns every pad that webrtcbin adds for an uplink into a tap, as soon as its first packet is
+/// there.
 pub(crate) fn take_uplinks(
     pipeline: &Pipeline,
     webrtc: &gst::Element,
@@ -98,7 +103,7 @@ fn take_uplink(
     let speech = line.extension(AUDIO_LEVEL).map(Speech::new);
     let tap = Tap::sharing(&sink, line.format, Arc::clone(keyframes), speech);
     link(pipeline, pad, sink.upcast_ref())?;
-    see_to_losses(pad, line.role.is_audio());
+    set_loss_handling(pad, line.role.is_audio());
     Ok(Some((line.role, n, tap)))
 }
 
@@ -113,8 +118,8 @@ fn named<'a>(packet: &gst::BufferRef, lines: &'a [Uplink]) -> Option<&'a Uplink>
     })
 }
 
-/// Which encoding of its m-line a packet says it belongs to, by its place among those that were
-/// taken; `None` for one that was not. One that says nothing is of the only one, or of the first.
+/// The encoding that a packet says it belongs to, by its place among those of its m-line that were
+/// accepted; `None` for one that was not. A packet that says nothing belongs to the first.
 fn encoding(packet: &gst::BufferRef, line: &Line) -> Option<usize> {
     let Some(id) = line.extension(RID) else {
         return Some(0);
@@ -126,13 +131,12 @@ fn encoding(packet: &gst::BufferRef, line: &Line) -> Option<usize> {
     }
 }
 
-/// The m-line that webrtcbin takes a pad's SSRC for.
+/// The m-line that webrtcbin assigns a pad to, by its SSRC.
 fn announced<'a>(pad: &gst::Pad, lines: &'a [Uplink]) -> Option<&'a Uplink> {
-    let transceiver = pad.property::<gst_webrtc::WebRTCRTPTransceiver>("transceiver");
-    lines.get(transceiver.property::<u32>("mlineindex") as usize)
+    lines.get(webrtcbin::mline_index(pad) as usize)
 }
 
-/// Whether a pad's packets are what its m-line was negotiated for.
+/// Whether the codec of a pad is the one that its m-line was negotiated with.
 fn carries(pad: &gst::Pad, line: &Line) -> bool {
     let caps = pad.current_caps();
     let encoding = caps
@@ -142,7 +146,8 @@ fn carries(pad: &gst::Pad, line: &Line) -> bool {
     line.role.is_uplink() && encoding.is_none_or(fits)
 }
 
-/// Takes what nobody asked for, so that its thread does not end in an error.
+/// Links a pad that belongs to no m-line to a fakesink, so that its thread does not end in an
+/// error.
 fn discard(pipeline: &gst::Pipeline, pad: &gst::Pad) -> Result<(), PeerError> {
     tracing::debug!(pad = %pad.name(), "packets of no m-line");
     let sink = gst::ElementFactory::make("fakesink")
@@ -150,22 +155,22 @@ fn discard(pipeline: &gst::Pipeline, pad: &gst::Pad) -> Result<(), PeerError> {
         .property("sync", false)
         .property("enable-last-sample", false)
         .build()
-        .map_err(|error| refused("uplink", error))?;
+        .map_err(|error| PeerError::refused("uplink", error))?;
     link(pipeline, pad, &sink)
 }
 
 fn link(pipeline: &gst::Pipeline, pad: &gst::Pad, sink: &gst::Element) -> Result<(), PeerError> {
     pipeline
         .add(sink)
-        .map_err(|error| refused("uplink", error))?;
+        .map_err(|error| PeerError::refused("uplink", error))?;
     sink.sync_state_with_parent()
-        .map_err(|error| refused("uplink", error))?;
+        .map_err(|error| PeerError::refused("uplink", error))?;
     let target = sink
         .static_pad("sink")
-        .ok_or_else(|| refused("uplink", "a sink has no pad"))?;
+        .ok_or_else(|| PeerError::refused("uplink", "a sink has no pad"))?;
     pad.link(&target)
         .map(drop)
-        .map_err(|error| refused("uplink", error))
+        .map_err(|error| PeerError::refused("uplink", error))
 }
 
 #[cfg(test)]

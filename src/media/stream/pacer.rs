@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use parking_lot::{Condvar, Mutex};
 
-use crate::media::gst::pipeline::running_time;
+use crate::media::gst::pipeline::now;
 
 /// How often held packets are looked at.
 const BEAT: Duration = Duration::from_millis(5);
@@ -165,7 +165,7 @@ impl Inner {
     /// Passes on what may go. The lock is held meanwhile, so that packets stay in order; appsrc
     /// is leaky and takes them without waiting.
     fn release(&self, queue: &mut Queue) {
-        let now = Duration::from_nanos(running_time().nseconds());
+        let now = now();
         let released = queue.bucket.release(now, queue.pacing);
         self.push(released);
     }

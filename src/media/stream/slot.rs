@@ -14,7 +14,7 @@ use super::tap::{self, Link, Tap};
 use crate::codec::Codec;
 use crate::media::bwe::packet_train;
 use crate::media::bwe::twcc::TRANSPORT_WIDE_CC;
-use crate::media::gst::pipeline::running_time;
+use crate::media::gst::pipeline::{now, running_time};
 use crate::media::rtp::payload::{RtpHeader, Vp8Descriptor, starts_keyframe};
 use crate::media::rtp::rewrite::{Entry, Reason, Rewriter, SlotParams, Verdict};
 use crate::media::sdp::offer::Line;
@@ -412,7 +412,7 @@ impl Shared {
             Codec::Vp8 => Vp8Descriptor::parse(payload),
             _ => None,
         };
-        let now = Duration::from_nanos(running_time().nseconds());
+        let now = now();
         let keyframe = starts_keyframe(self.format, payload);
         let mut gate = self.gate.lock();
         if number != gate.current && Some(number) != gate.next {

@@ -9,7 +9,8 @@ use tokio::sync::mpsc;
 use crate::id::{Mid, ParticipantId, Role};
 use crate::media::bwe::delay::Estimate;
 use crate::media::gst::pipeline::running_time;
-use crate::media::peer::{OnPeerEvent, Peer, PeerError};
+use crate::media::peer::Peer;
+use crate::media::peer::event::{OnPeerEvent, PeerError};
 use crate::media::sdp::offer::{Line, Offer, OfferError, RoleSource};
 use crate::media::stream::audio_level::Speech;
 use crate::media::stream::pacer::Pacing;
@@ -196,7 +197,7 @@ impl Member {
 
     /// What has been done about lost packets; `None` before there is a connection.
     pub(crate) fn repair(&self) -> Option<RepairStats> {
-        self.peer.as_ref().map(Peer::repair)
+        self.peer.as_ref().map(Peer::nack_counters)
     }
 
     /// How many packets each slot has sent.
@@ -209,7 +210,7 @@ impl Member {
 
     /// What is known of the link to them.
     pub(crate) fn estimate(&self) -> Option<Estimate> {
-        self.peer.as_ref()?.watch().estimate()
+        self.peer.as_ref()?.link_monitor().estimate()
     }
 
     /// Whether they are fed a mix.
@@ -223,7 +224,7 @@ impl Member {
         let reported = || {
             let peer = self.peer.as_ref()?;
             let slot = peer.slot_ref(self.slots.get(&Downlink::Audio)?)?;
-            peer.watch().reported_loss(slot.ssrc())
+            peer.link_monitor().reported_loss(slot.ssrc())
         };
         let told = estimate.map(|known| known.loss).into_iter();
         told.chain(reported()).reduce(f32::max)
@@ -241,7 +242,7 @@ impl Member {
             .filter(|(slot, _)| matches!(slot, Downlink::Video | Downlink::ForwardVideo(_)));
         let slots = pictures.filter_map(|(_, mid)| peer.slot_ref(mid));
         if let Some(slot) = slots.max_by_key(|slot| slot.last_sent()) {
-            peer.resend(slot, bytes);
+            peer.retransmit(slot, bytes);
         }
     }
 
@@ -277,7 +278,7 @@ impl Member {
             .range((Role::Camera, 0)..=(Role::Camera, usize::MAX));
         let ssrcs: Vec<u32> = cameras.filter_map(|(_, flow)| flow.tap.ssrc()).collect();
         if let (Some(bitrate), Some(peer)) = (self.camera, &self.peer) {
-            peer.bound(bitrate, ssrcs);
+            peer.limit_sender(bitrate, ssrcs);
         }
     }
 
@@ -326,7 +327,7 @@ impl Member {
         let gone = |peer: &Peer| match self.asked {
             // Signalling has a heartbeat of its own.
             Asked::Not => false,
-            Asked::Since(at) => since(now, peer.last_heard().max(at)) > PEER_SILENCE,
+            Asked::Since(at) => since(now, peer.last_received().max(at)) > PEER_SILENCE,
         };
         if self.peer.as_ref().is_some_and(gone) {
             inputs.push(Input::PeerLost(who, ByeReason::ConnectionFailed));

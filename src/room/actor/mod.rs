@@ -32,7 +32,7 @@ use crate::media::bwe::trace;
 use crate::media::bwe::trace::Heard;
 use crate::media::gst::template::Templates;
 use crate::media::mixer::{Mixer, MixerEvent, SoundEvent};
-use crate::media::peer::{Loss, PeerEvent};
+use crate::media::peer::event::{Loss, PeerEvent};
 use crate::protocol::recording::RecordingId;
 use crate::protocol::room::{ByeReason, Level, RoomState};
 use crate::protocol::stats::RoomStats;

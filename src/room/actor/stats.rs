@@ -13,7 +13,7 @@ use crate::media::bwe::fec::Protection;
 use crate::media::bwe::ladder::RungSpec;
 use crate::media::gst::{pipeline, teardown};
 use crate::media::mixer::rendition::Rendition;
-use crate::media::mixer::{Mixer, Output, Without};
+use crate::media::mixer::{MixMinus, Mixer, Output};
 use crate::media::stream::tap::TapCounters;
 use crate::protocol::room::ParticipantState;
 use crate::protocol::stats::{
@@ -279,10 +279,10 @@ fn describe(output: Output, rendition: &Rendition, state: &State) -> OutputStats
         Output::Sound(without) => OutputStats::Audio {
             codec: Codec::Opus,
             without: match without {
-                Without::Nobody => None,
-                Without::Participant(who) => Some(who),
+                MixMinus::Nobody => None,
+                MixMinus::Participant(who) => Some(who),
             },
-            fec: rendition.protection() == Protection::Fec,
+            fec: rendition.fec() == Protection::Fec,
         },
     }
 }

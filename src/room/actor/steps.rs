@@ -31,7 +31,7 @@ impl Actor {
                 }
             }
             Step::Protect(output, protection) => {
-                self.with_mixer(|mixer| mixer.protect(output, protection));
+                self.with_mixer(|mixer| mixer.set_fec(output, protection));
             }
             Step::Slots(who, table) => self.tell(who, Notice::Slots(table.mode, table.slots)),
             Step::Uplinks(who, wanted) => {

@@ -122,7 +122,7 @@ impl Tracks {
         }
         if let Some(Running { writer, .. }) = self.running.get_mut(&source) {
             match tracked {
-                Tracked::Live => writer.listen(),
+                Tracked::Live => writer.resume(),
                 Tracked::Muted => writer.pause(),
             }
         }
@@ -280,8 +280,8 @@ impl Tracks {
             return Ok(());
         };
         self.start(source, writer.tap()).await?;
-        if let (true, Some(running)) = (writer.listens(), self.running.get_mut(&source)) {
-            running.writer.listen();
+        if let (true, Some(running)) = (writer.is_recording(), self.running.get_mut(&source)) {
+            running.writer.resume();
         }
         Ok(())
     }

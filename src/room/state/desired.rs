@@ -12,7 +12,7 @@ use crate::id::SourceId;
 use crate::id::{ParticipantId, Role};
 use crate::layout;
 use crate::media::bwe::fec::Protection;
-use crate::media::mixer::{Content, Output, Scene, Tile, Without};
+use crate::media::mixer::{Content, MixMinus, Output, Scene, Tile};
 use crate::protocol::recording::RecordingId;
 
 /// How long a rendition goes on after its last viewer: who tries a better one often comes back,
@@ -145,9 +145,9 @@ impl State {
         for (who, person) in &self.people {
             if person.downlinks.mix_audio && person.sound.uses(Route::Mix) {
                 let without = if person.has_own_mix(now) {
-                    Without::Participant(*who)
+                    MixMinus::Participant(*who)
                 } else {
-                    Without::Nobody
+                    MixMinus::Nobody
                 };
                 feeds.insert((*who, Downlink::Audio), Output::Sound(without));
             }

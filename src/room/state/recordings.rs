@@ -10,7 +10,7 @@ use super::participant::Uplink;
 use super::wiring::{TrackFeed, Tracked};
 use crate::id::SourceId;
 use crate::media::bwe::ladder::Rung;
-use crate::media::mixer::{Output, Without};
+use crate::media::mixer::{MixMinus, Output};
 use crate::protocol::recording::{RecordingId, Subject};
 use crate::protocol::room::RecordingState;
 use crate::room::error::RoomError;
@@ -82,7 +82,7 @@ impl State {
                 let output = Output::Video { codec, rung };
                 outputs.insert((id.clone(), Kind::Picture), output);
             }
-            let output = Output::Sound(Without::Nobody);
+            let output = Output::Sound(MixMinus::Nobody);
             outputs.insert((id.clone(), Kind::Sound), output);
         }
         outputs

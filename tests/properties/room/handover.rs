@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use tessera::id::{ParticipantId, Role};
-use tessera::media::mixer::{Output, Without};
+use tessera::media::mixer::{MixMinus, Output};
 use tessera::room::Request;
 use tessera::room::state::Input;
 use tessera::room::state::wiring::Downlink;
@@ -169,7 +169,7 @@ fn can_be_mixed(model: &Model, now: Duration, who: ParticipantId, kind: Kind) ->
             let codec = person.downlinks.mix_video;
             codec.map_or_else(Vec::new, |codec| model.renditions(codec))
         }
-        Kind::Sound => [Without::Nobody, Without::Participant(who)]
+        Kind::Sound => [MixMinus::Nobody, MixMinus::Participant(who)]
             .map(Output::Sound)
             .into(),
     };

@@ -1,5 +1,5 @@
-//! Writes a mix to a file: packets of a rendition's tap and of the full mix's, as they are, into a
-//! container. A pipeline of its own, so that a disk that is slow or full never touches the call.
+//! Records a mix: writes the packets of a rendition and of the full mix, as they are, into a
+//! container. The pipeline is its own, so that a slow or full disk never affects the call.
 //!
 //! MP4 holds H.264 and Opus: Chromium, Firefox and ffprobe play both, AAC would be one more encoder
 //! and 20 ms more of delay against the picture. WebM holds VP8 and Opus, Ogg Opus alone.
@@ -8,7 +8,9 @@
 //! taps' streaming threads and are put into queues there, files are written on threads of the
 //! recorder's pipeline.
 
-mod onward;
+pub(crate) mod error;
+mod monotonic;
+mod packets;
 mod reserve;
 #[cfg(test)]
 mod testing;
@@ -22,34 +24,26 @@ use std::time::Duration;
 
 use gst::prelude::*;
 use parking_lot::Mutex;
-use thiserror::Error;
 
-use self::timeline::{FRAME, Lead, Timed, Timeline};
-use self::writing::{Writing, keep_first_caps};
+pub(crate) use self::error::RecorderError;
+use self::packets::{FINISH_DEADLINE, SILENCE, is_behind, opens, payload, push, timestamp};
+use self::timeline::{FRAME, LeadTrack, Timed, Timeline};
+use self::writing::{WritingPipeline, keep_first_caps};
 #[cfg(test)]
 pub(crate) use reserve::RESERVED;
 pub(crate) use reserve::reserve;
-pub use track::{TrackEnd, TrackWriter};
+pub(crate) use track::{TrackEnd, TrackWriter};
 
 use crate::codec::Codec;
 use crate::codec::Container;
-use crate::media::gst::pipeline::{Pipeline, PipelineError};
-use crate::media::gst::template::{TemplateError, Templates};
-use crate::media::mixer::SOUND_LAG;
-use crate::media::rtp::payload::starts_keyframe;
+use crate::media::gst::pipeline::Pipeline;
+use crate::media::gst::template::Templates;
+use crate::media::mixer::audio::sound::SOUND_LAG;
 use crate::media::stream::tap::{Link, Tap};
 
-/// What waits for the disk beyond this is lost, up to the next keyframe.
-const BACKLOG: gst::ClockTime = gst::ClockTime::from_seconds(5);
 /// Time between keyframes, so that one can seek. Each costs viewers the bits of some ten other
-/// pictures, which is why there are not more.
+/// pictures, so there are no more of them.
 const KEYFRAME_EVERY: Duration = Duration::from_secs(10);
-/// How long writing the last of a file may take.
-const FINISH_DEADLINE: Duration = Duration::from_secs(3);
-/// An Opus packet of 20 ms that is silence: CELT, full band, mono, one frame of no bytes beyond
-/// those that say so (RFC 6716 section 3.1).
-const SILENCE: [u8; 3] = [0xF8, 0xFF, 0xFE];
-
 /// The template of the pipeline that writes a container.
 fn template(container: Container) -> &'static str {
     match container {
@@ -59,50 +53,33 @@ fn template(container: Container) -> &'static str {
     }
 }
 
-/// What a file of a container begins with.
-fn lead(container: Container) -> Lead {
+/// The track that decides where a file of this container begins.
+fn lead(container: Container) -> LeadTrack {
     match container.codec() {
-        Some(_) => Lead::Picture,
-        None => Lead::Sound,
+        Some(_) => LeadTrack::Picture,
+        None => LeadTrack::Sound,
     }
 }
 
-/// What can go wrong with a recording.
-#[derive(Debug, Error)]
-pub enum RecorderError {
-    /// The pipeline could not be made or started.
-    #[error(transparent)]
-    Pipeline(#[from] PipelineError),
-    /// A template is missing or not filled.
-    #[error(transparent)]
-    Template(#[from] TemplateError),
-    /// An element failed; mostly the disk.
-    #[error("{0}")]
-    Failed(String),
-    /// The end of the file could not be written in time.
-    #[error("the disk does not take the end of the file")]
-    Stuck,
-}
-
-/// A recording under way. Dropping it ends it where it is; the file can be played, as after a
+/// A recording of a mix. Dropping it ends the file where it is, which can be played as after a
 /// crash.
 #[derive(Debug)]
-pub struct Recorder {
+pub(crate) struct Recorder {
     picture: Option<Link>,
     sound: Option<Link>,
     feeder: Arc<Feeder>,
     // Last, so that it is dropped after everything that points into it.
-    writing: Writing,
+    writing: WritingPipeline,
 }
 
 impl Recorder {
-    /// Begins to write `container` to `path`. Nothing is written before there is something to
-    /// write: [`Recorder::feed_sound`], [`Recorder::feed_picture`]. `on_failure` is called on a
-    /// tokio thread when nothing more can be written.
+    /// Opens `path` for a file of `container`. Nothing is written before it gets packets:
+    /// [`Recorder::feed_sound`], [`Recorder::feed_picture`]. `on_failure` is called on a tokio
+    /// thread when nothing more can be written.
     ///
     /// # Errors
     /// [`RecorderError`] when the pipeline cannot be made or the file not be opened.
-    pub fn start(
+    pub(crate) fn start(
         templates: &Templates,
         container: Container,
         path: &Path,
@@ -114,14 +91,14 @@ impl Recorder {
         file.set_property("location", path);
         reserve(container, &pipeline)?;
         let picture = match lead(container) {
-            Lead::Picture => {
+            LeadTrack::Picture => {
                 let parse = pipeline.element::<gst::Element>("parse")?;
                 if let Some(pad) = parse.static_pad("src") {
                     keep_first_caps(&pad);
                 }
                 Some(pipeline.element("picture")?)
             }
-            Lead::Sound => None,
+            LeadTrack::Sound => None,
         };
         let feeder = Arc::new(Feeder {
             picture,
@@ -132,12 +109,12 @@ impl Recorder {
             picture: None,
             sound: None,
             feeder,
-            writing: Writing::start(pipeline, on_failure)?,
+            writing: WritingPipeline::start(pipeline, on_failure)?,
         })
     }
 
-    /// Takes the picture from `tap` from now on, beginning with a keyframe, which is asked for.
-    pub fn feed_picture(&mut self, tap: &Tap) {
+    /// Records the picture of `tap` from the next keyframe on, which is requested.
+    pub(crate) fn feed_picture(&mut self, tap: &Tap) {
         self.picture = None;
         self.feeder.timeline.lock().picture_broken();
         let (feeder, source) = (Arc::clone(&self.feeder), tap.clone());
@@ -150,30 +127,30 @@ impl Recorder {
         tap.request_keyframe();
     }
 
-    /// Takes the sound from `tap` from now on: mono Opus, 20 ms a packet.
-    pub fn feed_sound(&mut self, tap: &Tap) {
+    /// Records the sound of `tap` from now on: mono Opus, 20 ms a packet.
+    pub(crate) fn feed_sound(&mut self, tap: &Tap) {
         self.sound = None;
         let feeder = Arc::clone(&self.feeder);
         self.sound = Some(tap.connect(Box::new(move |packets, _caps| feeder.sounds(packets))));
     }
 
-    /// Running time at which the file began, if it has.
-    pub fn began(&self) -> Option<Duration> {
+    /// Running time at which the file begins; `None` before its first packet.
+    pub(crate) fn began(&self) -> Option<Duration> {
         self.feeder.timeline.lock().start()
     }
 
-    /// How much has been recorded.
-    pub fn length(&self) -> Duration {
+    /// The duration of the file so far.
+    pub(crate) fn length(&self) -> Duration {
         self.feeder.timeline.lock().length()
     }
 
-    /// Writes what is left, and the index. Returns how long the file is.
+    /// Writes what is left and the index, and waits for it. Returns the duration of the file.
     ///
     /// # Errors
-    /// [`RecorderError::Failed`] with the reason of an earlier failure too, and
-    /// [`RecorderError::Stuck`] after three seconds. What was written stays, and can be repaired
-    /// as after a crash.
-    pub async fn finish(mut self) -> Result<Duration, RecorderError> {
+    /// [`RecorderError::Failed`], also with the reason of an earlier failure, and
+    /// [`RecorderError::Stuck`] after [`FINISH_DEADLINE`]. The file stays, and can be repaired as
+    /// after a crash.
+    pub(crate) async fn finish(mut self) -> Result<Duration, RecorderError> {
         self.picture = None;
         self.sound = None;
         self.feeder.end();
@@ -183,7 +160,7 @@ impl Recorder {
     }
 }
 
-/// What the taps' threads share.
+/// The state that the threads of both taps share.
 #[derive(Debug)]
 struct Feeder {
     picture: Option<gst_app::AppSrc>,
@@ -192,7 +169,7 @@ struct Feeder {
 }
 
 impl Feeder {
-    /// Takes packets of the picture. True if a keyframe is wanted.
+    /// Takes packets of the picture. Returns whether to request a keyframe.
     fn pictures(
         &self,
         format: Codec,
@@ -238,8 +215,8 @@ impl Feeder {
         for packet in packets {
             let opus = payload(packet);
             if let (Some(at), Some(opus)) = (packet.pts().map(Duration::from), opus) {
-                // The mixer stamps a block with the moment it is complete, and what is in it is
-                // older than the picture of that moment.
+                // The mixer stamps a block with the time at which it is complete, and its sound is
+                // older than the picture of that time.
                 let first_sample = at.saturating_sub(FRAME + SOUND_LAG);
                 timeline.sound(first_sample, gst::Buffer::from_slice(opus));
             }
@@ -271,41 +248,6 @@ impl Feeder {
             let _ = appsrc.end_of_stream();
         }
     }
-}
-
-/// Whether the disk is too slow for what it gets.
-fn is_behind(appsrc: &gst_app::AppSrc) -> bool {
-    appsrc.current_level_time() > BACKLOG
-}
-
-fn opens(format: Codec, packet: &gst::Buffer) -> bool {
-    gst_rtp::RTPBuffer::from_buffer_readable(packet)
-        .ok()
-        .and_then(|rtp| rtp.payload().ok().map(|p| starts_keyframe(format, p)))
-        .unwrap_or_default()
-}
-
-/// RFC 3550 section 5.1.
-fn timestamp(packet: &gst::Buffer) -> Option<u32> {
-    let rtp = gst_rtp::RTPBuffer::from_buffer_readable(packet).ok()?;
-    Some(rtp.timestamp())
-}
-
-fn payload(packet: &gst::Buffer) -> Option<Vec<u8>> {
-    let rtp = gst_rtp::RTPBuffer::from_buffer_readable(packet).ok()?;
-    rtp.payload().ok().map(<[u8]>::to_vec)
-}
-
-/// Puts a copy of a packet, its bytes shared, into a queue.
-fn push(appsrc: &gst_app::AppSrc, packet: &gst::Buffer, time: Duration) {
-    let mut packet = packet.clone();
-    let time = gst::ClockTime::try_from(time).ok();
-    let writable = packet.make_mut();
-    writable.set_pts(time);
-    writable.set_dts(None::<gst::ClockTime>);
-    writable.set_duration(None::<gst::ClockTime>);
-    // Refused once the pipeline has failed, which it says itself.
-    let _ = appsrc.push_buffer(packet);
 }
 
 #[cfg(test)]

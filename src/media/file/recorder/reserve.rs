@@ -1,19 +1,20 @@
-//! Room for chapters, which are known when a recording ends, at the beginning of its file, which is
-//! written first: a muxer is given something of no meaning to write there, and that is replaced.
+//! Reserves bytes for chapters. They are known when a recording ends, and belong at the beginning
+//! of its file, which is written first. So a muxer is given filler to write there, which is
+//! replaced.
 
 use gst::prelude::*;
 
 use crate::codec::Container;
 use crate::media::gst::pipeline::{Pipeline, PipelineError};
 
-/// Bytes reserved.
+/// Number of bytes that are reserved in a file.
 pub(crate) const RESERVED: usize = 32_000;
 
-/// Lets the muxer of a pipeline that has not started leave [`RESERVED`] bytes: of an MP4 in
-/// `moov/udta`, of a WebM in `Chapters`. An Ogg has them nowhere.
+/// Has the muxer of a pipeline that has not started leave [`RESERVED`] bytes: in `moov/udta` of an
+/// MP4, in `Chapters` of a WebM. Does nothing for an Ogg, which has no place for chapters.
 ///
 /// # Errors
-/// [`PipelineError::NoElement`] where the pipeline has no muxer that can.
+/// [`PipelineError::NoElement`] when the pipeline has no such muxer.
 pub(crate) fn reserve(container: Container, pipeline: &Pipeline) -> Result<(), PipelineError> {
     let nothing = " ".repeat(RESERVED);
     match container {

@@ -6,13 +6,13 @@ use std::time::Duration;
 use gst::prelude::*;
 use gst_rtp::prelude::*;
 
-use super::SILENCE;
+use super::packets::SILENCE;
 use super::timeline::FRAME;
 
 /// A pipeline that is stopped when it goes.
-pub(crate) struct Playing(gst::Pipeline);
+pub(crate) struct TestPipeline(gst::Pipeline);
 
-impl Playing {
+impl TestPipeline {
     pub(crate) fn new(description: &str) -> Self {
         gst::init().unwrap();
         let pipeline = gst::parse::launch(description).unwrap();
@@ -37,7 +37,7 @@ impl Playing {
     }
 }
 
-impl Drop for Playing {
+impl Drop for TestPipeline {
     fn drop(&mut self) {
         let _ = self.0.set_state(gst::State::Null);
     }
@@ -54,7 +54,7 @@ pub(crate) fn picture(encoder: &str) -> (gst::Caps, Vec<Vec<gst::Buffer>>) {
         "videotestsrc pattern=snow num-buffers={FRAMES} ! {size} ! {encoder} mtu=400 \
          ! appsink name=out sync=false"
     );
-    let samples = Playing::new(&description).samples();
+    let samples = TestPipeline::new(&description).samples();
     let caps = samples[0].caps_owned().unwrap();
     let mut frames: Vec<Vec<gst::Buffer>> = Vec::new();
     for sample in samples {

@@ -1,6 +1,6 @@
 use std::sync::mpsc;
 
-use super::testing::{FRAMES, Playing, picture, silence};
+use super::testing::{FRAMES, TestPipeline, picture, silence};
 use super::*;
 use crate::media::gst::plugins;
 
@@ -13,13 +13,13 @@ const VP8: &str = "vp8enc deadline=1 cpu-used=8 ! rtpvp8pay";
 
 /// A tap that is about to deliver such packets.
 struct Source {
-    encoder: Playing,
+    encoder: TestPipeline,
     tap: Tap,
 }
 
 impl Source {
     fn new(format: Codec, caps: &gst::Caps) -> Self {
-        let encoder = Playing::new("appsrc name=in format=time ! appsink name=out sync=false");
+        let encoder = TestPipeline::new("appsrc name=in format=time ! appsink name=out sync=false");
         encoder.part::<gst_app::AppSrc>("in").set_caps(Some(caps));
         let interval = Duration::from_millis(500);
         let tap = Tap::new(&encoder.part("out"), format, interval, None);
@@ -58,7 +58,7 @@ fn check_pictures(container: Container, path: &Path, count: usize) {
     };
     let path = path.display();
     let file = format!("filesrc location={path} ! {reader} ! appsink name=out sync=false");
-    let seen = Playing::new(&file).samples().len();
+    let seen = TestPipeline::new(&file).samples().len();
     assert!((count - 1..=count).contains(&seen), "{seen} of {count}");
 }
 

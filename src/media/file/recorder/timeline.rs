@@ -1,69 +1,70 @@
-//! When in a file a packet belongs; pure.
+//! The time in a file at which a packet of a mix belongs; pure.
 //!
 //! A file begins with a keyframe, at zero, so that nothing black comes first and both tracks count
-//! from the same moment. Sound that came in the meantime is held, for it is encoded and therefore
-//! here sooner than the picture of the same moment. Where packets of sound are missing (a pause
-//! that was not sent, an encoder that was started anew) silence takes their place: a muxer waits
-//! for a track that has gaps.
+//! from the same moment. Sound that came meanwhile is held, because it arrives sooner than the
+//! picture of the same moment. Where packets of sound are missing (a pause that was not sent, an
+//! encoder that was started anew) silence takes their place: a muxer waits for a track that has
+//! gaps.
 
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use super::onward::Onward;
+use super::monotonic::MonotonicTimes;
 
-/// Length of the mix's Opus packets.
+/// The length of the Opus packets of a mix.
 pub(crate) const FRAME: Duration = Duration::from_millis(20);
-/// Sound held until the picture begins; the picture of a moment is not later than this.
-const HELD: usize = 250;
-/// A gap longer than this is left one: it is not a pause.
+/// Most packets of sound that are held until the picture begins: five seconds, longer than a
+/// picture is late.
+const MAX_HELD: usize = 250;
+/// Longest gap that is filled with silence. A longer one is not a pause, and stays a gap.
 const LONGEST_GAP: Duration = Duration::from_secs(30);
 
-/// What decides where a file begins.
+/// The track that decides where a file begins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Lead {
-    /// The first keyframe.
+pub(crate) enum LeadTrack {
+    /// The picture: the file begins with its first keyframe.
     Picture,
-    /// The first packet of sound: there is no picture.
+    /// The sound: the file begins with its first packet, for there is no picture.
     Sound,
 }
 
-/// A packet of sound and its time in the file; `None` is silence.
+/// A packet of sound with its time in the file; `None` is silence.
 pub(crate) type Timed<T> = (Duration, Option<T>);
 
-/// Whether pictures can follow.
+/// Whether pictures can be written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Gate {
+enum PictureGate {
     AwaitsKeyframe,
     Open,
 }
 
-/// The time line of a file, for packets of sound of type `T`.
+/// The timeline of a file, for packets of sound of type `T`.
 #[derive(Debug)]
 pub(crate) struct Timeline<T> {
-    lead: Lead,
+    lead: LeadTrack,
     start: Option<Duration>,
-    gate: Gate,
+    gate: PictureGate,
     held: VecDeque<(Duration, T)>,
-    /// Time in the file at which the next packet of sound is due.
+    /// Time in the file at which the next packet of sound is due; `None` before the first.
     next: Option<Duration>,
-    /// Times in the file of the pictures.
-    pictures: Onward,
+    /// Times of the pictures in the file.
+    pictures: MonotonicTimes,
 }
 
 impl<T> Timeline<T> {
-    pub(crate) fn new(lead: Lead) -> Self {
+    pub(crate) fn new(lead: LeadTrack) -> Self {
         Self {
             lead,
             start: None,
-            gate: Gate::AwaitsKeyframe,
+            gate: PictureGate::AwaitsKeyframe,
             held: VecDeque::new(),
             next: None,
-            pictures: Onward::default(),
+            pictures: MonotonicTimes::default(),
         }
     }
 
-    /// Takes a packet of the picture of running time `at` and this RTP timestamp; its time in the
-    /// file, if it belongs there.
+    /// Takes a packet of the picture of running time `at` and this RTP timestamp. Returns its time
+    /// in the file, if it belongs there.
     pub(crate) fn picture(
         &mut self,
         at: Duration,
@@ -71,30 +72,30 @@ impl<T> Timeline<T> {
         keyframe: bool,
     ) -> Option<Duration> {
         if keyframe {
-            self.gate = Gate::Open;
+            self.gate = PictureGate::Open;
             self.start.get_or_insert(at);
         }
-        let start = self.start.filter(|_| self.gate == Gate::Open)?;
+        let start = self.start.filter(|_| self.gate == PictureGate::Open)?;
         Some(self.pictures.place(timestamp, at.saturating_sub(start)))
     }
 
-    /// Lets no picture in before the next keyframe: some before it are missing.
+    /// Lets no picture in before the next keyframe, because some are missing.
     pub(crate) fn picture_broken(&mut self) {
-        self.gate = Gate::AwaitsKeyframe;
+        self.gate = PictureGate::AwaitsKeyframe;
     }
 
     /// Takes a packet of sound of running time `at`.
     pub(crate) fn sound(&mut self, at: Duration, packet: T) {
-        if self.lead == Lead::Sound {
+        if self.lead == LeadTrack::Sound {
             self.start.get_or_insert(at);
         }
         self.held.push_back((at, packet));
-        if self.start.is_none() && self.held.len() > HELD {
+        if self.start.is_none() && self.held.len() > MAX_HELD {
             self.held.pop_front();
         }
     }
 
-    /// The sound that can go into the file now.
+    /// The sound that can be written now.
     pub(crate) fn sounds(&mut self) -> Vec<Timed<T>> {
         let Some(start) = self.start else {
             return Vec::new();
@@ -104,8 +105,8 @@ impl<T> Timeline<T> {
             let Some(time) = at.checked_sub(start) else {
                 continue;
             };
-            // Where the file begins in a pause, so does its sound: a track that began later would
-            // be played from the beginning all the same.
+            // Where the file begins in a pause, its sound begins with silence: a track that began
+            // later would be played from the beginning all the same.
             let due = self.next.unwrap_or_default();
             // The newest of two sources that overlap would sound twice.
             if time + FRAME / 2 < due {
@@ -123,8 +124,8 @@ impl<T> Timeline<T> {
         out
     }
 
-    /// The sound of a file that ends: where it has begun and had none, a packet of silence. An MP4
-    /// whose track of sound is empty cannot be read, not even its picture.
+    /// The sound to write at the end of a file: a packet of silence if it has a picture and no
+    /// sound. An MP4 whose track of sound is empty cannot be read, not even its picture.
     pub(crate) fn end(&mut self) -> Option<Timed<T>> {
         let mute = self.start.is_some() && self.next.is_none();
         mute.then(|| {
@@ -133,12 +134,12 @@ impl<T> Timeline<T> {
         })
     }
 
-    /// Running time of the file's zero, if it has begun.
+    /// Running time at which the file begins; `None` before its first packet.
     pub(crate) fn start(&self) -> Option<Duration> {
         self.start
     }
 
-    /// How long the file is by its sound.
+    /// The duration of the file so far.
     pub(crate) fn length(&self) -> Duration {
         self.next.unwrap_or_default().max(self.pictures.last())
     }
@@ -159,12 +160,12 @@ mod tests {
 
     #[test]
     fn a_file_is_never_without_sound() {
-        let mut line: Timeline<u32> = Timeline::new(Lead::Picture);
+        let mut line: Timeline<u32> = Timeline::new(LeadTrack::Picture);
         assert_eq!(line.end(), None, "it has not begun");
         line.picture(ms(1000), 0, true);
         assert_eq!(line.end(), Some((ms(0), None)));
         assert_eq!(line.end(), None);
-        let mut line = Timeline::new(Lead::Picture);
+        let mut line = Timeline::new(LeadTrack::Picture);
         line.picture(ms(1000), 0, true);
         line.sound(ms(1000), 1);
         line.sounds();
@@ -173,7 +174,7 @@ mod tests {
 
     #[test]
     fn a_file_begins_with_a_keyframe_and_the_sound_of_that_moment() {
-        let mut line = Timeline::new(Lead::Picture);
+        let mut line = Timeline::new(LeadTrack::Picture);
         for n in 0..10 {
             line.sound(ms(1000 + 20 * u64::from(n)), n);
         }
@@ -191,7 +192,7 @@ mod tests {
 
     #[test]
     fn a_file_that_begins_in_a_pause_has_all_of_its_silence() {
-        let mut line = Timeline::new(Lead::Picture);
+        let mut line = Timeline::new(LeadTrack::Picture);
         line.sound(ms(900), 0);
         line.picture(ms(1000), 0, true);
         line.sound(ms(1042), 1);
@@ -201,7 +202,7 @@ mod tests {
 
     #[test]
     fn pauses_are_filled_with_silence() {
-        let mut line = Timeline::new(Lead::Sound);
+        let mut line = Timeline::new(LeadTrack::Sound);
         line.sound(ms(500), 0);
         line.sound(ms(600), 1);
         line.sound(ms(621), 2);
@@ -221,7 +222,7 @@ mod tests {
 
     #[test]
     fn two_sources_at_once_do_not_sound_twice() {
-        let mut line = Timeline::new(Lead::Sound);
+        let mut line = Timeline::new(LeadTrack::Sound);
         for (at, packet) in [(0, 0), (20, 1), (8, 9), (28, 9), (40, 2)] {
             line.sound(ms(at), packet);
         }
@@ -231,7 +232,7 @@ mod tests {
 
     #[test]
     fn what_is_broken_waits_for_a_keyframe() {
-        let mut line = Timeline::<u32>::new(Lead::Picture);
+        let mut line = Timeline::<u32>::new(LeadTrack::Picture);
         assert_eq!(line.picture(ms(1000), 0, true), Some(ms(0)));
         line.picture_broken();
         assert_eq!(line.picture(ms(1033), 1, false), None);
@@ -242,10 +243,10 @@ mod tests {
 
     #[test]
     fn little_is_held_for_a_picture_that_does_not_come() {
-        let mut line = Timeline::new(Lead::Picture);
+        let mut line = Timeline::new(LeadTrack::Picture);
         for n in 0..100_000 {
             line.sound(ms(20 * n), n);
         }
-        assert_eq!(line.held.len(), HELD);
+        assert_eq!(line.held.len(), MAX_HELD);
     }
 }

@@ -1,4 +1,4 @@
-//! A pipeline that writes a file, from its start to the file's end.
+//! A pipeline that writes a file, from its start to the end of the file.
 
 use std::time::Duration;
 
@@ -6,21 +6,21 @@ use gst::prelude::*;
 use parking_lot::Mutex;
 use tokio::sync::watch;
 
-use super::RecorderError;
+use super::error::RecorderError;
 use crate::media::gst::pipeline::{BusEvent, Pipeline, PipelineError};
 
-/// How the pipeline fares.
+/// How far the pipeline has come.
 #[derive(Debug, Clone, PartialEq, Eq)]
-enum Course {
+enum WriterState {
     Running,
     Ended,
     Failed(String),
 }
 
-/// Lets the first of what passes a pad last a moment, where nothing says how long it lasts. Of one
-/// picture alone a Matroska would last for no time, and GStreamer (1.22) then writes its header such
-/// that it cannot be read: in place of the duration comes a Void that is a byte too short.
-pub(crate) fn lasts(pad: &gst::Pad) {
+/// Gives the first buffer that passes a pad a duration of 1 ms if it has none. Otherwise a Matroska
+/// of one picture has no duration, and GStreamer (1.22) writes a header that cannot be read: in
+/// place of the duration comes a Void that is a byte too short.
+pub(crate) fn ensure_duration(pad: &gst::Pad) {
     pad.add_probe(gst::PadProbeType::BUFFER, |_, info| {
         let Some(gst::PadProbeData::Buffer(buffer)) = &mut info.data else {
             return gst::PadProbeReturn::Ok;
@@ -32,10 +32,10 @@ pub(crate) fn lasts(pad: &gst::Pad) {
     });
 }
 
-/// Lets an element announce what leaves its pad once only, for streams that say themselves what they
-/// are wherever one can begin. Matroska knows no change of it; an MP4 with fragments is destroyed by
-/// one, for at its end mp4mux writes its header once more, which is longer then, over the beginning of
-/// the first fragment (seen in GStreamer 1.22).
+/// Passes on the first caps of a pad only, for streams whose keyframes carry their own parameters.
+/// Matroska has no way to change them. An MP4 with fragments is destroyed by a change: at its end
+/// mp4mux writes its header once more, which is longer then, over the beginning of the first
+/// fragment (seen in GStreamer 1.22).
 pub(crate) fn keep_first_caps(pad: &gst::Pad) {
     let known = Mutex::new(false);
     pad.add_probe(gst::PadProbeType::EVENT_DOWNSTREAM, move |_, info| {
@@ -50,67 +50,67 @@ pub(crate) fn keep_first_caps(pad: &gst::Pad) {
     });
 }
 
-/// A file being written. Dropping it ends it where it is.
+/// A pipeline that writes a file. Dropping it ends the file where it is.
 #[derive(Debug)]
-pub(crate) struct Writing {
-    course: watch::Receiver<Course>,
+pub(crate) struct WritingPipeline {
+    state: watch::Receiver<WriterState>,
     _pipeline: Pipeline,
 }
 
-impl Writing {
+impl WritingPipeline {
     /// Starts `pipeline`. `on_failure` is called on a tokio thread when nothing more can be
     /// written. Must be called within a tokio runtime.
     ///
     /// # Errors
-    /// [`PipelineError::Start`], as when the file cannot be opened.
+    /// [`PipelineError::Start`], for instance when the file cannot be opened.
     pub(crate) fn start(
         mut pipeline: Pipeline,
         on_failure: impl Fn(String) + Send + 'static,
     ) -> Result<Self, PipelineError> {
-        let (said, course) = watch::channel(Course::Running);
+        let (said, state) = watch::channel(WriterState::Running);
         // What comes first counts: a pipeline that has failed still passes its end on.
         let say = move |outcome| {
-            said.send_if_modified(|course| {
-                let first = *course == Course::Running;
+            said.send_if_modified(|state| {
+                let first = *state == WriterState::Running;
                 if first {
-                    *course = outcome;
+                    *state = outcome;
                 }
                 first
             });
         };
         pipeline.start(move |event| match event {
-            BusEvent::Eos => say(Course::Ended),
+            BusEvent::Eos => say(WriterState::Ended),
             BusEvent::Error(text) => {
-                say(Course::Failed(text.clone()));
+                say(WriterState::Failed(text.clone()));
                 on_failure(text);
             }
         })?;
         Ok(Self {
-            course,
+            state,
             _pipeline: pipeline,
         })
     }
 
-    /// Whether nothing more can be written.
+    /// Whether writing has failed.
     pub(crate) fn has_failed(&self) -> bool {
-        matches!(*self.course.borrow(), Course::Failed(_))
+        matches!(*self.state.borrow(), WriterState::Failed(_))
     }
 
-    /// Waits until the end that its sources were told of is written.
+    /// Waits until the end of the file is written, after its sources got the end of the stream.
     ///
     /// # Errors
-    /// [`RecorderError::Failed`] with the reason of an earlier failure too, and
-    /// [`RecorderError::Stuck`] after `deadline`.
+    /// [`RecorderError::Failed`], also with the reason of an earlier failure, and
+    /// [`RecorderError::Stuck`] when it takes longer than `deadline`.
     pub(crate) async fn ended(mut self, deadline: Duration) -> Result<(), RecorderError> {
-        let ended = self.course.wait_for(|course| *course != Course::Running);
-        let course = tokio::time::timeout(deadline, ended)
+        let ended = self.state.wait_for(|state| *state != WriterState::Running);
+        let state = tokio::time::timeout(deadline, ended)
             .await
             .map_err(|_| RecorderError::Stuck)?
-            .map(|course| course.clone())
-            .unwrap_or(Course::Ended);
-        match course {
-            Course::Failed(text) => Err(RecorderError::Failed(text)),
-            Course::Running | Course::Ended => Ok(()),
+            .map(|state| state.clone())
+            .unwrap_or(WriterState::Ended);
+        match state {
+            WriterState::Failed(text) => Err(RecorderError::Failed(text)),
+            WriterState::Running | WriterState::Ended => Ok(()),
         }
     }
 }

@@ -1,77 +1,78 @@
-//! Discontinuous transmission of a mix: while nobody speaks, hardly anything is sent.
+//! Discontinuous transmission (DTX) of a mix: while nobody speaks, hardly anything is sent.
 //!
-//! libopus has its own, which needs the analysis that costs as much again as all of the encoding.
-//! A mix in which nobody is heard is zeros.
+//! libopus has its own, which needs an analysis that costs as much as the encoding itself. Here it
+//! is simple: a mix in which nobody is heard is zeros.
 
 use std::sync::Arc;
 
 use gst::prelude::*;
 use parking_lot::Mutex;
 
-/// Packets of silence that are sent before the pause: 200 ms, so that it is one and not a breath.
-const BEFORE: u32 = 10;
+/// Packets of silence that are still sent before a pause: 200 ms, so that a breath is not a pause.
+const HANGOVER_PACKETS: u32 = 10;
 
-/// In a pause one packet of so many is sent, five a second: whoever begins to receive gets a first
-/// one soon, and whoever asks whether anything comes does not take it for the end.
-const EVERY: u32 = 10;
+/// In a pause one packet of so many is sent, five a second. So a new receiver gets a first packet
+/// soon, and a receiver that watches for silence does not take the pause for the end.
+const KEEPALIVE_EVERY: u32 = 10;
 
-/// What becomes of a packet.
+/// What is done with a packet that the encoder made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Fate {
-    /// It is sent.
-    Sent,
-    /// What is sent of it says that there is a pause.
-    Shortened,
-    /// It is not sent.
-    Spared,
+enum Action {
+    /// It is sent as it is.
+    Send,
+    /// Its first byte is sent: a frame of no bytes, which says that there is a pause.
+    SendEmpty,
+    /// It is left out.
+    Suppress,
 }
 
-/// Counts silent blocks.
+/// Counts the blocks of silence in a row.
 #[derive(Debug, Default)]
-struct Pause {
-    /// Blocks of silence since the last that was not.
+struct Silence {
+    /// Blocks of silence since the last one with sound.
     silent: u32,
 }
 
-impl Pause {
+impl Silence {
     /// Looks at the next block of samples.
-    fn hear(&mut self, block: &[u8]) {
+    fn observe(&mut self, block: &[u8]) {
         self.silent = match block.iter().all(|byte| *byte == 0) {
             true => self.silent.saturating_add(1),
             false => 0,
         };
     }
 
-    /// What becomes of the packet that is made of it.
-    fn fate(&self) -> Fate {
-        match self.silent.checked_sub(BEFORE + 1) {
-            None => Fate::Sent,
-            Some(paused) if paused % EVERY == 0 => Fate::Shortened,
-            Some(_) => Fate::Spared,
+    /// What to do with the packet that is made of it.
+    fn action(&self) -> Action {
+        match self.silent.checked_sub(HANGOVER_PACKETS + 1) {
+            None => Action::Send,
+            Some(paused) if paused % KEEPALIVE_EVERY == 0 => Action::SendEmpty,
+            Some(_) => Action::Suppress,
         }
     }
 }
 
-/// Leaves out what `encoder` makes of silence that lasts. The first packet of a pause is its first
-/// byte alone: a frame of no bytes, by which a receiver knows it for a pause and not for loss (RFC
-/// 7587 section 3.1.3, RFC 6716 section 3.2.1). What goes on is numbered behind it, so that nothing
-/// is missing.
+/// Leaves out what `encoder` makes of lasting silence. Of the first packet of a pause its first
+/// byte alone is sent: a frame of no bytes, by which a receiver tells a pause from loss (RFC 7587
+/// section 3.1.3, RFC 6716 section 3.2.1). Packets are numbered behind it, so none seems to be
+/// lost.
 ///
-/// It goes by what the encoder is given: of zeros it makes three bytes as CELT, but thirty with
-/// forward error correction. It makes one packet of each block, at once.
+/// Silence is recognised in the encoder's input. Its output does not show it: of zeros it makes
+/// three bytes as CELT, but thirty with forward error correction. It makes one packet of each
+/// block, at once.
 pub(crate) fn install(encoder: &gst::Element) {
     let (Some(input), Some(output)) = (encoder.static_pad("sink"), encoder.static_pad("src"))
     else {
         return;
     };
-    // Taken by the encoder's thread alone.
-    let pause = Arc::new(Mutex::new(Pause::default()));
-    let hears = Arc::clone(&pause);
+    // Only ever locked by the encoder's thread.
+    let silence = Arc::new(Mutex::new(Silence::default()));
+    let observed = Arc::clone(&silence);
     input.add_probe(gst::PadProbeType::BUFFER, move |_, info| {
         if let Some(gst::PadProbeData::Buffer(block)) = &info.data
             && let Ok(samples) = block.map_readable()
         {
-            hears.lock().hear(&samples);
+            observed.lock().observe(&samples);
         }
         gst::PadProbeReturn::Ok
     });
@@ -79,12 +80,12 @@ pub(crate) fn install(encoder: &gst::Element) {
         let Some(gst::PadProbeData::Buffer(packet)) = &mut info.data else {
             return gst::PadProbeReturn::Ok;
         };
-        let fate = pause.lock().fate();
-        match fate {
-            Fate::Sent => {}
-            Fate::Shortened => packet.make_mut().set_size(1),
+        let action = silence.lock().action();
+        match action {
+            Action::Send => {}
+            Action::SendEmpty => packet.make_mut().set_size(1),
             // Handled and not Drop: after Drop, GStreamer 1.22.0 releases the buffer once more.
-            Fate::Spared => return gst::PadProbeReturn::Handled,
+            Action::Suppress => return gst::PadProbeReturn::Handled,
         }
         gst::PadProbeReturn::Ok
     });
@@ -96,18 +97,18 @@ mod tests {
 
     #[test]
     fn a_pause_begins_late_ends_at_once_and_is_not_forgotten() {
-        let mut pause = Pause::default();
+        let mut silence = Silence::default();
         let mut next = |block: &[u8]| {
-            pause.hear(block);
-            pause.fate()
+            silence.observe(block);
+            silence.action()
         };
-        let mut silent = |n: usize| -> Vec<Fate> { (0..n).map(|_| next(&[0; 8])).collect() };
-        assert_eq!(silent(10), [Fate::Sent; 10]);
-        assert_eq!(silent(1), [Fate::Shortened]);
-        assert_eq!(silent(9), [Fate::Spared; 9]);
-        assert_eq!(silent(2), [Fate::Shortened, Fate::Spared]);
-        assert_eq!(next(&[0, 0, 1, 0]), Fate::Sent);
-        assert_eq!(next(&[0; 8]), Fate::Sent, "begins anew");
+        let mut silent = |n: usize| -> Vec<Action> { (0..n).map(|_| next(&[0; 8])).collect() };
+        assert_eq!(silent(10), [Action::Send; 10]);
+        assert_eq!(silent(1), [Action::SendEmpty]);
+        assert_eq!(silent(9), [Action::Suppress; 9]);
+        assert_eq!(silent(2), [Action::SendEmpty, Action::Suppress]);
+        assert_eq!(next(&[0, 0, 1, 0]), Action::Send);
+        assert_eq!(next(&[0; 8]), Action::Send, "begins anew");
     }
 
     /// The encoder as the mix has it, protected or not: of zeros little is left.

@@ -1,28 +1,28 @@
-//! Which sound is missing between two packets: what a decoder has to be told to conceal it
-//! (RFC 6716 section 4.4), for a tap passes on packets and no events; pure.
+//! Gaps in the sound of a stream, for packet loss concealment (PLC, RFC 6716 section 4.4): a
+//! decoder has to be told of them, and a tap passes on packets and no events; pure.
 
 use std::time::Duration;
 
-/// The longest loss that is concealed. A decoder has faded out by then.
-const MOST: Duration = Duration::from_millis(120);
+/// Longest loss that is announced to the decoder, which has faded out by then.
+const MAX_CONCEALED: Duration = Duration::from_millis(120);
 
-/// The longest packet of Opus (RFC 6716 section 2.1.4). A longer one was a pause: in
-/// discontinuous transmission the time goes on without packets, and nothing was lost.
+/// Longest packet of Opus (RFC 6716 section 2.1.4). If packets seem longer than this, there was a
+/// pause: in discontinuous transmission timestamps go on without packets, and nothing was lost.
 const LONGEST_PACKET: Duration = Duration::from_millis(120);
 
 /// Clock rate of Opus in RTP, Hz (RFC 7587 section 4.1).
 const CLOCK_RATE: u32 = 48_000;
 
-/// Looks at the packets of one stream in their order.
+/// Finds the gaps in one stream, whose packets it is given in their order.
 #[derive(Debug, Default)]
-pub(crate) struct Missing {
+pub(crate) struct GapDetector {
     /// Sequence number and timestamp of the last packet.
     last: Option<(u16, u32)>,
 }
 
-impl Missing {
-    /// How long the sound is that was lost right before this packet.
-    pub(crate) fn before(&mut self, sequence: u16, timestamp: u32) -> Option<Duration> {
+impl GapDetector {
+    /// Length of the sound that was lost right before this packet, if any was.
+    pub(crate) fn lost_before(&mut self, sequence: u16, timestamp: u32) -> Option<Duration> {
         let (last, was) = self.last.replace((sequence, timestamp))?;
         let steps = sequence.wrapping_sub(last);
         // The next one, the same one, or one from behind.
@@ -32,7 +32,7 @@ impl Missing {
         let elapsed = u64::from(timestamp.wrapping_sub(was)) * 1_000_000 / u64::from(CLOCK_RATE);
         let packet = Duration::from_micros(elapsed) / u32::from(steps);
         let lost = packet * u32::from(steps - 1);
-        (packet <= LONGEST_PACKET && !lost.is_zero()).then_some(lost.min(MOST))
+        (packet <= LONGEST_PACKET && !lost.is_zero()).then_some(lost.min(MAX_CONCEALED))
     }
 }
 
@@ -42,8 +42,8 @@ mod tests {
 
     /// What is missing before the last of these packets, in ms.
     fn missing(packets: &[(u16, u32)]) -> Option<u128> {
-        let mut missing = Missing::default();
-        let all = packets.iter().map(|(seq, ts)| missing.before(*seq, *ts));
+        let mut gaps = GapDetector::default();
+        let all = packets.iter().map(|(seq, ts)| gaps.lost_before(*seq, *ts));
         all.last().flatten().map(|lost| lost.as_millis())
     }
 

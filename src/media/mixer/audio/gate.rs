@@ -1,92 +1,93 @@
-//! Whose voice is in the mix: a level and a gate for each source; pure.
+//! Decides whose voice is in the mix: a level and a noise gate for each source; pure.
 
 use super::mix::{FRAME, Frame, Ramp};
 
-/// A frame louder than this counts towards opening the gate, dBov.
+/// Level above which a frame counts as loud, dBov. [`OPENING`] of them open the gate.
 pub const OPEN: f32 = -55.0;
 
-/// A frame quieter than this counts towards closing it, dBov. The 5 dB between the two keep a
-/// voice at the threshold from flickering.
+/// Level below which a frame counts as quiet, dBov. [`HANGOVER`] of them close the gate. The 5 dB
+/// to [`OPEN`] keep it from flickering at the threshold.
 pub const CLOSE: f32 = -60.0;
 
-/// Loud frames in a row that open the gate: 40 ms, so that a click does not.
+/// Loud frames in a row that open the gate: 40 ms, so that a click does not open it.
 pub const OPENING: u32 = 2;
 
-/// Quiet frames in a row that close it: 800 ms, so that pauses between words do not.
+/// Quiet frames in a row that close the gate: 800 ms, so that a pause between words does not.
 pub const HANGOVER: u32 = 40;
 
 /// The level of silence, dBov (RFC 6464).
 pub const SILENCE: f32 = -127.0;
 
-/// Frames the reported level is taken over: 200 ms.
-const WINDOW: usize = 10;
+/// Number of frames that the reported level is the mean of: 200 ms.
+const LEVEL_FRAMES: usize = 10;
 
-/// A source entered or left the mix.
+/// What a frame did to the gate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Change {
-    /// It is in the mix from this frame on: shown as speaking, with an encoder of its own.
-    Heard,
-    /// It is not in the mix any more; this frame already adds nothing.
-    Silent,
+pub enum GateChange {
+    /// The source is in the mix from this frame on: it is shown as speaking, and gets its own
+    /// mix-minus.
+    Opened,
+    /// The source is not in the mix any more; this frame already adds nothing.
+    Closed,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Gate {
-    /// With the number of loud frames seen in a row.
-    Shut(u32),
-    /// With the number of quiet frames seen in a row.
+enum GateState {
+    /// Adds nothing to the mix. The number is of loud frames in a row.
+    Closed(u32),
+    /// Adds to the mix. The number is of quiet frames in a row.
     Open(u32),
 }
 
-/// The level and the gate of one source. To be given every 20 ms frame of it, silence included.
+/// The level and the gate of one source. It has to be given every frame of 20 ms, silence included.
 ///
 /// Levels are RMS against a full-scale square wave (dBov), so a full-scale sine is at -3.
 #[derive(Debug, Clone)]
-pub struct Voice {
-    gate: Gate,
+pub struct VoiceGate {
+    state: GateState,
     ramp: Ramp,
     /// Mean squares of the last frames.
-    energies: [f64; WINDOW],
+    energies: [f64; LEVEL_FRAMES],
     next: usize,
 }
 
-impl Default for Voice {
+impl Default for VoiceGate {
     fn default() -> Self {
         Self::new()
     }
 }
 
-impl Voice {
-    /// A source that has been silent.
+impl VoiceGate {
+    /// A closed gate.
     pub fn new() -> Self {
         Self {
-            gate: Gate::Shut(0),
+            state: GateState::Closed(0),
             ramp: Ramp::SILENT,
-            energies: [0.0; WINDOW],
+            energies: [0.0; LEVEL_FRAMES],
             next: 0,
         }
     }
 
-    /// Takes the source's next frame. Afterwards [`Self::ramp`] is the gain for this frame.
-    pub fn update(&mut self, frame: &Frame) -> Option<Change> {
+    /// Takes the next frame of the source. Afterwards [`Self::ramp`] is the gain of this frame.
+    pub fn update(&mut self, frame: &Frame) -> Option<GateChange> {
         let energy = mean_square(frame);
         self.energies[self.next] = energy;
-        self.next = (self.next + 1) % WINDOW;
+        self.next = (self.next + 1) % LEVEL_FRAMES;
         let level = dbov(energy);
-        match self.gate {
-            Gate::Shut(loud) => {
+        match self.state {
+            GateState::Closed(loud) => {
                 self.ramp = Ramp::SILENT;
                 self.listen(loud, level)
             }
-            Gate::Open(quiet) if quiet >= HANGOVER => {
+            GateState::Open(quiet) if quiet >= HANGOVER => {
                 // The frame before faded out; this one is the first without the source.
                 self.ramp = Ramp::SILENT;
                 self.listen(0, level);
-                Some(Change::Silent)
+                Some(GateChange::Closed)
             }
-            Gate::Open(quiet) => {
+            GateState::Open(quiet) => {
                 let quiet = if level < CLOSE { quiet + 1 } else { 0 };
-                self.gate = Gate::Open(quiet);
+                self.state = GateState::Open(quiet);
                 self.ramp = if quiet == HANGOVER {
                     Ramp::FADE_OUT
                 } else {
@@ -97,35 +98,36 @@ impl Voice {
         }
     }
 
-    /// The gain for the frame given last.
+    /// The gain of the last frame.
     pub fn ramp(&self) -> Ramp {
         self.ramp
     }
 
     /// Whether the source is in the mix.
     pub fn is_heard(&self) -> bool {
-        matches!(self.gate, Gate::Open(_))
+        matches!(self.state, GateState::Open(_))
     }
 
     /// RMS over the last 200 ms, dBov: 0 is loudest, -127 silence.
     pub fn level_dbov(&self) -> f32 {
-        dbov(self.energies.iter().sum::<f64>() / WINDOW as f64)
+        dbov(self.energies.iter().sum::<f64>() / LEVEL_FRAMES as f64)
     }
 
-    /// With the gate shut: another frame, after `loud` loud ones.
-    fn listen(&mut self, loud: u32, level: f32) -> Option<Change> {
+    /// Takes a frame while the gate is closed, after `loud` loud ones.
+    fn listen(&mut self, loud: u32, level: f32) -> Option<GateChange> {
         let loud = if level > OPEN { loud + 1 } else { 0 };
         if loud < OPENING {
-            self.gate = Gate::Shut(loud);
+            self.state = GateState::Closed(loud);
             return None;
         }
-        self.gate = Gate::Open(0);
+        self.state = GateState::Open(0);
         self.ramp = Ramp::FADE_IN;
-        Some(Change::Heard)
+        Some(GateChange::Opened)
     }
 }
 
-/// 0 for what is not a number: a broken decoder's output is silence, and does not stay in sums.
+/// The mean square of a frame; 0 if that is not a number, so that the output of a broken decoder is
+/// silence and does not stay in sums.
 fn mean_square(frame: &Frame) -> f64 {
     let sum: f64 = frame.iter().map(|&s| f64::from(s) * f64::from(s)).sum();
     if sum.is_finite() {
@@ -149,7 +151,7 @@ mod tests {
         [10f32.powf(level / 20.0); FRAME]
     }
 
-    fn changes(voice: &mut Voice, level: f32, frames: u32) -> Vec<(u32, Change)> {
+    fn changes(voice: &mut VoiceGate, level: f32, frames: u32) -> Vec<(u32, GateChange)> {
         (1..=frames)
             .filter_map(|i| voice.update(&at(level)).map(|change| (i, change)))
             .collect()
@@ -157,7 +159,7 @@ mod tests {
 
     #[test]
     fn levels_are_measured_against_full_scale() {
-        let mut voice = Voice::new();
+        let mut voice = VoiceGate::new();
         assert_eq!(voice.level_dbov(), SILENCE);
         changes(&mut voice, 0.0, 10);
         assert_eq!(voice.level_dbov(), 0.0);
@@ -174,12 +176,12 @@ mod tests {
 
     #[test]
     fn a_click_does_not_open_the_gate_and_a_voice_does_in_the_second_frame() {
-        let mut voice = Voice::new();
+        let mut voice = VoiceGate::new();
         assert_eq!(changes(&mut voice, -10.0, 1), []);
         assert_eq!(changes(&mut voice, -90.0, 1), []);
         assert_eq!(changes(&mut voice, -10.0, 1), []);
         assert!(voice.ramp().is_silent());
-        assert_eq!(voice.update(&at(-10.0)), Some(Change::Heard));
+        assert_eq!(voice.update(&at(-10.0)), Some(GateChange::Opened));
         assert_eq!(voice.ramp(), Ramp::FADE_IN);
         assert_eq!(changes(&mut voice, -10.0, 50), []);
         assert_eq!(voice.ramp(), Ramp::FULL);
@@ -187,17 +189,17 @@ mod tests {
 
     #[test]
     fn between_the_thresholds_nothing_changes() {
-        let mut voice = Voice::new();
+        let mut voice = VoiceGate::new();
         assert_eq!(changes(&mut voice, -57.0, 100), []);
         assert!(!voice.is_heard());
-        assert_eq!(changes(&mut voice, -54.0, 10), [(2, Change::Heard)]);
+        assert_eq!(changes(&mut voice, -54.0, 10), [(2, GateChange::Opened)]);
         assert_eq!(changes(&mut voice, -57.0, 100), []);
         assert!(voice.is_heard());
     }
 
     #[test]
     fn the_gate_closes_after_the_hangover_with_a_fade() {
-        let mut voice = Voice::new();
+        let mut voice = VoiceGate::new();
         changes(&mut voice, -20.0, 2);
         assert_eq!(changes(&mut voice, -61.0, HANGOVER - 1), []);
         changes(&mut voice, -20.0, 1);
@@ -206,14 +208,14 @@ mod tests {
         assert_eq!(voice.update(&at(-61.0)), None);
         assert_eq!(voice.ramp(), Ramp::FADE_OUT);
         assert!(voice.is_heard());
-        assert_eq!(voice.update(&at(-20.0)), Some(Change::Silent));
+        assert_eq!(voice.update(&at(-20.0)), Some(GateChange::Closed));
         assert!(voice.ramp().is_silent() && !voice.is_heard());
-        assert_eq!(voice.update(&at(-20.0)), Some(Change::Heard));
+        assert_eq!(voice.update(&at(-20.0)), Some(GateChange::Opened));
     }
 
     #[test]
     fn what_is_not_a_number_is_silence() {
-        let mut voice = Voice::new();
+        let mut voice = VoiceGate::new();
         for _ in 0..5 {
             assert_eq!(voice.update(&[f32::NAN; FRAME]), None);
             assert_eq!(voice.update(&[f32::INFINITY; FRAME]), None);

@@ -1,11 +1,11 @@
-//! Adding voices up: the room's sound, each listener's share of it, and the limiter; pure.
+//! The sum of all voices, the mix-minus of each listener, and the limiter; pure.
 //!
 //! Samples are mono at 48 kHz, full scale is 1.0, and all work is done in frames of 20 ms.
 
-/// Samples a second.
+/// Sample rate of all mixing, Hz.
 pub const SAMPLE_RATE: u32 = 48_000;
 
-/// Samples in a frame: 20 ms.
+/// Number of samples in a frame of 20 ms.
 pub const FRAME: usize = 960;
 
 /// 20 ms of mono sound.
@@ -14,20 +14,20 @@ pub type Frame = [f32; FRAME];
 /// A gain that changes evenly over a frame. Factors, not decibels.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Ramp {
-    /// Where the frame before ended.
+    /// The gain at which the frame before ended.
     pub from: f32,
-    /// The last sample's gain.
+    /// The gain of the last sample of this frame.
     pub to: f32,
 }
 
 impl Ramp {
-    /// Nothing is heard.
+    /// The frame adds nothing to the mix.
     pub const SILENT: Self = Self { from: 0.0, to: 0.0 };
-    /// Everything is heard as it is.
+    /// The frame is added as it is.
     pub const FULL: Self = Self { from: 1.0, to: 1.0 };
-    /// From nothing to everything.
+    /// The gain rises from 0 to 1 over the frame.
     pub const FADE_IN: Self = Self { from: 0.0, to: 1.0 };
-    /// From everything to nothing.
+    /// The gain falls from 1 to 0 over the frame.
     pub const FADE_OUT: Self = Self { from: 1.0, to: 0.0 };
 
     /// Whether a frame under this gain adds nothing to the mix.
@@ -42,7 +42,7 @@ impl Ramp {
     }
 }
 
-/// The sum of all `sources`, each under its gain; not limited.
+/// The sum of all `sources`, each with its gain, without a limit.
 pub fn mix(sources: &[(&Frame, Ramp)]) -> Frame {
     let mut sum = [0.0; FRAME];
     for &(frame, ramp) in sources {
@@ -59,8 +59,8 @@ pub fn mix(sources: &[(&Frame, Ramp)]) -> Frame {
     sum
 }
 
-/// What a listener hears who is in the mix: `sum` without their `own` frame under its gain
-/// (mix-minus). What remains of it is rounding, some 140 dB down.
+/// The mix-minus of a listener who is in the mix: `sum` without their `own` frame, which has the
+/// gain `ramp` in it. What remains of that is rounding, some 140 dB down.
 pub fn minus(sum: &Frame, own: &Frame, ramp: Ramp) -> Frame {
     let mut rest = *sum;
     if !ramp.is_silent() {
@@ -71,31 +71,30 @@ pub fn minus(sum: &Frame, own: &Frame, ramp: Ramp) -> Frame {
     rest
 }
 
-/// Up to here the limiter leaves every bit alone, as long as it is at rest.
+/// Amplitude up to which a limiter at rest changes no bit.
 pub const KNEE: f32 = 0.6;
 
-/// No sample leaves the limiter beyond this: 2.5 dB below full scale, because Opus decodes a dense
-/// mix to peaks that are up to 2 dB above those that were encoded.
+/// Amplitude that no sample exceeds behind the limiter: 2.5 dB below full scale, because Opus
+/// decodes a dense mix to peaks that are up to 2 dB higher than those that were encoded.
 pub const CEILING: f32 = 0.75;
 
-/// How fast the gain falls: time constant in samples, 0.5 ms.
+/// Time constant with which the gain follows its target, in samples: 0.5 ms.
 const ATTACK: f32 = 24.0;
 
-/// How long a peak is remembered in full: 10 ms, half a wave of 50 Hz, so that the gain does
-/// not move within the wave of any voice, which would be heard as distortion.
+/// How long a peak is held, in samples: 10 ms, half a wave of 50 Hz. So the gain does not move
+/// within the wave of any voice, which would be heard as distortion.
 const HOLD: u32 = 480;
 
-/// By what a peak is forgotten in each sample after that: 40 dB a second.
+/// Factor by which a peak decays per sample after [`HOLD`]: 40 dB a second.
 const RELEASE: f32 = 0.999_904_06;
 
-/// Where the gain jumps to its target: 120 dB down, so that it comes back to exactly 1.
+/// Distance at which the gain jumps to its target: 120 dB down, so that it returns to exactly 1.
 const SNAP: f32 = 1e-6;
 
 /// Keeps one output below full scale, without delay.
 ///
-/// A gain follows the peaks down to [`KNEE`]; what overshoots while it is on its way is bent
-/// smoothly below [`CEILING`]. One limiter belongs to one output, as its gain is that output's
-/// history.
+/// A gain follows the peaks down to [`KNEE`]; what overshoots meanwhile is bent smoothly below
+/// [`CEILING`]. One limiter belongs to one output, for its gain depends on what that output was.
 #[derive(Debug, Clone)]
 pub struct Limiter {
     gain: f32,
@@ -110,7 +109,7 @@ impl Default for Limiter {
 }
 
 impl Limiter {
-    /// A limiter at rest.
+    /// A limiter at rest, with a gain of 1.
     pub fn new() -> Self {
         Self {
             gain: 1.0,
@@ -119,7 +118,7 @@ impl Limiter {
         }
     }
 
-    /// Limits the output's next samples in place. What is not a number becomes silence.
+    /// Limits the next samples of the output in place. Samples that are not numbers become silence.
     pub fn process(&mut self, samples: &mut [f32]) {
         for sample in samples {
             let input = if sample.is_finite() { *sample } else { 0.0 };
@@ -127,7 +126,7 @@ impl Limiter {
         }
     }
 
-    /// The gain in force, 0 to 1.
+    /// The gain in force, between 0 and 1.
     pub fn gain(&self) -> f32 {
         self.gain
     }
@@ -150,7 +149,7 @@ impl Limiter {
     }
 }
 
-/// The identity up to the knee, from there with a steady slope towards the ceiling.
+/// Soft clipping: the identity up to [`KNEE`], from there smoothly towards [`CEILING`].
 fn bend(sample: f32) -> f32 {
     let level = sample.abs();
     if level <= KNEE {

@@ -1,71 +1,73 @@
-//! Evening out when one source's sound arrives: packets in, a frame every 20 ms out; pure.
+//! The playout buffer of one source, which evens out jitter: packets in, a frame every 20 ms out;
+//! pure.
 //!
-//! The buffer plays a little behind, by as much as the source's arrivals waver: *spare* is what
-//! remains after a frame was taken, and `target` the spare it aims at. Running dry makes the
-//! target larger; time without need makes it smaller. Whatever is cut or missing is blended
-//! over 5 ms, so that nothing clicks.
+//! The buffer plays a little behind, by as much as arrivals jitter. *Spare* is what remains after a
+//! frame was taken, and `target` is the spare that it aims at. Running dry makes the target larger;
+//! time without need makes it smaller. Cuts and gaps are crossfaded over 5 ms, so that nothing
+//! clicks.
 
 use std::collections::VecDeque;
 use std::time::Duration;
 
 use super::mix::{FRAME, Frame, SAMPLE_RATE};
 
-/// Samples in a millisecond.
+/// The number of samples in a millisecond.
 const MS: usize = SAMPLE_RATE as usize / 1000;
 
-/// Most sound held, in samples: 400 ms. Older sound goes.
-pub const CAP: usize = 400 * MS;
+/// Most sound that is held, in samples: 400 ms. Beyond it the oldest is dropped.
+pub const MAX_DEPTH: usize = 400 * MS;
 
-/// Length of every blend, in samples: 5 ms.
+/// Length of every crossfade, in samples: 5 ms.
 pub const FADE: usize = 5 * MS;
 
-/// What is held of a source at least once a frame was taken.
-pub const LEAST: Duration = Duration::from_millis(20);
+/// Least delay of the buffer: what it holds of a source without jitter after a frame was taken.
+pub const MIN_DELAY: Duration = Duration::from_millis(20);
 
-/// The first target, which is also the least.
-const MIN_TARGET: usize = LEAST.as_millis() as usize * MS;
+/// The least target, with which a source begins, in samples.
+const MIN_TARGET: usize = MIN_DELAY.as_millis() as usize * MS;
+/// The largest target, in samples: 120 ms.
 const MAX_TARGET: usize = 120 * MS;
-/// What running dry adds to the target.
+/// By how much the target grows when the buffer runs dry, in samples.
 const GROWTH: usize = 20 * MS;
-/// What time without need takes from it.
+/// By how much the target shrinks after [`CALM_FRAMES`] without need, in samples.
 const DECLINE: usize = 10 * MS;
 
-/// Spare beyond the target that is let be: smaller cuts would come more often.
+/// Spare beyond the target that is tolerated, in samples. With less, cuts would be frequent.
 const SLACK: usize = 10 * MS;
 
-/// Spare that stays beyond the target for so many frames, half a second, is cut.
+/// Frames for which the spare has to exceed the target before it is cut: half a second.
 const SURPLUS_FRAMES: u32 = 25;
 
-/// Spare that is not needed for so many frames, ten seconds, makes the target smaller.
+/// Frames for which some of the spare has to be unused before the target shrinks: ten seconds.
 const CALM_FRAMES: u32 = 500;
 
-/// A source that pauses for so many frames, half a second, was not late but had nothing to say
-/// (a muted microphone, Opus DTX): that is no reason for a larger target.
+/// Frames without sound, half a second, that make a pause (a muted microphone, DTX): the source was
+/// not late, so the target does not grow.
 const PAUSE_FRAMES: u32 = 25;
 
-/// How pushed samples relate to the ones before.
+/// How pushed samples relate to those before.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Joint {
-    /// They go on where the ones before ended.
+pub enum Continuity {
+    /// They begin where those before ended.
     Seamless,
-    /// Something is missing in between (lost packets, a restarted decoder).
-    Broken,
+    /// Sound is missing in between (lost packets, a restarted decoder).
+    Gap,
 }
 
-/// What a frame taken from the buffer is.
+/// What a frame taken from the buffer consists of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Taken {
-    /// The source's sound throughout.
+pub enum FrameKind {
+    /// Sound of the source throughout.
     Played,
-    /// The buffer ran dry: the rest of the sound, faded out.
+    /// The rest of the sound, faded out, because the buffer ran dry.
     Concealed,
-    /// Nothing: the source has not begun, or enough of it has not arrived.
+    /// Silence: the source has not begun, or too little of it has arrived.
     Silent,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum State {
-    /// Waits for enough sound. `dry` frames ago it ran dry.
+    /// Waits for enough sound. The buffer ran dry `dry` frames ago.
     Filling {
         dry: u32,
     },
@@ -74,18 +76,18 @@ enum State {
 
 /// The least spare in a stretch of frames.
 #[derive(Debug, Clone, Copy)]
-struct Trough {
+struct LeastSpare {
     least: usize,
     frames: u32,
 }
 
-impl Trough {
+impl LeastSpare {
     const NEW: Self = Self {
         least: usize::MAX,
         frames: 0,
     };
 
-    /// Notes a frame; the least spare, and a new beginning, once the stretch is over.
+    /// Records the spare after a frame. Returns the least, and begins anew, after `stretch` frames.
     fn note(&mut self, spare: usize, stretch: u32) -> Option<usize> {
         self.least = self.least.min(spare);
         self.frames += 1;
@@ -108,8 +110,8 @@ pub struct Playout {
     target: usize,
     /// The target before the buffer last ran dry.
     target_before: usize,
-    surplus: Trough,
-    calm: Trough,
+    surplus: LeastSpare,
+    calm: LeastSpare,
 }
 
 impl Default for Playout {
@@ -119,28 +121,28 @@ impl Default for Playout {
 }
 
 impl Playout {
-    /// An empty buffer.
+    /// An empty buffer, with the least target.
     pub fn new() -> Self {
         Self {
-            buffer: VecDeque::with_capacity(CAP),
+            buffer: VecDeque::with_capacity(MAX_DEPTH),
             played: [0.0; FADE],
             cut: None,
             state: State::Filling { dry: PAUSE_FRAMES },
             target: MIN_TARGET,
             target_before: MIN_TARGET,
-            surplus: Trough::NEW,
-            calm: Trough::NEW,
+            surplus: LeastSpare::NEW,
+            calm: LeastSpare::NEW,
         }
     }
 
-    /// Appends sound that has arrived. Beyond [`CAP`] the oldest goes.
+    /// Appends sound that has arrived. Beyond [`MAX_DEPTH`] the oldest is dropped.
     ///
-    /// What is beyond full scale is clipped and what is not a number is taken for silence: a
-    /// broken decoder must not reach into the mix of others.
-    pub fn push(&mut self, samples: &[f32], joint: Joint) {
-        let tail = match joint {
-            Joint::Seamless => None,
-            Joint::Broken => Some(self.reflected_tail()),
+    /// Samples beyond full scale are clipped, and samples that are not numbers become silence: a
+    /// broken decoder must not harm the mix.
+    pub fn push(&mut self, samples: &[f32], continuity: Continuity) {
+        let tail = match continuity {
+            Continuity::Seamless => None,
+            Continuity::Gap => Some(self.reflected_tail()),
         };
         let fade = samples.len().min(FADE);
         for (i, &sample) in samples.iter().enumerate() {
@@ -152,15 +154,15 @@ impl Playout {
             if let Some(tail) = tail
                 && i < fade
             {
-                sample = blend(tail[i], sample, i, fade);
+                sample = crossfade(tail[i], sample, i, fade);
             }
             self.buffer.push_back(sample);
         }
-        self.drop_front(self.buffer.len().saturating_sub(CAP));
+        self.drop_front(self.buffer.len().saturating_sub(MAX_DEPTH));
     }
 
-    /// Fills `out` with the next 20 ms. To be called once a tick.
-    pub fn take(&mut self, out: &mut Frame) -> Taken {
+    /// Fills `out` with the next 20 ms. Call it once a period.
+    pub fn take(&mut self, out: &mut Frame) -> FrameKind {
         match self.state {
             State::Filling { dry } if self.buffer.len() < FRAME + self.target => {
                 out.fill(0.0);
@@ -171,36 +173,36 @@ impl Playout {
                     self.buffer.clear();
                 }
                 self.state = State::Filling { dry };
-                return Taken::Silent;
+                return FrameKind::Silent;
             }
             State::Filling { dry } => self.begin(dry, out),
             State::Playing if self.buffer.len() < FRAME => {
                 self.conceal(out);
-                return Taken::Concealed;
+                return FrameKind::Concealed;
             }
             State::Playing => self.play(out),
         }
         self.played.copy_from_slice(&out[FRAME - FADE..]);
         self.adapt();
-        Taken::Played
+        FrameKind::Played
     }
 
-    /// Sound held, in milliseconds.
+    /// The length of the sound held, ms.
     pub fn depth_ms(&self) -> u32 {
         (self.buffer.len() / MS) as u32
     }
 
-    /// How long it takes until what is held has been played.
+    /// How long it takes to play the sound that is held.
     pub fn spare(&self) -> Duration {
         Duration::from_nanos(self.buffer.len() as u64 * 1_000_000_000 / u64::from(SAMPLE_RATE))
     }
 
-    /// Whether there has been nothing to play for half a second, or ever.
-    pub fn rests(&self) -> bool {
+    /// Whether there has been nothing to play for half a second, or never anything.
+    pub fn is_idle(&self) -> bool {
         matches!(self.state, State::Filling { dry } if dry >= PAUSE_FRAMES)
     }
 
-    /// What is aimed at beyond the frame being played, in milliseconds.
+    /// The spare that is aimed at after each frame, ms.
     pub fn target_ms(&self) -> u32 {
         (self.target / MS) as u32
     }
@@ -210,13 +212,13 @@ impl Playout {
             self.target = self.target_before;
         }
         self.state = State::Playing;
-        self.surplus = Trough::NEW;
-        self.calm = Trough::NEW;
+        self.surplus = LeastSpare::NEW;
+        self.calm = LeastSpare::NEW;
         // Nothing was played for it to connect to.
         self.cut = None;
         self.pop(out);
         for (i, sample) in out.iter_mut().take(FADE).enumerate() {
-            *sample = blend(0.0, *sample, i, FADE);
+            *sample = crossfade(0.0, *sample, i, FADE);
         }
     }
 
@@ -224,7 +226,7 @@ impl Playout {
         self.pop(out);
         if let Some(cut) = self.cut.take() {
             for (i, (sample, old)) in out.iter_mut().zip(cut).enumerate() {
-                *sample = blend(old, *sample, i, FADE);
+                *sample = crossfade(old, *sample, i, FADE);
             }
         }
     }
@@ -243,7 +245,7 @@ impl Playout {
         }
         let start = rest.min(FRAME - FADE);
         for (i, sample) in out[start..].iter_mut().enumerate() {
-            *sample = blend(*sample, 0.0, i.min(FADE - 1), FADE);
+            *sample = crossfade(*sample, 0.0, i.min(FADE - 1), FADE);
         }
         self.played.fill(0.0);
         self.cut = None;
@@ -267,7 +269,7 @@ impl Playout {
         }
     }
 
-    /// Takes `count` samples off the front, and keeps what the next frame is blended from.
+    /// Drops the first `count` samples, and keeps what the next frame is crossfaded from.
     fn drop_front(&mut self, count: usize) {
         if count == 0 {
             return;
@@ -300,8 +302,8 @@ impl Playout {
     }
 }
 
-/// Sample `i` of a blend over `length` samples from one sound to another.
-fn blend(from: f32, to: f32, i: usize, length: usize) -> f32 {
+/// Sample `i` of a crossfade from one sound to another over `length` samples.
+fn crossfade(from: f32, to: f32, i: usize, length: usize) -> f32 {
     let share = (i + 1) as f32 / length as f32;
     from + (to - from) * share
 }
@@ -311,10 +313,10 @@ mod tests {
     use super::*;
 
     fn push_ms(playout: &mut Playout, ms: usize) {
-        playout.push(&vec![0.5; ms * MS], Joint::Seamless);
+        playout.push(&vec![0.5; ms * MS], Continuity::Seamless);
     }
 
-    fn take(playout: &mut Playout) -> (Taken, Frame) {
+    fn take(playout: &mut Playout) -> (FrameKind, Frame) {
         let mut out = [9.0; FRAME];
         let taken = playout.take(&mut out);
         (taken, out)
@@ -324,10 +326,10 @@ mod tests {
     fn begins_with_a_fade_once_the_target_is_held() {
         let mut p = Playout::new();
         push_ms(&mut p, 39);
-        assert_eq!(take(&mut p), (Taken::Silent, [0.0; FRAME]));
+        assert_eq!(take(&mut p), (FrameKind::Silent, [0.0; FRAME]));
         push_ms(&mut p, 1);
         let (taken, out) = take(&mut p);
-        assert_eq!(taken, Taken::Played);
+        assert_eq!(taken, FrameKind::Played);
         assert!(out[0] < 0.003);
         assert!(out[FADE - 1..].iter().all(|&s| s == 0.5));
         assert_eq!((p.depth_ms(), p.target_ms()), (20, 20));
@@ -340,15 +342,15 @@ mod tests {
         take(&mut p);
         take(&mut p);
         let (taken, out) = take(&mut p);
-        assert_eq!(taken, Taken::Concealed);
+        assert_eq!(taken, FrameKind::Concealed);
         assert!(out[..10 * MS].iter().all(|&s| s == 0.5), "what was held");
         assert!(out[10 * MS] > 0.49 && out[12 * MS] < 0.35, "the fade");
         assert!(out[15 * MS - 1..].iter().all(|&s| s == 0.0));
         assert_eq!(p.target_ms(), 40);
         push_ms(&mut p, 59);
-        assert_eq!(take(&mut p).0, Taken::Silent);
+        assert_eq!(take(&mut p).0, FrameKind::Silent);
         push_ms(&mut p, 1);
-        assert_eq!(take(&mut p).0, Taken::Played);
+        assert_eq!(take(&mut p).0, FrameKind::Played);
     }
 
     #[test]
@@ -364,7 +366,7 @@ mod tests {
         }
         assert_eq!(p.depth_ms(), 0, "what came before the pause");
         push_ms(&mut p, 60);
-        assert_eq!(take(&mut p).0, Taken::Played);
+        assert_eq!(take(&mut p).0, FrameKind::Played);
         assert_eq!(p.target_ms(), 20);
     }
 
@@ -372,7 +374,7 @@ mod tests {
     fn the_oldest_goes_beyond_the_cap() {
         let mut p = Playout::new();
         push_ms(&mut p, 350);
-        p.push(&vec![0.25; 350 * MS], Joint::Seamless);
+        p.push(&vec![0.25; 350 * MS], Continuity::Seamless);
         assert_eq!(p.depth_ms(), 400);
         let (_, out) = take(&mut p);
         assert_eq!(out[FRAME - 1], 0.5);
@@ -380,7 +382,7 @@ mod tests {
             take(&mut p);
         }
         assert_eq!(take(&mut p).1[FRAME - 1], 0.25);
-        p.push(&vec![0.5; 3_000 * MS], Joint::Seamless);
+        p.push(&vec![0.5; 3_000 * MS], Continuity::Seamless);
         assert_eq!(p.depth_ms(), 400);
     }
 
@@ -401,10 +403,10 @@ mod tests {
     #[test]
     fn what_no_decoder_should_say_is_tamed() {
         let mut p = Playout::new();
-        p.push(&[f32::NAN; 2 * FRAME], Joint::Broken);
-        assert_eq!(take(&mut p), (Taken::Played, [0.0; FRAME]));
-        p.push(&[f32::INFINITY, -1e30], Joint::Seamless);
-        p.push(&[0.0; FRAME - 2], Joint::Seamless);
+        p.push(&[f32::NAN; 2 * FRAME], Continuity::Gap);
+        assert_eq!(take(&mut p), (FrameKind::Played, [0.0; FRAME]));
+        p.push(&[f32::INFINITY, -1e30], Continuity::Seamless);
+        p.push(&[0.0; FRAME - 2], Continuity::Seamless);
         take(&mut p);
         assert_eq!(take(&mut p).1[..2], [1.0, -1.0]);
     }

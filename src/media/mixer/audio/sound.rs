@@ -1,6 +1,6 @@
-//! The sound mixer: one thread that, every 20 ms, takes a frame of every microphone, decides who
-//! is heard, and sends the sum to those who are silent and the sum less their own voice to each
-//! of those who are not.
+//! The sound mixer: one thread that, every 20 ms, takes a frame of every microphone, decides who is
+//! heard, and sends the sum to those who are silent and the sum without the own voice (mix-minus)
+//! to each of those who are not.
 //!
 //! It is plain Rust rather than `audiomixer` elements: mix-minus for n speakers is one sum and n
 //! subtractions here and n mixers there, and 1.22's audiomixer can crash when pads come and go.
@@ -9,93 +9,85 @@ use std::collections::HashMap;
 use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
-use super::gate::{Change, Voice};
+use super::gate::{GateChange, VoiceGate};
 use super::mix;
 use super::mix::{FRAME, Frame, Limiter, Ramp};
-use super::playout::{self, Joint, Playout, Taken};
+use super::playout::{self, Continuity, FrameKind, Playout};
 use crate::id::ParticipantId;
-use crate::media::mixer::source::Feed;
+use crate::media::mixer::output::MixMinus;
+use crate::media::mixer::source::SampleSource;
 use crate::media::mixer::ticker::Ticker;
-use crate::media::mixer::video::av_sync::{Hold, since};
+use crate::media::mixer::video::av_sync::{SyncDelay, since};
 
-/// Beat of the sound mixer, and length of an Opus frame.
+/// The period of the sound mixer, which is the length of an Opus frame.
 pub(crate) const PERIOD: gst::ClockTime = gst::ClockTime::from_mseconds(20);
-/// What the Opus encoder puts before the sound it is given: 312 samples, its lookahead (RFC 7845
-/// section 4.2). Packets over RTP have no header that would have a player skip it.
+/// The lookahead of the Opus encoder, by which its output is delayed: 312 samples (RFC 7845 section
+/// 4.2). RTP has no header that would make a player skip it.
 const LOOKAHEAD: Duration = Duration::from_micros(6500);
-/// How much older the sound in an output's packet is than what the canvas draws at the moment the
-/// packet is of: what is held of a microphone that comes evenly, and the encoder's lookahead.
-pub const LAG: Duration = playout::LEAST.saturating_add(LOOKAHEAD);
-/// Levels are reported every so many beats: five times a second.
+/// How much older the sound in a packet is than the composite picture of the same time: the least
+/// delay of the playout buffer, and the encoder's lookahead.
+pub(crate) const SOUND_LAG: Duration = playout::MIN_DELAY.saturating_add(LOOKAHEAD);
+/// Levels are reported every so many periods: five times a second.
 const LEVELS_EVERY: u32 = 10;
-/// How late a microphone is, is the mean of about so many frames, a second: the times of packets that
-/// come together are uneven.
-const STEADY: gst::ClockTimeDiff = 50;
-/// A hole longer than this between two decoded buffers is a break, not rounding.
-const BREAK: gst::ClockTime = gst::ClockTime::from_mseconds(5);
+/// The delay of a microphone is the mean of about so many frames, one second, because the times of
+/// packets that arrive together vary.
+const MEAN_FRAMES: gst::ClockTimeDiff = 50;
+/// Longest hole between two decoded buffers that counts as rounding. A longer one is a gap.
+const GAP_TOLERANCE: gst::ClockTime = gst::ClockTime::from_mseconds(5);
 
-/// Whose sound an output leaves out.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Without {
-    /// Nobody's: everybody who is heard.
-    Nobody,
-    /// This participant's.
-    Participant(ParticipantId),
-}
-
-/// What the sound thread is told. Applied before the next frame, in order.
+/// What the sound thread is told. Commands are applied before the next frame, in order.
 pub(crate) enum Command {
     AddSource(ParticipantId, Microphone),
     RemoveSource(ParticipantId),
-    AddOutput(Without, gst_app::AppSrc),
-    RemoveOutput(Without),
+    AddOutput(MixMinus, gst_app::AppSrc),
+    RemoveOutput(MixMinus),
 }
 
-/// Where a participant's sound comes from, and who is told how long it is held.
+/// A participant's microphone: its decoded sound, and the delay that their pictures follow.
 pub(crate) struct Microphone {
-    pub(crate) feed: Box<dyn Feed>,
-    pub(crate) hold: Arc<Hold>,
+    pub(crate) samples: Box<dyn SampleSource>,
+    pub(crate) delay: Arc<SyncDelay>,
 }
 
 /// What the sound thread reports.
 #[derive(Debug, Clone)]
-pub enum SoundEvent {
-    /// Somebody is heard from now on, or no longer.
+pub(crate) enum SoundEvent {
+    /// A participant is in the mix from now on (`true`), or not any more.
     Heard(ParticipantId, bool),
-    /// The first sound of a microphone has come.
+    /// The first sound of a microphone has been decoded.
     Began(ParticipantId),
-    /// RMS levels, dBov, of every microphone; while anybody is heard.
+    /// RMS levels of all microphones, dBov, five times a second while anybody is heard.
     Levels(Vec<(ParticipantId, f32)>),
 }
 
-/// A microphone.
-struct Source {
+/// A microphone in the mixer.
+struct SoundInput {
     microphone: Microphone,
     playout: Playout,
-    voice: Voice,
+    gate: VoiceGate,
     frame: Box<Frame>,
-    /// When the next buffer is due to begin; `None` before the first.
+    /// Time at which the next decoded buffer should begin; `None` before the first.
     expected: Option<gst::ClockTime>,
-    /// How much longer than the least it has been held on the mean since it ran dry, ns.
+    /// Mean delay beyond the least since the buffer last ran dry, ns.
     late: Option<gst::ClockTimeDiff>,
 }
 
-/// An encoder's input.
-struct Output {
+/// The input of one encoder.
+struct SoundOutput {
     appsrc: gst_app::AppSrc,
     limiter: Limiter,
 }
 
-/// The sound thread's state, all of it.
-pub(crate) struct Sound {
-    sources: HashMap<ParticipantId, Source>,
-    outputs: HashMap<Without, Output>,
+/// The sound mixer, with all state of its thread.
+pub(crate) struct SoundMixer {
+    sources: HashMap<ParticipantId, SoundInput>,
+    outputs: HashMap<MixMinus, SoundOutput>,
     report: Box<dyn Fn(SoundEvent) + Send>,
     beats: u32,
 }
 
-impl Sound {
-    /// A mixer of nothing. `report` is called on the sound thread and must not block.
+impl SoundMixer {
+    /// A mixer without sources. `report` is called on the sound thread and must not block.
     pub(crate) fn new(report: Box<dyn Fn(SoundEvent) + Send>) -> Self {
         Self {
             sources: HashMap::new(),
@@ -122,27 +114,27 @@ impl Sound {
     pub(crate) fn apply(&mut self, command: Command) {
         match command {
             Command::AddSource(who, microphone) => {
-                self.sources.insert(who, Source::new(microphone));
+                self.sources.insert(who, SoundInput::new(microphone));
             }
             Command::RemoveSource(who) => {
                 let removed = self.sources.remove(&who);
                 let heard = removed.is_some_and(|source| {
-                    source.microphone.hold.set(0);
-                    source.voice.is_heard()
+                    source.microphone.delay.set(0);
+                    source.gate.is_heard()
                 });
                 if heard {
                     (self.report)(SoundEvent::Heard(who, false));
                 }
             }
-            Command::AddOutput(without, appsrc) => {
+            Command::AddOutput(minus, appsrc) => {
                 let limiter = Limiter::new();
-                self.outputs.insert(without, Output { appsrc, limiter });
+                self.outputs.insert(minus, SoundOutput { appsrc, limiter });
             }
-            Command::RemoveOutput(without) => drop(self.outputs.remove(&without)),
+            Command::RemoveOutput(minus) => drop(self.outputs.remove(&minus)),
         }
     }
 
-    /// One frame of 20 ms.
+    /// Mixes the frame of 20 ms that begins at `at`.
     pub(crate) fn tick(&mut self, at: gst::ClockTime) {
         for (who, source) in &mut self.sources {
             let silent_so_far = source.expected.is_none();
@@ -151,25 +143,25 @@ impl Sound {
                 (self.report)(SoundEvent::Began(*who));
             }
             source.play(at);
-            match source.voice.update(&source.frame) {
-                Some(Change::Heard) => (self.report)(SoundEvent::Heard(*who, true)),
-                Some(Change::Silent) => (self.report)(SoundEvent::Heard(*who, false)),
+            match source.gate.update(&source.frame) {
+                Some(GateChange::Opened) => (self.report)(SoundEvent::Heard(*who, true)),
+                Some(GateChange::Closed) => (self.report)(SoundEvent::Heard(*who, false)),
                 None => {}
             }
         }
         let voices: Vec<(&Frame, Ramp)> = self
             .sources
             .values()
-            .map(|source| (&*source.frame, source.voice.ramp()))
+            .map(|source| (&*source.frame, source.gate.ramp()))
             .collect();
         let sum = mix::mix(&voices);
-        for (without, output) in &mut self.outputs {
-            let own = match without {
-                Without::Nobody => None,
-                Without::Participant(who) => self.sources.get(who),
+        for (minus, output) in &mut self.outputs {
+            let own = match minus {
+                MixMinus::Nobody => None,
+                MixMinus::Participant(who) => self.sources.get(who),
             };
             let frame = match own {
-                Some(own) => mix::minus(&sum, &own.frame, own.voice.ramp()),
+                Some(own) => mix::minus(&sum, &own.frame, own.gate.ramp()),
                 None => sum,
             };
             output.send(frame, at);
@@ -179,24 +171,24 @@ impl Sound {
 
     fn report_levels(&mut self) {
         self.beats = (self.beats + 1) % LEVELS_EVERY;
-        let anybody = self.sources.values().any(|source| source.voice.is_heard());
+        let anybody = self.sources.values().any(|source| source.gate.is_heard());
         if self.beats == 0 && anybody {
             let levels = self
                 .sources
                 .iter()
-                .map(|(who, source)| (*who, source.voice.level_dbov()))
+                .map(|(who, source)| (*who, source.gate.level_dbov()))
                 .collect();
             (self.report)(SoundEvent::Levels(levels));
         }
     }
 }
 
-impl Source {
+impl SoundInput {
     fn new(microphone: Microphone) -> Self {
         Self {
             microphone,
             playout: Playout::new(),
-            voice: Voice::new(),
+            gate: VoiceGate::new(),
             frame: Box::new([0.0; FRAME]),
             expected: None,
             late: None,
@@ -205,7 +197,7 @@ impl Source {
 
     /// Moves what has been decoded into the playout buffer.
     fn pull(&mut self, at: gst::ClockTime) {
-        while let Some(sample) = self.microphone.feed.pull(at) {
+        while let Some(sample) = self.microphone.samples.pull(at) {
             let Some(buffer) = sample.buffer() else {
                 continue;
             };
@@ -216,45 +208,48 @@ impl Source {
                 .chunks_exact(4)
                 .filter_map(|bytes| Some(f32::from_le_bytes(bytes.try_into().ok()?)))
                 .collect();
-            self.playout.push(&samples, self.joint(buffer));
+            self.playout.push(&samples, self.continuity(buffer));
             self.expected = buffer
                 .pts()
                 .map(|pts| pts + buffer.duration().unwrap_or_default());
         }
     }
 
-    /// Takes the frame of `at` out of the playout buffer, and says how late it is.
+    /// Takes the frame of `at` out of the playout buffer, and updates the delay that pictures
+    /// follow.
     fn play(&mut self, at: gst::ClockTime) {
         let taken = self.playout.take(&mut self.frame);
         match (taken, self.expected) {
-            (Taken::Played, Some(expected)) => {
+            (FrameKind::Played, Some(expected)) => {
                 let time = |length| gst::ClockTime::try_from(length).unwrap_or_default();
                 let heard = at + time(self.playout.spare());
-                let late = since(heard, expected + time(playout::LEAST));
-                let mean = self.late.map_or(late, |mean| mean + (late - mean) / STEADY);
+                let late = since(heard, expected + time(playout::MIN_DELAY));
+                let mean = self
+                    .late
+                    .map_or(late, |mean| mean + (late - mean) / MEAN_FRAMES);
                 self.late = Some(mean);
-                self.microphone.hold.set(mean);
+                self.microphone.delay.set(mean);
             }
             _ => {
-                // What follows begins anew.
+                // The mean begins anew.
                 self.late = None;
-                if self.playout.rests() {
-                    self.microphone.hold.set(0);
+                if self.playout.is_idle() {
+                    self.microphone.delay.set(0);
                 }
             }
         }
     }
 
-    /// Whether a buffer goes on where the last one ended.
-    fn joint(&self, buffer: &gst::BufferRef) -> Joint {
+    /// Whether a buffer begins where the last one ended.
+    fn continuity(&self, buffer: &gst::BufferRef) -> Continuity {
         match (self.expected, buffer.pts()) {
-            (Some(expected), Some(pts)) if pts > expected + BREAK => Joint::Broken,
-            _ => Joint::Seamless,
+            (Some(expected), Some(pts)) if pts > expected + GAP_TOLERANCE => Continuity::Gap,
+            _ => Continuity::Seamless,
         }
     }
 }
 
-impl Output {
+impl SoundOutput {
     fn send(&mut self, mut frame: Frame, at: gst::ClockTime) {
         self.limiter.process(&mut frame);
         let bytes: Vec<u8> = frame

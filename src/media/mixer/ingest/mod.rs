@@ -10,8 +10,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use gst::prelude::*;
 
-use super::MixerError;
-use super::audio::gaps::Missing;
+use super::audio::gaps::GapDetector;
+use super::error::MixerError;
 use super::video::colorimetry;
 use crate::codec::Codec;
 use crate::id::SourceId;
@@ -23,26 +23,26 @@ use crate::media::rtp::sanitize::Sieve;
 use crate::media::stream::tap;
 use crate::media::stream::tap::{Link, Tap};
 
-/// At most this much RTP waits for a decoder.
+/// Most RTP that waits for a decoder. Beyond it the oldest packets are dropped.
 const QUEUE: gst::ClockTime = gst::ClockTime::from_mseconds(500);
 
-/// A running ingest; dropping it ends it.
+/// The decoder of one uplink. Dropping it ends it.
 #[derive(Debug)]
-pub struct Ingest {
+pub(crate) struct Ingest {
     // Before the pipeline, so that nothing is pushed into one that is going away.
     _link: Link,
-    fitter: Option<Arc<Fitter>>,
+    scaler: Option<Arc<TileScaler>>,
     sink: gst_app::AppSink,
     _pipeline: Pipeline,
 }
 
 impl Ingest {
     /// Starts decoding `tap`. `on_failure` is called, on a tokio thread, when the pipeline
-    /// fails; the ingest is of no more use then.
+    /// fails; the ingest is of no use any more then.
     ///
     /// # Errors
     /// [`MixerError`] when the pipeline cannot be made.
-    pub fn start(
+    pub(crate) fn start(
         templates: &Templates,
         source: SourceId,
         tap: &Tap,
@@ -56,49 +56,49 @@ impl Ingest {
         input.set_max_time(QUEUE);
         let sink = pipeline.element::<gst_app::AppSink>("out")?;
         sink.set_property("enable-last-sample", false);
-        let fitter = match tap.format() {
+        let scaler = match tap.format() {
             Codec::Opus => None,
-            _ => Some(Fitter::install(&pipeline, fit)?),
+            _ => Some(TileScaler::install(&pipeline, fit)?),
         };
         pipeline.start(move |event| {
             if let BusEvent::Error(text) = event {
                 on_failure(text);
             }
         })?;
-        if fitter.is_some() {
+        if scaler.is_some() {
             tap::relay_keyframe_requests(&input, {
                 let tap = tap.clone();
                 move || Some(tap.clone())
             });
-            ask_at_changes(&pipeline, tap)?;
+            request_keyframe_at_changes(&pipeline, tap)?;
         }
         let link = connect(tap, input);
-        if fitter.is_some() {
+        if scaler.is_some() {
             tap.request_keyframe();
         }
         Ok(Self {
             _link: link,
-            fitter,
+            scaler,
             sink,
             _pipeline: pipeline,
         })
     }
 
-    /// Where the decoded pictures or sound are read.
-    pub fn sink(&self) -> &gst_app::AppSink {
+    /// The appsink that decoded pictures or sound are read from.
+    pub(crate) fn sink(&self) -> &gst_app::AppSink {
         &self.sink
     }
 
-    /// Pixels decoded so far; none of sound.
-    pub fn decoded_pixels(&self) -> u64 {
-        let fitter = self.fitter.as_ref();
-        fitter.map_or(0, |fitter| fitter.decoded.load(Ordering::Relaxed))
+    /// Pixels decoded so far; 0 for sound.
+    pub(crate) fn decoded_pixels(&self) -> u64 {
+        let scaler = self.scaler.as_ref();
+        scaler.map_or(0, |scaler| scaler.decoded.load(Ordering::Relaxed))
     }
 
-    /// The tile the pictures are for; they are cut and scaled to it from the next frame on.
-    pub fn set_tile(&self, tile: Size) {
-        if let Some(fitter) = &self.fitter {
-            fitter.set_tile(tile);
+    /// Sets the size of the tile that pictures are cropped and scaled to from the next frame on.
+    pub(crate) fn set_tile(&self, tile: Size) {
+        if let Some(scaler) = &self.scaler {
+            scaler.set_tile(tile);
         }
     }
 }
@@ -115,9 +115,9 @@ fn describe(templates: &Templates, format: Codec) -> Result<String, MixerError> 
     Ok(templates.fill(&name, &values)?)
 }
 
-/// Asks for a keyframe whenever a decoder is told something new of its stream: it starts afresh
-/// then, and a sender whose samples become others (another track) need not send one by itself.
-fn ask_at_changes(pipeline: &Pipeline, tap: &Tap) -> Result<(), MixerError> {
+/// Asks for a keyframe whenever the caps of the stream change. The decoder starts anew then, and a
+/// sender that changes its track need not send a keyframe by itself.
+fn request_keyframe_at_changes(pipeline: &Pipeline, tap: &Tap) -> Result<(), MixerError> {
     let depay = pipeline.element::<gst::Element>("depay")?;
     if let Some(pad) = depay.static_pad("src") {
         let tap = tap.clone();
@@ -133,11 +133,11 @@ fn ask_at_changes(pipeline: &Pipeline, tap: &Tap) -> Result<(), MixerError> {
     Ok(())
 }
 
-/// Passes every packet of the tap on that a depayloader may be given, and its caps when they change;
-/// and where sound is missing, how much.
+/// Passes on the packets of the tap that a depayloader can survive, caps when they change, and an
+/// event for each gap in sound.
 fn connect(tap: &Tap, input: gst_app::AppSrc) -> Link {
     let mut known: Option<gst::Caps> = None;
-    let mut missing = (tap.format() == Codec::Opus).then(Missing::default);
+    let mut gaps = (tap.format() == Codec::Opus).then(GapDetector::default);
     let mut sieve = Sieve::new(tap.format());
     tap.connect(Box::new(move |packets, caps| {
         if known.as_deref() != Some(caps) {
@@ -149,7 +149,7 @@ fn connect(tap: &Tap, input: gst_app::AppSrc) -> Link {
             if !sieve.admits(packet) {
                 continue;
             }
-            if let Some(lost) = missing.as_mut().and_then(|m| lost_before(m, packet)) {
+            if let Some(lost) = gaps.as_mut().and_then(|g| loss_event(g, packet)) {
                 input.send_event(lost);
             }
             let _ = input.push_buffer(packet.clone());
@@ -157,10 +157,10 @@ fn connect(tap: &Tap, input: gst_app::AppSrc) -> Link {
     }))
 }
 
-/// What a jitterbuffer says of the sound that was lost before a packet.
-fn lost_before(missing: &mut Missing, packet: &gst::Buffer) -> Option<gst::Event> {
+/// The event by which a jitterbuffer announces the sound that was lost before a packet, if any was.
+fn loss_event(gaps: &mut GapDetector, packet: &gst::Buffer) -> Option<gst::Event> {
     let rtp = gst_rtp::RTPBuffer::from_buffer_readable(packet).ok()?;
-    let lost = missing.before(rtp.seq(), rtp.timestamp())?;
+    let lost = gaps.lost_before(rtp.seq(), rtp.timestamp())?;
     let duration = gst::ClockTime::try_from(lost).ok()?;
     let structure = gst::Structure::builder("GstRTPPacketLost")
         .field("timestamp", packet.pts()?.saturating_sub(duration))
@@ -169,29 +169,29 @@ fn lost_before(missing: &mut Missing, packet: &gst::Buffer) -> Option<gst::Event
     Some(gst::event::CustomDownstream::new(structure))
 }
 
-/// Keeps the size that a branch delivers equal to the tile's, and its matrix to the canvas's,
-/// whatever the sender sends; and counts what the decoder made.
+/// Converts the pictures of a decoder to the size of their tile and to the colorimetry of the
+/// canvas, whatever the sender sends; and counts decoded pixels.
 ///
-/// The tile comes from the room's task and the source size from the branch's streaming thread;
-/// each is one atomic, and whoever changes one applies both.
+/// The size of the tile comes from the room's task, that of the source from the streaming thread of
+/// the decoder. Each is one atomic, and a change of either applies both.
 #[derive(Debug)]
-pub(crate) struct Fitter {
+pub(crate) struct TileScaler {
     crop: gst::Element,
     size: gst::Element,
     fit: Fit,
     tile: AtomicU64,
     source: AtomicU64,
-    /// Pixels.
+    /// Pixels decoded so far.
     decoded: AtomicU64,
 }
 
-impl Fitter {
-    /// Sees to the elements `crop` and `size` of a pipeline.
+impl TileScaler {
+    /// Controls the elements `crop` and `size` of `pipeline` from now on.
     ///
     /// # Errors
-    /// [`MixerError::Pipeline`] where it has none.
+    /// [`MixerError::Pipeline`] when it does not have them.
     pub(crate) fn install(pipeline: &Pipeline, fit: Fit) -> Result<Arc<Self>, MixerError> {
-        let fitter = Arc::new(Self {
+        let scaler = Arc::new(Self {
             crop: pipeline.element("crop")?,
             size: pipeline.element("size")?,
             fit,
@@ -199,15 +199,15 @@ impl Fitter {
             source: AtomicU64::new(0),
             decoded: AtomicU64::new(0),
         });
-        let weak = Arc::downgrade(&fitter);
-        if let Some(pad) = fitter.crop.static_pad("sink") {
+        let weak = Arc::downgrade(&scaler);
+        if let Some(pad) = scaler.crop.static_pad("sink") {
             let (counts, total) = (
                 weak.clone(),
                 metrics::counter!("tessera_decoded_pixels_total"),
             );
             pad.add_probe(gst::PadProbeType::BUFFER, move |_, _| {
-                if let Some(fitter) = counts.upgrade() {
-                    total.increment(fitter.count_picture());
+                if let Some(scaler) = counts.upgrade() {
+                    total.increment(scaler.count_picture());
                 }
                 gst::PadProbeReturn::Ok
             });
@@ -215,8 +215,8 @@ impl Fitter {
                 if let Some(gst::PadProbeData::Event(event)) = &mut info.data
                     && let gst::EventView::Caps(caps) = event.view()
                 {
-                    if let Some(fitter) = weak.upgrade() {
-                        fitter.set_source(caps.caps());
+                    if let Some(scaler) = weak.upgrade() {
+                        scaler.set_source(caps.caps());
                     }
                     if let Some(named) = colorimetry::with_matrix(caps.caps()) {
                         let seqnum = event.seqnum();
@@ -226,7 +226,7 @@ impl Fitter {
                 gst::PadProbeReturn::Ok
             });
         }
-        Ok(fitter)
+        Ok(scaler)
     }
 
     fn set_source(&self, caps: &gst::CapsRef) {
@@ -240,7 +240,7 @@ impl Fitter {
         }
     }
 
-    /// A picture of the source has been decoded: of how many pixels.
+    /// Counts a decoded picture. Returns its number of pixels.
     fn count_picture(&self) -> u64 {
         let source = unpack(self.source.load(Ordering::Acquire));
         let pixels = source.map_or(0, |s| u64::from(s.width) * u64::from(s.height));
@@ -248,7 +248,7 @@ impl Fitter {
         pixels
     }
 
-    /// The tile is of this size from the next picture on.
+    /// Sets the size of the tile from the next picture on.
     pub(crate) fn set_tile(&self, tile: Size) {
         if self.tile.swap(pack(tile), Ordering::AcqRel) != pack(tile) {
             self.apply();
@@ -291,7 +291,7 @@ fn pack(size: Size) -> u64 {
     u64::from(size.width) << 32 | u64::from(size.height)
 }
 
-/// `None` for the zero that stands for "not known yet".
+/// The inverse of [`pack`]; `None` for 0, which stands for a size that is not known yet.
 fn unpack(packed: u64) -> Option<Size> {
     let size = Size {
         width: u32::try_from(packed >> 32).ok()?,

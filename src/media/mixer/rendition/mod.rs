@@ -7,8 +7,8 @@ use std::time::Duration;
 use gst::prelude::*;
 use parking_lot::Mutex;
 
-use super::MixerError;
 use super::audio::dtx;
+use super::error::MixerError;
 use crate::codec::Codec;
 use crate::codec::VideoCodec;
 use crate::media::bwe::fec;
@@ -21,16 +21,16 @@ use crate::media::gst::template::{Templates, Value};
 use crate::media::rtp::h264_sps;
 use crate::media::stream::tap::Tap;
 
-/// An encoder makes a keyframe on request at most this often.
+/// Shortest time between two keyframes that are made on request.
 const KEYFRAME_INTERVAL: Duration = Duration::from_millis(500);
-/// Most frames between keyframes; viewers ask for theirs.
+/// Most frames between two keyframes. It is long because viewers request the ones they need.
 const KEYFRAME_DISTANCE: u64 = 900;
-/// vp8enc's speed: 14.5 dB SSIM at 0.46 core for 720p30 (DESIGN section 5).
+/// `cpu-used` of vp8enc: 14.5 dB SSIM at 0.46 of a core for 720p30.
 const VP8_SPEED: u64 = 8;
 
-/// A running encoder; dropping it ends it.
+/// One encoding of the composite or of a mix. Dropping it ends it.
 #[derive(Debug)]
-pub struct Rendition {
+pub(crate) struct Rendition {
     input: gst_app::AppSrc,
     tap: Tap,
     bitrate: Arc<Mutex<Bitrate>>,
@@ -38,17 +38,18 @@ pub struct Rendition {
     pipeline: Pipeline,
 }
 
-/// Packets of sound a second.
+/// Packets of Opus a second: each has 20 ms.
 const SOUND_PACE: u32 = 50;
 
-/// The setting of a running encoder that its bitrate is.
+/// The bitrate of a running encoder.
 #[derive(Debug)]
 struct Bitrate {
     element: gst::Element,
     encoder: Encoder,
     pace: Pace,
+    /// The bitrate in force, bit/s.
     now: u32,
-    /// The first picture has been made. Until then the encoder has been told less.
+    /// Whether the first picture has been made. Until then the encoder has a lower bitrate.
     begun: bool,
 }
 
@@ -69,9 +70,9 @@ fn signed(bits: u32) -> i32 {
     i32::try_from(bits).unwrap_or(i32::MAX)
 }
 
-/// Has the encoder told its bitrate when its first picture has left it. If that is a still, it is not
-/// sent on: its size was a guess, and the next is the same picture ([`super::video::encoder_input`]).
-fn tell_when_begun(encoder: &gst::Element, bitrate: &Arc<Mutex<Bitrate>>) {
+/// Sets the bitrate of the encoder once its first picture has left it. A first still is dropped:
+/// its size was a guess, and the next one is the same picture ([`super::video::encoder_input`]).
+fn apply_after_first_picture(encoder: &gst::Element, bitrate: &Arc<Mutex<Bitrate>>) {
     let Some(pad) = encoder.static_pad("src") else {
         return;
     };
@@ -99,16 +100,16 @@ fn tell_when_begun(encoder: &gst::Element, bitrate: &Arc<Mutex<Bitrate>>) {
     });
 }
 
-/// What an encoder is to make.
+/// The encoder to start, and what it is to make.
 #[derive(Debug, Clone, Copy)]
 struct Target {
     encoder: Encoder,
     pace: Pace,
-    /// bit/s.
+    /// The bitrate to begin with, bit/s.
     bitrate: u32,
 }
 
-/// What encodes.
+/// The encoders that there are templates for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Encoder {
     OpenH264,
@@ -118,7 +119,7 @@ enum Encoder {
 }
 
 impl Encoder {
-    /// The one for a codec of pictures.
+    /// The encoder for a codec of pictures.
     fn of(codec: VideoCodec) -> Result<Self, MixerError> {
         match codec {
             VideoCodec::Vp8 => Ok(Self::Vp8),
@@ -155,8 +156,8 @@ impl Encoder {
         };
         let seconds = u32::try_from(every.as_secs()).unwrap_or(u32::MAX);
         match self {
-            // As if there were a picture a second, the least that it knows, and smaller ones between
-            // keyframes.
+            // As if there were a picture a second, the least that it knows, and smaller ones
+            // between keyframes.
             Self::OpenH264 => bitrate.saturating_mul(seconds) / 4,
             // As if there were one a second.
             Self::X264 | Self::Opus => bitrate.saturating_mul(seconds),
@@ -182,7 +183,7 @@ impl Rendition {
     ///
     /// # Errors
     /// [`MixerError`] when the pipeline cannot be made, or there is no encoder for `codec`.
-    pub fn video(
+    pub(crate) fn video(
         templates: &Templates,
         codec: VideoCodec,
         rung: &RungSpec,
@@ -225,7 +226,7 @@ impl Rendition {
             let (fps, bitrate) = (rung.pace.fps().ceil() as u32, rung.most);
             h264_sps::sign(&element, h264_sps::Most { fps, bitrate });
         }
-        tell_when_begun(&element, &rendition.bitrate);
+        apply_after_first_picture(&element, &rendition.bitrate);
         Ok(rendition)
     }
 
@@ -233,7 +234,7 @@ impl Rendition {
     ///
     /// # Errors
     /// [`MixerError`] when the pipeline cannot be made.
-    pub fn sound(
+    pub(crate) fn sound(
         templates: &Templates,
         bitrate: u32,
         on_failure: impl Fn(String) + Send + 'static,
@@ -285,8 +286,8 @@ impl Rendition {
         })
     }
 
-    /// Encodes at `bitrate` bit/s from the next frame on; a first picture is made with less.
-    pub fn set_bitrate(&mut self, bitrate: u32) {
+    /// Encodes at `bitrate` bit/s from the next frame on, though never before the first picture.
+    pub(crate) fn set_bitrate(&mut self, bitrate: u32) {
         let mut setting = self.bitrate.lock();
         let changed = std::mem::replace(&mut setting.now, bitrate) != bitrate;
         if changed && setting.begun {
@@ -294,13 +295,13 @@ impl Rendition {
         }
     }
 
-    /// What is being encoded at, bit/s.
-    pub fn bitrate(&self) -> u32 {
+    /// The bitrate in force, bit/s.
+    pub(crate) fn bitrate(&self) -> u32 {
         self.bitrate.lock().now
     }
 
-    /// Encodes sound so from the next packet on; its bitrate stays.
-    pub fn protect(&mut self, protection: Protection) {
+    /// Switches forward error correction of sound from the next packet on. The bitrate stays.
+    pub(crate) fn set_fec(&mut self, protection: Protection) {
         if self.protection == protection {
             return;
         }
@@ -316,18 +317,18 @@ impl Rendition {
         encoder.set_property("packet-loss-percentage", loss);
     }
 
-    /// How sound is encoded.
-    pub fn protection(&self) -> Protection {
+    /// The forward error correction in force; none for pictures.
+    pub(crate) fn fec(&self) -> Protection {
         self.protection
     }
 
-    /// Where raw frames go.
-    pub fn input(&self) -> &gst_app::AppSrc {
+    /// The appsrc that raw frames are pushed into.
+    pub(crate) fn input(&self) -> &gst_app::AppSrc {
         &self.input
     }
 
-    /// Where its RTP is had.
-    pub fn tap(&self) -> &Tap {
+    /// The tap that the encoded packets leave by.
+    pub(crate) fn tap(&self) -> &Tap {
         &self.tap
     }
 }

@@ -6,7 +6,7 @@ use std::sync::mpsc::{self, Receiver};
 use super::*;
 use crate::layout::Size;
 use crate::media::bwe::fec::repeats;
-use crate::media::mixer::video::encoder_input::Outlet;
+use crate::media::mixer::video::encoder_input::EncoderInput;
 use crate::media::stream::tap::Link;
 
 /// Samples of a block, of 20 ms.
@@ -177,7 +177,7 @@ async fn lost_speech_is_had_from_the_next_packet_while_that_is_asked_for() {
     let speech = speech(14 * SECOND);
     let plain = speaker.say(&speech[..SECOND]);
     assert_eq!(repeating(&plain), 0);
-    speaker.rendition.protect(Protection::Fec);
+    speaker.rendition.set_fec(Protection::Fec);
     let packets = speaker.say(&speech[SECOND..13 * SECOND]);
     let repeated = repeating(&packets);
     println!(
@@ -198,7 +198,7 @@ async fn lost_speech_is_had_from_the_next_packet_while_that_is_asked_for() {
     println!("of the energy lost {concealed:.2} is wrong if concealed, {mended:.2} if mended");
     assert!(mended < concealed / 2.0, "{mended} of {concealed}");
 
-    speaker.rendition.protect(Protection::None);
+    speaker.rendition.set_fec(Protection::None);
     let plain = speaker.say(&speech[13 * SECOND..]);
     assert!(repeating(&plain) <= 1, "{}", repeating(&plain));
 }
@@ -243,10 +243,10 @@ fn stills(encoder: Encoder, bitrate: u32, caps: &gst::Caps, frames: &[gst::Buffe
     let rendition = Rendition::pictures(&templates, encoder, &rung, caps, failed).unwrap();
     let (packets, _link) = listen(&rendition);
     let mut sizes = Vec::new();
-    let mut outlet = Outlet::new(rendition.input().clone(), rung.pace);
+    let mut encoder_input = EncoderInput::new(rendition.input().clone(), rung.pace);
     for (n, frame) in (1..).zip(frames) {
         let at = gst::ClockTime::from_seconds(5) * n;
-        outlet.offer(frame, at, gst::ClockTime::SECOND / 30);
+        encoder_input.offer(frame, at, gst::ClockTime::SECOND / 30);
         sizes.push(0);
         loop {
             let packet = packets.recv_timeout(Duration::from_secs(20)).unwrap();

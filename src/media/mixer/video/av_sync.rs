@@ -1,156 +1,154 @@
-//! One person's picture and sound, held back alike.
+//! Lip synchronisation: a participant's pictures wait for as long as their sound does.
 //!
-//! The sound mixer plays a microphone from a buffer, a little behind, and further behind the more its
-//! packets waver. The canvas draws a camera's newest picture. So that both stay together the sound
-//! mixer says how much longer than its least it holds somebody's sound ([`Hold`]), and the person's
-//! pictures wait for as long ([`Held`]). How old either is follows from its times, which are the
-//! same clock's for all streams of a person: rtpbin brings them together by the sender reports
-//! (RFC 3550 section 6.4.1). A time can lie ahead of the moment it is known at: of the stream that
-//! comes sooner.
+//! The sound mixer plays a microphone from a buffer, a little late, and later the more its packets
+//! jitter. The canvas draws the newest picture of a camera. To keep both together, the sound mixer
+//! says by how much longer than its least delay it holds somebody's sound ([`SyncDelay`]), and
+//! their pictures wait for as long ([`SyncedPictures`]). How old each is follows from its times,
+//! which are on the same clock for all streams of a participant: rtpbin synchronises them by sender
+//! reports (RFC 3550 section 6.4.1). The stream that arrives sooner can have times ahead of the
+//! present.
 //!
-//! Pictures wait for each other, too: those of a camera whose packets are lost and sent again come
-//! at different ages, and are drawn at the same one (`lateness.rs`), a little behind their sound
-//! if need be.
+//! Pictures wait for each other, too. Those of a camera whose packets are lost and sent again
+//! arrive at different ages, and are drawn at the same one ([`super::frame_delay`]), a little
+//! behind their sound if need be.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
-use super::frame_delay::Lateness;
-use crate::media::mixer::source::Feed;
+use super::frame_delay::FrameDelay;
+use crate::media::mixer::source::SampleSource;
 
-/// Longest that a picture waits for its sound, and furthest that its time may lie ahead; beyond
-/// that they part.
-const LONGEST: gst::ClockTime = gst::ClockTime::from_mseconds(200);
-/// Most pictures that wait: those of 400 ms, 30 a second.
-const MOST: usize = 12;
-/// By which share of the time that passes a wait becomes longer or shorter: the picture is faster or
-/// slower by so much, and does not jump.
-const SHARE: gst::ClockTimeDiff = 4;
-/// A picture is drawn this much before its time rather than a frame after it: half of what lies
-/// between two frames, 30 a second.
+/// Longest time that a picture waits for its sound, and furthest that its time may lie ahead.
+/// Beyond that they are out of sync.
+const MAX_WAIT: gst::ClockTime = gst::ClockTime::from_mseconds(200);
+/// Most pictures that wait: 400 ms of them at 30 a second. Beyond it the oldest is dropped.
+const MAX_PICTURES: usize = 12;
+/// A wait changes by one part in so many of the time that passes: the picture is faster or slower
+/// by a quarter, and does not jump.
+const SLEW_DIVISOR: gst::ClockTimeDiff = 4;
+/// How much before its time a picture is drawn rather than a frame late: half a frame at 30 a
+/// second.
 const EARLY: gst::ClockTime = gst::ClockTime::from_mseconds(16);
-/// Furthest that pictures fall behind their sound, or behind the first of them to come, for the sake
-/// of the late ones. Less than what is found acceptable of sound that is early (90 ms, ITU-R BT.1359).
-const BEHIND: gst::ClockTime = gst::ClockTime::from_mseconds(80);
+/// Most that pictures fall behind their sound, or behind the earliest of them, to wait for the late
+/// ones. Less than what is acceptable of early sound (90 ms, ITU-R BT.1359).
+const MAX_BEHIND_SOUND: gst::ClockTime = gst::ClockTime::from_mseconds(80);
 
-/// How much longer than the mixer's least the sound of one participant is held, ns; less than nothing
-/// where its times lie ahead. The sound thread says it, the canvas thread reads it.
+/// By how much longer than the mixer's least delay the sound of one participant is held, ns;
+/// negative where its times lie ahead. The sound thread sets it, the canvas thread reads it.
 #[derive(Debug, Default)]
-pub struct Hold(AtomicI64);
+pub(crate) struct SyncDelay(AtomicI64);
 
-impl Hold {
-    /// Of this much from now on.
-    pub fn set(&self, hold: gst::ClockTimeDiff) {
-        self.0.store(hold, Ordering::Relaxed);
+impl SyncDelay {
+    pub(crate) fn set(&self, delay: gst::ClockTimeDiff) {
+        self.0.store(delay, Ordering::Relaxed);
     }
 
-    /// Of this much now.
-    pub fn get(&self) -> gst::ClockTimeDiff {
+    pub(crate) fn get(&self) -> gst::ClockTimeDiff {
         self.0.load(Ordering::Relaxed)
     }
 }
 
-/// A camera whose pictures wait for its owner's sound.
+/// The pictures of a camera, which wait for the sound of its participant.
 #[derive(Debug)]
-pub struct Held {
+pub(crate) struct SyncedPictures {
     sink: gst_app::AppSink,
-    hold: Arc<Hold>,
-    waiting: Waiting<gst::Sample>,
+    delay: Arc<SyncDelay>,
+    queue: PictureQueue<gst::Sample>,
 }
 
-impl Held {
-    /// What comes out of `sink`, held for as long as `hold` says.
-    pub fn new(sink: gst_app::AppSink, hold: Arc<Hold>) -> Self {
+impl SyncedPictures {
+    /// The pictures that come out of `sink`, held for `delay`.
+    pub(crate) fn new(sink: gst_app::AppSink, delay: Arc<SyncDelay>) -> Self {
         Self {
             sink,
-            hold,
-            waiting: Waiting::default(),
+            delay,
+            queue: PictureQueue::default(),
         }
     }
 }
 
-impl Feed for Held {
+impl SampleSource for SyncedPictures {
     fn pull(&mut self, now: gst::ClockTime) -> Option<gst::Sample> {
         while let Some(sample) = self.sink.try_pull_sample(gst::ClockTime::ZERO) {
             let taken = sample.buffer().and_then(|buffer| buffer.pts());
-            self.waiting.push(taken.unwrap_or(now), now, sample);
+            self.queue.push(taken.unwrap_or(now), now, sample);
         }
-        self.waiting.take(now, self.hold.get())
+        self.queue.take(now, self.delay.get())
     }
 }
 
-/// Pictures in the order they came, each with the time it was taken at; pure.
+/// Waiting pictures in the order they came, each with the time it was taken at; pure.
 #[derive(Debug)]
-struct Waiting<T> {
+struct PictureQueue<T> {
     pictures: VecDeque<(gst::ClockTime, T)>,
     /// How long after its time a picture is due, ns.
     wait: gst::ClockTimeDiff,
-    /// When one was asked for last.
+    /// When a picture was asked for last.
     asked: Option<gst::ClockTime>,
-    lateness: Lateness,
+    frame_delay: FrameDelay,
 }
 
-impl<T> Default for Waiting<T> {
+impl<T> Default for PictureQueue<T> {
     fn default() -> Self {
         Self {
-            pictures: VecDeque::with_capacity(MOST),
+            pictures: VecDeque::with_capacity(MAX_PICTURES),
             wait: 0,
             asked: None,
-            lateness: Lateness::default(),
+            frame_delay: FrameDelay::default(),
         }
     }
 }
 
-impl<T> Waiting<T> {
-    /// Adds a picture that has come `now`. What is said to be of much later, or of before the one
-    /// that came before it, is not believed.
+impl<T> PictureQueue<T> {
+    /// Adds a picture that has come `now`. Its time is clamped to that of the picture before it and
+    /// to [`MAX_WAIT`] ahead.
     fn push(&mut self, taken: gst::ClockTime, now: gst::ClockTime, picture: T) {
         let before = self.pictures.back().map_or(taken, |(before, _)| *before);
-        let taken = taken.max(before).min(now + LONGEST);
+        let taken = taken.max(before).min(now + MAX_WAIT);
         let age = since(now, taken);
-        // For what has been held up for longer, none of the others wait.
-        if age < length(LONGEST) {
-            self.lateness.note(age);
+        // A picture that is even later makes no other wait.
+        if age < length(MAX_WAIT) {
+            self.frame_delay.note(age);
         }
         self.pictures.push_back((taken, picture));
-        if self.pictures.len() > MOST {
+        if self.pictures.len() > MAX_PICTURES {
             self.pictures.pop_front();
         }
     }
 
-    /// The newest picture whose time has come where they are to wait for `hold`; none is given twice.
-    fn take(&mut self, now: gst::ClockTime, hold: gst::ClockTimeDiff) -> Option<T> {
-        self.approach(now, hold);
+    /// The newest picture that is due when pictures wait for `delay`. None is returned twice.
+    fn take(&mut self, now: gst::ClockTime, delay: gst::ClockTimeDiff) -> Option<T> {
+        self.slew(now, delay);
         let wait = self.wait;
         let due = |taken: gst::ClockTime| since(now + EARLY, taken) >= wait;
         let late = self.pictures.iter().take_while(|(taken, _)| due(*taken));
-        // Where too many wait, the oldest is due: it would make room for the next one unseen.
-        let full = usize::from(self.pictures.len() >= MOST);
+        // Where too many wait the oldest is due, or it would be dropped unseen.
+        let full = usize::from(self.pictures.len() >= MAX_PICTURES);
         let count = late.count().max(full);
         let newest = self.pictures.drain(..count).last();
         newest.map(|(_, picture)| picture)
     }
 
-    fn approach(&mut self, now: gst::ClockTime, hold: gst::ClockTimeDiff) {
-        let wait = self.aim(hold);
+    fn slew(&mut self, now: gst::ClockTime, delay: gst::ClockTimeDiff) {
+        let wait = self.target(delay);
         self.wait = match self.asked.replace(now) {
             None => wait,
             Some(asked) => {
-                let step = since(now, asked).max(0) / SHARE;
+                let step = since(now, asked).max(0) / SLEW_DIVISOR;
                 wait.clamp(self.wait - step, self.wait + step)
             }
         };
     }
 
-    /// How long to wait at best where the sound is held for `hold`.
-    fn aim(&self, hold: gst::ClockTimeDiff) -> gst::ClockTimeDiff {
-        let for_all = self.lateness.usual().map_or(hold, |usual| {
-            let furthest = hold.max(usual.least) + length(BEHIND);
-            usual.most.min(furthest)
+    /// How long pictures should wait where the sound is held for `delay`.
+    fn target(&self, delay: gst::ClockTimeDiff) -> gst::ClockTimeDiff {
+        let for_all = self.frame_delay.range().map_or(delay, |range| {
+            let furthest = delay.max(range.least) + length(MAX_BEHIND_SOUND);
+            range.most.min(furthest)
         });
-        let most = length(LONGEST);
-        hold.max(for_all).clamp(-most, most)
+        let most = length(MAX_WAIT);
+        delay.max(for_all).clamp(-most, most)
     }
 }
 
@@ -158,7 +156,7 @@ fn length(time: gst::ClockTime) -> gst::ClockTimeDiff {
     since(time, gst::ClockTime::ZERO)
 }
 
-/// From `earlier` to `later`, ns; less than nothing the other way round.
+/// The time from `earlier` to `later`, ns; negative the other way round.
 pub(crate) fn since(later: gst::ClockTime, earlier: gst::ClockTime) -> gst::ClockTimeDiff {
     let ns = |time: gst::ClockTime| i64::try_from(time.nseconds()).unwrap_or(i64::MAX);
     ns(later).saturating_sub(ns(earlier))
@@ -174,18 +172,18 @@ mod tests {
         gst::ClockTime::from_mseconds(ms)
     }
 
-    /// How old the pictures are when they are taken every 33 ms for two seconds, of a camera of 30 a
-    /// second whose pictures come in bursts of `burst`, where they are to wait for `hold`.
-    fn ages(burst: u64, hold: i64) -> Vec<u64> {
-        let mut waiting = Waiting::default();
+    /// Ages of the pictures that are taken every 33 ms for two seconds, of a camera of 30 a second
+    /// whose pictures come in bursts of `burst` ms, where they wait for `delay`.
+    fn ages(burst: u64, delay: i64) -> Vec<u64> {
+        let mut queue = PictureQueue::default();
         let (mut next, mut ages) = (990, Vec::new());
         for now in (1_000..3_000).step_by(33) {
             let arrived = now / burst * burst;
             while next <= arrived {
-                waiting.push(ms(next), ms(now), next);
+                queue.push(ms(next), ms(now), next);
                 next += 33;
             }
-            ages.extend(waiting.take(ms(now), hold * MS).map(|taken| now - taken));
+            ages.extend(queue.take(ms(now), delay * MS).map(|taken| now - taken));
         }
         ages
     }
@@ -199,11 +197,11 @@ mod tests {
 
     #[test]
     fn held_pictures_are_as_old_as_the_sound_and_none_is_missing() {
-        for hold in [40, 80, 120] {
-            let ages = ages(1, hold);
+        for delay in [40, 80, 120] {
+            let ages = ages(1, delay);
             assert!(ages.len() > 56, "{ages:?}");
-            let apart = |age: &u64| age.abs_diff(hold.unsigned_abs());
-            assert!(ages.iter().all(|age| apart(age) <= 33), "{hold}: {ages:?}");
+            let apart = |age: &u64| age.abs_diff(delay.unsigned_abs());
+            assert!(ages.iter().all(|age| apart(age) <= 33), "{delay}: {ages:?}");
         }
     }
 
@@ -214,11 +212,11 @@ mod tests {
         assert!(ages.iter().all(|age| age.abs_diff(120) <= 33), "{ages:?}");
     }
 
-    /// What share of the pictures of a camera is drawn, percent, and how old they are on average, ms:
-    /// 30 a second, each of them one packet, one in ten lost and sent again when the next has come.
-    /// The canvas, as fast, is `phase` ms behind.
+    /// The share of pictures that is drawn, percent, and their mean age, ms: of a camera of 30 a
+    /// second, each picture one packet, one in ten lost and sent again when the next has come. The
+    /// canvas has the same rate and is `phase` ms behind.
     fn drawn_of_losses(phase: u64) -> (u64, u64) {
-        let mut waiting = Waiting::default();
+        let mut queue = PictureQueue::default();
         let (mut drawn, mut age) = (0, 0);
         for n in 30..3_030 {
             let taken = |n: u64| n * 33;
@@ -226,9 +224,9 @@ mod tests {
             let now = taken(n) + phase;
             let came = [n - 1].into_iter().filter(|n| is_lost(*n));
             for came in came.chain(Some(n).filter(|n| !is_lost(*n))) {
-                waiting.push(ms(taken(came)), ms(now), came);
+                queue.push(ms(taken(came)), ms(now), came);
             }
-            if let Some(shown) = waiting.take(ms(now), 0) {
+            if let Some(shown) = queue.take(ms(now), 0) {
                 drawn += 1;
                 age += now - taken(shown);
             }
@@ -247,82 +245,78 @@ mod tests {
 
     #[test]
     fn pictures_do_not_fall_far_behind_their_sound() {
-        let mut waiting = Waiting::default();
+        let mut queue = PictureQueue::default();
         for n in 0..100 {
             // One in ten comes 150 ms late.
             let age = if n % 10 == 0 { 150 } else { 5 };
-            waiting.push(ms(1_000 + n), ms(1_000 + n + age), n);
+            queue.push(ms(1_000 + n), ms(1_000 + n + age), n);
         }
-        assert_eq!(waiting.aim(0), 85 * MS);
-        assert_eq!(waiting.aim(20 * MS), 100 * MS);
-        assert_eq!(waiting.aim(190 * MS), 190 * MS, "with their sound");
+        assert_eq!(queue.target(0), 85 * MS);
+        assert_eq!(queue.target(20 * MS), 100 * MS);
+        assert_eq!(queue.target(190 * MS), 190 * MS, "with their sound");
     }
 
     #[test]
     fn a_hold_that_changes_is_followed_slowly() {
-        let mut waiting: Waiting<()> = Waiting::default();
-        waiting.take(ms(0), 0);
-        waiting.take(ms(40), 100 * MS);
-        assert_eq!(waiting.wait, 10 * MS);
-        waiting.take(ms(400), 100 * MS);
-        assert_eq!(waiting.wait, 100 * MS);
-        waiting.take(ms(440), -100 * MS);
-        assert_eq!(waiting.wait, 90 * MS);
-        waiting.take(ms(60_000), 5_000 * MS);
-        assert_eq!(waiting.wait, 200 * MS);
+        let mut queue: PictureQueue<()> = PictureQueue::default();
+        queue.take(ms(0), 0);
+        queue.take(ms(40), 100 * MS);
+        assert_eq!(queue.wait, 10 * MS);
+        queue.take(ms(400), 100 * MS);
+        assert_eq!(queue.wait, 100 * MS);
+        queue.take(ms(440), -100 * MS);
+        assert_eq!(queue.wait, 90 * MS);
+        queue.take(ms(60_000), 5_000 * MS);
+        assert_eq!(queue.wait, 200 * MS);
     }
 
     /// Where the sound came sooner than the picture, the times of what comes later lie ahead.
     #[test]
     fn pictures_ahead_of_their_sound_wait_for_their_time() {
-        let mut waiting = Waiting::default();
-        waiting.push(ms(1_100), ms(1_000), 'a');
-        assert_eq!(waiting.take(ms(1_000), 0), None);
-        assert_eq!(waiting.take(ms(1_066), 0), None);
-        assert_eq!(waiting.take(ms(1_099), 0), Some('a'));
-        let mut waiting = Waiting::default();
-        waiting.push(ms(1_100), ms(1_000), 'a');
-        assert_eq!(
-            waiting.take(ms(1_000), -100 * MS),
-            Some('a'),
-            "as its sound"
-        );
+        let mut queue = PictureQueue::default();
+        queue.push(ms(1_100), ms(1_000), 'a');
+        assert_eq!(queue.take(ms(1_000), 0), None);
+        assert_eq!(queue.take(ms(1_066), 0), None);
+        assert_eq!(queue.take(ms(1_099), 0), Some('a'));
+        let mut queue = PictureQueue::default();
+        queue.push(ms(1_100), ms(1_000), 'a');
+        assert_eq!(queue.take(ms(1_000), -100 * MS), Some('a'), "as its sound");
     }
 
     #[test]
     fn what_cannot_be_is_not_believed_and_few_are_kept() {
-        let mut waiting = Waiting::default();
-        waiting.push(gst::ClockTime::MAX, ms(1_000), 0);
-        assert_eq!(waiting.take(ms(1_183), 0), None);
-        assert_eq!(waiting.take(ms(1_184), 0), Some(0));
-        assert_eq!(waiting.take(ms(1_217), 0), None, "none is given twice");
+        let mut queue = PictureQueue::default();
+        queue.push(gst::ClockTime::MAX, ms(1_000), 0);
+        assert_eq!(queue.take(ms(1_183), 0), None);
+        assert_eq!(queue.take(ms(1_184), 0), Some(0));
+        assert_eq!(queue.take(ms(1_217), 0), None, "none is given twice");
         for n in 0..100 {
-            waiting.push(ms(2_000 + n), ms(2_000 + n), n);
+            queue.push(ms(2_000 + n), ms(2_000 + n), n);
         }
-        assert_eq!(waiting.pictures.len(), MOST);
-        assert_eq!(waiting.take(ms(9_000), 0), Some(99));
-        assert!(waiting.pictures.is_empty());
+        assert_eq!(queue.pictures.len(), MAX_PICTURES);
+        assert_eq!(queue.take(ms(9_000), 0), Some(99));
+        assert!(queue.pictures.is_empty());
     }
 
     /// Of a camera of 60 a second more would wait than are kept.
     #[test]
     fn a_picture_that_makes_room_is_drawn() {
-        let mut waiting = Waiting::default();
+        let mut queue = PictureQueue::default();
         let mut drawn = 0;
         for n in 0..200 {
             let now = ms(1_000 + n * 17);
-            waiting.push(now + LONGEST, now, n);
-            drawn += usize::from(waiting.take(now, 200 * MS).is_some());
+            queue.push(now + MAX_WAIT, now, n);
+            drawn += usize::from(queue.take(now, 200 * MS).is_some());
         }
         assert!(drawn > 180, "{drawn}");
     }
 
     #[test]
     fn time_that_goes_back_keeps_the_order() {
-        let mut waiting = Waiting::default();
-        waiting.push(ms(1_000), ms(1_000), 'a');
-        waiting.push(ms(10), ms(1_010), 'b');
-        assert_eq!(waiting.take(ms(1_010), 100 * MS), None);
-        assert_eq!(waiting.take(ms(1_100), 100 * MS), Some('b'));
+        let mut queue = PictureQueue::default();
+        queue.push(ms(1_000), ms(1_000), 'a');
+        queue.push(ms(10), ms(1_010), 'b');
+        assert_eq!(queue.take(ms(1_010), 100 * MS), None);
+        assert_eq!(queue.take(ms(1_100), 100 * MS), Some('b'));
     }
 }

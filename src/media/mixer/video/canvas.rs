@@ -1,12 +1,12 @@
 //! The canvas: one thread that, at the frame rate, puts the newest picture of every tile into
 //! one I420 frame and hands it to the encoders.
 //!
-//! It reads the branches instead of being driven by them, so a tile that is late, stalled or
-//! broken costs the others nothing: its last picture stays, and after a second its avatar.
-//! A scene is applied between two frames, whole. Where nothing has changed since the last frame
-//! that frame is sent again, uncopied; and less and less often where nobody speaks either. A
-//! picture like the one that stands is no change: what is still is sent again and again, a little
-//! different each time.
+//! It reads the decoders instead of being driven by them, so a tile that is late, stalled or broken
+//! costs the others nothing: its last picture stays, and is replaced by its avatar after a second.
+//! A scene is applied between two frames, as a whole. Where nothing has changed since the last
+//! frame that frame is sent again, without a copy, and less and less often where nobody speaks
+//! either. A picture that resembles the drawn one is no change: senders repeat a still picture
+//! again and again, a little different each time.
 //!
 //! It is not GStreamer's `compositor` because in 1.22 a pad without data delays the output to
 //! the latency deadline, and pads cannot be added and removed safely while it runs.
@@ -18,60 +18,56 @@ use gst::prelude::*;
 use gst_video::VideoFrameExt;
 
 use super::colorimetry;
-use super::encoder_input::Outlet;
-use super::idle::{Idle, Scenery};
-use super::name_plate::Card;
-use super::picture::{Mask, Picture, Plane, PlaneMut, Surface, Yuv};
+use super::encoder_input::EncoderInput;
+use super::idle::{Activity, IdleRate};
+use super::name_plate::NamePlate;
+use super::picture::{Mask, Picture, PlaneMut, Surface, Yuv};
+use super::read_frame::{ReadFrame, is_like, picture, readable, strides};
 use super::scene::{Content, Scene, Tile};
 use crate::id::ParticipantId;
 use crate::id::SourceId;
 use crate::layout::{self, Fit, Rect, Size};
 use crate::media::bwe::ladder::Pace;
 use crate::media::gst::pipeline::running_time;
-use crate::media::mixer::Output;
-use crate::media::mixer::source::Feed;
+use crate::media::mixer::output::Output;
+use crate::media::mixer::source::SampleSource;
 use crate::media::mixer::ticker::Ticker;
 
-/// A camera tile without a new picture for this long shows its avatar.
-const STALE: gst::ClockTime = gst::ClockTime::from_seconds(1);
-/// By so much, of 255, may a block of a camera's picture differ from what stands without being a
-/// change: noise, and what encoders make of it. Of a shared screen nothing is.
-const NOISE: u8 = 2;
-/// Behind and between tiles.
+/// A camera tile shows its avatar after this long without a new picture.
+const STALE_AFTER: gst::ClockTime = gst::ClockTime::from_seconds(1);
+/// Colour of the canvas behind and between tiles.
 const GROUND: Yuv = Yuv([24, 129, 127]);
-/// Around whoever speaks: the page's ring, #58bcb0.
-const SPEAKING: Yuv = Yuv([151, 138, 85]);
-/// Width of the frame around a tile, pixels.
-const FRAME: u32 = 4;
+/// Colour of the outline around somebody who speaks: #58bcb0, as on the page.
+const SPEAKING_OUTLINE: Yuv = Yuv([151, 138, 85]);
+/// Width of the outline around a tile, pixels.
+const OUTLINE_WIDTH: u32 = 4;
 
-type ReadFrame = gst_video::VideoFrame<gst_video::video_frame::Readable>;
-
-/// What the canvas is told. Applied before the next frame, in order.
+/// What the canvas is told. Commands are applied before the next frame, in order.
 pub(crate) enum Command {
     Scene(Scene),
-    AddSource(SourceId, Box<dyn Feed>),
+    AddSource(SourceId, Box<dyn SampleSource>),
     RemoveSource(SourceId),
-    Card(ParticipantId, Box<Card>),
-    ForgetCard(ParticipantId),
-    AddOutput(Output, Outlet),
+    NamePlate(ParticipantId, Box<NamePlate>),
+    ForgetNamePlate(ParticipantId),
+    AddOutput(Output, EncoderInput),
     RemoveOutput(Output),
-    /// Frames a second from now on.
+    /// Draws so many frames a second from now on.
     Fps(u32),
 }
 
-/// A branch the canvas reads.
-struct Source {
-    feed: Box<dyn Feed>,
+/// A decoded source that the canvas reads.
+struct VideoInput {
+    samples: Box<dyn SampleSource>,
     newest: Option<Arc<ReadFrame>>,
-    /// What stands in the composite.
+    /// The picture in the last composite.
     drawn: Option<Arc<ReadFrame>>,
     newest_at: gst::ClockTime,
-    /// Whether a picture of this branch has come, and not only of the one it replaced.
+    /// Whether a picture of this decoder has come, and not only of the one that it replaced.
     begun: bool,
 }
 
-/// A tile with everything drawn on it prepared.
-struct Placed {
+/// A tile with everything prepared that is drawn on it besides pictures.
+struct PlacedTile {
     tile: Tile,
     label: Mask,
     initials: Mask,
@@ -86,19 +82,19 @@ enum Shown {
     Avatar,
 }
 
-/// The canvas thread's state, all of it.
+/// The canvas, with all state of its thread.
 pub(crate) struct Canvas {
     info: gst_video::VideoInfo,
     pool: gst::BufferPool,
     fit: Fit,
     size: Size,
-    tiles: Vec<Placed>,
-    sources: HashMap<SourceId, Source>,
-    cards: HashMap<ParticipantId, Card>,
-    outputs: HashMap<Output, Outlet>,
+    tiles: Vec<PlacedTile>,
+    sources: HashMap<SourceId, VideoInput>,
+    name_plates: HashMap<ParticipantId, NamePlate>,
+    outputs: HashMap<Output, EncoderInput>,
     last: Option<gst::Buffer>,
-    /// Of one that nobody watches as it is made, every frame counts.
-    idle: Option<Idle>,
+    /// Reduces the rate of a still composite; `None` offline, where every frame is needed.
+    idle: Option<IdleRate>,
     painted: Box<dyn Fn(SourceId) + Send>,
 }
 
@@ -107,7 +103,7 @@ pub(crate) struct Canvas {
 #[error("no canvas of {0:?}: {1}")]
 pub struct CanvasError(Size, String);
 
-/// Caps of the canvas's frames.
+/// The caps of the canvas's frames.
 ///
 /// # Errors
 /// [`CanvasError`] when there is no such video format.
@@ -117,7 +113,7 @@ pub(crate) fn caps(size: Size, fps: u32) -> Result<gst::Caps, CanvasError> {
         .map_err(|error| CanvasError(size, error.to_string()))
 }
 
-/// What the caps of an output call its frame rate. That of stills is less than encoders know.
+/// The frame rate in the caps of an output. For stills it is 1, because encoders know no lower one.
 pub(crate) fn frame_rate(pace: Pace) -> u32 {
     match pace {
         Pace::Fps(fps) => fps,
@@ -125,7 +121,7 @@ pub(crate) fn frame_rate(pace: Pace) -> u32 {
     }
 }
 
-/// Time between two frames.
+/// The time between two frames at this frame rate.
 pub(crate) fn period(fps: u32) -> gst::ClockTime {
     gst::ClockTime::SECOND / u64::from(fps.max(1))
 }
@@ -168,7 +164,7 @@ impl Canvas {
             size,
             tiles: Vec::new(),
             sources: HashMap::new(),
-            cards: HashMap::new(),
+            name_plates: HashMap::new(),
             outputs: HashMap::new(),
             last: None,
             idle: None,
@@ -178,7 +174,7 @@ impl Canvas {
 
     /// Runs until the other end of `commands` is dropped. Call on a thread of its own.
     pub(crate) fn run(mut self, mut ticker: Ticker, commands: &mpsc::Receiver<Command>) {
-        self.idle = Some(Idle::default());
+        self.idle = Some(IdleRate::default());
         while let Some(at) = ticker.wait() {
             loop {
                 match commands.try_recv() {
@@ -197,14 +193,14 @@ impl Canvas {
             Command::Scene(scene) => {
                 self.tiles = scene.tiles.into_iter().map(|t| self.place(t)).collect();
             }
-            Command::AddSource(id, feed) => {
-                // What takes the place of another goes on from its last picture.
+            Command::AddSource(id, samples) => {
+                // A decoder that replaces another one goes on from its last picture.
                 let (newest, newest_at) = match self.sources.remove(&id) {
                     Some(old) => (old.newest, old.newest_at),
                     None => (None, gst::ClockTime::ZERO),
                 };
-                let source = Source {
-                    feed,
+                let source = VideoInput {
+                    samples,
                     newest,
                     drawn: None,
                     newest_at,
@@ -213,38 +209,38 @@ impl Canvas {
                 self.sources.insert(id, source);
             }
             Command::RemoveSource(id) => drop(self.sources.remove(&id)),
-            Command::Card(who, card) => {
-                self.cards.insert(who, *card);
+            Command::NamePlate(who, name_plate) => {
+                self.name_plates.insert(who, *name_plate);
                 let tiles = std::mem::take(&mut self.tiles);
                 self.tiles = tiles.into_iter().map(|p| self.place(p.tile)).collect();
             }
-            Command::ForgetCard(who) => drop(self.cards.remove(&who)),
+            Command::ForgetNamePlate(who) => drop(self.name_plates.remove(&who)),
             Command::AddOutput(id, output) => drop(self.outputs.insert(id, output)),
             Command::RemoveOutput(id) => drop(self.outputs.remove(&id)),
-            // Of the ticker.
+            // Only concerns the ticker.
             Command::Fps(_) => return,
         }
         self.last = None;
     }
 
-    /// Prepares what a tile needs besides its picture.
-    fn place(&self, tile: Tile) -> Placed {
+    /// Prepares what is drawn on a tile besides its picture.
+    fn place(&self, tile: Tile) -> PlacedTile {
         let who = tile.source.participant;
-        let blank = Card::blank(who);
-        let card = self.cards.get(&who).unwrap_or(&blank);
+        let blank = NamePlate::blank(who);
+        let name_plate = self.name_plates.get(&who).unwrap_or(&blank);
         let height = (tile.rect.h / 11).clamp(16, 36) & !1;
         let widest = (tile.rect.w as usize).saturating_sub(32);
         let initials = (tile.rect.h / 2).clamp(16, 240) & !1;
-        Placed {
-            label: card.label.scaled(height as usize, widest),
-            initials: card.initials.scaled(initials as usize, widest),
-            ground: card.ground,
+        PlacedTile {
+            label: name_plate.label.scaled(height as usize, widest),
+            initials: name_plate.initials.scaled(initials as usize, widest),
+            ground: name_plate.ground,
             shown: Shown::Avatar,
             tile,
         }
     }
 
-    /// One frame, of what there is `now`, which is to be the one `at`; frames are `period` apart.
+    /// Draws the frame of time `at` from the pictures there are `now`. Frames are `period` apart.
     pub(crate) fn tick(&mut self, now: gst::ClockTime, at: gst::ClockTime, period: gst::ClockTime) {
         let fresh = self.read_sources(now);
         let switched = self.choose_contents(now);
@@ -256,15 +252,15 @@ impl Canvas {
             }
         }
         let spoken = self.tiles.iter().any(|placed| placed.tile.speaking);
-        let scenery = match changed || spoken {
-            true => Scenery::Lively,
-            false => Scenery::Still,
+        let activity = match changed || spoken {
+            true => Activity::Active,
+            false => Activity::Still,
         };
         let Some(frame) = &self.last else {
             return;
         };
         let idle = self.idle.as_mut();
-        if !idle.is_none_or(|idle| idle.is_due(at, period, scenery)) {
+        if !idle.is_none_or(|idle| idle.is_due(at, period, activity)) {
             return;
         }
         for output in self.outputs.values_mut() {
@@ -272,12 +268,12 @@ impl Canvas {
         }
     }
 
-    /// Takes the newest picture of every branch. Returns whether a visible one is new, and differs
-    /// from what stands there.
+    /// Takes the newest picture of every source. Returns whether a visible one is new and differs
+    /// from the drawn one.
     fn read_sources(&mut self, now: gst::ClockTime) -> bool {
         let mut fresh = false;
         for (id, source) in &mut self.sources {
-            let Some(sample) = source.feed.pull(now) else {
+            let Some(sample) = source.samples.pull(now) else {
                 continue;
             };
             if let Some(frame) = readable(&sample) {
@@ -297,14 +293,14 @@ impl Canvas {
         fresh
     }
 
-    /// Decides for each tile between picture and avatar. Returns whether one changed.
+    /// Decides for each tile whether it shows a picture or an avatar. Returns whether one changed.
     fn choose_contents(&mut self, now: gst::ClockTime) -> bool {
         let mut changed = false;
         for placed in &mut self.tiles {
             let live = self.sources.get(&placed.tile.source).is_some_and(|source| {
                 let age = now.saturating_sub(source.newest_at);
                 // A shared screen that does not change sends nothing for long stretches.
-                let fresh = age < STALE || placed.tile.source.is_screen();
+                let fresh = age < STALE_AFTER || placed.tile.source.is_screen();
                 source.newest.is_some() && fresh
             });
             let shown = match placed.tile.content {
@@ -317,7 +313,7 @@ impl Canvas {
         changed
     }
 
-    /// Draws a frame; `None` when there is no memory for one.
+    /// Draws a frame; `None` if there is no memory for one.
     fn draw(&self) -> Option<gst::Buffer> {
         let buffer = self.pool.acquire_buffer(None).ok()?;
         let mut frame = gst_video::VideoFrame::from_buffer_writable(buffer, &self.info).ok()?;
@@ -335,7 +331,7 @@ impl Canvas {
         Some(frame.into_buffer())
     }
 
-    fn draw_tile(&self, surface: &mut Surface<'_>, placed: &Placed) {
+    fn draw_tile(&self, surface: &mut Surface<'_>, placed: &PlacedTile) {
         let rect = placed.tile.rect;
         let newest = self
             .sources
@@ -353,11 +349,11 @@ impl Canvas {
         }
         draw_label(surface, rect, &placed.label);
         if placed.tile.speaking {
-            surface.frame(rect, FRAME, SPEAKING);
+            surface.outline(rect, OUTLINE_WIDTH, SPEAKING_OUTLINE);
         }
     }
 
-    /// Copies a picture that the branch has brought to the tile's size, scales any other.
+    /// Copies a picture that already has the size of the tile, and scales any other.
     fn draw_picture(&self, surface: &mut Surface<'_>, rect: Rect, picture: &Picture<'_>) {
         let tile = Size {
             width: rect.w,
@@ -383,7 +379,7 @@ impl Canvas {
     }
 }
 
-/// A name at the lower left of its tile.
+/// Draws a name at the lower left of its tile.
 fn draw_label(surface: &mut Surface<'_>, rect: Rect, label: &Mask) {
     let (width, height) = (label.width as u32, label.height as u32);
     let margin = even((height / 2).max(8));
@@ -400,7 +396,7 @@ fn draw_label(surface: &mut Surface<'_>, rect: Rect, label: &Mask) {
     surface.write(label, ground.x + even(margin / 2), ground.y);
 }
 
-/// Rounded down, so that chroma lines up.
+/// Rounds down to an even number, so that chroma lines up.
 fn even(value: u32) -> u32 {
     value & !1
 }
@@ -412,37 +408,4 @@ fn whole(size: Size) -> Rect {
         w: size.width,
         h: size.height,
     }
-}
-
-fn strides(strides: &[i32]) -> Option<[usize; 3]> {
-    let stride = |n: usize| usize::try_from(*strides.get(n)?).ok();
-    Some([stride(0)?, stride(1)?, stride(2)?])
-}
-
-/// A decoded sample as a frame that can be read for as long as it is kept.
-fn readable(sample: &gst::Sample) -> Option<ReadFrame> {
-    let info = gst_video::VideoInfo::from_caps(sample.caps()?).ok()?;
-    gst_video::VideoFrame::from_buffer_readable(sample.buffer_owned()?, &info).ok()
-}
-
-/// Whether nothing tells two pictures of a source apart.
-fn is_like(one: &ReadFrame, other: &ReadFrame, source: SourceId) -> bool {
-    let tolerance = if source.is_screen() { 0 } else { NOISE };
-    let (Some(one), Some(other)) = (picture(one), picture(other)) else {
-        return false;
-    };
-    one.is_like(&other, tolerance)
-}
-
-fn picture(frame: &ReadFrame) -> Option<Picture<'_>> {
-    let [y, u, v] = strides(frame.plane_stride())?;
-    let [luma, blue, red, _] = frame.planes_data();
-    let plane = |data, stride| Plane { data, stride };
-    Some(Picture {
-        planes: [plane(luma, y), plane(blue, u), plane(red, v)],
-        size: Size {
-            width: frame.width(),
-            height: frame.height(),
-        },
-    })
 }

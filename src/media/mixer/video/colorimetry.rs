@@ -2,8 +2,9 @@
 //!
 //! It is BT.601 because VP8 knows no other (RFC 6386 section 9.2) and because it is what browsers
 //! make of a camera, whatever they encode it with. A source that says otherwise, in its stream or
-//! in the color-space header extension of its packets, is converted in its branch, and H.264 viewers, who would take the picture for BT.709, are told in the stream
-//! ([`crate::media::rtp::h264_sps`]); nothing else is ever converted.
+//! in the color-space header extension of its packets, is converted behind its decoder. H.264
+//! viewers, who would take the picture for BT.709, are told in the stream
+//! ([`crate::media::rtp::h264_sps`]). Nothing else is ever converted.
 //!
 //! All caps from the decoders to the encoders name it: GStreamer takes raw video without a name
 //! for BT.709 above 576 lines, and would convert where two names differ.
@@ -11,7 +12,7 @@
 use gst_video::{VideoColorMatrix, VideoColorRange, VideoColorimetry};
 use gst_video::{VideoColorPrimaries, VideoTransferFunction};
 
-/// What GStreamer calls it in caps.
+/// What GStreamer calls the canvas's colorimetry in caps.
 pub(crate) const NAME: &str = "bt601";
 
 /// The canvas's colorimetry, which is [`NAME`].
@@ -19,15 +20,16 @@ pub(crate) fn canvas() -> VideoColorimetry {
     named(VideoColorRange::Range16_235, VideoColorMatrix::Bt601)
 }
 
-/// Transfer and primaries are the canvas's whatever a source says: no branch converts them, and
-/// another name would only keep equal samples from passing through.
+/// A colorimetry with this range and matrix. Transfer and primaries are always the canvas's: no
+/// decoder branch converts them, and another name would only keep equal samples from passing
+/// through.
 fn named(range: VideoColorRange, matrix: VideoColorMatrix) -> VideoColorimetry {
     let primaries = VideoColorPrimaries::Smpte170m;
     VideoColorimetry::new(range, matrix, VideoTransferFunction::Bt601, primaries)
 }
 
-/// `decoded`, caps of a decoder, with a matrix in any case: the one that the stream names, else
-/// BT.601 limited range. `None` if these are no caps of Y'CbCr.
+/// The caps `decoded` of a decoder with a matrix and a range: those that the stream names, BT.601
+/// and limited range where it names none. `None` if the caps are not of Y'CbCr.
 pub(crate) fn with_matrix(decoded: &gst::CapsRef) -> Option<gst::Caps> {
     let info = gst_video::VideoInfo::from_caps(decoded).ok()?;
     if !info.format_info().is_yuv() {

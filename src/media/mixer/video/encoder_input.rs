@@ -1,4 +1,4 @@
-//! The way from the canvas into one encoder, which may want fewer frames than the canvas draws.
+//! From the canvas into one encoder, which may take fewer frames than the canvas draws.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -7,25 +7,25 @@ use gst::prelude::*;
 
 use crate::media::bwe::ladder::Pace;
 
-/// An encoder's input.
+/// The input of one encoder, which lets those frames in that are due.
 #[derive(Debug)]
-pub struct Outlet {
+pub(crate) struct EncoderInput {
     appsrc: gst_app::AppSrc,
     clock: FrameClock,
-    /// A keyframe has been asked for since the last frame.
-    asked: Arc<AtomicBool>,
+    /// Whether a keyframe has been requested since the last frame.
+    requested: Arc<AtomicBool>,
 }
 
-impl Outlet {
-    /// Lets as many frames into `appsrc` as `pace` says.
-    pub fn new(appsrc: gst_app::AppSrc, pace: Pace) -> Self {
-        let asked = Arc::new(AtomicBool::new(false));
+impl EncoderInput {
+    /// Lets frames into `appsrc` at the rate `pace`.
+    pub(crate) fn new(appsrc: gst_app::AppSrc, pace: Pace) -> Self {
+        let requested = Arc::new(AtomicBool::new(false));
         if let Some(pad) = appsrc.static_pad("src") {
-            let asked = asked.clone();
+            let requested = requested.clone();
             pad.add_probe(gst::PadProbeType::EVENT_UPSTREAM, move |_, info| {
                 let event = info.event();
                 if event.is_some_and(|event| gst_video::ForceKeyUnitEvent::is(event)) {
-                    asked.store(true, Ordering::Relaxed);
+                    requested.store(true, Ordering::Relaxed);
                 }
                 gst::PadProbeReturn::Ok
             });
@@ -33,22 +33,27 @@ impl Outlet {
         Self {
             appsrc,
             clock: FrameClock::new(pace),
-            asked,
+            requested,
         }
     }
 
-    /// Hands the canvas's frame of `at` on if one is due, uncopied. Frames of the canvas are
-    /// `period` apart. The first still is handed on twice, for its encoder keeps one to itself
-    /// ([`crate::media::mixer::rendition`]). Does not block.
-    pub fn offer(&mut self, frame: &gst::Buffer, at: gst::ClockTime, period: gst::ClockTime) {
-        let asked = self.asked.load(Ordering::Relaxed);
-        let warms_up = self.clock.has_made_no_still();
-        if !self.clock.is_due(at, period, asked) {
+    /// Pushes the canvas's frame of time `at` if one is due, without a copy. Frames of the canvas
+    /// are `period` apart. The first still is pushed twice, because what the encoder makes of the
+    /// first is dropped ([`crate::media::mixer::rendition`]). Does not block.
+    pub(crate) fn offer(
+        &mut self,
+        frame: &gst::Buffer,
+        at: gst::ClockTime,
+        period: gst::ClockTime,
+    ) {
+        let requested = self.requested.load(Ordering::Relaxed);
+        let is_first = self.clock.has_made_no_still();
+        if !self.clock.is_due(at, period, requested) {
             return;
         }
-        self.asked.store(false, Ordering::Relaxed);
-        if warms_up {
-            // As long ago as those to come will be: rate control goes by that.
+        self.requested.store(false, Ordering::Relaxed);
+        if is_first {
+            // One period ago, as with those that follow: rate control depends on that.
             self.push(frame, at.saturating_sub(self.clock.period()), period);
         }
         self.push(frame, at, period);
@@ -67,17 +72,17 @@ impl Outlet {
 /// Chooses frames of one rate out of those of another; pure.
 #[derive(Debug)]
 enum FrameClock {
-    /// As evenly as the others lie: the first of each period is due.
-    Even {
+    /// A frame rate: the first frame of each period is due.
+    Steady {
         period: gst::ClockTime,
-        /// In which period the last one fell.
+        /// The number of the period that the last frame fell into.
         last: Option<u64>,
     },
-    /// One each `period`, and sooner for somebody who waits for one, but not in its first half:
-    /// all who watch pay for it.
-    Now {
+    /// Stills: one each `period`, and one sooner where a keyframe is requested, but not in the
+    /// first half of the period, for all viewers pay for it.
+    Still {
         period: gst::ClockTime,
-        /// The middle of the last one.
+        /// The middle of the last frame.
         last: Option<gst::ClockTime>,
     },
 }
@@ -85,42 +90,42 @@ enum FrameClock {
 impl FrameClock {
     fn new(pace: Pace) -> Self {
         match pace {
-            Pace::Fps(fps) => Self::Even {
+            Pace::Fps(fps) => Self::Steady {
                 period: gst::ClockTime::SECOND / u64::from(fps.max(1)),
                 last: None,
             },
             Pace::Still(every) => {
                 let every = u64::try_from(every.as_nanos()).unwrap_or(u64::MAX);
                 let period = gst::ClockTime::from_nseconds(every);
-                Self::Now { period, last: None }
+                Self::Still { period, last: None }
             }
         }
     }
 
-    /// Whether the next frame is the first of stills.
+    /// Whether the next frame is the first still.
     fn has_made_no_still(&self) -> bool {
-        matches!(self, Self::Now { last: None, .. })
+        matches!(self, Self::Still { last: None, .. })
     }
 
-    /// How long a frame is shown, as long as nobody asks for one.
+    /// How long a frame is shown where no keyframe is requested.
     fn period(&self) -> gst::ClockTime {
         match self {
-            Self::Even { period, .. } | Self::Now { period, .. } => *period,
+            Self::Steady { period, .. } | Self::Still { period, .. } => *period,
         }
     }
 
-    /// Whether the frame of `at` is due, where they come each `frame`; `asked` is whether somebody
-    /// waits for one. The first of all is.
-    fn is_due(&mut self, at: gst::ClockTime, frame: gst::ClockTime, asked: bool) -> bool {
+    /// Whether the frame of time `at` is due, where frames are `frame` long. `requested` is whether
+    /// a keyframe has been requested. The first frame is always due.
+    fn is_due(&mut self, at: gst::ClockTime, frame: gst::ClockTime, requested: bool) -> bool {
         // The middle of the frame: its edges lie next to those of the period, on either side.
         let middle = at + frame / 2;
         match self {
-            Self::Even { period, last } => {
+            Self::Steady { period, last } => {
                 let number = middle.nseconds() / period.nseconds().max(1);
                 last.replace(number) != Some(number)
             }
-            Self::Now { period, last } => {
-                let wait = if asked { *period / 2 } else { *period };
+            Self::Still { period, last } => {
+                let wait = if requested { *period / 2 } else { *period };
                 let due = last.is_none_or(|last| middle.saturating_sub(last) + frame / 2 > wait);
                 if due {
                     *last = Some(middle);
@@ -136,12 +141,12 @@ mod tests {
     use super::*;
 
     /// At which of 300 frames of the canvas, at 30 a second, one is due.
-    fn due(pace: Pace, begin: u64, asked: impl Fn(u64) -> bool) -> Vec<u64> {
+    fn due(pace: Pace, begin: u64, requested: impl Fn(u64) -> bool) -> Vec<u64> {
         let mut clock = FrameClock::new(pace);
         let period = gst::ClockTime::SECOND / 30;
         let frames = begin..begin + 300;
         frames
-            .filter(|n| clock.is_due(period * *n, period, asked(*n)))
+            .filter(|n| clock.is_due(period * *n, period, requested(*n)))
             .collect()
     }
 

@@ -1,58 +1,59 @@
-//! How old a camera's pictures are when they come, and how long to wait so that few of them are
+//! How old a camera's pictures are when they arrive, and how long to wait so that few of them are
 //! too late; pure.
 //!
-//! Where packets are lost some pictures come later than others: a packet that is missing is asked for
-//! when the next one has come, which is the next picture where each is a single packet. Both are
-//! there at once then, and of two the canvas draws one.
+//! Where packets are lost some pictures arrive later than others: a missing packet is asked for
+//! when the next one has come, which belongs to the next picture where each is a single packet.
+//! Both arrive together then, and the canvas draws one of two.
 
 use std::collections::VecDeque;
 
-/// Pictures that are remembered: of some seconds.
-const REMEMBERED: usize = 100;
-/// So many of those may be too late: where one packet in ten is lost, far more would be.
-const TOO_LATE: usize = 4;
-/// Fewer pictures tell nothing.
-const ENOUGH: usize = 25;
+/// Number of pictures whose ages are kept: those of some seconds.
+const WINDOW: usize = 100;
+/// Pictures of a full [`WINDOW`] that may be too late. Where one packet in ten is lost, far more
+/// are.
+const MAX_LATE: usize = 4;
+/// Number of pictures below which there is no range.
+const MIN_PICTURES: usize = 25;
 
-/// The ages at which the newest pictures came, ns: from the time a picture was taken at to when it
-/// could be drawn. Less than nothing where its time lies ahead ([`super::av_sync`]).
+/// The ages at which the newest pictures arrived, ns: from the time a picture was taken at to when
+/// it could be drawn. Negative where its time lies ahead ([`super::av_sync`]).
 #[derive(Debug, Default)]
-pub(crate) struct Lateness {
+pub(crate) struct FrameDelay {
     ages: VecDeque<gst::ClockTimeDiff>,
-    usual: Option<Usual>,
+    range: Option<DelayRange>,
 }
 
-/// What was found of the newest pictures, ns.
+/// The range of ages of the newest pictures, ns.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Usual {
-    /// The age of the one that came soonest.
+pub(crate) struct DelayRange {
+    /// The age of the earliest.
     pub(crate) least: gst::ClockTimeDiff,
-    /// The age at which all but a few had come.
+    /// The age at which all but a few had arrived ([`MAX_LATE`]).
     pub(crate) most: gst::ClockTimeDiff,
 }
 
-impl Lateness {
-    /// Notes a picture that has come at this age.
+impl FrameDelay {
+    /// Records a picture that has arrived at this age.
     pub(crate) fn note(&mut self, age: gst::ClockTimeDiff) {
-        if self.ages.len() == REMEMBERED {
+        if self.ages.len() == WINDOW {
             self.ages.pop_front();
         }
         self.ages.push_back(age);
-        self.usual = self.count();
+        self.range = self.count();
     }
 
-    /// `None` before there have been enough.
-    pub(crate) fn usual(&self) -> Option<Usual> {
-        self.usual
+    /// The range of ages; `None` before there have been [`MIN_PICTURES`].
+    pub(crate) fn range(&self) -> Option<DelayRange> {
+        self.range
     }
 
-    fn count(&self) -> Option<Usual> {
+    fn count(&self) -> Option<DelayRange> {
         let count = self.ages.len();
-        let in_time = (count >= ENOUGH).then(|| count - 1 - TOO_LATE * count / REMEMBERED)?;
+        let in_time = (count >= MIN_PICTURES).then(|| count - 1 - MAX_LATE * count / WINDOW)?;
         let mut ages: Vec<_> = self.ages.iter().copied().collect();
         let (sooner, most, _) = ages.select_nth_unstable(in_time);
         let least = sooner.iter().copied().min()?;
-        Some(Usual { least, most: *most })
+        Some(DelayRange { least, most: *most })
     }
 }
 
@@ -60,27 +61,27 @@ impl Lateness {
 mod tests {
     use super::*;
 
-    fn usual(ages: impl Iterator<Item = i64>) -> Option<(i64, i64)> {
-        let mut lateness = Lateness::default();
-        ages.for_each(|age| lateness.note(age));
-        lateness.usual().map(|usual| (usual.least, usual.most))
+    fn range(ages: impl Iterator<Item = i64>) -> Option<(i64, i64)> {
+        let mut delay = FrameDelay::default();
+        ages.for_each(|age| delay.note(age));
+        delay.range().map(|range| (range.least, range.most))
     }
 
     #[test]
     fn a_few_pictures_tell_nothing() {
-        assert_eq!(usual(0..24), None);
-        assert_eq!(usual(0..25), Some((0, 23)));
+        assert_eq!(range(0..24), None);
+        assert_eq!(range(0..25), Some((0, 23)));
     }
 
     #[test]
     fn one_in_fifty_may_be_late_and_one_in_ten_may_not() {
         let late_each = |n: i64| (1..500).map(move |k| if k % n == 0 { 40 } else { 5 });
-        assert_eq!(usual(late_each(50)), Some((5, 5)));
-        assert_eq!(usual(late_each(10)), Some((5, 40)));
+        assert_eq!(range(late_each(50)), Some((5, 5)));
+        assert_eq!(range(late_each(10)), Some((5, 40)));
     }
 
     #[test]
     fn what_was_is_forgotten() {
-        assert_eq!(usual((0..200).chain([-7; 100])), Some((-7, -7)));
+        assert_eq!(range((0..200).chain([-7; 100])), Some((-7, -7)));
     }
 }

@@ -1,50 +1,52 @@
-//! How often the composite goes out while nothing in it changes; pure.
+//! The idle frame rate: how often the composite goes out while nothing in it changes; pure.
 //!
-//! The first frame that differs goes out at once. Those that do not are further and further apart:
-//! to a receiver, one much later than those before it is a freeze (in WebRTC's statistics, later
-//! than the mean of thirty by 150 ms), a gap that has grown is the rate of the stream.
+//! The first frame that differs goes out at once. Equal ones are sent further and further apart: to
+//! a receiver a frame much later than those before it is a freeze (in WebRTC's statistics, later
+//! than the mean of thirty by 150 ms), while a gap that has grown slowly is the rate of the stream.
 
-/// Most time between two frames. A new viewer's keyframe may have to wait for it.
-const LONGEST: gst::ClockTime = gst::ClockTime::from_mseconds(200);
-/// By which share a gap is longer than the one before it.
-const GROWTH: u64 = 20;
+/// Longest time between two frames. The keyframe of a new viewer may have to wait for it.
+const MAX_GAP: gst::ClockTime = gst::ClockTime::from_mseconds(200);
+/// A gap is longer than the one before it by one part in so many.
+const GROWTH_DIVISOR: u64 = 20;
 
-/// What has become of the composite since the frame before.
+/// Whether the composite differs from the frame before.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Scenery {
+pub(crate) enum Activity {
     /// Something is new, or somebody speaks.
-    Lively,
-    /// Nothing.
+    Active,
+    /// Nothing has changed, and nobody speaks.
     Still,
 }
 
-/// Chooses among the canvas's frames.
+/// Chooses which frames of the canvas go out.
 #[derive(Debug, Default)]
-pub(crate) struct Idle {
-    /// When one went out last.
+pub(crate) struct IdleRate {
+    /// When a frame went out last.
     last: Option<gst::ClockTime>,
     gap: gst::ClockTime,
 }
 
-impl Idle {
-    /// Whether the frame of `at` is to go out. Frames are `period` apart.
+impl IdleRate {
+    /// Whether the frame of time `at` goes out. Frames of the canvas are `period` apart.
     pub(crate) fn is_due(
         &mut self,
         at: gst::ClockTime,
         period: gst::ClockTime,
-        scenery: Scenery,
+        activity: Activity,
     ) -> bool {
         // One change in between, as of a keyframe that is a little sharper, is not yet motion.
-        if scenery == Scenery::Lively {
+        if activity == Activity::Active {
             self.gap = (self.gap / 2).max(period);
         }
         // Beats are not exact to the nanosecond.
         let due = self
             .last
             .is_none_or(|last| at + period / 2 >= last + self.gap);
-        if due || scenery == Scenery::Lively {
+        if due || activity == Activity::Active {
             self.last = Some(at);
-            self.gap = (self.gap + self.gap / GROWTH).min(LONGEST).max(period);
+            self.gap = (self.gap + self.gap / GROWTH_DIVISOR)
+                .min(MAX_GAP)
+                .max(period);
             return true;
         }
         false
@@ -57,19 +59,19 @@ mod tests {
 
     const PERIOD: gst::ClockTime = gst::ClockTime::from_nseconds(33_333_333);
 
-    /// The gaps between the frames of a scenery, in frames, after a lively second.
-    fn gaps(idle: &mut Idle, from: u64, frames: u64, scenery: Scenery) -> Vec<u64> {
-        let due = (from..from + frames).filter(|n| idle.is_due(PERIOD * *n, PERIOD, scenery));
+    /// The gaps, in frames, between those that go out during `frames` frames of an activity.
+    fn gaps(idle: &mut IdleRate, from: u64, frames: u64, activity: Activity) -> Vec<u64> {
+        let due = (from..from + frames).filter(|n| idle.is_due(PERIOD * *n, PERIOD, activity));
         let due: Vec<u64> = due.collect();
         due.windows(2).map(|pair| pair[1] - pair[0]).collect()
     }
 
     #[test]
     fn five_frames_a_second_are_left_and_no_gap_is_a_surprise() {
-        let mut idle = Idle::default();
-        let mut all = gaps(&mut idle, 100, 60, Scenery::Lively);
+        let mut idle = IdleRate::default();
+        let mut all = gaps(&mut idle, 100, 60, Activity::Active);
         assert!(all.iter().all(|gap| *gap == 1), "{all:?}");
-        let still = gaps(&mut idle, 160, 600, Scenery::Still);
+        let still = gaps(&mut idle, 160, 600, Activity::Still);
         assert!(still.windows(2).all(|pair| pair[0] <= pair[1]), "{still:?}");
         assert!(still.iter().take(5).all(|gap| *gap == 1), "{still:?}");
         assert!(still.iter().skip(60).all(|gap| *gap == 6), "{still:?}");
@@ -84,17 +86,17 @@ mod tests {
 
     #[test]
     fn what_is_new_goes_out_at_once_and_the_rate_is_back() {
-        let mut idle = Idle::default();
-        gaps(&mut idle, 0, 600, Scenery::Still);
-        assert!(idle.is_due(PERIOD * 601, PERIOD, Scenery::Lively));
-        let still = gaps(&mut idle, 602, 30, Scenery::Still);
+        let mut idle = IdleRate::default();
+        gaps(&mut idle, 0, 600, Activity::Still);
+        assert!(idle.is_due(PERIOD * 601, PERIOD, Activity::Active));
+        let still = gaps(&mut idle, 602, 30, Activity::Still);
         assert!(
             still.iter().all(|gap| *gap > 2),
             "once is not yet motion: {still:?}"
         );
-        let lively = gaps(&mut idle, 632, 9, Scenery::Lively);
+        let lively = gaps(&mut idle, 632, 9, Activity::Active);
         assert!(lively.iter().all(|gap| *gap == 1), "{lively:?}");
-        let still = gaps(&mut idle, 641, 6, Scenery::Still);
+        let still = gaps(&mut idle, 641, 6, Activity::Still);
         assert!(
             still.iter().all(|gap| *gap == 1),
             "it slows down anew: {still:?}"
@@ -104,8 +106,8 @@ mod tests {
     #[test]
     fn a_slower_canvas_is_not_made_faster() {
         let slow = gst::ClockTime::from_mseconds(250);
-        let mut idle = Idle::default();
-        let due = (0..20).filter(|n| idle.is_due(slow * *n, slow, Scenery::Still));
+        let mut idle = IdleRate::default();
+        let due = (0..20).filter(|n| idle.is_due(slow * *n, slow, Activity::Still));
         assert_eq!(due.count(), 20);
     }
 }

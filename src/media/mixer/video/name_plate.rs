@@ -1,5 +1,5 @@
-//! What stands for a participant besides their video: the name label, the initials and the
-//! colour behind them. Rendered once per name by Pango, through `pipelines/card.launch`.
+//! The name plate of a participant: the label with their name, and the initials and the colour of
+//! their avatar. Drawn once per name by Pango, through `pipelines/card.launch`.
 
 use std::time::Duration;
 
@@ -11,10 +11,10 @@ use crate::layout::Size;
 use crate::media::gst::pipeline::{Pipeline, PipelineError};
 use crate::media::gst::template::{Templates, Value};
 
-/// Rendering takes milliseconds; this is for a machine in trouble.
+/// How long a text may take to be drawn. It takes milliseconds, except on a machine in trouble.
 const DEADLINE: Duration = Duration::from_secs(2);
 
-/// Grounds of avatars: dark enough for white letters, far enough apart to tell people by.
+/// Background colours of avatars, RGB: dark enough for white letters, and easy to tell apart.
 const PALETTE: [[u8; 3]; 10] = [
     [0x2f, 0x5d, 0x8a],
     [0x8a, 0x3b, 0x4a],
@@ -30,21 +30,21 @@ const PALETTE: [[u8; 3]; 10] = [
 
 /// A participant's label, initials and colour.
 #[derive(Debug, Clone)]
-pub struct Card {
+pub(crate) struct NamePlate {
     /// The name, in one line.
     pub label: Mask,
-    /// One or two letters.
+    /// One or two letters of the name.
     pub initials: Mask,
-    /// Behind the initials.
+    /// The colour behind the initials.
     pub ground: Yuv,
 }
 
-impl Card {
-    /// Draws the card of `who`, called `name`. Blocks for some milliseconds.
+impl NamePlate {
+    /// Draws the name plate of `who`, called `name`. Blocks for some milliseconds.
     ///
     /// # Errors
-    /// [`PipelineError`] when the template does not run; a card without text is what remains.
-    pub fn render(
+    /// [`PipelineError`] when the template does not run; use [`NamePlate::blank`] then.
+    pub(crate) fn render(
         templates: &Templates,
         who: ParticipantId,
         name: &str,
@@ -64,8 +64,8 @@ impl Card {
         })
     }
 
-    /// A card without text.
-    pub fn blank(who: ParticipantId) -> Self {
+    /// A name plate with a colour and without text.
+    pub(crate) fn blank(who: ParticipantId) -> Self {
         Self {
             label: Mask::default(),
             initials: Mask::default(),
@@ -79,7 +79,7 @@ fn ground(who: ParticipantId) -> Yuv {
     Yuv::from_rgb(PALETTE.get(index).copied().unwrap_or_default())
 }
 
-/// The first letters of the first and the last word.
+/// The first letters of the first and the last word of a name, in capitals.
 fn initials(name: &str) -> String {
     let mut words = name.split_whitespace();
     let first = words.next().and_then(|word| word.chars().next());
@@ -91,7 +91,7 @@ fn initials(name: &str) -> String {
         .collect()
 }
 
-/// One line of text as a mask.
+/// Draws one line of text as a mask.
 fn text(templates: &Templates, line: &str, size: Size, points: u64) -> Result<Mask, PipelineError> {
     let description = templates
         .fill(
@@ -142,8 +142,9 @@ mod tests {
             let templates = Templates::default();
             for round in 0..30 {
                 let name = format!("Guest {round}");
-                let card = Card::render(&templates, ParticipantId::new(ordinal), &name).unwrap();
-                assert!(card.label.width > 0);
+                let name_plate =
+                    NamePlate::render(&templates, ParticipantId::new(ordinal), &name).unwrap();
+                assert!(name_plate.label.width > 0);
             }
         };
         std::thread::scope(|scope| {
@@ -166,12 +167,12 @@ mod tests {
         gst::init().unwrap();
         let templates = Templates::default();
         let who = ParticipantId::new(1);
-        let plain = Card::render(&templates, who, "Ann").unwrap();
+        let plain = NamePlate::render(&templates, who, "Ann").unwrap();
         assert!(
             plain.label.width > 20 && plain.initials.width > 20,
             "{plain:?}"
         );
-        let longer = Card::render(&templates, who, "<b>Ann</b> & co").unwrap();
+        let longer = NamePlate::render(&templates, who, "<b>Ann</b> & co").unwrap();
         assert!(longer.label.width > plain.label.width * 2);
     }
 }

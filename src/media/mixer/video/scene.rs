@@ -1,39 +1,39 @@
-//! What the canvas shows: plain values, decided by the room, applied between two frames.
+//! The scene that the canvas shows: plain values, decided by the room, applied between two frames.
 
 use crate::id::SourceId;
 use crate::layout::Rect;
 
-/// What a tile holds.
+/// What a tile shows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Content {
     /// The source's picture while it is fresh, its avatar otherwise.
     Picture,
-    /// The avatar: there is no picture to wait for.
+    /// The avatar, because there is no picture to wait for.
     Avatar,
 }
 
-/// A rectangle of the canvas and who is in it.
+/// A rectangle of the canvas and the source that is shown in it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Tile {
-    /// The camera or screen.
+    /// The camera or shared screen that is shown.
     pub source: SourceId,
-    /// Where, in canvas pixels.
+    /// Where it is, in pixels of the canvas.
     pub rect: Rect,
-    /// Picture or avatar.
+    /// Whether it shows a picture or an avatar.
     pub content: Content,
-    /// Marked as speaking.
+    /// Whether it has the outline of somebody who speaks.
     pub speaking: bool,
 }
 
-/// Everything on the canvas, in the order of drawing.
+/// Everything that is on the canvas.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Scene {
-    /// The tiles.
+    /// The tiles in the order they are drawn.
     pub tiles: Vec<Tile>,
 }
 
 impl Scene {
-    /// Where a source is, if it has a tile.
+    /// The rectangle of a source, if it has a tile.
     pub fn tile_of(&self, source: SourceId) -> Option<Rect> {
         let tile = self.tiles.iter().find(|tile| tile.source == source);
         tile.map(|tile| tile.rect)

@@ -5,60 +5,60 @@ const MS: u64 = 1_000_000;
 const PACKET: u32 = 960;
 
 /// When each of `n` packets, 20 ms each, is said to have come that came so many ms after its time.
-fn said(arrivals: &mut Arrivals, first: u64, n: u64, late: impl Fn(u64) -> u64) -> Vec<u64> {
+fn said(smoother: &mut ArrivalSmoother, first: u64, n: u64, late: impl Fn(u64) -> u64) -> Vec<u64> {
     let say = |k| {
         let taken = first + 20 * k;
         let timestamp = (u32::MAX - 4_000).wrapping_add((taken * 48) as u32);
         let came = gst::ClockTime::from_mseconds(taken + late(k));
-        arrivals.expect(timestamp, came).nseconds() / MS - taken
+        smoother.smoothed(timestamp, came).nseconds() / MS - taken
     };
     (0..n).map(say).collect()
 }
 
 #[test]
 fn packets_of_bursts_are_said_to_have_come_evenly() {
-    let mut arrivals = Arrivals::default();
+    let mut smoother = ArrivalSmoother::default();
     // The last of six comes at once, the first has waited for it; and timestamps wrap.
-    let said = said(&mut arrivals, 1_000, 60, |k| 7 + 20 * (5 - k % 6));
+    let said = said(&mut smoother, 1_000, 60, |k| 7 + 20 * (5 - k % 6));
     assert_eq!(said[0], 107, "of the first nothing is known");
     assert!(said[5..].iter().all(|late| *late == 7), "{said:?}");
 }
 
 #[test]
 fn packets_that_come_evenly_are_not_touched() {
-    let mut arrivals = Arrivals::default();
-    let said = said(&mut arrivals, 1_000, 500, |_| 30);
+    let mut smoother = ArrivalSmoother::default();
+    let said = said(&mut smoother, 1_000, 500, |_| 30);
     assert!(said.iter().all(|late| *late == 30), "{said:?}");
 }
 
 #[test]
 fn a_way_that_has_become_longer_is_believed_after_some_seconds() {
-    let mut arrivals = Arrivals::default();
-    said(&mut arrivals, 1_000, 200, |_| 10);
-    let longer = said(&mut arrivals, 5_000, 250, |_| 90);
+    let mut smoother = ArrivalSmoother::default();
+    said(&mut smoother, 1_000, 200, |_| 10);
+    let longer = said(&mut smoother, 5_000, 250, |_| 90);
     assert!(longer[..100].iter().all(|late| *late == 10), "{longer:?}");
     assert!(longer[200..].iter().all(|late| *late == 90), "{longer:?}");
-    let shorter = said(&mut arrivals, 10_000, 10, |_| 20);
+    let shorter = said(&mut smoother, 10_000, 10, |_| 20);
     assert!(shorter.iter().all(|late| *late == 20), "{shorter:?}");
 }
 
 #[test]
 fn a_sender_that_paused_its_clock_begins_anew() {
-    let mut arrivals = Arrivals::default();
-    said(&mut arrivals, 1_000, 50, |_| 10);
-    let paused = said(&mut arrivals, 2_000, 50, |_| 5_000);
+    let mut smoother = ArrivalSmoother::default();
+    said(&mut smoother, 1_000, 50, |_| 10);
+    let paused = said(&mut smoother, 2_000, 50, |_| 5_000);
     assert!(paused.iter().all(|late| *late == 5_000), "{paused:?}");
 }
 
 #[test]
 fn any_times_are_taken() {
-    let mut arrivals = Arrivals::default();
+    let mut smoother = ArrivalSmoother::default();
     let edges = [0, 1, 1 << 31, u32::MAX, 0x7fff_ffff];
     let times = [0, 1, u64::MAX / 2, u64::MAX - 1];
     for timestamp in edges.into_iter().cycle().take(1_000) {
         for time in times {
             let came = gst::ClockTime::from_nseconds(time);
-            assert!(arrivals.expect(timestamp, came) <= came);
+            assert!(smoother.smoothed(timestamp, came) <= came);
         }
     }
 }
@@ -103,7 +103,7 @@ fn steps(prepare: impl Fn(&gst::Element)) -> Vec<u64> {
 
 #[test]
 fn a_jitterbuffer_keeps_its_times_through_bursts() {
-    let steps = steps(even_out);
+    let steps = steps(smooth);
     // Of the first two seconds they are approached slowly.
     let settled = &steps[100..];
     assert!(

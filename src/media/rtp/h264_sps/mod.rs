@@ -307,7 +307,7 @@ impl Writer {
     }
 }
 
-/// Without emulation prevention bytes.
+/// MixMinus emulation prevention bytes.
 fn unescaped(body: &[u8]) -> Vec<u8> {
     let mut out = Vec::with_capacity(body.len());
     let mut zeros = 0;

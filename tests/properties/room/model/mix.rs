@@ -8,7 +8,7 @@ use tessera::codec::VideoCodec;
 use tessera::id::ParticipantId;
 use tessera::id::SourceId;
 use tessera::media::bwe::ladder::{Rung, RungSpec};
-use tessera::media::mixer::{Output, Without};
+use tessera::media::mixer::{MixMinus, Output};
 use tessera::protocol::recording::{RecordingId, Subject};
 use tessera::room::state::wiring::{Downlink, Feed, Tracked};
 
@@ -38,7 +38,7 @@ impl Model {
             });
         let renditions = codec.flatten().map(|codec| self.renditions(codec));
         let picture = renditions.and_then(|all| all.into_iter().find(works));
-        let sound = codec.map(|_| Output::Sound(Without::Nobody)).filter(works);
+        let sound = codec.map(|_| Output::Sound(MixMinus::Nobody)).filter(works);
         [picture, sound]
     }
 
@@ -86,8 +86,8 @@ impl Model {
                 if person.has_mix(Kind::Sound) && person.uses(Kind::Sound, Way::Mix) =>
             {
                 Output::Sound(match person.spoke_just_now(now) {
-                    true => Without::Participant(who),
-                    false => Without::Nobody,
+                    true => MixMinus::Participant(who),
+                    false => MixMinus::Nobody,
                 })
             }
             _ => return None,

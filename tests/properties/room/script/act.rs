@@ -3,7 +3,7 @@
 use tessera::codec::VideoCodec;
 use tessera::id::SourceId;
 use tessera::id::{ParticipantId, Role};
-use tessera::media::mixer::{Output, Without};
+use tessera::media::mixer::{MixMinus, Output};
 use tessera::protocol::recording::RecordingId;
 use tessera::protocol::room::{ByeReason, Limits};
 use tessera::room::state::{Effect, Input, RequestId};
@@ -259,7 +259,7 @@ impl World {
         let running = self.mixer.iter().flat_map(|mixer| &mixer.outputs);
         let running: Vec<Output> = running.copied().collect();
         match running.len() {
-            0 => Output::Sound(Without::Nobody),
+            0 => Output::Sound(MixMinus::Nobody),
             len => running[usize::from(n) % len],
         }
     }

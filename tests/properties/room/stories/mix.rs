@@ -8,7 +8,7 @@ use tessera::codec::VideoCodec;
 use tessera::id::Role;
 use tessera::media::bwe::delay::{Estimate, Load};
 use tessera::media::bwe::ladder::Rung;
-use tessera::media::mixer::{Content, Output, Without};
+use tessera::media::mixer::{Content, MixMinus, Output};
 use tessera::media::stream::slot::Change;
 use tessera::protocol::recording::{RecordingId, Subject};
 use tessera::protocol::room::Limits;
@@ -35,7 +35,7 @@ fn position(log: &[Effect], wanted: impl Fn(&Effect) -> bool) -> usize {
 fn a_mix_is_started_before_it_is_fed_and_switched_before_the_old_one_stops() {
     let mut world = room();
     let ann = enter(&mut world, "Ann");
-    let own = Output::Sound(Without::Participant(ann));
+    let own = Output::Sound(MixMinus::Participant(ann));
     world.give(Input::Heard(ann, true));
     let step = |wanted: Step| position(&world.log, |e| *e == Effect::Media(wanted.clone()));
     let started = step(Step::StartOutput(own));

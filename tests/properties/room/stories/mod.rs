@@ -14,7 +14,7 @@ use tessera::layout::{LayoutKind, Size};
 use tessera::media::bwe::fec::Protection;
 use tessera::media::bwe::ladder::Rung;
 use tessera::media::gst::template::Templates;
-use tessera::media::mixer::{Content, Output, Tile, Without};
+use tessera::media::mixer::{Content, MixMinus, Output, Tile};
 use tessera::protocol::room::{ByeReason, UplinkState};
 use tessera::room::state::wiring::{Downlink, Feed};
 use tessera::room::state::{Effect, Input, Lifetime, Settings};
@@ -38,7 +38,7 @@ const NOTHING: Downlinks = Downlinks {
     forward_audio: Vec::new(),
 };
 pub(crate) const SECOND: Duration = Duration::from_secs(1);
-const COMMON: Output = Output::Sound(Without::Nobody);
+const COMMON: Output = Output::Sound(MixMinus::Nobody);
 
 /// The composite at its best.
 pub(crate) const TOP: Output = Output::Video {
@@ -122,7 +122,7 @@ fn join_speak_leave() {
     );
 
     world.give(Input::Heard(ann, true));
-    let own = Output::Sound(Without::Participant(ann));
+    let own = Output::Sound(MixMinus::Participant(ann));
     assert_eq!(hears(&world, ann), Some(own));
     assert_eq!(hears(&world, bob), Some(COMMON));
     assert!(tiles(&world)[0].speaking && !tiles(&world)[1].speaking);

@@ -1,8 +1,8 @@
-//! Writes one uplink to a file as it comes: nothing is decoded, nothing is encoded. A pipeline of
-//! its own for each, so that what is odd about one costs no other.
+//! Records one uplink as it comes: nothing is decoded, nothing is encoded. Each has a pipeline of
+//! its own, so that what is odd about one costs no other.
 //!
-//! A file begins at zero, with a keyframe or the first sound, and says when that was. From then on
-//! its times are those of the uplink: what was muted, lost or not sent is a gap.
+//! A file begins at zero, with a keyframe or the first sound, and the writer reports when that was.
+//! From then on its times are those of the uplink: what was muted, lost or not sent is a gap.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -11,50 +11,52 @@ use std::time::Duration;
 use gst::prelude::*;
 use parking_lot::Mutex;
 
-use super::onward::Onward;
-use super::writing::{Writing, keep_first_caps, lasts};
-use super::{FINISH_DEADLINE, RecorderError, is_behind, opens, payload, push, timestamp};
+use super::error::RecorderError;
+use super::monotonic::MonotonicTimes;
+use super::packets::{FINISH_DEADLINE, is_behind, opens, payload, push, timestamp};
+use super::writing::{WritingPipeline, ensure_duration, keep_first_caps};
+
 use crate::codec::Codec;
 use crate::media::gst::pipeline::Pipeline;
 use crate::media::gst::template::Templates;
 use crate::media::rtp::sanitize::Sieve;
 use crate::media::stream::tap::{Link, Tap};
 
-/// Time between keyframes, so that one can seek. They cost everybody who watches this uplink.
+/// Time between keyframes, so that one can seek. Each costs all viewers of the uplink.
 const KEYFRAME_EVERY: Duration = Duration::from_secs(30);
 
-/// Called once, with when the file begins, ahead of what is written of it. On the streaming thread
-/// of the tap; must not block.
+/// Called once with the time of the recording at which the file begins, before anything is written.
+/// It is called on the streaming thread of the tap and must not block.
 type OnBegin = Box<dyn Fn(Duration) + Send>;
 
-/// What became of a track's file.
+/// What a finished file of a track holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum TrackEnd {
-    /// It has its end.
+pub(crate) enum TrackEnd {
+    /// The file is complete.
     Written,
-    /// Nothing came that could have begun it: there is an empty file.
+    /// The file is empty, because nothing came that it could begin with.
     NeverBegun,
 }
 
-/// A track being written. Dropping it ends it where it is, as a crash would.
+/// A recording of one uplink. Dropping it ends the file where it is, as a crash would.
 #[derive(Debug)]
-pub struct TrackWriter {
+pub(crate) struct TrackWriter {
     tap: Tap,
     link: Option<Link>,
     feeder: Arc<Feeder>,
     // Last, so that it is dropped after everything that points into it.
-    writing: Writing,
+    writing: WritingPipeline,
 }
 
 impl TrackWriter {
-    /// Opens the file; nothing is taken of the tap before [`TrackWriter::listen`]. `zero` is the
-    /// running time at which the recording began, `on_failure` is called on a tokio thread when
-    /// nothing more can be written. Opening can take as long as the disk likes; must be called
+    /// Opens the file, paused: nothing is taken from the tap before [`TrackWriter::resume`]. `zero`
+    /// is the running time at which the recording began. `on_failure` is called on a tokio thread
+    /// when nothing more can be written. Blocks for as long as the disk takes. Must be called
     /// within a tokio runtime.
     ///
     /// # Errors
     /// [`RecorderError`] when the pipeline cannot be made or the file not be opened.
-    pub fn start(
+    pub(crate) fn start(
         templates: &Templates,
         tap: &Tap,
         path: &Path,
@@ -72,50 +74,50 @@ impl TrackWriter {
         let parse = pipeline.element::<gst::Element>("parse")?;
         if let Some(pad) = parse.static_pad("src") {
             keep_first_caps(&pad);
-            lasts(&pad);
+            ensure_duration(&pad);
         }
         let feeder = Arc::new(Feeder {
             format: tap.format(),
             appsrc: pipeline.element("in")?,
-            line: Mutex::new(TrackLine::new(zero)),
+            line: Mutex::new(TrackTimeline::new(zero)),
             on_begin: Mutex::new(Box::new(on_begin)),
         });
         Ok(Self {
             tap: tap.clone(),
             link: None,
             feeder,
-            writing: Writing::start(pipeline, on_failure)?,
+            writing: WritingPipeline::start(pipeline, on_failure)?,
         })
     }
 
-    /// Whether it is this tap that is written.
-    pub fn is_of(&self, tap: &Tap) -> bool {
+    /// Whether this tap is recorded.
+    pub(crate) fn is_of(&self, tap: &Tap) -> bool {
         self.tap.is_same(tap)
     }
 
-    /// What is written.
-    pub fn tap(&self) -> &Tap {
+    /// The tap that is recorded.
+    pub(crate) fn tap(&self) -> &Tap {
         &self.tap
     }
 
-    /// Whether what comes is written.
-    pub fn listens(&self) -> bool {
+    /// Whether packets are written, which is not the case while paused.
+    pub(crate) fn is_recording(&self) -> bool {
         self.link.is_some()
     }
 
-    /// Takes what comes from now on, a picture from its next keyframe on, which is asked for.
-    pub fn listen(&mut self) {
+    /// Records from now on; a picture from its next keyframe on, which is requested.
+    pub(crate) fn resume(&mut self) {
         if self.link.is_some() {
             return;
         }
         self.feeder.line.lock().broken();
         let (feeder, source) = (Arc::clone(&self.feeder), self.tap.clone());
-        let mut listening = Listening {
+        let mut stream = Stream {
             sieve: Sieve::new(self.tap.format()),
             asked: Duration::ZERO,
         };
         self.link = Some(self.tap.connect(Box::new(move |packets, caps| {
-            if feeder.take(packets, caps, &mut listening) {
+            if feeder.take(packets, caps, &mut stream) {
                 source.request_keyframe();
             }
         })));
@@ -124,17 +126,17 @@ impl TrackWriter {
         }
     }
 
-    /// Takes nothing more until it is to listen again.
-    pub fn pause(&mut self) {
+    /// Records nothing until [`TrackWriter::resume`].
+    pub(crate) fn pause(&mut self) {
         self.link = None;
     }
 
-    /// Writes what is left, and the index.
+    /// Writes what is left and the index, and waits for it.
     ///
     /// # Errors
-    /// [`RecorderError::Failed`], [`RecorderError::Stuck`]. What was written stays, and can be
-    /// repaired as after a crash.
-    pub async fn finish(mut self) -> Result<TrackEnd, RecorderError> {
+    /// [`RecorderError::Failed`], [`RecorderError::Stuck`]. The file stays, and can be repaired as
+    /// after a crash.
+    pub(crate) async fn finish(mut self) -> Result<TrackEnd, RecorderError> {
         self.link = None;
         if !self.feeder.line.lock().has_begun() {
             return Ok(TrackEnd::NeverBegun);
@@ -145,18 +147,18 @@ impl TrackWriter {
     }
 }
 
-/// What is known of a stream since it has been listened to.
-struct Listening {
+/// The state of a stream since recording was last resumed.
+struct Stream {
     sieve: Sieve,
-    /// When a keyframe was asked for last.
+    /// When a keyframe was last requested or came.
     asked: Duration,
 }
 
-/// What the tap's thread uses.
+/// The state that the thread of the tap uses.
 struct Feeder {
     format: Codec,
     appsrc: gst_app::AppSrc,
-    line: Mutex<TrackLine>,
+    line: Mutex<TrackTimeline>,
     on_begin: Mutex<OnBegin>,
 }
 
@@ -169,13 +171,8 @@ impl std::fmt::Debug for Feeder {
 }
 
 impl Feeder {
-    /// Takes packets. True if a keyframe is wanted.
-    fn take(
-        &self,
-        packets: &[gst::Buffer],
-        caps: &gst::CapsRef,
-        listening: &mut Listening,
-    ) -> bool {
+    /// Takes packets. Returns whether to request a keyframe.
+    fn take(&self, packets: &[gst::Buffer], caps: &gst::CapsRef, stream: &mut Stream) -> bool {
         let picture = self.format != Codec::Opus;
         if picture && self.appsrc.caps().as_deref() != Some(caps) {
             self.appsrc.set_caps(Some(&caps.to_owned()));
@@ -186,7 +183,7 @@ impl Feeder {
             return false;
         }
         let mut wanted = false;
-        let Listening { sieve, asked } = listening;
+        let Stream { sieve, asked } = stream;
         for packet in packets {
             if !sieve.admits(packet) {
                 continue;
@@ -226,10 +223,10 @@ impl Feeder {
     }
 }
 
-/// Where a packet belongs.
+/// Where in a file a packet belongs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Placed {
-    /// At zero: the file begins with it, at this time of the recording.
+    /// At zero. The file begins with it, at this time of the recording.
     First(Duration),
     /// At this time of the file.
     At(Duration),
@@ -244,31 +241,31 @@ impl Placed {
     }
 }
 
-/// The time line of a track's file; pure.
+/// The timeline of the file of a track; pure.
 #[derive(Debug)]
-struct TrackLine {
-    /// Running time of the recording's zero.
+struct TrackTimeline {
+    /// Running time at which the recording begins.
     zero: Duration,
-    /// Running time of the file's.
+    /// Running time at which the file begins; `None` before its first packet.
     start: Option<Duration>,
-    /// Whether what comes can be used before something opens.
-    open: Gate,
-    times: Onward,
+    /// Whether packets can be written, or have to wait for one that opens.
+    open: TrackGate,
+    times: MonotonicTimes,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Gate {
+enum TrackGate {
     AwaitsOpening,
     Open,
 }
 
-impl TrackLine {
+impl TrackTimeline {
     fn new(zero: Duration) -> Self {
         Self {
             zero,
             start: None,
-            open: Gate::AwaitsOpening,
-            times: Onward::default(),
+            open: TrackGate::AwaitsOpening,
+            times: MonotonicTimes::default(),
         }
     }
 
@@ -276,20 +273,20 @@ impl TrackLine {
         self.start.is_some()
     }
 
-    /// Some of the stream is missing: nothing can be used before the next keyframe.
+    /// Lets nothing in before the next keyframe, because some of the stream is missing.
     fn broken(&mut self) {
-        self.open = Gate::AwaitsOpening;
+        self.open = TrackGate::AwaitsOpening;
     }
 
-    /// Where a packet of running time `at` and this RTP timestamp belongs, if anywhere; whether it is
-    /// `opening`: the first of a keyframe, or sound.
+    /// Where a packet of running time `at` and this RTP timestamp belongs, if anywhere. `opening`
+    /// is whether it is the first of a keyframe, or sound.
     fn place(&mut self, at: Duration, timestamp: u32, opening: bool) -> Option<Placed> {
-        // What was on its way when the recording began is not of it.
+        // Packets that were on their way when the recording began do not belong to it.
         let since = at.checked_sub(self.zero)?;
         if opening {
-            self.open = Gate::Open;
+            self.open = TrackGate::Open;
         }
-        if self.open == Gate::AwaitsOpening {
+        if self.open == TrackGate::AwaitsOpening {
             return None;
         }
         match self.start {

@@ -3,7 +3,7 @@ use std::sync::mpsc;
 
 use super::*;
 use crate::codec::Contents;
-use crate::media::file::recorder::testing::{FRAMES, GROUP, Playing, picture, silence};
+use crate::media::file::recorder::testing::{FRAMES, GROUP, TestPipeline, picture, silence};
 use crate::media::file::remux::remux;
 
 fn ms(ms: u64) -> Duration {
@@ -12,7 +12,7 @@ fn ms(ms: u64) -> Duration {
 
 #[test]
 fn a_file_begins_with_what_opens_it_and_says_when_that_was() {
-    let mut line = TrackLine::new(ms(1000));
+    let mut line = TrackTimeline::new(ms(1000));
     assert_eq!(line.place(ms(990), 0, true), None, "before the recording");
     assert_eq!(line.place(ms(1010), 1, false), None, "no keyframe yet");
     assert!(!line.has_begun());
@@ -32,7 +32,7 @@ fn a_file_begins_with_what_opens_it_and_says_when_that_was() {
 
 #[test]
 fn what_is_missing_is_a_gap_and_ends_with_a_keyframe() {
-    let mut line = TrackLine::new(ms(0));
+    let mut line = TrackTimeline::new(ms(0));
     assert_eq!(line.place(ms(100), 0, true), Some(Placed::First(ms(100))));
     line.broken();
     assert_eq!(line.place(ms(5000), 1, false), None);
@@ -52,7 +52,7 @@ async fn record(
     packets: Vec<gst::Buffer>,
     path: &Path,
 ) -> Duration {
-    let uplink = Playing::new("appsrc name=in format=time ! appsink name=out sync=false");
+    let uplink = TestPipeline::new("appsrc name=in format=time ! appsink name=out sync=false");
     let source: gst_app::AppSrc = uplink.part("in");
     source.set_caps(Some(caps));
     let tap = Tap::new(&uplink.part("out"), format, ms(500), None);
@@ -63,7 +63,7 @@ async fn record(
         panic!("{text}")
     });
     let mut writer = writer.unwrap();
-    writer.listen();
+    writer.resume();
     // Told after the writer, which was there before.
     let (pass, passed) = mpsc::channel();
     let _link = tap.connect(Box::new(move |packets, _| {
@@ -86,7 +86,7 @@ fn times(path: &Path) -> Vec<Duration> {
     let path = path.display();
     let file = format!("filesrc location={path} ! matroskademux ! appsink name=out sync=false");
     let at = |sample: &gst::Sample| sample.buffer().unwrap().pts().unwrap().into();
-    Playing::new(&file).samples().iter().map(at).collect()
+    TestPipeline::new(&file).samples().iter().map(at).collect()
 }
 
 /// The times of what is in a file, and in what is made of it where it was cut short.
@@ -153,7 +153,7 @@ async fn check_losses(format: Codec, encoder: &str, contents: Contents) {
     assert_eq!(times, expected, "{format:?}");
 }
 
-/// A file of one picture says that it lasts, and so can be read.
+/// A file of one picture has a duration, and so can be read.
 #[tokio::test(flavor = "multi_thread")]
 async fn one_picture_is_a_file() {
     const DURATION: &[u8] = &[0x44, 0x89, 0x88];
@@ -196,8 +196,8 @@ async fn lost_h264_moves_no_other() {
     check_losses(Codec::H264, &encoder, Contents::Picture).await;
 }
 
-/// Where times go back, as when a sender first says how its streams lie to one another, every picture
-/// is in the file and has a time of its own.
+/// Where times go back, as when a sender first says how its streams lie to one another, every
+/// picture is in the file and has a time of its own.
 #[tokio::test(flavor = "multi_thread")]
 async fn times_that_go_back_lose_no_picture() {
     let (caps, mut frames) = picture("vp8enc deadline=1 cpu-used=8 ! rtpvp8pay");

@@ -1,58 +1,73 @@
-//! What webrtcbin makes inside itself and has no property for, set as it is made.
+//! The elements that webrtcbin makes inside itself and has no properties for.
 
 use gst::prelude::*;
 
-/// Has the elements that `webrtc` makes from now on do what rooms need of them.
-pub(crate) fn install(webrtc: &gst::Element) {
-    let Some(bin) = webrtc.downcast_ref::<gst::Bin>() else {
-        return;
-    };
-    bin.connect_deep_element_added(|_, _, element| {
-        let Some(factory) = element.factory() else {
-            return;
-        };
-        match factory.name().as_str() {
-            "rtpjitterbuffer" => calm_jitterbuffer(element),
-            "rtpsession" => hurry_feedback(element),
-            "rtpulpfecenc" => pass_lists(element),
-            _ => {}
-        }
+/// Calls `f` for each element that webrtcbin makes inside itself from now on, with the name of its
+/// factory, on the thread that adds it.
+pub(crate) fn on_element_added(
+    webrtc: &gst::Element,
+    f: impl Fn(&gst::Element, &str) + Send + Sync + 'static,
+) {
+    if let Some(bin) = webrtc.downcast_ref::<gst::Bin>() {
+        bin.connect_deep_element_added(move |_, _, element| {
+            if let Some(name) = factory_name(element) {
+                f(element, &name);
+            }
+        });
+    }
+}
+
+/// The name of the factory that made an element.
+pub(crate) fn factory_name(element: &gst::Element) -> Option<gst::glib::GString> {
+    element.factory().map(|factory| factory.name())
+}
+
+/// Configures the elements that `webrtc` makes from now on as rooms need them.
+pub(crate) fn configure(webrtc: &gst::Element) {
+    on_element_added(webrtc, |element, name| match name {
+        "rtpjitterbuffer" => configure_jitterbuffer(element),
+        "rtpsession" => configure_session(element),
+        "rtpulpfecenc" => bypass_idle_fec(element),
+        _ => {}
     });
 }
 
-/// `rtx-next-seqnum` asks for packets that are only guessed to be late, among them ones that
-/// were never sent; where frames come unevenly that is a flood of NACKs.
-fn calm_jitterbuffer(element: &gst::Element) {
+/// What is missing is asked for when it is missed, as browsers do, and nothing waits for what might
+/// have been before the first packet. `rtx-next-seqnum` would ask for packets that are only guessed
+/// to be late, among them ones that were never sent; where frames come unevenly that is a flood of
+/// NACKs.
+fn configure_jitterbuffer(element: &gst::Element) {
     element.set_property("faststart-min-packets", 1u32);
     element.set_property("rtx-next-seqnum", false);
 }
 
-/// RTCP may take this much, bit/s: more than it ever does.
+/// Bandwidth that RTCP may take, bit/s: more than it ever does, so that it never waits.
 const RTCP_BANDWIDTH: f64 = 8_000_000.0;
 
-/// On average between two regular reports: as often as browsers report. Until a stream's first
-/// sender report nobody knows how it lies to the others.
-const REPORTS: gst::ClockTime = gst::ClockTime::from_seconds(1);
+/// Mean time between two regular reports: as often as browsers report. Until a stream's first
+/// sender report its receiver cannot synchronise it with others.
+const REPORT_INTERVAL: gst::ClockTime = gst::ClockTime::from_seconds(1);
 
-/// How often it is told when packets arrived. Else that is once a frame of video, which is 20 kbit/s
-/// at 30 frames a second and too seldom where they are lost.
-const ARRIVALS: gst::ClockTime = gst::ClockTime::from_mseconds(100);
+/// Time between two reports of arrival times (transport-wide congestion control). By default they
+/// are sent once a frame of video, which is 20 kbit/s at 30 frames a second, and too seldom where
+/// frames are lost.
+const TWCC_INTERVAL: gst::ClockTime = gst::ClockTime::from_mseconds(100);
 
-/// Has feedback go out when it is due. A session sends what has come up early (RFC 4585 section
-/// 3.5) only once its share of the bandwidth allows, which is a twentieth of what it thinks the
-/// bandwidth to be, and between two people easily two seconds: longer than a lost packet can be
-/// waited for, so that four of five were never asked for.
-fn hurry_feedback(session: &gst::Element) {
+/// Sends feedback when it is due. By default a session sends early feedback (RFC 4585 section 3.5)
+/// only once its share of the bandwidth allows it, a twentieth of what it takes the bandwidth for.
+/// Between two people that is easily two seconds, longer than a jitterbuffer waits for a lost
+/// packet: four of five were never asked for.
+fn configure_session(session: &gst::Element) {
     let inner = session.property::<gst::glib::Object>("internal-session");
-    inner.set_property("twcc-feedback-interval", ARRIVALS.nseconds());
+    inner.set_property("twcc-feedback-interval", TWCC_INTERVAL.nseconds());
     session.set_property("rtcp-fraction", RTCP_BANDWIDTH);
-    session.set_property("rtcp-min-interval", REPORTS.nseconds());
+    session.set_property("rtcp-min-interval", REPORT_INTERVAL.nseconds());
 }
 
-/// Leads lists of packets around the encoders of ULPFEC and RED, which every sender of webrtcbin
-/// has and which do nothing where no FEC is negotiated: they would take a list apart, and each
-/// packet go out with a system call of its own.
-fn pass_lists(fec: &gst::Element) {
+/// Leads lists of packets around the encoders of ULPFEC and RED. Every sender of webrtcbin has
+/// both, and they do nothing where no FEC is negotiated, except take lists apart: each packet would
+/// then leave with a system call of its own.
+fn bypass_idle_fec(fec: &gst::Element) {
     let Some(sink) = fec.static_pad("sink") else {
         return;
     };
@@ -75,7 +90,7 @@ fn behind_idle_encoders(sink: &gst::Pad) -> Option<gst::Pad> {
     let fec = sink.parent_element()?;
     let red = fec.static_pad("src")?.peer()?.parent_element()?;
     let idle = fec.property::<u32>("pt") == NO_FEC
-        && red.factory().is_some_and(|f| f.name() == "rtpredenc")
+        && factory_name(&red).is_some_and(|name| name == "rtpredenc")
         && !red.property::<bool>("allow-no-red-blocks")
         && red.property::<u32>("distance") == 0;
     idle.then(|| red.static_pad("src")).flatten()
@@ -91,7 +106,7 @@ mod tests {
     fn sizes_behind_encoders(set_up: impl Fn(&gst::Element, &gst::Element)) -> Vec<usize> {
         gst::init().unwrap();
         let pipeline = gst::Pipeline::new();
-        install(pipeline.upcast_ref());
+        configure(pipeline.upcast_ref());
         let caps = gst::Caps::builder("application/x-rtp")
             .field("media", "video")
             .field("clock-rate", 90_000i32)

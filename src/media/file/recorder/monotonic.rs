@@ -1,23 +1,23 @@
-//! Times in a file that only go on; pure.
+//! Times in a file, which only increase; pure.
 //!
-//! The times of what comes can go back: when a sender first says how its streams lie to one another
-//! (RFC 3550 section 6.4.1), or when another source takes over. Two pictures of one time are what no
-//! player shows and what ffmpeg refuses to copy.
+//! The times of packets can go back: when the first sender reports synchronise the streams of a
+//! sender (RFC 3550 section 6.4.1), or when another source takes over. No player shows two pictures
+//! of the same time, and ffmpeg refuses to copy them.
 
 use std::time::Duration;
 
-/// The unit of Matroska's times, as its muxer writes them.
+/// The resolution of the times that Matroska's muxer writes.
 const STEP: Duration = Duration::from_millis(1);
 
-/// What was placed last.
+/// Makes the times of one track increase.
 #[derive(Debug, Default)]
-pub(crate) struct Onward {
+pub(crate) struct MonotonicTimes {
     last: Option<(u32, Duration)>,
 }
 
-impl Onward {
-    /// Where a packet belongs that would belong at `time`: with the one before where they share their
-    /// RTP timestamp, being of one picture, and behind it otherwise.
+impl MonotonicTimes {
+    /// The time in the file of a packet that belongs at `time`. It is that of the packet before if
+    /// both have the same RTP timestamp, being of one picture, and later otherwise.
     pub(crate) fn place(&mut self, timestamp: u32, time: Duration) -> Duration {
         let time = match self.last {
             Some((last, at)) if last == timestamp => at,
@@ -28,7 +28,7 @@ impl Onward {
         time
     }
 
-    /// Where the last one went.
+    /// The time in the file of the last packet; zero before the first.
     pub(crate) fn last(&self) -> Duration {
         self.last.map_or(Duration::ZERO, |(_, at)| at)
     }
@@ -40,7 +40,7 @@ mod tests {
 
     #[test]
     fn no_two_pictures_have_one_time() {
-        let mut line = Onward::default();
+        let mut line = MonotonicTimes::default();
         assert_eq!(line.last(), Duration::ZERO);
         let came = [(1, 0), (1, 0), (2, 40), (3, 20), (3, 20), (4, 30), (5, 80)];
         let placed: Vec<u128> = came

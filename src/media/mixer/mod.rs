@@ -24,7 +24,7 @@ pub use crate::id::SourceId;
 pub use audio::sound::{LAG as SOUND_LAG, SoundEvent, Without};
 pub use video::scene::{Content, Scene, Tile};
 
-use super::bwe::fec::Protection;
+use super::bwe::fec::Fec;
 use super::bwe::ladder::{Ladder, Rung};
 use super::gst::pipeline::PipelineError;
 use super::gst::template::{TemplateError, Templates};
@@ -344,7 +344,7 @@ impl Mixer {
     }
 
     /// Encodes an output that is sound, and runs, with or without forward error correction.
-    pub fn protect(&mut self, output: Output, protection: Protection) {
+    pub fn protect(&mut self, output: Output, protection: Fec) {
         if let (Output::Sound(_), Some(rendition)) = (output, self.outputs.get_mut(&output)) {
             rendition.protect(protection);
         }

@@ -14,21 +14,17 @@ use std::time::Duration;
 use gst::prelude::*;
 use parking_lot::Mutex;
 
-use crate::media::bwe::delay::{Estimate, Estimator};
-use crate::media::bwe::rr::Reception;
-use crate::media::bwe::rtcp;
-use crate::media::bwe::rtcp::{Block, Reports};
-use crate::media::bwe::twcc;
-use crate::media::bwe::twcc::{SendLog, TRANSPORT_WIDE_CC};
+use crate::media::bwe::budget::OVERHEAD;
+use crate::media::bwe::delay::{DelayEstimator, Estimate};
+use crate::media::bwe::rr::RrEstimator;
+use crate::media::bwe::rtcp::{self, ReportBlock, ReportedLoss};
+use crate::media::bwe::twcc::{self, SendLog};
 use crate::media::gst::pipeline::running_time;
-use crate::media::rtp::payload;
-use crate::media::sdp::offer::Line;
-use crate::media::stream::rtx_budget::Resends;
+use crate::media::rtp::extensions::TRANSPORT_WIDE_CC;
+use crate::media::rtp::header::ssrc_and_seq;
+use crate::media::sdp::line::Line;
+use crate::media::stream::rtx_budget::RtxBudget;
 use crate::media::stream::slot::Slot;
-
-/// Bytes on the way around each packet of RTP: those of IPv4 and UDP, and SRTP's tag of 80 bits. For
-/// sound they are a quarter of it all: a link would seem to carry now less and now more.
-pub const OVERHEAD: usize = 20 + 8 + 10;
 
 /// The RTCP packet type of feedback on transport (RFC 4585 section 6.1)...
 const TRANSPORT_FEEDBACK: u32 = 205;
@@ -41,14 +37,14 @@ const ARRIVALS: u32 = twcc::FEEDBACK_FORMAT;
 #[derive(Debug, Clone)]
 pub struct Watch {
     link: Arc<Mutex<Link>>,
-    resends: Resends,
+    rtx_budget: RtxBudget,
 }
 
 #[derive(Debug, Default)]
 struct Link {
     log: SendLog,
-    estimator: Estimator,
-    reports: Reports,
+    estimator: DelayEstimator,
+    reports: ReportedLoss,
     receipts: Receipts,
 }
 
@@ -56,14 +52,14 @@ struct Link {
 #[derive(Debug)]
 enum Receipts {
     /// By reports, as long as no arrivals are told.
-    Reports(Reception),
+    Reports(RrEstimator),
     /// By arrivals.
     Arrivals,
 }
 
 impl Default for Receipts {
     fn default() -> Self {
-        Self::Reports(Reception::default())
+        Self::Reports(RrEstimator::default())
     }
 }
 
@@ -73,50 +69,50 @@ impl Link {
         let size = packet.size() + OVERHEAD;
         if let Receipts::Reports(reception) = &mut self.receipts
             && let Ok(bytes) = packet.map_readable()
-            && let Some((ssrc, seq)) = payload::stream_and_place(&bytes)
+            && let Some((ssrc, seq)) = ssrc_and_seq(&bytes)
         {
-            reception.send(at, ssrc, seq, size);
+            reception.record(at, ssrc, seq, size);
         }
         if let Some(id) = id
             && let Ok(mut bytes) = packet.make_mut().map_writable()
             && twcc::has_number(&bytes, id)
         {
-            let number = self.log.send(at, size);
+            let number = self.log.record(at, size);
             twcc::write_number(&mut bytes, id, number);
         }
     }
 
     /// Takes the FCI of transport-wide feedback.
     fn hear_arrivals(&mut self, now: Duration, fci: &[u8]) {
-        let fates = self.log.feedback(fci);
-        if !fates.is_empty() {
+        let results = self.log.on_feedback(fci);
+        if !results.is_empty() {
             self.receipts = Receipts::Arrivals;
         }
-        self.estimator.hear(now, &fates);
+        self.estimator.on_feedback(now, &results);
     }
 
     /// Takes a compound packet of RTCP.
     fn hear_reports(&mut self, now: Duration, compound: &[u8]) {
-        let blocks: Vec<Block> = rtcp::blocks(compound).collect();
+        let blocks: Vec<ReportBlock> = rtcp::report_blocks(compound).collect();
         for block in &blocks {
-            self.reports.hear(now, block);
+            self.reports.on_report(now, block);
         }
         if let Receipts::Reports(reception) = &mut self.receipts {
-            reception.hear(now, blocks.iter());
+            reception.on_report(now, blocks.iter());
         }
     }
 
     /// Takes the FCI of a request for packets of a stream.
     fn hear_missing(&mut self, now: Duration, ssrc: u32, fci: &[u8]) {
         if let Receipts::Reports(reception) = &mut self.receipts {
-            reception.miss(now, ssrc, rtcp::missing(fci));
+            reception.on_nack(now, ssrc, rtcp::nacked(fci));
         }
     }
 
     fn estimate(&mut self, now: Duration) -> Option<Estimate> {
         match &self.receipts {
             Receipts::Reports(reception) => reception.estimate(now),
-            Receipts::Arrivals => self.estimator.estimate(now, self.log.oldest_untold()),
+            Receipts::Arrivals => self.estimator.estimate(now, self.log.oldest_outstanding()),
         }
     }
 }
@@ -127,10 +123,10 @@ fn now() -> Duration {
 
 impl Watch {
     /// Watches the link of `webrtc`, whose m-lines are `lines`, once it has been made.
-    pub fn install(webrtc: &gst::Element, lines: &[Line]) -> Self {
+    pub(crate) fn install(webrtc: &gst::Element, lines: &[Line]) -> Self {
         let watch = Self {
             link: Arc::default(),
-            resends: Resends::install(webrtc, now),
+            rtx_budget: RtxBudget::install(webrtc, now),
         };
         let mut downlinks = lines.iter().filter(|line| !line.role.is_uplink());
         // One id in all of a BUNDLE (RFC 8843 section 9).
@@ -149,14 +145,14 @@ impl Watch {
     /// Decides which of the packets of `slots` are sent again.
     pub fn guard<'a>(&self, slots: impl Iterator<Item = &'a Slot>) {
         for slot in slots {
-            self.resends.add(slot.ssrc(), slot.wanted_again());
+            self.rtx_budget.add(slot.ssrc(), slot.wanted_again());
         }
     }
 
     /// What is known now; `None` if nothing is.
     pub fn estimate(&self) -> Option<Estimate> {
         let estimate = self.link.lock().estimate(now());
-        self.resends.know(estimate);
+        self.rtx_budget.set_estimate(estimate);
         estimate
     }
 

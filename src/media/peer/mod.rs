@@ -31,7 +31,8 @@ use self::remb::Bound;
 
 use super::gst::pipeline::{BusEvent, Pipeline, PipelineError, running_time};
 use super::sdp::certificate;
-use super::sdp::offer::{Fingerprint, Line, Offer};
+use super::sdp::line::{Fingerprint, Line};
+use super::sdp::offer::Offer;
 use super::sdp::simulcast;
 use super::stream::slot::Slot;
 use super::stream::tap::Tap;
@@ -118,7 +119,7 @@ impl Peer {
     ///
     /// # Errors
     /// [`PeerError`] when the pipeline cannot be made or webrtcbin refuses a step.
-    pub async fn answer(
+    pub(crate) async fn answer(
         label: String,
         offer: Offer,
         plan: Vec<Line>,
@@ -210,7 +211,7 @@ impl Peer {
 
     /// Sends the last packets of a slot once more and at once: `bytes` of them, or what is remembered.
     pub fn resend(&self, slot: &Slot, bytes: usize) {
-        self.repair.resend(slot.ssrc(), &slot.newest(bytes));
+        self.repair.resend(slot.ssrc(), &slot.recent_packets(bytes));
     }
 
     /// Running time at which anything at all last arrived from this peer.

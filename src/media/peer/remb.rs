@@ -12,7 +12,7 @@ use std::sync::{Arc, Weak};
 use gst::prelude::*;
 use parking_lot::Mutex;
 
-use crate::media::sdp::offer::{Line, Told};
+use crate::media::sdp::line::{BitrateControl, Line};
 use crate::media::sdp::simulcast;
 
 /// How long news may wait for what else there is to report, ns.
@@ -24,7 +24,8 @@ const SOUND: u32 = 64_000;
 pub(crate) fn with_feedback(answer: &str, lines: &[Line]) -> String {
     simulcast::with_attributes(answer, lines, |line| {
         let attribute = format!("a=rtcp-fb:{} goog-remb", line.payload_type);
-        let wanted = line.told == Told::InRtcp && !answer.lines().any(|said| said == attribute);
+        let wanted = line.bitrate_control == BitrateControl::Remb
+            && !answer.lines().any(|said| said == attribute);
         wanted.then_some(attribute).into_iter().collect()
     })
 }
@@ -59,7 +60,9 @@ struct Word {
 impl Bound {
     /// That of the sender behind `webrtc`, if one of its m-lines is to be told in this way.
     pub(crate) fn install(webrtc: &gst::Element, lines: &[Line]) -> Option<Self> {
-        lines.iter().find(|line| line.told == Told::InRtcp)?;
+        lines
+            .iter()
+            .find(|line| line.bitrate_control == BitrateControl::Remb)?;
         let has_sound = lines.iter().any(|line| line.role.is_audio());
         let bound = Self(Arc::new(Inner {
             beside: if has_sound { SOUND } else { 0 },
@@ -170,14 +173,17 @@ mod tests {
             payload_type: 96,
             extensions: Vec::new(),
             rids: Vec::new(),
-            told,
-            protection: Default::default(),
+            bitrate_control: told,
+            fec: Default::default(),
         };
         let answer = "v=0\r\nm=video 9\r\na=mid:1\r\n";
-        let told = with_feedback(answer, &[line(Told::InRtcp)]);
+        let told = with_feedback(answer, &[line(BitrateControl::Remb)]);
         assert_eq!(told, format!("{answer}a=rtcp-fb:96 goog-remb\r\n"));
-        assert_eq!(with_feedback(&told, &[line(Told::InRtcp)]), told);
-        assert_eq!(with_feedback(answer, &[line(Told::Elsewhere)]), answer);
+        assert_eq!(with_feedback(&told, &[line(BitrateControl::Remb)]), told);
+        assert_eq!(
+            with_feedback(answer, &[line(BitrateControl::Signalling)]),
+            answer
+        );
     }
 
     #[test]

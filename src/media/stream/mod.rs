@@ -3,6 +3,7 @@
 pub mod audio_level;
 pub(crate) mod keyframes;
 pub mod pacer;
-pub mod rtx_budget;
+pub(crate) mod rtx_budget;
+pub(crate) mod sanitize;
 pub mod slot;
 pub mod tap;

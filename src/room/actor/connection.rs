@@ -9,13 +9,14 @@ use tokio::sync::mpsc;
 use crate::config::Config;
 use crate::id::{Mid, ParticipantId, Role};
 use crate::media::bwe::delay::Estimate;
-use crate::media::bwe::fec::{Guard, Protection};
+use crate::media::bwe::fec::{Fec, FecController};
 use crate::media::gst::pipeline::running_time;
 use crate::media::mixer::Output;
 use crate::media::peer::nack::RepairCounters;
 use crate::media::peer::{OnPeerEvent, Peer, PeerError, Transport};
-use crate::media::sdp::offer::{Line, Offer, OfferError, RoleSource};
-use crate::media::stream::audio_level::Speech;
+use crate::media::sdp::line::Line;
+use crate::media::sdp::offer::{Offer, OfferError, RoleSource};
+use crate::media::stream::audio_level::AudioLevel;
 use crate::media::stream::pacer::Pacing;
 use crate::media::stream::slot::Slot;
 use crate::media::stream::tap::Tap;
@@ -107,7 +108,7 @@ pub(crate) struct Member {
     asked: Asked,
     /// What their camera should take, bit/s.
     camera: Option<u32>,
-    guard: Guard,
+    fec: FecController,
     peer: Option<Peer>,
 }
 
@@ -124,7 +125,7 @@ impl Member {
             slots: BTreeMap::new(),
             asked: Asked::Since(gst::ClockTime::ZERO),
             camera: None,
-            guard: Guard::default(),
+            fec: FecController::default(),
             peer: None,
         }
     }
@@ -155,7 +156,7 @@ impl Member {
         self.peer = Some(peer);
         self.slots = slots(&lines);
         let mix = lines.iter().find(|line| line.role == Role::MixAudio);
-        self.guard = Guard::new(mix.map(|line| line.protection).unwrap_or_default());
+        self.fec = FecController::new(mix.map(|line| line.fec).unwrap_or_default());
         let joined = Joined {
             participant: who,
             resume: self.resume.clone(),
@@ -215,10 +216,7 @@ impl Member {
     }
 
     /// What the mix that they are fed should have, by what is known of the link to them.
-    pub(crate) fn protection(
-        &mut self,
-        estimate: Option<&Estimate>,
-    ) -> Option<(Output, Protection)> {
+    pub(crate) fn protection(&mut self, estimate: Option<&Estimate>) -> Option<(Output, Fec)> {
         let Some(Feed::Output(mix)) = self.fed.get(&Downlink::Audio) else {
             return None;
         };
@@ -227,7 +225,7 @@ impl Member {
         let reported = peer.watch().reported_loss(slot.ssrc());
         let told = estimate.map(|known| known.loss).into_iter().chain(reported);
         let now = Duration::from_nanos(running_time().nseconds());
-        let protection = self.guard.note(now, told.reduce(f32::max));
+        let protection = self.fec.update(now, told.reduce(f32::max));
         Some((*mix, protection))
     }
 
@@ -303,8 +301,8 @@ impl Member {
             .map(|speech| speech.level_dbov(running_time()))
     }
 
-    fn speech(&self) -> Option<&Speech> {
-        self.flows.get(&(Role::Mic, 0))?.tap.speech()
+    fn speech(&self) -> Option<&AudioLevel> {
+        self.flows.get(&(Role::Mic, 0))?.tap.audio_level()
     }
 
     /// What has fallen silent, and what flows again.

@@ -28,9 +28,9 @@ use crate::archive::Archive;
 use crate::config::Config;
 use crate::id::SourceId;
 use crate::id::{ParticipantId, Role, RoomId};
-use crate::media::bwe::fec::Protection;
+use crate::media::bwe::fec::Fec;
 use crate::media::bwe::trace;
-use crate::media::bwe::trace::Heard;
+use crate::media::bwe::trace::TracedEstimate;
 use crate::media::gst::template::Templates;
 use crate::media::mixer::{Mixer, MixerEvent, Output, SoundEvent};
 use crate::media::peer::{Loss, PeerEvent};
@@ -356,12 +356,12 @@ impl Actor {
     /// Tells the state of links that matter: most carry the best without ado. A mix on which
     /// anybody loses packets has forward error correction.
     fn look_at_links(&mut self) {
-        let mut protections: BTreeMap<Output, Protection> = BTreeMap::new();
+        let mut protections: BTreeMap<Output, Fec> = BTreeMap::new();
         let now = self.now();
         for (who, member) in &mut self.members {
             let estimate = member.estimate();
             if let Some(estimate) = &estimate {
-                let heard = Heard::new(now, estimate);
+                let heard = TracedEstimate::new(now, estimate);
                 tracing::trace!(target: trace::TARGET, participant = %who, %heard);
             }
             if let Some((output, wanted)) = member.protection(estimate.as_ref()) {

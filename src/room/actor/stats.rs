@@ -9,7 +9,7 @@ use super::connection::Member;
 use crate::id::SourceId;
 use crate::id::{ParticipantId, Role, RoomId};
 use crate::media::bwe::controller::Budget;
-use crate::media::bwe::fec::Protection;
+use crate::media::bwe::fec::Fec;
 use crate::media::gst::{pipeline, teardown};
 use crate::media::mixer::rendition::Rendition;
 use crate::media::mixer::{Mixer, Output, Without};
@@ -196,7 +196,7 @@ pub(crate) fn report(
 fn link(member: &Member, budget: Budget) -> Option<Value> {
     let estimate = member.estimate()?;
     Some(json!({
-        "arriving_bps": estimate.arriving,
+        "arriving_bps": estimate.acked_bitrate,
         "loss": estimate.loss,
         "queue_ms": estimate.queue.as_secs_f64() * 1000.0,
         "budget_bps": match budget {
@@ -257,7 +257,7 @@ fn describe(
     state: &State,
 ) -> serde_json::Map<String, Value> {
     let viewers = state.viewers_of(output);
-    let fec = rendition.protection() == Protection::Fec;
+    let fec = rendition.protection() == Fec::On;
     let fields = match output {
         Output::Video { codec, rung } => {
             let spec = state.ladder().spec(rung);

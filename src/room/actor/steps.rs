@@ -144,12 +144,12 @@ impl Actor {
         let change = match (before, feed) {
             // What a link does not carry is in the way of what it could.
             (Some(before), Some(feed)) if pacing.is_some() && before.is_above(&feed) => {
-                slot::Change::AtOnce
+                slot::Handoff::AtOnce
             }
-            (_, Some(Feed::Output(_))) => slot::Change::WhenReady,
+            (_, Some(Feed::Output(_))) => slot::Handoff::WhenReady,
             // Another encoding of the same picture.
-            (Some(before), Some(feed)) if before.goes_on_in(&feed) => slot::Change::WhenReady,
-            _ => slot::Change::AtOnce,
+            (Some(before), Some(feed)) if before.goes_on_in(&feed) => slot::Handoff::WhenReady,
+            _ => slot::Handoff::AtOnce,
         };
         let serial = member.serial;
         let events = self.events.clone();
@@ -159,10 +159,10 @@ impl Actor {
             }
         };
         if let Some(slot) = member.slot(slot) {
-            let feed = tap.as_ref().map(|tap| slot::Feed {
+            let feed = tap.as_ref().map(|tap| slot::SlotFeed {
                 tap,
                 contributor,
-                change,
+                handoff: change,
             });
             slot.feed(feed, opened);
         }

@@ -243,7 +243,7 @@ pub(crate) struct Person {
     /// What they ask for at most.
     pub(crate) limits: Limits,
     /// What is known of the link to them, and follows from it.
-    pub(crate) link: controller::Viewer,
+    pub(crate) link: controller::LinkController,
     /// From whom they receive media directly.
     pub(crate) mesh: BTreeSet<ParticipantId>,
     /// How high they draw the pictures that are forwarded to them, pixels, as far as they said.
@@ -269,7 +269,7 @@ impl Person {
             sending: Sending::Asked,
             view: None,
             limits: Limits::default(),
-            link: controller::Viewer::default(),
+            link: controller::LinkController::default(),
             mesh: BTreeSet::new(),
             heights: BTreeMap::new(),
             voice: Voice::Silent,

@@ -37,7 +37,7 @@ use crate::media::gst::pipeline::{Pipeline, PipelineError};
 use crate::media::gst::template::{TemplateError, Templates};
 use crate::media::mixer::SOUND_LAG;
 use crate::media::rtp::payload::starts_keyframe;
-use crate::media::stream::tap::{Link, Tap};
+use crate::media::stream::tap::{Subscription, Tap};
 
 /// What waits for the disk beyond this is lost, up to the next keyframe.
 const BACKLOG: gst::ClockTime = gst::ClockTime::from_seconds(5);
@@ -88,8 +88,8 @@ pub enum RecorderError {
 /// crash.
 #[derive(Debug)]
 pub struct Recorder {
-    picture: Option<Link>,
-    sound: Option<Link>,
+    picture: Option<Subscription>,
+    sound: Option<Subscription>,
     feeder: Arc<Feeder>,
     // Last, so that it is dropped after everything that points into it.
     writing: Writing,

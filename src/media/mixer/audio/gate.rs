@@ -1,22 +1,10 @@
 //! Whose voice is in the mix: a level and a gate for each source; pure.
 
 use super::mix::{FRAME, Frame, Ramp};
-
-/// A frame louder than this counts towards opening the gate, dBov.
-pub const OPEN: f32 = -55.0;
-
-/// A frame quieter than this counts towards closing it, dBov. The 5 dB between the two keep a
-/// voice at the threshold from flickering.
-pub const CLOSE: f32 = -60.0;
-
-/// Loud frames in a row that open the gate: 40 ms, so that a click does not.
-pub const OPENING: u32 = 2;
+pub use crate::media::stream::audio_level::{CLOSE, OPEN, OPENING, SILENCE};
 
 /// Quiet frames in a row that close it: 800 ms, so that pauses between words do not.
 pub const HANGOVER: u32 = 40;
-
-/// The level of silence, dBov (RFC 6464).
-pub const SILENCE: f32 = -127.0;
 
 /// Frames the reported level is taken over: 200 ms.
 const WINDOW: usize = 10;

@@ -19,9 +19,9 @@ use crate::layout::{self, Fit, Size};
 use crate::media::gst::pipeline::{BusEvent, Pipeline};
 use crate::media::gst::plugins;
 use crate::media::gst::template::{Templates, Value};
-use crate::media::rtp::sanitize::Sieve;
-use crate::media::stream::tap;
-use crate::media::stream::tap::{Link, Tap};
+use crate::media::rtp::sanitize::Sanitizer;
+use crate::media::stream::tap::{Subscription, Tap};
+use crate::media::stream::{sanitize, tap};
 
 /// At most this much RTP waits for a decoder.
 const QUEUE: gst::ClockTime = gst::ClockTime::from_mseconds(500);
@@ -30,7 +30,7 @@ const QUEUE: gst::ClockTime = gst::ClockTime::from_mseconds(500);
 #[derive(Debug)]
 pub struct Ingest {
     // Before the pipeline, so that nothing is pushed into one that is going away.
-    _link: Link,
+    _link: Subscription,
     fitter: Option<Arc<Fitter>>,
     sink: gst_app::AppSink,
     _pipeline: Pipeline,
@@ -135,10 +135,10 @@ fn ask_at_changes(pipeline: &Pipeline, tap: &Tap) -> Result<(), MixerError> {
 
 /// Passes every packet of the tap on that a depayloader may be given, and its caps when they change;
 /// and where sound is missing, how much.
-fn connect(tap: &Tap, input: gst_app::AppSrc) -> Link {
+fn connect(tap: &Tap, input: gst_app::AppSrc) -> Subscription {
     let mut known: Option<gst::Caps> = None;
     let mut missing = (tap.format() == Codec::Opus).then(Missing::default);
-    let mut sieve = Sieve::new(tap.format());
+    let mut sanitizer = Sanitizer::new(tap.format());
     tap.connect(Box::new(move |packets, caps| {
         if known.as_deref() != Some(caps) {
             known = Some(caps.to_owned());
@@ -146,7 +146,7 @@ fn connect(tap: &Tap, input: gst_app::AppSrc) -> Link {
         }
         // Flushing means the ingest is going away, and the link with it.
         for packet in packets {
-            if !sieve.admits(packet) {
+            if !sanitize::admits(&mut sanitizer, packet) {
                 continue;
             }
             if let Some(lost) = missing.as_mut().and_then(|m| lost_before(m, packet)) {

@@ -13,7 +13,7 @@ use std::time::Duration;
 use gst::prelude::*;
 use parking_lot::Mutex;
 
-use crate::media::bwe::windowed_min::Least;
+use crate::media::bwe::windowed_min::WindowedMin;
 
 /// A unit of Opus's clock in RTP, 48 kHz (RFC 7587 section 4.1), ns, as a fraction.
 const UNIT: (i64, i64) = (62_500, 3);
@@ -29,7 +29,7 @@ struct Arrivals {
     /// The last packet's timestamp, and how many units of the clock lie between the first and it.
     last: Option<(u32, i64)>,
     /// Between a packet's time and its arrival, ns; of the quickest.
-    least: Least<i64, MEMORY>,
+    least: WindowedMin<i64, MEMORY>,
 }
 
 impl Arrivals {
@@ -46,7 +46,7 @@ impl Arrivals {
         if self.late(way) > LATEST {
             self.least.clear();
         }
-        self.least.note(now, way);
+        self.least.record(now, way);
         let late = self.late(way);
         came.saturating_sub(gst::ClockTime::from_nseconds(late.unsigned_abs()))
     }

@@ -13,7 +13,7 @@ use tessera::codec::Container;
 use tessera::codec::VideoCodec;
 use tessera::id::{Mid, ParticipantId, Rid, Role};
 use tessera::layout::{LayoutKind, Size};
-use tessera::media::bwe::delay::{Estimate, Load};
+use tessera::media::bwe::delay::{Estimate, Usage};
 use tessera::media::gst::template::Templates;
 use tessera::protocol::recording::Subject;
 use tessera::protocol::room::{ByeReason, Limits};
@@ -250,16 +250,24 @@ fn limits() -> impl Strategy<Value = Limits> {
 }
 
 fn estimate() -> impl Strategy<Value = Estimate> {
-    let load = prop_oneof![2 => Just(Load::Heavy), 1 => Just(Load::Steady), 3 => Just(Load::Light)];
-    let train = proptest::option::of(0u32..10_000_000);
-    let all = (0u32..2_500_000, 0.0..0.5f32, 0u64..500, load, train);
-    all.prop_map(|(arriving, loss, queue, load, train)| Estimate {
-        arriving,
-        loss,
-        queue: Duration::from_millis(queue),
-        load,
-        train,
-    })
+    let usage = prop_oneof![2 => Just(Usage::Overuse), 1 => Just(Usage::Normal), 3 => Just(Usage::Underuse)];
+    let probe_bitrate = proptest::option::of(0u32..10_000_000);
+    let all = (
+        0u32..2_500_000,
+        0.0..0.5f32,
+        0u64..500,
+        usage,
+        probe_bitrate,
+    );
+    all.prop_map(
+        |(acked_bitrate, loss, queue, usage, probe_bitrate)| Estimate {
+            acked_bitrate,
+            loss,
+            queue: Duration::from_millis(queue),
+            usage,
+            probe_bitrate,
+        },
+    )
 }
 
 /// What modes are about, and how fast media follows.

@@ -6,7 +6,7 @@ use tessera::admission::Pressure;
 use tessera::codec::Container;
 use tessera::codec::VideoCodec;
 use tessera::id::Role;
-use tessera::media::bwe::delay::{Estimate, Load};
+use tessera::media::bwe::delay::{Estimate, Usage};
 use tessera::media::bwe::ladder::Rung;
 use tessera::media::mixer::{Content, Output, Without};
 use tessera::protocol::recording::{RecordingId, Subject};
@@ -210,12 +210,12 @@ fn a_weak_link_has_lean_sound_until_it_is_good_again() {
     let mut world = room();
     let ann = enter(&mut world, "Ann");
     enter(&mut world, "Bob");
-    let link = |arriving, load| Estimate {
-        arriving,
+    let link = |acked_bitrate, usage| Estimate {
+        acked_bitrate,
         loss: 0.0,
         queue: Duration::ZERO,
-        load,
-        train: None,
+        usage,
+        probe_bitrate: None,
     };
     let sound = |world: &World| {
         world.log.iter().rev().find_map(|effect| match effect {
@@ -223,14 +223,14 @@ fn a_weak_link_has_lean_sound_until_it_is_good_again() {
             _ => None,
         })
     };
-    world.give(Input::Estimated(ann, link(120_000, Load::Heavy)));
+    world.give(Input::Estimated(ann, link(120_000, Usage::Overuse)));
     assert_eq!(sound(&world), Some(24_000));
 
     // What arrives is as much as there is.
     let mut full = None;
     for _ in 0..100 {
         world.pass(SECOND / 5);
-        world.give(Input::Estimated(ann, link(2_000_000, Load::Light)));
+        world.give(Input::Estimated(ann, link(2_000_000, Usage::Underuse)));
         full = full.or(sound(&world));
     }
     assert_eq!(full, Some(40_000));

@@ -17,8 +17,9 @@ use super::{FINISH_DEADLINE, RecorderError, is_behind, opens, payload, push, tim
 use crate::codec::Codec;
 use crate::media::gst::pipeline::Pipeline;
 use crate::media::gst::template::Templates;
-use crate::media::rtp::sanitize::Sieve;
-use crate::media::stream::tap::{Link, Tap};
+use crate::media::rtp::sanitize::Sanitizer;
+use crate::media::stream::sanitize;
+use crate::media::stream::tap::{Subscription, Tap};
 
 /// Time between keyframes, so that one can seek. They cost everybody who watches this uplink.
 const KEYFRAME_EVERY: Duration = Duration::from_secs(30);
@@ -40,7 +41,7 @@ pub enum TrackEnd {
 #[derive(Debug)]
 pub struct TrackWriter {
     tap: Tap,
-    link: Option<Link>,
+    link: Option<Subscription>,
     feeder: Arc<Feeder>,
     // Last, so that it is dropped after everything that points into it.
     writing: Writing,
@@ -111,7 +112,7 @@ impl TrackWriter {
         self.feeder.line.lock().broken();
         let (feeder, source) = (Arc::clone(&self.feeder), self.tap.clone());
         let mut listening = Listening {
-            sieve: Sieve::new(self.tap.format()),
+            sanitizer: Sanitizer::new(self.tap.format()),
             asked: Duration::ZERO,
         };
         self.link = Some(self.tap.connect(Box::new(move |packets, caps| {
@@ -147,7 +148,7 @@ impl TrackWriter {
 
 /// What is known of a stream since it has been listened to.
 struct Listening {
-    sieve: Sieve,
+    sanitizer: Sanitizer,
     /// When a keyframe was asked for last.
     asked: Duration,
 }
@@ -186,9 +187,9 @@ impl Feeder {
             return false;
         }
         let mut wanted = false;
-        let Listening { sieve, asked } = listening;
+        let Listening { sanitizer, asked } = listening;
         for packet in packets {
-            if !sieve.admits(packet) {
+            if !sanitize::admits(sanitizer, packet) {
                 continue;
             }
             let (Some(at), Some(timestamp)) = (packet.pts().map(Duration::from), timestamp(packet))

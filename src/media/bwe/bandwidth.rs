@@ -55,8 +55,8 @@ const GROWTH_UNKNOWN: f64 = 0.35;
 pub(crate) const NEAR_FULL: f64 = 1.15;
 /// bit/s below which no budget falls.
 const MIN_BUDGET: f64 = 20_000.0;
-/// Wait before growing after a reduction. It doubles each time that growth fails near the same
-/// bitrate, up to [`WAIT_LONGEST`].
+/// Wait before growing after a reduction. It doubles each time that growth fails near the
+/// same bitrate, up to [`WAIT_LONGEST`].
 const WAIT_FIRST: Duration = Duration::from_secs(2);
 /// Longest wait before growing again.
 pub(crate) const WAIT_LONGEST: Duration = Duration::from_secs(10);
@@ -135,8 +135,8 @@ impl Bandwidth {
         elapsed
     }
 
-    /// Time since the last estimate, at most half of [`SETTLE_TIME`]: time without estimates is not
-    /// made up for.
+    /// Time since the last estimate, at most half of [`SETTLE_TIME`]: time without estimates
+    /// is not made up for.
     fn elapsed(&self, now: Duration) -> Duration {
         now.saturating_sub(self.updated).min(SETTLE_TIME / 2)
     }

@@ -7,8 +7,8 @@ use super::ladder::{Ladder, Rung};
 pub(crate) const OVERHEAD: usize = 20 + 8 + 10;
 /// bit/s that headers add to sound of a packet each 20 ms: 20 bytes of RTP and [`OVERHEAD`].
 pub(crate) const SOUND_HEADERS: u32 = 23_200;
-/// Share of a picture's bits on the wire that headers leave for its payload. Its packets have 600
-/// bytes on average.
+/// Share of a picture's bits on the wire that headers leave for its payload. Its packets
+/// have 600 bytes on average.
 pub(crate) const PICTURE_SHARE: f64 = 0.92;
 
 /// What may be sent to a viewer at most, sound and pictures together.
@@ -36,7 +36,8 @@ impl Budget {
         }
     }
 
-    /// bit/s left for the payload of pictures beside sound of `audio` bit/s; `None` without a limit.
+    /// bit/s left for the payload of pictures beside sound of `audio` bit/s; `None` without a
+    /// limit.
     pub fn for_picture(self, audio: u32) -> Option<f64> {
         match self {
             Self::Limited(bits) => Some(((bits - sound(audio)) * PICTURE_SHARE).max(0.0)),

@@ -27,8 +27,8 @@ const STEP_BACK: f64 = 1.002;
 const PACE_FACTOR: f64 = 1.25;
 /// bit/s; no picture goes out slower.
 const MIN_PACE: f64 = 15_000.0;
-/// How long a rung that a viewer has been moved down to may wait for the queue of the rungs above
-/// to drain.
+/// How long a rung that a viewer has been moved down to may wait for the queue of
+/// the rungs above to drain.
 const MAX_DRAIN: Duration = Duration::from_secs(4);
 
 /// Decides what is sent over the link to one viewer.
@@ -167,8 +167,8 @@ impl LinkController {
 /// The bitrate of a rendition by the budgets of its viewers: the upper median. More than half of
 /// them can take it; the others are better off a rung below than everybody with less.
 ///
-/// `budgets` are bit/s for the picture, `None` without a limit, and are sorted. Returns `None` if
-/// there are none.
+/// `budgets` are bit/s for the picture, `None` without a limit, and are sorted. Returns
+/// `None` if there are none.
 pub(crate) fn upper_median(budgets: &mut [Option<f64>]) -> Option<Option<f64>> {
     let key = |budget: &Option<f64>| budget.unwrap_or(f64::INFINITY);
     budgets.sort_by(|a, b| key(a).total_cmp(&key(b)));

@@ -5,7 +5,7 @@
 //! has built up on the way, or packets are dropped there; while that is so, what arrives is what
 //! the link carries. What follows from it is decided in [`super::controller`].
 //!
-//! A queue is told by the time packets travel beyond the least it has been lately. Bursts, a
+//! A queue shows in the time that packets travel beyond the least it has been lately. Bursts, a
 //! keyframe above all, queue for a moment by themselves: what counts is the *least* delay within
 //! half a second, in which the queue of a burst comes and goes.
 
@@ -22,7 +22,7 @@ use super::windowed_min::WindowedMin;
 const WINDOW: Duration = Duration::from_secs(1);
 /// Shortest window that a rate is computed over, just after the first feedback.
 const SHORTEST: Duration = Duration::from_millis(300);
-/// Window whose least delay tells the queue: that of a keyframe comes and goes within it.
+/// Window whose least delay is that of the queue: what a keyframe adds comes and goes within it.
 const QUEUE_WINDOW: Duration = Duration::from_millis(500);
 /// Queue above which a link is overused. Above the jitter of radio links, as far as that touches
 /// every packet of half a second.

@@ -21,8 +21,8 @@ const FRESH: Duration = Duration::from_secs(20);
 /// A link that carries less than this share of what a step needs does not carry the step. The need
 /// has something to spare in it.
 const FAILS_BELOW: f64 = 0.85;
-/// After so long without a step one is tried against the word of trains: these may be wrong for
-/// ever.
+/// After so long without a step one is tried against the word of trains: these
+/// may be wrong for ever.
 const AGAINST_TRAINS: Duration = Duration::from_secs(240);
 /// First time between two trains. It doubles while they say that no more fits, up to
 /// [`TRAINS_LONGEST`].

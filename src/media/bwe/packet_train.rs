@@ -1,5 +1,5 @@
-//! How much a link carries at most, told by packets that are sent over it at once (libwebrtc: a
-//! probe cluster); pure.
+//! Packet trains (libwebrtc: probe clusters): packets that are sent at once show how much a link
+//! carries at most; pure.
 //!
 //! A link that carries what is sent over it says nothing of how much more it would carry. But
 //! packets that leave together arrive as far apart as the narrowest part of the way lets them
@@ -22,8 +22,8 @@ pub(crate) const MARK: &str = "train";
 /// Shortest time over which a rate is computed, microseconds: twice the unit of feedback.
 const RESOLUTION: i64 = 500;
 
-/// The rate at which the newest train of packets arrived, bit/s; `None` if there was none. `results`
-/// are in the order of sending.
+/// The rate at which the newest train of packets arrived, bit/s; `None` if there was none.
+/// `results` are in the order of sending.
 pub(crate) fn measure<'a>(
     results: impl DoubleEndedIterator<Item = &'a PacketResult>,
 ) -> Option<u32> {
@@ -65,8 +65,8 @@ pub(crate) fn measure<'a>(
 mod tests {
     use super::*;
 
-    /// Packets that leave at once over a link of so many bit/s, which lets `spare` bytes through
-    /// for nothing.
+    /// Packets that leave at once over a link of so many bit/s, which lets
+    /// `spare` bytes through for nothing.
     fn over(rate: f64, sizes: &[usize], spare: usize) -> Vec<PacketResult> {
         let mut queued = 0;
         let results = sizes.iter().enumerate().map(|(n, size)| {

@@ -89,8 +89,8 @@ fn block(bytes: &[u8]) -> Option<ReportBlock> {
     })
 }
 
-/// The sequence numbers that the FCI of a generic NACK names, as far as it is whole (RFC 4585
-/// section 6.2.1).
+/// The sequence numbers that the FCI of a generic NACK names, as far as it is
+/// whole (RFC 4585 section 6.2.1).
 pub(crate) fn nacked(fci: &[u8]) -> impl Iterator<Item = u16> {
     fci.as_chunks().0.iter().flat_map(|&[p, q, b, c]| {
         let (first, following) = (u16::from_be_bytes([p, q]), u16::from_be_bytes([b, c]));

@@ -1,4 +1,5 @@
-//! Whether a link carries more than is sent over it, found out before a picture depends on it; pure.
+//! Whether a link carries more than is sent over it, found out before a picture depends on it;
+//! pure.
 //!
 //! Packets that have been sent are sent once more beside what is sent anyway, as many as are
 //! missing between that and what is to be carried. If it is too much, a queue begins to build up

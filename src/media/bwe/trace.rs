@@ -66,9 +66,9 @@ impl std::fmt::Display for TracedEstimate {
     }
 }
 
-/// Gives a new viewer of a composite the estimates of `trace`, a line of JSON each. `audio` is the
-/// bitrate of the sound beside the picture, bit/s. Returns when the viewer was moved, and to which
-/// rung.
+/// Gives a new viewer of a composite the estimates of `trace`, a line of JSON each. `audio`
+/// is the bitrate of the sound beside the picture, bit/s. Returns when the viewer was
+/// moved, and to which rung.
 ///
 /// # Errors
 /// A line is no estimate.

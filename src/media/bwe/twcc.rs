@@ -3,7 +3,7 @@
 //! (draft-holmer-rmcat-transport-wide-cc-extensions-01); pure.
 //!
 //! `rtpsession` can do this too, but keeps what it has sent until feedback comes, however long
-//! that takes, and tells of each packet in a structure of its own.
+//! that takes, and reports each packet in a structure of its own.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -11,8 +11,8 @@ use std::time::Duration;
 /// FMT of transport-wide feedback among transport layer feedback (RFC 4585 section 6.1).
 pub(crate) const FEEDBACK_FORMAT: u32 = 15;
 
-/// Packets remembered at most: some seconds at 10 Mbit/s. A receiver that sends no feedback costs
-/// no more.
+/// Packets remembered at most: some seconds at 10 Mbit/s. A receiver that sends
+/// no feedback costs no more.
 const REMEMBERED: usize = 4096;
 
 /// Unit of the reference time of feedback, microseconds.
@@ -27,8 +27,8 @@ pub(crate) struct PacketResult {
     pub(crate) sent: Duration,
     /// Bytes, headers included.
     pub(crate) size: usize,
-    /// When it arrived, microseconds on the receiver's clock, whose zero means nothing; `None` if
-    /// it has not arrived.
+    /// When it arrived, microseconds on the receiver's clock, whose zero means nothing; `None`
+    /// if it has not arrived.
     pub(crate) arrived: Option<i64>,
 }
 
@@ -190,8 +190,8 @@ impl Feedback {
     }
 }
 
-/// Reads a packet status chunk (sections 3.1.3 and 3.1.4): a run of one status, or 7 or 14 single
-/// ones.
+/// Reads a packet status chunk (sections 3.1.3 and 3.1.4): a run of one status, or
+/// 7 or 14 single ones.
 fn read_chunk(chunk: u16, statuses: &mut Vec<Status>) {
     match (chunk & 0x8000 != 0, chunk & 0x4000 != 0) {
         (false, _) => {
@@ -355,7 +355,10 @@ mod tests {
         }
 
         #[test]
-        fn no_packet_panics(mut packet in proptest::collection::vec(any::<u8>(), 0..60), id in 1u8..15) {
+        fn no_packet_panics(
+            mut packet in proptest::collection::vec(any::<u8>(), 0..60),
+            id in 1u8..15,
+        ) {
             let before = packet.clone();
             write_number(&mut packet, id, 0x1234);
             let changed = before.iter().zip(&packet).filter(|(a, b)| a != b).count();

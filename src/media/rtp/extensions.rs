@@ -1,7 +1,7 @@
 //! URIs of the RTP header extensions (RFC 8285) that are used.
 
-/// Names the m-line of a packet (RFC 9143 section 15.2). Senders add it until the first report that
-/// their packets arrive.
+/// Names the m-line of a packet (RFC 9143 section 15.2). Senders add it until the first
+/// report that their packets arrive.
 pub(crate) const MID: &str = "urn:ietf:params:rtp-hdrext:sdes:mid";
 
 /// Names the simulcast encoding of a packet (RFC 8852 section 4.3).

@@ -16,10 +16,10 @@ pub struct RtpHeader {
 }
 
 impl RtpHeader {
-    /// Writes a packet with this header. It has no padding, and none of the header extensions that
-    /// `payload` came with: those of one connection mean nothing on another. `csrc` names who
-    /// contributed to it. With an `extension` id it has an element of two zero bytes under that id
-    /// (RFC 8285 section 4.2).
+    /// Writes a packet with this header. It has no padding, and none of the header extensions
+    /// that `payload` came with: those of one connection mean nothing on another. `csrc` names
+    /// who contributed to it. With an `extension` id it has an element of two zero bytes under
+    /// that id (RFC 8285 section 4.2).
     pub fn packet(&self, csrc: Option<u32>, extension: Option<u8>, payload: &[u8]) -> Vec<u8> {
         const VERSION: u8 = 2 << 6;
         let extended = u8::from(extension.is_some()) << 4;

@@ -51,8 +51,8 @@ impl Sanitizer {
     }
 }
 
-/// Whether this is a payload of packetization mode 0 or 1 (RFC 6184 section 5.2) that has what its
-/// first byte promises.
+/// Whether this is a payload of packetization mode 0 or 1 (RFC 6184 section 5.2) that has
+/// what its first byte promises.
 fn is_h264(payload: &[u8]) -> bool {
     const STAP_A: u8 = 24;
     const FU_A: u8 = 28;

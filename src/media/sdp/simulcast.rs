@@ -13,8 +13,8 @@ use crate::media::rtp::extensions::{MID, REPAIRED_RID, RID};
 /// Most encodings taken of one camera: as many as browsers send. Each costs threads.
 const MAX_ENCODINGS: usize = 3;
 
-/// Why the encodings of an m-line are not taken. The sender then sends the first alone (RFC 8853
-/// section 5.3.2).
+/// Why the encodings of an m-line are not taken. The sender then sends the first
+/// alone (RFC 8853 section 5.3.2).
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub(crate) enum SimulcastError {
     #[error("{0} encodings, at most {MAX_ENCODINGS} are taken")]
@@ -99,9 +99,9 @@ fn parse<'a>(
     Ok(rids)
 }
 
-/// The header extensions that a line uses. Those that name encodings are used only where there are
-/// several, and then both: rtprtxreceive of 1.22 takes the second for granted where there is the
-/// first.
+/// The header extensions that a line uses. Those that name encodings are used only where
+/// there are several, and then both: rtprtxreceive of 1.22 takes the second for granted
+/// where there is the first.
 pub(crate) fn used(extensions: &[(u8, &'static str)], rids: &[Rid]) -> Vec<(u8, &'static str)> {
     let naming = |uri: &str| uri == RID || uri == REPAIRED_RID;
     extensions
@@ -111,14 +111,14 @@ pub(crate) fn used(extensions: &[(u8, &'static str)], rids: &[Rid]) -> Vec<(u8, 
         .collect()
 }
 
-/// `answer` with the encodings that are taken, at the end of their m-lines. `lines` are those of the
-/// answer, in its order.
+/// `answer` with the encodings that are taken, at the end of their m-lines. `lines` are those of
+/// the answer, in its order.
 pub(crate) fn with_rids(answer: &str, lines: &[Line]) -> String {
     with_attributes(answer, lines, attributes_of)
 }
 
-/// `answer` with what `attributes_of` adds to each of its m-lines. `lines` are those of the answer,
-/// in its order.
+/// `answer` with what `attributes_of` adds to each of its m-lines. `lines` are those of
+/// the answer, in its order.
 pub(crate) fn with_attributes(
     answer: &str,
     lines: &[Line],
@@ -230,8 +230,8 @@ mod tests {
         let lines = [line("0", &[]), line("1", &["q", "f"]), line("2", &[])];
         assert_eq!(
             with_rids(answer, &lines),
-            "v=0\r\nm=audio 9\r\na=mid:0\r\nm=video 9\r\na=mid:1\r\na=rid:q recv\r\na=rid:f recv\r\n\
-             a=simulcast:recv q;f\r\nm=video 9\r\na=mid:2\r\n"
+            "v=0\r\nm=audio 9\r\na=mid:0\r\nm=video 9\r\na=mid:1\r\na=rid:q recv\r\n\
+             a=rid:f recv\r\na=simulcast:recv q;f\r\nm=video 9\r\na=mid:2\r\n"
         );
         assert_eq!(with_rids(answer, &[line("0", &[])]), answer);
         let last = [line("0", &[]), line("1", &[]), line("2", &["q", "f"])];

@@ -1,5 +1,6 @@
 //! Audio levels: who speaks, from what senders say of each packet's loudness (RFC 6464), so that
-//! forwarding knows it without decoding; and the thresholds of speech, which the mixer's gate shares.
+//! forwarding knows it without decoding; and the thresholds of speech, which the mixer's gate
+//! shares.
 
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 

@@ -51,8 +51,8 @@ impl KeyframeThrottle {
         }
     }
 
-    /// Takes a request at `now`. Returns whether to send one upstream at once; else it is held back
-    /// until [`Self::is_due`].
+    /// Takes a request at `now`. Returns whether to send one upstream at once; else it
+    /// is held back until [`Self::is_due`].
     pub(crate) fn request(&self, now: gst::ClockTime) -> bool {
         if self.take_turn(now) {
             return true;

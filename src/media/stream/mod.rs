@@ -3,6 +3,7 @@
 pub mod audio_level;
 pub(crate) mod keyframes;
 pub mod pacer;
+mod recent_packets;
 pub(crate) mod rtx_budget;
 pub(crate) mod sanitize;
 pub mod slot;

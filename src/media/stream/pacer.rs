@@ -98,8 +98,8 @@ impl<T> LeakyBucket<T> {
     }
 }
 
-/// Paces the packets of one slot on their way to its appsrc. Cloning shares it. Used on the streaming
-/// threads of taps and on the pacer's own thread.
+/// Paces the packets of one slot on their way to its appsrc. Cloning shares it. Used on the
+/// streaming threads of taps and on the pacer's own thread.
 #[derive(Debug, Clone)]
 pub(crate) struct Pacer(Arc<Inner>);
 
@@ -142,8 +142,8 @@ impl Pacer {
         self.0.queue.lock().bucket.clear();
     }
 
-    /// Takes the packets of a frame. Does not block. A full or flushing `appsrc` loses packets, which
-    /// is its peer's own trouble.
+    /// Takes the packets of a frame. Does not block. A full or flushing `appsrc` loses packets,
+    /// which is its peer's own trouble.
     pub(crate) fn send(&self, packets: Vec<gst::Buffer>) {
         let queue = &mut *self.0.queue.lock();
         let Some(pacing) = queue.pacing else {
@@ -164,8 +164,8 @@ impl Pacer {
 }
 
 impl Inner {
-    /// Passes on the packets that may go. The lock of `queue` is held meanwhile, so that packets stay
-    /// in order; appsrc is leaky and takes them without waiting.
+    /// Passes on the packets that may go. The lock of `queue` is held meanwhile, so that packets
+    /// stay in order; appsrc is leaky and takes them without waiting.
     fn release(&self, queue: &mut Queue) {
         let now = Duration::from_nanos(running_time().nseconds());
         let released = queue.bucket.release(now, queue.pacing);

@@ -73,8 +73,8 @@ struct Allowance {
 }
 
 impl Allowance {
-    /// Takes `size` bytes at `now`, by the estimate of the link. Returns whether there were any
-    /// left.
+    /// Takes `size` bytes at `now`, by the estimate of the link. Returns
+    /// whether there were any left.
     fn take(&mut self, now: Duration, link: &Estimate, size: usize) -> bool {
         let share = match link.usage {
             Usage::Underuse | Usage::Normal => SHARE,
@@ -93,8 +93,8 @@ impl Allowance {
     }
 }
 
-/// Says of a packet, by its sequence number, how many bytes it has; `None` if there is no use in
-/// sending it again.
+/// Says of a packet, by its sequence number, how many bytes it has; `None` if there is no
+/// use in sending it again.
 type Wanted = Box<dyn Fn(u16) -> Option<usize> + Send + Sync>;
 
 /// The retransmission budget of one connection. Cloning shares it.
@@ -151,8 +151,8 @@ impl RtxBudget {
         self.0.lock().slots.push((ssrc, wanted));
     }
 
-    /// Takes the estimate of the link, which decides how much may be sent again. Without one
-    /// everything may.
+    /// Takes the estimate of the link, which decides how much may be sent
+    /// again. Without one everything may.
     pub(crate) fn set_estimate(&self, link: Option<Estimate>) {
         self.0.lock().link = link;
     }

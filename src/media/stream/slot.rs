@@ -2,7 +2,6 @@
 //! fed later, from one tap or another, or never. Its SSRC, payload type, sequence numbers and
 //! timeline are its own and outlive its sources.
 
-use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -10,10 +9,10 @@ use std::time::Duration;
 use parking_lot::Mutex;
 
 use super::pacer::{Pacer, Pacing};
+use super::recent_packets::RecentPackets;
 use super::rtx_budget::History;
 use super::tap::{self, Subscription, Tap};
 use crate::codec::Codec;
-use crate::media::bwe::packet_train;
 use crate::media::gst::pipeline::running_time;
 use crate::media::rtp::extensions::TRANSPORT_WIDE_CC;
 use crate::media::rtp::header::RtpHeader;
@@ -29,7 +28,8 @@ const SLOT_QUEUE: gst::ClockTime = gst::ClockTime::from_mseconds(500);
 /// request that is lost is repeated by nobody else.
 const REQUEST_AGAIN: Duration = Duration::from_secs(1);
 
-/// A downlink slot of one peer. Fed by the room, while packets pass on the streaming threads of taps.
+/// A downlink slot of one peer. Fed by the room, while packets pass on the streaming threads of
+/// taps.
 #[derive(Debug)]
 pub struct Slot {
     line: Line,
@@ -79,31 +79,6 @@ struct Switch {
     recent: RecentPackets,
 }
 
-/// The last packets sent, as many as a packet train is made of.
-#[derive(Debug, Default)]
-struct RecentPackets {
-    /// Sequence numbers and sizes in bytes, the oldest first.
-    packets: VecDeque<(u16, usize)>,
-    bytes: usize,
-    /// Running time of the last one.
-    last_sent: Duration,
-}
-
-impl RecentPackets {
-    fn record(&mut self, now: Duration, number: u16, size: usize) {
-        self.last_sent = now;
-        self.bytes += size;
-        self.packets.push_back((number, size));
-        while let Some((_, first)) = self.packets.front()
-            && (self.bytes - first >= packet_train::TARGET_BYTES
-                || self.packets.len() > packet_train::MAX_PACKETS)
-        {
-            self.bytes -= first;
-            self.packets.pop_front();
-        }
-    }
-}
-
 /// Called once, on a streaming thread. Must not block.
 type Opened = Box<dyn FnOnce() + Send>;
 
@@ -122,8 +97,8 @@ pub(crate) struct SlotFeed<'a> {
 pub(crate) enum Handoff {
     /// The old source is let go at once. For a picture of somebody else.
     AtOnce,
-    /// The old source goes on until the new one's first keyframe. For another encoding of the same
-    /// picture.
+    /// The old source goes on until the new one's first keyframe. For another
+    /// encoding of the same picture.
     WhenReady,
 }
 
@@ -218,15 +193,15 @@ impl Slot {
         caps_with_ssrc(&self.line, self.ssrc)
     }
 
-    /// Paces packets like this from now on, so that large frames are spread; as they come with
-    /// `None`.
+    /// Paces packets like this from now on, so that large frames are spread;
+    /// as they come with `None`.
     pub fn pace(&self, pacing: Option<Pacing>) {
         self.shared.pacer.limit(pacing);
     }
 
-    /// A function that says of a packet of this slot, by its sequence number, how many bytes it has;
-    /// `None` if there is no use in sending it again. Where the picture is paced, packets before its
-    /// newest keyframe are not worth the time.
+    /// A function that says of a packet of this slot, by its sequence number, how many bytes it
+    /// has; `None` if there is no use in sending it again. Where the picture is paced, packets
+    /// before its newest keyframe are not worth the time.
     pub fn wanted_again(&self) -> Box<dyn Fn(u16) -> Option<usize> + Send + Sync> {
         let shared = Arc::downgrade(&self.shared);
         Box::new(move |seq| {
@@ -237,25 +212,15 @@ impl Slot {
         })
     }
 
-    /// Sequence numbers of the last packets sent, the oldest first: as many as make up `bytes`, at
-    /// most [`packet_train::TARGET_BYTES`].
+    /// Sequence numbers of the last packets sent, the oldest first: as many as make
+    /// up `bytes`, at most [`crate::media::bwe::packet_train::TARGET_BYTES`].
     pub(crate) fn recent_packets(&self, bytes: usize) -> Vec<u16> {
-        let switch = self.shared.switch.lock();
-        let mut missing = bytes;
-        let packets = switch.recent.packets.iter().rev();
-        let packets = packets.take_while(|(_, size)| {
-            let more = missing > 0;
-            missing = missing.saturating_sub(*size);
-            more
-        });
-        let mut numbers: Vec<u16> = packets.map(|(number, _)| *number).collect();
-        numbers.reverse();
-        numbers
+        self.shared.switch.lock().recent.newest(bytes)
     }
 
     /// Running time at which the last packet was sent; zero before the first.
     pub(crate) fn last_sent(&self) -> Duration {
-        self.shared.switch.lock().recent.last_sent
+        self.shared.switch.lock().recent.last_sent()
     }
 
     /// How many packets were sent so far.
@@ -263,10 +228,10 @@ impl Slot {
         self.shared.packets.load(Ordering::Relaxed)
     }
 
-    /// Feeds the slot from another source from now on, or from nothing. Video starts with the new
-    /// source's next keyframe, which is requested; [`Handoff`] says what is sent until then.
-    /// `opened` is called on a streaming thread when the first packet has gone out, and must not
-    /// block.
+    /// Feeds the slot from another source from now on, or from nothing. Video starts with
+    /// the new source's next keyframe, which is requested; [`Handoff`] says what is sent
+    /// until then. `opened` is called on a streaming thread when the first packet has gone
+    /// out, and must not block.
     pub(crate) fn feed(
         &mut self,
         feed: Option<SlotFeed<'_>>,
@@ -332,8 +297,8 @@ fn caps_with_ssrc(line: &Line, ssrc: u32) -> gst::Caps {
 }
 
 impl Shared {
-    /// Lets no source through any more, and drops what is held. Returns the number of the source that
-    /// has the slot: none.
+    /// Lets no source through any more, and drops what is held. Returns the number of the source
+    /// that has the slot: none.
     fn shut(&self) -> u64 {
         self.pacer.clear();
         let switch = &mut *self.switch.lock();

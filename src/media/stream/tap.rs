@@ -24,9 +24,9 @@ use crate::media::gst::pipeline::running_time;
 use crate::media::rtp::header::missing_between;
 use crate::media::rtp::payload::{keyframe_size, starts_keyframe};
 
-/// What a consumer does with packets that come at once: those of one frame if they come from a
-/// payloader, one if they come from the network. Called on the streaming thread of the tap's
-/// pipeline.
+/// What a consumer does with packets that come at once: those of one frame if they
+/// come from a payloader, one if they come from the network. Called on the streaming
+/// thread of the tap's pipeline.
 pub(crate) type Deliver = Box<dyn FnMut(&[gst::Buffer], &gst::CapsRef) + Send>;
 
 /// Stands for the newest sequence number before the first packet.
@@ -63,8 +63,8 @@ struct Inner {
     ssrc: AtomicU32,
     /// Sequence number of the newest packet; [`NO_SEQUENCE`] before the first.
     sequence: AtomicU32,
-    /// Picture size of the newest keyframe that says it, width in the upper half; zero before the
-    /// first.
+    /// Picture size of the newest keyframe that says it, width in the upper
+    /// half; zero before the first.
     size: AtomicU32,
     audio_level: Option<AudioLevel>,
     keyframes: Arc<KeyframeThrottle>,
@@ -79,8 +79,8 @@ impl std::fmt::Debug for Tap {
     }
 }
 
-/// A consumer's connection to a tap. Dropping it disconnects, and waits for a delivery that is going
-/// on.
+/// A consumer's connection to a tap. Dropping it disconnects, and waits for a
+/// delivery that is going on.
 #[derive(Debug)]
 #[must_use]
 pub struct Subscription {
@@ -96,8 +96,9 @@ impl Drop for Subscription {
 }
 
 impl Tap {
-    /// Makes a tap of an encoder's `sink`, whose callbacks it takes. Keyframes are requested at most
-    /// once in `keyframe_interval`. `audio_level` reads how loud the packets are, if they say so.
+    /// Makes a tap of an encoder's `sink`, whose callbacks it takes. Keyframes are
+    /// requested at most once in `keyframe_interval`. `audio_level` reads how loud the
+    /// packets are, if they say so.
     pub(crate) fn new(
         sink: &gst_app::AppSink,
         format: Codec,
@@ -173,8 +174,8 @@ impl Tap {
         }
     }
 
-    /// Requests a keyframe from the sender or encoder. Requests that come close together become one.
-    /// The last of them is never lost: it is sent when the interval has passed.
+    /// Requests a keyframe from the sender or encoder. Requests that come close together become
+    /// one. The last of them is never lost: it is sent when the interval has passed.
     pub(crate) fn request_keyframe(&self) {
         if self.0.keyframes.request(running_time()) {
             self.0.send_keyframe_request();
@@ -270,8 +271,8 @@ impl Inner {
         for (_, deliver) in consumers.iter_mut() {
             deliver(packets, caps);
         }
-        // What is missing here was NACKed in vain. A viewer would NACK it in vain, too, and request a
-        // keyframe only then.
+        // What is missing here was NACKed in vain. A viewer would NACK it in vain, too, and request
+        // a keyframe only then.
         is_gapped &= !consumers.is_empty();
         drop(consumers);
         if self.keyframes.is_due(now) || (is_gapped && self.keyframes.request(now)) {

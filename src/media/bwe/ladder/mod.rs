@@ -1,5 +1,6 @@
-//! The ladder of renditions (in adaptive streaming: the bitrate ladder): in which sizes, frame rates
-//! and bitrates the composite of a canvas is encoded; pure. `pipelines/renditions.toml` lists them.
+//! The ladder of renditions (in adaptive streaming: the bitrate ladder): in which sizes, frame
+//! rates and bitrates the composite of a canvas is encoded; pure. `pipelines/renditions.toml` lists
+//! them.
 
 use std::time::Duration;
 

@@ -21,8 +21,8 @@ use super::delay::{Estimate, Usage};
 use super::rtcp::ReportBlock;
 use super::windowed_min::WindowedMin;
 
-/// How long a report is a reason to try more. Some receivers send one in five seconds only, but
-/// NACK at once.
+/// How long a report is a reason to try more. Some receivers send one in five seconds
+/// only, but NACK at once.
 const FRESH: Duration = Duration::from_secs(2);
 /// How long a finding counts as overuse: before more is given up, its effect should be heard.
 const ALARM: Duration = Duration::from_secs(1);
@@ -171,9 +171,9 @@ impl RrEstimator {
         self.overuse.map_or(Duration::ZERO, |(at, _)| at + REACTION)
     }
 
-    /// The queue: how long what is under way has waited beyond the shortest round trip, by the
-    /// streams of a report. What was sent before something that has arrived is lost and not under
-    /// way.
+    /// The queue: how long what is under way has waited beyond the shortest round trip,
+    /// by the streams of a report. What was sent before something that has arrived is
+    /// lost and not under way.
     fn queue(&self, now: Duration, arrived: Duration, reported: &[u32]) -> Duration {
         let streams = reported.iter().filter_map(|ssrc| self.streams.get(ssrc));
         let under_way = streams.flat_map(|stream| stream.outstanding());

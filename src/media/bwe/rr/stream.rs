@@ -7,8 +7,8 @@ use std::time::Duration;
 use crate::media::bwe::rtcp::ReportBlock;
 use crate::media::rtp::header::is_newer;
 
-/// Packets of a stream that are remembered: some seconds at 10 Mbit/s. A stream that is never
-/// reported costs no more.
+/// Packets of a stream that are remembered: some seconds at 10 Mbit/s. A stream that is
+/// never reported costs no more.
 const REMEMBERED: usize = 4096;
 /// Shortest time that is counted over. NACKs come with reports, and at any moment.
 pub(crate) const INTERVAL: Duration = Duration::from_millis(800);
@@ -33,8 +33,8 @@ pub(crate) struct Count {
     pub(crate) packets: u32,
     bytes: usize,
     lost: u32,
-    /// Packets sent before the last reduction had taken effect. Their loss is not held against the
-    /// link.
+    /// Packets sent before the last reduction had taken effect. Their loss is
+    /// not held against the link.
     early: u32,
 }
 
@@ -57,8 +57,8 @@ impl Count {
         self.early += other.early;
     }
 
-    /// Average size. Reports do not say which packets are lost, so all of a stream are taken to be
-    /// of one size.
+    /// Average size. Reports do not say which packets are lost, so all of a stream are taken
+    /// to be of one size.
     fn bytes_each(&self) -> f64 {
         self.bytes as f64 / f64::from(self.packets.max(1))
     }
@@ -94,8 +94,8 @@ struct Tally {
 }
 
 impl Tally {
-    /// Adds what has come since `before`. Returns whether that finishes a count, which needs
-    /// `enough` packets.
+    /// Adds what has come since `before`. Returns whether that finishes a
+    /// count, which needs `enough` packets.
     fn add(&mut self, now: Duration, before: Duration, come: Count, enough: u32) -> bool {
         let (since, count) = self.counting.get_or_insert((before, Count::default()));
         count.add(come);

@@ -166,8 +166,8 @@ fn a_link_that_is_full_says_what_it_carries() {
     }
 }
 
-/// Requests name some of what is missing: where they alone tell of a link it seems to carry more than
-/// it does, and only until the next report.
+/// Requests name some of what is missing: where they alone tell of a link it seems to carry more
+/// than it does, and only until the next report.
 #[test]
 fn what_requests_leave_out_reports_tell() {
     for asks in [1, 4, 50] {

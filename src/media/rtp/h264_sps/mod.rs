@@ -1,10 +1,10 @@
 //! Writes into an H.264 stream what openh264enc cannot be told to write; pure.
 //! [`crate::media::gst::sps_probe`] applies it to an encoder.
 //!
-//! That its samples are BT.601: a stream that does not say what it has is shown as BT.709 by Chromium. So the
-//! video usability information of its sequence parameter sets (ITU-T H.264 section 7.3.2.1.1 and
-//! annex E) is written here, some thirty bits before each keyframe, instead of converting every
-//! sample of every frame.
+//! That its samples are BT.601: a stream that does not say what it has is shown as BT.709 by
+//! Chromium. So the video usability information of its sequence parameter sets (ITU-T H.264 section
+//! 7.3.2.1.1 and annex E) is written here, some thirty bits before each keyframe, instead of
+//! converting every sample of every frame.
 //!
 //! And which level it needs: openh264 begins with a low one, and says 5.1 from the first change of
 //! its bitrate on. Viewers have agreed on 3.1, and parameter sets that change are another stream
@@ -34,8 +34,8 @@ const LEVELS: [(u8, u32, u32, u32); 8] = [
     (52, 2_073_600, 36_864, 240_000),
 ];
 
-/// The highest rates at which a stream is ever encoded. With the picture's size they decide its
-/// level.
+/// The highest rates at which a stream is ever encoded. With the picture's
+/// size they decide its level.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct PeakRates {
     /// Frames a second.
@@ -58,9 +58,9 @@ impl PeakRates {
     }
 }
 
-/// An access unit (byte stream, annex B) whose parameter sets say BT.601, limited range, and the
-/// level that `peak` needs. `None` if they say so already, if there are none, or none of a known
-/// profile.
+/// An access unit (byte stream, annex B) whose parameter sets say BT.601, limited range,
+/// and the level that `peak` needs. `None` if they say so already, if there are none, or
+/// none of a known profile.
 pub(crate) fn patched_unit(unit: &[u8], peak: PeakRates) -> Option<Vec<u8>> {
     let mut out = Vec::with_capacity(unit.len() + 16);
     let mut kept = 0;
@@ -79,8 +79,8 @@ pub(crate) fn patched_unit(unit: &[u8], peak: PeakRates) -> Option<Vec<u8>> {
     Some(out)
 }
 
-/// Where the NAL units before the first slice of an access unit are, without start codes and
-/// trailing zeros.
+/// Where the NAL units before the first slice of an access unit are, without
+/// start codes and trailing zeros.
 pub(crate) fn heads(unit: &[u8]) -> Vec<Range<usize>> {
     let mut found: Vec<Range<usize>> = Vec::new();
     for (at, window) in unit.windows(4).enumerate() {
@@ -99,8 +99,8 @@ pub(crate) fn heads(unit: &[u8]) -> Vec<Range<usize>> {
     found
 }
 
-/// A parameter set with signal and level written into it. `None` if it has them already, or `nal`
-/// is something else.
+/// A parameter set with signal and level written into it. `None` if it has them already,
+/// or `nal` is something else.
 fn patched_set(nal: &[u8], peak: PeakRates) -> Option<Vec<u8>> {
     let (header, body) = nal.split_first()?;
     if header & 0x1f != SPS {

@@ -19,8 +19,8 @@ pub(super) fn starts_keyframe(payload: &[u8]) -> Option<bool> {
     }
 }
 
-/// Whether one of the units of a STAP-A begins a keyframe. Each has 16 bits of size before it (RFC
-/// 6184 section 5.7.1).
+/// Whether one of the units of a STAP-A begins a keyframe. Each has 16 bits of size before
+/// it (RFC 6184 section 5.7.1).
 fn aggregate_starts_keyframe(mut units: &[u8]) -> bool {
     while let Some((size, rest)) = units.split_first_chunk::<2>() {
         let size = usize::from(u16::from_be_bytes(*size));

@@ -1,7 +1,7 @@
 //! VP9 in RTP (RFC 9628): where keyframes begin.
 
-/// Whether the payload is the first of a keyframe, by its descriptor (section 4.2); `None` if that
-/// is cut short.
+/// Whether the payload is the first of a keyframe, by its descriptor (section 4.2); `None`
+/// if that is cut short.
 pub(super) fn starts_keyframe(payload: &[u8]) -> Option<bool> {
     let (&flags, rest) = payload.split_first()?;
     let has = |bit: u8| flags & bit != 0;

@@ -1,6 +1,6 @@
 //! One unbroken RTP stream (RFC 3550) out of several sources, one after the other; pure.
 //!
-//! A downlink slot announces one SSRC at join and keeps it, whoever feeds it: the rendition of
+//! A downlink slot announces one SSRC at join and keeps it, whatever feeds it: the rendition of
 //! today, the encoder that replaces it, somebody else's camera. The receiver must not notice. A
 //! [`Rewriter`] therefore moves every source onto the slot's numbers by a constant, chosen when
 //! the source takes over:
@@ -57,7 +57,7 @@ pub struct SlotParams {
 pub enum Verdict {
     /// It is sent with this header.
     Forward(RtpHeader),
-    /// It is not sent.
+    /// It is not sent, for this reason.
     Drop(DropReason),
 }
 
@@ -97,12 +97,10 @@ struct Source {
     timestamp_shift: u32,
 }
 
-/// The end of what has been sent.
+/// The highest sequence number and timestamp that have been sent.
 #[derive(Debug, Clone, Copy)]
 struct Sent {
-    /// Highest sequence number.
     seq: u16,
-    /// Highest timestamp.
     timestamp: u32,
     /// When the first packet with that timestamp was sent.
     at: Duration,
@@ -120,7 +118,7 @@ pub struct Rewriter {
     candidate: Option<u32>,
     /// SSRCs of sources left, and when they stop counting as stragglers; oldest first.
     left: Vec<(u32, Duration)>,
-    /// Set by `switch` until the next packet tells the time.
+    /// The source is to be left with the next packet, which says what time it is.
     leaving: bool,
     picture_id: Counter<15>,
     tl0_pic_idx: Counter<8>,
@@ -155,8 +153,8 @@ impl Rewriter {
         self.leaving = true;
     }
 
-    /// Leaves the current source for the one with this SSRC, and drops all else until that has
-    /// taken over.
+    /// Leaves the current source for the one with this SSRC, and drops all else
+    /// until that has taken over.
     pub fn switch_to(&mut self, ssrc: u32) {
         self.expected = Expected::Ssrc(ssrc);
         self.leaving = true;
@@ -230,8 +228,8 @@ impl Rewriter {
         }
     }
 
-    /// Forgets the current source and the one that was to follow, and remembers both to drop their
-    /// stragglers.
+    /// Forgets the current source and the one that was to follow, and remembers
+    /// both to drop their stragglers.
     fn leave(&mut self, now: Duration) {
         self.leaving = false;
         let source = self.source.take().map(|s| s.ssrc);
@@ -332,7 +330,7 @@ struct Counter<const BITS: u32> {
 impl<const BITS: u32> Counter<BITS> {
     const MASK: u16 = (1 << BITS) - 1;
 
-    /// Another source takes over.
+    /// Goes on with another source, whose next number follows on the last one sent.
     fn enter(&mut self) {
         self.highest = None;
     }

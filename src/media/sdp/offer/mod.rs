@@ -19,9 +19,9 @@ use crate::codec::{Codec, VideoCodec};
 use crate::id::{Mid, Role};
 use crate::media::rtp::extensions::TRANSPORT_WIDE_CC;
 
-/// Header extensions that are used of those a downlink offers: the transport-wide sequence numbers
-/// of our own congestion control. The others would be those of the packets' sender, who is not on
-/// this connection.
+/// Header extensions that are used of those a downlink offers: the transport-wide sequence
+/// numbers of our own congestion control. The others would be those of the packets' sender, who
+/// is not on this connection.
 const DOWNLINK_EXTENSIONS: [&str; 1] = [TRANSPORT_WIDE_CC];
 
 /// An offer that has been checked.
@@ -79,8 +79,8 @@ impl Offer {
         })
     }
 
-    /// Gives each m-line its role and its codec. `video` lists the video codecs spoken here, the
-    /// preferred one first.
+    /// Gives each m-line its role and its codec. `video` lists the video codecs spoken
+    /// here, the preferred one first.
     ///
     /// # Errors
     /// [`OfferError::Roles`] when roles and m-lines do not fit, [`OfferError::Codec`] when an
@@ -173,8 +173,8 @@ fn check_role(line: &OfferedLine, role: Role) -> Result<(), OfferError> {
     }
 }
 
-/// An m-line with its role and the codec it is answered with. An answer of webrtcbin 1.22 carries
-/// only one codec.
+/// An m-line with its role and the codec it is answered with. An answer of webrtcbin
+/// 1.22 carries only one codec.
 fn choose(line: &OfferedLine, role: Role, video: &[VideoCodec]) -> Result<Line, OfferError> {
     let wanted = wanted_formats(role, video);
     let codec = wanted.iter().find_map(|format| {

@@ -12,10 +12,10 @@ use crate::media::rtp::extensions::{
 use crate::media::sdp::line::{BitrateControl, Fingerprint};
 use crate::media::sdp::simulcast;
 
-/// The header extensions of uplinks that are taken up where they are offered. They tell which m-line
-/// and which encoding a packet is of, how loud it is, when it arrived (for the congestion control
-/// of its sender), and what the samples of a picture are. Depayloaders read the last one: Chromium
-/// sends what it draws (a page's canvas) as VP8 in BT.709 and full range.
+/// The header extensions of uplinks that are taken up where they are offered. They tell which
+/// m-line and which encoding a packet is of, how loud it is, when it arrived (for the congestion
+/// control of its sender), and what the samples of a picture are. Depayloaders read the last one:
+/// Chromium sends what it draws (a page's canvas) as VP8 in BT.709 and full range.
 const EXTENSIONS: [&str; 6] = [
     MID,
     RID,
@@ -161,8 +161,8 @@ fn takes_remb(attributes: &[(&str, &str)], payload_type: &str) -> bool {
     })
 }
 
-/// The offered ones of [`EXTENSIONS`]: id and URI. Ids are those of the one-byte form (RFC 8285
-/// section 4.2).
+/// The offered ones of [`EXTENSIONS`]: id and URI. Ids are those of the one-byte
+/// form (RFC 8285 section 4.2).
 fn extensions(media: &gst_sdp::SDPMediaRef) -> Vec<(u8, &'static str)> {
     let values = media
         .attributes()

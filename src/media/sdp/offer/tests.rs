@@ -264,7 +264,7 @@ fn who_publishes_over_http_is_told_by_remb_where_the_offer_takes_that() {
     // Of a codec that is not the one answered with.
     let other = "a=rtcp-fb:98 goog-remb\r\na=rtcp-fb:96 transport-cc\r\n";
     assert_eq!(told(other, &RoleSource::Publish), elsewhere);
-    // Who has signalling is told by it.
+    // Participants with signalling are told by that.
     let roles = named(&[("0", Role::Mic), ("1", Role::Camera)]);
     assert_eq!(told(remb, &RoleSource::Named(&roles)), elsewhere);
 }

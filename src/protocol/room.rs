@@ -9,8 +9,24 @@ use super::recording::{Kind, RecordingId};
 use crate::codec::Container;
 use crate::id::{Mid, ParticipantId, Role};
 use crate::layout::{LayoutKind, Size};
-pub use crate::media::bwe::ladder::Rung;
 use crate::topology::{Mode, Paths};
+
+/// A rung of the ladder of renditions, counted from the top.
+#[derive(
+    Debug, Clone, Copy, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize,
+)]
+pub struct Rung(pub u8);
+
+impl Rung {
+    /// The best rung: the canvas itself.
+    pub const TOP: Self = Self(0);
+
+    /// The next worse rung.
+    #[must_use]
+    pub fn below(self) -> Self {
+        Self(self.0.saturating_add(1))
+    }
+}
 
 /// What a viewer asks for at most, whatever their link can carry.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]

@@ -41,7 +41,7 @@ impl IceServers {
             guarded.extend(turn_urls);
         }
         for url in &config.ice_servers {
-            // MixMinus a secret that both know there is no credential to give.
+            // Without a secret that both know there is no credential to give.
             match given.is_some() && url.starts_with("turn") {
                 true => guarded.push(url.clone()),
                 false => open.push(url.clone()),

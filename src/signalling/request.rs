@@ -122,7 +122,7 @@ impl Call {
 
     /// The whole body as a JSON value of type `T`.
     pub(super) async fn json<T: DeserializeOwned>(self) -> Result<T, ApiError> {
-        // MixMinus a type it is taken as JSON, as curl users expect; a type that says otherwise
+        // Without a type it is taken as JSON, as curl users expect; a type that says otherwise
         // is what a foreign page's form could send without asking first.
         if self.headers.contains_key(CONTENT_TYPE) {
             self.require_type("application/json")?;

@@ -8,7 +8,7 @@ use tessera::bots::{Bot, BotConfig, Decode, VideoFormat};
 use tessera::codec::VideoCodec;
 use tessera::id::Role;
 use tessera::protocol::room::UplinkState;
-use tessera::room::Muter;
+use tessera::room::{Muter, Request};
 
 use crate::common::browser::{Page, Permission, alone, key};
 use crate::common::look::COLOR_ERROR;
@@ -228,7 +228,12 @@ async fn devices_change_in_the_call_and_an_operators_mute_is_shown() {
     let label = "document.getElementById('toggle-mic').title";
     for (muted, words) in [(true, "by an operator"), (false, "Mute (M)")] {
         handle
-            .mute(who, Role::Mic, Muter::Operator, muted)
+            .ask(Request::Mute {
+                who,
+                role: Role::Mic,
+                by: Muter::Operator,
+                muted,
+            })
             .await
             .unwrap();
         page.until(words, &format!("{label}.includes('{words}')"))

@@ -167,7 +167,7 @@ pub fn sound(file: &Path) -> Vec<f32> {
             "-map",
             "0:a",
             "-af",
-            // MixMinus the second a packet that is missing moves what follows, up to 100 ms.
+            // Without the second a packet that is missing moves what follows, up to 100 ms.
             "aresample=async=1:min_hard_comp=0.015:first_pts=0",
             "-f",
             "f32le",

@@ -46,7 +46,7 @@ fn median(all: &[f64]) -> f64 {
     sorted[sorted.len() / 2]
 }
 
-/// MixMinus losses and with them, what is seen and heard at one moment is so.
+/// Without losses and with them, what is seen and heard at one moment is so.
 fn check_halves(apart: &[f64]) {
     assert!(apart.len() >= 8, "{apart:?}");
     for half in apart.chunks(apart.len().div_ceil(2)) {

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 use tessera::layout::Size;
-use tessera::media::bwe::controller::{Budget, Viewer};
-use tessera::media::bwe::delay::{Estimate, Load};
+use tessera::media::bwe::controller::{Budget, LinkController};
+use tessera::media::bwe::delay::{Estimate, Usage};
 use tessera::media::bwe::ladder::{Ladder, Rung};
 use tessera::media::gst::template::Templates;
 
@@ -32,7 +32,7 @@ pub(crate) fn ladder() -> Ladder {
 /// A viewer alone on their renditions, behind a link with a queue.
 struct Link {
     ladder: Ladder,
-    viewer: Viewer,
+    viewer: LinkController,
     now: Duration,
     /// bit/s.
     rate: f64,
@@ -57,7 +57,7 @@ impl Link {
         let most = f64::from(ladder.spec(Rung::TOP).expect("a top").most);
         Self {
             ladder,
-            viewer: Viewer::default(),
+            viewer: LinkController::default(),
             now: START,
             rate,
             depth,
@@ -103,11 +103,15 @@ impl Link {
         let watched = (self.now - START).as_secs_f64().min(1.0);
         let heavy = queue > Duration::from_millis(40) || loss > 0.2;
         let estimate = Estimate {
-            arriving: (self.arrived.iter().sum::<f64>() / watched) as u32,
+            acked_bitrate: (self.arrived.iter().sum::<f64>() / watched) as u32,
             loss: loss as f32,
             queue,
-            load: if heavy { Load::Heavy } else { Load::Light },
-            train: None,
+            usage: if heavy {
+                Usage::Overuse
+            } else {
+                Usage::Underuse
+            },
+            probe_bitrate: None,
         };
         let before = self.viewer.rung();
         self.sending = self.wanted();
@@ -232,33 +236,33 @@ proptest! {
     #[test]
     fn any_estimates_do(estimates in proptest::collection::vec(
         (any::<u32>(), 0.0..=1.0f32, 0u64..5_000, 0u8..3, 0u64..3_000), 1..200)) {
-        let (ladder, mut viewer) = (ladder(), Viewer::default());
+        let (ladder, mut viewer) = (ladder(), LinkController::default());
         let mut now = Duration::ZERO;
-        for (arriving, loss, queue, load, passed) in estimates {
-            let load = [Load::Heavy, Load::Steady, Load::Light][usize::from(load)];
+        for (acked_bitrate, loss, queue, usage, passed) in estimates {
+            let usage = [Usage::Overuse, Usage::Normal, Usage::Underuse][usize::from(usage)];
             now += Duration::from_millis(passed);
             let estimate = Estimate {
-                arriving,
+                acked_bitrate,
                 loss,
                 queue: Duration::from_millis(queue),
-                load,
-                train: None,
+                usage,
+                probe_bitrate: None,
             };
             let before = viewer.clone();
             viewer.update(now, &estimate, &ladder, AUDIO);
             prop_assert!(ladder.spec(viewer.rung()).is_some());
-            match load {
-                Load::Heavy => {
+            match usage {
+                Usage::Overuse => {
                     // A reduction may have been a mistake, which is found out soon.
                     let regained = viewer.budget() > before.budget();
-                    prop_assert!(!regained || viewer.budget() < Budget::Limited(arriving.into()));
+                    prop_assert!(!regained || viewer.budget() < Budget::Limited(acked_bitrate.into()));
                     prop_assert!(regained || viewer.rung() >= before.rung());
                 }
-                Load::Steady => {
+                Usage::Normal => {
                     prop_assert!(viewer.budget() == before.budget());
                     prop_assert!(viewer.rung() >= before.rung());
                 }
-                Load::Light => prop_assert!(viewer.budget() >= before.budget()),
+                Usage::Underuse => prop_assert!(viewer.budget() >= before.budget()),
             }
             let moved = (viewer.rung(), viewer.budget()) != (before.rung(), before.budget());
             prop_assert!(before.cares(&estimate) || !moved);
@@ -313,27 +317,27 @@ proptest! {
 /// Found by [`any_estimates_do`].
 #[test]
 fn nobody_climbs_on_a_full_link() {
-    let (ladder, mut viewer) = (ladder(), Viewer::default());
+    let (ladder, mut viewer) = (ladder(), LinkController::default());
     let mut now = Duration::ZERO;
-    for (arriving, load, passed) in [
-        (275_855, Load::Heavy, 0),
-        (0, Load::Light, 0),
-        (3_238_571_740, Load::Heavy, 0),
-        (0, Load::Light, 32),
-        (0, Load::Light, 649),
-        (0, Load::Light, 468),
-        (398_365, Load::Heavy, 851),
+    for (acked_bitrate, usage, passed) in [
+        (275_855, Usage::Overuse, 0),
+        (0, Usage::Underuse, 0),
+        (3_238_571_740, Usage::Overuse, 0),
+        (0, Usage::Underuse, 32),
+        (0, Usage::Underuse, 649),
+        (0, Usage::Underuse, 468),
+        (398_365, Usage::Overuse, 851),
     ] {
         now += Duration::from_millis(passed);
         let estimate = Estimate {
-            arriving,
+            acked_bitrate,
             loss: 0.0,
             queue: Duration::ZERO,
-            load,
-            train: None,
+            usage,
+            probe_bitrate: None,
         };
         let before = viewer.rung();
         viewer.update(now, &estimate, &ladder, AUDIO);
-        assert!(load == Load::Light || viewer.rung() >= before);
+        assert!(usage == Usage::Underuse || viewer.rung() >= before);
     }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tessera::layout::Size;
 use tessera::media::bwe::ladder::{Ladder, Rung};
-use tessera::media::bwe::trace::{Heard, replay};
+use tessera::media::bwe::trace::{TracedEstimate, replay};
 use tessera::media::gst::template::Templates;
 
 const AUDIO: u32 = 40_000;
@@ -73,7 +73,7 @@ fn a_line_that_is_no_estimate_is_refused() {
         .lines()
         .next()
         .expect("a line");
-    let heard: Heard = serde_json::from_str(line).expect("an estimate");
-    assert_eq!(heard, Heard::new(heard.at(), &heard.estimate()));
+    let heard: TracedEstimate = serde_json::from_str(line).expect("an estimate");
+    assert_eq!(heard, TracedEstimate::new(heard.at(), &heard.estimate()));
     assert_eq!(heard.to_string(), line);
 }

@@ -1,12 +1,12 @@
-//! A link whose receiver sends no more than reception reports, simulated packet by packet.
+//! A link whose receiver sends no more than estimator reports, simulated packet by packet.
 
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use tessera::media::bwe::controller::Viewer;
+use tessera::media::bwe::controller::LinkController;
 use tessera::media::bwe::ladder::Ladder;
-use tessera::media::bwe::rr::Reception;
-use tessera::media::bwe::rtcp::Block;
+use tessera::media::bwe::rr::RrEstimator;
+use tessera::media::bwe::rtcp::ReportBlock;
 
 use crate::congestion::{AUDIO, SOUND, START, ladder};
 
@@ -22,8 +22,8 @@ struct Sequence {
 /// packets at random.
 pub(crate) struct Reported {
     ladder: Ladder,
-    pub(crate) viewer: Viewer,
-    reception: Reception,
+    pub(crate) viewer: LinkController,
+    estimator: RrEstimator,
     now: Duration,
     /// bit/s.
     pub(crate) rate: f64,
@@ -50,8 +50,8 @@ impl Reported {
     pub(crate) fn new(rate: f64, depth: Duration, every: Duration) -> Self {
         Self {
             ladder: ladder(),
-            viewer: Viewer::default(),
-            reception: Reception::default(),
+            viewer: LinkController::default(),
+            estimator: RrEstimator::default(),
             now: START,
             rate,
             depth,
@@ -81,8 +81,8 @@ impl Reported {
         let place = &mut self.streams[stream].next;
         *place = place.wrapping_add(1);
         let seq = *place;
-        self.reception
-            .send(self.now, stream as u32, seq, bytes as usize);
+        self.estimator
+            .record(self.now, stream as u32, seq, bytes as usize);
         // xorshift: the same for each run.
         self.random ^= self.random << 13;
         self.random ^= self.random >> 17;
@@ -123,10 +123,10 @@ impl Reported {
 
     fn report(&mut self) {
         let blocks = self.streams.iter().enumerate();
-        let blocks: Vec<Block> = blocks
+        let blocks: Vec<ReportBlock> = blocks
             .filter_map(|(ssrc, stream)| {
                 let (highest, come) = stream.come?;
-                Some(Block {
+                Some(ReportBlock {
                     ssrc: ssrc as u32,
                     fraction_lost: 0,
                     // Streams are shorter than 65,536 packets, or this wraps around with them.
@@ -135,7 +135,7 @@ impl Reported {
                 })
             })
             .collect();
-        self.reception.hear(self.now, blocks.iter());
+        self.estimator.on_report(self.now, blocks.iter());
     }
 
     pub(crate) fn pass(&mut self, time: Duration) {
@@ -145,7 +145,7 @@ impl Reported {
             for _ in 0..5 {
                 self.frame();
             }
-            if let Some(estimate) = self.reception.estimate(self.now)
+            if let Some(estimate) = self.estimator.estimate(self.now)
                 && self.viewer.cares(&estimate)
             {
                 let again = self.viewer.update(self.now, &estimate, &self.ladder, AUDIO);

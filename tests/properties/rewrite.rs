@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use proptest::collection::vec;
 use proptest::prelude::*;
-use tessera::media::rtp::payload::{PictureId, RtpHeader, Vp8Descriptor};
-use tessera::media::rtp::rewrite::{Entry, Reason, Rewriter, SlotParams, Verdict};
+use tessera::media::rtp::header::RtpHeader;
+use tessera::media::rtp::payload::vp8::{PictureId, Vp8Descriptor};
+use tessera::media::rtp::rewrite::{DropReason, Entry, Rewriter, SlotParams, Verdict};
 
 /// How the slot leaves its source.
 #[derive(Debug, Clone, Copy)]
@@ -184,20 +185,20 @@ impl Model {
     }
 
     /// Whether the packet gets through, and if so with which numbers.
-    fn judge(&mut self, at: u64, active: u32, p: Packet) -> Result<Packet, Reason> {
+    fn judge(&mut self, at: u64, active: u32, p: Packet) -> Result<Packet, DropReason> {
         let from_current = !self.waiting && self.taken.is_some_and(|t| t.entry.source == p.source);
         let mut entering = false;
         if !from_current {
             if p.source != active {
-                return Err(Reason::OtherSource);
+                return Err(DropReason::OtherSource);
             }
             if self.params.entry == Entry::Keyframe && !p.key {
-                return Err(Reason::AwaitingKeyframe);
+                return Err(DropReason::AwaitingKeyframe);
             }
             self.enter(at, p);
             entering = true;
         } else if self.taken.is_some_and(|t| p.seq < t.entry.seq) {
-            return Err(Reason::BeforeEntry);
+            return Err(DropReason::BeforeEntry);
         }
         let mut out = self.moved(p);
         out.marker |= entering && self.params.entry == Entry::AnyPacket;

@@ -61,7 +61,7 @@ async fn packets_go_both_ways_by_indication_and_by_channel() {
     let mut client = Client::new(server.local_addr(), credential("r1/p1")).await;
     let relay = client.allocate().await.unwrap();
 
-    // MixMinus a permission nothing passes.
+    // Without a permission nothing passes.
     client.send_to(address, b"too early").await;
     assert_eq!(client.permit(address).await, 0);
     client.send_to(address, b"one").await;

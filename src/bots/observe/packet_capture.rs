@@ -10,7 +10,7 @@ use thiserror::Error;
 use crate::bots::session::config::Recording;
 use crate::codec::Codec;
 use crate::id::ParticipantId;
-use crate::media::rtp::payload::{Vp8Descriptor, Vp8Numbers};
+use crate::media::rtp::payload::vp8::{Vp8Descriptor, Vp8Numbers};
 
 /// Packets kept: over a minute of video of 2 Mbit/s.
 const KEPT: usize = 20_000;
@@ -105,7 +105,7 @@ fn hash(codec: Codec, payload: &[u8]) -> u64 {
 }
 
 fn mask(payload: &mut [u8], descriptor: &Vp8Descriptor) {
-    use crate::media::rtp::payload::PictureId;
+    use crate::media::rtp::payload::vp8::PictureId;
     let picture_id = descriptor.picture_id.map(|field| match field.value {
         PictureId::Short(_) => PictureId::Short(0),
         PictureId::Long(_) => PictureId::Long(0),

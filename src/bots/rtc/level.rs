@@ -138,7 +138,7 @@ fn decode<'a>(packets: impl Iterator<Item = &'a Frame>) -> Result<Vec<f32>, BotE
         .map_err(|e| failed(&e))?;
     let mut at = gst::ClockTime::ZERO;
     for packet in packets {
-        // MixMinus the encoder's note of what to cut off at the beginning, of which RTP knows
+        // Without the encoder's note of what to cut off at the beginning, of which RTP knows
         // nothing either.
         let memory = gst::BufferCopyFlags::MEMORY;
         let copy = packet.buffer.copy_region(memory, ..);

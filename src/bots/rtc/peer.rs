@@ -19,7 +19,7 @@ use crate::bots::source::corrupt::CorruptMode;
 use crate::bots::source::media_source::Way;
 use crate::codec::Codec;
 use crate::id::Role;
-use crate::media::bwe::twcc::TRANSPORT_WIDE_CC;
+use crate::media::rtp::extensions::TRANSPORT_WIDE_CC;
 use crate::protocol::IceServer;
 
 /// The id that the header extension is offered with.

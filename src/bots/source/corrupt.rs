@@ -68,7 +68,7 @@ impl CorruptMode {
             let all = gst::BufferCopyFlags::FLAGS
                 | gst::BufferCopyFlags::TIMESTAMPS
                 | gst::BufferCopyFlags::META;
-            // MixMinus its timestamps the packet is only damaged a little more.
+            // Without its timestamps the packet is only damaged a little more.
             let _ = buffer.copy_into(damaged, all, ..);
         }
         damaged

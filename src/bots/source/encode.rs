@@ -7,7 +7,8 @@ use crate::bots::observe::probe::Picture;
 use crate::bots::session::config::VideoFormat;
 use crate::codec::VideoCodec;
 use crate::layout::Size;
-use crate::media::rtp::h264_sps;
+use crate::media::gst::sps_probe;
+use crate::media::rtp::h264_sps::PeakRates;
 
 /// An encoded frame or packet; its buffer carries no timestamp of use.
 #[derive(Debug, Clone)]
@@ -48,7 +49,7 @@ pub(crate) enum Content {
 const SILENT: &str = "silent";
 
 /// What no bot sends more of than.
-const MOST: h264_sps::Most = h264_sps::Most {
+const MOST: PeakRates = PeakRates {
     fps: 30,
     bitrate: 14_000_000,
 };
@@ -56,7 +57,7 @@ const MOST: h264_sps::Most = h264_sps::Most {
 /// Has the encoder of a pipeline say what [`raw_caps`] say.
 pub(crate) fn sign(pipeline: &gst::Pipeline) {
     if let Some(encoder) = pipeline.by_name(SILENT) {
-        h264_sps::sign(&encoder, MOST);
+        sps_probe::patch(&encoder, MOST);
     }
 }
 

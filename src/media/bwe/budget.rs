@@ -2,38 +2,42 @@
 
 use super::ladder::{Ladder, Rung};
 
-/// bit/s that headers add to sound of a packet each 20 ms: 20 bytes of RTP, and those of
-/// `peer::link_monitor::PACKET_OVERHEAD`.
-pub const SOUND_HEADERS: u32 = 23_200;
-/// What headers leave of the bits of a picture, whose packets have 600 bytes on average.
-pub const PICTURE_SHARE: f64 = 0.92;
+/// Bytes on the way around each RTP packet: IPv4 20, UDP 8, and SRTP's tag of 80 bits. For sound
+/// they are a quarter of all bits: without them a link would seem to carry now less and now more.
+pub(crate) const OVERHEAD: usize = 20 + 8 + 10;
+/// bit/s that headers add to sound of a packet each 20 ms: 20 bytes of RTP and [`OVERHEAD`].
+pub(crate) const SOUND_HEADERS: u32 = 23_200;
+/// Share of a picture's bits on the wire that headers leave for its payload. Its packets
+/// have 600 bytes on average.
+pub(crate) const PICTURE_SHARE: f64 = 0.92;
 
-/// What all that is sent to a viewer may come to.
+/// What may be sent to a viewer at most, sound and pictures together.
 #[derive(Debug, Clone, Copy, Default, PartialEq, PartialOrd)]
 pub enum Budget {
     /// bit/s, all headers included.
     Limited(f64),
-    /// Nothing has been heard that speaks against the best.
+    /// No limit: the link has never been overused, or carries the best there is.
     #[default]
     Free,
 }
 
 impl Budget {
-    /// No more than `bits`, bit/s.
+    /// Lowers the budget to `bits` bit/s if it is more.
     pub(crate) fn lower_to(&mut self, bits: f64) {
         if *self > Self::Limited(bits) {
             *self = Self::Limited(bits);
         }
     }
 
-    /// No less than `bits`, bit/s.
+    /// Raises the budget to `bits` bit/s if it is less.
     pub(crate) fn raise_to(&mut self, bits: f64) {
         if *self < Self::Limited(bits) {
             *self = Self::Limited(bits);
         }
     }
 
-    /// bit/s for an encoder of pictures beside sound of `audio` bit/s; `None` if it is free.
+    /// bit/s left for the payload of pictures beside sound of `audio` bit/s; `None` without a
+    /// limit.
     pub fn for_picture(self, audio: u32) -> Option<f64> {
         match self {
             Self::Limited(bits) => Some(((bits - sound(audio)) * PICTURE_SHARE).max(0.0)),
@@ -42,7 +46,7 @@ impl Budget {
     }
 }
 
-/// What sound comes to.
+/// bit/s on the wire of sound that is encoded at `audio` bit/s; 0 for none.
 fn sound(audio: u32) -> f64 {
     match audio {
         0 => 0.0,
@@ -50,18 +54,17 @@ fn sound(audio: u32) -> f64 {
     }
 }
 
-/// What a rung needs at least, with sound.
-pub(crate) fn need(ladder: &Ladder, rung: Rung, audio: u32) -> f64 {
+/// bit/s on the wire that a rung needs at least, beside sound of `audio` bit/s.
+pub(crate) fn rung_needs(ladder: &Ladder, rung: Rung, audio: u32) -> f64 {
     let least = ladder.spec(rung).map_or(0, |spec| spec.least);
     f64::from(least) / PICTURE_SHARE + sound(audio)
 }
 
-/// What a rung needs at most, with sound.
-pub(crate) fn all(ladder: &Ladder, rung: Rung, audio: u32) -> f64 {
+/// bit/s on the wire that a rung may take at most, beside sound of `audio` bit/s.
+pub(crate) fn rung_takes(ladder: &Ladder, rung: Rung, audio: u32) -> f64 {
     let most = ladder.spec(rung).map_or(0, |spec| spec.most);
     f64::from(most) / PICTURE_SHARE + sound(audio)
 }
-
 #[cfg(test)]
 mod tests {
     use super::*;

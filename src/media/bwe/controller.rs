@@ -1,84 +1,88 @@
 //! What a viewer is sent, by what is known of their link: estimates in, a budget and a rung out;
 //! pure.
 //!
-//! Down fast, up slowly: a link that is overloaded costs the viewer their sound, one that is not
+//! Down fast, up slowly: a link that is overused costs the viewer their sound, one that is not
 //! used fully costs some sharpness. How much more than now a link would carry cannot be seen; it
-//! is tried by growing step by step, and a step that failed is tried again later and later. Before a
-//! larger picture is sent, other packets have to be carried as fast (`trial.rs`).
+//! is tried by growing step by step, and a step that failed is tried again later and later. Before
+//! a larger picture is sent, other packets have to be carried as fast (`rung_probe`).
 //! Sound comes first: the picture gets what is left of the budget.
 
 use std::time::Duration;
 
-use super::bandwidth::{Bandwidth, FORWARDED, KEPT, LONG_QUEUE, MIXED, NEAR};
-pub use super::budget::{Budget, PICTURE_SHARE, SOUND_HEADERS};
-use super::budget::{all, need};
-use super::rung_choice::{Choice, MARGIN};
-
-use super::delay::{Estimate, Load};
+use super::bandwidth::{Bandwidth, FORWARDED, LONG_QUEUE, LONG_RUN, MIXED, NEAR_FULL};
+pub use super::budget::Budget;
+pub(crate) use super::budget::{PICTURE_SHARE, SOUND_HEADERS};
+use super::budget::{rung_needs, rung_takes};
+use super::delay::{Estimate, Usage};
 use super::ladder::{Ladder, Rung};
-use super::layer_probe::{Demand, Probe};
+use super::layer_probe::{Demand, LayerProbe};
 use super::packet_train;
+use super::rendition_selector::{MARGIN, RenditionSelector};
 
-/// A budget may exceed what is sent by this factor: no more has been tried.
+/// Factor by which a budget may exceed the acked bitrate: more than that has never been tried.
 const AHEAD: f64 = 1.5;
-/// What was carried before a step, and something so that it is found to fit again.
+/// Factor on what was carried before a step up, so that it is found to fit again.
 const STEP_BACK: f64 = 1.002;
-/// A frame larger than others goes out this much faster than the picture on the whole may.
-const PACE: f64 = 1.25;
+/// How much faster than the picture's budget a frame larger than others goes out.
+const PACE_FACTOR: f64 = 1.25;
 /// bit/s; no picture goes out slower.
-const SLOWEST: f64 = 15_000.0;
-/// How long a rung that somebody has fallen to may wait for the queue of those above to go.
-const DRAINS: Duration = Duration::from_secs(4);
+const MIN_PACE: f64 = 15_000.0;
+/// How long a rung that a viewer has been moved down to may wait for the queue of
+/// the rungs above to drain.
+const MAX_DRAIN: Duration = Duration::from_secs(4);
 
-/// One viewer's link, and what follows from it.
+/// Decides what is sent over the link to one viewer.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub struct Viewer {
+pub struct LinkController {
     link: Bandwidth,
-    /// Of composites.
-    choice: Choice,
-    /// For others' pictures.
-    probe: Probe,
+    /// Where composites are sent.
+    selector: RenditionSelector,
+    /// Where others' pictures are forwarded.
+    probe: LayerProbe,
 }
 
-impl Viewer {
-    /// What may be sent.
+impl LinkController {
+    /// What may be sent to the viewer.
     pub fn budget(&self) -> Budget {
         self.link.budget
     }
 
-    /// bit/s at which a picture beside sound of `audio` bit/s goes out at most, however large its
-    /// frames; `None` without a limit.
+    /// Rate at which a picture beside sound of `audio` bit/s goes out at most, however large its
+    /// frames, bit/s; `None` without a limit.
     pub fn pace(&self, audio: u32) -> Option<u32> {
         let picture = self.link.budget.for_picture(audio)?;
         // Where it is known what the link carries, a large frame is no reason to exceed that: it
         // would fill the queue in which sound waits, too.
-        let carried = self.link.carried().map(Budget::Limited);
+        let carried = self.link.long_run().map(Budget::Limited);
         let carried = carried.and_then(|carried| carried.for_picture(audio));
-        let pace = match self.link.is_easing() {
+        let pace = match self.link.is_backing_off() {
             true => picture,
-            false => carried.map_or(picture * PACE, |most| (picture * PACE).min(most)),
+            false => carried.map_or(picture * PACE_FACTOR, |most| {
+                (picture * PACE_FACTOR).min(most)
+            }),
         };
-        Some(pace.max(picture).max(SLOWEST) as u32)
+        Some(pace.max(picture).max(MIN_PACE) as u32)
     }
 
-    /// Whether what was sent on a better rung is still waiting on their link.
+    /// Whether what was sent on a better rung still waits on the link. Ends after four seconds.
     pub fn is_draining(&self) -> bool {
-        self.link.is_easing() && self.link.updated() < self.choice.moved() + DRAINS
+        self.link.is_backing_off() && self.link.updated() < self.selector.moved() + MAX_DRAIN
     }
 
-    /// The best rung that their link carries.
+    /// The best rung that the link carries.
     pub fn rung(&self) -> Rung {
-        self.choice.rung()
+        self.selector.rung()
     }
 
-    /// Whether an estimate can change anything.
+    /// Whether an estimate can change anything: it is one of overuse, or the link has a budget.
+    /// Others need not be passed to [`Self::update`].
     pub fn cares(&self, estimate: &Estimate) -> bool {
-        estimate.load == Load::Heavy || self.link.budget != Budget::Free
+        estimate.usage == Usage::Overuse || self.link.budget != Budget::Free
     }
 
-    /// Takes an estimate at `now`, on any clock that does not go back. `audio` is bit/s of the
-    /// sound they are sent besides; 0 if there is none. Returns how many bytes should be sent once
-    /// more now, so that the next estimates tell more.
+    /// Takes an estimate that came at `now`, on any clock that does not go back, of a link that
+    /// carries a composite. `audio` is the bitrate of the sound beside it, bit/s; 0 for none.
+    /// Returns how many bytes of packets should be sent again now, for a rung probe.
     pub fn update(
         &mut self,
         now: Duration,
@@ -86,86 +90,90 @@ impl Viewer {
         ladder: &Ladder,
         audio: u32,
     ) -> usize {
-        match estimate.load {
-            Load::Heavy => {
-                if self.link.correct(now, estimate) {
-                    self.choice.take_back();
+        match estimate.usage {
+            Usage::Overuse => {
+                if self.link.undo_overshoot(now, estimate) {
+                    self.selector.restore_rung();
                 }
-                if self.link.ease(now, estimate, MIXED) {
-                    self.choice.note_reduction();
+                if self.link.back_off(now, estimate, MIXED) {
+                    self.selector.remember_rung();
                 }
             }
-            Load::Light => {
-                let rung = self.choice.rung();
+            Usage::Underuse => {
+                let rung = self.selector.rung();
                 let above = Rung(rung.0.saturating_sub(1));
-                let next = need(ladder, above, audio) * MARGIN * 1.01;
-                // What others see of this rung may cost all it can, and it is not to be had for less.
-                let most = all(ladder, rung, audio) * NEAR * 1.01;
-                let bound = (f64::from(estimate.arriving) * AHEAD).max(next).max(most);
-                let top = all(ladder, Rung::TOP, audio);
+                let next = rung_needs(ladder, above, audio) * MARGIN * 1.01;
+                // A rendition is shared: for its other viewers it may take all that its rung
+                // allows, and this viewer cannot get it for less.
+                let most = rung_takes(ladder, rung, audio) * NEAR_FULL * 1.01;
+                let ahead = f64::from(estimate.acked_bitrate) * AHEAD;
+                let bound = ahead.max(next).max(most);
+                let top = rung_takes(ladder, Rung::TOP, audio);
                 self.link.grow(now, estimate, bound, top);
             }
-            Load::Steady => {}
+            Usage::Normal => {}
         }
-        let passed = self.link.pass(now);
-        let (choice, link) = (&mut self.choice, &mut self.link);
-        choice.update(now, estimate, link, ladder, audio);
-        choice.tried(now, passed)
+        let elapsed = self.link.finish_update(now);
+        let (selector, link) = (&mut self.selector, &mut self.link);
+        selector.update(now, estimate, link, ladder, audio);
+        selector.probe_bytes(now, elapsed)
     }
 
-    /// The same for somebody to whom others' pictures are forwarded: what they can be sent are
-    /// the encodings there are, and no rung is chosen.
-    ///
-    /// The bytes that it returns are a train (`train.rs`).
+    /// Takes an estimate that came at `now` of a link over which others' pictures are forwarded.
+    /// Such a viewer has no rung: they can be sent the encodings there are, and those in `demand`.
+    /// Returns how many bytes of packets should be sent again at once, for a packet train.
     pub fn update_forwarded(
         &mut self,
         now: Duration,
         estimate: &Estimate,
         demand: &Demand,
     ) -> usize {
-        self.probe.note(now, demand.held);
-        self.probe.hear(now, estimate.train);
+        self.probe.record_sent(now, demand.held);
+        self.probe.record_train(now, estimate.probe_bitrate);
         let mut trains = false;
-        match estimate.load {
-            Load::Heavy => {
-                let is_first = !self.link.is_easing();
-                self.link.ease(now, estimate, FORWARDED);
-                // What went well until a step was taken will do so again: to give up more would
-                // cost moves for nothing. So would it for a queue that goes by itself.
-                let passes = f64::from(estimate.arriving) * KEPT >= demand.held
+        match estimate.usage {
+            Usage::Overuse => {
+                let is_first = !self.link.is_backing_off();
+                self.link.back_off(now, estimate, FORWARDED);
+                // What went well until a step was taken will do so again: giving up more would
+                // cost moves for nothing. The same holds for a queue that drains by itself.
+                let drains = f64::from(estimate.acked_bitrate) * LONG_RUN >= demand.held
                     && estimate.queue <= LONG_QUEUE;
-                if is_first && let Some(before) = self.probe.fail(now) {
+                if is_first && let Some(before) = self.probe.on_overuse(now) {
                     self.link.budget = Budget::Limited(before * STEP_BACK);
-                } else if is_first && passes {
+                } else if is_first && drains {
                     self.link.budget.raise_to(demand.held * STEP_BACK);
                 }
             }
-            Load::Light => {
+            Usage::Underuse => {
                 let bound = self.probe.bound(now, demand);
-                if self.probe.is_told_to_fit(now, demand) {
+                if self.probe.fits_by_train(now, demand) {
                     self.link.forget_full();
                 }
                 self.link.grow(now, estimate, bound, demand.all);
                 trains = self.link.budget != Budget::Free && self.probe.wants_train(now, demand);
             }
-            Load::Steady => {}
+            Usage::Normal => {}
         }
-        self.link.pass(now);
-        if trains { packet_train::ENOUGH } else { 0 }
+        self.link.finish_update(now);
+        if trains {
+            packet_train::TARGET_BYTES
+        } else {
+            0
+        }
     }
 }
 
-/// What a rendition is to be encoded at, by the budgets of those who watch it, and below which
-/// budget somebody should not be on it. More than half of them get what they can; the others had
-/// better go a rung down than have everybody see less.
+/// The bitrate of a rendition by the budgets of its viewers: the upper median. More than half of
+/// them can take it; the others are better off a rung below than everybody with less.
 ///
-/// `budgets` are bit/s for the picture, `None` without a limit. Returns `None` for nobody.
-pub fn share(budgets: &mut [Option<f64>]) -> Option<Option<f64>> {
+/// `budgets` are bit/s for the picture, `None` without a limit, and are sorted. Returns
+/// `None` if there are none.
+pub(crate) fn upper_median(budgets: &mut [Option<f64>]) -> Option<Option<f64>> {
     let key = |budget: &Option<f64>| budget.unwrap_or(f64::INFINITY);
     budgets.sort_by(|a, b| key(a).total_cmp(&key(b)));
     budgets.get(budgets.len() / 2).copied()
 }
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -180,33 +188,42 @@ mod tests {
             height: 720,
         };
         let ladder = Templates::default().ladder(canvas, 30, 1_500_000);
-        let mut viewer = Viewer::default();
-        let mut hear = |at, queue, load| {
+        let mut controller = LinkController::default();
+        let mut update = |at, queue, usage| {
             let estimate = Estimate {
-                arriving: 60_000,
+                acked_bitrate: 60_000,
                 loss: 0.0,
                 queue: ms(queue),
-                load,
-                train: None,
+                usage,
+                probe_bitrate: None,
             };
-            viewer.update(ms(at), &estimate, &ladder, 24_000);
-            assert_eq!(viewer.rung(), ladder.still());
-            viewer.is_draining()
+            controller.update(ms(at), &estimate, &ladder, 24_000);
+            assert_eq!(controller.rung(), ladder.still());
+            controller.is_draining()
         };
-        assert!(hear(5000, 400, Load::Heavy));
-        assert!(hear(6000, 200, Load::Heavy));
-        assert!(!hear(6200, 10, Load::Light));
-        assert!(hear(6400, 60, Load::Heavy), "what is left of the queue");
-        assert!(hear(8800, 60, Load::Heavy));
-        assert!(!hear(9000, 60, Load::Heavy));
+        assert!(update(5000, 400, Usage::Overuse));
+        assert!(update(6000, 200, Usage::Overuse));
+        assert!(!update(6200, 10, Usage::Underuse));
+        assert!(
+            update(6400, 60, Usage::Overuse),
+            "what is left of the queue"
+        );
+        assert!(update(8800, 60, Usage::Overuse));
+        assert!(!update(9000, 60, Usage::Overuse));
     }
 
     #[test]
     fn the_greater_half_decides_what_a_rendition_gets() {
-        assert_eq!(share(&mut []), None);
-        assert_eq!(share(&mut [Some(1.0)]), Some(Some(1.0)));
-        assert_eq!(share(&mut [None, Some(1.0)]), Some(None));
-        assert_eq!(share(&mut [Some(3.0), None, Some(1.0)]), Some(Some(3.0)));
-        assert_eq!(share(&mut [Some(2.0), Some(1.0), None, None]), Some(None));
+        assert_eq!(upper_median(&mut []), None);
+        assert_eq!(upper_median(&mut [Some(1.0)]), Some(Some(1.0)));
+        assert_eq!(upper_median(&mut [None, Some(1.0)]), Some(None));
+        assert_eq!(
+            upper_median(&mut [Some(3.0), None, Some(1.0)]),
+            Some(Some(3.0))
+        );
+        assert_eq!(
+            upper_median(&mut [Some(2.0), Some(1.0), None, None]),
+            Some(None)
+        );
     }
 }

@@ -1,17 +1,18 @@
-//! Bandwidth estimation, and what a viewer is sent by it; pure.
+//! Bandwidth estimation, and what a viewer is sent because of it; pure. `docs/BWE.md` describes how
+//! the parts work together, and lists their parameters.
 
-pub mod bandwidth;
+pub(crate) mod bandwidth;
 pub mod budget;
 pub mod controller;
 pub mod delay;
 pub mod fec;
 pub mod ladder;
-pub mod layer_probe;
+pub(crate) mod layer_probe;
 pub(crate) mod packet_train;
+mod rendition_selector;
 pub mod rr;
 pub mod rtcp;
-mod rung_choice;
-pub(crate) mod rung_probe;
+mod rung_probe;
 pub mod trace;
-pub mod twcc;
+pub(crate) mod twcc;
 pub(crate) mod windowed_min;

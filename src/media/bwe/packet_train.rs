@@ -1,4 +1,5 @@
-//! How much a link carries at most, told by packets that are sent over it at once; pure.
+//! Packet trains (libwebrtc: probe clusters): packets that are sent at once show how much a link
+//! carries at most; pure.
 //!
 //! A link that carries what is sent over it says nothing of how much more it would carry. But
 //! packets that leave together arrive as far apart as the narrowest part of the way lets them
@@ -6,49 +7,51 @@
 
 use std::time::Duration;
 
-use super::twcc::Fate;
+use super::twcc::PacketResult;
 
-/// Packets that leave further apart do not belong together.
-const TOGETHER: Duration = Duration::from_millis(1);
-/// Fewer bytes tell nothing: what limits links lets some through at once.
-const LEAST: usize = 4_500;
-/// So many bytes are worth being sent; more would hold up sound for longer.
-pub(crate) const ENOUGH: usize = 6_000;
-/// Nor would more packets than that say more.
-pub(crate) const MOST: usize = 24;
-/// Marks a request for a packet that nobody misses.
+/// Packets that leave further apart than this are not of one train.
+const MAX_GAP: Duration = Duration::from_millis(1);
+/// Trains of fewer bytes say nothing: what limits links lets some bytes through at once.
+const MIN_BYTES: usize = 4_500;
+/// Bytes that a train is made of; more would hold up sound for longer.
+pub(crate) const TARGET_BYTES: usize = 6_000;
+/// Packets that a train is made of at most; more would say no more.
+pub(crate) const MAX_PACKETS: usize = 24;
+/// Field that marks a retransmission request as one for a train: nobody misses the packet.
 pub(crate) const MARK: &str = "train";
-/// The least time that is told apart, microseconds: twice the unit of feedback.
+/// Shortest time over which a rate is computed, microseconds: twice the unit of feedback.
 const RESOLUTION: i64 = 500;
 
-/// bit/s at which the newest packets that left together arrived; `None` where none did. `fates` are
-/// in the order of leaving.
-pub(crate) fn measure<'a>(fates: impl DoubleEndedIterator<Item = &'a Fate>) -> Option<u32> {
-    let mut together: Vec<(i64, usize)> = Vec::new();
-    let (mut left, mut bytes) = (None, 0);
-    for fate in fates.rev() {
-        let apart = |after: Duration| after.saturating_sub(fate.sent) > TOGETHER;
-        if left.is_some_and(apart) {
-            if bytes >= LEAST {
+/// The rate at which the newest train of packets arrived, bit/s; `None` if there was none.
+/// `results` are in the order of sending.
+pub(crate) fn measure<'a>(
+    results: impl DoubleEndedIterator<Item = &'a PacketResult>,
+) -> Option<u32> {
+    let mut train: Vec<(i64, usize)> = Vec::new();
+    let (mut next_sent, mut bytes) = (None, 0);
+    for result in results.rev() {
+        let is_apart = |next: Duration| next.saturating_sub(result.sent) > MAX_GAP;
+        if next_sent.is_some_and(is_apart) {
+            if bytes >= MIN_BYTES {
                 break;
             }
-            together.clear();
+            train.clear();
             bytes = 0;
         }
-        left = Some(fate.sent);
-        if let Some(at) = fate.arrived {
-            together.push((at, fate.size));
-            bytes += fate.size;
+        next_sent = Some(result.sent);
+        if let Some(at) = result.arrived {
+            train.push((at, result.size));
+            bytes += result.size;
         }
     }
-    if bytes < LEAST {
+    if bytes < MIN_BYTES {
         return None;
     }
-    // From the newest back: only the later half counts, for the first ones may have been let
-    // through at once.
-    let (last, _) = *together.first()?;
+    // From the newest back: only the later half counts, because the first packets may have been
+    // let through at once.
+    let (last, _) = *train.first()?;
     let (mut counted, mut span) = (0, RESOLUTION);
-    for (at, size) in &together {
+    for (at, size) in &train {
         span = span.max(last - at);
         if counted >= bytes / 2 {
             break;
@@ -62,20 +65,20 @@ pub(crate) fn measure<'a>(fates: impl DoubleEndedIterator<Item = &'a Fate>) -> O
 mod tests {
     use super::*;
 
-    /// Packets that leave at once over a link of so many bit/s, which lets `spare` bytes through
-    /// for nothing.
-    fn over(rate: f64, sizes: &[usize], spare: usize) -> Vec<Fate> {
+    /// Packets that leave at once over a link of so many bit/s, which lets
+    /// `spare` bytes through for nothing.
+    fn over(rate: f64, sizes: &[usize], spare: usize) -> Vec<PacketResult> {
         let mut queued = 0;
-        let fates = sizes.iter().enumerate().map(|(n, size)| {
+        let results = sizes.iter().enumerate().map(|(n, size)| {
             queued += size;
             let waits = 8.0 * queued.saturating_sub(spare) as f64 / rate;
-            Fate {
+            PacketResult {
                 sent: Duration::from_secs(7) + Duration::from_micros(50 * n as u64),
                 size: *size,
                 arrived: Some(((waits * 4000.0) as i64) * 250 - 33_000_000),
             }
         });
-        fates.collect()
+        results.collect()
     }
 
     #[test]
@@ -101,30 +104,31 @@ mod tests {
         assert_eq!(measure([].iter()), None);
         assert_eq!(measure(over(600e3, &[600; 7], 0).iter()), None);
         let mut one_by_one = over(600e3, &[600; 20], 0);
-        for (n, fate) in one_by_one.iter_mut().enumerate() {
-            fate.sent += Duration::from_millis(2 * n as u64);
+        for (n, result) in one_by_one.iter_mut().enumerate() {
+            result.sent += Duration::from_millis(2 * n as u64);
         }
         assert_eq!(measure(one_by_one.iter()), None);
     }
 
     #[test]
     fn what_came_before_and_after_does_not_matter() {
-        let mut fates = over(600e3, &[600; 10], 0);
-        let alone = measure(fates.iter());
-        let (first, last) = (fates[0], fates[9]);
-        let at = |fate: Fate, ms: i64| Fate {
-            sent: fate.sent + Duration::from_millis(500) - Duration::from_millis((500 - ms) as u64),
-            arrived: fate.arrived.map(|at| at + ms * 1000),
-            ..fate
+        let mut results = over(600e3, &[600; 10], 0);
+        let alone = measure(results.iter());
+        let (first, last) = (results[0], results[9]);
+        let at = |result: PacketResult, ms: i64| PacketResult {
+            sent: result.sent + Duration::from_millis(500)
+                - Duration::from_millis((500 - ms) as u64),
+            arrived: result.arrived.map(|at| at + ms * 1000),
+            ..result
         };
-        fates.push(at(last, 40));
-        fates.insert(
+        results.push(at(last, 40));
+        results.insert(
             0,
-            Fate {
+            PacketResult {
                 sent: first.sent - Duration::from_millis(30),
                 ..first
             },
         );
-        assert_eq!(measure(fates.iter()), alone);
+        assert_eq!(measure(results.iter()), alone);
     }
 }

@@ -1,59 +1,60 @@
-//! What a receiver says of packets lost in its reception reports (RFC 3550 section 6.4) and in its
-//! requests for them (RFC 4585 section 6.2.1); pure.
+//! What a receiver says of packets lost in its receiver reports (RFC 3550 section 6.4) and in its
+//! NACKs (RFC 4585 section 6.2.1); pure.
 //!
-//! Every receiver sends them, every few seconds: that is all there is of a link where no arrivals
-//! are told (transport-wide congestion control), and of sound from browsers that tell them of
-//! pictures alone.
+//! Every receiver sends reports, every few seconds. They are all there is of a link without
+//! transport-wide feedback, and of sound from browsers that send such feedback for pictures alone.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-/// For so long a report is news: the next one has been lost, if it does not come meanwhile.
-const NEWS: Duration = Duration::from_secs(12);
+/// How long the loss of a report is valid: without a next one by then, that has been lost.
+const REPORT_VALID: Duration = Duration::from_secs(12);
 
-/// RTCP packet types (section 12.1) and where their report blocks begin, bytes.
+/// RTCP packet type (section 12.1) of a sender report, and where its report blocks begin, bytes.
 const SENDER_REPORT: (u8, usize) = (200, 28);
+/// RTCP packet type of a receiver report, and where its report blocks begin, bytes.
 const RECEIVER_REPORT: (u8, usize) = (201, 8);
 /// Bytes of a report block.
 const BLOCK: usize = 24;
 
-/// What has been reported last of each stream.
+/// The loss that was last reported of each stream.
 #[derive(Debug, Default)]
-pub struct Reports {
+pub(crate) struct ReportedLoss {
+    /// By SSRC: when it was reported, and the share.
     losses: BTreeMap<u32, (Duration, f32)>,
 }
 
-/// What a report says of one stream (section 6.4.1).
+/// A report block: what a receiver says of one stream (section 6.4.1).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Block {
-    /// The stream's.
+pub struct ReportBlock {
+    /// SSRC of the stream.
     pub ssrc: u32,
-    /// Of 256 packets, how many are missing of those since the report before.
+    /// Packets missing since the report before, in 256ths of those expected.
     pub fraction_lost: u8,
-    /// Packets missing since the stream began, less those that came twice.
+    /// Packets missing since the stream began, minus duplicates.
     pub lost: i32,
-    /// The highest sequence number that has come.
+    /// The highest sequence number that has arrived.
     pub highest: u16,
 }
 
-impl Reports {
+impl ReportedLoss {
     /// Takes a report block that came at `now`.
-    pub fn hear(&mut self, now: Duration, block: &Block) {
-        self.losses.retain(|_, (told, _)| *told + NEWS > now);
+    pub(crate) fn on_report(&mut self, now: Duration, block: &ReportBlock) {
+        self.losses.retain(|_, (at, _)| *at + REPORT_VALID > now);
         let loss = f32::from(block.fraction_lost) / 256.0;
         self.losses.insert(block.ssrc, (now, loss));
     }
 
-    /// The share of the packets of a stream that was lost between the last two reports, 0 to 1;
-    /// `None` if nothing has been reported lately.
-    pub fn loss(&self, now: Duration, ssrc: u32) -> Option<f32> {
-        let (told, loss) = self.losses.get(&ssrc)?;
-        (*told + NEWS > now).then_some(*loss)
+    /// Share of the packets of a stream that was lost between the last two reports, 0 to 1;
+    /// `None` if there was no report lately.
+    pub(crate) fn loss(&self, now: Duration, ssrc: u32) -> Option<f32> {
+        let (at, loss) = self.losses.get(&ssrc)?;
+        (*at + REPORT_VALID > now).then_some(*loss)
     }
 }
 
-/// The report blocks of a compound packet of RTCP, as far as it is whole.
-pub fn blocks(compound: &[u8]) -> impl Iterator<Item = Block> {
+/// The report blocks of a compound RTCP packet, as far as it is whole.
+pub(crate) fn report_blocks(compound: &[u8]) -> impl Iterator<Item = ReportBlock> {
     let mut rest = compound;
     let packets = std::iter::from_fn(move || {
         let &[first, kind, high, low, ..] = rest else {
@@ -75,11 +76,11 @@ pub fn blocks(compound: &[u8]) -> impl Iterator<Item = Block> {
         .filter_map(block)
 }
 
-fn block(bytes: &[u8]) -> Option<Block> {
+fn block(bytes: &[u8]) -> Option<ReportBlock> {
     let &[a, b, c, d, fraction_lost, x, y, z, _, _, high, low, ..] = bytes else {
         return None;
     };
-    Some(Block {
+    Some(ReportBlock {
         ssrc: u32::from_be_bytes([a, b, c, d]),
         fraction_lost,
         // 24 bits with a sign.
@@ -88,9 +89,9 @@ fn block(bytes: &[u8]) -> Option<Block> {
     })
 }
 
-/// The sequence numbers that the FCI of a generic NACK names, as far as it is whole (RFC 4585 section
-/// 6.2.1).
-pub fn missing(fci: &[u8]) -> impl Iterator<Item = u16> {
+/// The sequence numbers that the FCI of a generic NACK names, as far as it is
+/// whole (RFC 4585 section 6.2.1).
+pub(crate) fn nacked(fci: &[u8]) -> impl Iterator<Item = u16> {
     fci.as_chunks().0.iter().flat_map(|&[p, q, b, c]| {
         let (first, following) = (u16::from_be_bytes([p, q]), u16::from_be_bytes([b, c]));
         let following = (0..16).filter(move |n| following >> n & 1 == 1);
@@ -120,8 +121,8 @@ mod tests {
 
     const NOW: Duration = Duration::from_secs(50);
 
-    fn hear(reports: &mut Reports, now: Duration, compound: &[u8]) {
-        blocks(compound).for_each(|block| reports.hear(now, &block));
+    fn report(reports: &mut ReportedLoss, now: Duration, compound: &[u8]) {
+        report_blocks(compound).for_each(|block| reports.on_report(now, &block));
     }
 
     #[test]
@@ -130,8 +131,8 @@ mod tests {
             0, 0, 1, 2, 9, 0xff, 0xff, 0xfe, 0, 3, 0xab, 0xcd, 0, 0, 0, 0,
         ];
         let body = [vec![0; 4], block.to_vec(), vec![0; 8]].concat();
-        let read: Vec<Block> = blocks(&packet(201, 1, body)).collect();
-        let expected = Block {
+        let read: Vec<ReportBlock> = report_blocks(&packet(201, 1, body)).collect();
+        let expected = ReportBlock {
             ssrc: 0x102,
             fraction_lost: 9,
             lost: -2,
@@ -150,8 +151,8 @@ mod tests {
             packet(202, 1, written(4, 9)),
             packet(201, 2, receiver),
         ];
-        let mut reports = Reports::default();
-        hear(&mut reports, NOW, &compound.concat());
+        let mut reports = ReportedLoss::default();
+        report(&mut reports, NOW, &compound.concat());
         let losses = [1, 2, 3, 4].map(|ssrc| reports.loss(NOW, ssrc));
         assert_eq!(losses, [Some(0.25), Some(0.0), Some(255.0 / 256.0), None]);
     }
@@ -159,18 +160,18 @@ mod tests {
     #[test]
     fn a_request_names_what_is_missing() {
         let fci = [0xff, 0xfe, 0b1000_0000, 0b101, 0, 9, 0, 0, 7];
-        let named: Vec<u16> = missing(&fci).collect();
+        let named: Vec<u16> = nacked(&fci).collect();
         assert_eq!(named, [65_534, 65_535, 1, 14, 9]);
     }
 
     #[test]
     fn what_is_old_says_nothing() {
-        let mut reports = Reports::default();
-        let report = |lost| packet(201, 1, [vec![0; 4], written(1, lost)].concat());
-        hear(&mut reports, NOW, &report(64));
-        hear(&mut reports, NOW + NEWS / 2, &report(128));
-        assert_eq!(reports.loss(NOW + NEWS, 1), Some(0.5));
-        assert_eq!(reports.loss(NOW + NEWS * 2, 1), None);
+        let mut reports = ReportedLoss::default();
+        let lossy = |lost| packet(201, 1, [vec![0; 4], written(1, lost)].concat());
+        report(&mut reports, NOW, &lossy(64));
+        report(&mut reports, NOW + REPORT_VALID / 2, &lossy(128));
+        assert_eq!(reports.loss(NOW + REPORT_VALID, 1), Some(0.5));
+        assert_eq!(reports.loss(NOW + REPORT_VALID * 2, 1), None);
     }
 
     #[test]
@@ -181,14 +182,14 @@ mod tests {
             [vec![0; 4], written(1, 64), written(2, 64)].concat(),
         );
         for length in 0..whole.len() {
-            let mut reports = Reports::default();
-            hear(&mut reports, NOW, &whole[..length]);
+            let mut reports = ReportedLoss::default();
+            report(&mut reports, NOW, &whole[..length]);
             assert_eq!(reports.loss(NOW, 1), None, "{length} bytes");
         }
         let mut claiming = packet(201, 31, [vec![0; 4], written(1, 64)].concat());
         claiming.extend([0x80, 201, 0xff, 0xff]);
-        let mut reports = Reports::default();
-        hear(&mut reports, NOW, &claiming);
+        let mut reports = ReportedLoss::default();
+        report(&mut reports, NOW, &claiming);
         assert_eq!(reports.loss(NOW, 1), Some(0.25));
     }
 }

@@ -1,93 +1,93 @@
-//! What was known of a link, as lines of JSON: written by a room to its log (`RUST_LOG=tessera::link=trace`)
-//! and read again to see what [`super::controller`] makes of it; pure.
+//! Estimates of links as lines of JSON; pure.
+//!
+//! A room writes them to its log (`RUST_LOG=tessera::link=trace`), and [`replay`] reads them again
+//! to see what [`super::controller`] makes of them.
 
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::controller::Viewer;
-use super::delay::{Estimate, Load};
+use super::controller::LinkController;
+use super::delay::{Estimate, Usage};
 use super::ladder::{Ladder, Rung};
 
-/// The target of these lines in the log.
-pub const TARGET: &str = "tessera::link";
+/// Target of these lines in the log.
+pub(crate) const TARGET: &str = "tessera::link";
 
-/// An estimate that came at a time.
+/// An estimate, and when it came. Names in JSON are those of the first traces.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-pub struct Heard {
+pub struct TracedEstimate {
     /// Microseconds on the clock of the room.
-    pub at_us: u64,
-    /// bit/s.
-    pub arriving_bps: u32,
-    /// Share of packets, 0 to 1.
-    pub loss: f32,
-    /// Microseconds.
-    pub queue_us: u64,
-    /// What that means.
-    pub load: Load,
-    /// bit/s.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub train_bps: Option<u32>,
+    at_us: u64,
+    #[serde(rename = "arriving_bps")]
+    acked_bitrate: u32,
+    loss: f32,
+    queue_us: u64,
+    #[serde(rename = "load")]
+    usage: Usage,
+    #[serde(rename = "train_bps", default, skip_serializing_if = "Option::is_none")]
+    probe_bitrate: Option<u32>,
 }
 
-impl Heard {
-    /// An estimate that came at `at`.
+impl TracedEstimate {
+    /// An estimate that came at `at`, on the clock of the room.
     pub fn new(at: Duration, estimate: &Estimate) -> Self {
         let us = |time: Duration| u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
         Self {
             at_us: us(at),
-            arriving_bps: estimate.arriving,
+            acked_bitrate: estimate.acked_bitrate,
             loss: estimate.loss,
             queue_us: us(estimate.queue),
-            load: estimate.load,
-            train_bps: estimate.train,
+            usage: estimate.usage,
+            probe_bitrate: estimate.probe_bitrate,
         }
     }
 
-    /// When it came.
+    /// When the estimate came, on the clock of the room.
     pub fn at(&self) -> Duration {
         Duration::from_micros(self.at_us)
     }
 
-    /// What came.
+    /// The estimate, with times in whole microseconds.
     pub fn estimate(&self) -> Estimate {
         Estimate {
-            arriving: self.arriving_bps,
+            acked_bitrate: self.acked_bitrate,
             loss: self.loss,
             queue: Duration::from_micros(self.queue_us),
-            load: self.load,
-            train: self.train_bps,
+            usage: self.usage,
+            probe_bitrate: self.probe_bitrate,
         }
     }
 }
 
-impl std::fmt::Display for Heard {
+impl std::fmt::Display for TracedEstimate {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(&serde_json::to_string(self).map_err(|_| std::fmt::Error)?)
     }
 }
 
-/// Tells a new viewer of a composite what `trace` has, a line of JSON for each estimate. `audio` is bit/s of
-/// the sound they are sent besides. Returns when they were moved, and to which rung.
+/// Gives a new viewer of a composite the estimates of `trace`, a line of JSON each. `audio`
+/// is the bitrate of the sound beside the picture, bit/s. Returns when the viewer was
+/// moved, and to which rung.
 ///
 /// # Errors
-/// A line that is no estimate.
+/// A line is no estimate.
 pub fn replay(
     trace: &str,
     ladder: &Ladder,
     audio: u32,
 ) -> Result<Vec<(Duration, Rung)>, serde_json::Error> {
-    let mut viewer = Viewer::default();
+    let mut controller = LinkController::default();
     let mut moves = Vec::new();
     for line in trace.lines() {
-        let heard: Heard = serde_json::from_str(line)?;
-        let before = viewer.rung();
-        let estimate = heard.estimate();
-        if viewer.cares(&estimate) {
-            viewer.update(heard.at(), &estimate, ladder, audio);
+        let traced: TracedEstimate = serde_json::from_str(line)?;
+        let before = controller.rung();
+        let estimate = traced.estimate();
+        if controller.cares(&estimate) {
+            controller.update(traced.at(), &estimate, ladder, audio);
         }
-        if viewer.rung() != before {
-            moves.push((heard.at(), viewer.rung()));
+        if controller.rung() != before {
+            moves.push((traced.at(), controller.rung()));
         }
     }
     Ok(moves)

@@ -3,50 +3,46 @@
 //! (draft-holmer-rmcat-transport-wide-cc-extensions-01); pure.
 //!
 //! `rtpsession` can do this too, but keeps what it has sent until feedback comes, however long
-//! that takes, and tells of each packet in a structure of its own.
+//! that takes, and reports each packet in a structure of its own.
 
 use std::collections::VecDeque;
 use std::time::Duration;
 
-/// URI of the header extension that carries a packet's number.
-pub const TRANSPORT_WIDE_CC: &str =
-    "http://www.ietf.org/id/draft-holmer-rmcat-transport-wide-cc-extensions-01";
+/// FMT of transport-wide feedback among transport layer feedback (RFC 4585 section 6.1).
+pub(crate) const FEEDBACK_FORMAT: u32 = 15;
 
-/// The FMT of feedback on transport (RFC 4585 section 6.1) that tells of arrivals.
-pub const FEEDBACK_FORMAT: u32 = 15;
-
-/// Most packets remembered: some seconds at 10 Mbit/s. A receiver that sends no feedback costs no
-/// more.
+/// Packets remembered at most: some seconds at 10 Mbit/s. A receiver that sends
+/// no feedback costs no more.
 const REMEMBERED: usize = 4096;
 
-/// Unit of the reference time of feedback.
+/// Unit of the reference time of feedback, microseconds.
 const REFERENCE: i64 = 64_000;
 /// Unit of arrival deltas, microseconds.
 const DELTA: i64 = 250;
 
 /// What became of a packet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Fate {
+pub(crate) struct PacketResult {
     /// When it was sent, on the sender's clock.
-    pub sent: Duration,
+    pub(crate) sent: Duration,
     /// Bytes, headers included.
-    pub size: usize,
-    /// When it arrived, microseconds on the receiver's clock, whose zero means nothing; `None` if
-    /// it has not.
-    pub arrived: Option<i64>,
+    pub(crate) size: usize,
+    /// When it arrived, microseconds on the receiver's clock, whose zero means nothing; `None`
+    /// if it has not arrived.
+    pub(crate) arrived: Option<i64>,
 }
 
 #[derive(Debug, Clone, Copy)]
 struct Sent {
     at: Duration,
     size: usize,
-    /// Its fate has been told.
-    told: bool,
+    /// Feedback has said what became of it.
+    is_reported: bool,
 }
 
-/// Numbers packets and remembers them until their fate is known.
+/// Numbers packets, and remembers them until feedback says what became of them.
 #[derive(Debug, Default)]
-pub struct SendLog {
+pub(crate) struct SendLog {
     /// The number of the next packet.
     next: u16,
     sent: VecDeque<Sent>,
@@ -55,35 +51,37 @@ pub struct SendLog {
 }
 
 impl SendLog {
-    /// Notes a packet of `size` bytes that leaves at `now`. Returns its number.
-    pub fn send(&mut self, now: Duration, size: usize) -> u16 {
+    /// Records a packet of `size` bytes that is sent at `now`. Returns its transport-wide sequence
+    /// number.
+    pub(crate) fn record(&mut self, now: Duration, size: usize) -> u16 {
         if self.sent.len() == REMEMBERED {
             self.sent.pop_front();
         }
         self.sent.push_back(Sent {
             at: now,
             size,
-            told: false,
+            is_reported: false,
         });
         let number = self.next;
         self.next = self.next.wrapping_add(1);
         number
     }
 
-    /// When the oldest packet was sent of which nothing has been told.
-    pub fn oldest_untold(&self) -> Option<Duration> {
-        self.sent.iter().find(|sent| !sent.told).map(|sent| sent.at)
+    /// When the oldest packet without a result was sent.
+    pub(crate) fn oldest_outstanding(&self) -> Option<Duration> {
+        let mut outstanding = self.sent.iter().filter(|sent| !sent.is_reported);
+        outstanding.next().map(|sent| sent.at)
     }
 
-    /// Takes the FCI of a feedback packet; returns what it tells of packets of which nothing has
-    /// been told before. Whatever makes no sense is left out.
-    pub fn feedback(&mut self, fci: &[u8]) -> Vec<Fate> {
+    /// Takes the FCI of a feedback packet. Returns the results of packets that had none before.
+    /// Whatever makes no sense is left out.
+    pub(crate) fn on_feedback(&mut self, fci: &[u8]) -> Vec<PacketResult> {
         let Some(feedback) = Feedback::parse(fci) else {
             return Vec::new();
         };
         let reference = self.unwrap_reference(feedback.reference);
         let mut at = reference * REFERENCE;
-        let mut fates = Vec::with_capacity(feedback.deltas.len());
+        let mut results = Vec::with_capacity(feedback.deltas.len());
         for (n, delta) in feedback.deltas.into_iter().enumerate() {
             let arrived = delta.map(|delta| {
                 at += delta * DELTA;
@@ -92,20 +90,20 @@ impl SendLog {
             // There are fewer than 65536.
             let number = feedback.base.wrapping_add(n as u16);
             if let Some(sent) = self.find(number)
-                && !std::mem::replace(&mut sent.told, true)
+                && !std::mem::replace(&mut sent.is_reported, true)
             {
                 let (sent, size) = (sent.at, sent.size);
-                fates.push(Fate {
+                results.push(PacketResult {
                     sent,
                     size,
                     arrived,
                 });
             }
         }
-        while self.sent.front().is_some_and(|sent| sent.told) {
+        while self.sent.front().is_some_and(|sent| sent.is_reported) {
             self.sent.pop_front();
         }
-        fates
+        results
     }
 
     fn find(&mut self, number: u16) -> Option<&mut Sent> {
@@ -114,7 +112,7 @@ impl SendLog {
         self.sent.get_mut(index)
     }
 
-    /// The reference time has 24 bits, which is 12 days.
+    /// The reference time without its wraps: it has 24 bits, which is 12 days.
     fn unwrap_reference(&mut self, reference: i64) -> i64 {
         const TURN: i64 = 1 << 24;
         let last = self.reference.unwrap_or(reference);
@@ -133,11 +131,11 @@ impl SendLog {
 struct Feedback {
     base: u16,
     reference: i64,
-    /// One for each packet from `base` on; `None` if it has not arrived.
+    /// Arrival deltas of the packets from `base` on; `None` if one has not arrived.
     deltas: Vec<Option<i64>>,
 }
 
-/// How a packet's arrival is told.
+/// How a feedback packet tells of one packet's arrival.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Status {
     Missing,
@@ -192,7 +190,8 @@ impl Feedback {
     }
 }
 
-/// A packet status chunk (sections 3.1.3 and 3.1.4): a run of one, or 7 or 14 of their own.
+/// Reads a packet status chunk (sections 3.1.3 and 3.1.4): a run of one status, or
+/// 7 or 14 single ones.
 fn read_chunk(chunk: u16, statuses: &mut Vec<Status>) {
     match (chunk & 0x8000 != 0, chunk & 0x4000 != 0) {
         (false, _) => {
@@ -212,20 +211,20 @@ fn read_chunk(chunk: u16, statuses: &mut Vec<Status>) {
 }
 
 /// Writes `number` into the two-byte element `id` of a packet's header extensions, in the one-byte
-/// form (RFC 8285 section 4.2). False if the packet has none.
-pub fn write_number(packet: &mut [u8], id: u8, number: u16) -> bool {
+/// form (RFC 8285 section 4.2). Returns false if the packet has no such element.
+pub(crate) fn write_number(packet: &mut [u8], id: u8, number: u16) -> bool {
     element(packet, id)
         .and_then(|at| packet.get_mut(at..at + 2))
         .map(|place| place.copy_from_slice(&number.to_be_bytes()))
         .is_some()
 }
 
-/// Whether [`write_number`] has a place in this packet.
-pub fn has_number(packet: &[u8], id: u8) -> bool {
+/// Whether a packet has a two-byte element `id`, which [`write_number`] needs.
+pub(crate) fn has_number(packet: &[u8], id: u8) -> bool {
     element(packet, id).is_some()
 }
 
-/// Where the two bytes of a header extension element begin.
+/// Where the two bytes of the header extension element `id` begin.
 fn element(packet: &[u8], id: u8) -> Option<usize> {
     let first = *packet.first()?;
     if first & 0x10 == 0 {
@@ -255,7 +254,7 @@ fn element(packet: &[u8], id: u8) -> Option<usize> {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
-    use crate::media::rtp::payload::RtpHeader;
+    use crate::media::rtp::header::RtpHeader;
     use proptest::prelude::*;
 
     fn ms(n: u64) -> Duration {
@@ -275,7 +274,7 @@ mod tests {
     fn every_kind_of_chunk_is_read() {
         let mut log = SendLog::default();
         for n in 0..40 {
-            assert_eq!(u64::from(log.send(ms(n), 100)), n);
+            assert_eq!(u64::from(log.record(ms(n), 100)), n);
         }
         let mut fci = head(2, 24, 10);
         // Three small ones; 14 of one bit, of which two arrived; 7 of two bits.
@@ -285,31 +284,31 @@ mod tests {
         fci.extend([4, 4, 4, 8, 8]);
         fci.extend((-8i16).to_be_bytes());
         fci.push(16);
-        let fates = log.feedback(&fci);
-        assert_eq!(fates.len(), 24);
-        let arrived = |n: usize| fates[n - 2].arrived.map(|at| at - 640_000);
+        let results = log.on_feedback(&fci);
+        assert_eq!(results.len(), 24);
+        let arrived = |n: usize| results[n - 2].arrived.map(|at| at - 640_000);
         assert_eq!([2, 3, 4].map(arrived), [Some(1000), Some(2000), Some(3000)]);
         assert_eq!([5, 18].map(arrived), [Some(5000), Some(7000)]);
         assert_eq!([6, 17].map(arrived), [None; 2]);
         assert_eq!([19, 20, 25].map(arrived), [Some(5000), None, Some(9000)]);
-        assert_eq!(fates[3].sent, ms(5));
-        assert_eq!(log.feedback(&fci), [], "told once");
+        assert_eq!(results[3].sent, ms(5));
+        assert_eq!(log.on_feedback(&fci), [], "told once");
     }
 
     #[test]
     fn numbers_and_times_wrap() {
         let mut log = SendLog::default();
         for n in 0..65_540u64 {
-            log.send(ms(n), 1);
+            log.record(ms(n), 1);
         }
         let mut fci = head(65_534, 4, (1 << 24) - 1);
         fci.extend([0x20, 4, 0, 0, 0, 0]);
-        let before = log.feedback(&fci);
+        let before = log.on_feedback(&fci);
         assert_eq!(before.len(), 4);
         assert_eq!(before[3].sent, ms(65_537));
         let mut fci = head(2, 1, 0);
         fci.extend([0x20, 1, 0]);
-        let after = log.feedback(&fci);
+        let after = log.on_feedback(&fci);
         let passed = after[0].arrived.unwrap() - before[3].arrived.unwrap();
         assert_eq!(passed, REFERENCE);
     }
@@ -318,10 +317,10 @@ mod tests {
     fn what_nobody_tells_of_is_forgotten() {
         let mut log = SendLog::default();
         for n in 0..3 * REMEMBERED as u64 {
-            log.send(ms(n), 1);
+            log.record(ms(n), 1);
         }
         assert_eq!(log.sent.len(), REMEMBERED);
-        assert_eq!(log.oldest_untold(), Some(ms(2 * REMEMBERED as u64)));
+        assert_eq!(log.oldest_outstanding(), Some(ms(2 * REMEMBERED as u64)));
     }
 
     #[test]
@@ -350,13 +349,16 @@ mod tests {
         fn no_bytes_panic(fci in proptest::collection::vec(any::<u8>(), 0..200), n in 0u64..200) {
             let mut log = SendLog::default();
             for n in 0..n {
-                log.send(ms(n), 100);
+                log.record(ms(n), 100);
             }
-            prop_assert!(log.feedback(&fci).len() as u64 <= n);
+            prop_assert!(log.on_feedback(&fci).len() as u64 <= n);
         }
 
         #[test]
-        fn no_packet_panics(mut packet in proptest::collection::vec(any::<u8>(), 0..60), id in 1u8..15) {
+        fn no_packet_panics(
+            mut packet in proptest::collection::vec(any::<u8>(), 0..60),
+            id in 1u8..15,
+        ) {
             let before = packet.clone();
             write_number(&mut packet, id, 0x1234);
             let changed = before.iter().zip(&packet).filter(|(a, b)| a != b).count();

@@ -11,9 +11,10 @@ use crate::codec::Film;
 use crate::media::gst::pipeline::Pipeline;
 use crate::media::gst::plugins;
 use crate::media::gst::plugins::H264Encoder;
+use crate::media::gst::sps_probe;
 use crate::media::gst::template::{Templates, Value};
 use crate::media::mixer::error::MixerError;
-use crate::media::rtp::h264_sps;
+use crate::media::rtp::h264_sps::PeakRates;
 
 /// How long the end of a file may take: an MP4 of hours is copied, so that its index comes first.
 const FINISH_DEADLINE: Duration = Duration::from_secs(600);
@@ -56,10 +57,7 @@ impl FilmWriter {
         let file = pipeline.element::<gst::Element>("file")?;
         file.set_property("location", path);
         if film == Film::Mp4 {
-            h264_sps::sign(
-                &pipeline.element("encoder")?,
-                h264_sps::Most { fps, bitrate },
-            );
+            sps_probe::patch(&pipeline.element("encoder")?, PeakRates { fps, bitrate });
         }
         let picture = pipeline.element::<gst_app::AppSrc>("picture")?;
         let sound = pipeline.element::<gst_app::AppSrc>("sound")?;

@@ -3,5 +3,6 @@
 
 pub mod pipeline;
 pub mod plugins;
+pub(crate) mod sps_probe;
 pub mod teardown;
 pub mod template;

@@ -37,7 +37,7 @@ use self::video::canvas::Canvas;
 use self::video::encoder_input::EncoderInput;
 use self::video::name_plate::NamePlate;
 
-use super::bwe::fec::Protection;
+use super::bwe::fec::Fec;
 use super::bwe::ladder::Ladder;
 use super::gst::template::Templates;
 use super::stream::tap::Tap;
@@ -311,7 +311,7 @@ impl Mixer {
     }
 
     /// Switches the forward error correction of an output of sound on or off, if it runs.
-    pub(crate) fn set_fec(&mut self, output: Output, protection: Protection) {
+    pub(crate) fn set_fec(&mut self, output: Output, protection: Fec) {
         if let (Output::Sound(_), Some(rendition)) = (output, self.outputs.get_mut(&output)) {
             rendition.set_fec(protection);
         }

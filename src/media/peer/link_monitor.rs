@@ -15,22 +15,19 @@ use gst::prelude::*;
 use parking_lot::Mutex;
 
 use super::webrtcbin::internals::on_element_added;
-use crate::media::bwe::delay::{Estimate, Estimator};
-use crate::media::bwe::rr::Reception;
+use crate::media::bwe::budget::OVERHEAD;
+use crate::media::bwe::delay::{DelayEstimator, Estimate};
+use crate::media::bwe::rr::RrEstimator;
 use crate::media::bwe::rtcp;
-use crate::media::bwe::rtcp::{Block, Reports};
+use crate::media::bwe::rtcp::{ReportBlock, ReportedLoss};
 use crate::media::bwe::twcc;
-use crate::media::bwe::twcc::{SendLog, TRANSPORT_WIDE_CC};
+use crate::media::bwe::twcc::SendLog;
 use crate::media::gst::pipeline::now;
-use crate::media::rtp::payload;
-use crate::media::sdp::offer::Line;
-use crate::media::stream::rtx_budget::Resends;
+use crate::media::rtp::extensions::TRANSPORT_WIDE_CC;
+use crate::media::rtp::header::ssrc_and_seq;
+use crate::media::sdp::line::Line;
+use crate::media::stream::rtx_budget::RtxBudget;
 use crate::media::stream::slot::Slot;
-
-/// Bytes that a packet of RTP has on the wire besides its own: headers of IPv4 and UDP, and SRTP's
-/// tag of 80 bits. MixMinus them a link would seem to carry more or less depending on the size of
-/// packets; of sound they are a quarter.
-pub(crate) const PACKET_OVERHEAD: usize = 20 + 8 + 10;
 
 /// RTCP packet type of transport layer feedback (RFC 4585 section 6.1).
 const TRANSPORT_FEEDBACK: u32 = 205;
@@ -43,14 +40,14 @@ const TWCC_FEEDBACK: u32 = twcc::FEEDBACK_FORMAT;
 #[derive(Debug, Clone)]
 pub(crate) struct LinkMonitor {
     link: Arc<Mutex<LinkState>>,
-    resends: Resends,
+    rtx_budget: RtxBudget,
 }
 
 #[derive(Debug, Default)]
 struct LinkState {
     log: SendLog,
-    estimator: Estimator,
-    reports: Reports,
+    estimator: DelayEstimator,
+    reports: ReportedLoss,
     feedback: FeedbackKind,
 }
 
@@ -58,14 +55,14 @@ struct LinkState {
 #[derive(Debug)]
 enum FeedbackKind {
     /// RTCP receiver reports and NACKs, as long as no TWCC feedback has come.
-    ReceiverReports(Reception),
+    ReceiverReports(RrEstimator),
     /// Transport-wide feedback (TWCC).
     TransportWide,
 }
 
 impl Default for FeedbackKind {
     fn default() -> Self {
-        Self::ReceiverReports(Reception::default())
+        Self::ReceiverReports(RrEstimator::default())
     }
 }
 
@@ -73,53 +70,55 @@ impl LinkState {
     /// Records a packet of RTP that leaves, and writes its transport-wide number if it has the
     /// header extension `id`.
     fn send(&mut self, at: Duration, id: Option<u8>, packet: &mut gst::Buffer) {
-        let size = packet.size() + PACKET_OVERHEAD;
+        let size = packet.size() + OVERHEAD;
         if let FeedbackKind::ReceiverReports(reception) = &mut self.feedback
             && let Ok(bytes) = packet.map_readable()
-            && let Some((ssrc, seq)) = payload::stream_and_place(&bytes)
+            && let Some((ssrc, seq)) = ssrc_and_seq(&bytes)
         {
-            reception.send(at, ssrc, seq, size);
+            reception.record(at, ssrc, seq, size);
         }
         if let Some(id) = id
             && let Ok(mut bytes) = packet.make_mut().map_writable()
             && twcc::has_number(&bytes, id)
         {
-            let number = self.log.send(at, size);
+            let number = self.log.record(at, size);
             twcc::write_number(&mut bytes, id, number);
         }
     }
 
     /// Takes the FCI (feedback control information) of transport-wide feedback.
     fn on_twcc(&mut self, now: Duration, fci: &[u8]) {
-        let fates = self.log.feedback(fci);
-        if !fates.is_empty() {
+        let results = self.log.on_feedback(fci);
+        if !results.is_empty() {
             self.feedback = FeedbackKind::TransportWide;
         }
-        self.estimator.hear(now, &fates);
+        self.estimator.on_feedback(now, &results);
     }
 
     /// Takes a compound packet of RTCP.
     fn on_rtcp(&mut self, now: Duration, compound: &[u8]) {
-        let blocks: Vec<Block> = rtcp::blocks(compound).collect();
+        let blocks: Vec<ReportBlock> = rtcp::report_blocks(compound).collect();
         for block in &blocks {
-            self.reports.hear(now, block);
+            self.reports.on_report(now, block);
         }
         if let FeedbackKind::ReceiverReports(reception) = &mut self.feedback {
-            reception.hear(now, blocks.iter());
+            reception.on_report(now, blocks.iter());
         }
     }
 
     /// Takes the FCI (feedback control information) of a NACK for packets of a stream.
     fn on_nack(&mut self, now: Duration, ssrc: u32, fci: &[u8]) {
         if let FeedbackKind::ReceiverReports(reception) = &mut self.feedback {
-            reception.miss(now, ssrc, rtcp::missing(fci));
+            reception.on_nack(now, ssrc, rtcp::nacked(fci));
         }
     }
 
     fn estimate(&mut self, now: Duration) -> Option<Estimate> {
         match &self.feedback {
             FeedbackKind::ReceiverReports(reception) => reception.estimate(now),
-            FeedbackKind::TransportWide => self.estimator.estimate(now, self.log.oldest_untold()),
+            FeedbackKind::TransportWide => {
+                self.estimator.estimate(now, self.log.oldest_outstanding())
+            }
         }
     }
 }
@@ -129,7 +128,7 @@ impl LinkMonitor {
     pub(crate) fn install(webrtc: &gst::Element, lines: &[Line]) -> Self {
         let monitor = Self {
             link: Arc::default(),
-            resends: Resends::install(webrtc, now),
+            rtx_budget: RtxBudget::install(webrtc, now),
         };
         let mut downlinks = lines.iter().filter(|line| !line.role.is_uplink());
         // One id in all of a BUNDLE (RFC 8843 section 9).
@@ -146,14 +145,14 @@ impl LinkMonitor {
     /// Limits the retransmissions of `slots` by the budget of the link (`stream/rtx_budget`).
     pub(crate) fn limit_retransmissions<'a>(&self, slots: impl Iterator<Item = &'a Slot>) {
         for slot in slots {
-            self.resends.add(slot.ssrc(), slot.wanted_again());
+            self.rtx_budget.add(slot.ssrc(), slot.wanted_again());
         }
     }
 
     /// The estimate now; `None` before there is any.
     pub(crate) fn estimate(&self) -> Option<Estimate> {
         let estimate = self.link.lock().estimate(now());
-        self.resends.know(estimate);
+        self.rtx_budget.set_estimate(estimate);
         estimate
     }
 

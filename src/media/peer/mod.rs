@@ -31,7 +31,8 @@ use self::webrtcbin::ConnectionState;
 
 use super::gst::pipeline::{BusEvent, Pipeline, recalculate_latency, running_time};
 use super::sdp::certificate;
-use super::sdp::offer::{Fingerprint, Line, Offer};
+use super::sdp::line::{Fingerprint, Line};
+use super::sdp::offer::Offer;
 use super::sdp::simulcast;
 use super::stream::slot::Slot;
 use crate::codec::Codec;
@@ -169,7 +170,8 @@ impl Peer {
 
     /// Sends the newest packets of a slot again at once: `bytes` of them, or as many as are kept.
     pub(crate) fn retransmit(&self, slot: &Slot, bytes: usize) {
-        self.nack.retransmit(slot.ssrc(), &slot.newest(bytes));
+        self.nack
+            .retransmit(slot.ssrc(), &slot.recent_packets(bytes));
     }
 
     /// Running time at which the last packet of any kind arrived from this peer.

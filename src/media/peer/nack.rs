@@ -55,7 +55,7 @@ impl NackMonitor {
                     .field("ssrc", ssrc)
                     .field(packet_train::MARK, true)
                     .build();
-                // MixMinus effect where another element keeps the packets of the stream.
+                // Without effect where another element keeps the packets of the stream.
                 pad.send_event(gst::event::CustomUpstream::new(request));
             }
         }

@@ -13,7 +13,7 @@ use gst::prelude::*;
 use parking_lot::Mutex;
 
 use super::webrtcbin::internals::on_element_added;
-use crate::media::sdp::offer::{Line, Told};
+use crate::media::sdp::line::{BitrateControl, Line};
 use crate::media::sdp::simulcast;
 
 /// How long a new limit may wait for other RTCP to go with, ns.
@@ -26,7 +26,8 @@ const SOUND_BITRATE: u32 = 64_000;
 pub(crate) fn with_feedback(answer: &str, lines: &[Line]) -> String {
     simulcast::with_attributes(answer, lines, |line| {
         let attribute = format!("a=rtcp-fb:{} goog-remb", line.payload_type);
-        let wanted = line.told == Told::InRtcp && !answer.lines().any(|said| said == attribute);
+        let wanted = line.bitrate_control == BitrateControl::Remb
+            && !answer.lines().any(|said| said == attribute);
         wanted.then_some(attribute).into_iter().collect()
     })
 }
@@ -61,7 +62,9 @@ struct Limit {
 impl Remb {
     /// The limit of the sender behind `webrtc`, if one of its m-lines takes REMB.
     pub(crate) fn install(webrtc: &gst::Element, lines: &[Line]) -> Option<Self> {
-        lines.iter().find(|line| line.told == Told::InRtcp)?;
+        lines
+            .iter()
+            .find(|line| line.bitrate_control == BitrateControl::Remb)?;
         let has_sound = lines.iter().any(|line| line.role.is_audio());
         let remb = Self(Arc::new(Inner {
             sound: if has_sound { SOUND_BITRATE } else { 0 },
@@ -170,14 +173,17 @@ mod tests {
             payload_type: 96,
             extensions: Vec::new(),
             rids: Vec::new(),
-            told,
-            protection: Default::default(),
+            bitrate_control: told,
+            fec: Default::default(),
         };
         let answer = "v=0\r\nm=video 9\r\na=mid:1\r\n";
-        let told = with_feedback(answer, &[line(Told::InRtcp)]);
+        let told = with_feedback(answer, &[line(BitrateControl::Remb)]);
         assert_eq!(told, format!("{answer}a=rtcp-fb:96 goog-remb\r\n"));
-        assert_eq!(with_feedback(&told, &[line(Told::InRtcp)]), told);
-        assert_eq!(with_feedback(answer, &[line(Told::Elsewhere)]), answer);
+        assert_eq!(with_feedback(&told, &[line(BitrateControl::Remb)]), told);
+        assert_eq!(
+            with_feedback(answer, &[line(BitrateControl::Signalling)]),
+            answer
+        );
     }
 
     #[test]

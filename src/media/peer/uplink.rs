@@ -15,21 +15,17 @@ use super::nack::set_loss_handling;
 use super::webrtcbin;
 use crate::id::Role;
 use crate::media::gst::pipeline::Pipeline;
-use crate::media::sdp::offer::Line;
-use crate::media::sdp::simulcast::RID;
-use crate::media::stream::audio_level::{AUDIO_LEVEL, Speech};
-use crate::media::stream::keyframes::{KeyframeGate, Maker};
+use crate::media::rtp::extensions::{AUDIO_LEVEL, MID, RID};
+use crate::media::sdp::line::Line;
+use crate::media::stream::audio_level::AudioLevel;
+use crate::media::stream::keyframes::{KeyframeOrigin, KeyframeThrottle};
 use crate::media::stream::tap::Tap;
-
-/// URI of the header extension that names the m-line of a packet (RFC 9143 section 15.2).
-/// Senders add it until a report says that their packets arrive.
-pub(crate) const MID: &str = "urn:ietf:params:rtp-hdrext:sdes:mid";
 
 /// A sender is asked for a keyframe at most this often.
 const KEYFRAME_INTERVAL: Duration = Duration::from_millis(300);
 
 /// An m-line, and the keyframe requests that its encodings share.
-type Uplink = (Line, Arc<KeyframeGate>);
+type Uplink = (Line, Arc<KeyframeThrottle>);
 
 /// Turns every pad that webrtcbin adds for an uplink into a tap, as soon as its first packet is
 /// there.
@@ -42,10 +38,10 @@ pub(crate) fn take_uplinks(
     let pipeline = pipeline.gst().downgrade();
     let gate = |line: &Line| {
         let maker = match line.rids.len() {
-            0 | 1 => Maker::Sender,
-            _ => Maker::Simulcaster,
+            0 | 1 => KeyframeOrigin::Sender,
+            _ => KeyframeOrigin::SimulcastSender,
         };
-        Arc::new(KeyframeGate::new(maker, KEYFRAME_INTERVAL))
+        Arc::new(KeyframeThrottle::new(maker, KEYFRAME_INTERVAL))
     };
     let lines: Arc<[Uplink]> = lines
         .iter()
@@ -100,7 +96,7 @@ fn take_uplink(
     let sink = gst_app::AppSink::builder().sync(false).build();
     sink.set_property("async", false);
     sink.set_property("enable-last-sample", false);
-    let speech = line.extension(AUDIO_LEVEL).map(Speech::new);
+    let speech = line.extension(AUDIO_LEVEL).map(AudioLevel::new);
     let tap = Tap::sharing(&sink, line.format, Arc::clone(keyframes), speech);
     link(pipeline, pad, sink.upcast_ref())?;
     set_loss_handling(pad, line.role.is_audio());
@@ -180,7 +176,7 @@ mod tests {
     use super::*;
     use crate::codec::Codec;
     use crate::id::{Mid, Rid};
-    use crate::media::sdp::offer::Told;
+    use crate::media::sdp::line::BitrateControl;
 
     fn line(mid: &str, extension: u8) -> Line {
         Line {
@@ -190,13 +186,13 @@ mod tests {
             payload_type: 96,
             extensions: vec![(extension, MID)],
             rids: Vec::new(),
-            told: Told::Elsewhere,
-            protection: Default::default(),
+            bitrate_control: BitrateControl::Signalling,
+            fec: Default::default(),
         }
     }
 
     fn uplink(mid: &str, extension: u8) -> Uplink {
-        let gate = KeyframeGate::new(Maker::Sender, KEYFRAME_INTERVAL);
+        let gate = KeyframeThrottle::new(KeyframeOrigin::Sender, KEYFRAME_INTERVAL);
         (line(mid, extension), Arc::new(gate))
     }
 

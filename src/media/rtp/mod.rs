@@ -1,6 +1,8 @@
 //! RTP packets as bytes; pure.
 
-pub mod h264_sps;
+pub(crate) mod extensions;
+pub(crate) mod h264_sps;
+pub mod header;
 pub mod payload;
 pub mod rewrite;
-pub mod sanitize;
+pub(crate) mod sanitize;

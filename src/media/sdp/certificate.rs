@@ -4,11 +4,11 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use sha2::{Digest, Sha256, Sha384, Sha512};
 
-use super::offer::Fingerprint;
+use super::line::Fingerprint;
 
-/// Whether the PEM certificate `pem` hashes to `expected`. An unknown hash function is a no:
-/// MD5 and SHA-1 are not taken (RFC 8122 section 5).
-pub fn matches(pem: &str, expected: &Fingerprint) -> bool {
+/// Whether the PEM certificate `pem` hashes to `expected`. With another hash function than SHA-2 it
+/// does not: MD5 and SHA-1 are not taken (RFC 8122 section 5).
+pub(crate) fn matches(pem: &str, expected: &Fingerprint) -> bool {
     let Some(der) = der(pem) else {
         return false;
     };
@@ -22,7 +22,7 @@ pub fn matches(pem: &str, expected: &Fingerprint) -> bool {
     text.join(":") == expected.digest
 }
 
-/// The DER bytes within a PEM certificate.
+/// The DER bytes of a PEM certificate; `None` if there are none.
 fn der(pem: &str) -> Option<Vec<u8>> {
     let body: String = pem
         .lines()
@@ -50,7 +50,8 @@ mod tests {
     #[test]
     fn the_digest_of_the_der_bytes_decides() {
         // printf '\x00\x01\x02\x03\x04\x05' | sha256sum
-        let right = "17:e8:8d:b1:87:af:d6:2c:16:e5:de:bf:3e:65:27:cd:00:6b:c0:12:bc:90:b5:1a:81:0c:d8:0c:2d:51:1f:43";
+        let right = "17:e8:8d:b1:87:af:d6:2c:16:e5:de:bf:3e:65:27:cd:\
+             00:6b:c0:12:bc:90:b5:1a:81:0c:d8:0c:2d:51:1f:43";
         assert!(matches(PEM, &fingerprint("sha-256", right)));
         assert!(!matches(PEM, &fingerprint("sha-384", right)));
         assert!(!matches(PEM, &fingerprint("sha-1", right)));

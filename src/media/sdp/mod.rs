@@ -1,5 +1,6 @@
-//! SDP offers as values; pure.
+//! SDP offers and answers.
 
-pub mod certificate;
-pub mod offer;
+pub(crate) mod certificate;
+pub(crate) mod line;
+pub(crate) mod offer;
 pub(crate) mod simulcast;

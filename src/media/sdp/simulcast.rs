@@ -1,28 +1,23 @@
 //! A camera in several encodings at once: `a=rid` (RFC 8851) and `a=simulcast` (RFC 8853) in the
-//! offer, and what the answer says of them; pure.
+//! offer, and what the answer says of them.
 //!
 //! webrtcbin (1.22 to 1.28) knows neither attribute. It does not mind them in an offer, and what
 //! the answer has to say is put into its text.
 
 use thiserror::Error;
 
-use super::offer::Line;
+use super::line::Line;
 use crate::id::Rid;
-
-/// URI of the header extension that names the encoding of a packet (RFC 8852 section 4.3).
-pub(crate) const RID: &str = "urn:ietf:params:rtp-hdrext:sdes:rtp-stream-id";
-
-/// The same of a packet that is sent again (section 4.4).
-pub(crate) const REPAIRED_RID: &str = "urn:ietf:params:rtp-hdrext:sdes:repaired-rtp-stream-id";
+use crate::media::rtp::extensions::{MID, REPAIRED_RID, RID};
 
 /// Most encodings taken of one camera: as many as browsers send. Each costs threads.
-const MOST: usize = 3;
+const MAX_ENCODINGS: usize = 3;
 
-/// Why the encodings of an m-line are not taken. The sender then sends the first alone (RFC 8853
-/// section 5.3.2).
+/// Why the encodings of an m-line are not taken. The sender then sends the first
+/// alone (RFC 8853 section 5.3.2).
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub(crate) enum SimulcastError {
-    #[error("{0} encodings, at most {MOST} are taken")]
+    #[error("{0} encodings, at most {MAX_ENCODINGS} are taken")]
     TooMany(usize),
     #[error("an encoding's name is not 1 to 16 letters and digits")]
     BadName,
@@ -36,8 +31,11 @@ pub(crate) enum SimulcastError {
     NoExtensions,
 }
 
-/// The encodings an m-line is offered in, in the order of `a=simulcast`; none where there is but
-/// one, with a name or without.
+/// The encodings that an m-line is offered in, in the order of `a=simulcast`; none where there is
+/// only one, with a name or without.
+///
+/// # Errors
+/// [`SimulcastError`]: several are offered and cannot be taken.
 pub(crate) fn offered(
     media: &gst_sdp::SDPMediaRef,
     extensions: &[(u8, &'static str)],
@@ -53,17 +51,12 @@ pub(crate) fn offered(
     let named = |uri: &str| extensions.iter().any(|(_, known)| *known == uri);
     match rids.len() {
         0 | 1 => Ok(Vec::new()),
-        _ if [crate::media::peer::uplink::MID, RID, REPAIRED_RID]
-            .into_iter()
-            .all(named) =>
-        {
-            Ok(rids)
-        }
+        _ if [MID, RID, REPAIRED_RID].into_iter().all(named) => Ok(rids),
         _ => Err(SimulcastError::NoExtensions),
     }
 }
 
-/// The rids of `a=simulcast:<value>`, each of which one of the `a=rid:<described>` must send.
+/// The rids of `a=simulcast:<value>`. Each must be sent by one of the `a=rid:<described>`.
 fn parse<'a>(
     value: &str,
     described: impl Iterator<Item = &'a str>,
@@ -78,7 +71,7 @@ fn parse<'a>(
         }
     };
     let streams: Vec<&str> = list.split(';').collect();
-    if streams.len() > MOST {
+    if streams.len() > MAX_ENCODINGS {
         return Err(SimulcastError::TooMany(streams.len()));
     }
     let described: Vec<&str> = described
@@ -106,8 +99,9 @@ fn parse<'a>(
     Ok(rids)
 }
 
-/// The header extensions a line uses: those that name encodings only where there are several, and
-/// then both, as rtprtxreceive of 1.22 takes the second for granted where there is the first.
+/// The header extensions that a line uses. Those that name encodings are used only where
+/// there are several, and then both: rtprtxreceive of 1.22 takes the second for granted
+/// where there is the first.
 pub(crate) fn used(extensions: &[(u8, &'static str)], rids: &[Rid]) -> Vec<(u8, &'static str)> {
     let naming = |uri: &str| uri == RID || uri == REPAIRED_RID;
     extensions
@@ -117,13 +111,14 @@ pub(crate) fn used(extensions: &[(u8, &'static str)], rids: &[Rid]) -> Vec<(u8, 
         .collect()
 }
 
-/// `answer` with the encodings that are taken at the end of their m-lines. `lines` are those of
+/// `answer` with the encodings that are taken, at the end of their m-lines. `lines` are those of
 /// the answer, in its order.
 pub(crate) fn with_rids(answer: &str, lines: &[Line]) -> String {
     with_attributes(answer, lines, attributes_of)
 }
 
-/// An answer with what `attributes_of` adds to the m-line of each of `lines`.
+/// `answer` with what `attributes_of` adds to each of its m-lines. `lines` are those of
+/// the answer, in its order.
 pub(crate) fn with_attributes(
     answer: &str,
     lines: &[Line],
@@ -144,6 +139,7 @@ pub(crate) fn with_attributes(
     out.join("\r\n")
 }
 
+/// `a=rid` and `a=simulcast` of a line in an answer.
 fn attributes_of(line: &Line) -> Vec<String> {
     if line.rids.is_empty() {
         return Vec::new();
@@ -161,7 +157,8 @@ mod tests {
     use super::*;
     use crate::codec::Codec;
     use crate::id::{Mid, Role};
-    use crate::media::sdp::offer::Told;
+    use crate::media::bwe::fec::Fec;
+    use crate::media::sdp::line::BitrateControl;
 
     fn names(value: &str, described: &[&str]) -> Result<Vec<String>, SimulcastError> {
         let rids = parse(value, described.iter().copied())?;
@@ -221,8 +218,8 @@ mod tests {
                 .iter()
                 .map(|rid| Rid::new(*rid).expect("a rid"))
                 .collect(),
-            told: Told::Elsewhere,
-            protection: Default::default(),
+            bitrate_control: BitrateControl::Signalling,
+            fec: Fec::Off,
         }
     }
 
@@ -233,8 +230,8 @@ mod tests {
         let lines = [line("0", &[]), line("1", &["q", "f"]), line("2", &[])];
         assert_eq!(
             with_rids(answer, &lines),
-            "v=0\r\nm=audio 9\r\na=mid:0\r\nm=video 9\r\na=mid:1\r\na=rid:q recv\r\na=rid:f recv\r\n\
-             a=simulcast:recv q;f\r\nm=video 9\r\na=mid:2\r\n"
+            "v=0\r\nm=audio 9\r\na=mid:0\r\nm=video 9\r\na=mid:1\r\na=rid:q recv\r\n\
+             a=rid:f recv\r\na=simulcast:recv q;f\r\nm=video 9\r\na=mid:2\r\n"
         );
         assert_eq!(with_rids(answer, &[line("0", &[])]), answer);
         let last = [line("0", &[]), line("1", &[]), line("2", &["q", "f"])];
@@ -246,11 +243,7 @@ mod tests {
 
     #[test]
     fn both_extensions_that_name_encodings_are_used_or_neither() {
-        let all = [
-            (1, RID),
-            (2, crate::media::peer::uplink::MID),
-            (3, REPAIRED_RID),
-        ];
+        let all = [(1, RID), (2, MID), (3, REPAIRED_RID)];
         let rid = |name| Rid::new(name).expect("a rid");
         assert_eq!(used(&all, &[rid("q"), rid("f")]), all);
         assert_eq!(used(&all, &[]), all[1..2]);
@@ -265,7 +258,7 @@ mod tests {
             let described = described.iter().map(String::as_str);
             if let Ok(rids) = parse(&value, described) {
                 let distinct: std::collections::BTreeSet<_> = rids.iter().collect();
-                prop_assert!(rids.len() <= MOST && distinct.len() == rids.len());
+                prop_assert!(rids.len() <= MAX_ENCODINGS && distinct.len() == rids.len());
             }
         }
     }

@@ -1,43 +1,53 @@
-//! Who speaks, from what senders say of each packet's loudness (RFC 6464): what forwarding needs
-//! to know without decoding.
+//! Audio levels: who speaks, from what senders say of each packet's loudness (RFC 6464), so that
+//! forwarding knows it without decoding; and the thresholds of speech, which the mixer's gate
+//! shares.
 
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 
-use crate::media::mixer::audio::gate::{CLOSE, OPEN, OPENING, SILENCE};
+/// Level above which 20 ms of sound count towards speech, dBov.
+pub const OPEN: f32 = -55.0;
 
-/// The header extension's URI (RFC 6464 section 6).
-pub const AUDIO_LEVEL: &str = "urn:ietf:params:rtp-hdrext:ssrc-audio-level";
+/// Level below which 20 ms of sound count towards silence, dBov. The 5 dB between this and [`OPEN`]
+/// keep a voice at the threshold from flickering.
+pub const CLOSE: f32 = -60.0;
 
-/// Silence after which somebody speaks no longer: as long as in the mix.
+/// Loud frames or packets in a row that begin speech: 40 ms, so that a click does not.
+pub const OPENING: u32 = 2;
+
+/// The level of silence, dBov (RFC 6464).
+pub const SILENCE: f32 = -127.0;
+
+/// Silence that ends speech: as long as in the mix.
 const HANGOVER: gst::ClockTime = gst::ClockTime::from_mseconds(800);
 
-/// The loudness of one uplink. Written by the streaming thread of its tap, read by anybody.
+/// The level of one uplink, and whether its participant speaks. Written by the streaming thread of
+/// its tap, read on any thread.
 #[derive(Debug)]
-pub struct Speech {
-    /// The extension's id in this connection, 1 to 14.
+pub struct AudioLevel {
+    /// Id of the header extension in this connection, 1 to 14.
     extension: u8,
-    /// -dBov of the newest packet, 0 to 127.
+    /// Level of the newest packet, -dBov: 0 to 127.
     level: AtomicU8,
     /// Loud packets in a row.
     loud: AtomicU8,
-    /// Running time until which they count as speaking, ns.
-    until: AtomicU64,
+    /// Running time until which the participant counts as speaking, ns.
+    speaking_until: AtomicU64,
 }
 
-impl Speech {
-    /// Listens to the header extension with this id.
-    pub fn new(extension: u8) -> Self {
+impl AudioLevel {
+    /// Reads the header extension with this id, 1 to 14.
+    pub(crate) fn new(extension: u8) -> Self {
         Self {
             extension,
             level: AtomicU8::new(127),
             loud: AtomicU8::new(0),
-            until: AtomicU64::new(0),
+            speaking_until: AtomicU64::new(0),
         }
     }
 
-    /// Takes the next packet.
-    pub(crate) fn hear<T>(&self, rtp: &gst_rtp::RTPBuffer<'_, T>, now: gst::ClockTime) {
-        // The first byte: a bit of voice activity, which not every sender sets, and seven of level.
+    /// Takes the level of the next packet. A packet without the extension changes nothing.
+    pub(crate) fn on_packet<T>(&self, rtp: &gst_rtp::RTPBuffer<'_, T>, now: gst::ClockTime) {
+        // A bit of voice activity, which not every sender sets, and seven of level.
         let level = rtp
             .extension_onebyte_header(self.extension, 0)
             .and_then(|bytes| bytes.first().map(|byte| byte & 0x7f));
@@ -58,17 +68,19 @@ impl Speech {
         // The thresholds of the mixer's own gate: a room must not change its mind with its mode.
         if u32::from(loud) >= OPENING || speaking && dbov >= CLOSE {
             let until = now + HANGOVER;
-            self.until.store(until.nseconds(), Ordering::Relaxed);
+            self.speaking_until
+                .store(until.nseconds(), Ordering::Relaxed);
         }
     }
 
-    /// Whether they speak at this running time.
-    pub fn is_speaking(&self, now: gst::ClockTime) -> bool {
-        now.nseconds() < self.until.load(Ordering::Relaxed)
+    /// Whether the participant speaks at this running time.
+    pub(crate) fn is_speaking(&self, now: gst::ClockTime) -> bool {
+        now.nseconds() < self.speaking_until.load(Ordering::Relaxed)
     }
 
-    /// How loud they are, dBov: 0 is loudest, -127 silence. Nothing heard lately is silence.
-    pub fn level_dbov(&self, now: gst::ClockTime) -> f32 {
+    /// The level, dBov: 0 is loudest, -127 silence. [`SILENCE`] while the participant does not
+    /// speak.
+    pub(crate) fn level_dbov(&self, now: gst::ClockTime) -> f32 {
         match self.is_speaking(now) {
             true => -f32::from(self.level.load(Ordering::Relaxed)),
             false => SILENCE,
@@ -86,31 +98,31 @@ mod tests {
 
     #[test]
     fn a_click_is_no_speech_and_a_pause_does_not_end_it() {
-        let speech = Speech::new(1);
-        speech.update(20, ms(0));
-        assert!(!speech.is_speaking(ms(0)), "one loud packet");
-        speech.update(127, ms(20));
-        speech.update(20, ms(40));
-        assert!(!speech.is_speaking(ms(40)));
-        speech.update(20, ms(60));
-        assert!(speech.is_speaking(ms(60)));
-        assert_eq!(speech.level_dbov(ms(60)), -20.0);
-        speech.update(100, ms(80));
-        assert!(speech.is_speaking(ms(859)), "a pause between words");
-        assert!(!speech.is_speaking(ms(860)));
-        assert_eq!(speech.level_dbov(ms(860)), SILENCE);
+        let level = AudioLevel::new(1);
+        level.update(20, ms(0));
+        assert!(!level.is_speaking(ms(0)), "one loud packet");
+        level.update(127, ms(20));
+        level.update(20, ms(40));
+        assert!(!level.is_speaking(ms(40)));
+        level.update(20, ms(60));
+        assert!(level.is_speaking(ms(60)));
+        assert_eq!(level.level_dbov(ms(60)), -20.0);
+        level.update(100, ms(80));
+        assert!(level.is_speaking(ms(859)), "a pause between words");
+        assert!(!level.is_speaking(ms(860)));
+        assert_eq!(level.level_dbov(ms(860)), SILENCE);
     }
 
     #[test]
     fn between_the_thresholds_speech_goes_on_but_does_not_begin() {
-        let speech = Speech::new(1);
+        let level = AudioLevel::new(1);
         for n in 0..10 {
-            speech.update(58, ms(n * 20));
+            level.update(58, ms(n * 20));
         }
-        assert!(!speech.is_speaking(ms(200)));
-        speech.update(30, ms(200));
-        speech.update(30, ms(220));
-        speech.update(58, ms(900));
-        assert!(speech.is_speaking(ms(1600)));
+        assert!(!level.is_speaking(ms(200)));
+        level.update(30, ms(200));
+        level.update(30, ms(220));
+        level.update(58, ms(900));
+        assert!(level.is_speaking(ms(1600)));
     }
 }

@@ -1,44 +1,48 @@
-//! Coalescing keyframe requests: what many ask for is asked for once, and counted.
+//! Coalesces keyframe requests (PLI throttling, in LiveKit): what many viewers request is requested
+//! once from the sender, and counted.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
-/// Who makes a tap's keyframes.
+/// Who makes the keyframes of a tap.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Maker {
-    /// Somebody's browser.
+pub(crate) enum KeyframeOrigin {
+    /// A participant's client.
     Sender,
-    /// One that sends a picture in several encodings: what is asked of one is asked of all.
-    Simulcaster,
-    /// An encoder of ours.
+    /// A participant's client that sends simulcast: a request for one encoding is one for all.
+    SimulcastSender,
+    /// An encoder of the mixer.
     Encoder,
 }
 
-impl Maker {
+impl KeyframeOrigin {
     fn name(self) -> &'static str {
         match self {
-            Self::Sender | Self::Simulcaster => "sender",
+            Self::Sender | Self::SimulcastSender => "sender",
             Self::Encoder => "encoder",
         }
     }
 }
 
-/// Coalesces keyframe requests, of one tap or of those of one sender's encodings: browsers answer
-/// a request for one of these with keyframes in all.
-pub(crate) struct KeyframeGate {
-    maker: Maker,
+/// Coalesces the keyframe requests for one tap, or for the taps of one sender's encodings: browsers
+/// answer a request for one encoding with keyframes in all. Used on any thread, without a lock.
+pub(crate) struct KeyframeThrottle {
+    origin: KeyframeOrigin,
+    /// Shortest time between two requests, ns.
     interval: u64,
+    /// Running time of the last request, ns; zero before the first.
     last: AtomicU64,
+    /// A request is held back.
     pending: AtomicBool,
     asked: AtomicU64,
     avoided: AtomicU64,
 }
 
-impl KeyframeGate {
-    /// A gate that lets one request through to `maker` in `interval`.
-    pub(crate) fn new(maker: Maker, interval: Duration) -> Self {
+impl KeyframeThrottle {
+    /// Lets one request through to `origin` in `interval`.
+    pub(crate) fn new(origin: KeyframeOrigin, interval: Duration) -> Self {
         Self {
-            maker,
+            origin,
             interval: u64::try_from(interval.as_nanos()).unwrap_or(u64::MAX),
             last: AtomicU64::new(0),
             pending: AtomicBool::new(false),
@@ -47,8 +51,9 @@ impl KeyframeGate {
         }
     }
 
-    /// A request at `now`: whether to send one upstream at once.
-    pub(crate) fn ask(&self, now: gst::ClockTime) -> bool {
+    /// Takes a request at `now`. Returns whether to send one upstream at once; else it
+    /// is held back until [`Self::is_due`].
+    pub(crate) fn request(&self, now: gst::ClockTime) -> bool {
         if self.take_turn(now) {
             return true;
         }
@@ -58,15 +63,17 @@ impl KeyframeGate {
         false
     }
 
-    /// A keyframe has come: it answers what was held back until now, unless that may have been
-    /// asked of another encoding.
-    pub(crate) fn came(&self) {
-        if self.maker != Maker::Simulcaster && self.pending.swap(false, Ordering::Relaxed) {
+    /// Takes that a keyframe has come. It answers a request that is held back, unless that may have
+    /// been one for another encoding.
+    pub(crate) fn on_keyframe(&self) {
+        if self.origin != KeyframeOrigin::SimulcastSender
+            && self.pending.swap(false, Ordering::Relaxed)
+        {
             self.avoid();
         }
     }
 
-    /// Requests sent, and those that others' keyframes answered.
+    /// How many requests were sent, and how many others' keyframes answered.
     pub(crate) fn counts(&self) -> (u64, u64) {
         let of = |count: &AtomicU64| count.load(Ordering::Relaxed);
         (of(&self.asked), of(&self.avoided))
@@ -74,12 +81,12 @@ impl KeyframeGate {
 
     fn avoid(&self) {
         self.avoided.fetch_add(1, Ordering::Relaxed);
-        metrics::counter!("tessera_keyframes_avoided_total", "of" => self.maker.name())
+        metrics::counter!("tessera_keyframes_avoided_total", "of" => self.origin.name())
             .increment(1);
     }
 
     /// Whether a request that was held back is to be sent now.
-    pub(crate) fn due(&self, now: gst::ClockTime) -> bool {
+    pub(crate) fn is_due(&self, now: gst::ClockTime) -> bool {
         self.pending.load(Ordering::Relaxed)
             && self.take_turn(now)
             && self.pending.swap(false, Ordering::Relaxed)
@@ -101,7 +108,7 @@ impl KeyframeGate {
                 .is_ok();
         if won {
             self.asked.fetch_add(1, Ordering::Relaxed);
-            metrics::counter!("tessera_keyframe_requests_total", "of" => self.maker.name())
+            metrics::counter!("tessera_keyframe_requests_total", "of" => self.origin.name())
                 .increment(1);
         }
         won
@@ -118,28 +125,42 @@ mod tests {
 
     #[test]
     fn requests_close_together_become_two_and_none_is_lost() {
-        let gate = KeyframeGate::new(Maker::Sender, Duration::from_millis(500));
-        assert!(gate.ask(ms(1000)), "the first goes at once");
-        assert!(!gate.ask(ms(1100)) && !gate.ask(ms(1200)) && !gate.ask(ms(1300)));
-        assert!(!gate.due(ms(1400)), "not before the interval is over");
-        assert!(gate.due(ms(1500)), "what came meanwhile is sent, once");
-        assert!(!gate.due(ms(2100)));
-        assert_eq!(gate.counts(), (2, 2));
-        assert!(gate.ask(ms(2100)));
+        let throttle = KeyframeThrottle::new(KeyframeOrigin::Sender, Duration::from_millis(500));
+        assert!(throttle.request(ms(1000)), "the first goes at once");
+        assert!(
+            !throttle.request(ms(1100))
+                && !throttle.request(ms(1200))
+                && !throttle.request(ms(1300))
+        );
+        assert!(
+            !throttle.is_due(ms(1400)),
+            "not before the interval is over"
+        );
+        assert!(
+            throttle.is_due(ms(1500)),
+            "what came meanwhile is sent, once"
+        );
+        assert!(!throttle.is_due(ms(2100)));
+        assert_eq!(throttle.counts(), (2, 2));
+        assert!(throttle.request(ms(2100)));
     }
 
     #[test]
     fn a_keyframe_answers_what_was_held_back() {
-        let gate = KeyframeGate::new(Maker::Sender, Duration::from_millis(500));
-        assert!(gate.ask(ms(1000)) && !gate.ask(ms(1100)));
-        gate.came();
-        assert!(!gate.due(ms(1500)));
-        assert_eq!(gate.counts(), (1, 1));
-        assert!(gate.ask(ms(1500)), "the next is a new one");
+        let throttle = KeyframeThrottle::new(KeyframeOrigin::Sender, Duration::from_millis(500));
+        assert!(throttle.request(ms(1000)) && !throttle.request(ms(1100)));
+        throttle.on_keyframe();
+        assert!(!throttle.is_due(ms(1500)));
+        assert_eq!(throttle.counts(), (1, 1));
+        assert!(throttle.request(ms(1500)), "the next is a new one");
 
-        let gate = KeyframeGate::new(Maker::Simulcaster, Duration::from_millis(500));
-        assert!(gate.ask(ms(1000)) && !gate.ask(ms(1100)));
-        gate.came();
-        assert!(gate.due(ms(1500)), "it may have been another encoding's");
+        let throttle =
+            KeyframeThrottle::new(KeyframeOrigin::SimulcastSender, Duration::from_millis(500));
+        assert!(throttle.request(ms(1000)) && !throttle.request(ms(1100)));
+        throttle.on_keyframe();
+        assert!(
+            throttle.is_due(ms(1500)),
+            "it may have been another encoding's"
+        );
     }
 }

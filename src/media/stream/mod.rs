@@ -3,6 +3,8 @@
 pub mod audio_level;
 pub(crate) mod keyframes;
 pub mod pacer;
-pub mod rtx_budget;
+mod recent_packets;
+pub(crate) mod rtx_budget;
+pub(crate) mod sanitize;
 pub mod slot;
 pub mod tap;

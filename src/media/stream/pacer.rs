@@ -14,73 +14,74 @@ use parking_lot::{Condvar, Mutex};
 
 use crate::media::gst::pipeline::now;
 
-/// How often held packets are looked at.
-const BEAT: Duration = Duration::from_millis(5);
-/// What may go out at once after a pause: what takes this long, in seconds, and the packet that
-/// exceeds it.
+/// Time between two looks at the packets that are held.
+const TICK: Duration = Duration::from_millis(5);
+/// Seconds at the paced rate that may go out at once after a pause, plus the packet that exceeds
+/// that.
 const BURST: f64 = 0.03;
 
-/// How fast packets go out.
+/// How fast the packets of a slot go out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Pacing {
-    /// bit/s at most, ...
+    /// Highest rate, bit/s. At 0 nothing goes out.
     pub rate: u32,
-    /// ... unless something would be held longer than this: encoders keep to a bitrate in the long
-    /// run only. As long as `rate` is 0, nothing goes out, and the time does not count.
+    /// Longest time that a packet is held; the rate is exceeded for that, because encoders keep to
+    /// a bitrate only in the long run. Time at a rate of 0 does not count.
     pub within: Duration,
 }
 
-/// Lets items pass at a rate; pure.
+/// Lets items pass at a rate (a leaky bucket); pure.
 #[derive(Debug)]
-struct Bucket<T> {
+struct LeakyBucket<T> {
     held: VecDeque<(T, usize)>,
-    /// Bytes held.
+    /// Bytes that are held.
     bytes: usize,
-    /// Bytes that may pass now.
+    /// Bytes that may pass now; negative after an item that exceeded it.
     allowance: f64,
-    /// Bytes a second at least, so that what is held is gone in time.
-    haste: f64,
+    /// Lowest rate at which all that is held passes in time, bytes a second.
+    catch_up: f64,
+    /// When the allowance was last filled.
     filled: Duration,
 }
 
-impl<T> Default for Bucket<T> {
+impl<T> Default for LeakyBucket<T> {
     fn default() -> Self {
         Self {
             held: VecDeque::new(),
             bytes: 0,
             allowance: 0.0,
-            haste: 0.0,
+            catch_up: 0.0,
             filled: Duration::ZERO,
         }
     }
 }
 
-impl<T> Bucket<T> {
-    /// Takes something that is to pass `within` a time.
+impl<T> LeakyBucket<T> {
+    /// Takes an item of so many bytes that must pass `within` a time.
     fn hold(&mut self, item: T, bytes: usize, within: Duration) {
         self.bytes += bytes;
-        self.haste = self.haste.max(self.bytes as f64 / within.as_secs_f64());
+        self.catch_up = self.catch_up.max(self.bytes as f64 / within.as_secs_f64());
         self.held.push_back((item, bytes));
     }
 
-    /// Nothing held is to pass any more.
+    /// Drops all items.
     fn clear(&mut self) {
         self.held.clear();
-        (self.bytes, self.haste) = (0, 0.0);
+        (self.bytes, self.catch_up) = (0, 0.0);
     }
 
-    /// What may pass at `now`; all of it if `pacing` is `None`.
+    /// Removes the items that may pass at `now`; all of them if `pacing` is `None`.
     fn release(&mut self, now: Duration, pacing: Option<Pacing>) -> Vec<T> {
         let passed = now.saturating_sub(self.filled).as_secs_f64();
         self.filled = now;
         let Some(pacing) = pacing else {
-            (self.bytes, self.haste) = (0, 0.0);
+            (self.bytes, self.catch_up) = (0, 0.0);
             return self.held.drain(..).map(|(item, _)| item).collect();
         };
         if pacing.rate == 0 {
             return Vec::new();
         }
-        let rate = (f64::from(pacing.rate) / 8.0).max(self.haste);
+        let rate = (f64::from(pacing.rate) / 8.0).max(self.catch_up);
         self.allowance = (self.allowance + rate * passed).min(rate * BURST);
         let mut released = Vec::new();
         while self.allowance > 0.0
@@ -91,15 +92,16 @@ impl<T> Bucket<T> {
             released.push(item);
         }
         if self.held.is_empty() {
-            self.haste = 0.0;
+            self.catch_up = 0.0;
         }
         released
     }
 }
 
-/// The packets on their way to one slot. Cloning shares them.
+/// Paces the packets of one slot on their way to its appsrc. Cloning shares it. Used on the
+/// streaming threads of taps and on the pacer's own thread.
 #[derive(Debug, Clone)]
-pub struct Pacer(Arc<Inner>);
+pub(crate) struct Pacer(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
@@ -109,40 +111,40 @@ struct Inner {
 
 #[derive(Debug, Default)]
 struct Queue {
-    bucket: Bucket<gst::Buffer>,
-    /// `None` lets everything pass as it comes.
+    bucket: LeakyBucket<gst::Buffer>,
+    /// `None` lets packets pass as they come.
     pacing: Option<Pacing>,
-    /// The thread knows of it.
+    /// The pacer's thread has it on its list.
     served: bool,
 }
 
 impl Pacer {
-    /// Passes everything on to `appsrc` as it comes, so far.
-    pub fn new(appsrc: gst_app::AppSrc) -> Self {
+    /// Passes packets on to `appsrc`, as they come until [`Self::limit`].
+    pub(crate) fn new(appsrc: gst_app::AppSrc) -> Self {
         Self(Arc::new(Inner {
             appsrc,
             queue: Mutex::default(),
         }))
     }
 
-    /// Passes packets on like this from now on; as they come if that is `None`.
-    pub fn limit(&self, pacing: Option<Pacing>) {
+    /// Passes packets on like this from now on; as they come with `None`.
+    pub(crate) fn limit(&self, pacing: Option<Pacing>) {
         self.0.queue.lock().pacing = pacing;
     }
 
-    /// Whether there is a limit.
-    pub fn is_limited(&self) -> bool {
+    /// Whether packets are paced.
+    pub(crate) fn is_limited(&self) -> bool {
         self.0.queue.lock().pacing.is_some()
     }
 
-    /// Lets go of what is held: it is not to be sent any more.
-    pub fn clear(&self) {
+    /// Drops the packets that are held.
+    pub(crate) fn clear(&self) {
         self.0.queue.lock().bucket.clear();
     }
 
-    /// Takes the packets of a frame. Does not block; a full or flushing `appsrc` is the peer's
-    /// own trouble.
-    pub fn send(&self, packets: Vec<gst::Buffer>) {
+    /// Takes the packets of a frame. Does not block. A full or flushing `appsrc` loses packets,
+    /// which is its peer's own trouble.
+    pub(crate) fn send(&self, packets: Vec<gst::Buffer>) {
         let queue = &mut *self.0.queue.lock();
         let Some(pacing) = queue.pacing else {
             // What was held so far goes first.
@@ -162,8 +164,8 @@ impl Pacer {
 }
 
 impl Inner {
-    /// Passes on what may go. The lock is held meanwhile, so that packets stay in order; appsrc
-    /// is leaky and takes them without waiting.
+    /// Passes on the packets that may go. The lock of `queue` is held meanwhile, so that packets
+    /// stay in order; appsrc is leaky and takes them without waiting.
     fn release(&self, queue: &mut Queue) {
         let now = now();
         let released = queue.bucket.release(now, queue.pacing);
@@ -179,8 +181,8 @@ impl Inner {
         }
     }
 
-    /// One beat. Whether there will be another.
-    fn beat(&self) -> bool {
+    /// Passes on what may go now. Returns whether packets are still held.
+    fn tick(&self) -> bool {
         let queue = &mut *self.queue.lock();
         self.release(queue);
         queue.served = !queue.bucket.held.is_empty();
@@ -188,7 +190,7 @@ impl Inner {
     }
 }
 
-/// The thread that lets held packets go.
+/// The thread that lets held packets go, of all slots.
 #[derive(Default)]
 struct Thread {
     slots: Mutex<Vec<Weak<Inner>>>,
@@ -203,7 +205,7 @@ impl Thread {
             let spawned = std::thread::Builder::new().name(name).spawn(|| {
                 let thread = Self::get();
                 loop {
-                    thread.beat();
+                    thread.tick();
                 }
             });
             if let Err(error) = spawned {
@@ -218,7 +220,7 @@ impl Thread {
         self.work.notify_one();
     }
 
-    fn beat(&self) {
+    fn tick(&self) {
         let mut slots = self.slots.lock();
         while slots.is_empty() {
             self.work.wait(&mut slots);
@@ -227,9 +229,9 @@ impl Thread {
         drop(slots);
         // Slots take this thread's lock under their own, and so are not served under it.
         let mut left = serving;
-        left.retain(|slot| slot.upgrade().is_some_and(|slot| slot.beat()));
+        left.retain(|slot| slot.upgrade().is_some_and(|slot| slot.tick()));
         self.slots.lock().append(&mut left);
-        std::thread::sleep(BEAT);
+        std::thread::sleep(TICK);
     }
 }
 
@@ -248,7 +250,7 @@ mod tests {
 
     /// When each of `n` packets of a frame goes out, ms.
     fn departures(n: usize, pacing: Option<Pacing>) -> Vec<u64> {
-        let mut bucket = Bucket::default();
+        let mut bucket = LeakyBucket::default();
         bucket.release(ms(1000), pacing);
         let within = pacing.map_or(Duration::from_secs(2), |pacing| pacing.within);
         for packet in 0..n {
@@ -298,7 +300,7 @@ mod tests {
     fn what_is_held_back_goes_out_in_its_time_afterwards() {
         let within = Duration::from_secs(4);
         let pacing = |rate| Some(Pacing { rate, within });
-        let mut bucket = Bucket::default();
+        let mut bucket = LeakyBucket::default();
         bucket.release(ms(0), pacing(0));
         for packet in 0..4 {
             bucket.hold(packet, 1000, within);
@@ -306,8 +308,8 @@ mod tests {
         for at in [5, 500, 3000] {
             assert_eq!(bucket.release(ms(at), pacing(0)), [0; 0]);
         }
-        let beats = (3005..9000).step_by(5);
-        let gone: Vec<u64> = beats
+        let ticks = (3005..9000).step_by(5);
+        let gone: Vec<u64> = ticks
             .filter(|at| !bucket.release(ms(*at), pacing(1_000)).is_empty())
             .collect();
         // A packet a second, and the first at once.
@@ -317,7 +319,7 @@ mod tests {
     #[test]
     fn what_is_cleared_is_not_in_the_way_of_what_follows() {
         let pacing = Some(pacing(8_000));
-        let mut bucket = Bucket::default();
+        let mut bucket = LeakyBucket::default();
         bucket.release(ms(1000), pacing);
         for packet in 0..50 {
             bucket.hold(packet, 1000, ms(2000));
@@ -333,7 +335,7 @@ mod tests {
     #[test]
     fn a_pause_does_not_make_a_burst() {
         let pacing = Some(pacing(100_000));
-        let mut bucket = Bucket::default();
+        let mut bucket = LeakyBucket::default();
         bucket.release(ms(0), pacing);
         for packet in 0..10 {
             bucket.hold(packet, 1200, Duration::from_secs(2));

@@ -1,7 +1,7 @@
-//! A downlink slot: an m-line negotiated at join and fed later, from one tap or another, or
-//! never. Its SSRC, payload type, sequence and time line are its own and outlive its sources.
+//! A downlink slot (LiveKit: `DownTrack`, mediasoup: `Consumer`): an m-line negotiated at join and
+//! fed later, from one tap or another, or never. Its SSRC, payload type, sequence numbers and
+//! timeline are its own and outlive its sources.
 
-use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -9,33 +9,36 @@ use std::time::Duration;
 use parking_lot::Mutex;
 
 use super::pacer::{Pacer, Pacing};
+use super::recent_packets::RecentPackets;
 use super::rtx_budget::History;
-use super::tap::{self, Link, Tap};
+use super::tap::{self, Subscription, Tap};
 use crate::codec::Codec;
-use crate::media::bwe::packet_train;
-use crate::media::bwe::twcc::TRANSPORT_WIDE_CC;
 use crate::media::gst::pipeline::{now, running_time};
-use crate::media::rtp::payload::{RtpHeader, Vp8Descriptor, starts_keyframe};
-use crate::media::rtp::rewrite::{Entry, Reason, Rewriter, SlotParams, Verdict};
-use crate::media::sdp::offer::Line;
+use crate::media::rtp::extensions::TRANSPORT_WIDE_CC;
+use crate::media::rtp::header::RtpHeader;
+use crate::media::rtp::payload::starts_keyframe;
+use crate::media::rtp::payload::vp8::Vp8Descriptor;
+use crate::media::rtp::rewrite::{DropReason, Entry, Rewriter, SlotParams, Verdict};
+use crate::media::sdp::line::Line;
 
-/// At most this much waits in a slot; a peer whose link or pipeline stalls loses the oldest.
+/// Packets that wait in a slot at most. A peer whose link or pipeline stalls loses the oldest.
 const SLOT_QUEUE: gst::ClockTime = gst::ClockTime::from_mseconds(500);
 
-/// How long a source that sends may leave a request for a keyframe unanswered until it is asked
-/// again: requests are not repeated when they are lost.
-const ASK_AGAIN: Duration = Duration::from_secs(1);
+/// Time after which an unanswered keyframe request is repeated, while the source sends packets. A
+/// request that is lost is repeated by nobody else.
+const REQUEST_AGAIN: Duration = Duration::from_secs(1);
 
-/// A downlink slot of one peer.
+/// A downlink slot of one peer. Fed by the room, while packets pass on the streaming threads of
+/// taps.
 #[derive(Debug)]
 pub struct Slot {
     line: Line,
     ssrc: u32,
     shared: Arc<Shared>,
-    /// The source that has the slot and the one that is to follow, and perhaps ones that are past.
+    /// The source that has the slot, the one that is to follow, and perhaps past ones.
     sources: Vec<Source>,
-    /// Counts the sources.
-    newest: u64,
+    /// Number of the source that was connected last; zero before the first.
+    last_source: u64,
 }
 
 /// A source connected to a slot.
@@ -43,7 +46,7 @@ pub struct Slot {
 struct Source {
     number: u64,
     tap: Tap,
-    _link: Link,
+    _subscription: Subscription,
 }
 
 /// What the streaming threads of a tap and of the peer touch.
@@ -51,75 +54,51 @@ struct Shared {
     appsrc: gst_app::AppSrc,
     pacer: Pacer,
     format: Codec,
-    /// The header extension in which packets have room for a number ([`crate::media::peer::link_monitor`]).
+    /// Id of the header extension that packets leave room for: that of the transport-wide sequence
+    /// number, which is written as they leave the peer.
     numbered: Option<u8>,
-    gate: Mutex<Gate>,
+    switch: Mutex<Switch>,
     history: Mutex<History>,
-    /// Who is asked for keyframes.
+    /// The tap that keyframes are requested from.
     source: Mutex<Option<Tap>>,
-    /// When they were last, running time in ns.
-    asked: AtomicU64,
+    /// Running time of the last request, ns.
+    requested: AtomicU64,
     packets: AtomicU64,
 }
 
-/// Whose packets are let through. Never held while a tap is disconnected: taps hold a lock of
-/// their own while they deliver.
-struct Gate {
+/// Decides which source's packets are let through. Its lock is never held while a tap is
+/// disconnected: taps hold a lock of their own while they deliver.
+struct Switch {
     rewriter: Rewriter,
-    /// The number of the source that has the slot; of none if it is zero.
+    /// Number of the source that has the slot; zero if none has.
     current: u64,
-    /// The number of the one that takes it over as soon as it can.
+    /// Number of the source that takes it over as soon as it can.
     next: Option<u64>,
-    /// To be told when the newest source delivers.
+    /// Called when the source connected last delivers.
     opened: Option<Opened>,
-    newest: Newest,
+    recent: RecentPackets,
 }
 
-/// The last packets sent.
-#[derive(Debug, Default)]
-struct Newest {
-    /// Their numbers and sizes in bytes, the oldest first.
-    packets: VecDeque<(u16, usize)>,
-    bytes: usize,
-    /// Running time of the last one.
-    at: Duration,
-}
-
-impl Newest {
-    fn note(&mut self, now: Duration, number: u16, size: usize) {
-        self.at = now;
-        self.bytes += size;
-        self.packets.push_back((number, size));
-        while let Some((_, first)) = self.packets.front()
-            && (self.bytes - first >= packet_train::ENOUGH
-                || self.packets.len() > packet_train::MOST)
-        {
-            self.bytes -= first;
-            self.packets.pop_front();
-        }
-    }
-}
-
-/// Called once, on a streaming thread; must not block.
+/// Called once, on a streaming thread. Must not block.
 type Opened = Box<dyn FnOnce() + Send>;
 
-/// What a slot is fed.
+/// A source to feed a slot from.
 #[derive(Debug, Clone, Copy)]
-pub struct Feed<'a> {
-    /// Where its packets come from.
-    pub tap: &'a Tap,
-    /// Named as contributing source (CSRC, RFC 3550 section 5.1) in every packet.
-    pub contributor: Option<u32>,
+pub(crate) struct SlotFeed<'a> {
+    pub(crate) tap: &'a Tap,
+    /// Contributing source (CSRC, RFC 3550 section 5.1) to name in every packet.
+    pub(crate) contributor: Option<u32>,
     /// What becomes of the source before.
-    pub change: Change,
+    pub(crate) handoff: Handoff,
 }
 
 /// How a slot gets from one source to the next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Change {
-    /// The old one is let go at once: it is somebody else.
+pub enum Handoff {
+    /// The old source is let go at once. For a picture of somebody else.
     AtOnce,
-    /// The old one goes on until the new one's first keyframe: it is the same in another form.
+    /// The old source goes on until the new one's first keyframe. For another
+    /// encoding of the same picture.
     WhenReady,
 }
 
@@ -132,12 +111,11 @@ impl std::fmt::Debug for Shared {
 }
 
 impl Slot {
-    /// A slot for an m-line, with an SSRC of its own. Its source element is
-    /// [`Slot::element`].
-    pub fn new(line: Line) -> Self {
+    /// Makes a slot for an m-line, with an SSRC of its own.
+    pub(crate) fn new(line: Line) -> Self {
         let ssrc = rand::random::<u32>().max(1);
-        // rtpsession is not to know of the numbers in what is sent: it would number the packets
-        // itself, and remember each until feedback comes, if ever.
+        // rtpsession must not know that packets are numbered: it would number them itself, and
+        // remember each until feedback comes, if ever.
         let plain = Line {
             extensions: Vec::new(),
             ..line.clone()
@@ -168,19 +146,19 @@ impl Slot {
             appsrc,
             format: line.format,
             numbered: line.extension(TRANSPORT_WIDE_CC),
-            gate: Mutex::new(Gate {
+            switch: Mutex::new(Switch {
                 rewriter,
                 current: 0,
                 next: None,
                 opened: None,
-                newest: Newest::default(),
+                recent: RecentPackets::default(),
             }),
             history: Mutex::default(),
             source: Mutex::new(None),
-            asked: AtomicU64::new(0),
+            requested: AtomicU64::new(0),
             packets: AtomicU64::new(0),
         });
-        // A viewer's PLI or FIR goes to whoever feeds the slot when it comes.
+        // A viewer's PLI or FIR goes to the source that feeds the slot when it comes.
         let weak = Arc::downgrade(&shared);
         tap::relay_keyframe_requests(&shared.appsrc, move || {
             weak.upgrade()
@@ -191,7 +169,7 @@ impl Slot {
             ssrc,
             shared,
             sources: Vec::new(),
-            newest: 0,
+            last_source: 0,
         }
     }
 
@@ -200,8 +178,8 @@ impl Slot {
         &self.shared.appsrc
     }
 
-    /// The m-line.
-    pub fn line(&self) -> &Line {
+    /// The m-line, as it was answered.
+    pub(crate) fn line(&self) -> &Line {
         &self.line
     }
 
@@ -215,66 +193,61 @@ impl Slot {
         caps_with_ssrc(&self.line, self.ssrc)
     }
 
-    /// Sends like this from now on, so that what comes at once is spread; as it comes if that is
-    /// `None`.
+    /// Paces packets like this from now on, so that large frames are spread;
+    /// as they come with `None`.
     pub fn pace(&self, pacing: Option<Pacing>) {
         self.shared.pacer.limit(pacing);
     }
 
-    /// Says of a packet of this slot, by its sequence number, how many bytes it has, or that there
-    /// is no use in sending it again: where the picture is paced, nothing before its newest keyframe
-    /// is worth the time.
+    /// A function that says of a packet of this slot, by its sequence number, how many bytes it
+    /// has; `None` if there is no use in sending it again. Where the picture is paced, packets
+    /// before its newest keyframe are not worth the time.
     pub fn wanted_again(&self) -> Box<dyn Fn(u16) -> Option<usize> + Send + Sync> {
         let shared = Arc::downgrade(&self.shared);
         Box::new(move |seq| {
             let shared = shared.upgrade()?;
             let history = shared.history.lock();
-            let useless = history.is_past(seq) && shared.pacer.is_limited();
+            let useless = history.is_before_keyframe(seq) && shared.pacer.is_limited();
             (!useless).then(|| history.size(seq))
         })
     }
 
-    /// The numbers of the last packets sent, the oldest first: as many as make up `bytes`, which is
-    /// `packet_train::ENOUGH` at most.
-    pub fn newest(&self, bytes: usize) -> Vec<u16> {
-        let gate = self.shared.gate.lock();
-        let mut missing = bytes;
-        let packets = gate.newest.packets.iter().rev();
-        let packets = packets.take_while(|(_, size)| {
-            let more = missing > 0;
-            missing = missing.saturating_sub(*size);
-            more
-        });
-        let mut numbers: Vec<u16> = packets.map(|(number, _)| *number).collect();
-        numbers.reverse();
-        numbers
+    /// Sequence numbers of the last packets sent, the oldest first: as many as make
+    /// up `bytes`, at most [`crate::media::bwe::packet_train::TARGET_BYTES`].
+    pub(crate) fn recent_packets(&self, bytes: usize) -> Vec<u16> {
+        self.shared.switch.lock().recent.newest(bytes)
     }
 
-    /// Running time of the last of them.
-    pub fn last_sent(&self) -> Duration {
-        self.shared.gate.lock().newest.at
+    /// Running time at which the last packet was sent; zero before the first.
+    pub(crate) fn last_sent(&self) -> Duration {
+        self.shared.switch.lock().recent.last_sent()
     }
 
-    /// Packets sent so far.
+    /// How many packets were sent so far.
     pub fn packets(&self) -> u64 {
         self.shared.packets.load(Ordering::Relaxed)
     }
 
-    /// Feeds the slot from now on, or from nothing. Video starts with the new source's next
-    /// keyframe, which is asked for; [`Change`] says what is sent until then. `opened` is called
-    /// on a streaming thread when the first packet has gone out, and must not block.
-    pub fn feed(&mut self, feed: Option<Feed<'_>>, opened: impl FnOnce() + Send + 'static) {
+    /// Feeds the slot from another source from now on, or from nothing. Video starts with
+    /// the new source's next keyframe, which is requested; [`Handoff`] says what is sent
+    /// until then. `opened` is called on a streaming thread when the first packet has gone
+    /// out, and must not block.
+    pub(crate) fn feed(
+        &mut self,
+        feed: Option<SlotFeed<'_>>,
+        opened: impl FnOnce() + Send + 'static,
+    ) {
         *self.shared.source.lock() = feed.map(|feed| feed.tap.clone());
-        let current = match feed.map(|feed| feed.change) {
-            Some(Change::WhenReady) if self.shared.format != Codec::Opus => {
-                let gate = &mut *self.shared.gate.lock();
-                (gate.next, gate.opened) = (None, None);
-                gate.current
+        let current = match feed.map(|feed| feed.handoff) {
+            Some(Handoff::WhenReady) if self.shared.format != Codec::Opus => {
+                let switch = &mut *self.shared.switch.lock();
+                (switch.next, switch.opened) = (None, None);
+                switch.current
             }
             _ => self.shared.shut(),
         };
         self.sources.retain(|source| source.number == current);
-        let Some(Feed {
+        let Some(SlotFeed {
             tap, contributor, ..
         }) = feed
         else {
@@ -283,34 +256,34 @@ impl Slot {
         let opened: Opened = Box::new(opened);
         if self.sources.iter().any(|source| source.tap.is_same(tap)) {
             // It was to be left, and has not been.
-            self.shared.gate.lock().opened = Some(opened);
+            self.shared.switch.lock().opened = Some(opened);
             return;
         }
-        self.newest += 1;
-        let number = self.newest;
+        self.last_source += 1;
+        let number = self.last_source;
         self.shared.expect(number, tap.ssrc(), opened);
         let shared = Arc::clone(&self.shared);
-        let link = tap.connect(Box::new(move |packets, _caps| {
+        let subscription = tap.connect(Box::new(move |packets, _caps| {
             shared.deliver(number, packets, contributor);
         }));
         self.sources.push(Source {
             number,
             tap: tap.clone(),
-            _link: link,
+            _subscription: subscription,
         });
         if self.shared.format != Codec::Opus {
             let now = running_time().nseconds();
-            self.shared.asked.store(now, Ordering::Relaxed);
+            self.shared.requested.store(now, Ordering::Relaxed);
             tap.request_keyframe();
         }
     }
 
-    /// Disconnects what does not have the slot any more. To be called when `opened` has been:
-    /// a streaming thread of one tap must not wait for another's.
+    /// Disconnects sources that do not have the slot any more. To be called after `opened` was, and
+    /// not on a streaming thread: that of one tap must not wait for another's.
     pub fn settle(&mut self) {
         let (current, next) = {
-            let gate = self.shared.gate.lock();
-            (gate.current, gate.next)
+            let switch = self.shared.switch.lock();
+            (switch.current, switch.next)
         };
         self.sources
             .retain(|source| source.number == current || Some(source.number) == next);
@@ -324,30 +297,31 @@ fn caps_with_ssrc(line: &Line, ssrc: u32) -> gst::Caps {
 }
 
 impl Shared {
-    /// Lets nobody through any more, nor what is on its way. Returns that nobody has the slot.
+    /// Lets no source through any more, and drops what is held. Returns the number of the source
+    /// that has the slot: none.
     fn shut(&self) -> u64 {
         self.pacer.clear();
-        let gate = &mut *self.gate.lock();
-        (gate.current, gate.next, gate.opened) = (0, None, None);
-        gate.current
+        let switch = &mut *self.switch.lock();
+        (switch.current, switch.next, switch.opened) = (0, None, None);
+        switch.current
     }
 
-    /// The source of that number takes the slot over as soon as it can.
+    /// Lets the source of that number take the slot over as soon as it can.
     fn expect(&self, number: u64, ssrc: Option<u32>, opened: Opened) {
-        let gate = &mut *self.gate.lock();
-        gate.next = Some(number);
-        gate.opened = Some(opened);
-        // A source that comes back must not be taken for its own straggler. Where there is none
-        // any more, nothing of it can come: its link is gone.
-        match (gate.current, ssrc) {
-            (0, Some(ssrc)) => gate.rewriter.switch_to(ssrc),
-            (0, None) => gate.rewriter.switch(),
-            (_, Some(ssrc)) => gate.rewriter.expect(ssrc),
+        let switch = &mut *self.switch.lock();
+        switch.next = Some(number);
+        switch.opened = Some(opened);
+        // A source that comes back must not be taken for its own straggler. Where no source has the
+        // slot there are no stragglers: its subscription is gone.
+        match (switch.current, ssrc) {
+            (0, Some(ssrc)) => switch.rewriter.switch_to(ssrc),
+            (0, None) => switch.rewriter.switch(),
+            (_, Some(ssrc)) => switch.rewriter.expect(ssrc),
             (_, None) => {}
         }
     }
 
-    /// Packets of a source, rewritten into the slot's own stream.
+    /// Rewrites packets of a source into the slot's own stream, and sends them.
     fn deliver(&self, number: u64, packets: &[gst::Buffer], contributor: Option<u32>) {
         let rewritten = packets.iter().filter_map(|packet| {
             let bytes = self.rewrite(number, packet, contributor)?;
@@ -372,25 +346,25 @@ impl Shared {
         }
     }
 
-    /// Asks for the keyframe that is awaited once more, if that was long ago.
-    fn ask_again(&self, now: Duration) {
-        let asked = Duration::from_nanos(self.asked.load(Ordering::Relaxed));
-        if now < asked + ASK_AGAIN {
+    /// Repeats the request for the keyframe that is awaited, if that was long ago.
+    fn request_again(&self, now: Duration) {
+        let requested = Duration::from_nanos(self.requested.load(Ordering::Relaxed));
+        if now < requested + REQUEST_AGAIN {
             return;
         }
         let at = u64::try_from(now.as_nanos()).unwrap_or(u64::MAX);
-        self.asked.store(at, Ordering::Relaxed);
+        self.requested.store(at, Ordering::Relaxed);
         let source = self.source.lock().clone();
         if let Some(source) = source {
             source.request_keyframe();
         }
     }
 
-    /// Whom to tell, if the source of that number is the one awaited.
+    /// What to call, if the source of that number is the one awaited and has the slot.
     fn opened(&self, number: u64) -> Option<Opened> {
-        let gate = &mut *self.gate.lock();
-        let awaited = gate.current == number && gate.next.is_none();
-        gate.opened.take_if(|_| awaited)
+        let switch = &mut *self.switch.lock();
+        let awaited = switch.current == number && switch.next.is_none();
+        switch.opened.take_if(|_| awaited)
     }
 
     fn rewrite(
@@ -414,30 +388,30 @@ impl Shared {
         };
         let now = now();
         let keyframe = starts_keyframe(self.format, payload);
-        let mut gate = self.gate.lock();
-        if number != gate.current && Some(number) != gate.next {
+        let mut switch = self.switch.lock();
+        if number != switch.current && Some(number) != switch.next {
             return None;
         }
-        let header = match gate.rewriter.rewrite(now, &header, keyframe) {
+        let header = match switch.rewriter.rewrite(now, &header, keyframe) {
             Verdict::Forward(header) => header,
             Verdict::Drop(reason) => {
-                drop(gate);
-                if reason == Reason::AwaitingKeyframe {
-                    self.ask_again(now);
+                drop(switch);
+                if reason == DropReason::AwaitingKeyframe {
+                    self.request_again(now);
                 }
                 return None;
             }
         };
-        if number != gate.current {
-            (gate.current, gate.next) = (number, None);
+        if number != switch.current {
+            (switch.current, switch.next) = (number, None);
         }
-        let numbers = vp8.map(|descriptor| (descriptor, gate.rewriter.rewrite_vp8(&descriptor)));
-        gate.newest.note(now, header.seq, payload.len());
-        drop(gate);
+        let numbers = vp8.map(|descriptor| (descriptor, switch.rewriter.rewrite_vp8(&descriptor)));
+        switch.recent.record(now, header.seq, payload.len());
+        drop(switch);
         let mut packet = header.packet(contributor, self.numbered, payload);
         if self.format != Codec::Opus {
             let mut history = self.history.lock();
-            history.note(header.seq, header.timestamp, packet.len(), keyframe);
+            history.record(header.seq, header.timestamp, packet.len(), keyframe);
         }
         if let Some((descriptor, numbers)) = numbers {
             let start = packet.len() - payload.len();

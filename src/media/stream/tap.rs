@@ -1,5 +1,5 @@
-//! A tap: the point where RTP leaves the pipeline that made it and can be consumed any number
-//! of times, by downlink slots and by decoders.
+//! A tap (LiveKit: `TrackReceiver`, mediasoup: `Producer`): the point where RTP leaves the pipeline
+//! that made it and can be consumed any number of times, by downlink slots, decoders and recorders.
 //!
 //! This is `gstreamer-utils`' `StreamProducer` reduced to what RTP between pipelines needs. It
 //! is our own because a `StreamProducer` imposes its caps and its latency on every consumer,
@@ -16,27 +16,28 @@ use std::time::Duration;
 use gst::prelude::*;
 use parking_lot::Mutex;
 
-use super::audio_level::Speech;
-use super::keyframes::{KeyframeGate, Maker};
+use super::audio_level::AudioLevel;
+use super::keyframes::{KeyframeOrigin, KeyframeThrottle};
 use crate::codec::Codec;
 use crate::layout::Size;
 use crate::media::gst::pipeline::running_time;
+use crate::media::rtp::header::missing_between;
 use crate::media::rtp::payload::{keyframe_size, starts_keyframe};
 
-/// What a consumer does with packets that come at once: those of one frame if they come from a
-/// payloader, one if they come from the network. Called on the streaming thread of the tap's
-/// pipeline.
+/// What a consumer does with packets that come at once: those of one frame if they
+/// come from a payloader, one if they come from the network. Called on the streaming
+/// thread of the tap's pipeline.
 pub(crate) type Deliver = Box<dyn FnMut(&[gst::Buffer], &gst::CapsRef) + Send>;
 
-/// What stands for the sequence number before the first packet's.
+/// Stands for the newest sequence number before the first packet.
 const NO_SEQUENCE: u32 = u32::MAX;
 
-/// Counters of a tap since it was made.
+/// What has passed a tap since it was made.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct TapCounters {
-    /// RTP packets.
+    /// RTP packets that were delivered.
     pub packets: u64,
-    /// Bytes of RTP, headers included.
+    /// Bytes of RTP packets, headers included.
     pub bytes: u64,
     /// Keyframe requests sent upstream.
     pub keyframes_asked: u64,
@@ -44,7 +45,8 @@ pub struct TapCounters {
     pub keyframes_avoided: u64,
 }
 
-/// A tap. Cloning shares it.
+/// A tap of one RTP stream. Cloning shares it. Usable on any thread; packets are delivered on the
+/// streaming thread of the pipeline that makes them.
 #[derive(Clone)]
 pub struct Tap(Arc<Inner>);
 
@@ -55,15 +57,17 @@ struct Inner {
     next_consumer: AtomicU64,
     packets: AtomicU64,
     bytes: AtomicU64,
+    /// Running time of the newest packet, ns.
     last_packet: AtomicU64,
     /// Zero before the first packet.
     ssrc: AtomicU32,
     /// Sequence number of the newest packet; [`NO_SEQUENCE`] before the first.
     sequence: AtomicU32,
-    /// Of the newest keyframe that says it, width in the upper half; zero before the first.
+    /// Picture size of the newest keyframe that says it, width in the upper
+    /// half; zero before the first.
     size: AtomicU32,
-    speech: Option<Speech>,
-    keyframes: Arc<KeyframeGate>,
+    audio_level: Option<AudioLevel>,
+    keyframes: Arc<KeyframeThrottle>,
 }
 
 impl std::fmt::Debug for Tap {
@@ -75,15 +79,16 @@ impl std::fmt::Debug for Tap {
     }
 }
 
-/// A consumer's connection to a tap; dropping it disconnects.
+/// A consumer's connection to a tap. Dropping it disconnects, and waits for a
+/// delivery that is going on.
 #[derive(Debug)]
 #[must_use]
-pub struct Link {
+pub struct Subscription {
     tap: Tap,
     consumer: u64,
 }
 
-impl Drop for Link {
+impl Drop for Subscription {
     fn drop(&mut self) {
         let mut consumers = self.tap.0.consumers.lock();
         consumers.retain(|(id, _)| *id != self.consumer);
@@ -91,24 +96,29 @@ impl Drop for Link {
 }
 
 impl Tap {
-    /// Makes a tap of an encoder's `sink`, whose callbacks it takes. Keyframes are asked for at most once per
-    /// `keyframe_interval`; `speech` listens to what the packets say of their loudness.
-    pub fn new(
+    /// Makes a tap of an encoder's `sink`, whose callbacks it takes. Keyframes are
+    /// requested at most once in `keyframe_interval`. `audio_level` reads how loud the
+    /// packets are, if they say so.
+    pub(crate) fn new(
         sink: &gst_app::AppSink,
         format: Codec,
         keyframe_interval: Duration,
-        speech: Option<Speech>,
+        audio_level: Option<AudioLevel>,
     ) -> Self {
-        let keyframes = Arc::new(KeyframeGate::new(Maker::Encoder, keyframe_interval));
-        Self::sharing(sink, format, keyframes, speech)
+        let keyframes = Arc::new(KeyframeThrottle::new(
+            KeyframeOrigin::Encoder,
+            keyframe_interval,
+        ));
+        Self::sharing(sink, format, keyframes, audio_level)
     }
 
-    /// The same for one of several taps that a keyframe asked of any of them is asked of.
+    /// Makes a tap that shares its keyframe requests with others: those of a sender's other
+    /// encodings.
     pub(crate) fn sharing(
         sink: &gst_app::AppSink,
         format: Codec,
-        keyframes: Arc<KeyframeGate>,
-        speech: Option<Speech>,
+        keyframes: Arc<KeyframeThrottle>,
+        audio_level: Option<AudioLevel>,
     ) -> Self {
         sink.set_property("sync", false);
         sink.set_property("async", false);
@@ -126,7 +136,7 @@ impl Tap {
             ssrc: AtomicU32::new(0),
             sequence: AtomicU32::new(NO_SEQUENCE),
             size: AtomicU32::new(0),
-            speech,
+            audio_level,
             keyframes,
         }));
         let weak = Arc::downgrade(&tap.0);
@@ -144,61 +154,61 @@ impl Tap {
         tap
     }
 
-    /// Whether the two are one tap.
-    pub fn is_same(&self, other: &Self) -> bool {
+    /// Whether both are clones of one tap.
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.0, &other.0)
     }
 
-    /// What the packets carry.
-    pub fn format(&self) -> Codec {
+    /// The codec of the packets.
+    pub(crate) fn format(&self) -> Codec {
         self.0.format
     }
 
-    /// Connects a consumer: `deliver` sees all packets from now on.
-    pub(crate) fn connect(&self, deliver: Deliver) -> Link {
+    /// Connects a consumer: `deliver` is called with all packets from now on.
+    pub(crate) fn connect(&self, deliver: Deliver) -> Subscription {
         let consumer = self.0.next_consumer.fetch_add(1, Ordering::Relaxed);
         self.0.consumers.lock().push((consumer, deliver));
-        Link {
+        Subscription {
             tap: self.clone(),
             consumer,
         }
     }
 
-    /// Asks the sender or encoder for a keyframe. Requests that come close together become one;
-    /// the last of them is never lost, it is sent when the interval has passed.
-    pub fn request_keyframe(&self) {
-        if self.0.keyframes.ask(running_time()) {
+    /// Requests a keyframe from the sender or encoder. Requests that come close together become
+    /// one. The last of them is never lost: it is sent when the interval has passed.
+    pub(crate) fn request_keyframe(&self) {
+        if self.0.keyframes.request(running_time()) {
             self.0.send_keyframe_request();
         }
     }
 
-    /// The SSRC of the newest packet.
-    pub fn ssrc(&self) -> Option<u32> {
+    /// SSRC of the newest packet; `None` before the first.
+    pub(crate) fn ssrc(&self) -> Option<u32> {
         match self.0.ssrc.load(Ordering::Relaxed) {
             0 => None,
             ssrc => Some(ssrc),
         }
     }
 
-    /// The size of the picture, pixels, where its packets say it.
-    pub fn picture_size(&self) -> Option<Size> {
+    /// The size of the picture, pixels; `None` if its packets do not say it.
+    pub(crate) fn picture_size(&self) -> Option<Size> {
         let size = self.0.size.load(Ordering::Relaxed);
         let (width, height) = (size >> 16, size & 0xffff);
         (width > 0 && height > 0).then_some(Size { width, height })
     }
 
-    /// What the packets say of their loudness, where the sender says it.
-    pub fn speech(&self) -> Option<&Speech> {
-        self.0.speech.as_ref()
+    /// How loud the packets are; `None` if the sender does not say it.
+    pub(crate) fn audio_level(&self) -> Option<&AudioLevel> {
+        self.0.audio_level.as_ref()
     }
 
     /// Running time of the newest packet; zero before the first.
-    pub fn last_packet(&self) -> gst::ClockTime {
+    pub(crate) fn last_packet(&self) -> gst::ClockTime {
         gst::ClockTime::from_nseconds(self.0.last_packet.load(Ordering::Relaxed))
     }
 
-    /// Counters so far.
-    pub fn counters(&self) -> TapCounters {
+    /// What has passed so far.
+    pub(crate) fn counters(&self) -> TapCounters {
         let (keyframes_asked, keyframes_avoided) = self.0.keyframes.counts();
         TapCounters {
             packets: self.0.packets.load(Ordering::Relaxed),
@@ -209,8 +219,8 @@ impl Tap {
     }
 }
 
-/// Takes the keyframe requests that come up to `appsrc`, from a decoder or a viewer, to the tap
-/// that `source` names at that moment. An appsrc hands them on to nobody by itself.
+/// Passes the keyframe requests that come up to `appsrc`, from a decoder or a viewer, on to the tap
+/// that `source` returns at that moment. An appsrc hands them on to nobody by itself.
 pub(crate) fn relay_keyframe_requests(
     appsrc: &gst_app::AppSrc,
     source: impl Fn() -> Option<Tap> + Send + Sync + 'static,
@@ -253,24 +263,24 @@ impl Inner {
             .fetch_add(packets.len() as u64, Ordering::Relaxed);
         self.bytes.fetch_add(bytes as u64, Ordering::Relaxed);
         self.last_packet.store(now.nseconds(), Ordering::Relaxed);
-        let mut lacking = false;
+        let mut is_gapped = false;
         for packet in packets {
-            lacking |= self.read_header(packet, now);
+            is_gapped |= self.read_header(packet, now);
         }
         let mut consumers = self.consumers.lock();
         for (_, deliver) in consumers.iter_mut() {
             deliver(packets, caps);
         }
-        // What is missing here was asked for again in vain. A viewer it would have been forwarded
-        // to asks in vain too, and only then for a keyframe.
-        lacking &= !consumers.is_empty();
+        // What is missing here was NACKed in vain. A viewer would NACK it in vain, too, and request
+        // a keyframe only then.
+        is_gapped &= !consumers.is_empty();
         drop(consumers);
-        if self.keyframes.due(now) || (lacking && self.keyframes.ask(now)) {
+        if self.keyframes.is_due(now) || (is_gapped && self.keyframes.request(now)) {
             self.send_keyframe_request();
         }
     }
 
-    /// Notes what a packet says. True if, of video, one is missing before it.
+    /// Takes over what a packet says. Returns whether packets are missing before it, of video.
     fn read_header(&self, buffer: &gst::Buffer, now: gst::ClockTime) -> bool {
         let Ok(rtp) = gst_rtp::RTPBuffer::from_buffer_readable(buffer) else {
             return false;
@@ -278,20 +288,21 @@ impl Inner {
         self.ssrc.store(rtp.ssrc(), Ordering::Relaxed);
         let last = self.sequence.swap(rtp.seq().into(), Ordering::Relaxed);
         let is_video = self.format != Codec::Opus;
-        let lacking = is_video && u16::try_from(last).is_ok_and(|last| skips(last, rtp.seq()));
+        let is_gapped =
+            is_video && u16::try_from(last).is_ok_and(|last| missing_between(last, rtp.seq()) > 0);
         if let Ok(payload) = rtp.payload() {
             if is_video && starts_keyframe(self.format, payload) {
-                self.keyframes.came();
+                self.keyframes.on_keyframe();
             }
             if let Some((width, height)) = keyframe_size(self.format, payload) {
                 let size = u32::from(width) << 16 | u32::from(height);
                 self.size.store(size, Ordering::Relaxed);
             }
         }
-        if let Some(speech) = &self.speech {
-            speech.hear(&rtp, now);
+        if let Some(audio_level) = &self.audio_level {
+            audio_level.on_packet(&rtp, now);
         }
-        lacking
+        is_gapped
     }
 
     fn send_keyframe_request(&self) {
@@ -302,12 +313,6 @@ impl Inner {
             pad.push_event(event);
         }
     }
-}
-
-/// Whether packets are missing between one and the next that came.
-fn skips(last: u16, next: u16) -> bool {
-    // One from behind is no jump ahead.
-    (2..0x8000).contains(&next.wrapping_sub(last))
 }
 
 #[cfg(test)]

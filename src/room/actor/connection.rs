@@ -11,8 +11,9 @@ use crate::media::bwe::delay::Estimate;
 use crate::media::gst::pipeline::running_time;
 use crate::media::peer::Peer;
 use crate::media::peer::event::{OnPeerEvent, PeerError};
-use crate::media::sdp::offer::{Line, Offer, OfferError, RoleSource};
-use crate::media::stream::audio_level::Speech;
+use crate::media::sdp::line::Line;
+use crate::media::sdp::offer::{Offer, OfferError, RoleSource};
+use crate::media::stream::audio_level::AudioLevel;
 use crate::media::stream::pacer::Pacing;
 use crate::media::stream::slot::Slot;
 use crate::media::stream::tap::Tap;
@@ -302,8 +303,8 @@ impl Member {
             .map(|speech| speech.level_dbov(running_time()))
     }
 
-    fn speech(&self) -> Option<&Speech> {
-        self.flows.get(&(Role::Mic, 0))?.tap.speech()
+    fn speech(&self) -> Option<&AudioLevel> {
+        self.flows.get(&(Role::Mic, 0))?.tap.audio_level()
     }
 
     /// What has fallen silent, and what flows again.
@@ -360,7 +361,7 @@ fn downlinks(lines: &[Line]) -> Downlinks {
             (Role::MixVideo, codec) => downlinks.mix_video = codec,
             (Role::MixAudio, _) => {
                 downlinks.mix_audio = true;
-                downlinks.mix_protection = line.protection;
+                downlinks.mix_protection = line.fec;
             }
             (Role::ForwardVideo, Some(codec)) => {
                 downlinks.forward_video.push((line.mid.clone(), codec));

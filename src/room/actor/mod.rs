@@ -29,7 +29,7 @@ use crate::archive::Archive;
 use crate::id::SourceId;
 use crate::id::{ParticipantId, Role, RoomId};
 use crate::media::bwe::trace;
-use crate::media::bwe::trace::Heard;
+use crate::media::bwe::trace::TracedEstimate;
 use crate::media::gst::template::Templates;
 use crate::media::mixer::{Mixer, MixerEvent, SoundEvent};
 use crate::media::peer::event::{Loss, PeerEvent};
@@ -349,7 +349,7 @@ impl Actor {
         for (who, member) in &self.members {
             let estimate = member.estimate();
             if let Some(estimate) = &estimate {
-                let heard = Heard::new(now, estimate);
+                let heard = TracedEstimate::new(now, estimate);
                 tracing::trace!(target: trace::TARGET, participant = %who, %heard);
             }
             if member.hears_mix() {

@@ -9,7 +9,7 @@ use crate::codec::Codec;
 use crate::id::SourceId;
 use crate::id::{ParticipantId, Role, RoomId};
 use crate::media::bwe::controller::Budget;
-use crate::media::bwe::fec::Protection;
+use crate::media::bwe::fec::Fec;
 use crate::media::bwe::ladder::RungSpec;
 use crate::media::gst::{pipeline, teardown};
 use crate::media::mixer::rendition::Rendition;
@@ -198,7 +198,7 @@ fn participant(
 fn link(member: &Member, budget: Budget) -> Option<LinkStats> {
     let estimate = member.estimate()?;
     Some(LinkStats {
-        arriving_bps: estimate.arriving,
+        arriving_bps: estimate.acked_bitrate,
         loss: estimate.loss,
         queue_ms: estimate.queue.as_secs_f64() * 1000.0,
         budget_bps: match budget {
@@ -282,7 +282,7 @@ fn describe(output: Output, rendition: &Rendition, state: &State) -> OutputStats
                 MixMinus::Nobody => None,
                 MixMinus::Participant(who) => Some(who),
             },
-            fec: rendition.fec() == Protection::Fec,
+            fec: rendition.fec() == Fec::On,
         },
     }
 }

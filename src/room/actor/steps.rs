@@ -143,7 +143,7 @@ impl Actor {
         who: ParticipantId,
         slot: Downlink,
         feed: Option<Feed>,
-        change: slot::Change,
+        change: slot::Handoff,
     ) {
         let tap = match feed {
             Some(Feed::Output(output)) => self.mixer.as_mut().and_then(|m| m.output(output).ok()),
@@ -169,10 +169,10 @@ impl Actor {
             }
         };
         if let Some(slot) = member.slot(slot) {
-            let feed = tap.as_ref().map(|tap| slot::Feed {
+            let feed = tap.as_ref().map(|tap| slot::SlotFeed {
                 tap,
                 contributor,
-                change,
+                handoff: change,
             });
             slot.feed(feed, opened);
         }

@@ -233,7 +233,7 @@ impl Task {
         loop {
             tokio::select! {
                 order = orders.recv() => {
-                    // MixMinus orders the room has gone.
+                    // Without orders the room has gone.
                     let gone = || (running_time().into(), Order::Stop(Vec::new()));
                     let (at, order) = order.unwrap_or_else(gone);
                     if let Order::Stop(participants) = order {

@@ -11,7 +11,7 @@ use super::wiring::{Decoded, Downlink, Feed, Mix, Mixing, Wiring};
 use crate::id::SourceId;
 use crate::id::{ParticipantId, Role};
 use crate::layout;
-use crate::media::bwe::fec::Protection;
+use crate::media::bwe::fec::Fec;
 use crate::media::mixer::{Content, MixMinus, Output, Scene, Tile};
 use crate::protocol::recording::RecordingId;
 
@@ -104,14 +104,13 @@ impl State {
         &self,
         outputs: &BTreeSet<Output>,
         feeds: &BTreeMap<(ParticipantId, Downlink), Output>,
-    ) -> BTreeMap<Output, Protection> {
+    ) -> BTreeMap<Output, Fec> {
         let sounds = outputs.iter().filter(|o| matches!(o, Output::Sound(_)));
-        let mut protections: BTreeMap<_, _> =
-            sounds.map(|output| (*output, Protection::None)).collect();
+        let mut protections: BTreeMap<_, _> = sounds.map(|output| (*output, Fec::Off)).collect();
         for ((who, slot), output) in feeds {
             if let (Downlink::Audio, Some(person)) = (slot, self.people.get(who)) {
                 let most = protections.entry(*output).or_default();
-                *most = person.fec.protection().max(*most);
+                *most = person.fec.fec().max(*most);
             }
         }
         protections

@@ -273,7 +273,7 @@ impl State {
 
     fn answered(&mut self, who: ParticipantId, uplinks: Vec<(Role, Sends)>, downlinks: Downlinks) {
         self.with(who, |person| {
-            person.fec = fec::Guard::new(downlinks.mix_protection);
+            person.fec = fec::FecController::new(downlinks.mix_protection);
             person.downlinks = downlinks;
             for (role, sends) in uplinks {
                 let fresh = || Uplink::new(sends);
@@ -441,8 +441,8 @@ impl State {
     fn lost(&mut self, now: Duration, who: ParticipantId, loss: Option<f32>) -> bool {
         let person = self.people.get_mut(&who);
         person.is_some_and(|person| {
-            let before = person.fec.protection();
-            person.fec.note(now, loss) != before
+            let before = person.fec.fec();
+            person.fec.update(now, loss) != before
         })
     }
 

@@ -12,7 +12,7 @@ use crate::id::SourceId;
 use crate::id::{Mid, ParticipantId, Rid, Role};
 use crate::media::bwe::controller;
 use crate::media::bwe::controller::Budget;
-use crate::media::bwe::fec::{self, Protection};
+use crate::media::bwe::fec::{self, Fec};
 use crate::protocol::room::Limits;
 use crate::protocol::room::{ParticipantState, UplinkState};
 use crate::topology::Mode;
@@ -184,7 +184,7 @@ pub struct Downlinks {
     /// Whether there is a slot for the mix.
     pub mix_audio: bool,
     /// The forward error correction that the decoder behind that slot makes use of.
-    pub mix_protection: Protection,
+    pub mix_protection: Fec,
     /// The slots for other people's pictures and their codecs, in the order of the m-lines.
     pub forward_video: Vec<(Mid, VideoCodec)>,
     /// The slots for other people's voices, in the order of the m-lines.
@@ -246,9 +246,9 @@ pub(crate) struct Person {
     /// What they ask for at most.
     pub(crate) limits: Limits,
     /// What is known of the link to them, and follows from it.
-    pub(crate) link: controller::Viewer,
+    pub(crate) link: controller::LinkController,
     /// What is lost on the way to them, and what should protect their sound from it.
-    pub(crate) fec: fec::Guard,
+    pub(crate) fec: fec::FecController,
     /// From whom they receive media directly.
     pub(crate) mesh: BTreeSet<ParticipantId>,
     /// How high they draw the pictures that are forwarded to them, pixels, as far as they said.
@@ -274,8 +274,8 @@ impl Person {
             sending: Sending::Asked,
             view: None,
             limits: Limits::default(),
-            link: controller::Viewer::default(),
-            fec: fec::Guard::default(),
+            link: controller::LinkController::default(),
+            fec: fec::FecController::default(),
             mesh: BTreeSet::new(),
             heights: BTreeMap::new(),
             voice: Voice::Silent,

@@ -11,7 +11,7 @@ use super::wiring::{Downlink, Feed, Wiring};
 use super::{Settings, State};
 use crate::codec::VideoCodec;
 use crate::id::ParticipantId;
-use crate::media::bwe::controller::{Budget, share};
+use crate::media::bwe::controller::{Budget, upper_median};
 use crate::media::bwe::ladder::{Pace, Rung};
 use crate::media::mixer::Output;
 use crate::media::stream::pacer::Pacing;
@@ -70,7 +70,7 @@ impl State {
                 let watching = viewers.iter().filter(here).map(|viewer| viewer.budget);
                 let mut budgets: Vec<_> = watching.chain(recordings.map(|_| None)).collect();
                 let most = f64::from(spec.most);
-                let Some(shared) = share(&mut budgets) else {
+                let Some(shared) = upper_median(&mut budgets) else {
                     continue;
                 };
                 let shared = shared.map_or(most, |bits| bits.min(most));
@@ -232,7 +232,7 @@ impl State {
             .map(|(who, person)| person.link.budget().for_picture(self.sound_of(who, person)))
             .chain(std::iter::repeat_n(None, recordings))
             .collect();
-        let wanted = match share(&mut budgets) {
+        let wanted = match upper_median(&mut budgets) {
             None => was.unwrap_or(spec.most),
             Some(None) => spec.most,
             Some(Some(bits)) => spec.clamp(bits as u32),

@@ -11,10 +11,10 @@ use super::slot_allocation::Assignment;
 use crate::admission::Pressure;
 use crate::id::ParticipantId;
 use crate::id::SourceId;
-use crate::media::bwe::fec::Protection;
+use crate::media::bwe::fec::Fec;
 use crate::media::mixer::{Output, Scene};
 use crate::media::stream::pacer::Pacing;
-use crate::media::stream::slot::Change;
+use crate::media::stream::slot::Handoff;
 use crate::protocol::Capture;
 use crate::protocol::recording::{RecordingId, Subject};
 use crate::protocol::room::SlotState;
@@ -120,11 +120,11 @@ pub enum Step {
     /// Encode video at so many bit/s from now on.
     SetBitrate(Output, u32),
     /// Encode a mix with or without forward error correction from now on.
-    Protect(Output, Protection),
+    Protect(Output, Fec),
     /// Send a participant's composite at this pace from now on; as it comes if that is `None`.
     Pace(ParticipantId, Option<Pacing>),
     /// Feed a participant's slot from an encoding or an uplink, or from nothing.
-    Feed(ParticipantId, Downlink, Option<Feed>, Change),
+    Feed(ParticipantId, Downlink, Option<Feed>, Handoff),
     /// Tell a participant of sound levels this often from now on.
     Levels(ParticipantId, LevelRate),
     /// Tell a participant how they are served and who is in their slots.
@@ -217,7 +217,7 @@ pub(crate) struct Mix {
     /// What those of video are encoded at.
     pub(crate) rates: BTreeMap<Output, Rate>,
     /// What protects those of sound.
-    pub(crate) protections: BTreeMap<Output, Protection>,
+    pub(crate) protections: BTreeMap<Output, Fec>,
     /// Those that feed nobody any more, and when they end.
     pub(crate) lingering: BTreeMap<Output, Duration>,
     pub(crate) scene: Scene,
@@ -425,7 +425,7 @@ impl Wiring {
             .feeds
             .keys()
             .filter(|slot| !next.feeds.contains_key(slot))
-            .map(|(who, downlink)| Step::Feed(*who, *downlink, None, Change::AtOnce));
+            .map(|(who, downlink)| Step::Feed(*who, *downlink, None, Handoff::AtOnce));
         let fed = next
             .feeds
             .iter()
@@ -438,16 +438,16 @@ impl Wiring {
     }
 
     /// How a slot gets from what it is fed to `feed`.
-    fn change_to(&self, feed: Feed, slot: (ParticipantId, Downlink), next: &Self) -> Change {
+    fn change_to(&self, feed: Feed, slot: (ParticipantId, Downlink), next: &Self) -> Handoff {
         let before = self.feeds.get(&slot);
         let paced = next.pacing.contains_key(&slot.0);
         match (before, feed) {
             // What a link does not carry is in the way of what it could.
-            (Some(before), _) if paced && before.is_above(&feed) => Change::AtOnce,
-            (_, Feed::Output(_)) => Change::WhenReady,
+            (Some(before), _) if paced && before.is_above(&feed) => Handoff::AtOnce,
+            (_, Feed::Output(_)) => Handoff::WhenReady,
             // Another encoding of the same picture.
-            (Some(before), _) if before.goes_on_in(&feed) => Change::WhenReady,
-            _ => Change::AtOnce,
+            (Some(before), _) if before.goes_on_in(&feed) => Handoff::WhenReady,
+            _ => Handoff::AtOnce,
         }
     }
 }

@@ -205,7 +205,7 @@ impl Page {
         };
         let context = json!({"context": self.context});
         let session = self.call("goog:cdp.getSession", context).await;
-        // MixMinus transitions a screenshot shows what it will come to.
+        // Without transitions a screenshot shows what it will come to.
         let features = json!([
             {"name": "prefers-color-scheme", "value": value},
             {"name": "prefers-reduced-motion", "value": "reduce"},

@@ -149,7 +149,7 @@ impl Network {
             commands.clear();
         }
         for line in 0..self.lines {
-            // MixMinus an address of IPv6, which would come a second or two later: to a browser that
+            // Without an address of IPv6, which would come a second or two later: to a browser that
             // is a change of networks, for which it gives up what it is loading.
             let near = self.near(line);
             let [us, gate, far, them] = [2, 1, 5, 6].map(|n| self.address(8 * line + n));

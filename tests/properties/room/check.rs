@@ -188,7 +188,7 @@ fn protections(world: &World, mixer: &Mixer) {
                 .is_some_and(|s| s.fed == fed)
         };
         let listeners = world.peers.iter().filter(|(_, peer)| hears(peer));
-        let needed = listeners.map(|(who, _)| world.model.people[who].fec.protection());
+        let needed = listeners.map(|(who, _)| world.model.people[who].fec.fec());
         let told = mixer.protections.get(output).copied().unwrap_or_default();
         assert_eq!(told, needed.max().unwrap_or_default(), "{output:?}");
     }

@@ -1,22 +1,25 @@
-//! One stream of a link that is known by reports: what was sent, and what has been told of it; pure.
+//! One stream of a link that is known by receiver reports: what was sent, and what has been
+//! reported of it; pure.
 
 use std::collections::{BTreeSet, VecDeque};
 use std::time::Duration;
 
-use crate::media::bwe::rtcp::Block;
+use crate::media::bwe::rtcp::ReportBlock;
+use crate::media::rtp::header::is_newer;
 
-/// Packets of a stream that are remembered: some seconds at 10 Mbit/s. What is never reported of
-/// costs no more.
+/// Packets of a stream that are remembered: some seconds at 10 Mbit/s. A stream that is
+/// never reported costs no more.
 const REMEMBERED: usize = 4096;
-/// Over what is counted at least. Requests for packets come with reports, at any moment.
+/// Shortest time that is counted over. NACKs come with reports, and at any moment.
 pub(crate) const INTERVAL: Duration = Duration::from_millis(800);
-/// Fewer packets than that tell nothing of loss...
+/// Fewer packets than this say nothing of loss.
 pub(crate) const ENOUGH: u32 = 50;
-/// ... and for so long requests are counted until they have told of as many.
+/// NACKs are counted until they have told of [`ENOUGH`] packets, and for this long at most.
 const LONGEST: Duration = Duration::from_secs(4);
-/// Over what is counted what is sent.
-const RECENT: Duration = Duration::from_secs(1);
+/// Window of the rate at which the stream is sent.
+const SEND_WINDOW: Duration = Duration::from_secs(1);
 
+/// A packet that was sent.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Sent {
     pub(crate) seq: u16,
@@ -24,20 +27,21 @@ pub(crate) struct Sent {
     pub(crate) size: usize,
 }
 
-/// What was told of a stream in a while.
+/// What became of the packets of a stream, over a time that is kept beside it.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub(crate) struct Count {
     pub(crate) packets: u32,
     bytes: usize,
     lost: u32,
-    /// Packets sent before what was last known of the link had led to anything.
+    /// Packets sent before the last reduction had taken effect. Their loss is
+    /// not held against the link.
     early: u32,
 }
 
 impl Count {
-    fn of<'a>(told: impl Iterator<Item = &'a Sent>, lost: u32, relief: Duration) -> Self {
+    fn of<'a>(reported: impl Iterator<Item = &'a Sent>, lost: u32, relief: Duration) -> Self {
         let mut count = Self::default();
-        for sent in told {
+        for sent in reported {
             count.packets += 1;
             count.bytes += sent.size;
             count.early += u32::from(sent.at < relief);
@@ -53,23 +57,24 @@ impl Count {
         self.early += other.early;
     }
 
-    /// Which packets are lost is not told: those of a stream are taken to be of one size.
+    /// Average size. Reports do not say which packets are lost, so all of a stream are taken
+    /// to be of one size.
     fn bytes_each(&self) -> f64 {
         self.bytes as f64 / f64::from(self.packets.max(1))
     }
 
-    /// bit/s that arrived.
+    /// bit/s that arrived, of packets counted `over` a time.
     pub(crate) fn rate(&self, over: Duration) -> f64 {
         8.0 * f64::from(self.packets - self.lost) * self.bytes_each() / over.as_secs_f64()
     }
 
-    /// Packets sent since less is.
+    /// Packets sent after the last reduction had taken effect.
     pub(crate) fn late(&self) -> u32 {
         self.packets - self.early
     }
 
-    /// Bytes a second lost of those sent since less is, and how many these are. What is missing is
-    /// taken to have been sent before that, if it may have been.
+    /// Bytes a second lost of [`Self::late`] packets, and all bytes a second of these. A loss is
+    /// taken for one of an early packet as long as there are any.
     pub(crate) fn late_bytes(&self, over: Duration) -> (f64, f64) {
         let rate = |packets: u32| f64::from(packets) * self.bytes_each() / over.as_secs_f64();
         (
@@ -79,17 +84,18 @@ impl Count {
     }
 }
 
-/// What is counted, a while at a time.
+/// Collects counts until they are of enough packets or time.
 #[derive(Debug, Default)]
 struct Tally {
-    /// What is being counted, and since when.
+    /// The count that is going on, and since when.
     counting: Option<(Duration, Count)>,
-    /// What was counted last: until when, over how long.
+    /// The last finished count: when it was finished, and over how long.
     counted: Option<(Duration, Duration, Count)>,
 }
 
 impl Tally {
-    /// Adds what has come since `before`. True if that is a while now, and of `enough` packets.
+    /// Adds what has come since `before`. Returns whether that finishes a
+    /// count, which needs `enough` packets.
     fn add(&mut self, now: Duration, before: Duration, come: Count, enough: u32) -> bool {
         let (since, count) = self.counting.get_or_insert((before, Count::default()));
         count.add(come);
@@ -103,33 +109,35 @@ impl Tally {
     }
 }
 
-/// One SSRC.
+/// The packets of one SSRC.
 ///
-/// A report tells the fate of all that was sent up to some packet. Requests name packets that are
-/// missing, but not all of them: some receivers ask for a few a second only. So what they tell is
-/// the most that can have come, and holds until the next report, which counts all of it again.
+/// A report tells what became of all that was sent up to some packet. NACKs name packets that are
+/// missing, but not all of them: some receivers ask for a few a second only. So what NACKs tell is
+/// the most that can have arrived, and holds until the next report, which counts all of it again.
 #[derive(Debug, Default)]
 pub(crate) struct Stream {
-    /// Of which nothing has been reported, oldest first.
+    /// Packets that no report has covered, the oldest first.
     sent: VecDeque<Sent>,
-    /// Of how many of these requests have told.
-    asked: usize,
-    /// The last report, and when it came.
-    reported: Option<(Duration, Block)>,
+    /// How many of these NACKs have covered.
+    nacked: usize,
+    /// The last report block, and when it came.
+    reported: Option<(Duration, ReportBlock)>,
+    /// Counts by reports.
     reports: Tally,
-    /// Since reports were last counted.
-    requests: Tally,
-    /// When the last request came that told of something, since then.
-    requested: Option<Duration>,
-    /// When how many bytes were sent, in the last second.
+    /// Counts by NACKs since the last one by reports.
+    nacks: Tally,
+    /// Time of the last NACK that told of something new since then.
+    last_nack: Option<Duration>,
+    /// Time and size of what was sent in the last [`SEND_WINDOW`].
     recent: VecDeque<(Duration, usize)>,
 }
 
 impl Stream {
-    pub(crate) fn send(&mut self, sent: Sent) {
+    /// Records a packet that is sent.
+    pub(crate) fn record(&mut self, sent: Sent) {
         if self.sent.len() == REMEMBERED {
             self.sent.pop_front();
-            self.asked = self.asked.saturating_sub(1);
+            self.nacked = self.nacked.saturating_sub(1);
         }
         self.sent.push_back(sent);
         self.recent.push_back((sent.at, sent.size));
@@ -137,117 +145,113 @@ impl Stream {
     }
 
     fn forget(&mut self, now: Duration) {
-        let is_old = |at: Duration| at + RECENT <= now;
+        let is_old = |at: Duration| at + SEND_WINDOW <= now;
         while self.recent.front().is_some_and(|(at, _)| is_old(*at)) {
             self.recent.pop_front();
         }
     }
 
-    /// Takes a report block; since `relief` less is sent. Returns when the newest packet was sent that
-    /// has arrived, if there is a new one.
-    pub(crate) fn hear(
+    /// Takes a report block. `relief` is when the last reduction took effect. Returns when the
+    /// newest packet was sent that the block covers, if it covers new ones.
+    pub(crate) fn on_report(
         &mut self,
         now: Duration,
-        block: &Block,
+        block: &ReportBlock,
         relief: Duration,
     ) -> Option<Duration> {
-        let told = self.until(block.highest);
-        let newest = self.last_of(told).map(|sent| sent.at);
-        let told: Vec<Sent> = self.sent.drain(..told).collect();
-        self.asked = self.asked.saturating_sub(told.len());
-        // What came before the first report has taken nobody knows how long.
+        let covered = self.sent_until(block.highest);
+        let newest = self.last_of(covered).map(|sent| sent.at);
+        let covered: Vec<Sent> = self.sent.drain(..covered).collect();
+        self.nacked = self.nacked.saturating_sub(covered.len());
+        // How long the packets before the first report took is not known.
         if let Some((at, before)) = self.reported.replace((now, *block)) {
             let lost = block.lost.saturating_sub(before.lost);
             let lost = u32::try_from(lost).unwrap_or_default();
-            let come = Count::of(told.iter(), lost, relief);
+            let come = Count::of(covered.iter(), lost, relief);
             if self.reports.add(now, at, come, 0) {
-                (self.requests, self.requested) = (Tally::default(), None);
+                (self.nacks, self.last_nack) = (Tally::default(), None);
             }
         }
         newest
     }
 
-    /// Takes a request for packets, as [`Stream::hear`] a report. `None` if none of them is news.
-    pub(crate) fn miss(
+    /// Takes the sequence numbers of a NACK, as [`Stream::on_report`] takes a report. `None` if
+    /// none of them is new.
+    pub(crate) fn on_nack(
         &mut self,
         now: Duration,
         missing: impl Iterator<Item = u16>,
         relief: Duration,
     ) -> Option<Duration> {
-        let known = self.last_of(self.asked).map(|sent| sent.seq);
+        let known = self.last_of(self.nacked).map(|sent| sent.seq);
         let known = known.or(self.reported.map(|(_, block)| block.highest));
-        let newly = missing.filter(|seq| known.is_none_or(|known| is_after(*seq, known)));
-        let newly: BTreeSet<u16> = newly.collect();
-        let newest = |a: u16, b: u16| if is_after(a, b) { a } else { b };
-        let newest = newly.iter().copied().reduce(newest)?;
-        let told = self.asked..self.until(newest).max(self.asked);
-        self.asked = told.end;
-        let before = self.requested.replace(now);
+        let new = missing.filter(|seq| known.is_none_or(|known| is_newer(*seq, known)));
+        let new: BTreeSet<u16> = new.collect();
+        let newer = |a: u16, b: u16| if is_newer(a, b) { a } else { b };
+        let newest = new.iter().copied().reduce(newer)?;
+        let covered = self.nacked..self.sent_until(newest).max(self.nacked);
+        self.nacked = covered.end;
+        let before = self.last_nack.replace(now);
         if let Some(before) = before.or(self.reported.map(|(at, _)| at)) {
-            let lost = u32::try_from(newly.len()).unwrap_or_default();
-            let come = Count::of(self.sent.range(told), lost, relief);
-            self.requests.add(now, before, come, ENOUGH);
+            let lost = u32::try_from(new.len()).unwrap_or_default();
+            let come = Count::of(self.sent.range(covered), lost, relief);
+            self.nacks.add(now, before, come, ENOUGH);
         }
-        self.last_of(self.asked).map(|sent| sent.at)
+        self.last_of(self.nacked).map(|sent| sent.at)
     }
 
-    /// The last of the first `n` of which no report has told.
+    /// The last of the first `n` packets that no report has covered.
     fn last_of(&self, n: usize) -> Option<Sent> {
         self.sent.get(n.checked_sub(1)?).copied()
     }
 
-    /// When the last packet was sent, if no report has told of it.
+    /// When the last packet was sent, if no report has covered it.
     pub(crate) fn newest(&self) -> Option<Duration> {
         self.sent.back().map(|sent| sent.at)
     }
 
-    /// How much was sent up to a sequence number of what no report has told of.
-    fn until(&self, highest: u16) -> usize {
+    /// How many of the packets that no report has covered were sent up to a sequence number.
+    fn sent_until(&self, highest: u16) -> usize {
         self.sent
-            .partition_point(|sent| !is_after(sent.seq, highest))
+            .partition_point(|sent| !is_newer(sent.seq, highest))
     }
 
-    /// Of which nothing is known, oldest first.
-    pub(crate) fn untold(&self) -> impl DoubleEndedIterator<Item = &Sent> {
-        self.sent.range(self.asked..)
+    /// Packets of which nothing is known, the oldest first.
+    pub(crate) fn outstanding(&self) -> impl DoubleEndedIterator<Item = &Sent> {
+        self.sent.range(self.nacked..)
     }
 
-    /// When something was counted last.
+    /// When the last count was finished.
     pub(crate) fn counted(&self) -> Option<Duration> {
-        self.last().map(|(until, ..)| until)
+        self.last_count().map(|(until, ..)| until)
     }
 
-    /// What was counted, and over how long, if that was in the last `time`.
-    pub(crate) fn lately(&self, now: Duration, time: Duration) -> Option<(Duration, Count)> {
-        let (until, over, count) = self.last()?;
+    /// The last count, and over how long it is, if it was finished in the last `time`.
+    pub(crate) fn recent_count(&self, now: Duration, time: Duration) -> Option<(Duration, Count)> {
+        let (until, over, count) = self.last_count()?;
         (until + time > now).then_some((over, count))
     }
 
-    fn last(&self) -> Option<(Duration, Duration, Count)> {
-        self.requests.counted.or(self.reports.counted)
+    fn last_count(&self) -> Option<(Duration, Duration, Count)> {
+        self.nacks.counted.or(self.reports.counted)
     }
 
-    /// bit/s that arrive while a share of `loss` of what is sent does not. Where nothing has been
-    /// counted for a while, as nobody asks for packets, as much of this stream as of the others.
-    pub(crate) fn carried(&self, now: Duration, loss: f32) -> f64 {
-        let fresh = match self.requests.counted {
+    /// bit/s that arrive while the link loses a share of `loss`. Without a fresh count, because the
+    /// receiver sends no NACKs, as much of this stream is taken to be lost as of the others.
+    pub(crate) fn delivery_rate(&self, now: Duration, loss: f32) -> f64 {
+        let fresh = match self.nacks.counted {
             Some(_) => LONGEST + INTERVAL,
             None => 2 * INTERVAL,
         };
-        match self.lately(now, fresh) {
+        match self.recent_count(now, fresh) {
             Some((over, count)) => count.rate(over),
-            None => self.sent_lately(now) * f64::from(1.0 - loss),
+            None => self.send_rate(now) * f64::from(1.0 - loss),
         }
     }
 
-    /// bit/s.
-    fn sent_lately(&self, now: Duration) -> f64 {
-        let sent = self.recent.iter().filter(|(at, _)| *at + RECENT > now);
-        8.0 * sent.map(|(_, size)| size).sum::<usize>() as f64 / RECENT.as_secs_f64()
+    /// bit/s that were sent in the last [`SEND_WINDOW`].
+    fn send_rate(&self, now: Duration) -> f64 {
+        let sent = self.recent.iter().filter(|(at, _)| *at + SEND_WINDOW > now);
+        8.0 * sent.map(|(_, size)| size).sum::<usize>() as f64 / SEND_WINDOW.as_secs_f64()
     }
-}
-
-/// Whether a sequence number comes after another.
-fn is_after(a: u16, b: u16) -> bool {
-    a != b && a.wrapping_sub(b) < 0x8000
 }

@@ -26,7 +26,7 @@ struct Link {
     report: Duration,
     reports_every: Duration,
     asks: Option<u64>,
-    reception: Reception,
+    estimator: RrEstimator,
 }
 
 impl Link {
@@ -43,7 +43,7 @@ impl Link {
             report: ms(5700),
             reports_every: ms(1000),
             asks: None,
-            reception: Reception::default(),
+            estimator: RrEstimator::default(),
         }
     }
 
@@ -56,7 +56,7 @@ impl Link {
         self.sent += 1;
         let seq = self.next[&ssrc].wrapping_add(1);
         self.next.insert(ssrc, seq);
-        self.reception.send(self.now, ssrc, seq, size as usize);
+        self.estimator.record(self.now, ssrc, seq, size as usize);
         let begin = self.busy_until.max(self.now);
         let is_full = begin > self.now + ms(500);
         if is_full || self.lose.is_some_and(|n| self.noise().is_multiple_of(n)) {
@@ -79,21 +79,21 @@ impl Link {
             (*highest, *come) = (seq, *come + 1);
             if let Some(n) = self.asks {
                 let asked = missing.filter(|seq| u64::from(*seq).is_multiple_of(n));
-                self.reception.miss(self.now, ssrc, asked);
+                self.estimator.on_nack(self.now, ssrc, asked);
             }
         }
         if self.now < self.report {
             return;
         }
         self.report += self.reports_every;
-        let blocks = self.come.iter().map(|(ssrc, (highest, come))| Block {
+        let blocks = self.come.iter().map(|(ssrc, (highest, come))| ReportBlock {
             ssrc: *ssrc,
             fraction_lost: 0,
             lost: i32::from(highest.wrapping_sub(FIRST)) - come,
             highest: *highest,
         });
-        let blocks: Vec<Block> = blocks.collect();
-        self.reception.hear(self.now, blocks.iter());
+        let blocks: Vec<ReportBlock> = blocks.collect();
+        self.estimator.on_report(self.now, blocks.iter());
     }
 
     /// Sends frames of video, 25 a second, every 50th a keyframe, and sound of 60 kbit/s.
@@ -116,7 +116,7 @@ impl Link {
             self.now += ms(20);
             self.hear();
         }
-        self.reception.estimate(self.now).unwrap()
+        self.estimator.estimate(self.now).unwrap()
     }
 }
 
@@ -125,7 +125,7 @@ impl Link {
     fn when_full(&mut self, rate: u64, time: Duration) -> Vec<Estimate> {
         let steps = time.as_millis() / 100;
         let all = (0..steps).map(|_| self.carry(rate, ms(100)));
-        all.filter(|known| known.load == Load::Heavy).collect()
+        all.filter(|known| known.usage == Usage::Overuse).collect()
     }
 }
 
@@ -135,15 +135,15 @@ fn a_link_with_room_is_light_just_after_a_report() {
     link.carry(1_200_000, ms(3000));
     for _ in 0..20 {
         let estimate = link.carry(1_200_000, ms(1000));
-        assert_eq!(estimate.load, Load::Light, "{estimate:?}");
+        assert_eq!(estimate.usage, Usage::Underuse, "{estimate:?}");
         assert!(
-            (1_000_000..1_900_000).contains(&estimate.arriving),
+            (1_000_000..1_900_000).contains(&estimate.acked_bitrate),
             "{estimate:?}"
         );
     }
     let later = link.now + FRESH + ms(100);
-    let stale = link.reception.estimate(later).unwrap();
-    assert_eq!(stale.load, Load::Steady, "{stale:?}");
+    let stale = link.estimator.estimate(later).unwrap();
+    assert_eq!(stale.usage, Usage::Normal, "{stale:?}");
 }
 
 #[test]
@@ -153,18 +153,21 @@ fn a_link_that_is_full_says_what_it_carries() {
         link.carry(1_200_000, ms(5000));
         link.rate = rate;
         let estimate = link.carry(1_200_000, ms(4000));
-        assert_eq!(estimate.load, Load::Heavy, "{estimate:?}");
+        assert_eq!(estimate.usage, Usage::Overuse, "{estimate:?}");
         let (least, most) = (rate as u32 * 8 / 10, rate as u32 * 12 / 10);
-        assert!((least..most).contains(&estimate.arriving), "{estimate:?}");
+        assert!(
+            (least..most).contains(&estimate.acked_bitrate),
+            "{estimate:?}"
+        );
         // It drains, and is light again.
         let estimate = link.carry(rate / 3, ms(4000));
-        assert_ne!(estimate.load, Load::Heavy, "{estimate:?}");
+        assert_ne!(estimate.usage, Usage::Overuse, "{estimate:?}");
         assert_eq!(estimate.queue, Duration::ZERO);
     }
 }
 
-/// Requests name some of what is missing: where they alone tell of a link it seems to carry more than
-/// it does, and only until the next report.
+/// Requests name some of what is missing: where they alone tell of a link it seems to carry more
+/// than it does, and only until the next report.
 #[test]
 fn what_requests_leave_out_reports_tell() {
     for asks in [1, 4, 50] {
@@ -176,7 +179,7 @@ fn what_requests_leave_out_reports_tell() {
         let full = link.when_full(1_500_000, ms(10_000));
         let lost = full.iter().map(|full| full.loss).fold(0.0, f32::max);
         assert!(lost > 0.1, "{asks}: {lost}");
-        let carried = full.iter().map(|full| full.arriving).min();
+        let carried = full.iter().map(|full| full.acked_bitrate).min();
         assert!(
             (600_000..900_000).contains(&carried.unwrap()),
             "{asks}: {carried:?}"
@@ -193,7 +196,7 @@ fn requests_tell_of_a_full_link_before_the_next_report() {
         link.carry(sent, ms(6000));
         (link.rate, link.reports_every) = (rate, ms(15_000));
         let full = link.when_full(sent, within);
-        let carried = full.first().map(|full| u64::from(full.arriving));
+        let carried = full.first().map(|full| u64::from(full.acked_bitrate));
         let expected = rate * 2 / 3..rate * 6 / 5;
         assert!(expected.contains(&carried.unwrap()), "{carried:?}");
     }
@@ -206,11 +209,11 @@ fn a_report_does_not_tell_twice_what_requests_have_told() {
     (link.asks, link.reports_every) = (Some(2), ms(5000));
     link.carry(1_500_000, ms(6000));
     link.rate = 800_000;
-    while link.carry(1_500_000, ms(20)).load != Load::Heavy {}
-    let (full, _) = link.reception.alarm.unwrap();
+    while link.carry(1_500_000, ms(20)).usage != Usage::Overuse {}
+    let (full, _) = link.estimator.overuse.unwrap();
     link.carry(500_000, ms(6000));
-    let (alarm, _) = link.reception.alarm.unwrap();
-    assert_eq!(full, alarm);
+    let (again, _) = link.estimator.overuse.unwrap();
+    assert_eq!(full, again);
 }
 
 #[test]
@@ -220,18 +223,22 @@ fn a_queue_is_seen_before_anything_is_lost() {
     // Half a second of queue is full after five.
     link.rate = 600_000;
     let estimate = link.carry(600_000, ms(4000));
-    assert_eq!(estimate.load, Load::Heavy, "{estimate:?}");
+    assert_eq!(estimate.usage, Usage::Overuse, "{estimate:?}");
     assert_eq!(estimate.loss, 0.0);
     assert!(estimate.queue > QUEUE, "{estimate:?}");
 }
 
 #[test]
 fn loss_at_random_is_no_congestion_and_a_lot_of_it_is() {
-    for (lose, load) in [(40, Load::Light), (8, Load::Steady), (4, Load::Heavy)] {
+    for (lose, usage) in [
+        (40, Usage::Underuse),
+        (8, Usage::Normal),
+        (4, Usage::Overuse),
+    ] {
         let mut link = Link::new(3_000_000);
         link.lose = Some(lose);
         let estimate = link.carry(500_000, ms(4000));
-        assert_eq!(estimate.load, load, "{estimate:?}");
+        assert_eq!(estimate.usage, usage, "{estimate:?}");
         let expected = 1.0 / lose as f32;
         assert!((estimate.loss - expected).abs() < 0.05, "{estimate:?}");
     }
@@ -248,50 +255,53 @@ fn the_last_packet_before_a_pause_may_be_lost() {
         link.now += ms(20);
         link.hear();
     }
-    let estimate = link.reception.estimate(link.now);
+    let estimate = link.estimator.estimate(link.now);
     assert!(
-        estimate.is_none_or(|known| known.load != Load::Heavy),
+        estimate.is_none_or(|known| known.usage != Usage::Overuse),
         "{estimate:?}"
     );
-    let Twice { last, before, .. } = link.reception.queue;
+    let LastTwo { last, before, .. } = link.estimator.queue;
     assert_eq!([last, before], [Duration::ZERO; 2]);
 }
 
 #[test]
 fn silence_is_the_end_of_a_link() {
     let mut link = Link::new(3_000_000);
-    assert_eq!(link.reception.estimate(link.now), None);
+    assert_eq!(link.estimator.estimate(link.now), None);
     link.carry(300_000, ms(3000));
-    let idle = link.reception.estimate(link.now + SILENCE * 2);
+    let idle = link.estimator.estimate(link.now + SILENCE * 2);
     assert!(
-        idle.is_none_or(|known| known.load != Load::Heavy),
+        idle.is_none_or(|known| known.usage != Usage::Overuse),
         "{idle:?}"
     );
     link.report = ms(1_000_000);
     let estimate = link.carry(300_000, SILENCE + ms(1100));
-    assert_eq!((estimate.load, estimate.arriving), (Load::Heavy, 0));
+    assert_eq!(
+        (estimate.usage, estimate.acked_bitrate),
+        (Usage::Overuse, 0)
+    );
 }
 
 #[test]
 fn nothing_that_is_reported_breaks_it() {
-    let mut reception = Reception::default();
+    let mut estimator = RrEstimator::default();
     for n in 0u32..3000 {
         let now = ms(u64::from(n) * 7);
-        reception.send(
+        estimator.record(
             now,
             n % 3,
             (n.wrapping_mul(2_654_435_761) >> 16) as u16,
             1200,
         );
         let noise = n.wrapping_mul(2_246_822_519);
-        let block = Block {
+        let block = ReportBlock {
             ssrc: n % 4,
             fraction_lost: noise as u8,
             lost: noise as i32 >> (n % 31),
             highest: (noise >> 8) as u16,
         };
-        reception.hear(now, [block].iter());
-        if let Some(estimate) = reception.estimate(now) {
+        estimator.on_report(now, [block].iter());
+        if let Some(estimate) = estimator.estimate(now) {
             assert!((0.0..=1.0).contains(&estimate.loss), "{estimate:?}");
         }
     }

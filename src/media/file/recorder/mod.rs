@@ -39,7 +39,7 @@ use crate::codec::Container;
 use crate::media::gst::pipeline::Pipeline;
 use crate::media::gst::template::Templates;
 use crate::media::mixer::audio::sound::SOUND_LAG;
-use crate::media::stream::tap::{Link, Tap};
+use crate::media::stream::tap::{Subscription, Tap};
 
 /// Time between keyframes, so that one can seek. Each costs viewers the bits of some ten other
 /// pictures, so there are no more of them.
@@ -65,8 +65,8 @@ fn lead(container: Container) -> LeadTrack {
 /// crash.
 #[derive(Debug)]
 pub(crate) struct Recorder {
-    picture: Option<Link>,
-    sound: Option<Link>,
+    picture: Option<Subscription>,
+    sound: Option<Subscription>,
     feeder: Arc<Feeder>,
     // Last, so that it is dropped after everything that points into it.
     writing: WritingPipeline,

@@ -3,6 +3,8 @@
 
 use std::time::Duration;
 
+use crate::media::rtp::header::missing_between;
+
 /// Longest loss that is announced to the decoder, which has faded out by then.
 const MAX_CONCEALED: Duration = Duration::from_millis(120);
 
@@ -24,14 +26,13 @@ impl GapDetector {
     /// Length of the sound that was lost right before this packet, if any was.
     pub(crate) fn lost_before(&mut self, sequence: u16, timestamp: u32) -> Option<Duration> {
         let (last, was) = self.last.replace((sequence, timestamp))?;
-        let steps = sequence.wrapping_sub(last);
-        // The next one, the same one, or one from behind.
-        if !(2..0x8000).contains(&steps) {
+        let missing = u32::from(missing_between(last, sequence));
+        if missing == 0 {
             return None;
         }
         let elapsed = u64::from(timestamp.wrapping_sub(was)) * 1_000_000 / u64::from(CLOCK_RATE);
-        let packet = Duration::from_micros(elapsed) / u32::from(steps);
-        let lost = packet * u32::from(steps - 1);
+        let packet = Duration::from_micros(elapsed) / (missing + 1);
+        let lost = packet * missing;
         (packet <= LONGEST_PACKET && !lost.is_zero()).then_some(lost.min(MAX_CONCEALED))
     }
 }

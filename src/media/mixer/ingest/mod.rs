@@ -19,9 +19,9 @@ use crate::layout::{self, Fit, Size};
 use crate::media::gst::pipeline::{BusEvent, Pipeline};
 use crate::media::gst::plugins;
 use crate::media::gst::template::{Templates, Value};
-use crate::media::rtp::sanitize::Sieve;
-use crate::media::stream::tap;
-use crate::media::stream::tap::{Link, Tap};
+use crate::media::rtp::sanitize::Sanitizer;
+use crate::media::stream::tap::{Subscription, Tap};
+use crate::media::stream::{sanitize, tap};
 
 /// Most RTP that waits for a decoder. Beyond it the oldest packets are dropped.
 const QUEUE: gst::ClockTime = gst::ClockTime::from_mseconds(500);
@@ -30,7 +30,7 @@ const QUEUE: gst::ClockTime = gst::ClockTime::from_mseconds(500);
 #[derive(Debug)]
 pub(crate) struct Ingest {
     // Before the pipeline, so that nothing is pushed into one that is going away.
-    _link: Link,
+    _link: Subscription,
     scaler: Option<Arc<TileScaler>>,
     sink: gst_app::AppSink,
     _pipeline: Pipeline,
@@ -135,10 +135,10 @@ fn request_keyframe_at_changes(pipeline: &Pipeline, tap: &Tap) -> Result<(), Mix
 
 /// Passes on the packets of the tap that a depayloader can survive, caps when they change, and an
 /// event for each gap in sound.
-fn connect(tap: &Tap, input: gst_app::AppSrc) -> Link {
+fn connect(tap: &Tap, input: gst_app::AppSrc) -> Subscription {
     let mut known: Option<gst::Caps> = None;
     let mut gaps = (tap.format() == Codec::Opus).then(GapDetector::default);
-    let mut sieve = Sieve::new(tap.format());
+    let mut sanitizer = Sanitizer::new(tap.format());
     tap.connect(Box::new(move |packets, caps| {
         if known.as_deref() != Some(caps) {
             known = Some(caps.to_owned());
@@ -146,7 +146,7 @@ fn connect(tap: &Tap, input: gst_app::AppSrc) -> Link {
         }
         // Flushing means the ingest is going away, and the link with it.
         for packet in packets {
-            if !sieve.admits(packet) {
+            if !sanitize::admits(&mut sanitizer, packet) {
                 continue;
             }
             if let Some(lost) = gaps.as_mut().and_then(|g| loss_event(g, packet)) {

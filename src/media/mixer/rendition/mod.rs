@@ -12,13 +12,14 @@ use super::error::MixerError;
 use crate::codec::Codec;
 use crate::codec::VideoCodec;
 use crate::media::bwe::fec;
-use crate::media::bwe::fec::Protection;
+use crate::media::bwe::fec::Fec;
 use crate::media::bwe::ladder::{Pace, RungSpec};
 use crate::media::gst::pipeline::{BusEvent, Pipeline};
 use crate::media::gst::plugins;
 use crate::media::gst::plugins::H264Encoder;
+use crate::media::gst::sps_probe;
 use crate::media::gst::template::{Templates, Value};
-use crate::media::rtp::h264_sps;
+use crate::media::rtp::h264_sps::PeakRates;
 use crate::media::stream::tap::Tap;
 
 /// Shortest time between two keyframes that are made on request.
@@ -34,7 +35,7 @@ pub(crate) struct Rendition {
     input: gst_app::AppSrc,
     tap: Tap,
     bitrate: Arc<Mutex<Bitrate>>,
-    protection: Protection,
+    protection: Fec,
     pipeline: Pipeline,
 }
 
@@ -224,7 +225,7 @@ impl Rendition {
         let element = rendition.bitrate.lock().element.clone();
         if encoder.format() == Codec::H264 {
             let (fps, bitrate) = (rung.pace.fps().ceil() as u32, rung.most);
-            h264_sps::sign(&element, h264_sps::Most { fps, bitrate });
+            sps_probe::patch(&element, PeakRates { fps, bitrate });
         }
         apply_after_first_picture(&element, &rendition.bitrate);
         Ok(rendition)
@@ -281,7 +282,7 @@ impl Rendition {
                 now: target.bitrate,
                 begun: false,
             })),
-            protection: Protection::None,
+            protection: Fec::Off,
             pipeline,
         })
     }
@@ -301,7 +302,7 @@ impl Rendition {
     }
 
     /// Switches forward error correction of sound from the next packet on. The bitrate stays.
-    pub(crate) fn set_fec(&mut self, protection: Protection) {
+    pub(crate) fn set_fec(&mut self, protection: Fec) {
         if self.protection == protection {
             return;
         }
@@ -310,15 +311,15 @@ impl Rendition {
             return;
         };
         let loss = match protection {
-            Protection::None => 0,
-            Protection::Fec => fec::TOLD,
+            Fec::Off => 0,
+            Fec::On => fec::ASSUMED_LOSS_PERCENT,
         };
-        encoder.set_property("inband-fec", protection == Protection::Fec);
+        encoder.set_property("inband-fec", protection == Fec::On);
         encoder.set_property("packet-loss-percentage", loss);
     }
 
     /// The forward error correction in force; none for pictures.
-    pub(crate) fn fec(&self) -> Protection {
+    pub(crate) fn fec(&self) -> Fec {
         self.protection
     }
 

@@ -7,7 +7,7 @@ use super::*;
 use crate::layout::Size;
 use crate::media::bwe::fec::repeats;
 use crate::media::mixer::video::encoder_input::EncoderInput;
-use crate::media::stream::tap::Link;
+use crate::media::stream::tap::Subscription;
 
 /// Samples of a block, of 20 ms.
 const BLOCK: usize = 960;
@@ -75,7 +75,7 @@ fn decoded(launch: &str, items: impl IntoIterator<Item = Item>) -> Vec<gst::Samp
 }
 
 /// The packets of a rendition, as long as the link is there.
-fn listen(rendition: &Rendition) -> (Receiver<gst::Buffer>, Link) {
+fn listen(rendition: &Rendition) -> (Receiver<gst::Buffer>, Subscription) {
     let (told, packets) = mpsc::channel();
     let link = rendition.tap().connect(Box::new(move |list, _| {
         list.iter().for_each(|packet| {
@@ -89,7 +89,7 @@ fn listen(rendition: &Rendition) -> (Receiver<gst::Buffer>, Link) {
 struct Speaker {
     rendition: Rendition,
     packets: Receiver<gst::Buffer>,
-    _link: Link,
+    _link: Subscription,
     said: u64,
 }
 
@@ -177,7 +177,7 @@ async fn lost_speech_is_had_from_the_next_packet_while_that_is_asked_for() {
     let speech = speech(14 * SECOND);
     let plain = speaker.say(&speech[..SECOND]);
     assert_eq!(repeating(&plain), 0);
-    speaker.rendition.set_fec(Protection::Fec);
+    speaker.rendition.set_fec(Fec::On);
     let packets = speaker.say(&speech[SECOND..13 * SECOND]);
     let repeated = repeating(&packets);
     println!(
@@ -198,7 +198,7 @@ async fn lost_speech_is_had_from_the_next_packet_while_that_is_asked_for() {
     println!("of the energy lost {concealed:.2} is wrong if concealed, {mended:.2} if mended");
     assert!(mended < concealed / 2.0, "{mended} of {concealed}");
 
-    speaker.rendition.set_fec(Protection::None);
+    speaker.rendition.set_fec(Fec::Off);
     let plain = speaker.say(&speech[13 * SECOND..]);
     assert!(repeating(&plain) <= 1, "{}", repeating(&plain));
 }

@@ -14,7 +14,7 @@ use std::time::Duration;
 use gst::prelude::*;
 use parking_lot::Mutex;
 
-use crate::media::bwe::windowed_min::Least;
+use crate::media::bwe::windowed_min::WindowedMin;
 
 /// Nanoseconds of a unit of Opus's RTP clock, 48 kHz (RFC 7587 section 4.1), as a fraction.
 const NS_PER_UNIT: (i64, i64) = (62_500, 3);
@@ -31,7 +31,7 @@ struct ArrivalSmoother {
     /// The RTP timestamp of the last packet, and the units of the clock between the first and it.
     last: Option<(u32, i64)>,
     /// The least transit time, ns: from a packet's timestamp to its arrival, up to a constant.
-    least: Least<i64, WINDOW_SECONDS>,
+    least: WindowedMin<i64, WINDOW_SECONDS>,
 }
 
 impl ArrivalSmoother {
@@ -49,7 +49,7 @@ impl ArrivalSmoother {
         if self.late(way) > MAX_LATENESS_NS {
             self.least.clear();
         }
-        self.least.note(now, way);
+        self.least.record(now, way);
         let late = self.late(way);
         came.saturating_sub(gst::ClockTime::from_nseconds(late.unsigned_abs()))
     }

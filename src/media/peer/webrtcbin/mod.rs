@@ -23,7 +23,7 @@ use gst_webrtc::{WebRTCICEGatheringState, WebRTCRTPTransceiver, WebRTCRTPTransce
 use self::internals::factory_name;
 
 /// How long a jitterbuffer waits for a missing packet of video, ms: until it has been asked for,
-/// and asked for again where the request was lost, on a link of 100 ms round trip. MixMinus the
+/// and asked for again where the request was lost, on a link of 100 ms round trip. Without the
 /// packet the picture freezes for at least as long, until a keyframe is there. Nothing waits while
 /// no packet is missing.
 const VIDEO_JITTERBUFFER_MS: u32 = 250;

@@ -1,9 +1,10 @@
-//! Says in an H.264 stream what openh264enc cannot be told to say; the bits are pure.
+//! Writes into an H.264 stream what openh264enc cannot be told to write; pure.
+//! [`crate::media::gst::sps_probe`] applies it to an encoder.
 //!
-//! That its samples are BT.601: a stream that says nothing is shown as BT.709 by Chromium. So the
-//! video usability information of its sequence parameter sets (ITU-T H.264 section 7.3.2.1.1 and
-//! annex E) is written here, some thirty bits before each keyframe, instead of converting every
-//! sample of every frame.
+//! That its samples are BT.601: a stream that does not say what it has is shown as BT.709 by
+//! Chromium. So the video usability information of its sequence parameter sets (ITU-T H.264 section
+//! 7.3.2.1.1 and annex E) is written here, some thirty bits before each keyframe, instead of
+//! converting every sample of every frame.
 //!
 //! And which level it needs: openh264 begins with a low one, and says 5.1 from the first change of
 //! its bitrate on. Viewers have agreed on 3.1, and parameter sets that change are another stream
@@ -11,19 +12,17 @@
 
 use std::ops::Range;
 
-use gst::prelude::*;
-
-/// A sequence parameter set.
-const SPS: u8 = 7;
-/// The profiles whose parameter sets hold no chroma format: baseline, main, extended.
+/// NAL unit type of a sequence parameter set.
+pub(crate) const SPS: u8 = 7;
+/// Profiles whose parameter sets hold no chroma format: baseline, main, extended.
 const PLAIN_PROFILES: [u32; 3] = [66, 77, 88];
-/// `video_signal_type_present_flag`, `video_format` unspecified, limited range,
-/// `colour_description_present_flag`; then primaries, transfer and matrix, all SMPTE 170M, which
-/// is what browsers take VP8 for. Values and their lengths in bits.
+/// The video signal, as values and their lengths in bits: `video_signal_type_present_flag`,
+/// `video_format` unspecified, limited range, `colour_description_present_flag`; then primaries,
+/// transfer and matrix, all SMPTE 170M, which is what browsers take VP8 for.
 const SIGNAL: [(u32, u32); 5] = [(1, 1), (5, 3), (0, 1), (1, 1), (0x06_0606, 24)];
 
-/// Levels from that of what browsers agree on upwards, with the macroblocks a second, macroblocks a
-/// frame and kbit/s they allow (table A-1).
+/// Levels from the one that browsers agree on upwards, with the macroblocks a second, macroblocks a
+/// frame and kbit/s that they allow (table A-1).
 const LEVELS: [(u8, u32, u32, u32); 8] = [
     (31, 108_000, 3_600, 14_000),
     (32, 216_000, 5_120, 20_000),
@@ -35,17 +34,18 @@ const LEVELS: [(u8, u32, u32, u32); 8] = [
     (52, 2_073_600, 36_864, 240_000),
 ];
 
-/// The most that is ever encoded of a stream.
+/// The highest rates at which a stream is ever encoded. With the picture's
+/// size they decide its level.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Most {
+pub(crate) struct PeakRates {
     /// Frames a second.
-    pub fps: u32,
+    pub(crate) fps: u32,
     /// bit/s.
-    pub bitrate: u32,
+    pub(crate) bitrate: u32,
 }
 
-impl Most {
-    /// `level_idc` of a stream of so many macroblocks a frame.
+impl PeakRates {
+    /// The lowest `level_idc` that allows these rates at so many macroblocks a frame.
     fn level(self, macroblocks: u32) -> u8 {
         let fits = |(_, a_second, a_frame, kbits): &&(u8, u32, u32, u32)| {
             macroblocks.saturating_mul(self.fps) <= *a_second
@@ -58,40 +58,14 @@ impl Most {
     }
 }
 
-/// Has the H.264 (byte-stream) that leaves `encoder` say that it is BT.601, and of the level that
-/// `most` of it needs.
-pub fn sign(encoder: &gst::Element, most: Most) {
-    let Some(pad) = encoder.static_pad("src") else {
-        return;
-    };
-    pad.add_probe(gst::PadProbeType::BUFFER, move |_, info| {
-        if let Some(gst::PadProbeData::Buffer(buffer)) = &mut info.data
-            && !buffer.flags().contains(gst::BufferFlags::DELTA_UNIT)
-            && let Some(signed) = signed(buffer, most)
-        {
-            *buffer = signed;
-        }
-        gst::PadProbeReturn::Ok
-    });
-}
-
-/// `None` if the buffer says so already, holds no parameter set or cannot be read.
-fn signed(buffer: &gst::BufferRef, most: Most) -> Option<gst::Buffer> {
-    let map = buffer.map_readable().ok()?;
-    let mut signed = gst::Buffer::from_mut_slice(signed_unit(&map, most)?);
-    let kept =
-        gst::BufferCopyFlags::FLAGS | gst::BufferCopyFlags::TIMESTAMPS | gst::BufferCopyFlags::META;
-    buffer.copy_into(signed.get_mut()?, kept, ..).ok()?;
-    Some(signed)
-}
-
-/// An access unit (byte stream, annex B) whose parameter sets say BT.601, limited range, and their
-/// level. `None` if they do so already, or there are none, or none of a profile that is known here.
-fn signed_unit(unit: &[u8], most: Most) -> Option<Vec<u8>> {
+/// An access unit (byte stream, annex B) whose parameter sets say BT.601, limited range,
+/// and the level that `peak` needs. `None` if they say so already, if there are none, or
+/// none of a known profile.
+pub(crate) fn patched_unit(unit: &[u8], peak: PeakRates) -> Option<Vec<u8>> {
     let mut out = Vec::with_capacity(unit.len() + 16);
     let mut kept = 0;
     for nal in heads(unit) {
-        let Some(new) = unit.get(nal.clone()).and_then(|nal| signed_set(nal, most)) else {
+        let Some(new) = unit.get(nal.clone()).and_then(|nal| patched_set(nal, peak)) else {
             continue;
         };
         out.extend_from_slice(unit.get(kept..nal.start)?);
@@ -105,8 +79,9 @@ fn signed_unit(unit: &[u8], most: Most) -> Option<Vec<u8>> {
     Some(out)
 }
 
-/// Where the NAL units before the first slice are, without start codes and trailing zeros.
-fn heads(unit: &[u8]) -> Vec<Range<usize>> {
+/// Where the NAL units before the first slice of an access unit are, without
+/// start codes and trailing zeros.
+pub(crate) fn heads(unit: &[u8]) -> Vec<Range<usize>> {
     let mut found: Vec<Range<usize>> = Vec::new();
     for (at, window) in unit.windows(4).enumerate() {
         let [0, 0, 1, header] = window else {
@@ -124,8 +99,9 @@ fn heads(unit: &[u8]) -> Vec<Range<usize>> {
     found
 }
 
-/// A parameter set with signal and level in it; `None` if they are, or `nal` is something else.
-fn signed_set(nal: &[u8], most: Most) -> Option<Vec<u8>> {
+/// A parameter set with signal and level written into it. `None` if it has them already,
+/// or `nal` is something else.
+fn patched_set(nal: &[u8], peak: PeakRates) -> Option<Vec<u8>> {
     let (header, body) = nal.split_first()?;
     if header & 0x1f != SPS {
         return None;
@@ -136,7 +112,7 @@ fn signed_set(nal: &[u8], most: Most) -> Option<Vec<u8>> {
     let macroblocks = skip_to_vui(&mut from)?;
     to.copy(&from, 0..from.at)?;
     // Behind profile and constraints.
-    *to.bytes.get_mut(2)? = most.level(macroblocks);
+    *to.bytes.get_mut(2)? = peak.level(macroblocks);
     let has_vui = from.bit()?;
     to.push(1, 1);
     if has_vui {
@@ -158,8 +134,8 @@ fn signed_set(nal: &[u8], most: Most) -> Option<Vec<u8>> {
     (new != nal).then_some(new)
 }
 
-/// Everything of `seq_parameter_set_data` before `vui_parameters_present_flag`. How many macroblocks
-/// a frame has.
+/// Reads everything of `seq_parameter_set_data` before `vui_parameters_present_flag`. Returns how
+/// many macroblocks a frame has.
 fn skip_to_vui(from: &mut Reader<'_>) -> Option<u32> {
     if !PLAIN_PROFILES.contains(&from.bits(8)?) {
         return None;
@@ -190,7 +166,7 @@ fn skip_to_vui(from: &mut Reader<'_>) -> Option<u32> {
     width.checked_mul(height)?.checked_mul(fields)
 }
 
-/// Aspect ratio and overscan.
+/// Reads aspect ratio and overscan, which stand before the signal.
 fn skip_to_signal(from: &mut Reader<'_>) -> Option<()> {
     const EXTENDED_SAR: u32 = 255;
     if from.bit()? && from.bits(8)? == EXTENDED_SAR {
@@ -202,6 +178,7 @@ fn skip_to_signal(from: &mut Reader<'_>) -> Option<()> {
     Some(())
 }
 
+/// Reads `video_signal_type` as it is.
 fn skip_signal(from: &mut Reader<'_>) -> Option<()> {
     if from.bit()? {
         from.bits(4)?; // format, range
@@ -237,12 +214,12 @@ impl<'a> Reader<'a> {
         Some(bit)
     }
 
-    /// At most 32 bits.
+    /// Reads a number of at most 32 bits.
     fn bits(&mut self, count: u32) -> Option<u32> {
         (0..count).try_fold(0, |value: u32, _| Some(value << 1 | u32::from(self.bit()?)))
     }
 
-    /// An Exp-Golomb code, taken for an unsigned one.
+    /// Reads an Exp-Golomb code as an unsigned number.
     fn code(&mut self) -> Option<u32> {
         let mut zeros = 0;
         while !self.bit()? {
@@ -256,7 +233,7 @@ impl<'a> Reader<'a> {
             .checked_sub(1)
     }
 
-    /// Passes `count` codes over, signed or not.
+    /// Skips `count` Exp-Golomb codes, signed or not.
     fn codes(&mut self, count: u32) -> Option<()> {
         (0..count).try_for_each(|_| self.code().map(drop))
     }
@@ -280,7 +257,7 @@ impl Writer {
         self.used += 1;
     }
 
-    /// The lowest `count` bits of `value`.
+    /// Writes the lowest `count` bits of `value`.
     fn push(&mut self, value: u32, count: u32) {
         for shift in (0..count).rev() {
             self.bit(value >> shift & 1 == 1);
@@ -300,14 +277,14 @@ impl Writer {
         Some(())
     }
 
-    /// With the stop bit.
+    /// The bytes, with the stop bit added.
     fn finished(mut self) -> Vec<u8> {
         self.bit(true);
         self.bytes
     }
 }
 
-/// MixMinus emulation prevention bytes.
+/// The body of a NAL unit without its emulation prevention bytes.
 fn unescaped(body: &[u8]) -> Vec<u8> {
     let mut out = Vec::with_capacity(body.len());
     let mut zeros = 0;
@@ -322,7 +299,7 @@ fn unescaped(body: &[u8]) -> Vec<u8> {
     out
 }
 
-/// With emulation prevention bytes.
+/// The body of a NAL unit with emulation prevention bytes added.
 fn escaped(payload: &[u8]) -> Vec<u8> {
     let mut out = Vec::with_capacity(payload.len() + 4);
     let mut zeros = 0;

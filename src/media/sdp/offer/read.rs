@@ -2,29 +2,68 @@
 
 use std::collections::BTreeSet;
 
-use super::{Direction, Fingerprint, Kind, OfferError, OfferedCodec, OfferedLine, Told, malformed};
+use super::error::{OfferError, malformed};
 use crate::codec::Codec;
-use crate::id::Mid;
-use crate::media::bwe::fec::Protection;
-use crate::media::bwe::twcc::TRANSPORT_WIDE_CC;
-use crate::media::peer::uplink::MID;
+use crate::id::{Mid, Rid};
+use crate::media::bwe::fec::Fec;
+use crate::media::rtp::extensions::{
+    AUDIO_LEVEL, COLOR_SPACE, MID, REPAIRED_RID, RID, TRANSPORT_WIDE_CC,
+};
+use crate::media::sdp::line::{BitrateControl, Fingerprint};
 use crate::media::sdp::simulcast;
-use crate::media::sdp::simulcast::{REPAIRED_RID, RID};
-use crate::media::stream::audio_level::AUDIO_LEVEL;
 
-/// The header extensions of uplinks that are taken up where they are offered: which m-line a packet
-/// is of, and which of its encodings where there are several, how loud it is, the numbers the sender's congestion control is told the arrival of, and
-/// what the samples of a picture are, which the depayloader reads: Chromium sends what it draws
-/// (a page's canvas) as VP8 in BT.709 and full range.
+/// The header extensions of uplinks that are taken up where they are offered. They tell which
+/// m-line and which encoding a packet is of, how loud it is, when it arrived (for the congestion
+/// control of its sender), and what the samples of a picture are. Depayloaders read the last one:
+/// Chromium sends what it draws (a page's canvas) as VP8 in BT.709 and full range.
 const EXTENSIONS: [&str; 6] = [
     MID,
     RID,
     REPAIRED_RID,
     AUDIO_LEVEL,
     TRANSPORT_WIDE_CC,
-    "http://www.webrtc.org/experiments/rtp-hdrext/color-space",
+    COLOR_SPACE,
 ];
 
+/// The kind of an m-line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    Audio,
+    Video,
+}
+
+/// What the offerer does on an m-line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Direction {
+    Sends,
+    Receives,
+    Both,
+    Neither,
+}
+
+/// An m-line as it is offered.
+#[derive(Debug, Clone)]
+pub(super) struct OfferedLine {
+    pub(super) mid: Mid,
+    pub(super) kind: Kind,
+    pub(super) direction: Direction,
+    pub(super) codecs: Vec<OfferedCodec>,
+    pub(super) extensions: Vec<(u8, &'static str)>,
+    pub(super) rids: Vec<Rid>,
+}
+
+/// A payload type of an m-line, and what it carries.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct OfferedCodec {
+    pub(super) payload_type: u8,
+    pub(super) format: Codec,
+    /// Rank among payload types of one codec; the highest is chosen.
+    pub(super) rank: u8,
+    pub(super) bitrate_control: BitrateControl,
+    pub(super) fec: Fec,
+}
+
+/// Reads and checks one m-line.
 pub(crate) fn parse_line(media: &gst_sdp::SDPMediaRef) -> Result<OfferedLine, OfferError> {
     let kind = match media.media() {
         Some("audio") => Kind::Audio,
@@ -80,7 +119,7 @@ fn direction(media: &gst_sdp::SDPMediaRef) -> Direction {
     }
 }
 
-/// The payload types whose format is known here.
+/// The payload types whose codec is known here.
 fn codecs(media: &gst_sdp::SDPMediaRef) -> Vec<OfferedCodec> {
     let attributes: Vec<(&str, &str)> = media
         .attributes()
@@ -100,11 +139,11 @@ fn codecs(media: &gst_sdp::SDPMediaRef) -> Vec<OfferedCodec> {
             let (format, rank) = recognise(encoding, fmtp)?;
             let number = payload_type.parse().ok().filter(|pt| *pt < 128)?;
             Some(OfferedCodec {
-                told: match takes_remb(&attributes, payload_type) {
-                    true => Told::InRtcp,
-                    false => Told::Elsewhere,
+                bitrate_control: match takes_remb(&attributes, payload_type) {
+                    true => BitrateControl::Remb,
+                    false => BitrateControl::Signalling,
                 },
-                protection: usable_protection(format, fmtp),
+                fec: usable_fec(format, fmtp),
                 payload_type: number,
                 format,
                 rank,
@@ -113,7 +152,7 @@ fn codecs(media: &gst_sdp::SDPMediaRef) -> Vec<OfferedCodec> {
         .collect()
 }
 
-/// Whether feedback of a payload type can be REMB.
+/// Whether the offerer takes REMB for a payload type.
 fn takes_remb(attributes: &[(&str, &str)], payload_type: &str) -> bool {
     let mut feedback = attributes.iter().filter(|(key, _)| *key == "rtcp-fb");
     feedback.any(|(_, value)| {
@@ -122,7 +161,8 @@ fn takes_remb(attributes: &[(&str, &str)], payload_type: &str) -> bool {
     })
 }
 
-/// The header extensions we use, in the short form (RFC 8285 section 4.2).
+/// The offered ones of [`EXTENSIONS`]: id and URI. Ids are those of the one-byte
+/// form (RFC 8285 section 4.2).
 fn extensions(media: &gst_sdp::SDPMediaRef) -> Vec<(u8, &'static str)> {
     let values = media
         .attributes()
@@ -150,7 +190,7 @@ fn extensions(media: &gst_sdp::SDPMediaRef) -> Vec<(u8, &'static str)> {
     used
 }
 
-/// A format parameter of a payload type, in lower case.
+/// The value of a format parameter of a payload type, in lower case.
 fn parameter(fmtp: &str, name: &str) -> Option<String> {
     fmtp.split(';').find_map(|pair| {
         let (key, value) = pair.trim().split_once('=')?;
@@ -159,16 +199,16 @@ fn parameter(fmtp: &str, name: &str) -> Option<String> {
     })
 }
 
-/// What a decoder makes use of; none unless it says so (RFC 7587 section 6.1).
-fn usable_protection(format: Codec, fmtp: &str) -> Protection {
+/// Whether a decoder makes use of in-band FEC: only one that says so (RFC 7587 section 6.1).
+fn usable_fec(format: Codec, fmtp: &str) -> Fec {
     let says = parameter(fmtp, "useinbandfec").as_deref() == Some("1");
     match format == Codec::Opus && says {
-        true => Protection::Fec,
-        false => Protection::None,
+        true => Fec::On,
+        false => Fec::Off,
     }
 }
 
-/// Format and rank of a payload type, if it is one of ours.
+/// Codec and rank of a payload type; `None` if the codec is not spoken here.
 fn recognise(encoding: &str, fmtp: &str) -> Option<(Codec, u8)> {
     let parameter = |name: &str| parameter(fmtp, name);
     match encoding.to_ascii_uppercase().as_str() {
@@ -193,8 +233,8 @@ fn recognise(encoding: &str, fmtp: &str) -> Option<(Codec, u8)> {
     }
 }
 
-/// One transport carries everything (RFC 9143): every m-line is in one BUNDLE group, with ICE
-/// credentials and a DTLS role.
+/// Checks that one transport carries everything (RFC 9143): every m-line is in one BUNDLE group,
+/// with ICE credentials and a DTLS role.
 pub(crate) fn check_bundle(
     sdp: &gst_sdp::SDPMessageRef,
     lines: &[OfferedLine],
@@ -229,7 +269,7 @@ pub(crate) fn check_bundle(
     Ok(())
 }
 
-/// The fingerprint that every m-line names.
+/// The certificate fingerprint, which must be the same for all m-lines.
 pub(crate) fn common_fingerprint(sdp: &gst_sdp::SDPMessageRef) -> Result<Fingerprint, OfferError> {
     let session = sdp.attribute_val("fingerprint");
     let mut values = sdp

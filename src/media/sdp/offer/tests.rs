@@ -1,6 +1,7 @@
 use super::*;
-use crate::media::peer::uplink::MID;
-use crate::media::sdp::simulcast::{REPAIRED_RID, RID};
+use crate::id::Rid;
+use crate::media::bwe::fec::Fec;
+use crate::media::rtp::extensions::{MID, REPAIRED_RID, RID};
 
 const VIDEO: [VideoCodec; 3] = [VideoCodec::H264, VideoCodec::Vp8, VideoCodec::Vp9];
 const HEAD: &str = "v=0\r\no=- 1 2 IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\n";
@@ -18,13 +19,15 @@ const CODECS: &str = "a=rtpmap:96 VP8/90000\r\na=rtpmap:102 H264/90000\r\n\
 
 fn audio(mid: &str, direction: &str) -> String {
     format!(
-        "m=audio 9 UDP/TLS/RTP/SAVPF 111\r\nc=IN IP4 0.0.0.0\r\na=mid:{mid}\r\na={direction}\r\n{TRANSPORT}{OPUS}"
+        "m=audio 9 UDP/TLS/RTP/SAVPF 111\r\nc=IN IP4 0.0.0.0\r\na=mid:{mid}\r\n\
+         a={direction}\r\n{TRANSPORT}{OPUS}"
     )
 }
 
 fn video(mid: &str, direction: &str) -> String {
     format!(
-        "m=video 9 UDP/TLS/RTP/SAVPF 96 102 103 104 98 100\r\nc=IN IP4 0.0.0.0\r\na=mid:{mid}\r\na={direction}\r\n{TRANSPORT}{CODECS}"
+        "m=video 9 UDP/TLS/RTP/SAVPF 96 102 103 104 98 100\r\nc=IN IP4 0.0.0.0\r\na=mid:{mid}\r\n\
+         a={direction}\r\n{TRANSPORT}{CODECS}"
     )
 }
 
@@ -54,18 +57,18 @@ fn named(roles: &[(&str, Role)]) -> Vec<(Mid, Role)> {
 
 #[test]
 fn sound_is_protected_for_those_who_say_that_they_make_use_of_it() {
-    let protection = |line: String| {
+    let fec = |line: String| {
         let offer = parse(&offer(&[line])).expect("a good offer");
         let plan = offer.plan(&RoleSource::Play, &VIDEO).expect("a plan");
-        plan[0].protection
+        plan[0].fec
     };
     let sound = audio("0", "recvonly");
-    assert_eq!(protection(sound.clone()), Protection::Fec);
+    assert_eq!(fec(sound.clone()), Fec::On);
     for says in ["useinbandfec=0", "stereo=1"] {
         let other = sound.replace("useinbandfec=1", says);
-        assert_eq!(protection(other), Protection::None, "{says}");
+        assert_eq!(fec(other), Fec::Off, "{says}");
     }
-    assert_eq!(protection(video("0", "recvonly")), Protection::None);
+    assert_eq!(fec(video("0", "recvonly")), Fec::Off);
 }
 
 /// Browsers repeat what they say only to those who say that they make use of it.
@@ -241,25 +244,27 @@ fn a_camera_in_several_encodings_is_taken_where_its_packets_can_name_them() {
 }
 
 #[test]
-fn who_publishes_over_http_is_told_in_rtcp_where_the_offer_takes_that() {
+fn who_publishes_over_http_is_told_by_remb_where_the_offer_takes_that() {
     let told = |feedback: &str, source: &RoleSource<'_>| {
         let camera = video("1", "sendonly") + feedback;
         let offer = parse(&offer(&[audio("0", "sendonly"), camera])).expect("a good offer");
         let plan = offer.plan(source, &VIDEO).expect("a plan");
-        plan.iter().map(|line| line.told).collect::<Vec<_>>()
+        plan.iter()
+            .map(|line| line.bitrate_control)
+            .collect::<Vec<_>>()
     };
     let remb = "a=rtcp-fb:96 nack\r\na=rtcp-fb:96 goog-remb\r\n";
-    let in_rtcp = [Told::Elsewhere, Told::InRtcp];
-    assert_eq!(told(remb, &RoleSource::Publish), in_rtcp);
+    let by_remb = [BitrateControl::Signalling, BitrateControl::Remb];
+    assert_eq!(told(remb, &RoleSource::Publish), by_remb);
     assert_eq!(
         told("a=rtcp-fb:* goog-remb\r\n", &RoleSource::Publish),
-        in_rtcp
+        by_remb
     );
-    let elsewhere = [Told::Elsewhere; 2];
+    let elsewhere = [BitrateControl::Signalling; 2];
     // Of a codec that is not the one answered with.
     let other = "a=rtcp-fb:98 goog-remb\r\na=rtcp-fb:96 transport-cc\r\n";
     assert_eq!(told(other, &RoleSource::Publish), elsewhere);
-    // Who has signalling is told by it.
+    // Participants with signalling are told by that.
     let roles = named(&[("0", Role::Mic), ("1", Role::Camera)]);
     assert_eq!(told(remb, &RoleSource::Named(&roles)), elsewhere);
 }

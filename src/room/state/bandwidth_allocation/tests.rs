@@ -6,8 +6,8 @@ use proptest::prelude::*;
 use super::*;
 use crate::id::Rid;
 use crate::layout::Size;
-use crate::media::bwe::controller::{Budget, Viewer};
-use crate::media::bwe::delay::{Estimate, Load};
+use crate::media::bwe::controller::{Budget, LinkController};
+use crate::media::bwe::delay::{Estimate, Usage};
 use crate::room::state::layers::{Aim, Halves, Layers};
 
 const HALVES: Halves = Halves {
@@ -49,7 +49,7 @@ fn what_one_cannot_use_others_get() {
 /// A viewer of forwarded pictures behind a link with a queue.
 #[derive(Clone)]
 struct Link {
-    viewer: Viewer,
+    viewer: LinkController,
     now: Duration,
     /// bit/s.
     rate: f64,
@@ -64,7 +64,7 @@ struct Link {
     honesty: f64,
     /// What packets that are sent at once tell, as a share of the truth, if they tell anything.
     candour: Option<f64>,
-    train: Option<u32>,
+    probe_bitrate: Option<u32>,
     moves: usize,
 }
 
@@ -73,7 +73,7 @@ impl Link {
         let rids = ["q", "h", "f"].map(|rid| Rid::new(rid).expect("a rid"));
         let now = Duration::from_secs(100);
         Self {
-            viewer: Viewer::default(),
+            viewer: LinkController::default(),
             now,
             rate,
             depth,
@@ -84,7 +84,7 @@ impl Link {
             asked: vec![(2, now); pictures],
             honesty,
             candour: None,
-            train: None,
+            probe_bitrate: None,
             moves: 0,
         }
     }
@@ -150,11 +150,15 @@ impl Link {
         let queue = Duration::from_secs_f64(self.queued / self.rate);
         let heavy = queue > Duration::from_millis(40);
         Estimate {
-            arriving: self.arrived.iter().sum::<f64>() as u32,
+            acked_bitrate: self.arrived.iter().sum::<f64>() as u32,
             loss: 0.0,
             queue,
-            load: if heavy { Load::Heavy } else { Load::Light },
-            train: self.train.take(),
+            usage: if heavy {
+                Usage::Overuse
+            } else {
+                Usage::Underuse
+            },
+            probe_bitrate: self.probe_bitrate.take(),
         }
     }
 
@@ -164,7 +168,7 @@ impl Link {
         if self.viewer.cares(&estimate)
             && self.viewer.update_forwarded(self.now, &estimate, &demand) > 0
         {
-            self.train = self.candour.map(|share| (self.rate * share) as u32);
+            self.probe_bitrate = self.candour.map(|share| (self.rate * share) as u32);
         }
         let shares = self.split().shares;
         for (n, share) in shares.into_iter().enumerate() {

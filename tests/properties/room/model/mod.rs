@@ -11,7 +11,7 @@ use tessera::admission::{Busy, Pressure};
 use tessera::id::SourceId;
 use tessera::id::{ParticipantId, Role};
 use tessera::layout::LayoutKind;
-use tessera::media::bwe::fec::Guard;
+use tessera::media::bwe::fec::FecController;
 use tessera::media::mixer::Output;
 use tessera::protocol::recording::{RecordingId, Subject};
 use tessera::protocol::room::{ByeReason, MeasuredPaths};
@@ -147,7 +147,7 @@ impl Model {
                 uplinks,
                 downlinks,
             } => self.with(who, |person| {
-                person.fec = Guard::new(downlinks.mix_protection);
+                person.fec = FecController::new(downlinks.mix_protection);
                 person.downlinks = downlinks;
                 let fresh = uplinks.into_iter().map(|(role, sends)| {
                     let uplink = Uplink {
@@ -411,8 +411,8 @@ impl Model {
     fn lost(&mut self, now: Duration, who: ParticipantId, loss: Option<f32>) -> bool {
         let mut changed = false;
         self.with(who, |person| {
-            let before = person.fec.protection();
-            changed = person.fec.note(now, loss) != before;
+            let before = person.fec.fec();
+            changed = person.fec.update(now, loss) != before;
         });
         changed
     }

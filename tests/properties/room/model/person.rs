@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tessera::codec::VideoCodec;
 use tessera::id::{ParticipantId, Rid, Role};
-use tessera::media::bwe::fec::Guard;
+use tessera::media::bwe::fec::FecController;
 use tessera::protocol::room::{Limits, ParticipantState, UplinkState};
 use tessera::room::{Downlinks, Reach};
 use tessera::topology::Mode;
@@ -111,7 +111,7 @@ pub(crate) struct Person {
     /// Their link has been heard of: what they get is for properties of its own.
     pub(crate) estimated: bool,
     /// What is lost on the way to them, and what should protect their sound.
-    pub(crate) fec: Guard,
+    pub(crate) fec: FecController,
     pub(crate) mesh: BTreeSet<ParticipantId>,
     pub(crate) courses: BTreeMap<Kind, Course>,
     /// Nothing that they send is needed.
@@ -133,7 +133,7 @@ impl Person {
             own: None,
             limits: Limits::default(),
             estimated: false,
-            fec: Guard::default(),
+            fec: FecController::default(),
             mesh: BTreeSet::new(),
             courses: Kind::BOTH.map(|kind| (kind, Course::default())).into(),
             excused: false,

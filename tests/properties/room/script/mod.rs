@@ -13,8 +13,8 @@ use tessera::codec::Container;
 use tessera::codec::VideoCodec;
 use tessera::id::{Mid, ParticipantId, Rid, Role};
 use tessera::layout::{LayoutKind, Size};
-use tessera::media::bwe::delay::{Estimate, Load};
-use tessera::media::bwe::fec::Protection;
+use tessera::media::bwe::delay::{Estimate, Usage};
+use tessera::media::bwe::fec::Fec;
 use tessera::media::gst::template::Templates;
 use tessera::protocol::recording::Subject;
 use tessera::protocol::room::{ByeReason, Limits};
@@ -185,7 +185,7 @@ fn links() -> impl Strategy<Value = Links> {
             downlinks: Downlinks {
                 mix_video,
                 mix_audio,
-                mix_protection: Protection::Fec,
+                mix_protection: Fec::On,
                 forward_video,
                 forward_audio,
             },
@@ -205,7 +205,7 @@ fn browser() -> impl Strategy<Value = Links> {
             downlinks: Downlinks {
                 mix_video: Some(VideoCodec::H264),
                 mix_audio: true,
-                mix_protection: Protection::Fec,
+                mix_protection: Fec::On,
                 forward_video,
                 forward_audio,
             },
@@ -260,16 +260,24 @@ fn limits() -> impl Strategy<Value = Limits> {
 }
 
 fn estimate() -> impl Strategy<Value = Estimate> {
-    let load = prop_oneof![2 => Just(Load::Heavy), 1 => Just(Load::Steady), 3 => Just(Load::Light)];
-    let train = proptest::option::of(0u32..10_000_000);
-    let all = (0u32..2_500_000, 0.0..0.5f32, 0u64..500, load, train);
-    all.prop_map(|(arriving, loss, queue, load, train)| Estimate {
-        arriving,
-        loss,
-        queue: Duration::from_millis(queue),
-        load,
-        train,
-    })
+    let usage = prop_oneof![2 => Just(Usage::Overuse), 1 => Just(Usage::Normal), 3 => Just(Usage::Underuse)];
+    let probe_bitrate = proptest::option::of(0u32..10_000_000);
+    let all = (
+        0u32..2_500_000,
+        0.0..0.5f32,
+        0u64..500,
+        usage,
+        probe_bitrate,
+    );
+    all.prop_map(
+        |(acked_bitrate, loss, queue, usage, probe_bitrate)| Estimate {
+            acked_bitrate,
+            loss,
+            queue: Duration::from_millis(queue),
+            usage,
+            probe_bitrate,
+        },
+    )
 }
 
 /// What modes are about, and how fast media follows.

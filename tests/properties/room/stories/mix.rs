@@ -6,10 +6,10 @@ use tessera::admission::Pressure;
 use tessera::codec::Container;
 use tessera::codec::VideoCodec;
 use tessera::id::Role;
-use tessera::media::bwe::delay::{Estimate, Load};
+use tessera::media::bwe::delay::{Estimate, Usage};
 use tessera::media::bwe::ladder::Rung;
 use tessera::media::mixer::{Content, MixMinus, Output};
-use tessera::media::stream::slot::Change;
+use tessera::media::stream::slot::Handoff;
 use tessera::protocol::recording::{RecordingId, Subject};
 use tessera::protocol::room::Limits;
 use tessera::room::state::wiring::{Downlink, Feed, Step};
@@ -43,7 +43,7 @@ fn a_mix_is_started_before_it_is_fed_and_switched_before_the_old_one_stops() {
         ann,
         Downlink::Audio,
         Some(Feed::Output(own)),
-        Change::WhenReady,
+        Handoff::WhenReady,
     ));
     let stopped = step(Step::StopOutput(COMMON));
     assert!(started < fed && fed < stopped);
@@ -95,7 +95,7 @@ fn an_encoder_that_fails_is_stood_in_for_by_the_next_rung_and_tried_again() {
         ann,
         Downlink::Video,
         Some(Feed::Output(below)),
-        Change::WhenReady,
+        Handoff::WhenReady,
     );
     assert_eq!(world.log, [start, Effect::Media(feed)], "nothing else");
     world.pass(SECOND);
@@ -230,12 +230,12 @@ fn a_weak_link_has_lean_sound_until_it_is_good_again() {
     let mut world = room();
     let ann = enter(&mut world, "Ann");
     enter(&mut world, "Bob");
-    let link = |arriving, load| Estimate {
-        arriving,
+    let link = |acked_bitrate, usage| Estimate {
+        acked_bitrate,
         loss: 0.0,
         queue: Duration::ZERO,
-        load,
-        train: None,
+        usage,
+        probe_bitrate: None,
     };
     let sound = |world: &World| {
         world.log.iter().rev().find_map(|effect| match effect {
@@ -243,14 +243,14 @@ fn a_weak_link_has_lean_sound_until_it_is_good_again() {
             _ => None,
         })
     };
-    world.give(Input::Estimated(ann, link(120_000, Load::Heavy)));
+    world.give(Input::Estimated(ann, link(120_000, Usage::Overuse)));
     assert_eq!(sound(&world), Some(24_000));
 
     // What arrives is as much as there is.
     let mut full = None;
     for _ in 0..100 {
         world.pass(SECOND / 5);
-        world.give(Input::Estimated(ann, link(2_000_000, Load::Light)));
+        world.give(Input::Estimated(ann, link(2_000_000, Usage::Underuse)));
         full = full.or(sound(&world));
     }
     assert_eq!(full, Some(40_000));

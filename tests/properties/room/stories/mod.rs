@@ -11,7 +11,7 @@ use tessera::codec::VideoCodec;
 use tessera::id::SourceId;
 use tessera::id::{ParticipantId, Role};
 use tessera::layout::{LayoutKind, Size};
-use tessera::media::bwe::fec::Protection;
+use tessera::media::bwe::fec::Fec;
 use tessera::media::bwe::ladder::Rung;
 use tessera::media::gst::template::Templates;
 use tessera::media::mixer::{Content, MixMinus, Output, Tile};
@@ -26,14 +26,14 @@ use super::world::World;
 pub(crate) const EVERYTHING: Downlinks = Downlinks {
     mix_video: Some(VideoCodec::H264),
     mix_audio: true,
-    mix_protection: Protection::Fec,
+    mix_protection: Fec::On,
     forward_video: Vec::new(),
     forward_audio: Vec::new(),
 };
 const NOTHING: Downlinks = Downlinks {
     mix_video: None,
     mix_audio: false,
-    mix_protection: Protection::Fec,
+    mix_protection: Fec::On,
     forward_video: Vec::new(),
     forward_audio: Vec::new(),
 };

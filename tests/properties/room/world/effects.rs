@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use tessera::admission::Busy;
 use tessera::id::{ParticipantId, Role, SourceId};
 use tessera::media::mixer::{Content, Output, Scene};
-use tessera::media::stream::slot::Change;
+use tessera::media::stream::slot::Handoff;
 use tessera::protocol::room::ByeReason;
 use tessera::room::Departure;
 use tessera::room::state::wiring::{Downlink, Feed, LevelRate, Step};
@@ -307,7 +307,7 @@ impl World {
         }
     }
 
-    fn feed(&mut self, who: ParticipantId, slot: Downlink, feed: Option<Feed>, change: Change) {
+    fn feed(&mut self, who: ParticipantId, slot: Downlink, feed: Option<Feed>, change: Handoff) {
         match feed {
             None => {}
             Some(Feed::Output(output)) => {
@@ -408,13 +408,13 @@ impl World {
 
 /// How a slot gets from one feed to the next: the old one goes on while the new one is the same
 /// picture or comes from the mixer, unless it is in the way on a link that is limited.
-fn expected_change(before: Option<Feed>, feed: Feed, paced: bool) -> Change {
+fn expected_change(before: Option<Feed>, feed: Feed, paced: bool) -> Handoff {
     match (before, feed) {
         (
             Some(Feed::Output(Output::Video { rung: before, .. })),
             Feed::Output(Output::Video { rung, .. }),
-        ) if paced && rung > before => Change::AtOnce,
-        (_, Feed::Output(_)) => Change::WhenReady,
+        ) if paced && rung > before => Handoff::AtOnce,
+        (_, Feed::Output(_)) => Handoff::WhenReady,
         (
             Some(Feed::Uplink {
                 source: before,
@@ -422,7 +422,7 @@ fn expected_change(before: Option<Feed>, feed: Feed, paced: bool) -> Change {
                 ..
             }),
             Feed::Uplink { source, layer, .. },
-        ) if before == source && old != layer => Change::WhenReady,
-        _ => Change::AtOnce,
+        ) if before == source && old != layer => Handoff::WhenReady,
+        _ => Handoff::AtOnce,
     }
 }

@@ -11,7 +11,7 @@ use std::time::Duration;
 use tessera::admission::Pressure;
 use tessera::id::SourceId;
 use tessera::id::{ParticipantId, Role};
-use tessera::media::bwe::fec::Protection;
+use tessera::media::bwe::fec::Fec;
 use tessera::media::mixer::{Output, Scene};
 use tessera::media::stream::pacer::Pacing;
 use tessera::protocol::Capture;
@@ -115,7 +115,7 @@ pub(crate) struct Mixer {
     pub(crate) outputs: BTreeSet<Output>,
     pub(crate) scene: Scene,
     pub(crate) pressure: Pressure,
-    pub(crate) protections: BTreeMap<Output, Protection>,
+    pub(crate) protections: BTreeMap<Output, Fec>,
 }
 
 pub(crate) struct World {

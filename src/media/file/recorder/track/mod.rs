@@ -19,8 +19,9 @@ use super::writing::{WritingPipeline, ensure_duration, keep_first_caps};
 use crate::codec::Codec;
 use crate::media::gst::pipeline::Pipeline;
 use crate::media::gst::template::Templates;
-use crate::media::rtp::sanitize::Sieve;
-use crate::media::stream::tap::{Link, Tap};
+use crate::media::rtp::sanitize::Sanitizer;
+use crate::media::stream::sanitize;
+use crate::media::stream::tap::{Subscription, Tap};
 
 /// Time between keyframes, so that one can seek. Each costs all viewers of the uplink.
 const KEYFRAME_EVERY: Duration = Duration::from_secs(30);
@@ -42,7 +43,7 @@ pub(crate) enum TrackEnd {
 #[derive(Debug)]
 pub(crate) struct TrackWriter {
     tap: Tap,
-    link: Option<Link>,
+    link: Option<Subscription>,
     feeder: Arc<Feeder>,
     // Last, so that it is dropped after everything that points into it.
     writing: WritingPipeline,
@@ -113,7 +114,7 @@ impl TrackWriter {
         self.feeder.line.lock().broken();
         let (feeder, source) = (Arc::clone(&self.feeder), self.tap.clone());
         let mut stream = Stream {
-            sieve: Sieve::new(self.tap.format()),
+            sanitizer: Sanitizer::new(self.tap.format()),
             asked: Duration::ZERO,
         };
         self.link = Some(self.tap.connect(Box::new(move |packets, caps| {
@@ -149,7 +150,7 @@ impl TrackWriter {
 
 /// The state of a stream since recording was last resumed.
 struct Stream {
-    sieve: Sieve,
+    sanitizer: Sanitizer,
     /// When a keyframe was last requested or came.
     asked: Duration,
 }
@@ -183,9 +184,9 @@ impl Feeder {
             return false;
         }
         let mut wanted = false;
-        let Stream { sieve, asked } = stream;
+        let Stream { sanitizer, asked } = stream;
         for packet in packets {
-            if !sieve.admits(packet) {
+            if !sanitize::admits(sanitizer, packet) {
                 continue;
             }
             let (Some(at), Some(timestamp)) = (packet.pts().map(Duration::from), timestamp(packet))

@@ -1,42 +1,27 @@
-//! The ladder of renditions: in which sizes, at which rates and bitrates the composite of a canvas
-//! is encoded; pure. What is on it stands in `pipelines/renditions.toml`.
+//! The ladder of renditions (in adaptive streaming: the bitrate ladder): in which sizes, frame
+//! rates and bitrates the composite of a canvas is encoded; pure. `pipelines/renditions.toml` lists
+//! them.
 
 use std::time::Duration;
 
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Deserializer};
 use thiserror::Error;
 
 use crate::layout::Size;
 use crate::protocol::room::Limits;
-
-/// A rung of a [`Ladder`], counted from the top.
-#[derive(
-    Debug, Clone, Copy, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize,
-)]
-pub struct Rung(pub u8);
-
-impl Rung {
-    /// The best: the canvas itself.
-    pub const TOP: Self = Self(0);
-
-    /// The next one below.
-    #[must_use]
-    pub fn below(self) -> Self {
-        Self(self.0.saturating_add(1))
-    }
-}
+pub use crate::protocol::room::Rung;
 
 /// How often a rung has a frame.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Pace {
-    /// So many a second.
+    /// A moving picture of so many frames a second.
     Fps(u32),
-    /// A picture that stands for so long, each one whole.
+    /// A still picture every so often, each one a keyframe.
     Still(Duration),
 }
 
 impl Pace {
-    /// Frames a second.
+    /// Frames a second; less than one for a still.
     pub fn fps(self) -> f64 {
         match self {
             Self::Fps(fps) => f64::from(fps),
@@ -45,45 +30,45 @@ impl Pace {
     }
 }
 
-/// What a rung is encoded at.
+/// What a rung is encoded at: one rendition.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RungSpec {
     /// Pixels, even numbers, in the canvas's proportions.
     pub size: Size,
-    /// Frames.
+    /// Its frame rate, or the time between two stills.
     pub pace: Pace,
-    /// bit/s below which the size is not worth having.
+    /// Lowest bitrate, bit/s; below it a smaller size looks better.
     pub least: u32,
-    /// bit/s above which nothing is gained.
+    /// Highest bitrate, bit/s; above it nothing is gained.
     pub most: u32,
 }
 
 impl RungSpec {
-    /// `bitrate` as far as it lies within the range.
+    /// `bitrate`, moved into the range from [`Self::least`] to [`Self::most`].
     pub fn clamp(&self, bitrate: u32) -> u32 {
         bitrate.clamp(self.least, self.most)
     }
 }
 
-/// Why a text is no ladder.
+/// Why a text is no list of renditions.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum LadderError {
-    /// Not TOML, or another shape.
+    /// The text is not TOML, or has other fields.
     #[error("{0}")]
     Syntax(String),
-    /// A value that makes no sense.
+    /// A field has a value that makes no sense.
     #[error("{what} cannot be {value}: {allowed}")]
     Value {
-        /// Which entry.
+        /// The field, in words.
         what: String,
-        /// What it is.
+        /// The value it has.
         value: String,
-        /// What it may be.
+        /// The values it may have, in words.
         allowed: &'static str,
     },
 }
 
-/// The text of a ladder, checked: what an operator wrote, for any canvas.
+/// The renditions that an operator listed, checked. They make a [`Ladder`] with a canvas.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Renditions {
@@ -109,7 +94,7 @@ struct StillText {
     bitrate: u32,
 }
 
-/// Nothing but the canvas and a still.
+/// No renditions but the canvas itself and a still of 320x180.
 impl Default for Renditions {
     fn default() -> Self {
         let size = Size {
@@ -139,10 +124,10 @@ fn size<'de, D: Deserializer<'de>>(from: D) -> Result<Size, D::Error> {
 }
 
 impl Renditions {
-    /// Reads and checks a ladder.
+    /// Reads and checks a list of renditions, in TOML.
     ///
     /// # Errors
-    /// [`LadderError`]; the text is meant for the operator.
+    /// [`LadderError`]; its text is meant for the operator.
     pub fn parse(text: &str) -> Result<Self, LadderError> {
         let renditions: Self =
             toml::from_str(text).map_err(|error| LadderError::Syntax(error.to_string()))?;
@@ -201,29 +186,28 @@ fn check_size(what: String, size: Size) -> Result<(), LadderError> {
     }
 }
 
-impl Limits {
-    /// Whether a rung is within them, beside sound of `audio` bit/s.
-    fn allow(&self, spec: &RungSpec, audio: u32) -> bool {
-        let whole = spec.most.saturating_add(audio);
-        !self.audio_only
-            && self.max_bitrate.is_none_or(|max| whole <= max)
-            && self.max_height.is_none_or(|max| spec.size.height <= max)
-    }
+/// Whether a rung is within a viewer's limits, beside sound of `audio` bit/s.
+fn is_within(limits: &Limits, spec: &RungSpec, audio: u32) -> bool {
+    let whole = spec.most.saturating_add(audio);
+    !limits.audio_only
+        && limits.max_bitrate.is_none_or(|max| whole <= max)
+        && limits.max_height.is_none_or(|max| spec.size.height <= max)
 }
 
-/// The rungs there are for one canvas, the best first: at least the canvas itself and the still.
+/// The renditions of one canvas, the best first: at least the canvas itself and the still.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Ladder {
     rungs: Vec<RungSpec>,
 }
 
 impl Ladder {
-    /// The ladder of a canvas of that size, frames and bit/s.
+    /// The ladder of a canvas of a size, frames a second and bit/s. Renditions that are not smaller
+    /// and cheaper than the rung above are left out.
     pub fn new(renditions: &Renditions, canvas: Size, fps: u32, bitrate: u32) -> Self {
         let named = renditions.rung.iter();
         let same = named
             .clone()
-            .find(|rung| within(canvas, rung.size) == canvas);
+            .find(|rung| scaled_down(canvas, rung.size) == canvas);
         let least = same.map_or(bitrate / 5 * 3, |rung| rung.bitrate[0]);
         let mut rungs = vec![RungSpec {
             size: canvas,
@@ -233,7 +217,7 @@ impl Ladder {
         }];
         for rung in named {
             let [least, most] = rung.bitrate;
-            let size = within(canvas, rung.size);
+            let size = scaled_down(canvas, rung.size);
             let above = rungs.last().map_or((canvas, bitrate), |r| (r.size, r.most));
             if size.width < above.0.width && size.height < above.0.height && most < above.1 {
                 rungs.push(RungSpec {
@@ -246,7 +230,7 @@ impl Ladder {
         }
         let still = &renditions.still;
         rungs.push(RungSpec {
-            size: within(canvas, still.size),
+            size: scaled_down(canvas, still.size),
             pace: Pace::Still(Duration::from_secs(still.every.into())),
             least: still.bitrate,
             most: still.bitrate,
@@ -254,7 +238,7 @@ impl Ladder {
         Self { rungs }
     }
 
-    /// What a rung is, if it is one of this ladder.
+    /// What a rung is encoded at; `None` below the still.
     pub fn spec(&self, rung: Rung) -> Option<&RungSpec> {
         self.rungs.get(usize::from(rung.0))
     }
@@ -269,22 +253,22 @@ impl Ladder {
             .into_iter()
     }
 
-    /// The best rung within `limits`, beside sound of `audio` bit/s; the still if there is none.
-    pub fn best(&self, limits: &Limits, audio: u32) -> Rung {
+    /// The best rung within `limits`, beside sound of `audio` bit/s; the still if none is.
+    pub(crate) fn best(&self, limits: &Limits, audio: u32) -> Rung {
         let mut rungs = self.rungs();
-        let allowed = rungs.find(|(_, spec)| limits.allow(spec, audio));
+        let allowed = rungs.find(|(_, spec)| is_within(limits, spec, audio));
         allowed.map_or(self.still(), |(rung, _)| rung)
     }
 
-    /// The last rung: sound and a still picture.
+    /// The lowest rung: a whole picture every few seconds.
     pub fn still(&self) -> Rung {
         Rung(u8::try_from(self.rungs.len() - 1).unwrap_or(u8::MAX))
     }
 }
 
-/// `canvas` scaled down into `area`, turned with it, its proportions kept as well as even numbers
-/// allow. A canvas that fits is left as it is.
-fn within(canvas: Size, area: Size) -> Size {
+/// The size of a canvas scaled down into `area`, with its proportions kept as well as even numbers
+/// allow. The area is turned upright for an upright canvas. A canvas that fits keeps its size.
+fn scaled_down(canvas: Size, area: Size) -> Size {
     let (long, short) = (area.width.max(area.height), area.width.min(area.height));
     let (width, height) = match canvas.width >= canvas.height {
         true => (long, short),
@@ -310,118 +294,4 @@ fn within(canvas: Size, area: Size) -> Size {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
-mod tests {
-    use super::*;
-    use crate::media::gst::template::Templates;
-
-    fn ladder(width: u32, height: u32, bitrate: u32) -> Ladder {
-        let canvas = Size { width, height };
-        Templates::default().ladder(canvas, 30, bitrate)
-    }
-
-    fn sizes(ladder: &Ladder) -> Vec<(u32, u32)> {
-        let rungs = ladder.rungs();
-        rungs.map(|(_, r)| (r.size.width, r.size.height)).collect()
-    }
-
-    #[test]
-    fn the_default_ladder_is_that_of_the_default_canvas() {
-        let ladder = ladder(1280, 720, 1_500_000);
-        let expected = [
-            (1280, 720),
-            (960, 540),
-            (640, 360),
-            (480, 270),
-            (320, 180),
-            (320, 180),
-        ];
-        assert_eq!(sizes(&ladder), expected);
-        let bitrates: Vec<_> = ladder.rungs().map(|(_, r)| (r.least, r.most)).collect();
-        assert_eq!(bitrates[0], (800_000, 1_500_000));
-        assert!(bitrates.windows(2).all(|pair| pair[1].1 <= pair[0].1));
-        // Who climbs to a rung has shown on the one below that their link carries it.
-        let moving = &bitrates[..5];
-        assert!(
-            moving
-                .windows(2)
-                .all(|pair| pair[1].1 >= pair[0].0 / 100 * 112)
-        );
-        let still = ladder.spec(ladder.still()).unwrap();
-        assert_eq!(still.pace, Pace::Still(Duration::from_secs(5)));
-        assert_eq!(ladder.spec(ladder.still().below()), None);
-        assert_eq!(ladder.spec(Rung(3)).unwrap().pace, Pace::Fps(20));
-    }
-
-    #[test]
-    fn other_canvases_keep_their_proportions() {
-        let upright = sizes(&ladder(720, 1280, 1_500_000));
-        assert_eq!(upright[..3], [(720, 1280), (540, 960), (360, 640)]);
-        let square = sizes(&ladder(600, 600, 1_500_000));
-        assert_eq!(square[..3], [(600, 600), (540, 540), (360, 360)]);
-        let large = sizes(&ladder(1920, 1080, 4_000_000));
-        assert_eq!(large[..3], [(1920, 1080), (1280, 720), (960, 540)]);
-    }
-
-    #[test]
-    fn a_small_or_cheap_canvas_has_fewer_rungs() {
-        let small = ladder(320, 180, 300_000);
-        assert_eq!(sizes(&small), [(320, 180), (320, 180)], "itself and still");
-        // 960x540 would cost more than the canvas may.
-        let cheap = sizes(&ladder(1280, 720, 800_000));
-        assert_eq!(cheap[..2], [(1280, 720), (640, 360)]);
-        let tiny = sizes(&ladder(160, 90, 300_000));
-        assert_eq!(tiny, [(160, 90), (160, 90)]);
-    }
-
-    #[test]
-    fn limits_choose_the_best_rung_within_them() {
-        let ladder = ladder(1280, 720, 1_500_000);
-        let none = Limits::default();
-        let height = |max| Limits {
-            max_height: Some(max),
-            ..none
-        };
-        let bitrate = |max| Limits {
-            max_bitrate: Some(max),
-            ..none
-        };
-        let audio_only = Limits {
-            audio_only: true,
-            ..none
-        };
-        for (limits, rung) in [
-            (none, 0),
-            (height(720), 0),
-            (height(719), 1),
-            (height(360), 2),
-            (height(100), 5),
-            (bitrate(1_540_000), 0),
-            (bitrate(1_539_999), 1),
-            (bitrate(300_000), 3),
-            (bitrate(0), 5),
-            (audio_only, 5),
-        ] {
-            assert_eq!(ladder.best(&limits, 40_000), Rung(rung), "{limits:?}");
-        }
-    }
-
-    #[test]
-    fn nonsense_is_refused_in_words() {
-        let text = include_str!("../../../pipelines/renditions.toml");
-        for (from, to, says) in [
-            ("fps = 20", "fps = 0", "fps of rung 4 cannot be 0"),
-            ("640x360", "640", "is no size"),
-            (
-                "[220_000, 500_000]",
-                "[500_000, 220_000]",
-                "bitrate of rung 3",
-            ),
-            ("every = 5", "every = 0", "every of still"),
-            ("every = 5", "often = 5", "unknown field"),
-        ] {
-            let error = Renditions::parse(&text.replace(from, to)).unwrap_err();
-            assert!(error.to_string().contains(says), "{to}: {error}");
-        }
-    }
-}
+mod tests;

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::fmt::Write;
 
 use super::plot::{DECODE, DELAY, DOWN, QUANTITIES, SERVER, STYLE, UP, chart};
-use super::report::{Report, Row};
+use super::report::{Comparison, Row};
 use super::table::{HEADS, cells, name};
 use crate::topology::Topology;
 
@@ -40,7 +40,7 @@ fn least(rows: &[&Row], of: Of) -> Vec<Topology> {
 }
 
 /// Where each way without a relay wins: with the fewest people, and with the most.
-fn wins(report: &Report) -> String {
+fn wins(report: &Comparison) -> String {
     let people: BTreeSet<usize> = report.topologies.iter().map(|r| r.participants).collect();
     let ends: BTreeSet<usize> = [people.first(), people.last()]
         .into_iter()
@@ -76,7 +76,7 @@ fn wins(report: &Report) -> String {
     text
 }
 
-fn words(report: &Report) -> String {
+fn words(report: &Comparison) -> String {
     let mut text = String::from(
         "<p>A path is one one-way flow of a person's sound and picture between two machines. With \
          <i>n</i> people, everybody sends to everybody in <b>p2p</b>: n(n\u{2212}1). A relay \
@@ -97,7 +97,7 @@ fn words(report: &Report) -> String {
 }
 
 /// The page.
-pub fn page(report: &Report) -> String {
+pub fn page(report: &Comparison) -> String {
     let machine = &report.machine;
     let plots: Vec<String> = (0..QUANTITIES.len())
         .filter_map(|i| chart(report, i))

@@ -1,10 +1,11 @@
 //! One topology, measured: bots join a server of their own, and what moves is counted.
 
 use std::path::Path as FilePath;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use parking_lot::Mutex;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
@@ -15,7 +16,7 @@ use super::report::{Counted, Freezes, Rates, Row};
 use super::server::{Server, decoding};
 use crate::bots::observe::probe::picture::{contained, scaled};
 use crate::bots::observe::probe::{Histogram, Spread};
-use crate::bots::session::config::CLAP_EVERY;
+use crate::bots::source::settings::CLAP_EVERY;
 use crate::bots::{
     AudioSource, Bot, BotConfig, Decode, Incoming, Path, StreamStats, VideoFormat, VideoSource,
     clock,
@@ -32,7 +33,7 @@ const SETTLING: Duration = Duration::from_secs(20);
 /// Over how long it is looked whether it does.
 const LOOK: Duration = Duration::from_secs(1);
 /// Every way a picture can come.
-const WAYS: [Path; 3] = [Path::Mix, Path::Forward, Path::Mesh];
+const PATHS: [Path; 3] = [Path::Mix, Path::Forward, Path::Mesh];
 
 /// What is measured.
 #[derive(Debug, Clone, Copy)]
@@ -240,8 +241,12 @@ async fn measure(
     let closed = window.close(server, bots).await?;
     listeners.shutdown().await;
     let mut ages = Histogram::default();
-    for (bot, way) in bots.iter().skip(1).flat_map(|b| WAYS.map(|way| (b, way))) {
-        ages.merge(&bot.witness().ages(way));
+    for (bot, path) in bots
+        .iter()
+        .skip(1)
+        .flat_map(|b| PATHS.map(|path| (b, path)))
+    {
+        ages.merge(&bot.observer().ages(path));
     }
     let people = case.participants as f64;
     let streams = || closed.counts.down.iter().flatten();
@@ -249,7 +254,7 @@ async fn measure(
     let direct = streams().filter(|stream| stream.path == Path::Mesh);
     let up = closed.up_bytes + direct.map(|stream| stream.bytes).sum::<u64>();
     let rate = |bytes: u64| bytes as f64 * 8.0 / closed.counts.seconds / people;
-    let claps = std::mem::take(&mut *claps.lock().unwrap_or_else(PoisonError::into_inner));
+    let claps = std::mem::take(&mut *claps.lock());
     Ok(Row {
         name: case.topology,
         participants: case.participants,
@@ -291,7 +296,7 @@ async fn listen(line: Arc<Incoming>, claps: Arc<Mutex<Vec<Duration>>>) {
                 if onset.begins(&chunk) {
                     let past = now.as_nanos() % CLAP_EVERY.as_nanos();
                     let age = Duration::from_nanos(u64::try_from(past).unwrap_or(0));
-                    let mut claps = claps.lock().unwrap_or_else(PoisonError::into_inner);
+                    let mut claps = claps.lock();
                     claps.push(age);
                 }
             }

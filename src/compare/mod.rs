@@ -1,7 +1,7 @@
 //! `tessera compare`: the same people through every topology, one after the other, each on a
 //! server of its own in a process of its own.
 //!
-//! [`measure`] and `server` are the edges. [`Report`] is what they found; counting ([`count`]),
+//! [`measure`] and `server` are the edges. [`Comparison`] is what they found; counting ([`count`]),
 //! the table and the page are functions of values.
 
 pub mod count;
@@ -22,7 +22,7 @@ use clap::Args;
 
 pub use crate::compare::html::page;
 pub use crate::compare::measure::Case;
-pub use crate::compare::report::{Machine, Report, Row};
+pub use crate::compare::report::{Comparison, Machine, Row};
 pub use crate::compare::table::table;
 
 use crate::layout::Size;
@@ -88,9 +88,9 @@ fn cases(options: &CompareOptions) -> Vec<(Topology, usize)> {
 ///
 /// # Errors
 /// The first topology that cannot be measured ends the run; a file that cannot be written.
-pub async fn run(options: CompareOptions) -> Result<Report> {
+pub async fn run(options: CompareOptions) -> Result<Comparison> {
     let program = std::env::current_exe().context("this program's own file is not known")?;
-    let mut report = Report {
+    let mut report = Comparison {
         machine: machine()?,
         seconds: options.seconds,
         topologies: Vec::new(),

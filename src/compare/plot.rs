@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 use std::fmt::Write;
 
-use super::report::{Report, Row};
+use super::report::{Comparison, Row};
 use super::table::name;
 use crate::topology::Topology;
 
@@ -70,7 +70,7 @@ const TOP: f64 = 78.0;
 const BOTTOM: f64 = 238.0;
 
 /// One of the plots as an SVG of its own.
-pub(super) fn chart(report: &Report, which: usize) -> Option<String> {
+pub(super) fn chart(report: &Comparison, which: usize) -> Option<String> {
     let quantity = QUANTITIES.get(which)?;
     let people: BTreeSet<usize> = report.topologies.iter().map(|r| r.participants).collect();
     Some(match people.len() {
@@ -94,7 +94,7 @@ fn begin(quantity: &Quantity, height: f64) -> String {
 }
 
 /// A bar for each row.
-fn bars(report: &Report, quantity: &Quantity) -> String {
+fn bars(report: &Comparison, quantity: &Quantity) -> String {
     let rows = &report.topologies;
     let most = rows.iter().filter_map(quantity.of).fold(0.0, f64::max);
     let mut svg = begin(quantity, (44 + 24 * rows.len()) as f64);
@@ -134,7 +134,7 @@ fn stroke(topology: Topology) -> String {
 }
 
 /// The topologies of a report in the order in which they first come.
-fn topologies(report: &Report) -> Vec<Topology> {
+fn topologies(report: &Comparison) -> Vec<Topology> {
     let mut all = Vec::new();
     for row in &report.topologies {
         if !all.contains(&row.name) {
@@ -145,7 +145,7 @@ fn topologies(report: &Report) -> Vec<Topology> {
 }
 
 /// A curve for each topology over the number of people.
-fn curves(report: &Report, quantity: &Quantity, people: &BTreeSet<usize>) -> String {
+fn curves(report: &Comparison, quantity: &Quantity, people: &BTreeSet<usize>) -> String {
     let rows = &report.topologies;
     let most = rows.iter().filter_map(quantity.of).fold(0.0, f64::max);
     let step = tick(most / 4.0);
@@ -258,8 +258,8 @@ pub(super) mod tests {
     }
 
     /// Rows of some machine.
-    pub(in crate::compare) fn report(topologies: Vec<Row>) -> Report {
-        Report {
+    pub(in crate::compare) fn report(topologies: Vec<Row>) -> Comparison {
+        Comparison {
             machine: Machine {
                 cpu: "a processor".into(),
                 cores: 2,

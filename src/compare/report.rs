@@ -7,7 +7,7 @@ use crate::topology::{Paths, Topology};
 
 /// Everything a run found.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Report {
+pub struct Comparison {
     /// Where it ran.
     pub machine: Machine,
     /// How long each row was measured, s.

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use super::report::{Latency, Report, Row};
+use super::report::{Comparison, Latency, Row};
 use crate::topology::{Paths, Topology};
 
 /// The topology's name as it is on the command line.
@@ -66,7 +66,7 @@ pub(super) fn cells(row: &Row) -> [String; 13] {
 }
 
 /// The report as a table, which is Markdown too. Latencies are p50 / p95.
-pub fn table(report: &Report) -> String {
+pub fn table(report: &Comparison) -> String {
     let rows: Vec<_> = report.topologies.iter().map(cells).collect();
     let widths: Vec<usize> = (0..HEADS.len())
         .map(|i| {

@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use crate::bots::observe::BotStats;
-use crate::bots::observe::observer::Path;
+use crate::bots::observe::detection::Path;
 use crate::bots::observe::probe::{Histogram, Spread};
 use crate::bots::rtc::receive::StreamStats;
 use crate::bots::session::bot::Bot;
+use crate::bots::session::stats::BotStats;
 use crate::topology::Mode;
 
 /// Every way media can come.
@@ -79,7 +79,7 @@ impl BotReport {
         let mut all = Histogram::default();
         let mut paths = Vec::new();
         for path in PATHS {
-            let ages = bot.witness().ages(path);
+            let ages = bot.observer().ages(path);
             all.merge(&ages);
             paths.push(PathReport::of(path, &received, &ages));
         }
@@ -104,7 +104,7 @@ fn sent(stats: &BotStats) -> u64 {
 
 /// What [`super::run()`] found.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Report {
+pub struct RunReport {
     /// The room's mode at the end.
     pub mode: Mode,
     /// How long was measured, ms.
@@ -123,7 +123,7 @@ pub struct Report {
     pub bots: Vec<BotReport>,
 }
 
-impl Report {
+impl RunReport {
     /// What all of them saw together.
     pub(crate) fn of(
         mode: Mode,
@@ -141,23 +141,23 @@ impl Report {
         for path in PATHS {
             let mut ages = Histogram::default();
             bots.iter()
-                .for_each(|bot| ages.merge(&bot.witness().ages(path)));
+                .for_each(|bot| ages.merge(&bot.observer().ages(path)));
             all.merge(&ages);
             paths.push(PathReport::of(path, &streams, &ages));
         }
         paths.retain(|path| path.streams > 0);
         // What came the way of the mode before is over, and an m-line that carries nobody has no
         // gaps; the mix is due to everybody.
-        let way = match mode {
+        let path = match mode {
             Mode::Mcu => Path::Mix,
             Mode::Sfu => Path::Forward,
             Mode::P2p => Path::Mesh,
         };
-        let in_use = paths.iter().any(|path| path.path == way && path.frames > 0);
-        let way = if in_use { way } else { Path::Mix };
+        let in_use = paths.iter().any(|one| one.path == path && one.frames > 0);
+        let path = if in_use { path } else { Path::Mix };
         let due = |stream: &&StreamStats| {
-            let is_video = stream.path == way && !stream.role.is_audio();
-            is_video && (way == Path::Mix || stream.frames > 0)
+            let is_video = stream.path == path && !stream.role.is_audio();
+            is_video && (path == Path::Mix || stream.frames > 0)
         };
         let videos = || streams.iter().filter(due);
         let gap = videos().map(|stream| stream.longest_gap).max();
@@ -171,16 +171,6 @@ impl Report {
             freezes: videos().map(|stream| stream.freezes).sum(),
             bots: reports,
         }
-    }
-}
-
-impl fmt::Display for Path {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Mix => "mix",
-            Self::Forward => "forward",
-            Self::Mesh => "mesh",
-        })
     }
 }
 
@@ -217,7 +207,7 @@ impl fmt::Display for StreamStats {
     }
 }
 
-impl fmt::Display for Report {
+impl fmt::Display for RunReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (bots, seconds) = (self.bots.len(), self.measured_ms / 1000.0);
         writeln!(f, "{bots} bots, {seconds:.1} s")?;

@@ -5,16 +5,17 @@ use std::time::Duration;
 use clap::{Args, ValueEnum};
 use tokio::time::sleep;
 
-use super::report::{BotReport, Report};
+use super::report::{BotReport, RunReport};
 use crate::bots::clock;
+use crate::bots::config::{BotConfig, Decode};
 use crate::bots::error::BotError;
 use crate::bots::observe::palette;
 use crate::bots::observe::probe::Picture;
 use crate::bots::observe::probe::picture::scaled;
 use crate::bots::observe::probe::timecode::TimeCode;
 use crate::bots::session::bot::Bot;
-use crate::bots::session::config::{AudioSource, BotConfig, Decode, VideoFormat, VideoSource};
 use crate::bots::source::live::PHASES;
+use crate::bots::source::settings::{AudioSource, VideoFormat, VideoSource};
 use crate::codec::VideoCodec;
 use crate::id::{Role, RoomId};
 use crate::layout::{Rect, Size};
@@ -142,7 +143,7 @@ pub async fn join_all(options: &BotsOptions) -> Result<Vec<Bot>, BotError> {
 /// # Errors
 /// The first bot that cannot join or gets no picture ends the run, as does a mode that does not
 /// come to be.
-pub async fn run(options: BotsOptions) -> Result<Report, BotError> {
+pub async fn run(options: BotsOptions) -> Result<RunReport, BotError> {
     let mut bots = Vec::with_capacity(options.count);
     let mut joins = Vec::with_capacity(options.count);
     for i in 0..options.count {
@@ -168,7 +169,7 @@ pub async fn run(options: BotsOptions) -> Result<Report, BotError> {
     let mode = bots
         .first()
         .and_then(|bot| Some(bot.room().borrow().as_ref()?.mode));
-    let report = Report::of(mode.unwrap_or(Mode::Mcu), measured, joins, &bots, reports);
+    let report = RunReport::of(mode.unwrap_or(Mode::Mcu), measured, joins, &bots, reports);
     for result in futures::future::join_all(bots.into_iter().map(Bot::leave)).await {
         if let Err(error) = result {
             tracing::warn!(%error, "a bot did not leave as it should");

@@ -5,16 +5,16 @@ use std::sync::Arc;
 use gst_webrtc::{WebRTCRTPTransceiverDirection as Direction, WebRTCSDPType};
 use tokio::sync::mpsc;
 
+use crate::bots::config::{AudioLossRecovery, Decode, IceTransportPolicy, NetworkInterface};
 use crate::bots::error::BotError;
-use crate::bots::observe::observer::{Path, Witness};
+use crate::bots::observe::detection::Path;
+use crate::bots::observe::observer::Observer;
 use crate::bots::rtc::codec::{opus_caps, rtp_video_caps};
-use crate::bots::rtc::connection::{Candidate, Connection, Reach, Sending};
+use crate::bots::rtc::connection::{Candidate, Connection, Sending};
 use crate::bots::rtc::ice;
-use crate::bots::rtc::ice::Route;
 use crate::bots::rtc::negotiate::{mids, parsed, text};
 use crate::bots::rtc::receive::{Incoming, Receiver};
-use crate::bots::session::config::{Decode, Mending};
-use crate::bots::source::media_source::{Outlet, Way};
+use crate::bots::source::media_source::{MediaSource, PipelineInput};
 use crate::codec::Codec;
 use crate::codec::VideoCodec;
 use crate::id::{Mid, ParticipantId, Role};
@@ -26,20 +26,20 @@ const ROLES: [Role; 3] = [Role::Mic, Role::Camera, Role::Screen];
 
 /// What all connections of a member are made with.
 #[derive(Debug)]
-pub(crate) struct Setup {
-    pub(crate) reach: Reach,
-    pub(crate) route: Route,
-    pub(crate) mic: Option<Arc<Outlet>>,
+pub(crate) struct MeshSetup {
+    pub(crate) interface: NetworkInterface,
+    pub(crate) ice_transport_policy: IceTransportPolicy,
+    pub(crate) mic: Option<Arc<MediaSource>>,
     /// `None` too if it is not VP8, which is all a mesh carries.
-    pub(crate) camera: Option<Arc<Outlet>>,
+    pub(crate) camera: Option<Arc<MediaSource>>,
     pub(crate) decode: Decode,
-    pub(crate) witness: Arc<Witness>,
+    pub(crate) observer: Arc<Observer>,
 }
 
 /// What comes from a member: microphone, camera, screen.
 pub(crate) type Lines = [Arc<Incoming>; 3];
 
-impl Setup {
+impl MeshSetup {
     /// What takes in a member's media.
     pub(crate) fn lines(&self, with: ParticipantId) -> Lines {
         ROLES.map(|role| {
@@ -48,14 +48,14 @@ impl Setup {
                 path: Path::Mesh,
                 from: Some(with),
                 decode: self.decode,
-                mending: Mending::Guess,
-                tape: None,
+                audio_loss_recovery: AudioLossRecovery::Concealment,
+                packet_capture: None,
             };
-            Incoming::new(receiver, self.witness.clone())
+            Incoming::new(receiver, self.observer.clone())
         })
     }
 
-    fn outlet(&self, role: Role) -> Option<&Arc<Outlet>> {
+    fn media_source(&self, role: Role) -> Option<&Arc<MediaSource>> {
         match role {
             Role::Mic => self.mic.as_ref(),
             Role::Camera => self.camera.as_ref(),
@@ -74,13 +74,13 @@ struct Line {
 #[derive(Debug)]
 pub(crate) struct MeshPeer {
     pub(crate) connection: Connection,
-    pub(crate) mic: Option<Arc<Way>>,
-    pub(crate) camera: Option<Arc<Way>>,
+    pub(crate) mic: Option<Arc<PipelineInput>>,
+    pub(crate) camera: Option<Arc<PipelineInput>>,
     ssrcs: [Option<u32>; 3],
 }
 
 /// A connection that has made its description.
-pub(crate) struct Described {
+pub(crate) struct DescribedPeer {
     pub(crate) peer: MeshPeer,
     pub(crate) sdp: String,
     pub(crate) mids: Vec<Mid>,
@@ -90,10 +90,10 @@ pub(crate) struct Described {
 impl MeshPeer {
     /// Begins with an offer.
     pub(crate) async fn offer(
-        setup: &Arc<Setup>,
+        setup: &Arc<MeshSetup>,
         servers: &[IceServer],
         lines: Lines,
-    ) -> Result<Described, BotError> {
+    ) -> Result<DescribedPeer, BotError> {
         let wanted = ROLES.map(|role| Line {
             role,
             rtp: if role.is_audio() {
@@ -104,7 +104,7 @@ impl MeshPeer {
         });
         let (peer, candidates) = Self::build(setup, servers, lines, wanted.into()).await?;
         let offer = peer.connection.offer().await?;
-        Ok(Described {
+        Ok(DescribedPeer {
             sdp: peer.named(&text(offer.sdp())?),
             mids: mids(offer.sdp()),
             peer,
@@ -114,11 +114,11 @@ impl MeshPeer {
 
     /// Begins with an answer to an offer, of another bot or of a browser.
     pub(crate) async fn answer(
-        setup: &Arc<Setup>,
+        setup: &Arc<MeshSetup>,
         servers: &[IceServer],
         lines: Lines,
         offer: &str,
-    ) -> Result<Described, BotError> {
+    ) -> Result<DescribedPeer, BotError> {
         let unusable = |e: &dyn std::fmt::Display| BotError::BadOffer(e.to_string());
         // webrtcbin asserts on what it does not expect: the checks are those of the server.
         let offer = Offer::parse(offer, ROLES.len()).map_err(|e| unusable(&e))?;
@@ -129,7 +129,7 @@ impl MeshPeer {
             .take(WebRTCSDPType::Offer, offer.sdp)
             .await?;
         let answer = peer.connection.answer().await?;
-        Ok(Described {
+        Ok(DescribedPeer {
             sdp: peer.named(&text(answer.sdp())?),
             mids,
             peer,
@@ -138,22 +138,28 @@ impl MeshPeer {
     }
 
     async fn build(
-        setup: &Arc<Setup>,
+        setup: &Arc<MeshSetup>,
         servers: &[IceServer],
         lines: Lines,
         wanted: Vec<Line>,
     ) -> Result<(Self, mpsc::UnboundedReceiver<Candidate>), BotError> {
         let (setup, servers) = (setup.clone(), servers.to_vec());
         tokio::task::spawn_blocking(move || {
-            let (connection, candidates) = Connection::new(setup.reach)?;
+            let (connection, candidates) = Connection::new(setup.interface)?;
             let mut peer = Self {
                 connection,
                 mic: None,
                 camera: None,
                 ssrcs: [None; 3],
             };
-            if setup.reach != Reach::Loopback || setup.route == Route::Relay {
-                ice::configure(&peer.connection.webrtc, setup.route, &servers);
+            if setup.interface != NetworkInterface::Loopback
+                || setup.ice_transport_policy == IceTransportPolicy::Relay
+            {
+                ice::configure(
+                    &peer.connection.webrtc,
+                    setup.ice_transport_policy,
+                    &servers,
+                );
             }
             for (index, line) in wanted.into_iter().enumerate() {
                 peer.add(index, line, &setup)?;
@@ -167,8 +173,8 @@ impl MeshPeer {
     }
 
     /// Adds an m-line: one that sends, too, if there is anything to send.
-    fn add(&mut self, index: usize, line: Line, setup: &Setup) -> Result<(), BotError> {
-        let Some(outlet) = setup.outlet(line.role) else {
+    fn add(&mut self, index: usize, line: Line, setup: &MeshSetup) -> Result<(), BotError> {
+        let Some(media_source) = setup.media_source(line.role) else {
             // Where nothing is ever sent, webrtcbin would make a pad of its own that nothing
             // feeds.
             self.connection.receive(line.role, &line.rtp);
@@ -183,13 +189,13 @@ impl MeshPeer {
             },
             rtp: line.rtp,
             direction: Direction::Sendrecv,
-            tape: None,
+            packet_capture: None,
         })?;
-        outlet.add(&sender.way);
+        media_source.add(&sender.input);
         self.ssrcs[index] = Some(sender.ssrc);
         match line.role {
-            Role::Mic => self.mic = Some(sender.way),
-            _ => self.camera = Some(sender.way),
+            Role::Mic => self.mic = Some(sender.input),
+            _ => self.camera = Some(sender.input),
         }
         Ok(())
     }
@@ -222,16 +228,16 @@ impl MeshPeer {
     /// Lets media flow, once the connection is up.
     pub(crate) fn open(&self) {
         self.connection.settle();
-        self.ways().for_each(|way| way.open());
+        self.inputs().for_each(|input| input.open());
     }
 
-    fn ways(&self) -> impl Iterator<Item = &Arc<Way>> {
+    fn inputs(&self) -> impl Iterator<Item = &Arc<PipelineInput>> {
         self.mic.iter().chain(&self.camera)
     }
 
     /// Sends no media any more.
     pub(crate) fn shut(&self) {
-        self.ways().for_each(|way| way.shut());
+        self.inputs().for_each(|input| input.shut());
     }
 
     /// Lets nothing out of the machine any more.

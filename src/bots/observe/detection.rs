@@ -1,5 +1,6 @@
 //! What can be seen and heard of a participant, as values.
 
+use std::fmt;
 use std::ops::Range;
 use std::time::Duration;
 
@@ -20,13 +21,23 @@ pub enum Path {
     Mesh,
 }
 
+impl fmt::Display for Path {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Mix => "mix",
+            Self::Forward => "forward",
+            Self::Mesh => "mesh",
+        })
+    }
+}
+
 /// The largest error of a colour that is the one it should be; any two of [`super::palette`] are at
 /// least three times as far apart.
 const COLOR_ERROR: f64 = 12.0;
 
 /// A frame of a participant.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Sight {
+pub struct Detection {
     /// When it came out of the decoder.
     pub at: Duration,
     /// By which way.
@@ -45,7 +56,7 @@ pub struct Sight {
     pub played: bool,
 }
 
-impl Sight {
+impl Detection {
     /// Whether it is of a colour.
     pub fn is(&self, rgb: [u8; 3]) -> bool {
         let mut colors = self.colors.iter().flatten();
@@ -55,7 +66,7 @@ impl Sight {
 
 /// A piece of sound.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Sound {
+pub struct SoundDetection {
     /// When it began.
     pub start: Duration,
     /// How long it is.
@@ -79,6 +90,22 @@ pub struct Origin {
     /// foretells the energy of each band from the frame before (RFC 6716 section 4.3.2.1), so that
     /// what it remembers of the other is heard for some frames, fading, beside whoever it is.
     pub settled: bool,
+}
+
+/// Whose a frame is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Contributor {
+    /// `None` where packets do not say, and in a mix.
+    pub(crate) who: Option<ParticipantId>,
+    /// False where it may as well be whoever had the slot before.
+    pub(crate) settled: bool,
+}
+
+impl Contributor {
+    /// Of one whom the m-line has always.
+    pub(crate) fn always(who: Option<ParticipantId>) -> Self {
+        Self { who, settled: true }
+    }
 }
 
 /// A time during which something was not there.

@@ -2,12 +2,12 @@
 
 use std::collections::VecDeque;
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use gst::prelude::*;
+use parking_lot::Mutex;
 use thiserror::Error;
 
-use crate::bots::session::config::Recording;
 use crate::codec::Codec;
 use crate::id::ParticipantId;
 use crate::media::rtp::payload::{Vp8Descriptor, Vp8Numbers};
@@ -30,28 +30,21 @@ pub struct Payload {
 
 /// The last packets of a stream, in the order of their sequence numbers.
 #[derive(Debug, Default)]
-pub(crate) struct Tape {
+pub(crate) struct PacketCapture {
     packets: Mutex<VecDeque<Payload>>,
 }
 
-impl Tape {
-    /// A tape, if there is to be one.
-    pub(crate) fn for_recording(recording: Recording) -> Option<Arc<Self>> {
-        match recording {
-            Recording::Nothing => None,
-            Recording::Payloads => Some(Arc::default()),
-        }
-    }
-
+impl PacketCapture {
     /// Notes everything that leaves a pad from now on.
     pub(crate) fn record(self: &Arc<Self>, pad: &gst::Pad, codec: Codec) {
-        let tape = self.clone();
+        let packet_capture = self.clone();
         let kinds = gst::PadProbeType::BUFFER | gst::PadProbeType::BUFFER_LIST;
         pad.add_probe(kinds, move |_, info| {
             match &info.data {
-                Some(gst::PadProbeData::Buffer(buffer)) => tape.note(buffer, codec),
+                Some(gst::PadProbeData::Buffer(buffer)) => packet_capture.note(buffer, codec),
                 Some(gst::PadProbeData::BufferList(list)) => {
-                    list.iter().for_each(|buffer| tape.note(buffer, codec));
+                    list.iter()
+                        .for_each(|buffer| packet_capture.note(buffer, codec));
                 }
                 _ => {}
             }
@@ -77,7 +70,7 @@ impl Tape {
             hash: hash(codec, rtp.payload().unwrap_or_default()),
             from: rtp.csrc(0).map(ParticipantId::new),
         };
-        let mut packets = self.packets.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut packets = self.packets.lock();
         if packets.len() == KEPT {
             packets.pop_front();
         }
@@ -86,7 +79,7 @@ impl Tape {
 
     /// What there is.
     pub(crate) fn read(&self) -> Vec<Payload> {
-        let packets = self.packets.lock().unwrap_or_else(PoisonError::into_inner);
+        let packets = self.packets.lock();
         packets.iter().copied().collect()
     }
 }

@@ -9,8 +9,8 @@ use gst::prelude::*;
 
 use super::codec::{codec_of, decoder};
 use super::receive::Incoming;
+use crate::bots::config::AudioLossRecovery;
 use crate::bots::error::BotError;
-use crate::bots::session::config::Mending;
 use crate::codec::Codec;
 use crate::media::peer::nack::see_to_losses;
 
@@ -45,7 +45,9 @@ pub(crate) fn attach(
         "fakesink sync=false async=false".to_owned()
     };
     let branch = gst::parse::bin_from_description(&launch, true).map_err(|e| failed(&e))?;
-    if let (Mending::Fec, Some(decoder)) = (incoming.mending(), branch.by_name("decoder")) {
+    if let (AudioLossRecovery::InbandFec, Some(decoder)) =
+        (incoming.audio_loss_recovery(), branch.by_name("decoder"))
+    {
         decoder.set_property("use-inband-fec", true);
     }
     let sink = branch.by_name("out");
@@ -68,9 +70,9 @@ fn take(sink: &gst_app::AppSink, incoming: &Arc<Incoming>, codec: Codec) {
         if let Some(incoming) = weak.upgrade() {
             // A frame of no use is the sender's doing and shows in the figures.
             let _ = if audio {
-                incoming.hear(&sample, sink.base_time())
+                incoming.take_sound(&sample, sink.base_time())
             } else {
-                incoming.show(&sample, codec)
+                incoming.take_picture(&sample, codec)
             };
         }
         Ok(gst::FlowSuccess::Ok)

@@ -4,18 +4,9 @@ use gst::prelude::*;
 use reqwest::header::LINK;
 use reqwest::{Method, Url};
 
+use crate::bots::config::{BotConfig, IceTransportPolicy};
 use crate::bots::error::BotError;
-use crate::bots::session::config::BotConfig;
 use crate::protocol::IceServer;
-
-/// Which ways media may take.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Route {
-    /// Any that ICE finds.
-    Any,
-    /// Through a relay of the server's and no other, as the page with `?relay=1`.
-    Relay,
-}
 
 /// Asks the server for ICE servers with a credential, before there is an offer (RFC 9725
 /// section 4.6).
@@ -57,8 +48,12 @@ fn ice_server(link: &str) -> Option<IceServer> {
 }
 
 /// Has webrtcbin use servers. To be called before any description is set.
-pub(crate) fn configure(webrtc: &gst::Element, route: Route, servers: &[IceServer]) {
-    if route == Route::Relay {
+pub(crate) fn configure(
+    webrtc: &gst::Element,
+    ice_transport_policy: IceTransportPolicy,
+    servers: &[IceServer],
+) {
+    if ice_transport_policy == IceTransportPolicy::Relay {
         webrtc.set_property_from_str("ice-transport-policy", "relay");
     }
     for server in servers {

@@ -5,7 +5,6 @@ pub(crate) mod connection;
 pub(crate) mod csrc_tracker;
 pub(crate) mod decode_branch;
 pub(crate) mod ice;
-pub(crate) mod level;
 pub(crate) mod negotiate;
 pub(crate) mod peer;
-pub mod receive;
+pub(super) mod receive;

@@ -1,22 +1,26 @@
 //! A bot's connection to the server: it offers its uplinks, and takes the mix and the forwards.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use gst_webrtc::WebRTCRTPTransceiverDirection as Direction;
+use parking_lot::Mutex;
 use tokio::sync::mpsc;
 
 use super::codec::{opus_caps, rtp_video_caps, rtx_caps};
-pub(crate) use super::connection::{Candidate, ConnectionState, Reach};
-use super::connection::{Connection, Sender, Sending};
+use super::connection::{Candidate, Connection, Sender, Sending};
 use super::ice;
-use super::level;
 use super::receive::{Incoming, Receiver};
+use crate::bots::config::{
+    AudioLossRecovery, BotConfig, Entry, LinkFeedback, NetworkInterface, PacketCaptureMode,
+};
 use crate::bots::error::BotError;
-use crate::bots::observe::observer::{Path, Witness};
-use crate::bots::observe::packet_capture::Tape;
-use crate::bots::session::config::{AudioSource, BotConfig, Entry, LinkFeedback, Mending};
+use crate::bots::observe::detection::Path;
+use crate::bots::observe::observer::Observer;
+use crate::bots::observe::packet_capture::PacketCapture;
 use crate::bots::source::corrupt::CorruptMode;
-use crate::bots::source::media_source::Way;
+use crate::bots::source::level;
+use crate::bots::source::media_source::PipelineInput;
+use crate::bots::source::settings::AudioSource;
 use crate::codec::Codec;
 use crate::id::Role;
 use crate::media::bwe::twcc::TRANSPORT_WIDE_CC;
@@ -28,15 +32,15 @@ const ARRIVALS: u8 = 5;
 /// An uplink of a bot.
 #[derive(Debug)]
 pub(crate) struct Uplink {
-    pub(crate) way: Arc<Way>,
+    pub(crate) input: Arc<PipelineInput>,
     /// The pad its packets leave the payloader by.
     packets: gst::Pad,
-    pub(crate) tape: Option<Arc<Tape>>,
+    pub(crate) packet_capture: Option<Arc<PacketCapture>>,
 }
 
 /// When the uplinks flow.
 #[derive(Debug, Clone, Copy)]
-struct Gate {
+struct SendGate {
     connected: bool,
     wanted: bool,
 }
@@ -50,32 +54,32 @@ pub(crate) struct Peer {
     /// In the order of the m-lines; a `None` is an uplink.
     pub(crate) lines: Vec<(Role, Option<Arc<Incoming>>)>,
     pub(crate) candidates: Option<mpsc::UnboundedReceiver<Candidate>>,
-    gate: Mutex<Gate>,
+    gate: Mutex<SendGate>,
 }
 
 impl Peer {
     /// Builds and starts the pipeline. Blocks.
     pub(crate) fn new(
         config: &BotConfig,
-        reach: Reach,
+        interface: NetworkInterface,
         servers: &[IceServer],
-        witness: &Arc<Witness>,
+        observer: &Arc<Observer>,
     ) -> Result<Self, BotError> {
-        let (connection, candidates) = Connection::new(reach)?;
-        ice::configure(&connection.webrtc, config.route, servers);
+        let (connection, candidates) = Connection::new(interface)?;
+        ice::configure(&connection.webrtc, config.ice_transport_policy, servers);
         let mut peer = Self {
             connection,
             camera: None,
             mic: None,
             lines: Vec::new(),
             candidates: Some(candidates),
-            gate: Mutex::new(Gate {
+            gate: Mutex::new(SendGate {
                 connected: false,
                 wanted: true,
             }),
         };
         peer.add_uplinks(config)?;
-        peer.add_downlinks(config, witness);
+        peer.add_downlinks(config, observer);
         let lines = peer.lines.iter().map(|(_, line)| line.clone()).collect();
         peer.connection.start(lines)?;
         Ok(peer)
@@ -103,19 +107,23 @@ impl Peer {
         codec: Codec,
         rtp: gst::Caps,
     ) -> Result<Uplink, BotError> {
-        let tape = Tape::for_recording(config.recording);
-        let Sender { way, packets, .. } = self.connection.send(Sending {
+        let packet_capture = packet_capture(config.packet_capture);
+        let Sender { input, packets, .. } = self.connection.send(Sending {
             role,
             codec,
             rtp,
             direction: Direction::Sendonly,
-            tape: tape.clone(),
+            packet_capture: packet_capture.clone(),
         })?;
         self.lines.push((role, None));
-        Ok(Uplink { way, packets, tape })
+        Ok(Uplink {
+            input,
+            packets,
+            packet_capture,
+        })
     }
 
-    fn add_downlinks(&mut self, config: &BotConfig, witness: &Arc<Witness>) {
+    fn add_downlinks(&mut self, config: &BotConfig, observer: &Arc<Observer>) {
         let codecs = &config.receive.codecs;
         if codecs.is_empty() {
             return;
@@ -131,7 +139,7 @@ impl Peer {
             .chain(forwards(Role::ForwardVideo));
         for (role, path) in lines {
             let caps = if role.is_audio() {
-                mending(opus_caps(), config.mending)
+                with_recovery(opus_caps(), config.audio_loss_recovery)
             } else {
                 let mut caps = gst::Caps::new_empty();
                 caps.make_mut()
@@ -154,13 +162,13 @@ impl Peer {
                     Path::Mix => config.receive.decode,
                     Path::Forward | Path::Mesh => config.receive.forwards,
                 },
-                mending: config.mending,
-                tape: match path {
-                    Path::Forward => Tape::for_recording(config.recording),
+                audio_loss_recovery: config.audio_loss_recovery,
+                packet_capture: match path {
+                    Path::Forward => packet_capture(config.packet_capture),
                     Path::Mix | Path::Mesh => None,
                 },
             };
-            let incoming = Incoming::new(receiver, witness.clone());
+            let incoming = Incoming::new(receiver, observer.clone());
             self.lines.push((role, Some(incoming)));
         }
     }
@@ -181,22 +189,22 @@ impl Peer {
         self.pass(|gate| gate.wanted = wanted);
     }
 
-    fn pass(&self, change: impl FnOnce(&mut Gate)) {
+    fn pass(&self, change: impl FnOnce(&mut SendGate)) {
         // Held while the ways change, so that they end as the last change wants them.
-        let mut gate = self.gate.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut gate = self.gate.lock();
         change(&mut gate);
-        for way in self.ways() {
+        for input in self.inputs() {
             if gate.connected && gate.wanted {
-                way.open();
+                input.open();
             } else {
-                way.shut();
+                input.shut();
             }
         }
     }
 
-    pub(crate) fn ways(&self) -> impl Iterator<Item = &Arc<Way>> {
+    pub(crate) fn inputs(&self) -> impl Iterator<Item = &Arc<PipelineInput>> {
         let uplinks = self.mic.iter().chain(&self.camera);
-        uplinks.map(|uplink| &uplink.way)
+        uplinks.map(|uplink| &uplink.input)
     }
 
     /// Damages the video that goes out from now on.
@@ -213,9 +221,17 @@ impl Peer {
     }
 }
 
+/// Where packets are noted down, if they are to be.
+fn packet_capture(mode: PacketCaptureMode) -> Option<Arc<PacketCapture>> {
+    match mode {
+        PacketCaptureMode::Off => None,
+        PacketCaptureMode::Payloads => Some(Arc::default()),
+    }
+}
+
 /// Says what is made use of (RFC 7587 section 6.1).
-fn mending(mut sound: gst::Caps, mending: Mending) -> gst::Caps {
-    if mending == Mending::Fec {
+fn with_recovery(mut sound: gst::Caps, recovery: AudioLossRecovery) -> gst::Caps {
+    if recovery == AudioLossRecovery::InbandFec {
         sound.make_mut().set("useinbandfec", "1");
     }
     sound
@@ -232,6 +248,6 @@ fn telling_arrivals(mut caps: gst::Caps) -> gst::Caps {
 
 impl Drop for Peer {
     fn drop(&mut self) {
-        self.ways().for_each(|way| way.shut());
+        self.inputs().for_each(|input| input.shut());
     }
 }

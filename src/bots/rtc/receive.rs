@@ -1,19 +1,21 @@
 //! What comes in on one m-line: counted always, decoded where asked.
 
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use gst_video::prelude::*;
+use parking_lot::{Mutex, MutexGuard};
 use serde::Serialize;
 use tokio::sync::{broadcast, watch};
 
 use super::codec::matrix;
-use super::csrc_tracker::{Source, Sources};
+use super::csrc_tracker::CsrcTracker;
 use crate::bots::clock;
-use crate::bots::observe::observer::{Origin, Path, Witness};
-use crate::bots::observe::packet_capture::{Payload, Tape};
+use crate::bots::config::{AudioLossRecovery, Decode};
+use crate::bots::observe::detection::{Contributor, Origin, Path};
+use crate::bots::observe::observer::Observer;
+use crate::bots::observe::packet_capture::{PacketCapture, Payload};
 use crate::bots::observe::probe::{Cadence, Picture};
-use crate::bots::session::config::{Decode, Mending};
 use crate::codec::Codec;
 use crate::id::{Mid, ParticipantId, Role};
 use crate::layout::Size;
@@ -25,7 +27,7 @@ const SOUND_BACKLOG: usize = 250;
 
 /// For so many packets, of 20 ms, after somebody else's may the decoder's memory of them be heard:
 /// four were seen, with two steady tones.
-const REMEMBERED: u32 = 5;
+const DECODER_MEMORY: u32 = 5;
 
 /// What came in on an m-line since the start or the last reset.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -93,7 +95,7 @@ struct Counters {
     key_in_frame: bool,
     received: Cadence,
     decoded: Cadence,
-    sources: Sources,
+    csrc_tracker: CsrcTracker,
     newest: Option<ParticipantId>,
     /// How many packets in a row were theirs.
     in_a_row: u32,
@@ -111,8 +113,8 @@ pub(crate) struct Receiver {
     /// Who sends it, where it is always the same one.
     pub(crate) from: Option<ParticipantId>,
     pub(crate) decode: Decode,
-    pub(crate) mending: Mending,
-    pub(crate) tape: Option<Arc<Tape>>,
+    pub(crate) audio_loss_recovery: AudioLossRecovery,
+    pub(crate) packet_capture: Option<Arc<PacketCapture>>,
 }
 
 /// One m-line a bot receives on.
@@ -120,7 +122,7 @@ pub(crate) struct Receiver {
 pub struct Incoming {
     mid: OnceLock<Mid>,
     receiver: Receiver,
-    witness: Arc<Witness>,
+    observer: Arc<Observer>,
     counters: Mutex<Counters>,
     /// When the first picture or sound came, on the machine's clock.
     first: watch::Sender<Option<Duration>>,
@@ -129,7 +131,7 @@ pub struct Incoming {
 }
 
 impl Incoming {
-    pub(crate) fn new(receiver: Receiver, witness: Arc<Witness>) -> Arc<Self> {
+    pub(crate) fn new(receiver: Receiver, observer: Arc<Observer>) -> Arc<Self> {
         let counters = Counters {
             since: clock::now(),
             ..Counters::default()
@@ -137,7 +139,7 @@ impl Incoming {
         Arc::new(Self {
             mid: OnceLock::new(),
             receiver,
-            witness,
+            observer,
             counters: Mutex::new(counters),
             first: watch::Sender::new(None),
             picture: watch::Sender::new(None),
@@ -161,10 +163,12 @@ impl Incoming {
     }
 
     /// What came in its packets, in the order of their sequence numbers; nothing unless the bot
-    /// records ([`crate::bots::session::config::Recording`]) and the m-line is a forward one.
+    /// records ([`crate::bots::config::Recording`]) and the m-line is a forward one.
     pub fn payloads(&self) -> Vec<Payload> {
-        let tape = self.receiver.tape.as_ref();
-        tape.map(|tape| tape.read()).unwrap_or_default()
+        let packet_capture = self.receiver.packet_capture.as_ref();
+        packet_capture
+            .map(|packet_capture| packet_capture.read())
+            .unwrap_or_default()
     }
 
     /// When the last packet came, on the machine's clock.
@@ -188,7 +192,7 @@ impl Incoming {
     }
 
     fn lock(&self) -> MutexGuard<'_, Counters> {
-        self.counters.lock().unwrap_or_else(PoisonError::into_inner)
+        self.counters.lock()
     }
 
     /// The figures since the start or the last reset.
@@ -252,15 +256,15 @@ impl Incoming {
         !self.receiver.role.is_audio() && self.receiver.decode.video()
     }
 
-    pub(crate) fn mending(&self) -> Mending {
-        self.receiver.mending
+    pub(crate) fn audio_loss_recovery(&self) -> AudioLossRecovery {
+        self.receiver.audio_loss_recovery
     }
 
     pub(crate) fn decodes_audio(&self) -> bool {
         self.receiver.role.is_audio() && self.receiver.decode.audio()
     }
 
-    fn arrived(&self, at: Duration) {
+    fn note_first(&self, at: Duration) {
         self.first
             .send_if_modified(|first| first.is_none() && first.replace(at).is_none());
     }
@@ -270,8 +274,8 @@ impl Incoming {
         let Ok(rtp) = gst_rtp::RTPBuffer::from_buffer_readable(buffer) else {
             return;
         };
-        if let Some(tape) = &self.receiver.tape {
-            tape.packet(&rtp, codec);
+        if let Some(packet_capture) = &self.receiver.packet_capture {
+            packet_capture.packet(&rtp, codec);
         }
         let now = clock::now();
         let mut counters = self.lock();
@@ -287,7 +291,7 @@ impl Incoming {
             };
             counters.newest = newest;
             if let Some(pts) = buffer.pts() {
-                counters.sources.packet(pts, newest);
+                counters.csrc_tracker.packet(pts, newest);
             }
         }
         let (sequence, payload) = (rtp.seq(), rtp.payload().unwrap_or_default());
@@ -312,22 +316,22 @@ impl Incoming {
             drop(counters);
             let decoded = self.decodes_video() || self.decodes_audio();
             if !decoded && (key || audio) {
-                self.arrived(now);
+                self.note_first(now);
             }
         }
     }
 
     /// Whose the picture of a timestamp is.
-    fn whose(&self, pts: Option<gst::ClockTime>) -> Source {
+    fn contributor_at(&self, pts: Option<gst::ClockTime>) -> Contributor {
         match (self.receiver.path, pts) {
-            (Path::Forward, Some(pts)) => self.lock().sources.at(pts),
-            (Path::Mesh, _) => Source::always(self.receiver.from),
-            (Path::Mix, _) | (Path::Forward, None) => Source::always(None),
+            (Path::Forward, Some(pts)) => self.lock().csrc_tracker.at(pts),
+            (Path::Mesh, _) => Contributor::always(self.receiver.from),
+            (Path::Mix, _) | (Path::Forward, None) => Contributor::always(None),
         }
     }
 
     /// Takes a decoded picture.
-    pub(crate) fn show(&self, sample: &gst::Sample, codec: Codec) -> Option<()> {
+    pub(crate) fn take_picture(&self, sample: &gst::Sample, codec: Codec) -> Option<()> {
         let arrival = clock::now();
         let info = gst_video::VideoInfo::from_caps(sample.caps()?).ok()?;
         let buffer = sample.buffer()?;
@@ -349,15 +353,15 @@ impl Incoming {
         let mut picture =
             Picture::from_planes(frame.width(), frame.height(), planes, arrival, number)?
                 .in_matrix(matrix(codec, sample.caps()?));
-        let source = self.whose(buffer.pts());
-        picture.from = source.who;
+        let contributor = self.contributor_at(buffer.pts());
+        picture.from = contributor.who;
         let picture = Arc::new(picture);
         self.picture.send_replace(Some(picture.clone()));
-        self.arrived(arrival);
+        self.note_first(arrival);
         // Last: whoever waits for something to be seen finds everything else told.
         match self.receiver.path {
-            Path::Mix => self.witness.saw_mix(&picture),
-            path => self.witness.saw(&picture, path, source),
+            Path::Mix => self.observer.record_mix(&picture),
+            path => self.observer.record_picture(&picture, path, contributor),
         }
         Some(())
     }
@@ -365,7 +369,7 @@ impl Incoming {
     /// Where the sound of the newest packet came from.
     fn origin(&self) -> Origin {
         let path = self.receiver.path;
-        let settled = path != Path::Forward || self.lock().in_a_row > REMEMBERED;
+        let settled = path != Path::Forward || self.lock().in_a_row > DECODER_MEMORY;
         Origin {
             path,
             from: self.newest_from(),
@@ -376,7 +380,11 @@ impl Incoming {
     /// Takes decoded sound; `base` is its pipeline's base time. Called on the thread and within
     /// the call that brought its packet, so that it is the newest packet's: its timestamp would
     /// not say, since the decoder counts samples where packets' times jump.
-    pub(crate) fn hear(&self, sample: &gst::Sample, base: Option<gst::ClockTime>) -> Option<()> {
+    pub(crate) fn take_sound(
+        &self,
+        sample: &gst::Sample,
+        base: Option<gst::ClockTime>,
+    ) -> Option<()> {
         let buffer = sample.buffer()?;
         let map = buffer.map_readable().ok()?;
         let chunk: Arc<[f32]> = map
@@ -385,12 +393,12 @@ impl Incoming {
             .collect();
         let now = clock::now();
         self.lock().decoded.push(now);
-        self.arrived(now);
+        self.note_first(now);
         // Nobody listening is fine.
         let _ = self.sound.send(chunk.clone());
         if let (Some(base), Some(pts)) = (base, buffer.pts()) {
             let start = (base + pts).into();
-            self.witness.heard(&chunk, start, self.origin());
+            self.observer.record_sound(&chunk, start, self.origin());
         }
         Some(())
     }

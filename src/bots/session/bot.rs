@@ -3,127 +3,38 @@
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use tokio::sync::{broadcast, mpsc, watch};
+use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
-use super::config::{BotConfig, Capture, Mesh};
 use super::join::{self, Signalling};
+use super::published::Published;
 use super::server_ready;
 use super::signalling::Outgoing;
 use crate::bots::clock;
+use crate::bots::config::{BotConfig, Capture, Mesh};
 use crate::bots::error::BotError;
-use crate::bots::mesh::peer::Setup;
-use crate::bots::mesh::{Links, Member};
-use crate::bots::observe::observer::Witness;
-use crate::bots::rtc::peer::{ConnectionState, Peer, Uplink};
-use crate::bots::source::camera::{Camera, Stock};
+use crate::bots::mesh::peer::MeshSetup;
+use crate::bots::mesh::{MeshLinks, MeshMember};
+use crate::bots::rtc::connection::ConnectionState;
+use crate::bots::rtc::peer::{Peer, Uplink};
+use crate::bots::source::camera::{Camera, PreparedVideo};
 use crate::bots::source::clip;
 use crate::bots::source::corrupt::CorruptMode;
-use crate::bots::source::media_source::{Outlet, Player};
+use crate::bots::source::media_source::{ClipPlayer, MediaSource};
 use crate::bots::source::pace;
 use crate::codec::VideoCodec;
-use crate::id::{ParticipantId, Role};
+use crate::id::ParticipantId;
 use crate::layout::Size;
-use crate::protocol::room::{ByeReason, Limits, RoomState, SlotState};
-use crate::protocol::{ClientMessage, ServerMessage};
+use crate::protocol::ClientMessage;
+use crate::protocol::room::Limits;
 use crate::topology::Mode;
 
 /// How long anything a bot waits for may take.
-pub const PATIENCE: Duration = Duration::from_secs(15);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(15);
 
 /// How long a pipeline may take to stop before it is left to itself.
 const STOPPING: Duration = Duration::from_secs(5);
-
-/// Messages of the server kept for a reader who is slow.
-const NOTICES: usize = 1024;
-
-/// The published side of a bot's signalling.
-#[derive(Debug, Clone)]
-pub(crate) struct Published {
-    pub(crate) room: watch::Sender<Option<RoomState>>,
-    pub(crate) notices: broadcast::Sender<ServerMessage>,
-    pub(crate) slots: watch::Sender<Option<Slots>>,
-    pub(crate) uplinks: watch::Sender<bool>,
-    /// Why the server ended it, once it has.
-    pub(crate) bye: watch::Sender<Option<ByeReason>>,
-    pub(crate) witness: Arc<Witness>,
-    /// What a member of a mesh has to know, in the order in which it was said.
-    mesh: mpsc::UnboundedSender<ServerMessage>,
-    capture: watch::Sender<Option<(Size, u32)>>,
-}
-
-/// How a bot is served: what `slots` said last.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Slots {
-    /// The mode it is served in.
-    pub mode: Mode,
-    /// Who is in each forward m-line.
-    pub slots: Vec<SlotState>,
-}
-
-impl Published {
-    fn new() -> (Self, mpsc::UnboundedReceiver<ServerMessage>) {
-        let (mesh, inbox) = mpsc::unbounded_channel();
-        let published = Self {
-            room: watch::Sender::new(None),
-            notices: broadcast::Sender::new(NOTICES),
-            slots: watch::Sender::new(None),
-            uplinks: watch::Sender::new(true),
-            bye: watch::Sender::new(None),
-            witness: Arc::default(),
-            mesh,
-            capture: watch::Sender::new(None),
-        };
-        (published, inbox)
-    }
-
-    /// Tells everybody who looks.
-    pub(crate) fn publish(&self, message: ServerMessage) {
-        if matches!(
-            message,
-            ServerMessage::Welcome { .. }
-                | ServerMessage::Room(_)
-                | ServerMessage::Signal { .. }
-                | ServerMessage::Bye { .. }
-        ) {
-            // Nobody takes it where the bot is no member of a mesh.
-            let _ = self.mesh.send(message.clone());
-        }
-        match &message {
-            ServerMessage::Room(state) => {
-                self.witness.room(state, clock::now());
-                self.room.send_replace(Some(state.clone()));
-            }
-            ServerMessage::Capture {
-                role: Role::Camera,
-                width,
-                height,
-                fps,
-                ..
-            } => {
-                let size = Size {
-                    width: *width,
-                    height: *height,
-                };
-                self.capture.send_replace(Some((size, *fps)));
-            }
-            ServerMessage::Slots { mode, slots } => {
-                let (mode, slots) = (*mode, slots.clone());
-                self.slots.send_replace(Some(Slots { mode, slots }));
-            }
-            ServerMessage::Uplinks { wanted } => {
-                self.uplinks.send_replace(*wanted);
-            }
-            ServerMessage::Bye { reason } => {
-                self.bye.send_replace(Some(*reason));
-            }
-            _ => {}
-        }
-        // Nobody reading is fine.
-        let _ = self.notices.send(message);
-    }
-}
 
 /// A participant that has joined. Dropping it is like [`Bot::kill`], without waiting.
 #[derive(Debug)]
@@ -134,8 +45,8 @@ pub struct Bot {
     signalling: Signalling,
     pub(crate) published: Published,
     camera: Option<Arc<Camera>>,
-    mic: Option<Arc<Player>>,
-    pub(crate) links: Arc<Links>,
+    mic: Option<Arc<ClipPlayer>>,
+    pub(crate) links: Arc<MeshLinks>,
     tasks: Vec<JoinHandle<()>>,
 }
 
@@ -147,7 +58,7 @@ impl Bot {
     /// Whatever the server refuses, and whatever fails here.
     pub async fn join(config: BotConfig) -> Result<Self, BotError> {
         let config = config.for_entry();
-        let video = Stock::of(config.video).await?;
+        let video = PreparedVideo::of(config.video).await?;
         let audio = clip::audio(config.audio).await?;
         let started = clock::now();
         let (published, inbox) = Published::new();
@@ -157,24 +68,24 @@ impl Bot {
                 what: "answer to the join",
                 after: PATIENCE,
             })??;
-        let join::Entered {
+        let join::Joined {
             peer,
             signalling,
             mut tasks,
         } = joined;
-        let outlet = |uplink: &Option<Uplink>| {
+        let media_source = |uplink: &Option<Uplink>| {
             let uplink = uplink.as_ref();
-            uplink.map(|uplink| Outlet::with(&uplink.way))
+            uplink.map(|uplink| MediaSource::with(&uplink.input))
         };
-        let (camera_out, mic_out) = (outlet(&peer.camera), outlet(&peer.mic));
-        let camera = camera_out
+        let (camera_source, mic_source) = (media_source(&peer.camera), media_source(&peer.mic));
+        let camera = camera_source
             .clone()
             .zip(video)
-            .map(|(outlet, stock)| Camera::start(outlet, config.video, stock));
-        let mic = mic_out.clone().zip(audio).map(|(outlet, reel)| {
-            let begins = reel.begins(clock::now());
+            .map(|(media_source, prepared)| Camera::start(media_source, config.video, prepared));
+        let mic = mic_source.clone().zip(audio).map(|(media_source, clip)| {
+            let begins = clip.begins(clock::now());
             let burst = config.sound_burst;
-            let player = Player::in_bursts(outlet, reel, Duration::ZERO, burst);
+            let player = ClipPlayer::in_bursts(media_source, clip, Duration::ZERO, burst);
             pace::schedule(&player, begins);
             player
         });
@@ -183,7 +94,7 @@ impl Bot {
             let wanted = published.capture.subscribe();
             tasks.push(tokio::spawn(follow(Arc::downgrade(camera), wanted)));
         }
-        let links = Arc::<Links>::default();
+        let links = Arc::<MeshLinks>::default();
         if let (
             Signalling::Socket {
                 participant,
@@ -196,20 +107,20 @@ impl Bot {
                 .video
                 .format()
                 .is_some_and(|f| f.codec == VideoCodec::Vp8);
-            let setup = Setup {
-                reach: join::reach(&config)?,
-                route: config.route,
-                mic: mic_out,
-                camera: camera_out.filter(|_| is_vp8),
+            let setup = MeshSetup {
+                interface: join::interface(&config)?,
+                ice_transport_policy: config.ice_transport_policy,
+                mic: mic_source,
+                camera: camera_source.filter(|_| is_vp8),
                 decode: config.receive.forwards,
-                witness: published.witness.clone(),
+                observer: published.observer.clone(),
             };
-            let member = Member {
+            let member = MeshMember {
                 own: *participant,
                 setup: Arc::new(setup),
-                outbox: outbox.clone(),
+                send: sender(outbox.clone()),
                 links: links.clone(),
-                served: server_ready::watcher(&peer, &published, *participant),
+                server_ready: server_ready::watcher(&peer, &published, *participant),
             };
             tasks.push(tokio::spawn(member.run(inbox)));
         }
@@ -347,6 +258,14 @@ impl Drop for Bot {
         self.camera = None;
         self.mic = None;
     }
+}
+
+/// What sends a member's messages to the server.
+fn sender(outbox: mpsc::UnboundedSender<Outgoing>) -> Box<dyn Fn(ClientMessage) + Send + Sync> {
+    Box::new(move |message| {
+        // With the connection to the server the mesh ends, too.
+        let _ = outbox.send(Outgoing::Message(message));
+    })
 }
 
 async fn open_when_connected(peer: Arc<Peer>) {

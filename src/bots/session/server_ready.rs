@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::bot::{Published, Slots};
-use crate::bots::observe::observer::Path;
+use super::published::{Published, Slots};
+use crate::bots::observe::detection::Path;
 use crate::bots::rtc::peer::Peer;
 use crate::bots::rtc::receive::Incoming;
 use crate::id::ParticipantId;

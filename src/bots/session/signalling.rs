@@ -7,7 +7,7 @@ use tokio::sync::mpsc;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream};
 
-use super::config::{BotConfig, Entry};
+use crate::bots::config::{BotConfig, Entry};
 use crate::bots::error::BotError;
 use crate::protocol::room::Limits;
 use crate::protocol::{ClientMessage, ServerMessage};

@@ -1,13 +1,18 @@
 //! Encoding at the least cost: small pipelines that turn a source into encoded frames.
 
+use std::time::Duration;
+
 use gst::prelude::*;
 
 use crate::bots::error::BotError;
 use crate::bots::observe::probe::Picture;
-use crate::bots::session::config::VideoFormat;
+use crate::bots::source::settings::VideoFormat;
 use crate::codec::VideoCodec;
 use crate::layout::Size;
 use crate::media::rtp::h264_sps;
+
+/// The length of an Opus packet.
+pub(crate) const PACKET: Duration = Duration::from_millis(20);
 
 /// An encoded frame or packet; its buffer carries no timestamp of use.
 #[derive(Debug, Clone)]

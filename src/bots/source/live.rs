@@ -1,27 +1,28 @@
 //! Time codes, encoded as they are drawn, one encoder for all bots of one format and phase.
 
 use std::collections::HashMap;
-use std::sync::{Arc, LazyLock, Mutex, PoisonError, Weak};
+use std::sync::{Arc, LazyLock, Weak};
 use std::time::Duration;
 
 use gst::prelude::*;
+use parking_lot::{Mutex, MutexGuard};
 
 use super::encode::{self, Content, encoder, named, raw_caps};
-use super::media_source::Outlet;
-use super::pace::{self, Paced, following};
+use super::media_source::MediaSource;
+use super::pace::{self, Paced, next_due};
 use crate::bots::clock;
 use crate::bots::error::BotError;
 use crate::bots::observe::probe::Picture;
 use crate::bots::observe::probe::timecode::TimeCode;
-use crate::bots::session::config::VideoFormat;
+use crate::bots::source::settings::VideoFormat;
 
 /// Into how many parts a frame interval is cut for senders to start at.
-pub const PHASES: u32 = 4;
+pub(crate) const PHASES: u32 = 4;
 
 /// What is around the code.
 pub(crate) const BACKGROUND: [u8; 3] = [64, 80, 112];
 
-type Subscribers = Mutex<Vec<Weak<Outlet>>>;
+type Subscribers = Mutex<Vec<Weak<MediaSource>>>;
 
 /// An encoder of time codes. It runs while somebody holds it.
 #[derive(Debug)]
@@ -44,7 +45,7 @@ impl LiveSource {
     /// The encoder of a format and phase, started if it does not run. Blocks while it starts.
     pub(crate) fn obtain(format: VideoFormat, phase: u32) -> Result<Arc<Self>, BotError> {
         let phase = phase % PHASES;
-        let mut sources = SOURCES.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut sources = SOURCES.lock();
         if let Some(source) = sources.get(&(format, phase)).and_then(Weak::upgrade) {
             return Ok(source);
         }
@@ -99,29 +100,27 @@ impl LiveSource {
         Ok(source)
     }
 
-    /// Sends every frame from the next keyframe on into `outlet` as well.
-    pub(crate) fn subscribe(&self, outlet: &Arc<Outlet>) {
-        outlet.restart();
-        self.lock().push(Arc::downgrade(outlet));
+    /// Sends every frame from the next keyframe on into `media_source` as well.
+    pub(crate) fn subscribe(&self, media_source: &Arc<MediaSource>) {
+        media_source.restart();
+        self.lock().push(Arc::downgrade(media_source));
     }
 
     /// Ends what [`LiveSource::subscribe`] began.
-    pub(crate) fn unsubscribe(&self, outlet: &Arc<Outlet>) {
+    pub(crate) fn unsubscribe(&self, media_source: &Arc<MediaSource>) {
         self.lock()
-            .retain(|other| !std::ptr::eq(other.as_ptr(), Arc::as_ptr(outlet)));
+            .retain(|other| !std::ptr::eq(other.as_ptr(), Arc::as_ptr(media_source)));
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, Vec<Weak<Outlet>>> {
-        self.subscribers
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, Vec<Weak<MediaSource>>> {
+        self.subscribers.lock()
     }
 
     fn key_needed(&self, now: Duration) -> bool {
         self.lock()
             .iter()
             .filter_map(Weak::upgrade)
-            .any(|outlet| outlet.needs_key(now))
+            .any(|media_source| media_source.needs_key(now))
     }
 }
 
@@ -144,7 +143,7 @@ impl Paced for LiveSource {
         }
         // Refused only while the pipeline stops.
         let _ = self.input.push_buffer(buffer);
-        Some(following(
+        Some(next_due(
             due,
             Duration::from_secs(1) / self.format.fps.max(1),
         ))
@@ -161,10 +160,10 @@ impl Drop for LiveSource {
 fn distribute(subscribers: &Subscribers, buffer: gst::Buffer) {
     let Some(taken) = buffer.pts() else { return };
     let frame = encode::frame(buffer);
-    let mut subscribers = subscribers.lock().unwrap_or_else(PoisonError::into_inner);
-    subscribers.retain(|outlet| match outlet.upgrade() {
-        Some(outlet) => {
-            outlet.push(&frame, taken.into());
+    let mut subscribers = subscribers.lock();
+    subscribers.retain(|media_source| match media_source.upgrade() {
+        Some(media_source) => {
+            media_source.push(&frame, taken.into());
             true
         }
         None => false,
@@ -175,7 +174,7 @@ fn distribute(subscribers: &Subscribers, buffer: gst::Buffer) {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
-    use crate::bots::source::media_source::Way;
+    use crate::bots::source::media_source::PipelineInput;
     use crate::codec::VideoCodec;
     use crate::layout::Size;
 
@@ -194,11 +193,11 @@ mod tests {
         let pipeline = pipeline.downcast::<gst::Pipeline>().unwrap();
         let sink = named::<gst_app::AppSink>(&pipeline, "out").unwrap();
         pipeline.set_state(gst::State::Playing).unwrap();
-        let way = Way::new(named(&pipeline, "in").unwrap());
-        let outlet = Outlet::with(&way);
+        let input = PipelineInput::new(named(&pipeline, "in").unwrap());
+        let media_source = MediaSource::with(&input);
         let source = LiveSource::obtain(format, 0).unwrap();
-        source.subscribe(&outlet);
-        way.open();
+        source.subscribe(&media_source);
+        input.open();
         let sample = sink.try_pull_sample(gst::ClockTime::from_seconds(20));
         let sample = sample.unwrap();
         pipeline.set_state(gst::State::Null).unwrap();

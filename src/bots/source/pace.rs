@@ -2,8 +2,10 @@
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
-use std::sync::{Arc, Condvar, LazyLock, Mutex, PoisonError, Weak};
+use std::sync::{Arc, LazyLock, Weak};
 use std::time::Duration;
+
+use parking_lot::{Condvar, Mutex};
 
 use crate::bots::clock;
 
@@ -15,35 +17,35 @@ pub(crate) trait Paced: Send + Sync {
 }
 
 /// An entry of the agenda; ordered by time, then by the order of arrival.
-struct Entry {
+struct ScheduledTick {
     due: Duration,
     order: u64,
     who: Weak<dyn Paced>,
 }
 
-impl Ord for Entry {
+impl Ord for ScheduledTick {
     fn cmp(&self, other: &Self) -> std::cmp::Ordering {
         (self.due, self.order).cmp(&(other.due, other.order))
     }
 }
 
-impl PartialOrd for Entry {
+impl PartialOrd for ScheduledTick {
     fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
         Some(self.cmp(other))
     }
 }
 
-impl PartialEq for Entry {
+impl PartialEq for ScheduledTick {
     fn eq(&self, other: &Self) -> bool {
         self.cmp(other).is_eq()
     }
 }
 
-impl Eq for Entry {}
+impl Eq for ScheduledTick {}
 
 #[derive(Default)]
 struct Agenda {
-    entries: BinaryHeap<Reverse<Entry>>,
+    entries: BinaryHeap<Reverse<ScheduledTick>>,
     arrivals: u64,
 }
 
@@ -75,15 +77,17 @@ pub(crate) fn schedule(who: &Arc<impl Paced + 'static>, due: Duration) {
 
 impl Pacer {
     fn add(&self, due: Duration, who: Weak<dyn Paced>) {
-        let mut agenda = self.agenda.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut agenda = self.agenda.lock();
         let order = agenda.arrivals;
         agenda.arrivals += 1;
-        agenda.entries.push(Reverse(Entry { due, order, who }));
+        agenda
+            .entries
+            .push(Reverse(ScheduledTick { due, order, who }));
     }
 
     fn run(&self) {
         loop {
-            let Entry { due, who, .. } = self.next();
+            let ScheduledTick { due, who, .. } = self.next();
             // The agenda is not locked here: ticks may schedule.
             let next = who.upgrade().and_then(|paced| paced.tick(due));
             if let Some(next) = next {
@@ -93,34 +97,31 @@ impl Pacer {
     }
 
     /// Waits for the first entry to be due.
-    fn next(&self) -> Entry {
-        let mut agenda = self.agenda.lock().unwrap_or_else(PoisonError::into_inner);
+    fn next(&self) -> ScheduledTick {
+        let mut agenda = self.agenda.lock();
         loop {
             let wait = agenda
                 .entries
                 .peek()
                 .map(|Reverse(entry)| entry.due.saturating_sub(clock::now()));
-            agenda = match wait {
-                Some(Duration::ZERO) => match agenda.entries.pop() {
-                    Some(Reverse(entry)) => return entry,
-                    None => agenda,
-                },
+            match wait {
+                Some(Duration::ZERO) => {
+                    if let Some(Reverse(entry)) = agenda.entries.pop() {
+                        return entry;
+                    }
+                }
                 Some(wait) => {
-                    let waited = self.changed.wait_timeout(agenda, wait);
-                    waited.unwrap_or_else(PoisonError::into_inner).0
+                    self.changed.wait_for(&mut agenda, wait);
                 }
-                None => {
-                    let waited = self.changed.wait(agenda);
-                    waited.unwrap_or_else(PoisonError::into_inner)
-                }
-            };
+                None => self.changed.wait(&mut agenda),
+            }
         }
     }
 }
 
 /// When to act after `due`: an interval later, or, if that is long past because the machine was
 /// busy, from now on, so that nothing is sent in a burst.
-pub(crate) fn following(due: Duration, interval: Duration) -> Duration {
+pub(crate) fn next_due(due: Duration, interval: Duration) -> Duration {
     const PATIENCE: Duration = Duration::from_millis(250);
     let next = due + interval;
     let now = clock::now();

@@ -4,8 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-pub(crate) use super::flow::Flow;
-use super::flow::sends;
+use super::flow::{Flow, sends};
 use crate::id::{Mid, ParticipantId};
 use crate::protocol::mesh::{MeshDescription, MeshDescriptionKind, MeshSignal};
 use crate::protocol::room::{ParticipantState, RoomState};
@@ -22,7 +21,7 @@ const GRACE: Duration = Duration::from_secs(5);
 
 /// How long the server has to have delivered everything before the mesh is let go of. A mix begins
 /// before everybody is in it again.
-const SERVED: Duration = Duration::from_millis(500);
+const SERVER_READY_FOR: Duration = Duration::from_millis(500);
 
 /// Tells one connection with a member from the next one with them.
 pub(crate) type Generation = u64;
@@ -40,9 +39,9 @@ pub(crate) enum Input {
     Lost(ParticipantId, Generation),
     /// Some time has gone by: what comes in on each connection, and whether the server delivers
     /// all that it should.
-    Look {
+    Poll {
         flows: BTreeMap<ParticipantId, Flow>,
-        served: bool,
+        server_ready: bool,
     },
 }
 
@@ -76,7 +75,7 @@ pub(crate) enum Action {
 
 /// A connection with a member.
 #[derive(Debug)]
-struct Link {
+struct LinkState {
     generation: Generation,
     /// Since when it is tried, or when its last packet came.
     alive: Duration,
@@ -94,10 +93,10 @@ struct Link {
 
 /// A member of a mesh.
 #[derive(Debug)]
-pub(crate) struct Core {
+pub(crate) struct MeshCore {
     own: ParticipantId,
     room: Option<RoomState>,
-    links: BTreeMap<ParticipantId, Link>,
+    links: BTreeMap<ParticipantId, LinkState>,
     retry: BTreeMap<ParticipantId, Duration>,
     generations: Generation,
     reported: BTreeSet<ParticipantId>,
@@ -105,10 +104,10 @@ pub(crate) struct Core {
     /// When the room left mode `p2p`.
     left: Option<Duration>,
     /// Since when the server has delivered everything.
-    served: Option<Duration>,
+    server_ready: Option<Duration>,
 }
 
-impl Core {
+impl MeshCore {
     pub(crate) fn new(own: ParticipantId) -> Self {
         Self {
             own,
@@ -119,7 +118,7 @@ impl Core {
             reported: BTreeSet::new(),
             playing: false,
             left: None,
-            served: None,
+            server_ready: None,
         }
     }
 
@@ -135,10 +134,10 @@ impl Core {
 
     /// Takes something in, and says what to do.
     pub(crate) fn step(&mut self, now: Duration, input: Input) -> Vec<Action> {
-        let mut todo = Vec::new();
+        let mut actions = Vec::new();
         match input {
-            Input::Room(room) => self.room(now, room, &mut todo),
-            Input::Signal(from, signal) => self.signal(now, from, signal, &mut todo),
+            Input::Room(room) => self.room(now, room, &mut actions),
+            Input::Signal(from, signal) => self.signal(now, from, signal, &mut actions),
             Input::Up(with, generation) => {
                 if let Some(link) = self.current(with, generation) {
                     (link.up, link.alive) = (Some(now), now);
@@ -146,13 +145,16 @@ impl Core {
             }
             Input::Lost(with, generation) => {
                 if self.current(with, generation).is_some() {
-                    self.give_up(now, with, &mut todo);
+                    self.give_up(now, with, &mut actions);
                 }
             }
-            Input::Look { flows, served } => self.look(now, &flows, served, &mut todo),
+            Input::Poll {
+                flows,
+                server_ready,
+            } => self.poll(now, &flows, server_ready, &mut actions),
         }
-        self.offer(now, &mut todo);
-        todo
+        self.offer(now, &mut actions);
+        actions
     }
 
     fn meshed(&self) -> bool {
@@ -166,7 +168,7 @@ impl Core {
         members.map(|member| member.id).collect()
     }
 
-    fn current(&mut self, with: ParticipantId, generation: Generation) -> Option<&mut Link> {
+    fn current(&mut self, with: ParticipantId, generation: Generation) -> Option<&mut LinkState> {
         let link = self.links.get_mut(&with);
         link.filter(|link| link.generation == generation)
     }
@@ -187,14 +189,14 @@ impl Core {
         ids
     }
 
-    fn room(&mut self, now: Duration, room: RoomState, todo: &mut Vec<Action>) {
+    fn room(&mut self, now: Duration, room: RoomState, actions: &mut Vec<Action>) {
         let was = self.meshed();
         self.room = Some(room);
         match (was, self.meshed()) {
             (false, true) => self.left = None,
             (true, false) => {
                 self.left = Some(now);
-                self.served = None;
+                self.server_ready = None;
                 self.reported.clear();
                 self.retry.clear();
                 // What was said after an earlier change does not hold for this one.
@@ -207,16 +209,16 @@ impl Core {
         let members = self.members();
         let gone = self.links.keys().filter(|with| !members.contains(with));
         for with in gone.copied().collect::<Vec<_>>() {
-            self.close(with, todo);
+            self.close(with, actions);
         }
     }
 
     /// Of two, the one with the larger number offers: who came later.
-    fn offer(&mut self, now: Duration, todo: &mut Vec<Action>) {
+    fn offer(&mut self, now: Duration, actions: &mut Vec<Action>) {
         for with in self.wanted() {
             let waits = self.retry.get(&with).is_some_and(|at| now < *at);
             if self.own > with && !self.links.contains_key(&with) && !waits {
-                self.open(now, with, Opening::Offer, None, todo);
+                self.open(now, with, Opening::Offer, None, actions);
             }
         }
     }
@@ -227,11 +229,11 @@ impl Core {
         with: ParticipantId,
         opening: Opening,
         fingerprint: Option<String>,
-        todo: &mut Vec<Action>,
+        actions: &mut Vec<Action>,
     ) {
         self.generations += 1;
         self.retry.remove(&with);
-        let link = Link {
+        let link = LinkState {
             generation: self.generations,
             alive: now,
             up: None,
@@ -242,17 +244,17 @@ impl Core {
             done_heard: false,
         };
         self.links.insert(with, link);
-        todo.push(Action::Open(with, self.generations, opening));
+        actions.push(Action::Open(with, self.generations, opening));
     }
 
-    fn close(&mut self, with: ParticipantId, todo: &mut Vec<Action>) {
+    fn close(&mut self, with: ParticipantId, actions: &mut Vec<Action>) {
         if self.links.remove(&with).is_some() {
-            todo.push(Action::Close(with));
+            actions.push(Action::Close(with));
         }
     }
 
-    fn give_up(&mut self, now: Duration, with: ParticipantId, todo: &mut Vec<Action>) {
-        self.close(with, todo);
+    fn give_up(&mut self, now: Duration, with: ParticipantId, actions: &mut Vec<Action>) {
+        self.close(with, actions);
         self.retry.insert(with, now + RETRY);
     }
 
@@ -261,22 +263,22 @@ impl Core {
         now: Duration,
         from: ParticipantId,
         signal: MeshSignal,
-        todo: &mut Vec<Action>,
+        actions: &mut Vec<Action>,
     ) {
         match signal {
-            MeshSignal::Description(description) => self.described(now, from, description, todo),
+            MeshSignal::Description(description) => self.described(now, from, description, actions),
             MeshSignal::Candidate(candidate) => {
                 let link = self.links.get(&from).filter(|link| !link.ignoring);
                 if let (Some(_), Some(candidate)) = (link, candidate) {
                     let (mid, line) = (candidate.sdp_mid, candidate.candidate);
-                    todo.push(Action::Candidate(from, mid, line));
+                    actions.push(Action::Candidate(from, mid, line));
                 }
             }
             MeshSignal::Done(done) => {
                 if let Some(link) = self.links.get_mut(&from) {
                     link.done_heard = done;
                     if link.done_said && link.done_heard {
-                        self.close(from, todo);
+                        self.close(from, actions);
                     }
                 }
             }
@@ -288,7 +290,7 @@ impl Core {
         now: Duration,
         from: ParticipantId,
         MeshDescription { kind, sdp }: MeshDescription,
-        todo: &mut Vec<Action>,
+        actions: &mut Vec<Action>,
     ) {
         let polite = self.own > from;
         let theirs = fingerprint(&sdp);
@@ -297,7 +299,7 @@ impl Core {
             (MeshDescriptionKind::Answer, Some(link)) if link.offering => {
                 (link.offering, link.ignoring) = (false, false);
                 link.fingerprint = theirs;
-                todo.push(Action::Accept(from, sdp));
+                actions.push(Action::Accept(from, sdp));
             }
             (MeshDescriptionKind::Offer, Some(link)) if link.offering && !polite => {
                 link.ignoring = true;
@@ -309,27 +311,29 @@ impl Core {
                 tracing::debug!(%from, "an offer for a connection that is there");
             }
             (MeshDescriptionKind::Offer, _) if expected => {
-                self.close(from, todo);
-                self.open(now, from, Opening::Answer(sdp), theirs, todo);
+                self.close(from, actions);
+                self.open(now, from, Opening::Answer(sdp), theirs, actions);
             }
             _ => tracing::debug!(%from, ?kind, "a description that is not expected"),
         }
     }
 
-    fn look(
+    fn poll(
         &mut self,
         now: Duration,
         flows: &BTreeMap<ParticipantId, Flow>,
-        served: bool,
-        todo: &mut Vec<Action>,
+        server_ready: bool,
+        actions: &mut Vec<Action>,
     ) {
-        self.served = served.then(|| self.served.unwrap_or(now));
-        let served = self.served.is_some_and(|since| now >= since + SERVED);
+        self.server_ready = server_ready.then(|| self.server_ready.unwrap_or(now));
+        let server_ready = self
+            .server_ready
+            .is_some_and(|since| now >= since + SERVER_READY_FOR);
         if self.meshed() {
-            self.expire(now, flows, todo);
-            self.report(now, flows, served, todo);
+            self.expire(now, flows, actions);
+            self.report(now, flows, server_ready, actions);
         } else if let Some(left) = self.left {
-            self.let_go(now, left, served, todo);
+            self.wind_down(now, left, server_ready, actions);
         }
     }
 
@@ -338,7 +342,7 @@ impl Core {
         &mut self,
         now: Duration,
         flows: &BTreeMap<ParticipantId, Flow>,
-        todo: &mut Vec<Action>,
+        actions: &mut Vec<Action>,
     ) {
         for (with, link) in &mut self.links {
             let flow = flows.get(with).copied().unwrap_or_default();
@@ -353,7 +357,7 @@ impl Core {
         }
         let dead = self.links.iter().filter(|(_, l)| now >= l.alive + PATIENCE);
         for with in dead.map(|(with, _)| *with).collect::<Vec<_>>() {
-            self.give_up(now, with, todo);
+            self.give_up(now, with, actions);
         }
     }
 
@@ -361,8 +365,8 @@ impl Core {
         &mut self,
         now: Duration,
         flows: &BTreeMap<ParticipantId, Flow>,
-        served: bool,
-        todo: &mut Vec<Action>,
+        server_ready: bool,
+        actions: &mut Vec<Action>,
     ) {
         let Some(room) = &self.room else { return };
         let receiving: BTreeSet<_> = self
@@ -378,30 +382,36 @@ impl Core {
         let wanted = self.wanted();
         let covers = !wanted.is_empty() && wanted.iter().all(|with| receiving.contains(with));
         if receiving != self.reported {
-            todo.push(Action::Report(receiving.iter().copied().collect()));
+            actions.push(Action::Report(receiving.iter().copied().collect()));
             self.reported = receiving;
         }
         // When somebody joins, or is lost, the mesh goes on being played until the server is
         // there again.
-        let plays = covers || (self.playing && !served);
-        self.play(plays, todo);
+        let plays = covers || (self.playing && !server_ready);
+        self.play(plays, actions);
     }
 
-    fn play(&mut self, plays: bool, todo: &mut Vec<Action>) {
+    fn play(&mut self, plays: bool, actions: &mut Vec<Action>) {
         if self.playing != plays {
             self.playing = plays;
-            todo.push(Action::Play(plays));
+            actions.push(Action::Play(plays));
         }
     }
 
     /// After the mode has changed: says so once the server delivers, and ends what nobody needs.
-    fn let_go(&mut self, now: Duration, left: Duration, served: bool, todo: &mut Vec<Action>) {
-        if served {
-            self.play(false, todo);
+    fn wind_down(
+        &mut self,
+        now: Duration,
+        left: Duration,
+        server_ready: bool,
+        actions: &mut Vec<Action>,
+    ) {
+        if server_ready {
+            self.play(false, actions);
             for (with, link) in &mut self.links {
                 if !link.done_said {
                     link.done_said = true;
-                    todo.push(Action::SayDone(*with));
+                    actions.push(Action::SayDone(*with));
                 }
             }
         }
@@ -411,10 +421,10 @@ impl Core {
             .iter()
             .filter(|(_, link)| over || (link.done_said && link.done_heard));
         for with in ended.map(|(with, _)| *with).collect::<Vec<_>>() {
-            self.close(with, todo);
+            self.close(with, actions);
         }
         if self.links.is_empty() {
-            self.play(false, todo);
+            self.play(false, actions);
         }
     }
 }

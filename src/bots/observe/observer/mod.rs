@@ -11,26 +11,27 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::ops::Range;
-use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
+use std::sync::LazyLock;
 use std::time::Duration;
 
+use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::watch;
 
-use super::detection::longest_gap;
-pub use super::detection::{Gap, Mixup, Origin, Path, Sense, Sight, Sound};
+use super::detection::{
+    Contributor, Detection, Gap, Mixup, Origin, Path, Sense, SoundDetection, longest_gap,
+};
 use super::palette;
 use super::probe::color::Patch;
 use super::probe::picture::{contained, inset, scaled};
 use super::probe::timecode::TimeCode;
 use super::probe::tone::{Bank, RATE, WINDOW};
 use super::probe::{Histogram, Picture, Spread};
-use crate::bots::rtc::csrc_tracker::Source;
 use crate::id::{ParticipantId, Role};
 use crate::layout::Rect;
 use crate::protocol::room::{RoomState, TileState};
 
 /// Sightings kept of each participant: over two minutes at 30 frames per second.
-const SIGHTS: usize = 4_096;
+const DETECTIONS: usize = 4_096;
 
 /// Sounds kept: a minute of ten streams.
 const SOUNDS: usize = 32_768;
@@ -54,26 +55,26 @@ static BANK: LazyLock<Bank> = LazyLock::new(|| Bank::new(&palette::tones(palette
 
 /// What a bot has seen and heard.
 #[derive(Debug, Default)]
-pub struct Witness {
-    seen: Mutex<Seen>,
+pub struct Observer {
+    records: Mutex<Records>,
     /// Counts what is seen and heard, for who waits for something.
     count: watch::Sender<u64>,
 }
 
 #[derive(Debug, Default)]
-struct Seen {
+struct Records {
     /// The newest tiles and those before, and since when they are the newest.
     tiles: Tiles,
     before: Tiles,
     since: Duration,
-    sights: BTreeMap<ParticipantId, VecDeque<Sight>>,
+    detections: BTreeMap<ParticipantId, VecDeque<Detection>>,
     codes: BTreeMap<(ParticipantId, Path), TimeCode>,
     ages: BTreeMap<Path, Histogram>,
-    sounds: VecDeque<Sound>,
+    sounds: VecDeque<SoundDetection>,
     /// When the mesh began or ceased to be played.
     playing: VecDeque<(Duration, bool)>,
     /// Frames of forward m-lines that said of nobody that they are theirs.
-    nameless: u64,
+    unattributed: u64,
 }
 
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -99,16 +100,16 @@ impl Tiles {
 }
 
 /// What one look at a picture, or a part of it, found.
-struct Look {
+struct Reading {
     who: ParticipantId,
     colors: [Option<Patch>; 2],
     settled: bool,
     code: Option<TimeCode>,
 }
 
-impl Witness {
-    fn lock(&self) -> MutexGuard<'_, Seen> {
-        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
+impl Observer {
+    fn lock(&self) -> MutexGuard<'_, Records> {
+        self.records.lock()
     }
 
     /// Takes what the server says of the room.
@@ -117,31 +118,31 @@ impl Witness {
             canvas: (room.canvas.width, room.canvas.height),
             list: room.tiles.clone(),
         };
-        let mut seen = self.lock();
-        if seen.tiles != tiles {
-            seen.before = std::mem::replace(&mut seen.tiles, tiles);
-            seen.since = now;
+        let mut records = self.lock();
+        if records.tiles != tiles {
+            records.before = std::mem::replace(&mut records.tiles, tiles);
+            records.since = now;
         }
     }
 
     /// From now on the mesh is, or is not, what a page would play.
     pub(crate) fn play_mesh(&self, plays: bool, now: Duration) {
-        let mut seen = self.lock();
-        if seen.plays_mesh_at(now) != plays {
-            if seen.playing.len() == CHANGES {
-                seen.playing.pop_front();
+        let mut records = self.lock();
+        if records.plays_mesh_at(now) != plays {
+            if records.playing.len() == CHANGES {
+                records.playing.pop_front();
             }
-            seen.playing.push_back((now, plays));
+            records.playing.push_back((now, plays));
         }
     }
 
     /// Looks at the composite.
-    pub(crate) fn saw_mix(&self, picture: &Picture) {
+    pub(crate) fn record_mix(&self, picture: &Picture) {
         let (tiles, before, settled) = {
-            let seen = self.lock();
-            let settled = picture.arrival >= seen.since + SETTLING;
-            let before = (!settled).then(|| seen.before.clone());
-            (seen.tiles.clone(), before, settled)
+            let records = self.lock();
+            let settled = picture.arrival >= records.since + SETTLING;
+            let before = (!settled).then(|| records.before.clone());
+            (records.tiles.clone(), before, settled)
         };
         let mut people: Vec<_> = tiles.list.iter().map(|tile| tile.participant).collect();
         people.sort_unstable();
@@ -150,73 +151,73 @@ impl Witness {
             let rect = tiles.find(who, picture);
             let old = before.as_ref().and_then(|before| before.find(who, picture));
             let patch = |rect: Option<Rect>| Patch::of(picture, inset(rect?, MARGIN));
-            let look = Look {
+            let reading = Reading {
                 who,
                 colors: [patch(rect), patch(old)],
                 settled,
                 code: rect.and_then(|rect| TimeCode::read(picture, rect)),
             };
-            self.note(look, Path::Mix, picture.arrival);
+            self.record(reading, Path::Mix, picture.arrival);
         }
     }
 
     /// Looks at a participant's own picture.
-    pub(crate) fn saw(&self, picture: &Picture, path: Path, source: Source) {
-        let Some(who) = source.who else {
-            self.lock().nameless += 1;
+    pub(crate) fn record_picture(&self, picture: &Picture, path: Path, contributor: Contributor) {
+        let Some(who) = contributor.who else {
+            self.lock().unattributed += 1;
             return;
         };
         let middle = inset(picture.bounds(), MARGIN);
-        let look = Look {
+        let reading = Reading {
             who,
             colors: [Patch::of(picture, middle), None],
-            settled: source.settled,
+            settled: contributor.settled,
             code: TimeCode::read(picture, picture.bounds()),
         };
-        self.note(look, path, picture.arrival);
+        self.record(reading, path, picture.arrival);
     }
 
-    fn note(&self, look: Look, path: Path, at: Duration) {
-        let mut seen = self.lock();
-        let last = match look.code {
-            Some(code) => seen.codes.insert((look.who, path), code),
-            None => seen.codes.remove(&(look.who, path)),
+    fn record(&self, reading: Reading, path: Path, at: Duration) {
+        let mut records = self.lock();
+        let last = match reading.code {
+            Some(code) => records.codes.insert((reading.who, path), code),
+            None => records.codes.remove(&(reading.who, path)),
         };
-        let fresh = look.code.is_none() || look.code != last;
-        let age = look.code.map(|code| code.age(at));
+        let fresh = reading.code.is_none() || reading.code != last;
+        let age = reading.code.map(|code| code.age(at));
         if let Some(age) = age {
-            seen.ages.entry(path).or_default().add(age);
+            records.ages.entry(path).or_default().add(age);
         }
-        let played = seen.plays(path, at);
-        let sights = seen.sights.entry(look.who).or_default();
-        if sights.len() == SIGHTS {
-            sights.pop_front();
+        let played = records.plays(path, at);
+        let detections = records.detections.entry(reading.who).or_default();
+        if detections.len() == DETECTIONS {
+            detections.pop_front();
         }
-        sights.push_back(Sight {
+        detections.push_back(Detection {
             at,
             path,
-            colors: look.colors,
-            settled: look.settled,
+            colors: reading.colors,
+            settled: reading.settled,
             fresh,
             age,
             played,
         });
-        drop(seen);
+        drop(records);
         self.count.send_modify(|count| *count += 1);
     }
 
     /// Listens to sound that begins at `start`: mono, 48 kHz.
-    pub(crate) fn heard(&self, samples: &[f32], start: Duration, origin: Origin) {
+    pub(crate) fn record_sound(&self, samples: &[f32], start: Duration, origin: Origin) {
         let mut at = start;
         for window in samples.chunks_exact(WINDOW) {
             let tones = BANK.heard(window, FLOOR_DB, RANGE_DB);
             let length = Duration::from_secs(1) * WINDOW as u32 / RATE;
-            let mut seen = self.lock();
-            if seen.sounds.len() == SOUNDS {
-                seen.sounds.pop_front();
+            let mut records = self.lock();
+            if records.sounds.len() == SOUNDS {
+                records.sounds.pop_front();
             }
-            let played = seen.plays(origin.path, at);
-            seen.sounds.push_back(Sound {
+            let played = records.plays(origin.path, at);
+            records.sounds.push_back(SoundDetection {
                 start: at,
                 length,
                 tones,
@@ -239,20 +240,20 @@ impl Witness {
     }
 
     /// The frames of a participant, the oldest first.
-    pub fn sights(&self, who: ParticipantId) -> Vec<Sight> {
-        let seen = self.lock();
-        let sights = seen.sights.get(&who).into_iter().flatten();
-        sights.copied().collect()
+    pub fn detections(&self, who: ParticipantId) -> Vec<Detection> {
+        let records = self.lock();
+        let detections = records.detections.get(&who).into_iter().flatten();
+        detections.copied().collect()
     }
 
     /// What was heard, in the order in which it was decoded.
-    pub fn sounds(&self) -> Vec<Sound> {
+    pub fn sounds(&self) -> Vec<SoundDetection> {
         self.lock().sounds.iter().copied().collect()
     }
 
     /// How many frames of forward m-lines did not say whose they are.
-    pub fn nameless(&self) -> u64 {
-        self.lock().nameless
+    pub fn unattributed(&self) -> u64 {
+        self.lock().unattributed
     }
 
     /// How old frames were that came by one way, where they had time codes: since the start or
@@ -261,7 +262,7 @@ impl Witness {
         self.lock().ages.get(&path)?.spread()
     }
 
-    /// The ages behind [`Witness::latency`].
+    /// The ages behind [`Observer::latency`].
     pub(crate) fn ages(&self, path: Path) -> Histogram {
         self.lock().ages.get(&path).cloned().unwrap_or_default()
     }
@@ -269,11 +270,11 @@ impl Witness {
     /// The longest time within `during` without a fresh frame of a participant in their colour,
     /// by any way.
     pub fn unseen(&self, who: ParticipantId, rgb: [u8; 3], during: Range<Duration>) -> Gap {
-        let seen = self.lock();
-        let sights = seen.sights.get(&who).into_iter().flatten();
-        let good = sights
-            .filter(|sight| sight.played && sight.fresh && sight.is(rgb))
-            .map(|sight| sight.at..sight.at);
+        let records = self.lock();
+        let detections = records.detections.get(&who).into_iter().flatten();
+        let good = detections
+            .filter(|detection| detection.played && detection.fresh && detection.is(rgb))
+            .map(|detection| detection.at..detection.at);
         longest_gap(good.collect(), during)
     }
 
@@ -281,8 +282,8 @@ impl Witness {
     /// their place in [`palette`]. Sound that is still on its way is missing at the end: let
     /// `during` end half a second ago.
     pub fn unheard(&self, person: usize, during: Range<Duration>) -> Gap {
-        let seen = self.lock();
-        let with_tone = seen
+        let records = self.lock();
+        let with_tone = records
             .sounds
             .iter()
             .filter(|sound| sound.played && sound.tones >> (person % palette::PEOPLE) & 1 == 1)
@@ -293,25 +294,28 @@ impl Witness {
     /// Everybody who was seen or heard under another's name within `during`: `people` are whoever
     /// there is, with their places in [`palette`].
     pub fn mixups(&self, people: &[(ParticipantId, usize)], during: Range<Duration>) -> Vec<Mixup> {
-        let seen = self.lock();
+        let records = self.lock();
         let mut found = Vec::new();
         for (name, own) in people {
-            let sights = seen.sights.get(name).into_iter().flatten();
-            for sight in sights.filter(|s| s.settled && during.contains(&s.at)) {
+            let detections = records.detections.get(name).into_iter().flatten();
+            for detection in detections.filter(|s| s.settled && during.contains(&s.at)) {
                 let others = people
                     .iter()
-                    .position(|(who, person)| who != name && sight.is(palette::color(*person)));
-                if let (Some(was), false) = (others, sight.is(palette::color(*own))) {
+                    .position(|(who, person)| who != name && detection.is(palette::color(*person)));
+                if let (Some(was), false) = (others, detection.is(palette::color(*own))) {
                     found.push(Mixup {
                         sense: Sense::Seen,
-                        at: sight.at,
-                        path: sight.path,
+                        at: detection.at,
+                        path: detection.path,
                         name: *name,
                         was,
                     });
                 }
             }
-            let sounds = seen.sounds.iter().filter(|s| s.origin.from == Some(*name));
+            let sounds = records
+                .sounds
+                .iter()
+                .filter(|s| s.origin.from == Some(*name));
             for sound in sounds.filter(|s| s.origin.settled && during.contains(&s.start)) {
                 let others = people.iter().position(|(who, person)| {
                     who != name && sound.tones >> (person % palette::PEOPLE) & 1 == 1
@@ -331,7 +335,7 @@ impl Witness {
     }
 }
 
-impl Seen {
+impl Records {
     fn plays_mesh_at(&self, at: Duration) -> bool {
         let mut changes = self.playing.iter().rev();
         changes.find(|(since, _)| *since <= at).is_some_and(|c| c.1)

@@ -1,152 +1,13 @@
 //! What a bot sends, what it takes, and how it enters.
 
-use std::time::Duration;
+use std::net::IpAddr;
 
-use serde::{Deserialize, Serialize};
-
-use crate::bots::rtc::connection::Reach;
-use crate::bots::rtc::ice::Route;
+use crate::bots::observe::palette;
+use crate::bots::source::settings::{AudioSource, VideoFormat, VideoSource};
 use crate::codec::VideoCodec;
 use crate::id::RoomId;
-use crate::layout::Size;
 use crate::protocol::room::Limits;
 use crate::topology::Mode;
-
-/// The form of a bot's video.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub struct VideoFormat {
-    /// How it is encoded.
-    pub codec: VideoCodec,
-    /// Pixels; even.
-    pub size: Size,
-    /// Frames per second.
-    pub fps: u32,
-}
-
-impl VideoFormat {
-    /// 640x360 at 30 frames per second.
-    pub fn new(codec: VideoCodec) -> Self {
-        Self::sized(codec, 640, 360)
-    }
-
-    /// A size of one's own at 30 frames per second.
-    pub fn sized(codec: VideoCodec, width: u32, height: u32) -> Self {
-        let size = Size { width, height };
-        Self {
-            codec,
-            size,
-            fps: 30,
-        }
-    }
-
-    /// What it is encoded at, bit/s: about what a browser gives a camera of that size.
-    pub fn bitrate(self) -> u32 {
-        let pixels = u64::from(self.size.width) * u64::from(self.size.height) * u64::from(self.fps);
-        u32::try_from(pixels * 7 / 100)
-            .unwrap_or(u32::MAX)
-            .clamp(100_000, 2_500_000)
-    }
-}
-
-/// What a bot's camera shows.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub enum VideoSource {
-    /// No camera m-line.
-    None,
-    /// One colour.
-    Color {
-        /// R'G'B', of [`crate::bots::observe::palette`] if it is to be recognised.
-        rgb: [u8; 3],
-        /// Its form.
-        format: VideoFormat,
-    },
-    /// The film of `assets/media`, over and over.
-    Film {
-        /// Its form.
-        format: VideoFormat,
-        /// Where in the film this bot is at the clock's zero.
-        offset: Duration,
-    },
-    /// Dark, and white for the first [`CLAP`] of every [`CLAP_EVERY`] of the machine's clock.
-    Clap {
-        /// Its form.
-        format: VideoFormat,
-    },
-    /// The sender's clock, see [`crate::bots::observe::probe::timecode`]. Bots of one format and phase share
-    /// an encoder.
-    TimeCode {
-        /// Its form.
-        format: VideoFormat,
-        /// Which of [`crate::bots::source::live::PHASES`] parts of a frame interval its frames are taken at,
-        /// so that many bots do not all send at one instant.
-        phase: u32,
-    },
-}
-
-impl VideoSource {
-    /// The form, if there is video.
-    pub fn format(self) -> Option<VideoFormat> {
-        match self {
-            Self::None => None,
-            Self::Color { format, .. }
-            | Self::Film { format, .. }
-            | Self::Clap { format }
-            | Self::TimeCode { format, .. } => Some(format),
-        }
-    }
-
-    /// The same content in another form.
-    pub fn with_format(mut self, other: VideoFormat) -> Self {
-        match &mut self {
-            Self::None => {}
-            Self::Color { format, .. }
-            | Self::Film { format, .. }
-            | Self::Clap { format }
-            | Self::TimeCode { format, .. } => *format = other,
-        }
-        self
-    }
-}
-
-/// A voice of the demo. They take turns, by the machine's clock, so that the voices of bots in
-/// one process do not talk at once.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Voice {
-    /// The first to speak.
-    Ada,
-    /// The second.
-    Ben,
-    /// The third.
-    Cleo,
-}
-
-/// What a bot's microphone hears.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub enum AudioSource {
-    /// No mic m-line.
-    None,
-    /// Packets of silence, as a muted browser sends.
-    Silence,
-    /// A sine.
-    Tone {
-        /// Its frequency, Hz; whole, so that the loop has no seam.
-        hz: u32,
-        /// Its peak, dB below full scale: 0 or less.
-        dbfs: i32,
-    },
-    /// A voice.
-    Speech(Voice),
-    /// The film's sound.
-    Film,
-    /// Still, and a tone of 1 kHz whenever [`VideoSource::Clap`] is white.
-    Clap,
-}
-
-/// How long a clap is seen and heard.
-pub const CLAP: Duration = Duration::from_millis(200);
-
-/// Time from one clap to the next.
-pub const CLAP_EVERY: Duration = Duration::from_secs(2);
 
 /// How a bot enters the room.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -228,9 +89,9 @@ pub enum Mesh {
 
 /// What is noted down of the packets a bot sends to the server and gets on forward m-lines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Recording {
+pub enum PacketCaptureMode {
     /// Nothing.
-    Nothing,
+    Off,
     /// What tells one payload from another, see [`crate::bots::observe::packet_capture`].
     Payloads,
 }
@@ -255,21 +116,41 @@ pub enum LinkFeedback {
 
 /// What a bot makes of lost packets of sound.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Mending {
+pub enum AudioLossRecovery {
     /// It goes on as before, and fades out (packet loss concealment).
-    Guess,
+    Concealment,
     /// It takes what was lost from the next packet where that says it again (in-band FEC), and says
     /// so in its offer, as browsers do. All of its sound is heard a packet later.
-    Fec,
+    InbandFec,
 }
 
 /// Which certificate an offer names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Fingerprint {
+pub enum FingerprintMode {
     /// The one the bot then shows.
     True,
     /// Another: the server must close the connection.
     Wrong,
+}
+
+/// Where media may go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NetworkInterface {
+    /// Only the loopback interface: the server is there.
+    Loopback,
+    /// Only the interface with this address.
+    Address(IpAddr),
+    /// Every interface of the machine.
+    All,
+}
+
+/// Which ways media may take.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum IceTransportPolicy {
+    /// Any that ICE finds.
+    All,
+    /// Through a relay of the server's and no other, as the page with `?relay=1`.
+    Relay,
 }
 
 /// Everything about a bot.
@@ -279,9 +160,9 @@ pub struct BotConfig {
     pub server: String,
     /// Where media may go. If `None`, on loopback alone if the server's address is one, for its
     /// media is there then, unless it was told otherwise.
-    pub reach: Option<Reach>,
+    pub interface: Option<NetworkInterface>,
     /// Whether media may go without a relay.
-    pub route: Route,
+    pub ice_transport_policy: IceTransportPolicy,
     /// The room.
     pub room: RoomId,
     /// The name on the tile.
@@ -302,7 +183,7 @@ pub struct BotConfig {
     /// Whether it sends at the size it is asked for.
     pub capture: Capture,
     /// Which certificate its offer names.
-    pub fingerprint: Fingerprint,
+    pub fingerprint: FingerprintMode,
     /// The mode it asks for, for itself, when it joins; `None` takes the room's.
     pub view: Option<Mode>,
     /// What it wants at most when it joins.
@@ -310,11 +191,11 @@ pub struct BotConfig {
     /// What it tells of its link.
     pub feedback: LinkFeedback,
     /// What it makes of lost packets of sound.
-    pub mending: Mending,
+    pub audio_loss_recovery: AudioLossRecovery,
     /// Whether it joins the mesh.
     pub mesh: Mesh,
     /// What is noted down of its packets.
-    pub recording: Recording,
+    pub packet_capture: PacketCaptureMode,
 }
 
 impl BotConfig {
@@ -322,8 +203,8 @@ impl BotConfig {
     pub fn new(server: impl Into<String>, room: RoomId, name: impl Into<String>) -> Self {
         Self {
             server: server.into(),
-            reach: None,
-            route: Route::Any,
+            interface: None,
+            ice_transport_policy: IceTransportPolicy::All,
             room,
             name: name.into(),
             token: None,
@@ -333,13 +214,13 @@ impl BotConfig {
             sound_burst: 1,
             receive: Receive::like_a_browser(Decode::No),
             capture: Capture::Follow,
-            fingerprint: Fingerprint::True,
+            fingerprint: FingerprintMode::True,
             view: None,
             limits: Limits::default(),
             feedback: LinkFeedback::Reports,
-            mending: Mending::Guess,
+            audio_loss_recovery: AudioLossRecovery::Concealment,
             mesh: Mesh::Join,
-            recording: Recording::Nothing,
+            packet_capture: PacketCaptureMode::Off,
         }
     }
 
@@ -348,11 +229,11 @@ impl BotConfig {
     #[must_use]
     pub fn person(mut self, i: usize, format: VideoFormat) -> Self {
         self.video = VideoSource::Color {
-            rgb: crate::bots::observe::palette::color(i),
+            rgb: palette::color(i),
             format,
         };
         self.audio = AudioSource::Tone {
-            hz: crate::bots::observe::palette::tone(i) as u32,
+            hz: palette::tone(i) as u32,
             dbfs: -24,
         };
         self
@@ -376,7 +257,7 @@ impl BotConfig {
     /// Sends and receives through the server's TURN alone.
     #[must_use]
     pub fn relayed(mut self) -> Self {
-        self.route = Route::Relay;
+        self.ice_transport_policy = IceTransportPolicy::Relay;
         self
     }
 
@@ -403,15 +284,15 @@ impl BotConfig {
 
     /// Takes lost packets of sound from the next ones.
     #[must_use]
-    pub fn mending_sound(mut self) -> Self {
-        self.mending = Mending::Fec;
+    pub fn with_inband_fec(mut self) -> Self {
+        self.audio_loss_recovery = AudioLossRecovery::InbandFec;
         self
     }
 
     /// Notes down its packets.
     #[must_use]
-    pub fn recording(mut self, recording: Recording) -> Self {
-        self.recording = recording;
+    pub fn capturing_packets(mut self) -> Self {
+        self.packet_capture = PacketCaptureMode::Payloads;
         self
     }
 

@@ -6,13 +6,14 @@
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU8, Ordering};
-use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use gst::prelude::*;
+use parking_lot::Mutex;
 
+use super::encode::{Frame, PACKET, named};
 use crate::bots::error::BotError;
-use crate::bots::source::encode::Frame;
+use crate::bots::observe::probe::tone;
 
 /// The name of the extension in SDP.
 pub(crate) const URI: &str = "urn:ietf:params:rtp-hdrext:ssrc-audio-level";
@@ -42,13 +43,13 @@ pub(crate) struct LevelWriter {
 
 impl LevelWriter {
     /// Writes from now on, under the id that was agreed.
-    pub(crate) fn agree(&self, id: u8) {
+    pub(crate) fn set_id(&self, id: u8) {
         self.id.store(id, Ordering::Relaxed);
     }
 
     /// Says the level of the frame with that timestamp, before it is sent.
     pub(crate) fn announce(&self, pts: gst::ClockTime, level: u8) {
-        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut waiting = self.waiting.lock();
         if waiting.len() == WAITING {
             waiting.pop_front();
         }
@@ -63,7 +64,7 @@ impl LevelWriter {
         }
         let pts = packet.pts()?;
         let level = {
-            let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut waiting = self.waiting.lock();
             let at = waiting.iter().position(|(other, _)| *other == pts)?;
             let (_, level) = waiting.drain(..=at).next_back()?;
             level
@@ -114,7 +115,7 @@ pub(crate) fn measure(packets: &[Frame]) -> Result<Vec<u8>, BotError> {
 
 fn level_of(samples: &[f32]) -> u8 {
     // The cast saturates, and a sound over full scale is 0.
-    match (-crate::bots::observe::probe::tone::rms(samples)).round() as u8 {
+    match (-tone::rms(samples)).round() as u8 {
         level @ 0..=FAINTEST => level,
         _ => SILENCE,
     }
@@ -130,8 +131,8 @@ fn decode<'a>(packets: impl Iterator<Item = &'a Frame>) -> Result<Vec<f32>, BotE
         .map_err(|e| failed(&e))?
         .downcast::<gst::Pipeline>()
         .map_err(|_| failed(&"no pipeline"))?;
-    let source = crate::bots::source::encode::named::<gst_app::AppSrc>(&pipeline, "in")?;
-    let sink = crate::bots::source::encode::named::<gst_app::AppSink>(&pipeline, "out")?;
+    let source = named::<gst_app::AppSrc>(&pipeline, "in")?;
+    let sink = named::<gst_app::AppSink>(&pipeline, "out")?;
     source.set_max_bytes(0);
     pipeline
         .set_state(gst::State::Playing)
@@ -143,8 +144,7 @@ fn decode<'a>(packets: impl Iterator<Item = &'a Frame>) -> Result<Vec<f32>, BotE
         let memory = gst::BufferCopyFlags::MEMORY;
         let copy = packet.buffer.copy_region(memory, ..);
         let mut buffer = copy.map_err(|e| failed(&e))?;
-        let length =
-            gst::ClockTime::try_from(crate::bots::source::clip::PACKET).unwrap_or_default();
+        let length = gst::ClockTime::try_from(PACKET).unwrap_or_default();
         {
             let buffer = buffer.make_mut();
             buffer.set_pts(at);
@@ -172,7 +172,7 @@ fn decode<'a>(packets: impl Iterator<Item = &'a Frame>) -> Result<Vec<f32>, BotE
 }
 
 /// The id under which an answer's audio m-line takes levels; `None` if it does not.
-pub(crate) fn agreed(answer: &gst_sdp::SDPMediaRef) -> Option<u8> {
+pub(crate) fn negotiated_id(answer: &gst_sdp::SDPMediaRef) -> Option<u8> {
     let mut extensions = answer.attributes().filter(|a| a.key() == "extmap");
     extensions.find_map(|attribute| {
         let (id, uri) = attribute.value()?.split_once(' ')?;
@@ -202,7 +202,7 @@ mod tests {
         let writer = LevelWriter::default();
         writer.announce(gst::ClockTime::from_mseconds(20), 27);
         assert!(writer.write(&packet(20)).is_none(), "nobody agreed");
-        writer.agree(3);
+        writer.set_id(3);
         for level in [27, SILENCE] {
             writer.announce(gst::ClockTime::from_mseconds(40), level);
             let written = writer.write(&packet(40)).unwrap();
@@ -224,8 +224,8 @@ mod tests {
         gst::init().unwrap();
         let mut media = gst_sdp::SDPMedia::new();
         media.add_attribute("extmap", Some("4 urn:ietf:params:rtp-hdrext:sdes:mid"));
-        assert_eq!(agreed(&media), None);
+        assert_eq!(negotiated_id(&media), None);
         media.add_attribute("extmap", Some(&format!("2/sendonly {URI} vad=on")));
-        assert_eq!(agreed(&media), Some(2));
+        assert_eq!(negotiated_id(&media), Some(2));
     }
 }

@@ -1,0 +1,105 @@
+//! The figures of a bot: what it has sent and received.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use serde::Serialize;
+
+use super::bot::Bot;
+use crate::bots::rtc::peer::Uplink;
+use crate::bots::rtc::receive::StreamStats;
+use crate::bots::source::media_source::PipelineInput;
+use crate::id::ParticipantId;
+use crate::media::peer::nack::RepairCounters;
+
+/// What a bot has sent and received.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct BotStats {
+    /// Video frames sent.
+    pub frames_sent: u64,
+    /// Bytes of encoded video sent, RTP not counted.
+    pub video_bytes_sent: u64,
+    /// Audio packets sent.
+    pub packets_sent: u64,
+    /// Keyframes asked of it.
+    pub key_requests: u64,
+    /// What was done about packets lost between it and the server.
+    pub repair: RepairCounters,
+    /// What came in from the server, in the order of the m-lines.
+    pub received: Vec<StreamStats>,
+    /// The connections with other members, in the order of their numbers.
+    pub mesh: Vec<MeshStats>,
+}
+
+/// What goes over a connection with another member.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct MeshStats {
+    /// The other.
+    pub with: ParticipantId,
+    /// Video frames sent to them.
+    pub frames_sent: u64,
+    /// Bytes of encoded video sent to them, RTP not counted.
+    pub video_bytes_sent: u64,
+    /// Audio packets sent to them.
+    pub packets_sent: u64,
+    /// Keyframes they asked for.
+    pub key_requests: u64,
+    /// What came from them: microphone, camera, screen.
+    pub received: Vec<StreamStats>,
+}
+
+impl Bot {
+    /// The figures since the start, or for what comes in since [`Bot::reset_stats`].
+    pub fn stats(&self) -> BotStats {
+        let input = |uplink: &Option<Uplink>| uplink.as_ref().map(|uplink| uplink.input.clone());
+        let (frames_sent, video_bytes_sent, key_requests) = sent(input(&self.peer.camera));
+        BotStats {
+            frames_sent,
+            video_bytes_sent,
+            key_requests,
+            packets_sent: sent(input(&self.peer.mic)).0,
+            repair: self.peer.connection.repair.counters(),
+            received: self.peer.incoming().map(|line| line.stats()).collect(),
+            mesh: self.mesh_stats(),
+        }
+    }
+
+    fn mesh_stats(&self) -> Vec<MeshStats> {
+        let links = self.links.lock();
+        let stats = links.iter().map(|(with, link)| {
+            let peer = link.peer.upgrade();
+            let camera = peer.as_ref().and_then(|peer| peer.camera.clone());
+            let mic = peer.as_ref().and_then(|peer| peer.mic.clone());
+            let (frames_sent, video_bytes_sent, key_requests) = sent(camera);
+            MeshStats {
+                with: *with,
+                frames_sent,
+                video_bytes_sent,
+                packets_sent: sent(mic).0,
+                key_requests,
+                received: link.lines.iter().map(|line| line.stats()).collect(),
+            }
+        });
+        stats.collect()
+    }
+
+    /// Measures what comes in from now on.
+    pub fn reset_stats(&self) {
+        self.peer.incoming().for_each(|line| line.reset_stats());
+        for link in self.links.lock().values() {
+            link.lines.iter().for_each(|line| line.reset_stats());
+        }
+        self.published.observer.reset_ages();
+    }
+}
+
+/// Frames, bytes and keyframe requests of what is sent.
+fn sent(input: Option<Arc<PipelineInput>>) -> (u64, u64, u64) {
+    input.map_or((0, 0, 0), |input| {
+        (
+            *input.frames.borrow(),
+            input.bytes.load(Ordering::Relaxed),
+            *input.key_requests.borrow(),
+        )
+    })
+}

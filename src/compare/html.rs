@@ -5,7 +5,7 @@ use std::fmt::Write;
 
 use super::plot::{DECODE, DELAY, DOWN, QUANTITIES, SERVER, STYLE, UP, chart};
 use super::report::{Comparison, Row};
-use super::table::{HEADS, cells, name};
+use super::table::{HEADS, cells};
 use crate::topology::Topology;
 
 /// Text as it may stand in HTML.
@@ -69,7 +69,7 @@ fn wins(report: &Comparison) -> String {
                 true => "the least of nothing".to_owned(),
                 false => won.join(", "),
             };
-            let _ = write!(text, " <b>{}</b> has {won}.", name(row.name));
+            let _ = write!(text, " <b>{}</b> has {won}.", row.name.as_str());
         }
         text.push_str("</p>");
     }

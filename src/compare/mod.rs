@@ -59,9 +59,9 @@ fn people(text: &str) -> Result<usize, String> {
     found.ok_or_else(|| "from 2 to 25".into())
 }
 
-fn topology(text: &str) -> Result<Topology, String> {
-    serde_json::from_value(text.into())
-        .map_err(|_| "one of p2p, turn, sfu, turn+sfu, mcu, turn+mcu".into())
+fn topology(text: &str) -> Result<Topology, &'static str> {
+    let allowed = "one of p2p, turn, sfu, turn+sfu, mcu, turn+mcu";
+    text.parse().map_err(|_| allowed)
 }
 
 fn sweep(text: &str) -> Result<RangeInclusive<usize>, String> {

@@ -5,7 +5,6 @@ use std::collections::BTreeSet;
 use std::fmt::Write;
 
 use super::report::{Comparison, Row};
-use super::table::name;
 use crate::topology::Topology;
 
 /// A quantity that is plotted.
@@ -109,7 +108,7 @@ fn bars(report: &Comparison, quantity: &Quantity) -> String {
              <rect class=\"bar\" x=\"112\" y=\"{y}\" width=\"{width:.1}\" height=\"18\" rx=\"2\"/>\
              <text class=\"soft\" x=\"{after:.1}\" y=\"{text}\">{value}</text>",
             text = y + 14,
-            name = name(row.name),
+            name = row.name.as_str(),
             people = row.participants,
             after = 118.0 + width,
             value = value.map_or("not read".into(), figure),
@@ -195,7 +194,7 @@ fn curves(report: &Comparison, quantity: &Quantity, people: &BTreeSet<usize>) ->
             points = points.join(" "),
             text = left + 32.0,
             base = line + 4.0,
-            name = name(topology),
+            name = topology.as_str(),
         );
     }
     svg.push_str("</svg>");

@@ -5,18 +5,6 @@ use std::fmt::Write;
 use super::report::{Comparison, Latency, Row};
 use crate::topology::{Paths, Topology};
 
-/// The topology's name as it is on the command line.
-pub(super) fn name(topology: Topology) -> &'static str {
-    match topology {
-        Topology::P2p => "p2p",
-        Topology::Turn => "turn",
-        Topology::Sfu => "sfu",
-        Topology::TurnSfu => "turn+sfu",
-        Topology::Mcu => "mcu",
-        Topology::TurnMcu => "turn+mcu",
-    }
-}
-
 /// The columns' heads.
 pub(super) const HEADS: [&str; 13] = [
     "topology",
@@ -49,7 +37,7 @@ fn latency(latency: Option<Latency>) -> String {
 /// A row's cells, in the order of [`HEADS`].
 pub(super) fn cells(row: &Row) -> [String; 13] {
     [
-        name(row.name).into(),
+        row.name.as_str().into(),
         row.participants.to_string(),
         paths(row.paths.expected),
         paths(row.paths.measured),
@@ -99,7 +87,7 @@ pub fn table(report: &Comparison) -> String {
 
 /// What is being measured, of how many.
 pub(super) fn stage(done: usize, all: usize, topology: Topology, people: usize) -> String {
-    format!("{}/{all} {}, {people} people", done + 1, name(topology))
+    format!("{}/{all} {}, {people} people", done + 1, topology.as_str())
 }
 
 #[cfg(test)]
@@ -110,7 +98,8 @@ mod tests {
     fn names_are_those_on_the_wire() {
         for topology in Topology::ALL {
             let wire = serde_json::to_value(topology).ok();
-            assert_eq!(wire, Some(name(topology).into()));
+            let row = crate::compare::plot::tests::row(topology, 2);
+            assert_eq!(wire, Some(cells(&row)[0].as_str().into()));
         }
     }
 

@@ -4,21 +4,19 @@
 //! Threads: [`run`] is for a tokio runtime; what mixes is a blocking thread of it, which waits for
 //! decoders and encoders.
 
+mod error;
 mod options;
-mod stage;
+mod replay;
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use thiserror::Error;
 use tokio_util::sync::CancellationToken;
 
-use crate::archive::events;
-use crate::archive::events::{Event, Line, Track};
-use crate::id::Role;
-use crate::id::SourceId;
+use crate::archive::events::{self, Event, Line, Track};
+use crate::id::{Role, SourceId};
 use crate::layout::{Fit, Size};
 use crate::media::file::film_writer::FilmWriter;
 use crate::media::file::recorder::RecorderError;
@@ -26,31 +24,10 @@ use crate::media::file::track_player::{LEAD, PictureReel, Tile, VoiceReel};
 use crate::media::gst::template::Templates;
 use crate::media::mixer::offline::{BLOCK, OfflineMixer};
 use crate::media::mixer::{MixerError, Scene};
-pub use crate::remix::options::RemixOptions;
-use crate::remix::stage::Stage;
+use crate::remix::replay::RoomReplay;
 
-/// Why there is no remix.
-#[derive(Debug, Error)]
-pub enum RemixError {
-    /// The folder has no events that can be read.
-    #[error("{folder} is no recording of tracks: {reason}", folder = .0.display(), reason = .1)]
-    NoRecording(PathBuf, String),
-    /// Nothing was recorded.
-    #[error("the recording is empty")]
-    Empty,
-    /// What it is to be written as is unknown.
-    #[error("{0}: a remix is written as .mp4 or .webm")]
-    Format(String),
-    /// A decoder, an encoder or the canvas.
-    #[error(transparent)]
-    Mixer(#[from] MixerError),
-    /// Writing it.
-    #[error(transparent)]
-    Writing(#[from] RecorderError),
-    /// The disk.
-    #[error("{0}: {1}")]
-    Disk(String, std::io::Error),
-}
+pub use crate::remix::error::RemixError;
+pub use crate::remix::options::RemixOptions;
 
 /// What was made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -95,40 +72,40 @@ pub async fn run(
     let canvas = canvas(&lines, &options)
         .ok_or_else(|| RemixError::NoRecording(folder.clone(), "it has no beginning".to_owned()))?;
     let length = length(&lines).ok_or(RemixError::Empty)?;
-    let part = Part(options.part());
+    let partial = PartialFile(options.partial());
     let bitrate = options.bitrate(canvas.size, canvas.fps);
-    let writer = FilmWriter::start(&templates, (film, &part.0), canvas.fps, bitrate)?;
-    let stage = Stage::new(canvas.size, options.layout);
+    let writer = FilmWriter::start(&templates, (film, &partial.0), canvas.fps, bitrate)?;
+    let replay = RoomReplay::new(canvas.size, options.layout);
     let mixer = OfflineMixer::new(
         (canvas.size, canvas.fps, canvas.fit),
         Arc::clone(&templates),
         writer.picture().clone(),
         writer.sound().clone(),
     )?;
-    let studio = Studio {
+    let remixer = Remixer {
         folder,
         templates,
         canvas,
-        stage,
+        replay,
         mixer,
         scene: Scene::default(),
         tiles: BTreeMap::new(),
         files: BTreeMap::new(),
         dropped: CancellationToken::new(),
     };
-    let _waits = studio.dropped.clone().drop_guard();
+    let _waits = remixer.dropped.clone().drop_guard();
     // The decoders' pipelines are started on it, and report to the runtime.
     let runtime = tokio::runtime::Handle::current();
     let made = tokio::task::spawn_blocking(move || {
         let _entered = runtime.enter();
-        studio.make(&lines, length, writer, progress)
+        remixer.make(&lines, length, writer, progress)
     });
     let made = made
         .await
         .map_err(|error| RecorderError::Failed(error.to_string()))?;
     made?.finish().await?;
     let disk = |error| RemixError::Disk(options.output.display().to_string(), error);
-    std::fs::rename(&part.0, &options.output).map_err(disk)?;
+    std::fs::rename(&partial.0, &options.output).map_err(disk)?;
     let took = began.elapsed();
     Ok(Remixed { length, took })
 }
@@ -186,11 +163,11 @@ fn source(track: &Track) -> SourceId {
 }
 
 /// Where it is made.
-struct Studio {
+struct Remixer {
     folder: PathBuf,
     templates: Arc<Templates>,
     canvas: Canvas,
-    stage: Stage,
+    replay: RoomReplay,
     mixer: OfflineMixer,
     scene: Scene,
     /// The size of what is decoded of each picture.
@@ -201,7 +178,7 @@ struct Studio {
     dropped: CancellationToken,
 }
 
-impl Studio {
+impl Remixer {
     /// Makes all of it.
     fn make(
         mut self,
@@ -256,7 +233,7 @@ impl Studio {
                 {
                     self.mixer.set_name(*participant, name);
                 }
-                self.stage.apply(event);
+                self.replay.apply(event);
             }
             Cue::Open(track) => {
                 if let Err(error) = self.open(track) {
@@ -269,7 +246,7 @@ impl Studio {
                     self.files.remove(source);
                     self.tiles.remove(source);
                     self.mixer.remove_source(*source);
-                    self.stage.record(*source, false);
+                    self.replay.record(*source, false);
                 }
             }
         }
@@ -296,13 +273,13 @@ impl Studio {
                 self.mixer.add_source(id, Box::new(pictures));
             }
         }
-        self.stage.record(id, true);
+        self.replay.record(id, true);
         self.files.insert(id, track.file.clone());
         Ok(())
     }
 
     fn set_scene(&mut self) {
-        let scene = self.stage.scene();
+        let scene = self.replay.scene();
         if scene == self.scene {
             return;
         }
@@ -321,17 +298,10 @@ impl Studio {
 
 /// The file that is written until it is whole. Dropping it removes it, if it has not been given its
 /// own name.
-struct Part(PathBuf);
+struct PartialFile(PathBuf);
 
-impl Drop for Part {
+impl Drop for PartialFile {
     fn drop(&mut self) {
         let _ = std::fs::remove_file(&self.0);
     }
-}
-
-/// The name of the file that is written before it is whole.
-fn part_of(path: &Path) -> PathBuf {
-    let mut name = path.as_os_str().to_owned();
-    name.push(".part");
-    name.into()
 }

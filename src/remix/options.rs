@@ -1,10 +1,10 @@
 //! What a remix is asked for.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 
-use super::{RemixError, part_of};
+use super::error::RemixError;
 use crate::codec::Film;
 use crate::layout::{LayoutKind, Size};
 
@@ -43,8 +43,8 @@ impl RemixOptions {
     }
 
     /// What is written until it is whole.
-    pub(super) fn part(&self) -> PathBuf {
-        part_of(&self.output)
+    pub(super) fn partial(&self) -> PathBuf {
+        partial_of(&self.output)
     }
 
     /// bit/s of the picture: as asked for, else what faces of that size do well with.
@@ -56,22 +56,19 @@ impl RemixOptions {
     }
 }
 
+/// The name of the file that is written before it is whole.
+fn partial_of(path: &Path) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".part");
+    name.into()
+}
+
 fn layout(text: &str) -> Result<LayoutKind, &'static str> {
-    match text {
-        "grid" => Ok(LayoutKind::Grid),
-        "spotlight" => Ok(LayoutKind::Spotlight),
-        _ => Err("it is grid or spotlight"),
-    }
+    text.parse().map_err(|_| "it is grid or spotlight")
 }
 
 fn size(text: &str) -> Result<Size, &'static str> {
-    let edges = text.split_once('x');
-    let size = edges.and_then(|(width, height)| {
-        Some(Size {
-            width: width.parse().ok()?,
-            height: height.parse().ok()?,
-        })
-    });
+    let size: Option<Size> = text.parse().ok();
     let fits = |edge: u32| (16..=4096).contains(&edge) && edge.is_multiple_of(2);
     size.filter(|size| fits(size.width) && fits(size.height))
         .ok_or("it is like 1280x720, even numbers from 16 to 4096")

@@ -90,13 +90,8 @@ impl BotsOptions {
     }
 }
 
-fn mode(text: &str) -> Result<Mode, String> {
-    match text {
-        "mcu" => Ok(Mode::Mcu),
-        "sfu" => Ok(Mode::Sfu),
-        "p2p" => Ok(Mode::P2p),
-        _ => Err("one of mcu, sfu, p2p".into()),
-    }
+fn mode(text: &str) -> Result<Mode, &'static str> {
+    text.parse().map_err(|_| "one of mcu, sfu, p2p")
 }
 
 fn room_id(text: &str) -> Result<RoomId, String> {
@@ -104,23 +99,15 @@ fn room_id(text: &str) -> Result<RoomId, String> {
         .map_err(|e: crate::id::BadRoomId| e.to_string())
 }
 
-fn codec(text: &str) -> Result<VideoCodec, String> {
-    match text {
-        "h264" => Ok(VideoCodec::H264),
-        "vp8" => Ok(VideoCodec::Vp8),
-        "vp9" => Ok(VideoCodec::Vp9),
-        _ => Err("one of h264, vp8, vp9".into()),
-    }
+fn codec(text: &str) -> Result<VideoCodec, &'static str> {
+    text.parse().map_err(|_| "one of h264, vp8, vp9")
 }
 
-fn size(text: &str) -> Result<Size, String> {
-    let parse = |side: &str| side.parse().ok().filter(|s| (16..=4096).contains(s));
-    text.split_once('x')
-        .and_then(|(width, height)| {
-            let (width, height): (u32, u32) = (parse(width)?, parse(height)?);
-            (width % 2 == 0 && height % 2 == 0).then_some(Size { width, height })
-        })
-        .ok_or_else(|| "like 640x360, both even and from 16 to 4096".into())
+fn size(text: &str) -> Result<Size, &'static str> {
+    let fits = |side: u32| (16..=4096).contains(&side) && side.is_multiple_of(2);
+    let size: Option<Size> = text.parse().ok();
+    size.filter(|size| fits(size.width) && fits(size.height))
+        .ok_or("like 640x360, both even and from 16 to 4096")
 }
 
 /// Joins the bots one after the other, and asks for the mode there is to be.

@@ -17,7 +17,7 @@ use crate::id::{ParticipantId, Role, SourceId};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum LayoutKind {
-    /// Equal tiles, as large as they can be.
+    /// Equal tiles, as large as possible.
     Grid,
     /// One large tile (pinned, else a shared screen, else the last speaker), the others in a strip.
     Spotlight,
@@ -47,12 +47,12 @@ impl FromStr for LayoutKind {
     }
 }
 
-/// A size in pixels.
+/// A width and a height in pixels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Size {
-    /// Pixels.
+    /// The width in pixels.
     pub width: u32,
-    /// Pixels.
+    /// The height in pixels.
     pub height: u32,
 }
 
@@ -77,13 +77,13 @@ impl FromStr for Size {
 /// A rectangle in pixels; every edge is even, so that I420 chroma lines up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Rect {
-    /// Left edge.
+    /// The left edge, pixels from the left.
     pub x: u32,
-    /// Top edge.
+    /// The top edge, pixels from the top.
     pub y: u32,
-    /// Width.
+    /// The width in pixels.
     pub w: u32,
-    /// Height.
+    /// The height in pixels.
     pub h: u32,
 }
 
@@ -91,9 +91,9 @@ pub struct Rect {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Fit {
-    /// All of it, with bars.
+    /// All of the picture is shown, with bars.
     Contain,
-    /// The tile filled, the picture's edges cut.
+    /// The tile is filled, and edges of the picture are cut off.
     Cover,
 }
 
@@ -121,7 +121,7 @@ impl FromStr for Fit {
     }
 }
 
-/// Most tiles a grid shows; whoever comes later in the list has none.
+/// Most tiles of a grid; participants further down the list have none.
 pub const MAX_GRID: usize = 25;
 
 /// Most tiles in the strip beside the large tile of a spotlight. A strip is a fifth of the
@@ -152,7 +152,7 @@ pub fn spotlight(
 }
 
 /// The rectangles of `people` participants on `canvas`: entry `i` belongs to person `i`,
-/// and is `None` for somebody who has no room on it (see [`MAX_GRID`] and [`MAX_STRIP`]).
+/// and is `None` for a person without a tile (see [`MAX_GRID`] and [`MAX_STRIP`]).
 ///
 /// Tiles have even edges, lie inside the canvas and touch without overlapping. In a grid all
 /// have one size, the largest that any number of columns allows, and stand in the order of

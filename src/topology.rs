@@ -18,7 +18,7 @@ pub enum Mode {
 }
 
 impl Mode {
-    /// All modes.
+    /// All modes, the mix first.
     pub const ALL: [Self; 3] = [Self::Mcu, Self::Sfu, Self::P2p];
 
     /// The mode's name on the wire and in settings.
@@ -58,7 +58,7 @@ pub struct Paths {
 /// How the people of a call are connected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Topology {
-    /// Everybody sends to everybody.
+    /// Everybody sends to everybody directly.
     #[serde(rename = "p2p")]
     P2p,
     /// Everybody sends to everybody, each flow through one relay (RFC 8656).
@@ -67,13 +67,13 @@ pub enum Topology {
     /// Everybody sends to a server that forwards to all others.
     #[serde(rename = "sfu")]
     Sfu,
-    /// The same with a relay between each participant and the server.
+    /// Like `sfu`, with a relay between each participant and the server.
     #[serde(rename = "turn+sfu")]
     TurnSfu,
     /// Everybody sends to a server that sends one mix to each.
     #[serde(rename = "mcu")]
     Mcu,
-    /// The same with a relay between each participant and the server.
+    /// Like `mcu`, with a relay between each participant and the server.
     #[serde(rename = "turn+mcu")]
     TurnMcu,
 }
@@ -139,7 +139,7 @@ impl FromStr for Topology {
     }
 }
 
-/// A mode without relays.
+/// The topology of a mode, without relays.
 impl From<Mode> for Topology {
     fn from(mode: Mode) -> Self {
         match mode {

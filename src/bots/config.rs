@@ -1,4 +1,4 @@
-//! What a bot sends, what it takes, and how it enters.
+//! The configuration of a bot: what it sends and receives, and how it joins.
 
 use std::net::IpAddr;
 
@@ -9,30 +9,30 @@ use crate::id::RoomId;
 use crate::protocol::room::Limits;
 use crate::topology::Mode;
 
-/// How a bot enters the room.
+/// How a bot joins the room.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Entry {
-    /// Over the signalling WebSocket.
+    /// Over the signalling WebSocket; sends and receives.
     WebSocket {
-        /// Forward m-lines it offers of each kind.
+        /// Forward m-lines it offers of each kind, audio and video.
         forward_slots: usize,
     },
-    /// Over WHIP (RFC 9725): sends only.
+    /// Over WHIP (RFC 9725); sends only.
     Whip,
-    /// Over WHEP: receives only.
+    /// Over WHEP; receives only.
     Whep,
 }
 
-/// What is decoded of what comes in; the rest is counted.
+/// Which of the received media is decoded. The rest is only counted, which costs far less CPU.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Decode {
-    /// Nothing.
+    /// Decodes nothing.
     No,
-    /// Video.
+    /// Decodes video; counts audio.
     Video,
-    /// Sound.
+    /// Decodes audio; counts video.
     Audio,
-    /// Both.
+    /// Decodes audio and video.
     Both,
 }
 
@@ -46,20 +46,20 @@ impl Decode {
     }
 }
 
-/// What a bot takes.
+/// What a bot offers to receive, and what it decodes of that.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Receive {
-    /// The codecs offered for the composite and the forward slots, the preferred first; if there
-    /// are none, the bot offers to receive nothing at all.
+    /// Video codecs offered for the mix and the forward slots, the preferred first. If empty, the
+    /// bot offers to receive nothing, audio included.
     pub codecs: Vec<VideoCodec>,
     /// What is decoded of the mix.
     pub decode: Decode,
-    /// What is decoded of what comes in on forward m-lines and from other members directly.
+    /// What is decoded on forward m-lines and of other participants in a mesh.
     pub forwards: Decode,
 }
 
 impl Receive {
-    /// Takes nothing.
+    /// Receives nothing.
     pub fn nothing() -> Self {
         Self {
             codecs: Vec::new(),
@@ -68,7 +68,7 @@ impl Receive {
         }
     }
 
-    /// Offers H.264 and VP8 as browsers do.
+    /// Offers H.264 and VP8, as browsers do, and decodes this much of all that comes in.
     pub fn like_a_browser(decode: Decode) -> Self {
         Self {
             codecs: vec![VideoCodec::H264, VideoCodec::Vp8],
@@ -78,128 +78,131 @@ impl Receive {
     }
 }
 
-/// Whether a bot connects to other members in mode `p2p`.
+/// Whether a bot connects to other participants in mode `p2p`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mesh {
-    /// It does, as the page does. Its camera must be VP8, which is all a mesh carries.
+    /// It does, as the page does. Its camera has to be VP8, the only video codec of a mesh.
     Join,
-    /// It takes no part, as a client that knows nothing of it: the server goes on serving it.
+    /// It takes no part, like a client that does not know the mode: the server keeps serving it.
     Ignore,
 }
 
-/// What is noted down of the packets a bot sends to the server and gets on forward m-lines.
+/// Which packets a bot keeps a record of: those it sends to the server and those it receives on
+/// forward m-lines, or none. See [`crate::bots::observe::packet_capture`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PacketCaptureMode {
-    /// Nothing.
+    /// Keeps none.
     Off,
-    /// What tells one payload from another, see [`crate::bots::observe::packet_capture`].
+    /// Keeps timestamp, marker and a hash of the payload of each packet.
     Payloads,
 }
 
-/// Whether a sender does as the server asks with `capture`.
+/// Whether a camera follows the server's `capture` messages (dynacast).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Capture {
-    /// It sends at the size and rate asked for, as the page does.
+    /// It sends at the size and frame rate asked for, as the page does.
     Follow,
-    /// It goes on at its own.
+    /// It keeps sending at its configured size and frame rate.
     Ignore,
 }
 
-/// What a bot tells the server of the link to it.
+/// What a bot tells the server about the link to it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LinkFeedback {
-    /// Receiver reports only.
+    /// RTCP receiver reports only.
     Reports,
-    /// When each packet arrived (transport-wide congestion control), as browsers do.
+    /// The arrival time of each packet (transport-wide congestion control), as browsers do.
     Arrivals,
 }
 
-/// What a bot makes of lost packets of sound.
+/// How a bot's decoder makes up for lost audio packets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum AudioLossRecovery {
-    /// It goes on as before, and fades out (packet loss concealment).
+    /// It extrapolates what it heard last, and fades out (packet loss concealment).
     Concealment,
-    /// It takes what was lost from the next packet where that says it again (in-band FEC), and says
-    /// so in its offer, as browsers do. All of its sound is heard a packet later.
+    /// It decodes the copy of a lost packet in the packet after it (Opus in-band FEC), and says so
+    /// in its offer, as browsers do. All audio is heard one packet, 20 ms, later.
     InbandFec,
 }
 
-/// Which certificate an offer names.
+/// Which certificate the offer names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FingerprintMode {
-    /// The one the bot then shows.
+    /// The one that the bot then shows in the DTLS handshake.
     True,
-    /// Another: the server must close the connection.
+    /// Another one: the server has to close the connection.
     Wrong,
 }
 
-/// Where media may go.
+/// The network interfaces on which a bot gathers ICE candidates.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum NetworkInterface {
-    /// Only the loopback interface: the server is there.
+    /// The loopback interface alone: the server is on this machine.
     Loopback,
-    /// Only the interface with this address.
+    /// The interface with this address alone.
     Address(IpAddr),
-    /// Every interface of the machine.
+    /// All interfaces of the machine.
     All,
 }
 
-/// Which ways media may take.
+/// Which ICE candidates may be used, as `RTCIceTransportPolicy` of W3C WebRTC.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum IceTransportPolicy {
     /// Any that ICE finds.
     All,
-    /// Through a relay of the server's and no other, as the page with `?relay=1`.
+    /// Only candidates of the server's TURN relay, as the page with `?relay=1`.
     Relay,
 }
 
-/// Everything about a bot.
+/// The configuration of a bot. [`BotConfig::new`] sends nothing and decodes nothing; the other
+/// methods and the fields change that.
 #[derive(Debug, Clone)]
 pub struct BotConfig {
-    /// `http://127.0.0.1:PORT`.
+    /// The server's URL, such as `http://127.0.0.1:8080`.
     pub server: String,
-    /// Where media may go. If `None`, on loopback alone if the server's address is one, for its
-    /// media is there then, unless it was told otherwise.
+    /// Where candidates are gathered. `None`: on loopback alone if the server's URL is a loopback
+    /// address, because its media is on loopback then by default, else on all interfaces.
     pub interface: Option<NetworkInterface>,
-    /// Whether media may go without a relay.
+    /// Whether media may travel without a relay.
     pub ice_transport_policy: IceTransportPolicy,
-    /// The room.
+    /// The room to join.
     pub room: RoomId,
-    /// The name on the tile.
+    /// The display name, which is drawn on the tile.
     pub name: String,
-    /// The room's token.
+    /// The access token of the room, if it has one.
     pub token: Option<String>,
-    /// How it enters.
+    /// Over which signalling it joins.
     pub entry: Entry,
-    /// Its camera; none over WHEP.
+    /// What its camera shows. Ignored over WHEP.
     pub video: VideoSource,
-    /// Its microphone; none over WHEP.
+    /// What its microphone hears. Ignored over WHEP.
     pub audio: AudioSource,
-    /// So many packets of its sound, of 20 ms each, go out together as the last of them is due, as
-    /// from a driver with large blocks.
+    /// How many audio packets of 20 ms go out together, when the last of them is due, as from an
+    /// audio driver with large blocks. 1 sends each when it is due.
     pub sound_burst: usize,
-    /// What it takes; nothing over WHIP.
+    /// What it receives. Ignored over WHIP.
     pub receive: Receive,
-    /// Whether it sends at the size it is asked for.
+    /// Whether its camera follows the server's `capture` messages.
     pub capture: Capture,
     /// Which certificate its offer names.
     pub fingerprint: FingerprintMode,
-    /// The mode it asks for, for itself, when it joins; `None` takes the room's.
+    /// The mode that it asks for, for itself, when it joins; `None` follows the room.
     pub view: Option<Mode>,
-    /// What it wants at most when it joins.
+    /// The limits of bitrate and height that it sets when it joins.
     pub limits: Limits,
-    /// What it tells of its link.
+    /// What it tells the server about the link.
     pub feedback: LinkFeedback,
-    /// What it makes of lost packets of sound.
+    /// How its decoder makes up for lost audio packets.
     pub audio_loss_recovery: AudioLossRecovery,
-    /// Whether it joins the mesh.
+    /// Whether it connects to other participants in mode `p2p`.
     pub mesh: Mesh,
-    /// What is noted down of its packets.
+    /// Which of its packets are kept a record of.
     pub packet_capture: PacketCaptureMode,
 }
 
 impl BotConfig {
-    /// A bot that enters over the WebSocket, sends nothing, and takes the mix without decoding it.
+    /// A bot that joins over the WebSocket, sends nothing, and receives the mix without decoding
+    /// it.
     pub fn new(server: impl Into<String>, room: RoomId, name: impl Into<String>) -> Self {
         Self {
             server: server.into(),
@@ -224,8 +227,8 @@ impl BotConfig {
         }
     }
 
-    /// The `i`-th person of a test: the colour and the tone (-24 dBFS) of that place in
-    /// [`crate::bots::observe::palette`].
+    /// Shows the colour and plays the tone (-24 dBFS) of the `i`-th person of [`palette`], by which
+    /// tests tell people apart.
     #[must_use]
     pub fn person(mut self, i: usize, format: VideoFormat) -> Self {
         self.video = VideoSource::Color {
@@ -239,7 +242,7 @@ impl BotConfig {
         self
     }
 
-    /// Decodes this of whatever comes in.
+    /// Decodes this much of all that comes in.
     #[must_use]
     pub fn decoding(mut self, decode: Decode) -> Self {
         self.receive.decode = decode;
@@ -247,14 +250,15 @@ impl BotConfig {
         self
     }
 
-    /// Offers as many forward m-lines of each kind; the page has 8.
+    /// Joins over the WebSocket and offers this many forward m-lines of each kind; the page offers
+    /// 8.
     #[must_use]
     pub fn with_slots(mut self, forward_slots: usize) -> Self {
         self.entry = Entry::WebSocket { forward_slots };
         self
     }
 
-    /// Sends and receives through the server's TURN alone.
+    /// Sends and receives through the server's TURN relay alone.
     #[must_use]
     pub fn relayed(mut self) -> Self {
         self.ice_transport_policy = IceTransportPolicy::Relay;
@@ -268,50 +272,50 @@ impl BotConfig {
         self
     }
 
-    /// Wants no more than that when it joins.
+    /// Sets these limits of bitrate and height when it joins.
     #[must_use]
     pub fn limited(mut self, limits: Limits) -> Self {
         self.limits = limits;
         self
     }
 
-    /// Tells when each packet arrived.
+    /// Sends transport-wide congestion control feedback: the arrival time of each packet.
     #[must_use]
     pub fn telling_arrivals(mut self) -> Self {
         self.feedback = LinkFeedback::Arrivals;
         self
     }
 
-    /// Takes lost packets of sound from the next ones.
+    /// Recovers lost audio packets from in-band FEC.
     #[must_use]
     pub fn with_inband_fec(mut self) -> Self {
         self.audio_loss_recovery = AudioLossRecovery::InbandFec;
         self
     }
 
-    /// Notes down its packets.
+    /// Keeps a record of its packets: [`PacketCaptureMode::Payloads`].
     #[must_use]
     pub fn capturing_packets(mut self) -> Self {
         self.packet_capture = PacketCaptureMode::Payloads;
         self
     }
 
-    /// Offers these codecs for what it receives.
+    /// Offers these video codecs for what it receives, the preferred first.
     #[must_use]
     pub fn receiving(mut self, codecs: &[VideoCodec]) -> Self {
         self.receive.codecs = codecs.to_vec();
         self
     }
 
-    /// Enters another way.
+    /// Joins over other signalling.
     #[must_use]
     pub fn entering(mut self, entry: Entry) -> Self {
         self.entry = entry;
         self
     }
 
-    /// What is left of the configuration for the way of entry: a publisher takes nothing and a
-    /// player sends nothing.
+    /// The configuration without what its signalling rules out: WHIP receives nothing, WHEP sends
+    /// nothing.
     pub(crate) fn for_entry(mut self) -> Self {
         match self.entry {
             Entry::WebSocket { .. } => {}

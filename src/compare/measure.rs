@@ -1,4 +1,4 @@
-//! One topology, measured: bots join a server of their own, and what moves is counted.
+//! Measures one topology: bots join a server of their own, and what travels is counted.
 
 use std::path::Path as FilePath;
 use std::sync::Arc;
@@ -24,36 +24,39 @@ use crate::bots::{
 use crate::codec::VideoCodec;
 use crate::id::{ParticipantId, Role, RoomId};
 use crate::layout::{Rect, Size};
+use crate::protocol::rest::AllocationResource;
+use crate::protocol::room::{RoomState, TileState};
 use crate::topology::{Mode, Topology};
 
-/// The room.
+/// The room that the bots join.
 const ROOM: &str = "compare";
-/// How long media may take to go the way it should; after that it is measured as it is.
+/// How long media may take to travel by the expected paths. After that it is measured as it is.
 const SETTLING: Duration = Duration::from_secs(20);
-/// Over how long it is looked whether it does.
+/// Length of a look at which paths are in use, and age from which on a picture counts as outdated.
 const LOOK: Duration = Duration::from_secs(1);
-/// Every way a picture can come.
+/// All paths by which a picture can come.
 const PATHS: [Path; 3] = [Path::Mix, Path::Forward, Path::Mesh];
 
-/// What is measured.
+/// One measurement: a topology, with people and what they send.
 #[derive(Debug, Clone, Copy)]
 pub struct Case {
-    /// The topology.
+    /// The topology to measure.
     pub topology: Topology,
-    /// How many people.
+    /// The number of people.
     pub participants: usize,
-    /// How long.
+    /// How long to measure, once media has settled.
     pub length: Duration,
-    /// What they send.
+    /// The size of the pictures that they send, pixels.
     pub size: Size,
-    /// Frames per second they send.
+    /// Frames per second that they send.
     pub fps: u32,
 }
 
-/// Runs one. `progress` is told now and then which share of the measuring is done.
+/// Measures a case on a server of its own, started from `program`. `progress` is told now and then
+/// the share of the measurement that is done, 0 to 1.
 ///
 /// # Errors
-/// A server that does not start, a bot that cannot join.
+/// A server that does not start, a bot that cannot join or leave.
 pub async fn run(
     program: &FilePath,
     case: Case,
@@ -70,7 +73,7 @@ pub async fn run(
     let first = bots.first().context("nobody takes part")?;
     first.set_mode(mode(case.topology))?;
     for bot in &bots {
-        let there = |room: &crate::protocol::room::RoomState| {
+        let there = |room: &RoomState| {
             room.participants.len() == case.participants && room.mode == mode(case.topology)
         };
         bot.room_when("mode", there).await?;
@@ -99,7 +102,8 @@ fn is_relayed(topology: Topology) -> bool {
     )
 }
 
-/// The first shows and sounds the clock, the others the film.
+/// The configuration of the `i`-th person. The first shows and sounds the clock, the others the
+/// film.
 fn person(url: &str, case: Case, i: usize) -> Result<BotConfig> {
     let format = VideoFormat {
         codec: VideoCodec::Vp8,
@@ -128,7 +132,7 @@ fn person(url: &str, case: Case, i: usize) -> Result<BotConfig> {
     Ok(config)
 }
 
-/// Waits until media goes the way it should, or has had its time to.
+/// Waits until media travels by the expected paths, or [`SETTLING`] is over.
 async fn settle(server: &Server, bots: &[Bot], case: Case) -> Result<()> {
     let deadline = Instant::now() + SETTLING;
     let expected = case.topology.paths(case.participants);
@@ -142,13 +146,14 @@ async fn settle(server: &Server, bots: &[Bot], case: Case) -> Result<()> {
     Ok(())
 }
 
-/// A time over which is counted.
+/// The counters at the start of a measurement.
 struct Window {
     since: Duration,
     up: Vec<(u64, u64)>,
-    relays: Vec<crate::protocol::rest::AllocationResource>,
+    relays: Vec<AllocationResource>,
 }
 
+/// What was counted between the start and the end of a measurement.
 struct Closed {
     counts: Counts,
     up_bytes: u64,
@@ -187,14 +192,14 @@ impl Window {
     }
 }
 
-/// What came to a bot, from the server and from others directly.
+/// What arrived at a bot, from the server and from other participants.
 fn received(bot: &Bot) -> Vec<StreamStats> {
     let stats = bot.stats();
     let direct = stats.mesh.into_iter().flat_map(|with| with.received);
     stats.received.into_iter().chain(direct).collect()
 }
 
-/// Everything a bot receives on.
+/// All m-lines of a kind on which a bot receives.
 fn lines(bot: &Bot, others: &[ParticipantId], audio: bool) -> Vec<Arc<Incoming>> {
     let roles = match audio {
         true => [Role::MixAudio, Role::ForwardAudio],
@@ -285,7 +290,7 @@ fn freezes<'a>(streams: impl Iterator<Item = &'a StreamStats>) -> Freezes {
     })
 }
 
-/// Notes how long after its beginning each clap is heard.
+/// Records how long after its start each clap is heard.
 async fn listen(line: Arc<Incoming>, claps: Arc<Mutex<Vec<Duration>>>) {
     let mut sound = line.sound();
     let mut onset = Onset::default();
@@ -307,7 +312,7 @@ async fn listen(line: Arc<Incoming>, claps: Arc<Mutex<Vec<Duration>>>) {
     }
 }
 
-/// How like its original the second person sees the first.
+/// How similar to the original the second person sees the first.
 fn quality(bots: &[Bot], ids: &[ParticipantId]) -> Option<f64> {
     let (viewer, shown) = (bots.get(1)?, *ids.first()?);
     let room = viewer.room().borrow().clone()?;
@@ -321,9 +326,7 @@ fn quality(bots: &[Bot], ids: &[ParticipantId]) -> Option<f64> {
         }
         let tile = match line.path() {
             Path::Mix => {
-                let own = |t: &&crate::protocol::room::TileState| {
-                    t.participant == shown && t.role == Role::Camera
-                };
+                let own = |t: &&TileState| t.participant == shown && t.role == Role::Camera;
                 let Some(t) = room.tiles.iter().find(own) else {
                     continue;
                 };

@@ -1,15 +1,15 @@
 //! `tessera compare`: the same people through every topology, one after the other, each on a
 //! server of its own in a process of its own.
 //!
-//! [`measure`] and `server` are the edges. [`Comparison`] is what they found; counting ([`count`]),
-//! the table and the page are functions of values.
+//! [`measure`] and `server` do the work. [`Comparison`] is what they found. Counting (`count`), the
+//! table and the page are functions of values.
 
-pub mod count;
+mod count;
 mod html;
 pub mod measure;
 mod plot;
 mod probe;
-pub mod report;
+mod report;
 mod server;
 mod table;
 
@@ -30,7 +30,7 @@ use crate::progress::{Bar, left};
 use crate::room::MAX_MESH;
 use crate::topology::Topology;
 
-/// What `tessera compare` does.
+/// Options of `tessera compare`.
 #[derive(Debug, Clone, Args)]
 pub struct CompareOptions {
     /// How many people
@@ -72,7 +72,7 @@ fn sweep(text: &str) -> Result<RangeInclusive<usize>, String> {
     range.ok_or_else(|| "like 2..12, from 2 to 25".into())
 }
 
-/// The cases of a run in their order. A mesh has its limit; beyond it there is no row.
+/// The cases of a run in their order. A mesh is left out for more people than a room allows it.
 fn cases(options: &CompareOptions) -> Vec<(Topology, usize)> {
     let one = options.participants..=options.participants;
     let all = options.sweep.clone().unwrap_or(one);
@@ -83,7 +83,7 @@ fn cases(options: &CompareOptions) -> Vec<(Topology, usize)> {
         .collect()
 }
 
-/// Measures, with progress on stderr, and writes the files asked for. `gst` must have been
+/// Measures all cases, with progress on stderr, and writes the files asked for. GStreamer has to be
 /// initialised.
 ///
 /// # Errors

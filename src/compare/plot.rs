@@ -11,64 +11,58 @@ use crate::topology::Topology;
 pub(super) struct Quantity {
     title: &'static str,
     unit: &'static str,
-    /// Its value in a row, where it was read.
+    /// Its value in a row, where it was measured.
     pub(super) of: fn(&Row) -> Option<f64>,
 }
 
-/// Paths on which media moved.
 pub(super) const PATHS: Quantity = Quantity {
     title: "Paths",
     unit: "",
     of: |row| Some((row.paths.measured.outside + row.paths.measured.inside) as f64),
 };
-/// Sent by each person.
 pub(super) const UP: Quantity = Quantity {
     title: "Sent by each person",
     unit: "kbit/s",
     of: |row| Some(row.per_person.up_bps / 1e3),
 };
-/// Received by each person.
 pub(super) const DOWN: Quantity = Quantity {
     title: "Received by each person",
     unit: "kbit/s",
     of: |row| Some(row.per_person.down_bps / 1e3),
 };
-/// The server's CPU.
 pub(super) const SERVER: Quantity = Quantity {
     title: "Server CPU",
     unit: "cores",
     of: |row| Some(row.server_cpu_cores),
 };
-/// A person's CPU.
 pub(super) const DECODE: Quantity = Quantity {
     title: "Receiving and decoding, each person",
     unit: "cores",
     of: |row| Some(row.decode_cpu_cores),
 };
-/// The delay.
 pub(super) const DELAY: Quantity = Quantity {
     title: "Frame to frame, median",
     unit: "ms",
     of: |row| Some(row.latency_ms?.p50),
 };
 
-/// All that are plotted, in their order.
+/// All quantities that are plotted, in their order.
 pub(super) const QUANTITIES: [Quantity; 6] = [PATHS, UP, DOWN, SERVER, DECODE, DELAY];
 
-/// Colours of the page and its plots.
+/// Colours of the page and its plots, for light and dark.
 pub(super) const STYLE: &str = ":root{color-scheme:light dark;--ink:#1b1f24;--soft:#5d6670;\
 --bar:#2f6fbd;--back:#fff;--rule:#d6dbe1;--p2p:#8a5a00;--sfu:#1f6fc4;--mcu:#b3261e}\
 @media(prefers-color-scheme:dark){:root{--ink:#e8ebee;--soft:#a2abb5;--bar:#6aa5ee;--back:#15181c;\
 --rule:#343b43;--p2p:#e0b050;--sfu:#6aa5ee;--mcu:#f2857d}}";
 
-/// Pixels of a plot: its width, the left and right of its drawing, and the line of its bottom.
+/// Width of a plot, and the edges of its drawing, in pixels.
 const WIDTH: f64 = 420.0;
 const LEFT: f64 = 52.0;
 const RIGHT: f64 = 408.0;
 const TOP: f64 = 78.0;
 const BOTTOM: f64 = 238.0;
 
-/// One of the plots as an SVG of its own.
+/// One of the plots as an SVG of its own; `None` if there is none of that index.
 pub(super) fn chart(report: &Comparison, which: usize) -> Option<String> {
     let quantity = QUANTITIES.get(which)?;
     let people: BTreeSet<usize> = report.topologies.iter().map(|r| r.participants).collect();
@@ -92,7 +86,7 @@ fn begin(quantity: &Quantity, height: f64) -> String {
     )
 }
 
-/// A bar for each row.
+/// A plot with a bar for each row.
 fn bars(report: &Comparison, quantity: &Quantity) -> String {
     let rows = &report.topologies;
     let most = rows.iter().filter_map(quantity.of).fold(0.0, f64::max);
@@ -118,7 +112,7 @@ fn bars(report: &Comparison, quantity: &Quantity) -> String {
     svg
 }
 
-/// How a topology's curve looks: one colour with and without a relay, dashed with one.
+/// The line of a topology: one colour with and without a relay, dashed with one.
 fn stroke(topology: Topology) -> String {
     let color = match topology {
         Topology::P2p | Topology::Turn => "p2p",
@@ -143,7 +137,7 @@ fn topologies(report: &Comparison) -> Vec<Topology> {
     all
 }
 
-/// A curve for each topology over the number of people.
+/// A plot with a curve for each topology over the number of people.
 fn curves(report: &Comparison, quantity: &Quantity, people: &BTreeSet<usize>) -> String {
     let rows = &report.topologies;
     let most = rows.iter().filter_map(quantity.of).fold(0.0, f64::max);
@@ -231,7 +225,6 @@ pub(super) mod tests {
         );
     }
 
-    /// Some row.
     pub(in crate::compare) fn row(name: Topology, participants: usize) -> Row {
         let latency = Latency { p50: 3.0, p95: 4.0 };
         let paths = name.paths(participants);
@@ -256,7 +249,6 @@ pub(super) mod tests {
         }
     }
 
-    /// Rows of some machine.
     pub(in crate::compare) fn report(topologies: Vec<Row>) -> Comparison {
         Comparison {
             machine: Machine {

@@ -1,11 +1,11 @@
-//! The table on a terminal; pure.
+//! The comparison as a table for terminals; pure.
 
 use std::fmt::Write;
 
 use super::report::{Comparison, Latency, Row};
 use crate::topology::{Paths, Topology};
 
-/// The columns' heads.
+/// The heads of the columns.
 pub(super) const HEADS: [&str; 13] = [
     "topology",
     "people",
@@ -22,7 +22,7 @@ pub(super) const HEADS: [&str; 13] = [
     "SSIM",
 ];
 
-/// Outside, and inside if there are any.
+/// Paths outside, and inside if there are any.
 fn paths(paths: Paths) -> String {
     match paths.inside {
         0 => paths.outside.to_string(),
@@ -34,7 +34,7 @@ fn latency(latency: Option<Latency>) -> String {
     latency.map_or("-".into(), |l| format!("{:.0} / {:.0}", l.p50, l.p95))
 }
 
-/// A row's cells, in the order of [`HEADS`].
+/// The cells of a row, in the order of [`HEADS`].
 pub(super) fn cells(row: &Row) -> [String; 13] {
     [
         row.name.as_str().into(),
@@ -53,7 +53,7 @@ pub(super) fn cells(row: &Row) -> [String; 13] {
     ]
 }
 
-/// The report as a table, which is Markdown too. Latencies are p50 / p95.
+/// The comparison as a table, which is valid Markdown. Latencies are p50 / p95, ms.
 pub fn table(report: &Comparison) -> String {
     let rows: Vec<_> = report.topologies.iter().map(cells).collect();
     let widths: Vec<usize> = (0..HEADS.len())
@@ -85,7 +85,7 @@ pub fn table(report: &Comparison) -> String {
     text
 }
 
-/// What is being measured, of how many.
+/// What is being measured, as a line of progress.
 pub(super) fn stage(done: usize, all: usize, topology: Topology, people: usize) -> String {
     format!("{}/{all} {}, {people} people", done + 1, topology.as_str())
 }

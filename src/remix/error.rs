@@ -7,25 +7,25 @@ use thiserror::Error;
 use crate::media::file::recorder::RecorderError;
 use crate::media::mixer::MixerError;
 
-/// Why there is no remix.
+/// Why a remix failed.
 #[derive(Debug, Error)]
 pub enum RemixError {
-    /// The folder has no events that can be read.
+    /// The folder has no event log that can be read; with the reason.
     #[error("{folder} is no recording of tracks: {reason}", folder = .0.display(), reason = .1)]
     NoRecording(PathBuf, String),
-    /// Nothing was recorded.
+    /// The recording has no length.
     #[error("the recording is empty")]
     Empty,
-    /// What it is to be written as is unknown.
+    /// The extension of the output file is neither .mp4 nor .webm.
     #[error("{0}: a remix is written as .mp4 or .webm")]
     Format(String),
-    /// A decoder, an encoder or the canvas.
+    /// A decoder, an encoder or the canvas failed.
     #[error(transparent)]
     Mixer(#[from] MixerError),
-    /// Writing it.
+    /// The pipeline that writes the file failed.
     #[error(transparent)]
     Writing(#[from] RecorderError),
-    /// The disk.
+    /// The finished file could not be given its name.
     #[error("{0}: {1}")]
     Disk(String, std::io::Error),
 }

@@ -1,8 +1,9 @@
-//! A composite of a recording of tracks, made afterwards: the room's own layout, canvas and sound
-//! mixer, driven by the time of the files and not by a clock, and so as fast as the machine can.
+//! `tessera remix`: a film of a recording of tracks, made afterwards with the room's own layout,
+//! canvas and sound mixer. It is driven by the time of the files and not by a clock, and so runs as
+//! fast as the machine can.
 //!
-//! Threads: [`run`] is for a tokio runtime; what mixes is a blocking thread of it, which waits for
-//! decoders and encoders.
+//! Threads: [`run`] needs a tokio runtime. The mixing runs on a blocking thread of that, which waits
+//! for decoders and encoders.
 
 mod error;
 mod options;
@@ -29,16 +30,16 @@ use crate::remix::replay::RoomReplay;
 pub use crate::remix::error::RemixError;
 pub use crate::remix::options::RemixOptions;
 
-/// What was made.
+/// A finished remix.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Remixed {
-    /// How long it is.
+    /// The length of the film.
     pub length: Duration,
-    /// How long that took.
+    /// How long it took to make.
     pub took: Duration,
 }
 
-/// What the canvas is like.
+/// Size, frame rate and fit of the composite.
 #[derive(Debug, Clone, Copy)]
 struct Canvas {
     size: Size,
@@ -46,7 +47,7 @@ struct Canvas {
     fit: Fit,
 }
 
-/// What is to happen before a frame, ms from the recording's zero.
+/// What has to happen before the frame of its time.
 #[derive(Debug)]
 enum Cue<'a> {
     Event(&'a Event),
@@ -54,11 +55,11 @@ enum Cue<'a> {
     Close(SourceId, &'a str),
 }
 
-/// Makes the remix. `progress` is told how much of it is made, and of how much. Dropping the future
-/// ends the work at its next frame and removes what was made.
+/// Makes the remix. `progress` is told how much of the film is made, and its length. Dropping the
+/// future ends the work at the next frame and removes what was made.
 ///
 /// # Errors
-/// [`RemixError`]; there is no file then, or the one that was there before.
+/// [`RemixError`]. The output file is then missing, or as it was before.
 pub async fn run(
     options: RemixOptions,
     templates: Arc<Templates>,
@@ -110,7 +111,7 @@ pub async fn run(
     Ok(Remixed { length, took })
 }
 
-/// The canvas that is asked for, and where nothing is, that of the room.
+/// The canvas that is asked for, else that of the room. `None` if the event log has no beginning.
 fn canvas(lines: &[Line], options: &RemixOptions) -> Option<Canvas> {
     let begin = lines.iter().find_map(|line| match &line.event {
         Event::Begin {
@@ -126,13 +127,14 @@ fn canvas(lines: &[Line], options: &RemixOptions) -> Option<Canvas> {
     })
 }
 
-/// How long the recording is: to its last event.
+/// The length of the recording, up to its last event; `None` if it is empty.
 fn length(lines: &[Line]) -> Option<Duration> {
     let last = lines.iter().map(|line| line.at).max()?;
     (last > 0).then(|| Duration::from_millis(last))
 }
 
-/// What happens when, in order.
+/// All cues in the order of their time, ms from the zero of the recording. A file is opened
+/// somewhat before its first packet is due.
 fn cues(lines: &[Line]) -> Vec<(u64, Cue<'_>)> {
     let lead = u64::try_from(LEAD.as_millis()).unwrap_or_default();
     let mut sources = BTreeMap::new();
@@ -162,7 +164,7 @@ fn source(track: &Track) -> SourceId {
     }
 }
 
-/// Where it is made.
+/// The work on a remix: what it mixes, and what is open.
 struct Remixer {
     folder: PathBuf,
     templates: Arc<Templates>,
@@ -170,16 +172,16 @@ struct Remixer {
     replay: RoomReplay,
     mixer: OfflineMixer,
     scene: Scene,
-    /// The size of what is decoded of each picture.
+    /// The tile of each open picture, which says how large to decode it.
     tiles: BTreeMap<SourceId, Tile>,
-    /// Which file each source is read from.
+    /// The file that each source is read from.
     files: BTreeMap<SourceId, String>,
-    /// Nobody waits for it any more.
+    /// Cancelled when nobody waits for the remix any more.
     dropped: CancellationToken,
 }
 
 impl Remixer {
-    /// Makes all of it.
+    /// Mixes the whole recording into the writer. Blocks.
     fn make(
         mut self,
         lines: &[Line],
@@ -296,8 +298,7 @@ impl Remixer {
     }
 }
 
-/// The file that is written until it is whole. Dropping it removes it, if it has not been given its
-/// own name.
+/// The file that is written before it is whole. Dropping it removes it, unless it has been renamed.
 struct PartialFile(PathBuf);
 
 impl Drop for PartialFile {

@@ -1,7 +1,7 @@
-//! What a composite of a recording shows at a moment, from its events; pure.
+//! Replays the event log of a recording, and says what a composite shows at each moment; pure.
 //!
-//! It is what the room itself would show: a tile for everybody who is there, one more for each
-//! shared screen, an avatar where there is no picture.
+//! It is what the room itself would show: a tile for everybody present, one more for each shared
+//! screen, and an avatar where there is no picture.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,7 +10,7 @@ use crate::id::{ParticipantId, Role, SourceId};
 use crate::layout::{self, LayoutKind, Size};
 use crate::media::mixer::{Content, Scene, Tile};
 
-/// Somebody who is there.
+/// A participant who is present.
 #[derive(Debug, Clone, Default)]
 struct Person {
     speaking: bool,
@@ -18,29 +18,31 @@ struct Person {
     muted: BTreeSet<Role>,
 }
 
-/// The room at a moment.
+/// The room at a moment of the recording.
 #[derive(Debug, Clone)]
 pub(super) struct RoomReplay {
     canvas: Size,
     layout: LayoutKind,
-    /// Whether the layout is the room's at the moment, or one for all of it.
+    /// Whether the layout follows the recording.
     layout_source: LayoutSource,
     pinned: Option<ParticipantId>,
     last_speaker: Option<ParticipantId>,
     people: BTreeMap<ParticipantId, Person>,
-    /// The uplinks of which something is recorded at this moment.
+    /// The uplinks that are recorded at this moment.
     recorded: BTreeSet<SourceId>,
 }
 
-/// Who says what the layout is.
+/// What decides the layout.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum LayoutSource {
+    /// The room, at each moment of the recording.
     Room,
+    /// An option, for the whole film.
     Fixed,
 }
 
 impl RoomReplay {
-    /// A room with nobody in it, always in `layout` or, without one, in that of the room.
+    /// An empty room. `layout` holds for all of the film; without one it is that of the room.
     pub(super) fn new(canvas: Size, layout: Option<LayoutKind>) -> Self {
         Self {
             canvas,
@@ -56,7 +58,7 @@ impl RoomReplay {
         }
     }
 
-    /// What happens next.
+    /// Takes the next event in.
     pub(super) fn apply(&mut self, event: &Event) {
         match event {
             Event::Join {
@@ -99,7 +101,7 @@ impl RoomReplay {
         }
     }
 
-    /// Something of an uplink is recorded from now on, or no longer.
+    /// From now on an uplink is recorded, or no longer is.
     pub(super) fn record(&mut self, source: SourceId, recorded: bool) {
         match recorded {
             true => self.recorded.insert(source),
@@ -113,7 +115,7 @@ impl RoomReplay {
         }
     }
 
-    /// What to show.
+    /// What the composite shows at this moment.
     pub(super) fn scene(&self) -> Scene {
         let shown = self.shown();
         let large = layout::spotlight(&shown, self.pinned, self.last_speaker);

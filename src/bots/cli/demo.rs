@@ -9,12 +9,12 @@ use crate::bots::source::settings::{AudioSource, VideoFormat, VideoSource, Voice
 use crate::codec::VideoCodec;
 use crate::id::RoomId;
 
-/// Joins three bots, each with the film at another place and a voice that takes its turn. They
-/// receive nothing, and stay until they are dropped or told to leave. `interface` is where the
-/// server's media is.
+/// Joins three bots. Each plays the film from another offset and speaks when it is its turn. They
+/// receive nothing, and stay until they are dropped or told to leave. `interface` is the network
+/// interface on which they reach the server's media.
 ///
 /// # Errors
-/// The first bot's that cannot join.
+/// That of the first bot that cannot join.
 pub async fn demo(
     server: &str,
     room: &RoomId,

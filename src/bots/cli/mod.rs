@@ -1,4 +1,4 @@
-//! Many bots at once, and the people of the demo.
+//! `tessera bots`: many bots at once and a report of what they saw; and the people of the demo.
 
 pub(crate) mod demo;
 pub(crate) mod report;

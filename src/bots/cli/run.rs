@@ -1,4 +1,4 @@
-//! Many bots at once, and what they saw: `tessera bots`.
+//! `tessera bots`: joins many bots and reports what they saw.
 
 use std::time::Duration;
 
@@ -22,7 +22,7 @@ use crate::layout::{Rect, Size};
 use crate::protocol::room::RoomState;
 use crate::topology::Mode;
 
-/// What the cameras of [`run`] show.
+/// What the cameras of the bots show.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum VideoKind {
     /// Film, each bot at another place of it.
@@ -35,7 +35,7 @@ pub enum VideoKind {
     None,
 }
 
-/// What [`run`] does.
+/// Options of `tessera bots`.
 #[derive(Debug, Clone, Args)]
 pub struct BotsOptions {
     /// The server
@@ -110,10 +110,11 @@ fn size(text: &str) -> Result<Size, &'static str> {
         .ok_or("like 640x360, both even and from 16 to 4096")
 }
 
-/// Joins the bots one after the other, and asks for the mode there is to be.
+/// Joins the bots one after the other, then asks for the mode of the options and waits until media
+/// travels by it.
 ///
 /// # Errors
-/// The first bot's that cannot join or is not connected in time; the mode that cannot be had.
+/// That of the first bot that cannot join or is not connected in time, or of the change of mode.
 pub async fn join_all(options: &BotsOptions) -> Result<Vec<Bot>, BotError> {
     let mut bots = Vec::with_capacity(options.count);
     for i in 0..options.count {
@@ -125,11 +126,11 @@ pub async fn join_all(options: &BotsOptions) -> Result<Vec<Bot>, BotError> {
     Ok(bots)
 }
 
-/// Joins the bots one after the other, measures, and has them leave.
+/// Joins the bots one after the other, measures, and lets them leave.
 ///
 /// # Errors
-/// The first bot that cannot join or gets no picture ends the run, as does a mode that does not
-/// come to be.
+/// The first bot that cannot join or gets no picture ends the run, as does a change of mode that
+/// does not happen in time.
 pub async fn run(options: BotsOptions) -> Result<RunReport, BotError> {
     let mut bots = Vec::with_capacity(options.count);
     let mut joins = Vec::with_capacity(options.count);
@@ -165,7 +166,7 @@ pub async fn run(options: BotsOptions) -> Result<RunReport, BotError> {
     Ok(report)
 }
 
-/// Asks for the mode there is to be, and waits until media travels that way.
+/// Asks for the mode of the options, if any, and waits until media travels by it.
 async fn change_mode(options: &BotsOptions, bots: &[Bot]) -> Result<(), BotError> {
     let (Some(mode), Some(first)) = (options.mode, bots.first()) else {
         return Ok(());
@@ -245,7 +246,8 @@ fn config(options: &BotsOptions, i: usize) -> BotConfig {
     config
 }
 
-/// How old the frame in each tile of a composite is.
+/// The age of the frame in each tile of a composite, read from its time code. Tiles without a
+/// readable code are left out.
 pub fn ages_in(picture: &Picture, room: &RoomState) -> Vec<Duration> {
     let canvas = (room.canvas.width, room.canvas.height);
     let copy = (picture.width, picture.height);

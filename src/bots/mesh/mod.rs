@@ -1,7 +1,7 @@
-//! A bot as a member of a mesh: carries out what [`self::core`] decides.
+//! A bot as a member of a mesh (mode `p2p`): carries out what [`self::core`] decides.
 //!
-//! One task decides; each connection has a task of its own, in which nothing overtakes anything
-//! else. They end with the channel of their orders.
+//! One task decides. Each connection has a task of its own, which takes commands in their order and
+//! ends when the channel of its commands is closed.
 
 pub(crate) mod core;
 pub(crate) mod flow;
@@ -27,7 +27,7 @@ use crate::id::{Mid, ParticipantId};
 use crate::protocol::mesh::{MeshCandidate, MeshDescription, MeshDescriptionKind, MeshSignal};
 use crate::protocol::{ClientMessage, IceServer, ServerMessage};
 
-/// How often it is looked at what comes in.
+/// How often the core is told what arrives.
 const POLL_INTERVAL: Duration = Duration::from_millis(50);
 
 /// What a connection is told to do.
@@ -36,27 +36,28 @@ enum LinkCommand {
     Candidate(Option<Mid>, String),
 }
 
-/// What a connection has to say.
+/// What a connection reports.
 enum LinkEvent {
     Say(MeshSignal),
     Up,
     Lost,
 }
 
+/// An event, with the connection that reports it.
 type LinkReport = (ParticipantId, Generation, LinkEvent);
 
-/// A connection as others see it.
+/// A connection as other tasks see it.
 #[derive(Debug)]
 pub(crate) struct MeshLink {
     pub(crate) lines: Lines,
     pub(crate) peer: Weak<MeshPeer>,
 }
 
-/// What can be seen of a mesh.
+/// The connections with other members, shared with those who read figures.
 #[derive(Debug, Default)]
 pub(crate) struct MeshLinks {
     links: Mutex<BTreeMap<ParticipantId, MeshLink>>,
-    /// The connections' tasks, which end when their pipelines are torn down.
+    /// The tasks of connections; they end when their pipelines are torn down.
     pub(crate) tasks: TaskTracker,
     pub(crate) receiving: watch::Sender<Vec<ParticipantId>>,
 }
@@ -66,7 +67,7 @@ impl MeshLinks {
         self.links.lock()
     }
 
-    /// Lets nothing out of the machine any more.
+    /// Lets nothing leave the machine any more: neither media nor RTCP nor DTLS.
     pub(crate) fn silence(&self) {
         let peers: Vec<_> = self.lock().values().map(|link| link.peer.clone()).collect();
         for peer in peers.iter().filter_map(Weak::upgrade) {
@@ -76,7 +77,7 @@ impl MeshLinks {
 
     fn flows(&self, now: Duration) -> BTreeMap<ParticipantId, Flow> {
         let age = |line: &Arc<Incoming>| {
-            // From what can be decoded on: before, nobody has anything of it.
+            // Counts from a keyframe on: nothing before can be decoded.
             let begun = line.first().borrow().is_some();
             let last = line.last_packet().filter(|_| begun);
             last.map(|last| now.saturating_sub(last))
@@ -97,22 +98,23 @@ impl MeshLinks {
     }
 }
 
-/// The one who does it.
+/// A member of a mesh: runs the core and its connections.
 pub(crate) struct MeshMember {
     pub(crate) own: ParticipantId,
     pub(crate) setup: Arc<MeshSetup>,
     /// Sends a message to the server.
     pub(crate) send: Box<dyn Fn(ClientMessage) + Send + Sync>,
     pub(crate) links: Arc<MeshLinks>,
-    /// Whether the server delivers all that it should.
+    /// Whether the server delivers all it should at that instant, see
+    /// [`server_ready`](crate::bots::session::server_ready).
     pub(crate) server_ready: Box<dyn Fn(Duration) -> bool + Send + Sync>,
 }
 
-/// The orders of each connection.
+/// The commands of each connection.
 type Commands = BTreeMap<ParticipantId, mpsc::UnboundedSender<LinkCommand>>;
 
 impl MeshMember {
-    /// Takes part until the server says goodbye or `inbox` ends.
+    /// Takes part until the server says `bye` or `inbox` is closed.
     pub(crate) async fn run(self, mut inbox: mpsc::UnboundedReceiver<ServerMessage>) {
         let mut core = MeshCore::new(self.own);
         let mut servers = Vec::new();
@@ -129,13 +131,15 @@ impl MeshMember {
                         continue;
                     }
                     Some(ServerMessage::Room(room)) => Input::Room(room),
-                    Some(ServerMessage::Signal { from, data }) => match serde_json::from_value(data) {
-                        Ok(signal) => Input::Signal(from, signal),
-                        Err(error) => {
-                            tracing::debug!(%from, %error, "a signal of no mesh");
-                            continue;
+                    Some(ServerMessage::Signal { from, data }) => {
+                        match serde_json::from_value(data) {
+                            Ok(signal) => Input::Signal(from, signal),
+                            Err(error) => {
+                                tracing::debug!(%from, %error, "a signal of no mesh");
+                                continue;
+                            }
                         }
-                    },
+                    }
                     Some(_) => continue,
                 },
                 Some((with, generation, event)) = reports.recv() => {
@@ -171,7 +175,7 @@ impl MeshMember {
         commands: &mut Commands,
         events: &mpsc::UnboundedSender<LinkReport>,
     ) {
-        // A connection that has ended by itself takes no more orders, and has said that it has.
+        // A connection that has ended by itself takes no more commands, and has reported that.
         let command = |commands: &Commands, with, command| {
             let _ = commands.get(&with).map(|commands| commands.send(command));
         };
@@ -220,7 +224,7 @@ impl MeshMember {
     }
 }
 
-/// The life of one connection.
+/// The task of one connection.
 struct LinkTask {
     with: ParticipantId,
     generation: Generation,
@@ -292,7 +296,7 @@ impl LinkTask {
                     }
                     Some(LinkCommand::Candidate(mid, line)) => candidate(&peer, &mids, mid, &line),
                 },
-                Some((index, candidate)) = candidates.recv() => self.trickle(&mids, (index, candidate)),
+                Some(candidate) = candidates.recv() => self.trickle(&mids, candidate),
                 Ok(()) = states.changed() => {
                     let state = *states.borrow_and_update();
                     match state {
@@ -323,7 +327,8 @@ impl LinkTask {
     }
 }
 
-/// Gives a connection a candidate; one without an m-line is for the first, which carries all.
+/// Gives a connection a candidate. One without an m-line goes to the first, which carries all
+/// (BUNDLE).
 fn candidate(peer: &MeshPeer, mids: &[Mid], mid: Option<Mid>, line: &str) {
     let index = mids.iter().position(|own| Some(own) == mid.as_ref());
     let index = u32::try_from(index.unwrap_or(0)).unwrap_or(0);

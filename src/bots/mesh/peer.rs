@@ -1,4 +1,5 @@
-//! A bot's connection with one other member: microphone, camera and screen both ways.
+//! A bot's connection with one other participant of a mesh: microphone, camera and screen, both
+//! ways.
 
 use std::sync::Arc;
 
@@ -15,13 +16,12 @@ use crate::bots::rtc::ice;
 use crate::bots::rtc::negotiate::{mids, parsed, text};
 use crate::bots::rtc::receive::{Incoming, Receiver};
 use crate::bots::source::media_source::{MediaSource, PipelineInput};
-use crate::codec::Codec;
-use crate::codec::VideoCodec;
+use crate::codec::{Codec, VideoCodec};
 use crate::id::{Mid, ParticipantId, Role};
 use crate::media::sdp::offer::{Offer, RoleSource};
 use crate::protocol::IceServer;
 
-/// The m-lines of a mesh, in their order.
+/// The m-lines of a connection, in their order.
 const ROLES: [Role; 3] = [Role::Mic, Role::Camera, Role::Screen];
 
 /// What all connections of a member are made with.
@@ -30,17 +30,17 @@ pub(crate) struct MeshSetup {
     pub(crate) interface: NetworkInterface,
     pub(crate) ice_transport_policy: IceTransportPolicy,
     pub(crate) mic: Option<Arc<MediaSource>>,
-    /// `None` too if it is not VP8, which is all a mesh carries.
+    /// `None` also if the camera is not VP8, the only video codec of a mesh.
     pub(crate) camera: Option<Arc<MediaSource>>,
     pub(crate) decode: Decode,
     pub(crate) observer: Arc<Observer>,
 }
 
-/// What comes from a member: microphone, camera, screen.
+/// What arrives from a participant: microphone, camera, screen.
 pub(crate) type Lines = [Arc<Incoming>; 3];
 
 impl MeshSetup {
-    /// What takes in a member's media.
+    /// What receives the media of a participant.
     pub(crate) fn lines(&self, with: ParticipantId) -> Lines {
         ROLES.map(|role| {
             let receiver = Receiver {
@@ -64,13 +64,13 @@ impl MeshSetup {
     }
 }
 
-/// An m-line to be made: what it carries, with the payload type to use.
+/// An m-line to be made: its role, and its codec with the payload type.
 struct Line {
     role: Role,
     rtp: gst::Caps,
 }
 
-/// A connection with a member.
+/// A connection with another participant. Dropping it tears the pipeline down.
 #[derive(Debug)]
 pub(crate) struct MeshPeer {
     pub(crate) connection: Connection,
@@ -79,7 +79,7 @@ pub(crate) struct MeshPeer {
     ssrcs: [Option<u32>; 3],
 }
 
-/// A connection that has made its description.
+/// A connection that has made its offer or answer.
 pub(crate) struct DescribedPeer {
     pub(crate) peer: MeshPeer,
     pub(crate) sdp: String,
@@ -88,7 +88,7 @@ pub(crate) struct DescribedPeer {
 }
 
 impl MeshPeer {
-    /// Begins with an offer.
+    /// Makes a connection that offers.
     pub(crate) async fn offer(
         setup: &Arc<MeshSetup>,
         servers: &[IceServer],
@@ -112,7 +112,7 @@ impl MeshPeer {
         })
     }
 
-    /// Begins with an answer to an offer, of another bot or of a browser.
+    /// Makes a connection that answers an offer, of another bot or of a browser.
     pub(crate) async fn answer(
         setup: &Arc<MeshSetup>,
         servers: &[IceServer],
@@ -172,7 +172,7 @@ impl MeshPeer {
         .map_err(|e| BotError::media("building a mesh", e))?
     }
 
-    /// Adds an m-line: one that sends, too, if there is anything to send.
+    /// Adds an m-line, which also sends if there is a source for its role.
     fn add(&mut self, index: usize, line: Line, setup: &MeshSetup) -> Result<(), BotError> {
         let Some(media_source) = setup.media_source(line.role) else {
             // Where nothing is ever sent, webrtcbin would make a pad of its own that nothing
@@ -200,8 +200,8 @@ impl MeshPeer {
         Ok(())
     }
 
-    /// A description that names what is sent: webrtcbin's answers do so only where there is RTX,
-    /// and browsers drop packets of sources they do not know.
+    /// The description with an `a=ssrc` line for each m-line that sends. webrtcbin writes them into
+    /// answers only where there is RTX, and browsers drop packets of SSRCs that they do not know.
     fn named(&self, sdp: &str) -> String {
         let mut sections = sdp.split("\r\nm=");
         let mut named = sections.next().unwrap_or_default().to_owned();
@@ -216,7 +216,7 @@ impl MeshPeer {
         named
     }
 
-    /// Takes the answer to its offer.
+    /// Takes over the answer to its offer.
     pub(crate) async fn accept(&self, answer: &str) -> Result<(), BotError> {
         let sdp = parsed(answer)?;
         if sdp.medias_len() as usize != ROLES.len() {
@@ -225,7 +225,7 @@ impl MeshPeer {
         self.connection.take(WebRTCSDPType::Answer, sdp).await
     }
 
-    /// Lets media flow, once the connection is up.
+    /// To be called once the connection is up: lets media flow.
     pub(crate) fn open(&self) {
         self.connection.settle();
         self.inputs().for_each(|input| input.open());
@@ -240,7 +240,7 @@ impl MeshPeer {
         self.inputs().for_each(|input| input.shut());
     }
 
-    /// Lets nothing out of the machine any more.
+    /// Lets nothing leave the machine any more: neither media nor RTCP nor DTLS.
     pub(crate) fn silence(&self) {
         self.shut();
         self.connection.silence();
@@ -258,7 +258,7 @@ fn lines_of(offer: &Offer) -> Result<Vec<Line>, BotError> {
     let medias: Vec<_> = offer.sdp.medias().collect();
     let named = medias.iter().zip(ROLES).filter_map(|(media, role)| {
         let mid = Mid(media.attribute_val("mid")?.to_owned());
-        // Only the direction differs: who offers to receive nothing but takes a forward.
+        // Only the direction differs: a line that only receives is planned like a forward slot.
         let role = match (media.attribute_val("recvonly"), role.is_audio()) {
             (None, _) => role,
             (Some(_), true) => Role::ForwardAudio,

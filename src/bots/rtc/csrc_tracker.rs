@@ -1,35 +1,36 @@
-//! Whose a decoded frame is: the CSRC of its packets, found again by its timestamp.
+//! Whose a decoded frame is: finds the CSRC of its packets again by its timestamp.
 //!
-//! Decoders pass on a frame's timestamp and nothing else of its packets, and packets of the next
-//! participant in a slot may have come while frames of the last one are still being decoded.
+//! Of a frame's packets, decoders pass on the timestamp alone, and packets of the next participant in
+//! a slot may arrive while frames of the former one are still being decoded.
 
 use std::collections::VecDeque;
 
 use crate::bots::observe::detection::Contributor;
 use crate::id::ParticipantId;
 
-/// Changes that are kept; a frame comes out of its decoder long before so many have happened.
+/// Changes of participant that are kept. A frame leaves its decoder long before there were so many.
 const CHANGES: usize = 64;
 
 #[derive(Debug)]
 struct Change {
+    /// The timestamp of its first packet.
     from: gst::ClockTime,
-    /// The last timestamp of whom the m-line carried before. Jitter buffers smooth timestamps, so
-    /// that it may lie after the first one now.
+    /// The last timestamp of the participant before. Jitter buffers smooth timestamps, so that it
+    /// may be later than `from`.
     before: Option<gst::ClockTime>,
     whose: Option<ParticipantId>,
 }
 
-/// The participants an m-line carried, each from a timestamp on.
+/// The participants whose packets an m-line carried, each from a timestamp on.
 #[derive(Debug, Default)]
 pub(crate) struct CsrcTracker {
     changes: VecDeque<Change>,
-    /// Of the newest packet.
+    /// The timestamp of the newest packet.
     newest: Option<gst::ClockTime>,
 }
 
 impl CsrcTracker {
-    /// Notes whose a packet is, as packets come in their order.
+    /// Records whose a packet is. Packets come in their order.
     pub(crate) fn packet(&mut self, pts: gst::ClockTime, whose: Option<ParticipantId>) {
         let before = self.newest.replace(pts);
         if self.changes.back().is_some_and(|last| last.whose == whose) {
@@ -49,7 +50,7 @@ impl CsrcTracker {
         });
     }
 
-    /// Whose the frame of a timestamp is.
+    /// Whose the frame with a timestamp is.
     pub(crate) fn at(&self, pts: gst::ClockTime) -> Contributor {
         let mut newest = self.changes.iter().rev();
         let change = newest.find(|change| change.from <= pts);

@@ -1,7 +1,7 @@
-//! What stands behind a pad of webrtcbin: a counter, and a decoder where one is asked for.
+//! What follows a receiving pad of webrtcbin: a counter, and a decoder where one is asked for.
 //!
-//! webrtcbin has no pad for an m-line until something comes in on it, so an m-line on which
-//! nothing ever comes costs nothing.
+//! webrtcbin has no pad for an m-line until something comes in on it, so an m-line on which nothing
+//! ever arrives costs nothing.
 
 use std::sync::Arc;
 
@@ -14,8 +14,8 @@ use crate::bots::error::BotError;
 use crate::codec::Codec;
 use crate::media::peer::nack::see_to_losses;
 
-/// Links a pad of webrtcbin to what its m-line needs. Runs on a streaming thread, and leaves the
-/// pad linked or reports why not.
+/// Links a receiving pad of webrtcbin to what its m-line needs. Runs on a streaming thread. Errors
+/// leave the pad unlinked.
 pub(crate) fn attach(
     pipeline: &gst::Pipeline,
     pad: &gst::Pad,
@@ -62,6 +62,7 @@ pub(crate) fn attach(
     pad.link(&sink).map(|_| ()).map_err(|e| failed(&e))
 }
 
+/// Hands what an appsink receives to the m-line.
 fn take(sink: &gst_app::AppSink, incoming: &Arc<Incoming>, codec: Codec) {
     let weak = Arc::downgrade(incoming);
     let audio = incoming.role().is_audio();
@@ -80,9 +81,9 @@ fn take(sink: &gst_app::AppSink, incoming: &Arc<Incoming>, codec: Codec) {
     sink.set_callbacks(callbacks.build());
 }
 
-/// Has a decoder of sound told of what is lost, as a browser's is. webrtcbin has an FEC decoder on
-/// every stream, which says of each lost packet that it may have been one of FEC: those need not be
-/// concealed, and no sound is.
+/// Makes the audio decoder conceal lost packets, as a browser does. webrtcbin puts an FEC decoder
+/// into every stream, which marks each lost packet as one that may have carried FEC only; for those
+/// the decoder conceals nothing. This removes the mark.
 fn conceal(pad: &gst::Pad) {
     const DOUBT: &str = "might-have-been-fec";
     pad.add_probe(gst::PadProbeType::EVENT_DOWNSTREAM, |_, info| {
@@ -99,6 +100,7 @@ fn conceal(pad: &gst::Pad) {
     });
 }
 
+/// Counts the packets that leave a pad.
 fn count(pad: &gst::Pad, incoming: &Arc<Incoming>, codec: Codec) {
     let weak = Arc::downgrade(incoming);
     let kinds = gst::PadProbeType::BUFFER | gst::PadProbeType::BUFFER_LIST;

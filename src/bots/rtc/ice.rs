@@ -1,4 +1,4 @@
-//! ICE servers of a bot: which there are, and whether it may do without relays.
+//! The ICE servers of a bot, as the server announces them and as webrtcbin takes them.
 
 use gst::prelude::*;
 use reqwest::header::LINK;
@@ -8,8 +8,11 @@ use crate::bots::config::{BotConfig, IceTransportPolicy};
 use crate::bots::error::BotError;
 use crate::protocol::IceServer;
 
-/// Asks the server for ICE servers with a credential, before there is an offer (RFC 9725
-/// section 4.6).
+/// Asks the server for its ICE servers and a TURN credential, without an offer (RFC 9725 section
+/// 4.6).
+///
+/// # Errors
+/// [`BotError::NotConfigured`] if the server has no TURN.
 pub(crate) async fn servers(config: &BotConfig) -> Result<Vec<IceServer>, BotError> {
     let server = config.server.trim_end_matches('/');
     let url = Url::parse(&format!("{server}/whip/{}", config.room))
@@ -31,7 +34,7 @@ pub(crate) async fn servers(config: &BotConfig) -> Result<Vec<IceServer>, BotErr
     }
 }
 
-/// The ICE server of a `Link` header; `None` if it is another kind of link.
+/// The ICE server of a `Link` header; `None` if the link has another relation.
 fn ice_server(link: &str) -> Option<IceServer> {
     let (url, parameters) = link.strip_prefix('<')?.split_once('>')?;
     let parameter = |name: &str| {
@@ -47,7 +50,8 @@ fn ice_server(link: &str) -> Option<IceServer> {
     })
 }
 
-/// Has webrtcbin use servers. To be called before any description is set.
+/// Sets the ICE servers and the transport policy of a webrtcbin. Has to be called before a
+/// description is set.
 pub(crate) fn configure(
     webrtc: &gst::Element,
     ice_transport_policy: IceTransportPolicy,
@@ -67,8 +71,8 @@ pub(crate) fn configure(
     }
 }
 
-/// An ICE server as webrtcbin takes it; `None` if it is not one, or TURN over TCP, which nobody
-/// needs who is near enough to the server to measure it.
+/// The URL of an ICE server in webrtcbin's form. `None` if it is not one, or if it is TURN over
+/// TCP, which bots, being close to the server, do not need.
 fn ice_url(url: &str, server: &IceServer) -> Option<String> {
     let (scheme, rest) = url.split_once(':')?;
     let (host, query) = rest.split_once('?').unwrap_or((rest, ""));

@@ -1,4 +1,4 @@
-//! A bot's peer connections.
+//! The peer connections of a bot: to the server, and what they share with those of a mesh.
 
 pub(crate) mod codec;
 pub(crate) mod connection;

@@ -90,7 +90,7 @@ impl Peer {
         let mut tracks = Vec::with_capacity(mids.len());
         for (mid, (role, incoming)) in mids.into_iter().zip(&self.lines) {
             if let Some(incoming) = incoming {
-                incoming.name(mid.clone());
+                incoming.set_mid(mid.clone());
             }
             tracks.push(Track { mid, role: *role });
         }

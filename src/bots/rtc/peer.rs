@@ -1,4 +1,4 @@
-//! A bot's connection to the server: it offers its uplinks, and takes the mix and the forwards.
+//! A bot's connection to the server: it offers its uplinks, and receives the mix and the forwards.
 
 use std::sync::Arc;
 
@@ -26,32 +26,32 @@ use crate::id::Role;
 use crate::media::bwe::twcc::TRANSPORT_WIDE_CC;
 use crate::protocol::IceServer;
 
-/// The id that the header extension is offered with.
+/// The id under which the transport-wide sequence number is offered as header extension.
 const ARRIVALS: u8 = 5;
 
-/// An uplink of a bot.
+/// A microphone or camera that is sent to the server.
 #[derive(Debug)]
 pub(crate) struct Uplink {
     pub(crate) input: Arc<PipelineInput>,
-    /// The pad its packets leave the payloader by.
+    /// The pad at which its packets leave the payloader.
     packets: gst::Pad,
     pub(crate) packet_capture: Option<Arc<PacketCapture>>,
 }
 
-/// When the uplinks flow.
+/// Uplinks flow while both hold: the connection is up, and the server wants them (`uplinks`).
 #[derive(Debug, Clone, Copy)]
 struct SendGate {
     connected: bool,
     wanted: bool,
 }
 
-/// A bot's connection to the server.
+/// A bot's connection to the server. Dropping it tears the pipeline down.
 #[derive(Debug)]
 pub(crate) struct Peer {
     pub(crate) connection: Connection,
     pub(crate) camera: Option<Uplink>,
     pub(crate) mic: Option<Uplink>,
-    /// In the order of the m-lines; a `None` is an uplink.
+    /// The m-lines in their order; `None` for uplinks.
     pub(crate) lines: Vec<(Role, Option<Arc<Incoming>>)>,
     pub(crate) candidates: Option<mpsc::UnboundedReceiver<Candidate>>,
     gate: Mutex<SendGate>,
@@ -88,7 +88,7 @@ impl Peer {
     fn add_uplinks(&mut self, config: &BotConfig) -> Result<(), BotError> {
         if config.audio != AudioSource::None {
             let mut rtp = opus_caps();
-            // So it stands in the offer; whether it is sent follows from the answer.
+            // This puts it into the offer; whether it is sent follows from the answer.
             rtp.make_mut()
                 .set(format!("extmap-{}", level::ID), level::URI);
             self.mic = Some(self.add_uplink(config, Role::Mic, Codec::Opus, rtp)?);
@@ -144,7 +144,7 @@ impl Peer {
                 let mut caps = gst::Caps::new_empty();
                 caps.make_mut()
                     .extend(codecs.iter().map(|codec| rtp_video_caps(*codec)));
-                // webrtcbin sees to that for the first codec, and a browser for all.
+                // webrtcbin adds RTX for the first codec only, a browser for all.
                 let others = codecs.iter().skip(1);
                 caps.make_mut().extend(others.map(|codec| rtx_caps(*codec)));
                 caps
@@ -173,24 +173,25 @@ impl Peer {
         }
     }
 
-    /// What comes in, in the order of the m-lines.
+    /// The m-lines on which it receives, in their order.
     pub(crate) fn incoming(&self) -> impl Iterator<Item = &Arc<Incoming>> {
         self.lines.iter().filter_map(|(_, line)| line.as_ref())
     }
 
-    /// Lets the uplinks flow, from a keyframe on, if they are wanted.
+    /// To be called once the connection is up: lets the uplinks flow, each from a keyframe on, if
+    /// the server wants them.
     pub(crate) fn open(&self) {
         self.connection.settle();
         self.pass(|gate| gate.connected = true);
     }
 
-    /// Does as the server says with `uplinks`.
+    /// Starts or stops the uplinks, as the server says with `uplinks`.
     pub(crate) fn want(&self, wanted: bool) {
         self.pass(|gate| gate.wanted = wanted);
     }
 
     fn pass(&self, change: impl FnOnce(&mut SendGate)) {
-        // Held while the ways change, so that they end as the last change wants them.
+        // Held while the inputs change, so that they end as the last change wants them.
         let mut gate = self.gate.lock();
         change(&mut gate);
         for input in self.inputs() {
@@ -207,21 +208,21 @@ impl Peer {
         uplinks.map(|uplink| &uplink.input)
     }
 
-    /// Damages the video that goes out from now on.
+    /// Damages the video that is sent from now on.
     pub(crate) fn corrupt(&self, mode: CorruptMode) -> Result<(), BotError> {
         let camera = self.camera.as_ref();
         mode.install(&camera.ok_or(BotError::NotConfigured("camera"))?.packets);
         Ok(())
     }
 
-    /// Lets nothing out of the machine any more.
+    /// Lets nothing leave the machine any more: neither media nor RTCP nor DTLS.
     pub(crate) fn silence(&self) {
         self.want(false);
         self.connection.silence();
     }
 }
 
-/// Where packets are noted down, if they are to be.
+/// A packet capture, if packets are to be recorded.
 fn packet_capture(mode: PacketCaptureMode) -> Option<Arc<PacketCapture>> {
     match mode {
         PacketCaptureMode::Off => None,
@@ -229,7 +230,7 @@ fn packet_capture(mode: PacketCaptureMode) -> Option<Arc<PacketCapture>> {
     }
 }
 
-/// Says what is made use of (RFC 7587 section 6.1).
+/// Announces in-band FEC in an offer, if it is used (RFC 7587 section 6.1).
 fn with_recovery(mut sound: gst::Caps, recovery: AudioLossRecovery) -> gst::Caps {
     if recovery == AudioLossRecovery::InbandFec {
         sound.make_mut().set("useinbandfec", "1");
@@ -237,7 +238,7 @@ fn with_recovery(mut sound: gst::Caps, recovery: AudioLossRecovery) -> gst::Caps
     sound
 }
 
-/// Offers to tell of every packet when it arrived.
+/// Offers transport-wide congestion control feedback.
 fn telling_arrivals(mut caps: gst::Caps) -> gst::Caps {
     for codec in caps.make_mut().iter_mut() {
         codec.set(format!("extmap-{ARRIVALS}"), TRANSPORT_WIDE_CC);

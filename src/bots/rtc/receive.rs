@@ -22,62 +22,62 @@ use crate::layout::Size;
 use crate::media::bwe::fec;
 use crate::media::rtp::payload::starts_keyframe;
 
-/// 20 ms chunks of sound kept for somebody who listens slowly: 5 s.
+/// 20 ms chunks of sound kept for a slow listener: 5 s.
 const SOUND_BACKLOG: usize = 250;
 
-/// For so many packets, of 20 ms, after somebody else's may the decoder's memory of them be heard:
-/// four were seen, with two steady tones.
+/// Number of 20 ms packets of a new participant during which an Opus decoder may still sound of the
+/// former one. Four were seen, with two steady tones.
 const DECODER_MEMORY: u32 = 5;
 
-/// What came in on an m-line since the start or the last reset.
+/// What arrived on an m-line since the start or the last reset.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct StreamStats {
-    /// What the m-line is for.
+    /// What the m-line carries.
     pub role: Role,
-    /// The way it comes.
+    /// The delivery path.
     pub path: Path,
-    /// Who sends it: in a mesh always the same one, in a forward m-line who did last.
+    /// Who sends it: fixed in a mesh, the newest sender on a forward m-line, `None` in a mix.
     pub from: Option<ParticipantId>,
-    /// RTP packets.
+    /// RTP packets received.
     pub packets: u64,
-    /// Their bytes, RTP headers included.
+    /// Bytes of RTP received, headers included.
     pub bytes: u64,
-    /// Sequence numbers that never came, late ones included.
+    /// Gaps in the sequence numbers, in packets. Packets that arrive late count as lost.
     pub lost: u64,
-    /// How many of them the next packet said again: sound with in-band FEC.
+    /// Losses of audio whose next packet carried a copy (in-band FEC).
     pub said_again: u64,
-    /// Most of them in a row.
+    /// The largest number of consecutive packets lost.
     pub lost_in_a_row: u64,
-    /// Whole frames of video (RTP markers), or packets of sound.
+    /// Complete video frames (RTP markers), or packets of audio.
     pub frames: u64,
-    /// Video frames that a decoder can start with.
+    /// Complete video frames with which a decoder can start.
     pub keyframes: u64,
-    /// Frames that came out of the decoder.
+    /// Frames of video or audio that left the decoder.
     pub decoded: u64,
-    /// The size of the newest decoded one.
+    /// The size of the newest decoded picture, pixels.
     pub size: Option<Size>,
-    /// Longest time without a frame, the one in progress included; of decoded frames where video
-    /// is decoded.
+    /// The longest time without a frame, the one in progress included. Counts decoded frames where
+    /// video is decoded, else received ones. Milliseconds in JSON.
     #[serde(serialize_with = "as_ms")]
     pub longest_gap: Duration,
     /// Freezes by the rule of webrtc-stats.
     pub freezes: u32,
-    /// How long they lasted together.
+    /// The total length of these freezes. Milliseconds in JSON.
     #[serde(serialize_with = "as_ms")]
     pub frozen: Duration,
-    /// How long the measurement has lasted.
+    /// For how long was measured. Milliseconds in JSON.
     #[serde(serialize_with = "as_ms")]
     pub measured: Duration,
 }
 
 impl StreamStats {
-    /// Mean rate, bit/s.
+    /// The mean bitrate, bit/s, RTP headers included.
     pub fn bitrate(&self) -> f64 {
         8.0 * self.bytes as f64 / self.measured.as_secs_f64().max(0.001)
     }
 }
 
-/// Milliseconds, for reports.
+/// Serialises a duration as milliseconds, for reports.
 pub(crate) fn as_ms<S: serde::Serializer>(value: &Duration, to: S) -> Result<S::Ok, S::Error> {
     to.serialize_f64(value.as_secs_f64() * 1000.0)
 }
@@ -97,27 +97,28 @@ struct Counters {
     decoded: Cadence,
     csrc_tracker: CsrcTracker,
     newest: Option<ParticipantId>,
-    /// How many packets in a row were theirs.
+    /// How many consecutive packets the newest sender has sent.
     in_a_row: u32,
     size: Option<Size>,
-    /// When the last packet and the last whole frame came.
+    /// When the last packet and the last complete frame came.
     packet_at: Option<Duration>,
     frame_at: Option<Duration>,
 }
 
-/// What an m-line takes, and what is done with it.
+/// What an m-line receives, and what is done with it.
 #[derive(Debug)]
 pub(crate) struct Receiver {
     pub(crate) role: Role,
     pub(crate) path: Path,
-    /// Who sends it, where it is always the same one.
+    /// Who sends it, if it is always the same participant.
     pub(crate) from: Option<ParticipantId>,
     pub(crate) decode: Decode,
     pub(crate) audio_loss_recovery: AudioLossRecovery,
     pub(crate) packet_capture: Option<Arc<PacketCapture>>,
 }
 
-/// One m-line a bot receives on.
+/// An m-line on which a bot receives: counts its packets, keeps the newest picture and hands on
+/// sound.
 #[derive(Debug)]
 pub struct Incoming {
     mid: OnceLock<Mid>,
@@ -147,23 +148,23 @@ impl Incoming {
         })
     }
 
-    /// The m-line's name, once the offer has given it one.
+    /// The m-line's mid, once there is an offer.
     pub fn mid(&self) -> Option<&Mid> {
         self.mid.get()
     }
 
-    /// What the m-line is for.
+    /// What the m-line carries.
     pub fn role(&self) -> Role {
         self.receiver.role
     }
 
-    /// The way it comes.
+    /// The delivery path.
     pub fn path(&self) -> Path {
         self.receiver.path
     }
 
-    /// What came in its packets, in the order of their sequence numbers; nothing unless the bot
-    /// records ([`crate::bots::config::Recording`]) and the m-line is a forward one.
+    /// The packets received so far, in the order of arrival from the jitter buffer. Empty unless
+    /// the bot captures packets and this is a forward m-line.
     pub fn payloads(&self) -> Vec<Payload> {
         let packet_capture = self.receiver.packet_capture.as_ref();
         packet_capture
@@ -171,13 +172,13 @@ impl Incoming {
             .unwrap_or_default()
     }
 
-    /// When the last packet came, on the machine's clock.
-    pub fn last_packet(&self) -> Option<Duration> {
+    /// When the newest packet came, on the machine's clock.
+    pub(crate) fn last_packet(&self) -> Option<Duration> {
         self.lock().packet_at
     }
 
-    /// When the last whole frame of video or packet of sound came, on the machine's clock.
-    pub fn last_frame(&self) -> Option<Duration> {
+    /// When the newest complete video frame or audio packet came, on the machine's clock.
+    pub(crate) fn last_frame(&self) -> Option<Duration> {
         self.lock().frame_at
     }
 
@@ -186,7 +187,7 @@ impl Incoming {
         self.receiver.from.or(self.lock().newest)
     }
 
-    pub(crate) fn name(&self, mid: Mid) {
+    pub(crate) fn set_mid(&self, mid: Mid) {
         // Set once: there is one offer.
         let _ = self.mid.set(mid);
     }
@@ -224,7 +225,7 @@ impl Incoming {
         }
     }
 
-    /// Measures from now on.
+    /// Starts all figures anew.
     pub fn reset_stats(&self) {
         let mut counters = self.lock();
         counters.since = clock::now();
@@ -236,18 +237,18 @@ impl Incoming {
         counters.decoded.reset();
     }
 
-    /// When the first picture or sound came, on the machine's clock: the first decoded one where
-    /// it is decoded, else the first whole keyframe or packet.
+    /// When the first picture or sound came, on the machine's clock: the first decoded one where it
+    /// is decoded, else the first complete keyframe or audio packet.
     pub fn first(&self) -> watch::Receiver<Option<Duration>> {
         self.first.subscribe()
     }
 
-    /// Sees every decoded picture, or the newest where the reader is slow.
+    /// Every decoded picture; a slow reader sees the newest only.
     pub fn pictures(&self) -> watch::Receiver<Option<Arc<Picture>>> {
         self.picture.subscribe()
     }
 
-    /// Hears everything from now on: mono, 48 kHz, full scale 1.0.
+    /// All decoded sound from now on: mono, 48 kHz, full scale 1.0.
     pub fn sound(&self) -> broadcast::Receiver<Arc<[f32]>> {
         self.sound.subscribe()
     }
@@ -269,7 +270,7 @@ impl Incoming {
             .send_if_modified(|first| first.is_none() && first.replace(at).is_none());
     }
 
-    /// Counts an RTP packet.
+    /// Counts an RTP packet. Called on a streaming thread.
     pub(crate) fn packet(&self, buffer: &gst::BufferRef, codec: Codec) {
         let Ok(rtp) = gst_rtp::RTPBuffer::from_buffer_readable(buffer) else {
             return;
@@ -321,7 +322,7 @@ impl Incoming {
         }
     }
 
-    /// Whose the picture of a timestamp is.
+    /// Whose the picture with a timestamp is.
     fn contributor_at(&self, pts: Option<gst::ClockTime>) -> Contributor {
         match (self.receiver.path, pts) {
             (Path::Forward, Some(pts)) => self.lock().csrc_tracker.at(pts),
@@ -330,7 +331,7 @@ impl Incoming {
         }
     }
 
-    /// Takes a decoded picture.
+    /// Takes over a decoded picture. `None` if the sample is none. Called on a streaming thread.
     pub(crate) fn take_picture(&self, sample: &gst::Sample, codec: Codec) -> Option<()> {
         let arrival = clock::now();
         let info = gst_video::VideoInfo::from_caps(sample.caps()?).ok()?;
@@ -358,7 +359,7 @@ impl Incoming {
         let picture = Arc::new(picture);
         self.picture.send_replace(Some(picture.clone()));
         self.note_first(arrival);
-        // Last: whoever waits for something to be seen finds everything else told.
+        // Last, so that those who wait for a detection find everything else in place.
         match self.receiver.path {
             Path::Mix => self.observer.record_mix(&picture),
             path => self.observer.record_picture(&picture, path, contributor),
@@ -377,9 +378,9 @@ impl Incoming {
         }
     }
 
-    /// Takes decoded sound; `base` is its pipeline's base time. Called on the thread and within
-    /// the call that brought its packet, so that it is the newest packet's: its timestamp would
-    /// not say, since the decoder counts samples where packets' times jump.
+    /// Takes over decoded sound; `base` is the base time of its pipeline. Called on the thread and
+    /// within the call that brought its packet, so that it belongs to the newest packet. Its
+    /// timestamp would not say, because the decoder counts samples where the times of packets jump.
     pub(crate) fn take_sound(
         &self,
         sample: &gst::Sample,

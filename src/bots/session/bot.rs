@@ -1,4 +1,4 @@
-//! A participant: what a test, the demo or a benchmark holds of one.
+//! A bot that has joined: what a test, the demo or a benchmark holds.
 
 use std::sync::{Arc, Weak};
 use std::time::Duration;
@@ -30,13 +30,13 @@ use crate::protocol::ClientMessage;
 use crate::protocol::room::Limits;
 use crate::topology::Mode;
 
-/// How long anything a bot waits for may take.
+/// How long anything that a bot waits for may take before it is an error.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(15);
 
 /// How long a pipeline may take to stop before it is left to itself.
 const STOPPING: Duration = Duration::from_secs(5);
 
-/// A participant that has joined. Dropping it is like [`Bot::kill`], without waiting.
+/// A participant that has joined. Dropping it is like [`Bot::kill`], without waiting for the end.
 #[derive(Debug)]
 pub struct Bot {
     name: String,
@@ -51,11 +51,12 @@ pub struct Bot {
 }
 
 impl Bot {
-    /// Joins. Returns when the server's answer has been taken; the connection comes up after
-    /// that ([`Bot::connected`]). What is sent is encoded before, and does not count as joining.
+    /// Joins a room. Returns once the server's answer is applied; the connection comes up after
+    /// that ([`Bot::connected`]). What is sent is encoded before, and does not count as time of the
+    /// join.
     ///
     /// # Errors
-    /// Whatever the server refuses, and whatever fails here.
+    /// What the server refuses, and what fails here.
     pub async fn join(config: BotConfig) -> Result<Self, BotError> {
         let config = config.for_entry();
         let video = PreparedVideo::of(config.video).await?;
@@ -142,7 +143,7 @@ impl Bot {
         &self.name
     }
 
-    /// Who it is in the room; `None` over WHIP and WHEP, which do not say.
+    /// Its id in the room; `None` over WHIP and WHEP, which do not tell.
     pub fn id(&self) -> Option<ParticipantId> {
         match &self.signalling {
             Signalling::Socket { participant, .. } => Some(*participant),
@@ -155,7 +156,7 @@ impl Bot {
         self.started
     }
 
-    /// Says something to the server.
+    /// Sends a message to the server over the WebSocket.
     ///
     /// # Errors
     /// [`BotError::Closed`]; [`BotError::NotConfigured`] over WHIP and WHEP.
@@ -163,7 +164,7 @@ impl Bot {
         self.order(Outgoing::Message(message))
     }
 
-    /// Sends any text over the WebSocket.
+    /// Sends any text over the WebSocket, such as no client should send.
     ///
     /// # Errors
     /// As [`Bot::send`].
@@ -194,7 +195,7 @@ impl Bot {
         self.send(ClientMessage::View { mode })
     }
 
-    /// Wants no more than that from now on.
+    /// Sets limits of bitrate and height from now on.
     ///
     /// # Errors
     /// As [`Bot::send`].
@@ -202,7 +203,7 @@ impl Bot {
         self.send(ClientMessage::Limits(limits))
     }
 
-    /// Damages the video it sends from now on.
+    /// Damages the video that it sends to the server from now on.
     ///
     /// # Errors
     /// [`BotError::NotConfigured`] without a camera.
@@ -210,11 +211,11 @@ impl Bot {
         self.peer.corrupt(mode)
     }
 
-    /// Leaves as one should: `leave` or DELETE, then the end of the media. Returns when the
-    /// server has confirmed and everything here is torn down.
+    /// Leaves in order: `leave` or DELETE, then the end of media. Returns when the server has
+    /// confirmed and everything here is torn down.
     ///
     /// # Errors
-    /// If the server does not confirm; it is torn down even so.
+    /// If the server does not confirm. Everything here is torn down even so.
     pub async fn leave(mut self) -> Result<(), BotError> {
         let signalling = std::mem::replace(&mut self.signalling, Signalling::Http(None));
         let goodbye = timeout(PATIENCE, join::leave(signalling, &self.published.notices));
@@ -226,8 +227,8 @@ impl Bot {
         confirmed
     }
 
-    /// Vanishes, as if its machine had lost its power: nothing is said over the WebSocket, DTLS
-    /// or RTCP. Returns when it is torn down here.
+    /// Vanishes, as if its machine had lost power: nothing is said over the WebSocket, DTLS or
+    /// RTCP. Returns when everything here is torn down.
     pub async fn kill(self) {
         self.links.silence();
         self.peer.silence();
@@ -239,7 +240,7 @@ impl Bot {
     async fn stop(self) {
         let gone = self.peer.connection.gone();
         let links = self.links.clone();
-        // With this the mesh's tasks end, as nobody orders anything of them any more.
+        // This closes the channels of commands, with which the tasks of the mesh end.
         drop(self);
         links.tasks.close();
         let all = async { tokio::join!(gone, links.tasks.wait()) };
@@ -260,7 +261,7 @@ impl Drop for Bot {
     }
 }
 
-/// What sends a member's messages to the server.
+/// What sends a mesh member's messages to the server.
 fn sender(outbox: mpsc::UnboundedSender<Outgoing>) -> Box<dyn Fn(ClientMessage) + Send + Sync> {
     Box::new(move |message| {
         // With the connection to the server the mesh ends, too.
@@ -276,7 +277,7 @@ async fn open_when_connected(peer: Arc<Peer>) {
     }
 }
 
-/// Does as the server asks with `capture`; the newest wish wins.
+/// Follows the server's `capture` messages. While a change is made, only the newest one waits.
 async fn follow(camera: Weak<Camera>, mut wanted: watch::Receiver<Option<(Size, u32)>>) {
     // What came before the answer counts too.
     wanted.mark_changed();

@@ -1,4 +1,4 @@
-//! How a bot comes in and goes out again, by whichever way it was told to.
+//! How a bot joins and leaves, over the signalling that its configuration names.
 
 use std::sync::{Arc, Weak};
 
@@ -18,7 +18,7 @@ use crate::bots::rtc::peer::Peer;
 use crate::id::{Mid, ParticipantId};
 use crate::protocol::{ClientMessage, Join, ServerMessage, Track, VERSION};
 
-/// What a bot can still say.
+/// The signalling of a bot that has joined.
 #[derive(Debug)]
 pub(crate) enum Signalling {
     /// Over the WebSocket.
@@ -26,18 +26,18 @@ pub(crate) enum Signalling {
         participant: ParticipantId,
         outbox: mpsc::UnboundedSender<Outgoing>,
     },
-    /// Over HTTP; `None` once it has left.
+    /// Over WHIP or WHEP; `None` once it has left.
     Http(Option<HttpSession>),
 }
 
-/// A bot that is in.
+/// A bot that has joined.
 pub(crate) struct Joined {
     pub(crate) peer: Arc<Peer>,
     pub(crate) signalling: Signalling,
     pub(crate) tasks: Vec<JoinHandle<()>>,
 }
 
-/// Joins the room.
+/// Joins the room. Returns once the server's answer is applied.
 pub(crate) async fn enter(config: &BotConfig, published: &Published) -> Result<Joined, BotError> {
     let interface = interface(config)?;
     let observer = &published.observer;
@@ -103,7 +103,7 @@ async fn build(
     interface: NetworkInterface,
     observer: &Arc<Observer>,
 ) -> Result<Peer, BotError> {
-    // Its own connection needs servers only where it must not do without; webrtcbin has to have
+    // The connection to the server needs ICE servers only if it must use a relay. webrtcbin needs
     // them before it makes the offer, and so before `welcome`.
     let servers = match config.ice_transport_policy {
         IceTransportPolicy::All => Vec::new(),
@@ -159,8 +159,8 @@ async fn answered(
     Err(BotError::Closed)
 }
 
-/// Sends the candidates as they are found. They are found after the offer was made, so `join` is
-/// in the outbox before the first.
+/// Sends the candidates as they are found. They are found after the offer was made, so `join` is in
+/// the outbox before the first.
 async fn trickle(
     mut candidates: mpsc::UnboundedReceiver<Candidate>,
     mids: Vec<Mid>,
@@ -205,7 +205,7 @@ async fn receive_messages(
     }
 }
 
-/// Says goodbye and waits for the server's.
+/// Says goodbye and waits for the server's confirmation.
 pub(crate) async fn leave(
     signalling: Signalling,
     notices: &broadcast::Sender<ServerMessage>,
@@ -227,7 +227,7 @@ pub(crate) async fn leave(
     }
 }
 
-/// An offer that names another certificate.
+/// The offer, or one that names a certificate other than the bot's.
 fn offered(sdp: String, fingerprint: FingerprintMode) -> String {
     match fingerprint {
         FingerprintMode::True => sdp,
@@ -246,7 +246,8 @@ fn offered(sdp: String, fingerprint: FingerprintMode) -> String {
     }
 }
 
-/// Where media may go: if nothing is said, it stays on loopback if the server does.
+/// The network interface to use: that of the configuration, else loopback if the server's URL is a
+/// loopback address, else all.
 pub(crate) fn interface(config: &BotConfig) -> Result<NetworkInterface, BotError> {
     if let Some(interface) = config.interface {
         return Ok(interface);
@@ -266,7 +267,7 @@ pub(crate) fn interface(config: &BotConfig) -> Result<NetworkInterface, BotError
     })
 }
 
-/// Whether the entry is one over HTTP alone.
+/// Whether the signalling is over HTTP alone.
 fn over_http(entry: Entry) -> bool {
     matches!(entry, Entry::Whip | Entry::Whep)
 }

@@ -1,4 +1,4 @@
-//! A bot in a room: what it is told to be, how it comes in, and what is held of it.
+//! A bot in a room: how it joins and leaves, what it says, and what can be waited for and read.
 
 pub(super) mod bot;
 pub(crate) mod join;

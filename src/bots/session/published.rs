@@ -1,4 +1,4 @@
-//! What the server has said to a bot, for whoever waits for some of it.
+//! What the server has said to a bot, for those who wait for some of it.
 
 use std::sync::Arc;
 
@@ -12,34 +12,35 @@ use crate::protocol::ServerMessage;
 use crate::protocol::room::{ByeReason, RoomState, SlotState};
 use crate::topology::Mode;
 
-/// Messages of the server kept for a reader who is slow.
+/// Messages of the server that are kept for a slow reader.
 const NOTICES: usize = 1024;
 
-/// The published side of a bot's signalling.
+/// What the server has said: its newest state in `watch` channels, every message in `notices`.
 #[derive(Debug, Clone)]
 pub(crate) struct Published {
     pub(crate) room: watch::Sender<Option<RoomState>>,
     pub(crate) notices: broadcast::Sender<ServerMessage>,
     pub(crate) slots: watch::Sender<Option<Slots>>,
     pub(crate) uplinks: watch::Sender<bool>,
-    /// Why the server ended it, once it has.
+    /// Why the server ended the connection, once it has.
     pub(crate) bye: watch::Sender<Option<ByeReason>>,
     pub(crate) observer: Arc<Observer>,
-    /// What a member of a mesh has to know, in the order in which it was said.
+    /// The messages that a mesh member needs, in their order.
     pub(crate) mesh: mpsc::UnboundedSender<ServerMessage>,
     pub(crate) capture: watch::Sender<Option<(Size, u32)>>,
 }
 
-/// How a bot is served: what `slots` said last.
+/// How the server serves a bot: its last `slots` message.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Slots {
-    /// The mode it is served in.
+    /// The mode in which it serves the bot.
     pub mode: Mode,
-    /// Who is in each forward m-line.
+    /// Which participant is on each forward m-line.
     pub slots: Vec<SlotState>,
 }
 
 impl Published {
+    /// Nothing said yet, and the channel of a mesh member's messages.
     pub(crate) fn new() -> (Self, mpsc::UnboundedReceiver<ServerMessage>) {
         let (mesh, inbox) = mpsc::unbounded_channel();
         let published = Self {
@@ -55,7 +56,7 @@ impl Published {
         (published, inbox)
     }
 
-    /// Tells everybody who looks.
+    /// Passes a message on to all who wait.
     pub(crate) fn publish(&self, message: ServerMessage) {
         if matches!(
             message,
@@ -64,7 +65,7 @@ impl Published {
                 | ServerMessage::Signal { .. }
                 | ServerMessage::Bye { .. }
         ) {
-            // Nobody takes it where the bot is no member of a mesh.
+            // Without a receiver if the bot takes no part in meshes.
             let _ = self.mesh.send(message.clone());
         }
         match &message {

@@ -15,41 +15,42 @@ use crate::media::peer::nack::RepairCounters;
 /// What a bot has sent and received.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct BotStats {
-    /// Video frames sent.
+    /// Video frames sent to the server.
     pub frames_sent: u64,
-    /// Bytes of encoded video sent, RTP not counted.
+    /// Bytes of encoded video sent to the server, without RTP headers.
     pub video_bytes_sent: u64,
-    /// Audio packets sent.
+    /// Audio packets sent to the server.
     pub packets_sent: u64,
-    /// Keyframes asked of it.
+    /// Keyframes that the server requested.
     pub key_requests: u64,
-    /// What was done about packets lost between it and the server.
+    /// Losses and retransmissions on the connection to the server.
     pub repair: RepairCounters,
-    /// What came in from the server, in the order of the m-lines.
+    /// What arrived from the server, in the order of the m-lines.
     pub received: Vec<StreamStats>,
-    /// The connections with other members, in the order of their numbers.
+    /// The connections with other participants, in the order of their ids.
     pub mesh: Vec<MeshStats>,
 }
 
-/// What goes over a connection with another member.
+/// What was sent and received over a connection with another participant.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct MeshStats {
-    /// The other.
+    /// The other participant.
     pub with: ParticipantId,
     /// Video frames sent to them.
     pub frames_sent: u64,
-    /// Bytes of encoded video sent to them, RTP not counted.
+    /// Bytes of encoded video sent to them, without RTP headers.
     pub video_bytes_sent: u64,
     /// Audio packets sent to them.
     pub packets_sent: u64,
-    /// Keyframes they asked for.
+    /// Keyframes that they requested.
     pub key_requests: u64,
-    /// What came from them: microphone, camera, screen.
+    /// What arrived from them: microphone, camera, screen.
     pub received: Vec<StreamStats>,
 }
 
 impl Bot {
-    /// The figures since the start, or for what comes in since [`Bot::reset_stats`].
+    /// The figures. Those of received streams count from the last [`Bot::reset_stats`], the others
+    /// from the start.
     pub fn stats(&self) -> BotStats {
         let input = |uplink: &Option<Uplink>| uplink.as_ref().map(|uplink| uplink.input.clone());
         let (frames_sent, video_bytes_sent, key_requests) = sent(input(&self.peer.camera));
@@ -83,7 +84,7 @@ impl Bot {
         stats.collect()
     }
 
-    /// Measures what comes in from now on.
+    /// Starts the figures of received streams and the latencies anew.
     pub fn reset_stats(&self) {
         self.peer.incoming().for_each(|line| line.reset_stats());
         for link in self.links.lock().values() {
@@ -93,7 +94,7 @@ impl Bot {
     }
 }
 
-/// Frames, bytes and keyframe requests of what is sent.
+/// Frames, bytes and keyframe requests of a source.
 fn sent(input: Option<Arc<PipelineInput>>) -> (u64, u64, u64) {
     input.map_or((0, 0, 0), |input| {
         (

@@ -30,8 +30,8 @@ impl Bot {
             .await
     }
 
-    /// Waits until the connection has failed or was closed by the server, as it must be after a
-    /// wrong fingerprint.
+    /// Waits until the connection has failed or the server has closed it, as it must after a wrong
+    /// fingerprint.
     ///
     /// # Errors
     /// [`BotError::Deadline`].
@@ -66,8 +66,8 @@ impl Bot {
         }
     }
 
-    /// Waits for the first picture of the mix; how long after the start of the join it came. Where
-    /// video is not decoded, the first whole keyframe counts.
+    /// Waits for the first picture of the mix. Returns how long after the start of the join it
+    /// came. Where video is not decoded, the first complete keyframe counts.
     ///
     /// # Errors
     /// [`BotError::NotConfigured`], [`BotError::Deadline`].
@@ -78,12 +78,12 @@ impl Bot {
         Ok(at.saturating_sub(self.started))
     }
 
-    /// The room as the server last described it; `None` before it did, and over WHIP and WHEP.
+    /// The room as the server last described it; `None` before that, and always over WHIP and WHEP.
     pub fn room(&self) -> watch::Receiver<Option<RoomState>> {
         self.published.room.subscribe()
     }
 
-    /// Waits until the room is as wanted.
+    /// Waits until the room is as wanted; `what` names it in the error.
     ///
     /// # Errors
     /// [`BotError::Deadline`].
@@ -98,12 +98,12 @@ impl Bot {
         state.clone().ok_or(BotError::Closed)
     }
 
-    /// How the server serves it, as it last said; `None` before it did.
+    /// How the server serves it, by its last `slots` message; `None` before that.
     pub fn slots(&self) -> watch::Receiver<Option<Slots>> {
         self.published.slots.subscribe()
     }
 
-    /// Waits until it is served as wanted.
+    /// Waits until the server serves it as wanted; `what` names it in the error.
     ///
     /// # Errors
     /// [`BotError::Deadline`].
@@ -118,18 +118,18 @@ impl Bot {
         served.clone().ok_or(BotError::Closed)
     }
 
-    /// Whether the server has any use for what it sends.
+    /// Whether the server wants what it sends, by its last `uplinks` message.
     pub fn uplinks(&self) -> watch::Receiver<bool> {
         self.published.uplinks.subscribe()
     }
 
-    /// What it has seen and heard of each participant, by whatever way.
+    /// What it has seen and heard of each participant.
     pub fn observer(&self) -> &Arc<Observer> {
         &self.published.observer
     }
 
-    /// Waits for the next frame of a participant in their colour that comes that way and that a
-    /// page would show.
+    /// Waits for the next frame of a participant that has their colour, comes by that path, and
+    /// would be shown by the page.
     ///
     /// # Errors
     /// [`BotError::Deadline`].
@@ -147,8 +147,8 @@ impl Bot {
         self.within("sight of a participant", seen).await.map(drop)
     }
 
-    /// The packets it has sent to the server for an uplink, in their order; nothing unless it
-    /// records them.
+    /// The packets it has sent to the server for an uplink, in their order. Empty unless it
+    /// captures packets.
     pub fn sent_payloads(&self, role: Role) -> Vec<Payload> {
         let uplink = match role {
             Role::Mic => self.peer.mic.as_ref(),
@@ -161,12 +161,12 @@ impl Bot {
             .unwrap_or_default()
     }
 
-    /// Everything the server says from now on.
+    /// All messages of the server from now on.
     pub fn notices(&self) -> broadcast::Receiver<ServerMessage> {
         self.published.notices.subscribe()
     }
 
-    /// The `n`-th m-line of a role it receives on.
+    /// The `n`-th m-line on which it receives media of a role.
     ///
     /// # Errors
     /// [`BotError::NotConfigured`].
@@ -184,7 +184,7 @@ impl Bot {
         next.pop().ok_or(BotError::Closed)
     }
 
-    /// The next `n` pictures of the mix; some may be left out on a busy machine.
+    /// The next `n` pictures of the mix. On a busy machine some in between may be left out.
     ///
     /// # Errors
     /// As [`Bot::picture`].
@@ -198,7 +198,8 @@ impl Bot {
         Ok(pictures)
     }
 
-    /// The next picture of the mix that is as wanted: for what takes a moment to show.
+    /// The next picture of the mix that is as wanted, for changes that take a moment to show;
+    /// `what` names it in the error.
     ///
     /// # Errors
     /// As [`Bot::picture`].
@@ -213,7 +214,7 @@ impl Bot {
         picture.clone().ok_or(BotError::Closed)
     }
 
-    /// What the mix sounds like from now on, for that long: mono, 48 kHz, full scale 1.0.
+    /// The sound of the mix from now on for `length`: mono, 48 kHz, full scale 1.0.
     ///
     /// # Errors
     /// [`BotError::NotConfigured`], [`BotError::Deadline`].
@@ -237,12 +238,13 @@ impl Bot {
         Ok(samples)
     }
 
-    /// From whom media arrives directly, as it last told the server.
-    pub fn meshed_with(&self) -> watch::Receiver<Vec<ParticipantId>> {
+    /// The participants from whom media arrives directly, as it last told the server.
+    fn meshed_with(&self) -> watch::Receiver<Vec<ParticipantId>> {
         self.links.receiving.subscribe()
     }
 
-    /// Waits until media arrives directly from whom it should.
+    /// Waits until media arrives directly from the participants wanted; `what` names them in the
+    /// error.
     ///
     /// # Errors
     /// [`BotError::Deadline`].
@@ -256,7 +258,7 @@ impl Bot {
         self.within(what, meshed).await.map(drop)
     }
 
-    /// What comes from another member directly: microphone, camera, screen.
+    /// What arrives from another participant directly: microphone, camera, screen.
     ///
     /// # Errors
     /// [`BotError::NotConfigured`] while there is no connection with them.
@@ -267,7 +269,8 @@ impl Bot {
             .ok_or(BotError::NotConfigured("connection with them"))
     }
 
-    /// Waits until it has sent that many frames of video and packets of sound, of what it sends.
+    /// Waits until it has sent this many frames of video and packets of audio to the server, of
+    /// those kinds that it sends.
     ///
     /// # Errors
     /// [`BotError::Deadline`].
@@ -280,7 +283,7 @@ impl Bot {
         Ok(())
     }
 
-    /// How many keyframes have been asked of its camera, and every change of that.
+    /// How many keyframes the server has requested of its camera so far.
     ///
     /// # Errors
     /// [`BotError::NotConfigured`] without a camera.
@@ -291,7 +294,7 @@ impl Bot {
             .ok_or(BotError::NotConfigured("camera"))
     }
 
-    /// What is waited for, unless it takes longer than [`PATIENCE`] or the server says goodbye.
+    /// Waits at most [`PATIENCE`], and no longer once the server says `bye`.
     async fn within<T, E>(
         &self,
         what: &'static str,

@@ -1,11 +1,10 @@
-//! What a bot's camera plays, and how it follows the size the server asks for.
+//! A bot's camera: what it plays, and how it follows the size that the server asks for (dynacast).
 
 use std::sync::Arc;
 
 use parking_lot::{Mutex, MutexGuard};
 
-use super::clip;
-use super::clip::Clip;
+use super::clip::{self, Clip};
 use super::live::LiveSource;
 use super::media_source::{ClipPlayer, MediaSource};
 use super::pace;
@@ -14,14 +13,15 @@ use crate::bots::error::BotError;
 use crate::bots::source::settings::{VideoFormat, VideoSource};
 use crate::layout::Size;
 
-/// What feeds an outlet.
+/// What plays into the media source.
 #[derive(Debug)]
 enum ActiveSource {
     Clip(Arc<ClipPlayer>),
     Live(Arc<LiveSource>),
 }
 
-/// What a feed is made of; made before the bot joins, so that encoding is no part of joining.
+/// Video that is ready to be played. It is prepared before the bot joins, because encoding is no
+/// part of joining.
 #[derive(Debug)]
 pub(crate) enum PreparedVideo {
     /// Encoded already.
@@ -31,7 +31,7 @@ pub(crate) enum PreparedVideo {
 }
 
 impl PreparedVideo {
-    /// Encodes, or starts the encoder of, a source; `None` if it has no video.
+    /// Encodes a source, or starts its encoder; `None` if it has no video.
     pub(crate) async fn of(source: VideoSource) -> Result<Option<Self>, BotError> {
         match source {
             VideoSource::TimeCode { format, phase } => {
@@ -46,7 +46,7 @@ impl PreparedVideo {
     }
 }
 
-/// A bot's camera.
+/// A camera. It plays until it is dropped.
 #[derive(Debug)]
 pub(crate) struct Camera {
     media_source: Arc<MediaSource>,
@@ -84,8 +84,8 @@ impl Camera {
         })
     }
 
-    /// Goes over to the size and rate the server asks for, though never beyond what the bot was
-    /// configured for, as a camera cannot either.
+    /// Changes to the size and frame rate that the server asks for, though never beyond those that
+    /// the bot was configured with, like a real camera.
     pub(crate) async fn follow(&self, size: Size, fps: u32) -> Result<(), BotError> {
         let Some(own) = self.source.format() else {
             return Ok(());
@@ -122,7 +122,7 @@ impl Camera {
     }
 }
 
-/// The largest even size of the shape of `own` that is neither larger than it nor than `wanted`.
+/// The largest even size in the proportions of `own` that is larger than neither it nor `wanted`.
 fn fitted(own: Size, wanted: Size) -> Size {
     let limit = Size {
         width: wanted.width.clamp(32, own.width.max(32)),

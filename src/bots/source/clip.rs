@@ -1,7 +1,7 @@
-//! Reels: loops of encoded frames, made once in a process and played by any number of bots.
+//! Clips: loops of encoded frames, made once in a process and played by any number of bots.
 //!
-//! They keep the cost of a bot at packets in and packets out, so that a machine that carries
-//! bots and server measures the server.
+//! With them a bot costs little more than its packets, so that a machine that runs both bots and
+//! server measures the server.
 
 use std::collections::HashMap;
 use std::sync::{Arc, LazyLock};
@@ -17,7 +17,7 @@ use crate::bots::source::settings::{
     AudioSource, CLAP, CLAP_EVERY, VideoFormat, VideoSource, Voice,
 };
 
-/// The film, so that the binary works wherever it is put.
+/// The film, in the binary so that it works wherever it is put.
 static FILM: &[u8] = include_bytes!("../../../assets/media/bigbuckbunny.mp4");
 static VOICES: [&[u8]; 3] = [
     include_bytes!("../../../assets/media/voice-1.opus"),
@@ -25,14 +25,14 @@ static VOICES: [&[u8]; 3] = [
     include_bytes!("../../../assets/media/voice-3.opus"),
 ];
 
-/// How much of the film is played: a whole number of frames at 5, 10, 15, 20, 25, 30 and 60
-/// frames per second, and of 20 ms packets.
+/// How much of the film is played: a whole number of frames at 5, 10, 15, 20, 25, 30 and 60 frames
+/// per second, and of 20 ms packets.
 const FILM_LENGTH: Duration = Duration::from_millis(5_200);
 
-/// Packets in two seconds, in which any whole number of Hz comes round.
+/// Packets in two seconds, after which a tone of any whole number of Hz is in phase again.
 const TONE_PACKETS: usize = 100;
 
-/// Packets in a second of silence.
+/// Packets in a clip of silence: one second.
 const SILENCE_PACKETS: usize = 50;
 
 /// A loop of encoded frames. The first one is a keyframe.
@@ -40,17 +40,17 @@ const SILENCE_PACKETS: usize = 50;
 pub(crate) struct Clip {
     pub(crate) frames: Vec<Frame>,
     pub(crate) interval: Duration,
-    /// How loud each frame is, of sound: see [`level::measure`].
+    /// How loud each frame of audio is, see [`level::measure`]; empty for video.
     pub(crate) levels: Vec<u8>,
     pub(crate) timing: ClipTiming,
 }
 
-/// What decides which frame comes next.
+/// What decides which frame is played next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum ClipTiming {
-    /// The last one.
+    /// The order of the loop: the one after the last.
     Loop,
-    /// The machine's clock: what the frames show has its moment. Every one is a keyframe.
+    /// The machine's clock: each frame has its moment, as with claps. Every frame is a keyframe.
     Clock,
 }
 
@@ -65,7 +65,7 @@ impl Clip {
                 timing: ClipTiming::Loop,
             })
         } else {
-            Err(BotError::Media("a reel without a keyframe first".into()))
+            Err(BotError::Media("a clip without a keyframe first".into()))
         }
     }
 
@@ -77,10 +77,10 @@ impl Clip {
         })
     }
 
-    /// How many whole intervals have gone by at an instant of the machine's clock.
+    /// How many whole intervals have passed at an instant of the machine's clock, modulo the length
+    /// of the loop.
     pub(crate) fn count_at(&self, instant: Duration) -> usize {
         let count = instant.as_nanos() / self.interval.as_nanos().max(1);
-        // Only its remainder by the reel's length is of interest.
         (count % self.frames.len() as u128) as usize
     }
 
@@ -89,7 +89,7 @@ impl Clip {
         Self { timing, ..self }
     }
 
-    /// When the first frame from `now` on is due.
+    /// When the first frame at or after `now` is due.
     pub(crate) fn begins(&self, now: Duration) -> Duration {
         match self.timing {
             ClipTiming::Loop => now,
@@ -101,7 +101,7 @@ impl Clip {
         }
     }
 
-    /// The first keyframe at or after a position, the loop's end leading to its start.
+    /// The first keyframe at or after a position. After the end of the loop comes its start.
     pub(crate) fn key_from(&self, position: usize) -> usize {
         let position = position % self.frames.len();
         let key = self.frames[position..].iter().position(|frame| frame.key);
@@ -109,7 +109,7 @@ impl Clip {
     }
 }
 
-/// What a reel shows or says.
+/// The content of a clip.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 enum Key {
     Color([u8; 3], VideoFormat),
@@ -124,10 +124,10 @@ enum Key {
 
 type Cell = Arc<OnceCell<Arc<Clip>>>;
 
-/// The reels made so far. The lock is held for a look-up, never while encoding.
+/// The clips made so far. The lock is held for a look-up, never while encoding.
 static CLIPS: LazyLock<Mutex<HashMap<Key, Cell>>> = LazyLock::new(Mutex::default);
 
-/// The reel of a video source; `None` if it is live or there is no video.
+/// The clip of a video source; `None` if it is encoded live or there is no video.
 pub(crate) async fn video(source: VideoSource) -> Result<Option<Arc<Clip>>, BotError> {
     let key = match source {
         VideoSource::Color { rgb, format } => Key::Color(rgb, format),
@@ -138,7 +138,7 @@ pub(crate) async fn video(source: VideoSource) -> Result<Option<Arc<Clip>>, BotE
     cached(key).await.map(Some)
 }
 
-/// The reel of an audio source; `None` if there is no audio.
+/// The clip of an audio source; `None` if there is no audio.
 pub(crate) async fn audio(source: AudioSource) -> Result<Option<Arc<Clip>>, BotError> {
     let key = match source {
         AudioSource::None => return Ok(None),
@@ -159,7 +159,7 @@ async fn cached(key: Key) -> Result<Arc<Clip>, BotError> {
     let encode = || async move {
         tokio::task::spawn_blocking(move || make(key))
             .await
-            .map_err(|e| BotError::media("making a reel", e))?
+            .map_err(|e| BotError::media("making a clip", e))?
             .map(Arc::new)
     };
     cell.get_or_try_init(encode).await.cloned()
@@ -236,7 +236,7 @@ fn interval(fps: u32) -> Duration {
     Duration::from_secs(1) / fps.max(1)
 }
 
-/// The Opus encoder of tones, silence and film.
+/// The Opus encoder of tones, silence and film, in gst-launch syntax.
 fn opus(bitrate: u32) -> String {
     format!(
         "audio/x-raw,rate=48000,channels=1 ! \
@@ -274,8 +274,8 @@ fn tone(hz: u32, dbfs: i32) -> Result<Clip, BotError> {
     Clip::of_sound(packets.split_off(TONE_PACKETS))
 }
 
-/// One voice's turn with silence for the turns of the others, so that all three reels are of one
-/// length.
+/// The turn of one voice, with silence during the turns of the others, so that all clips of voices
+/// have the same length.
 fn speech(voice: Voice) -> Result<Clip, BotError> {
     let quiet = silence()?;
     let mut packets = Vec::new();
@@ -312,7 +312,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn reels_are_as_long_as_they_should_be() {
+    async fn clips_are_as_long_as_they_should_be() {
         gst::init().unwrap();
         let tone = AudioSource::Tone { hz: 400, dbfs: -24 };
         for (source, packets) in [
@@ -341,7 +341,7 @@ mod tests {
             let film = VideoSource::Film { format, offset };
             let clip = video(film).await.unwrap().unwrap();
             assert_eq!(clip.frames.len(), 156, "{codec:?}");
-            // Whoever loses something waits for a second at most.
+            // A receiver that has lost something waits for a second at most.
             for position in 0..156 {
                 let ahead = (clip.key_from(position) + 156 - position) % 156;
                 assert!(ahead <= 30, "{codec:?}: no keyframe for {ahead} frames");

@@ -1,8 +1,8 @@
-//! How loud each packet of sound is, said in its RTP header (RFC 6464), so that a server which
-//! forwards sound knows who speaks without decoding it.
+//! The audio level of each packet, in its RTP header (RFC 6464), so that a server that forwards
+//! audio knows who speaks without decoding it.
 //!
-//! GStreamer's own extension takes the level from a meta that only raw sound in the same pipeline
-//! has. Here the level is known from the reel, and written into the packets behind the payloader.
+//! GStreamer's own extension takes the level from a meta that only raw audio in the same pipeline
+//! has. Here the level is known from the clip, and written into packets after the payloader.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU8, Ordering};
@@ -15,34 +15,35 @@ use super::encode::{Frame, PACKET, named};
 use crate::bots::error::BotError;
 use crate::bots::observe::probe::tone;
 
-/// The name of the extension in SDP.
+/// The URI of the header extension in SDP.
 pub(crate) const URI: &str = "urn:ietf:params:rtp-hdrext:ssrc-audio-level";
 
-/// The id it is offered with.
+/// The id under which the extension is offered.
 pub(crate) const ID: u8 = 1;
 
 /// The level of silence, in -dBov.
 pub(crate) const SILENCE: u8 = 127;
 
-/// The faintest sound that 16 bits can hold; what a decoder makes of silence is fainter.
+/// The level of the faintest sound that 16 bits can hold, in -dBov. What a decoder makes of silence
+/// is fainter, and counts as silence.
 const FAINTEST: u8 = 90;
 
-/// Levels waiting for their packet; the payloader takes each frame at once, so one would do.
+/// Levels that wait for their packet. The payloader takes each frame at once, so one would do.
 const WAITING: usize = 8;
 
 /// Samples of a packet of 20 ms.
 const SAMPLES: usize = 960;
 
-/// Writes levels into the packets of one connection.
+/// Writes audio levels into the packets of one connection.
 #[derive(Debug, Default)]
 pub(crate) struct LevelWriter {
-    /// The id the receiver agreed to; 0 while there is none.
+    /// The negotiated id; 0 while there is none.
     id: AtomicU8,
     waiting: Mutex<VecDeque<(gst::ClockTime, u8)>>,
 }
 
 impl LevelWriter {
-    /// Writes from now on, under the id that was agreed.
+    /// Writes levels from now on, under the negotiated id.
     pub(crate) fn set_id(&self, id: u8) {
         self.id.store(id, Ordering::Relaxed);
     }
@@ -56,7 +57,7 @@ impl LevelWriter {
         waiting.push_back((pts, level));
     }
 
-    /// The packet with its level, where one is known and wanted.
+    /// The packet with its level; `None` if none is known or wanted.
     pub(crate) fn write(&self, packet: &gst::BufferRef) -> Option<gst::Buffer> {
         let id = self.id.load(Ordering::Relaxed);
         if id == 0 {
@@ -73,7 +74,7 @@ impl LevelWriter {
     }
 }
 
-/// A copy of an RTP packet without extensions that has the level's; its payload is shared.
+/// A copy of an RTP packet without extensions that has the audio level; its payload is shared.
 fn extended(packet: &gst::BufferRef, id: u8, level: u8) -> Option<gst::Buffer> {
     let mut header = [0; 20];
     packet.copy_to_slice(0, &mut header[..12]).ok()?;
@@ -99,10 +100,10 @@ fn extended(packet: &gst::BufferRef, id: u8, level: u8) -> Option<gst::Buffer> {
     Some(whole)
 }
 
-/// The level of each packet of a loop of Opus, in -dBov: 0 the loudest, 127 silence. Blocks.
+/// The level of each packet of a loop of Opus, in -dBov: 0 is the loudest, 127 silence. Blocks.
 ///
 /// # Errors
-/// The decoder's.
+/// That of the decoder.
 pub(crate) fn measure(packets: &[Frame]) -> Result<Vec<u8>, BotError> {
     // Twice round, as the first time the decoder comes from silence and not from the loop's end.
     let sound = decode(packets.iter().chain(packets))?;
@@ -139,8 +140,8 @@ fn decode<'a>(packets: impl Iterator<Item = &'a Frame>) -> Result<Vec<f32>, BotE
         .map_err(|e| failed(&e))?;
     let mut at = gst::ClockTime::ZERO;
     for packet in packets {
-        // Without the encoder's note of what to cut off at the beginning, of which RTP knows
-        // nothing either.
+        // Without the encoder's meta of what to cut off at the beginning, which RTP does not carry
+        // either.
         let memory = gst::BufferCopyFlags::MEMORY;
         let copy = packet.buffer.copy_region(memory, ..);
         let mut buffer = copy.map_err(|e| failed(&e))?;

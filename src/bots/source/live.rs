@@ -1,4 +1,4 @@
-//! Time codes, encoded as they are drawn, one encoder for all bots of one format and phase.
+//! Time codes, encoded as they are drawn: one encoder for all bots of a format and phase.
 
 use std::collections::HashMap;
 use std::sync::{Arc, LazyLock, Weak};
@@ -16,10 +16,10 @@ use crate::bots::observe::probe::Picture;
 use crate::bots::observe::probe::timecode::TimeCode;
 use crate::bots::source::settings::VideoFormat;
 
-/// Into how many parts a frame interval is cut for senders to start at.
+/// Number of parts into which a frame interval is divided; each sender starts at one of them.
 pub(crate) const PHASES: u32 = 4;
 
-/// What is around the code.
+/// The colour around the code, R'G'B'.
 pub(crate) const BACKGROUND: [u8; 3] = [64, 80, 112];
 
 type Subscribers = Mutex<Vec<Weak<MediaSource>>>;
@@ -38,11 +38,12 @@ pub(crate) struct LiveSource {
 
 type Sources = HashMap<(VideoFormat, u32), Weak<LiveSource>>;
 
-/// The encoders that run. Held while one is made, so that two bots do not make it twice.
+/// The encoders that run. Locked while one is made, so that two bots do not make the same.
 static SOURCES: LazyLock<Mutex<Sources>> = LazyLock::new(Mutex::default);
 
 impl LiveSource {
-    /// The encoder of a format and phase, started if it does not run. Blocks while it starts.
+    /// The encoder of a format and phase, which is started if it does not run. Blocks while it
+    /// starts.
     pub(crate) fn obtain(format: VideoFormat, phase: u32) -> Result<Arc<Self>, BotError> {
         let phase = phase % PHASES;
         let mut sources = SOURCES.lock();
@@ -100,13 +101,13 @@ impl LiveSource {
         Ok(source)
     }
 
-    /// Sends every frame from the next keyframe on into `media_source` as well.
+    /// Sends every frame from the next keyframe on into `media_source`.
     pub(crate) fn subscribe(&self, media_source: &Arc<MediaSource>) {
         media_source.restart();
         self.lock().push(Arc::downgrade(media_source));
     }
 
-    /// Ends what [`LiveSource::subscribe`] began.
+    /// Sends no more frames into `media_source`.
     pub(crate) fn unsubscribe(&self, media_source: &Arc<MediaSource>) {
         self.lock()
             .retain(|other| !std::ptr::eq(other.as_ptr(), Arc::as_ptr(media_source)));

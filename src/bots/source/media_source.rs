@@ -1,7 +1,7 @@
-//! Where encoded frames enter pipelines, and what plays a reel into them.
+//! Where encoded frames enter pipelines, and what plays a clip into them.
 //!
-//! An [`MediaSource`] is one camera or microphone. It has a [`PipelineInput`] into every pipeline that sends it:
-//! the one to the server, and in a mesh one to each member.
+//! A [`MediaSource`] is one camera or microphone. It has a [`PipelineInput`] into every pipeline that
+//! sends it: the one to the server, and in a mesh one to each other participant.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
@@ -17,19 +17,19 @@ use super::level::LevelWriter;
 use super::pace::{Paced, next_due};
 use crate::bots::clock;
 
-/// The least time between two keyframes sent because somebody asked.
+/// Shortest time between two keyframes sent on request.
 const KEY_SPACING: Duration = Duration::from_millis(250);
 
-/// The way into one pipeline: an appsrc whose frames are stamped with the pipeline's running time.
+/// An appsrc whose frames are stamped with the running time of its pipeline.
 #[derive(Debug)]
 pub(crate) struct PipelineInput {
     source: gst_app::AppSrc,
     pub(crate) levels: Arc<LevelWriter>,
-    /// Frames are let through: the connection is up, and what is sent is wanted.
+    /// Frames are let through: the connection is up, and the receiver wants what is sent.
     open: AtomicBool,
-    /// A keyframe has to come before anything else.
+    /// The next frame let through has to be a keyframe.
     starting: AtomicBool,
-    /// A receiver asked for a keyframe.
+    /// A receiver has requested a keyframe.
     key_wanted: AtomicBool,
     last_key: Mutex<Option<Duration>>,
     pub(crate) frames: watch::Sender<u64>,
@@ -38,7 +38,7 @@ pub(crate) struct PipelineInput {
 }
 
 impl PipelineInput {
-    /// Takes over an appsrc, and hears the keyframe requests that arrive at it.
+    /// Takes over an appsrc, and counts the keyframe requests that arrive at it.
     pub(crate) fn new(source: gst_app::AppSrc) -> Arc<Self> {
         let input = Arc::new(Self {
             source,
@@ -66,7 +66,7 @@ impl PipelineInput {
         input
     }
 
-    /// What frames enter by.
+    /// The appsrc, to be linked.
     pub(crate) fn element(&self) -> &gst::Element {
         self.source.upcast_ref()
     }
@@ -79,7 +79,7 @@ impl PipelineInput {
         }
     }
 
-    /// Lets nothing through any more.
+    /// Lets no frames through any more.
     pub(crate) fn shut(&self) {
         self.open.store(false, Ordering::Release);
     }
@@ -133,21 +133,21 @@ impl PipelineInput {
     }
 }
 
-/// A camera or microphone: what is pushed goes every way there is.
+/// A camera or microphone. What is pushed goes to all its inputs.
 #[derive(Debug, Default)]
 pub(crate) struct MediaSource {
     inputs: Mutex<Vec<Weak<PipelineInput>>>,
 }
 
 impl MediaSource {
-    /// An outlet that has one way.
+    /// A source with one input.
     pub(crate) fn with(input: &Arc<PipelineInput>) -> Arc<Self> {
         let media_source = Self::default();
         media_source.add(input);
         Arc::new(media_source)
     }
 
-    /// Sends a further way as well, while it is there.
+    /// Sends into a further input, while that exists.
     pub(crate) fn add(&self, input: &Arc<PipelineInput>) {
         let mut inputs = self.lock();
         inputs.retain(|input| input.strong_count() > 0);
@@ -158,14 +158,15 @@ impl MediaSource {
         self.inputs.lock()
     }
 
-    /// Drops frames up to the next keyframe: they come from another encoder than the last ones.
+    /// Drops frames up to the next keyframe, because they come from another encoder than the last
+    /// ones.
     pub(crate) fn restart(&self) {
         for input in self.lock().iter().filter_map(Weak::upgrade) {
             input.starting.store(true, Ordering::Relaxed);
         }
     }
 
-    /// Whether the next frame should be a keyframe.
+    /// Whether the next frame should be a keyframe, for any of its inputs.
     pub(crate) fn needs_key(&self, now: Duration) -> bool {
         let inputs = self.lock();
         let mut inputs = inputs.iter().filter_map(Weak::upgrade);
@@ -177,7 +178,7 @@ impl MediaSource {
         self.send(frame, at, None);
     }
 
-    /// Sends a frame with the level of its sound, if it is one of sound.
+    /// Sends a frame, with its audio level if it is one of audio.
     fn send(&self, frame: &Frame, at: Duration, level: Option<u8>) {
         // Pushing never blocks: each appsrc has a queue of its own.
         for input in self.lock().iter().filter_map(Weak::upgrade) {
@@ -186,11 +187,11 @@ impl MediaSource {
     }
 }
 
-/// Plays a reel into an outlet, over and over.
+/// Plays a clip into a media source, over and over.
 #[derive(Debug)]
 pub(crate) struct ClipPlayer {
     media_source: Arc<MediaSource>,
-    /// So many frames go out together.
+    /// How many frames go out together.
     burst: usize,
     playing: Mutex<Playing>,
 }
@@ -199,13 +200,13 @@ pub(crate) struct ClipPlayer {
 struct Playing {
     clip: Arc<Clip>,
     position: usize,
-    /// Frames that go out with a later one, and when each was due.
+    /// Frames that wait for the rest of their burst, and when each was due.
     kept: Vec<(Frame, Duration, Option<u8>)>,
 }
 
 impl ClipPlayer {
-    /// A player at the place of the loop that the clock says, `offset` further on, which sends
-    /// each frame as it is due.
+    /// Plays from the position that the clock says, moved by `offset`. Each frame is sent when it
+    /// is due.
     pub(crate) fn new(
         media_source: Arc<MediaSource>,
         clip: Arc<Clip>,
@@ -214,7 +215,7 @@ impl ClipPlayer {
         Self::in_bursts(media_source, clip, offset, 1)
     }
 
-    /// The same, which sends `burst` frames at a time, as the last of them is due.
+    /// Like [`ClipPlayer::new`], but sends `burst` frames at a time, when the last of them is due.
     pub(crate) fn in_bursts(
         media_source: Arc<MediaSource>,
         clip: Arc<Clip>,
@@ -233,7 +234,7 @@ impl ClipPlayer {
         })
     }
 
-    /// Goes on with another reel of the same content, from its keyframe nearest ahead.
+    /// Goes on with another clip of the same content, from its next keyframe.
     pub(crate) fn change(&self, clip: Arc<Clip>) {
         let mut playing = self.playing.lock();
         let done = playing.position as f64 / playing.clip.frames.len() as f64;

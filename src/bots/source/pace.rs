@@ -1,4 +1,4 @@
-//! One thread that keeps the time for every sender in the process.
+//! One thread that paces every sender in the process.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -9,14 +9,14 @@ use parking_lot::{Condvar, Mutex};
 
 use crate::bots::clock;
 
-/// Something that acts at a time of its own choosing.
+/// Something that acts at times of its own choosing.
 pub(crate) trait Paced: Send + Sync {
     /// Acts, and says when to be called next; `None` ends it. Runs on the pacing thread and must
     /// not block.
     fn tick(&self, due: Duration) -> Option<Duration>;
 }
 
-/// An entry of the agenda; ordered by time, then by the order of arrival.
+/// An entry of the agenda, ordered by time and then by the order in which it was made.
 struct ScheduledTick {
     due: Duration,
     order: u64,
@@ -55,7 +55,7 @@ struct Pacer {
     changed: Condvar,
 }
 
-/// The thread lives as long as the process: it costs nothing while its agenda is empty.
+/// The pacing thread. It lives as long as the process, and costs nothing while its agenda is empty.
 static PACER: LazyLock<Arc<Pacer>> = LazyLock::new(|| {
     let pacer = Arc::<Pacer>::default();
     let own = pacer.clone();
@@ -68,7 +68,7 @@ static PACER: LazyLock<Arc<Pacer>> = LazyLock::new(|| {
     pacer
 });
 
-/// Has `who` called first at `due`, and then when it asks for, until it or its owner ends it.
+/// Calls `who` first at `due`, and then whenever it asks for, until it ends or is dropped.
 pub(crate) fn schedule(who: &Arc<impl Paced + 'static>, due: Duration) {
     let who: Weak<dyn Paced> = Arc::downgrade(who) as Weak<dyn Paced>;
     PACER.add(due, who);
@@ -96,7 +96,7 @@ impl Pacer {
         }
     }
 
-    /// Waits for the first entry to be due.
+    /// Waits until the first entry is due.
     fn next(&self) -> ScheduledTick {
         let mut agenda = self.agenda.lock();
         loop {
@@ -119,8 +119,8 @@ impl Pacer {
     }
 }
 
-/// When to act after `due`: an interval later, or, if that is long past because the machine was
-/// busy, from now on, so that nothing is sent in a burst.
+/// The tick after `due`: one interval later. If that is long past, because the machine was busy, it
+/// is now, so that the backlog is not sent in a burst.
 pub(crate) fn next_due(due: Duration, interval: Duration) -> Duration {
     const PATIENCE: Duration = Duration::from_millis(250);
     let next = due + interval;

@@ -7,12 +7,12 @@ use serde::{Deserialize, Serialize};
 use crate::codec::VideoCodec;
 use crate::layout::Size;
 
-/// The form of a bot's video.
+/// Codec, size and frame rate of a bot's video.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct VideoFormat {
-    /// How it is encoded.
+    /// The codec it is encoded in.
     pub codec: VideoCodec,
-    /// Pixels; even.
+    /// The size in pixels; both sides even.
     pub size: Size,
     /// Frames per second.
     pub fps: u32,
@@ -24,7 +24,7 @@ impl VideoFormat {
         Self::sized(codec, 640, 360)
     }
 
-    /// A size of one's own at 30 frames per second.
+    /// A given size at 30 frames per second.
     pub fn sized(codec: VideoCodec, width: u32, height: u32) -> Self {
         let size = Size { width, height };
         Self {
@@ -34,7 +34,8 @@ impl VideoFormat {
         }
     }
 
-    /// What it is encoded at, bit/s: about what a browser gives a camera of that size.
+    /// The target bitrate, bit/s: 0.07 bit per pixel, between 100 kbit/s and 2.5 Mbit/s, which is
+    /// about what a browser gives a camera of that size.
     pub fn bitrate(self) -> u32 {
         let pixels = u64::from(self.size.width) * u64::from(self.size.height) * u64::from(self.fps);
         u32::try_from(pixels * 7 / 100)
@@ -46,40 +47,42 @@ impl VideoFormat {
 /// What a bot's camera shows.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum VideoSource {
-    /// No camera m-line.
+    /// Nothing: no camera m-line is offered.
     None,
-    /// One colour.
+    /// A picture of one colour.
     Color {
-        /// R'G'B', of [`crate::bots::observe::palette`] if it is to be recognised.
+        /// R'G'B'; one of [`palette`](crate::bots::observe::palette) if an observer is to recognise
+        /// it.
         rgb: [u8; 3],
-        /// Its form.
+        /// Codec, size and frame rate.
         format: VideoFormat,
     },
-    /// The film of `assets/media`, over and over.
+    /// The film of `assets/media` in a loop.
     Film {
-        /// Its form.
+        /// Codec, size and frame rate.
         format: VideoFormat,
-        /// Where in the film this bot is at the clock's zero.
+        /// The position in the film at the zero of the machine's clock, so that bots show different
+        /// parts.
         offset: Duration,
     },
-    /// Dark, and white for the first [`CLAP`] of every [`CLAP_EVERY`] of the machine's clock.
+    /// Black, and white for the first [`CLAP`] of every [`CLAP_EVERY`] of the machine's clock.
     Clap {
-        /// Its form.
+        /// Codec, size and frame rate.
         format: VideoFormat,
     },
-    /// The sender's clock, see [`crate::bots::observe::probe::timecode`]. Bots of one format and phase share
-    /// an encoder.
+    /// The sender's clock, see [`timecode`](crate::bots::observe::probe::timecode). Bots with the
+    /// same format and phase share an encoder.
     TimeCode {
-        /// Its form.
+        /// Codec, size and frame rate.
         format: VideoFormat,
-        /// Which of [`PHASES`](super::live::PHASES) parts of a frame interval its frames are taken at,
-        /// so that many bots do not all send at one instant.
+        /// In which of the [`PHASES`](super::live::PHASES) parts of a frame interval frames are
+        /// taken, so that many bots do not send at the same instant.
         phase: u32,
     },
 }
 
 impl VideoSource {
-    /// The form, if there is video.
+    /// The format, if there is video.
     pub fn format(self) -> Option<VideoFormat> {
         match self {
             Self::None => None,
@@ -90,7 +93,7 @@ impl VideoSource {
         }
     }
 
-    /// The same content in another form.
+    /// The same content in another format.
     pub fn with_format(mut self, other: VideoFormat) -> Self {
         match &mut self {
             Self::None => {}
@@ -103,42 +106,42 @@ impl VideoSource {
     }
 }
 
-/// A voice of the demo. They take turns, by the machine's clock, so that the voices of bots in
-/// one process do not talk at once.
+/// A voice of the demo. Voices take turns by the machine's clock, so that the bots of a process do
+/// not talk at once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Voice {
-    /// The first to speak.
+    /// Speaks first.
     Ada,
-    /// The second.
+    /// Speaks second.
     Ben,
-    /// The third.
+    /// Speaks third.
     Cleo,
 }
 
 /// What a bot's microphone hears.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum AudioSource {
-    /// No mic m-line.
+    /// Nothing: no microphone m-line is offered.
     None,
-    /// Packets of silence, as a muted browser sends.
+    /// Silence, sent as packets as a muted browser does.
     Silence,
-    /// A sine.
+    /// A sine tone.
     Tone {
-        /// Its frequency, Hz; whole, so that the loop has no seam.
+        /// Frequency in Hz; whole, so that the loop has no seam.
         hz: u32,
-        /// Its peak, dB below full scale: 0 or less.
+        /// Peak level in dBFS: 0 or less.
         dbfs: i32,
     },
-    /// A voice.
+    /// Speech, in turn with the other voices.
     Speech(Voice),
-    /// The film's sound.
+    /// The sound track of the film.
     Film,
-    /// Still, and a tone of 1 kHz whenever [`VideoSource::Clap`] is white.
+    /// Silence, and a tone of 1 kHz while [`VideoSource::Clap`] is white.
     Clap,
 }
 
 /// How long a clap is seen and heard.
 pub(crate) const CLAP: Duration = Duration::from_millis(200);
 
-/// Time from one clap to the next.
+/// Time from the start of one clap to the start of the next.
 pub(crate) const CLAP_EVERY: Duration = Duration::from_secs(2);

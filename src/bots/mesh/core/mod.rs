@@ -1,4 +1,4 @@
-//! What a member of a mesh does when: `(now, Input) -> Actions`, without a clock, a socket or a
+//! What a member of a mesh does when: `(now, Input) -> Vec<Action>`, without clock, socket or
 //! pipeline. The rules are those of `docs/PROTOCOL.md`, "Peer to peer".
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -13,32 +13,32 @@ use crate::topology::Mode;
 /// How long a connection may take to come up, or be without a packet, before it is given up.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// How long after that it is tried again.
+/// How long after it was given up a connection is tried again.
 const RETRY: Duration = Duration::from_secs(1);
 
-/// How long after a change of mode connections are kept for who still needs them.
+/// How long after a change of mode connections are kept for members who still need them.
 const GRACE: Duration = Duration::from_secs(5);
 
-/// How long the server has to have delivered everything before the mesh is let go of. A mix begins
-/// before everybody is in it again.
+/// How long the server has to deliver everything before the mesh is let go of: a mix begins before
+/// everybody is in it again.
 const SERVER_READY_FOR: Duration = Duration::from_millis(500);
 
-/// Tells one connection with a member from the next one with them.
+/// Counts connections, to tell one with a participant from the next one with them.
 pub(crate) type Generation = u64;
 
 /// What happened.
 #[derive(Debug)]
 pub(crate) enum Input {
-    /// The room is like this.
+    /// The server described the room.
     Room(RoomState),
-    /// A member says something.
+    /// Another member said something.
     Signal(ParticipantId, MeshSignal),
-    /// A connection has come up.
+    /// A connection came up.
     Up(ParticipantId, Generation),
-    /// A connection has failed, or was closed by the other side.
+    /// A connection failed, or the other side closed it.
     Lost(ParticipantId, Generation),
-    /// Some time has gone by: what comes in on each connection, and whether the server delivers
-    /// all that it should.
+    /// Time has passed: how long ago media came on each connection, and whether the server delivers
+    /// all it should.
     Poll {
         flows: BTreeMap<ParticipantId, Flow>,
         server_ready: bool,
@@ -48,50 +48,50 @@ pub(crate) enum Input {
 /// How a connection begins.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Opening {
-    /// With an offer to be made.
+    /// It makes an offer.
     Offer,
-    /// With an offer to be answered.
+    /// It answers this offer.
     Answer(String),
 }
 
-/// What is to be done.
+/// What the member has to do.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Action {
-    /// Make a connection, and say its description and its candidates.
+    /// Make a connection, and send its description and candidates.
     Open(ParticipantId, Generation, Opening),
     /// Give a connection the answer to its offer.
     Accept(ParticipantId, String),
-    /// Give a connection a candidate.
+    /// Give a connection a candidate of the other side.
     Candidate(ParticipantId, Option<Mid>, String),
     /// End a connection.
     Close(ParticipantId),
-    /// Say that its media is not needed any more.
+    /// Tell the other side that its media is no longer needed.
     SayDone(ParticipantId),
-    /// Tell the server from whom media comes.
+    /// Tell the server from whom media arrives.
     Report(Vec<ParticipantId>),
-    /// The mesh is, or is not, what a page would play.
+    /// From now on the page would play the mesh, or no longer would.
     Play(bool),
 }
 
-/// A connection with a member.
+/// A connection with another member.
 #[derive(Debug)]
 struct LinkState {
     generation: Generation,
-    /// Since when it is tried, or when its last packet came.
+    /// When its last packet came; until it is up, when it was opened.
     alive: Duration,
-    /// Since when it is up.
+    /// When it came up.
     up: Option<Duration>,
-    /// Our offer is not answered yet.
+    /// Its offer has not been answered yet.
     offering: bool,
-    /// Their offer was ignored, and so are the candidates that go with it.
+    /// The other side's offer is ignored, and so are the candidates that go with it.
     ignoring: bool,
-    /// The certificate of their description.
+    /// The DTLS certificate of the other side's description.
     fingerprint: Option<String>,
     done_said: bool,
     done_heard: bool,
 }
 
-/// A member of a mesh.
+/// The state of a member of a mesh.
 #[derive(Debug)]
 pub(crate) struct MeshCore {
     own: ParticipantId,
@@ -122,17 +122,17 @@ impl MeshCore {
         }
     }
 
-    /// Whether looks are of any use.
+    /// Whether [`Input::Poll`] can have an effect.
     pub(crate) fn is_busy(&self) -> bool {
         self.meshed() || !self.links.is_empty()
     }
 
-    /// The connection that runs with a member.
+    /// The generation of the connection with a participant, if there is one.
     pub(crate) fn generation(&self, with: ParticipantId) -> Option<Generation> {
         self.links.get(&with).map(|link| link.generation)
     }
 
-    /// Takes something in, and says what to do.
+    /// Takes an input in, and says what to do.
     pub(crate) fn step(&mut self, now: Duration, input: Input) -> Vec<Action> {
         let mut actions = Vec::new();
         match input {
@@ -173,7 +173,7 @@ impl MeshCore {
         link.filter(|link| link.generation == generation)
     }
 
-    /// The members with whom a connection is wanted, if oneself is one of them.
+    /// The members with whom a connection is wanted; none if this one does not take part itself.
     fn wanted(&self) -> Vec<ParticipantId> {
         let Some(room) = self.room.as_ref().filter(|room| room.mode == Mode::P2p) else {
             return Vec::new();
@@ -199,7 +199,7 @@ impl MeshCore {
                 self.server_ready = None;
                 self.reported.clear();
                 self.retry.clear();
-                // What was said after an earlier change does not hold for this one.
+                // A `done` after an earlier change does not count for this one.
                 for link in self.links.values_mut() {
                     (link.done_said, link.done_heard) = (false, false);
                 }
@@ -213,7 +213,7 @@ impl MeshCore {
         }
     }
 
-    /// Of two, the one with the larger number offers: who came later.
+    /// Of two members the one with the larger number offers: the one who joined later.
     fn offer(&mut self, now: Duration, actions: &mut Vec<Action>) {
         for with in self.wanted() {
             let waits = self.retry.get(&with).is_some_and(|at| now < *at);
@@ -307,7 +307,7 @@ impl MeshCore {
             (MeshDescriptionKind::Offer, Some(link))
                 if !link.offering && link.fingerprint == theirs =>
             {
-                // Nothing is ever negotiated again.
+                // Connections are never renegotiated.
                 tracing::debug!(%from, "an offer for a connection that is there");
             }
             (MeshDescriptionKind::Offer, _) if expected => {
@@ -337,7 +337,7 @@ impl MeshCore {
         }
     }
 
-    /// Gives up what does not come up, and what has fallen silent.
+    /// Gives up connections that do not come up or have fallen silent.
     fn expire(
         &mut self,
         now: Duration,
@@ -346,7 +346,7 @@ impl MeshCore {
     ) {
         for (with, link) in &mut self.links {
             let flow = flows.get(with).copied().unwrap_or_default();
-            // Who sends nothing, as far as the room knows, may be silent.
+            // A member who sends nothing, as far as the room knows, may be silent.
             let sends = self
                 .room
                 .as_ref()
@@ -385,8 +385,7 @@ impl MeshCore {
             actions.push(Action::Report(receiving.iter().copied().collect()));
             self.reported = receiving;
         }
-        // When somebody joins, or is lost, the mesh goes on being played until the server is
-        // there again.
+        // When somebody joins or is lost, the mesh is played on until the server delivers again.
         let plays = covers || (self.playing && !server_ready);
         self.play(plays, actions);
     }
@@ -398,7 +397,8 @@ impl MeshCore {
         }
     }
 
-    /// After the mode has changed: says so once the server delivers, and ends what nobody needs.
+    /// After the room has left mode `p2p`: says `done` once the server delivers, and ends
+    /// connections that neither side needs.
     fn wind_down(
         &mut self,
         now: Duration,
@@ -429,7 +429,7 @@ impl MeshCore {
     }
 }
 
-/// The certificate that a description names first.
+/// The first DTLS certificate fingerprint of a description.
 fn fingerprint(sdp: &str) -> Option<String> {
     let mut lines = sdp.lines();
     let found = lines.find_map(|line| line.strip_prefix("a=fingerprint:"));

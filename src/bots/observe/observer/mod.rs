@@ -1,12 +1,12 @@
-//! What a bot sees and hears of each participant, whatever way it comes.
+//! What a bot sees and hears of each participant, by whatever path it comes.
 //!
-//! Every decoded picture is looked at for colours and time codes, and every 20 ms of sound for
-//! tones, and what was found is kept for some minutes: so a test of a change of mode asks
-//! afterwards how long anybody was out of sight or out of hearing, and whether anybody was ever
-//! seen under another's name.
+//! Every decoded picture is searched for colours and time codes, and every 20 ms of sound for tones.
+//! What was found is kept for some minutes, so that a test of a change of mode can ask afterwards
+//! for how long anybody was unseen or unheard, and whether anybody was ever seen under another's
+//! name.
 //!
-//! All times are on the machine's clock ([`crate::bots::clock`]). Pictures are timed when they come out
-//! of the decoder. Sound is timed by its timestamp, since it is played evenly however unevenly it
+//! All times are on the machine's clock ([`crate::bots::clock`]). Pictures are timed when they leave
+//! the decoder. Sound is timed by its timestamp, because it is played evenly however unevenly it
 //! arrives.
 
 use std::collections::{BTreeMap, VecDeque};
@@ -30,40 +30,41 @@ use crate::id::{ParticipantId, Role};
 use crate::layout::Rect;
 use crate::protocol::room::{RoomState, TileState};
 
-/// Sightings kept of each participant: over two minutes at 30 frames per second.
+/// Detections kept of each participant: over two minutes at 30 frames per second.
 const DETECTIONS: usize = 4_096;
 
-/// Sounds kept: a minute of ten streams.
+/// Windows of sound kept: a minute of ten streams.
 const SOUNDS: usize = 32_768;
 
-/// Changes of whether the mesh is played that are kept.
+/// Changes kept of whether the mesh is played.
 const CHANGES: usize = 64;
 
-/// How long after a change of tiles the picture may still be that of before.
+/// How long after a change of tiles a composite may still show the former ones.
 const SETTLING: Duration = Duration::from_secs(1);
 
-/// What is left out on each side of a picture: its edge, and the name on it; percent.
+/// Share of a picture that is left out on each side, because of its edge and the name on it;
+/// percent.
 const MARGIN: u32 = 20;
 
-/// The faintest tone that counts as heard, dBFS.
+/// Level below which a tone counts as unheard, dBFS.
 const FLOOR_DB: f64 = -50.0;
 
-/// How much fainter than the loudest a tone may be, dB.
+/// How much fainter than the loudest tone another may be and still count as heard, dB.
 const RANGE_DB: f64 = 12.0;
 
 static BANK: LazyLock<Bank> = LazyLock::new(|| Bank::new(&palette::tones(palette::PEOPLE)));
 
-/// What a bot has seen and heard.
+/// What a bot has seen and heard of each participant. Written on decoder threads, read by tests.
 #[derive(Debug, Default)]
 pub struct Observer {
     records: Mutex<Records>,
-    /// Counts what is seen and heard, for who waits for something.
+    /// Counts recordings, so that readers can wait for news.
     count: watch::Sender<u64>,
 }
 
 #[derive(Debug, Default)]
 struct Records {
-    /// The newest tiles and those before, and since when they are the newest.
+    /// The newest tiles, those before, and since when the newest hold.
     tiles: Tiles,
     before: Tiles,
     since: Duration,
@@ -71,9 +72,9 @@ struct Records {
     codes: BTreeMap<(ParticipantId, Path), TimeCode>,
     ages: BTreeMap<Path, Histogram>,
     sounds: VecDeque<SoundDetection>,
-    /// When the mesh began or ceased to be played.
+    /// Each moment at which the page would have started or stopped playing the mesh.
     playing: VecDeque<(Duration, bool)>,
-    /// Frames of forward m-lines that said of nobody that they are theirs.
+    /// Frames of forward m-lines whose packets named no participant.
     unattributed: u64,
 }
 
@@ -84,7 +85,7 @@ struct Tiles {
 }
 
 impl Tiles {
-    /// Where a person's 16:9 camera stands in a picture of all of it, less a margin.
+    /// Where the 16:9 camera of a participant is in a picture of the whole canvas.
     fn find(&self, who: ParticipantId, picture: &Picture) -> Option<Rect> {
         let camera = |tile: &&TileState| tile.participant == who && tile.role == Role::Camera;
         let tile = self.list.iter().find(camera)?;
@@ -99,7 +100,7 @@ impl Tiles {
     }
 }
 
-/// What one look at a picture, or a part of it, found.
+/// What was read from one picture, or from one tile.
 struct Reading {
     who: ParticipantId,
     colors: [Option<Patch>; 2],
@@ -112,7 +113,7 @@ impl Observer {
         self.records.lock()
     }
 
-    /// Takes what the server says of the room.
+    /// Takes over the tiles from the server's description of the room.
     pub(crate) fn room(&self, room: &RoomState, now: Duration) {
         let tiles = Tiles {
             canvas: (room.canvas.width, room.canvas.height),
@@ -125,7 +126,7 @@ impl Observer {
         }
     }
 
-    /// From now on the mesh is, or is not, what a page would play.
+    /// From now on the page would play the mesh, or no longer would.
     pub(crate) fn play_mesh(&self, plays: bool, now: Duration) {
         let mut records = self.lock();
         if records.plays_mesh_at(now) != plays {
@@ -136,7 +137,7 @@ impl Observer {
         }
     }
 
-    /// Looks at the composite.
+    /// Reads each tile of a composite.
     pub(crate) fn record_mix(&self, picture: &Picture) {
         let (tiles, before, settled) = {
             let records = self.lock();
@@ -161,7 +162,7 @@ impl Observer {
         }
     }
 
-    /// Looks at a participant's own picture.
+    /// Reads a picture of one participant.
     pub(crate) fn record_picture(&self, picture: &Picture, path: Path, contributor: Contributor) {
         let Some(who) = contributor.who else {
             self.lock().unattributed += 1;
@@ -206,7 +207,7 @@ impl Observer {
         self.count.send_modify(|count| *count += 1);
     }
 
-    /// Listens to sound that begins at `start`: mono, 48 kHz.
+    /// Reads the tones of sound that begins at `start`: mono, 48 kHz.
     pub(crate) fn record_sound(&self, samples: &[f32], start: Duration, origin: Origin) {
         let mut at = start;
         for window in samples.chunks_exact(WINDOW) {
@@ -229,46 +230,46 @@ impl Observer {
         self.count.send_modify(|count| *count += 1);
     }
 
-    /// Forgets the ages of frames.
+    /// Forgets the ages of frames, and with them the latencies.
     pub(crate) fn reset_ages(&self) {
         self.lock().ages.clear();
     }
 
-    /// Changes whenever something is seen or heard.
+    /// A counter that goes up whenever something is seen or heard: to wait with.
     pub fn changes(&self) -> watch::Receiver<u64> {
         self.count.subscribe()
     }
 
-    /// The frames of a participant, the oldest first.
+    /// The recorded frames of a participant, the oldest first.
     pub fn detections(&self, who: ParticipantId) -> Vec<Detection> {
         let records = self.lock();
         let detections = records.detections.get(&who).into_iter().flatten();
         detections.copied().collect()
     }
 
-    /// What was heard, in the order in which it was decoded.
+    /// The recorded windows of sound, in the order in which they were decoded.
     pub fn sounds(&self) -> Vec<SoundDetection> {
         self.lock().sounds.iter().copied().collect()
     }
 
-    /// How many frames of forward m-lines did not say whose they are.
+    /// How many frames of forward m-lines did not say whose they are. 0 if the server sets CSRCs.
     pub fn unattributed(&self) -> u64 {
         self.lock().unattributed
     }
 
-    /// How old frames were that came by one way, where they had time codes: since the start or
-    /// the last [`crate::bots::Bot::reset_stats`].
+    /// The age at decoding of frames with time codes that came by a path, since the start or the
+    /// last [`crate::bots::Bot::reset_stats`]. `None` if there were none.
     pub fn latency(&self, path: Path) -> Option<Spread> {
         self.lock().ages.get(&path)?.spread()
     }
 
-    /// The ages behind [`Observer::latency`].
+    /// The distribution behind [`Observer::latency`].
     pub(crate) fn ages(&self, path: Path) -> Histogram {
         self.lock().ages.get(&path).cloned().unwrap_or_default()
     }
 
-    /// The longest time within `during` without a fresh frame of a participant in their colour,
-    /// by any way.
+    /// The longest time within `during` without a fresh, played frame of a participant in their
+    /// colour, whichever path they came by.
     pub fn unseen(&self, who: ParticipantId, rgb: [u8; 3], during: Range<Duration>) -> Gap {
         let records = self.lock();
         let detections = records.detections.get(&who).into_iter().flatten();
@@ -278,9 +279,9 @@ impl Observer {
         longest_gap(good.collect(), during)
     }
 
-    /// The longest time within `during` without a participant's tone, by any way; `person` is
-    /// their place in [`palette`]. Sound that is still on its way is missing at the end: let
-    /// `during` end half a second ago.
+    /// The longest time within `during` without the tone of a person, whichever path it came by;
+    /// `person` is their index in [`palette`]. Sound on its way is missing at the end: let `during`
+    /// end half a second ago.
     pub fn unheard(&self, person: usize, during: Range<Duration>) -> Gap {
         let records = self.lock();
         let with_tone = records
@@ -291,8 +292,8 @@ impl Observer {
         longest_gap(with_tone.collect(), during)
     }
 
-    /// Everybody who was seen or heard under another's name within `during`: `people` are whoever
-    /// there is, with their places in [`palette`].
+    /// Everybody who was seen or heard under another's name within `during`. `people` are all there
+    /// are, with their indices in [`palette`].
     pub fn mixups(&self, people: &[(ParticipantId, usize)], during: Range<Duration>) -> Vec<Mixup> {
         let records = self.lock();
         let mut found = Vec::new();
@@ -341,6 +342,7 @@ impl Records {
         changes.find(|(since, _)| *since <= at).is_some_and(|c| c.1)
     }
 
+    /// Whether the page would have played what came by a path at that moment.
     fn plays(&self, path: Path, at: Duration) -> bool {
         path != Path::Mesh || self.plays_mesh_at(at)
     }

@@ -115,10 +115,13 @@ pub fn page(report: &Comparison) -> String {
     format!(
         "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\">\
          <meta name=\"viewport\" content=\"width=device-width\">\
-         <title>Tessera: comparison</title><style>{STYLE} body{{font:16px/1.5 system-ui,sans-serif;color:var(--ink);\
+         <title>Tessera: comparison</title><style>{STYLE} \
+         body{{font:16px/1.5 system-ui,sans-serif;color:var(--ink);\
          background:var(--back);max-width:1140px;margin:0 auto;padding:16px}} \
-         .wide{{overflow-x:auto}} table{{border-collapse:collapse;font-size:14px;white-space:nowrap}} td,th{{padding:4px 8px;\
-         text-align:right;border-bottom:1px solid var(--rule)}} .plots{{display:grid;gap:16px;\
+         .wide{{overflow-x:auto}} \
+         table{{border-collapse:collapse;font-size:14px;white-space:nowrap}} \
+         td,th{{padding:4px 8px;text-align:right;border-bottom:1px solid var(--rule)}} \
+         .plots{{display:grid;gap:16px;\
          grid-template-columns:repeat(auto-fit,minmax(min(100%,400px),1fr))}} \
          small{{color:var(--soft)}}</style><h1>The same call, every way</h1>{words}\
          <div class=\"plots\">{plots}</div><h2>Figures</h2><div class=\"wide\"><table>\

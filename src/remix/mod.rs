@@ -2,8 +2,8 @@
 //! canvas and sound mixer. It is driven by the time of the files and not by a clock, and so runs as
 //! fast as the machine can.
 //!
-//! Threads: [`run`] needs a tokio runtime. The mixing runs on a blocking thread of that, which waits
-//! for decoders and encoders.
+//! Threads: [`run`] needs a tokio runtime. The mixing runs on a blocking thread of that, which
+//! waits for decoders and encoders.
 
 mod error;
 mod options;

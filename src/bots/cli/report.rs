@@ -148,8 +148,8 @@ impl RunReport {
             paths.push(PathReport::of(path, &streams, &ages));
         }
         paths.retain(|path| path.streams > 0);
-        // What came by the path of an earlier mode is over, and a forward m-line without a sender has
-        // no gaps. The mix is due to everybody.
+        // What came by the path of an earlier mode is over, and a forward m-line without a sender
+        // has no gaps. The mix is due to everybody.
         let path = match mode {
             Mode::Mcu => Path::Mix,
             Mode::Sfu => Path::Forward,

@@ -1,7 +1,7 @@
 //! Whose a decoded frame is: finds the CSRC of its packets again by its timestamp.
 //!
-//! Of a frame's packets, decoders pass on the timestamp alone, and packets of the next participant in
-//! a slot may arrive while frames of the former one are still being decoded.
+//! Of a frame's packets, decoders pass on the timestamp alone, and packets of the next participant
+//! in a slot may arrive while frames of the former one are still being decoded.
 
 use std::collections::VecDeque;
 

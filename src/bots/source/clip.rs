@@ -89,7 +89,7 @@ impl Clip {
         Self { timing, ..self }
     }
 
-    /// When the first frame at or after `now` is due.
+    /// When the first frame is due: at `now` in a loop, else at the next moment of the clock.
     pub(crate) fn begins(&self, now: Duration) -> Duration {
         match self.timing {
             ClipTiming::Loop => now,

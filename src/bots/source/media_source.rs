@@ -1,7 +1,7 @@
 //! Where encoded frames enter pipelines, and what plays a clip into them.
 //!
-//! A [`MediaSource`] is one camera or microphone. It has a [`PipelineInput`] into every pipeline that
-//! sends it: the one to the server, and in a mesh one to each other participant.
+//! A [`MediaSource`] is one camera or microphone. It has a [`PipelineInput`] into every pipeline
+//! that sends it: the one to the server, and in a mesh one to each other participant.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Weak};

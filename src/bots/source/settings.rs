@@ -65,7 +65,7 @@ pub enum VideoSource {
         /// parts.
         offset: Duration,
     },
-    /// Black, and white for the first [`CLAP`] of every [`CLAP_EVERY`] of the machine's clock.
+    /// Black, and white for the first 200 ms of every two seconds of the machine's clock.
     Clap {
         /// Codec, size and frame rate.
         format: VideoFormat,
@@ -75,8 +75,8 @@ pub enum VideoSource {
     TimeCode {
         /// Codec, size and frame rate.
         format: VideoFormat,
-        /// In which of the [`PHASES`](super::live::PHASES) parts of a frame interval frames are
-        /// taken, so that many bots do not send at the same instant.
+        /// In which quarter of a frame interval frames are taken, 0 to 3, so that many bots do not
+        /// send at the same instant.
         phase: u32,
     },
 }

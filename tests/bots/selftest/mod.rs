@@ -259,7 +259,8 @@ async fn the_people_of_the_demo_send_film_and_speech() {
 fn coded(bitrate: u32, width: u32, height: u32) -> Vec<(TimeCode, Picture)> {
     gst::init().unwrap();
     let launch = format!(
-        "appsrc name=in format=time caps=video/x-raw,format=I420,width=640,height=360,framerate=30/1 \
+        "appsrc name=in format=time \
+         caps=video/x-raw,format=I420,width=640,height=360,framerate=30/1 \
          ! vp8enc deadline=1 cpu-used=8 target-bitrate={bitrate} end-usage=cbr threads=1 \
          keyframe-max-dist=30 ! vp8dec ! videoscale ! video/x-raw,width={width},height={height} \
          ! appsink name=out sync=false"

@@ -1,13 +1,13 @@
 //! What a bot sees and hears of each participant, by whatever path it comes.
 //!
-//! Every decoded picture is searched for colours and time codes, and every 20 ms of sound for tones.
-//! What was found is kept for some minutes, so that a test of a change of mode can ask afterwards
-//! for how long anybody was unseen or unheard, and whether anybody was ever seen under another's
-//! name.
+//! Every decoded picture is searched for colours and time codes, and every 20 ms of sound for
+//! tones. What was found is kept for some minutes, so that a test of a change of mode can ask
+//! afterwards for how long anybody was unseen or unheard, and whether anybody was ever seen under
+//! another's name.
 //!
-//! All times are on the machine's clock ([`crate::bots::clock`]). Pictures are timed when they leave
-//! the decoder. Sound is timed by its timestamp, because it is played evenly however unevenly it
-//! arrives.
+//! All times are on the machine's clock ([`crate::bots::clock`]). Pictures are timed when they
+//! leave the decoder. Sound is timed by its timestamp, because it is played evenly however unevenly
+//! it arrives.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::ops::Range;

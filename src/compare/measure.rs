@@ -224,12 +224,7 @@ async fn measure(
 ) -> Result<Row> {
     let ids: Vec<_> = bots.iter().filter_map(Bot::id).collect();
     let claps = Arc::<Mutex<Vec<Duration>>>::default();
-    let mut listeners = JoinSet::new();
-    for bot in bots.iter().skip(1) {
-        for line in lines(bot, &ids, true) {
-            listeners.spawn(listen(line, Arc::clone(&claps)));
-        }
-    }
+    let mut listeners = listeners(bots, &ids, &claps);
     let (cpu, _) = server.used()?;
     let decoded = decoding()?;
     let window = Window::open(server, bots).await?;
@@ -288,6 +283,21 @@ fn freezes<'a>(streams: impl Iterator<Item = &'a StreamStats>) -> Freezes {
         count: all.count + s.freezes,
         total_ms: all.total_ms + s.frozen.as_secs_f64() * 1000.0,
     })
+}
+
+/// A listener for each audio m-line of everybody but the first person, who claps.
+fn listeners(
+    bots: &[Bot],
+    ids: &[ParticipantId],
+    claps: &Arc<Mutex<Vec<Duration>>>,
+) -> JoinSet<()> {
+    let mut listeners = JoinSet::new();
+    for bot in bots.iter().skip(1) {
+        for line in lines(bot, ids, true) {
+            listeners.spawn(listen(line, Arc::clone(claps)));
+        }
+    }
+    listeners
 }
 
 /// Records how long after its start each clap is heard.

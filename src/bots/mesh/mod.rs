@@ -258,17 +258,7 @@ impl LinkTask {
         lines: Lines,
         mut commands: mpsc::UnboundedReceiver<LinkCommand>,
     ) -> Result<(), BotError> {
-        let (setup, servers) = (&self.setup, &self.servers);
-        let (kind, described) = match opening {
-            Opening::Offer => {
-                let made = MeshPeer::offer(setup, servers, lines.clone()).await?;
-                (MeshDescriptionKind::Offer, made)
-            }
-            Opening::Answer(offer) => {
-                let made = MeshPeer::answer(setup, servers, lines.clone(), &offer).await?;
-                (MeshDescriptionKind::Answer, made)
-            }
-        };
+        let (kind, described) = self.describe(opening, lines.clone()).await?;
         let DescribedPeer {
             peer,
             sdp,
@@ -318,6 +308,25 @@ impl LinkTask {
         drop(peer);
         gone.await;
         outcome
+    }
+
+    /// Makes the connection, and its offer or answer.
+    async fn describe(
+        &self,
+        opening: Opening,
+        lines: Lines,
+    ) -> Result<(MeshDescriptionKind, DescribedPeer), BotError> {
+        let (setup, servers) = (&self.setup, &self.servers);
+        Ok(match opening {
+            Opening::Offer => {
+                let made = MeshPeer::offer(setup, servers, lines).await?;
+                (MeshDescriptionKind::Offer, made)
+            }
+            Opening::Answer(offer) => {
+                let made = MeshPeer::answer(setup, servers, lines, &offer).await?;
+                (MeshDescriptionKind::Answer, made)
+            }
+        })
     }
 
     fn trickle(&self, mids: &[Mid], (index, candidate): Candidate) {

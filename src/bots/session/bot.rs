@@ -96,33 +96,9 @@ impl Bot {
             tasks.push(tokio::spawn(follow(Arc::downgrade(camera), wanted)));
         }
         let links = Arc::<MeshLinks>::default();
-        if let (
-            Signalling::Socket {
-                participant,
-                outbox,
-            },
-            Mesh::Join,
-        ) = (&signalling, config.mesh)
+        let sources = (mic_source, camera_source);
+        if let Some(member) = mesh_member(&config, &signalling, &peer, &published, &links, sources)?
         {
-            let is_vp8 = config
-                .video
-                .format()
-                .is_some_and(|f| f.codec == VideoCodec::Vp8);
-            let setup = MeshSetup {
-                interface: join::interface(&config)?,
-                ice_transport_policy: config.ice_transport_policy,
-                mic: mic_source,
-                camera: camera_source.filter(|_| is_vp8),
-                decode: config.receive.forwards,
-                observer: published.observer.clone(),
-            };
-            let member = MeshMember {
-                own: *participant,
-                setup: Arc::new(setup),
-                send: sender(outbox.clone()),
-                links: links.clone(),
-                server_ready: server_ready::watcher(&peer, &published, *participant),
-            };
             tasks.push(tokio::spawn(member.run(inbox)));
         }
         Ok(Self {
@@ -259,6 +235,45 @@ impl Drop for Bot {
         self.camera = None;
         self.mic = None;
     }
+}
+
+/// The bot as a member of a mesh, if it takes part in meshes: not over HTTP, where nobody signals.
+/// `sources` are its microphone and camera.
+fn mesh_member(
+    config: &BotConfig,
+    signalling: &Signalling,
+    peer: &Arc<Peer>,
+    published: &Published,
+    links: &Arc<MeshLinks>,
+    (mic, camera): (Option<Arc<MediaSource>>, Option<Arc<MediaSource>>),
+) -> Result<Option<MeshMember>, BotError> {
+    let (
+        Signalling::Socket {
+            participant,
+            outbox,
+        },
+        Mesh::Join,
+    ) = (signalling, config.mesh)
+    else {
+        return Ok(None);
+    };
+    let format = config.video.format();
+    let is_vp8 = format.is_some_and(|format| format.codec == VideoCodec::Vp8);
+    let setup = MeshSetup {
+        interface: join::interface(config)?,
+        ice_transport_policy: config.ice_transport_policy,
+        mic,
+        camera: camera.filter(|_| is_vp8),
+        decode: config.receive.forwards,
+        observer: published.observer.clone(),
+    };
+    Ok(Some(MeshMember {
+        own: *participant,
+        setup: Arc::new(setup),
+        send: sender(outbox.clone()),
+        links: links.clone(),
+        server_ready: server_ready::watcher(peer, published, *participant),
+    }))
 }
 
 /// What sends a mesh member's messages to the server.

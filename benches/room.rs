@@ -18,7 +18,7 @@ use clap::Parser;
 use film::{CANVAS, film};
 use gst::prelude::*;
 use server::{Server, cpu_seconds};
-use tessera::bots::{self, BotsOptions, Report};
+use tessera::bots::{self, BotsOptions, RunReport};
 use tessera::layout::{self, LayoutKind, Size};
 use tessera::room::MAX_MESH;
 
@@ -69,7 +69,7 @@ fn options(arguments: &[&str]) -> BotsOptions {
 }
 
 /// A room of `people`: the server's cores while they watch each other's film, and their report.
-async fn room(people: usize, video: &str, mode: &str) -> Result<(f64, Report)> {
+async fn room(people: usize, video: &str, mode: &str) -> Result<(f64, RunReport)> {
     let server = Server::start(&[])?;
     let (count, speakers) = (people.to_string(), SPEAKERS.to_string());
     let seconds = SECONDS.to_string();

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 use tessera::archive::Archive;
-use tessera::bots::{self, BotsOptions, Reach};
+use tessera::bots::{self, BotsOptions, NetworkInterface};
 use tessera::compare::{self, CompareOptions};
 use tessera::config::{self, Config, ConfigError, Options};
 use tessera::id::RoomId;
@@ -239,20 +239,20 @@ async fn serve(config: Config) -> Result<()> {
 
 /// Where bots find the server's media. They reach its HTTP through loopback even if it listens
 /// on every address, and then its media is anywhere else.
-fn reach(config: &Config) -> Reach {
+fn bots_interface(config: &Config) -> NetworkInterface {
     let ips = &config.media_ips;
     match !ips.is_empty() && ips.iter().all(IpAddr::is_loopback) {
-        true => Reach::Loopback,
-        false => Reach::Anywhere,
+        true => NetworkInterface::Loopback,
+        false => NetworkInterface::All,
     }
 }
 
 /// Serves like [`serve`], with three bots in the room `demo`.
 async fn demo(config: Config) -> Result<()> {
-    let reach = reach(&config);
+    let interface = bots_interface(&config);
     let server = start(config).await?;
     let room = RoomId::new("demo")?;
-    let bots = bots::demo(&server.url, &room, reach)
+    let bots = bots::demo(&server.url, &room, interface)
         .await
         .context("the demo's participants cannot join")?;
     println!("open {}/r/{room} in a browser", server.url);

@@ -1,39 +1,89 @@
 //! Where the tiles of a composite stand: `(canvas, people, kind) -> tiles`; pure.
 //!
+//! [`spotlight`] is the rule of who is large in a spotlight. The page has the same rule; both are
+//! tested with `tests/data/scenes.json`.
+//!
 //! All lengths are pixels with an aspect ratio of 1:1. Tiles have the proportions of the
 //! canvas, turned to landscape if the canvas is upright, because cameras are landscape.
 
+use std::str::FromStr;
+
 use serde::{Deserialize, Serialize};
+use thiserror::Error;
+
+use crate::id::{ParticipantId, Role, SourceId};
 
 /// How tiles are arranged on the canvas.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum LayoutKind {
-    /// Equal tiles, as large as they can be.
+    /// Equal tiles, as large as possible.
     Grid,
     /// One large tile (pinned, else a shared screen, else the last speaker), the others in a strip.
     Spotlight,
 }
 
-/// A size in pixels.
+impl LayoutKind {
+    /// The layout's name on the wire and in settings.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Grid => "grid",
+            Self::Spotlight => "spotlight",
+        }
+    }
+}
+
+/// Why a text is not a layout.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+#[error("a layout is grid or spotlight")]
+pub struct BadLayout;
+
+impl FromStr for LayoutKind {
+    type Err = BadLayout;
+
+    fn from_str(text: &str) -> Result<Self, BadLayout> {
+        let mut all = [Self::Grid, Self::Spotlight].into_iter();
+        all.find(|kind| kind.as_str() == text).ok_or(BadLayout)
+    }
+}
+
+/// A width and a height in pixels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Size {
-    /// Pixels.
+    /// The width in pixels.
     pub width: u32,
-    /// Pixels.
+    /// The height in pixels.
     pub height: u32,
+}
+
+/// Why a text is not a size.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+#[error("a size is two numbers with an x between them, such as 640x360")]
+pub struct BadSize;
+
+/// Reads `WIDTHxHEIGHT`. Which sizes make sense depends on what they are for, and is checked there.
+impl FromStr for Size {
+    type Err = BadSize;
+
+    fn from_str(text: &str) -> Result<Self, BadSize> {
+        let (width, height) = text.split_once('x').ok_or(BadSize)?;
+        Ok(Self {
+            width: width.parse().map_err(|_| BadSize)?,
+            height: height.parse().map_err(|_| BadSize)?,
+        })
+    }
 }
 
 /// A rectangle in pixels; every edge is even, so that I420 chroma lines up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Rect {
-    /// Left edge.
+    /// The left edge, pixels from the left.
     pub x: u32,
-    /// Top edge.
+    /// The top edge, pixels from the top.
     pub y: u32,
-    /// Width.
+    /// The width in pixels.
     pub w: u32,
-    /// Height.
+    /// The height in pixels.
     pub h: u32,
 }
 
@@ -41,13 +91,37 @@ pub struct Rect {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Fit {
-    /// All of it, with bars.
+    /// All of the picture is shown, with bars.
     Contain,
-    /// The tile filled, the picture's edges cut.
+    /// The tile is filled, and edges of the picture are cut off.
     Cover,
 }
 
-/// Most tiles a grid shows; whoever comes later in the list has none.
+impl Fit {
+    /// The fit's name on the wire and in settings.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Contain => "contain",
+            Self::Cover => "cover",
+        }
+    }
+}
+
+/// Why a text is not a fit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+#[error("a fit is contain or cover")]
+pub struct BadFit;
+
+impl FromStr for Fit {
+    type Err = BadFit;
+
+    fn from_str(text: &str) -> Result<Self, BadFit> {
+        let mut all = [Self::Contain, Self::Cover].into_iter();
+        all.find(|fit| fit.as_str() == text).ok_or(BadFit)
+    }
+}
+
+/// Most tiles of a grid; participants further down the list have none.
 pub const MAX_GRID: usize = 25;
 
 /// Most tiles in the strip beside the large tile of a spotlight. A strip is a fifth of the
@@ -57,8 +131,28 @@ pub const MAX_STRIP: usize = 5;
 /// The fraction of the canvas's long side that a spotlight's strip takes.
 const STRIP_SHARE: u32 = 5;
 
+/// Which of the tiles `shown` a spotlight makes the large one: the camera of the pinned
+/// participant, else the first shared screen, else the camera of whoever spoke last, else the first
+/// tile. A pinned participant or last speaker without a tile counts as none. `None` without tiles.
+pub fn spotlight(
+    shown: &[SourceId],
+    pinned: Option<ParticipantId>,
+    last_speaker: Option<ParticipantId>,
+) -> Option<usize> {
+    let camera_of = |participant| {
+        let role = Role::Camera;
+        let camera = SourceId { participant, role };
+        shown.iter().position(|source| *source == camera)
+    };
+    pinned
+        .and_then(camera_of)
+        .or_else(|| shown.iter().position(|source| source.is_screen()))
+        .or_else(|| last_speaker.and_then(camera_of))
+        .or((!shown.is_empty()).then_some(0))
+}
+
 /// The rectangles of `people` participants on `canvas`: entry `i` belongs to person `i`,
-/// and is `None` for somebody who has no room on it (see [`MAX_GRID`] and [`MAX_STRIP`]).
+/// and is `None` for a person without a tile (see [`MAX_GRID`] and [`MAX_STRIP`]).
 ///
 /// Tiles have even edges, lie inside the canvas and touch without overlapping. In a grid all
 /// have one size, the largest that any number of columns allows, and stand in the order of
@@ -87,7 +181,7 @@ pub fn tiles(
             all.resize(people, None);
             all
         }
-        LayoutKind::Spotlight => spotlight(whole, aspect, people, spotlit),
+        LayoutKind::Spotlight => stage_and_strip(whole, aspect, people, spotlit),
     }
 }
 
@@ -158,7 +252,7 @@ fn pack(area: Rect, aspect: Aspect, count: usize) -> Vec<Option<Rect>> {
         .collect()
 }
 
-fn spotlight(
+fn stage_and_strip(
     whole: Rect,
     aspect: Aspect,
     people: usize,
@@ -293,6 +387,75 @@ mod tests {
 
     fn rect(x: u32, y: u32, w: u32, h: u32) -> Option<Rect> {
         Some(Rect { x, y, w, h })
+    }
+
+    #[derive(Deserialize)]
+    struct Scenes {
+        cases: Vec<Case>,
+    }
+
+    #[derive(Deserialize)]
+    struct Case {
+        name: String,
+        canvas: Size,
+        layout: LayoutKind,
+        shown: Vec<Shown>,
+        pinned: Option<ParticipantId>,
+        last_speaker: Option<ParticipantId>,
+        large: Option<usize>,
+        tiles: Vec<Option<[u32; 4]>>,
+    }
+
+    #[derive(Deserialize)]
+    struct Shown {
+        participant: ParticipantId,
+        role: Role,
+    }
+
+    #[test]
+    fn scenes_are_those_of_the_page() {
+        let text = include_str!("../tests/data/scenes.json");
+        let scenes: Scenes = serde_json::from_str(text).expect("scenes");
+        assert!(scenes.cases.len() > 20);
+        for case in scenes.cases {
+            let sources = case.shown.iter().map(|shown| SourceId {
+                participant: shown.participant,
+                role: shown.role,
+            });
+            let shown: Vec<_> = sources.collect();
+            let large = spotlight(&shown, case.pinned, case.last_speaker);
+            assert_eq!(large, case.large, "{}", case.name);
+            let all = tiles(case.canvas, case.layout, case.shown.len(), large);
+            let all: Vec<_> = all
+                .into_iter()
+                .map(|tile| tile.map(|Rect { x, y, w, h }| [x, y, w, h]))
+                .collect();
+            assert_eq!(all, case.tiles, "{}", case.name);
+        }
+    }
+
+    #[test]
+    fn names_and_sizes_are_read() {
+        assert_eq!(
+            "640x360".parse(),
+            Ok(Size {
+                width: 640,
+                height: 360
+            })
+        );
+        for bad in ["", "640", "x", "640x", "-2x4", "640 x 360", "1280x720x2"] {
+            assert_eq!(bad.parse::<Size>(), Err(BadSize), "{bad}");
+        }
+        for kind in [LayoutKind::Grid, LayoutKind::Spotlight] {
+            assert_eq!(serde_json::to_value(kind).ok(), Some(kind.as_str().into()));
+            assert_eq!(kind.as_str().parse(), Ok(kind));
+        }
+        for fit in [Fit::Contain, Fit::Cover] {
+            assert_eq!(serde_json::to_value(fit).ok(), Some(fit.as_str().into()));
+            assert_eq!(fit.as_str().parse(), Ok(fit));
+        }
+        assert_eq!("Grid".parse::<LayoutKind>(), Err(BadLayout));
+        assert_eq!("fill".parse::<Fit>(), Err(BadFit));
     }
 
     #[test]

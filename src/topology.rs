@@ -1,6 +1,9 @@
 //! Modes and the path arithmetic that goes with them; pure.
 
+use std::str::FromStr;
+
 use serde::{Deserialize, Serialize};
+use thiserror::Error;
 
 /// How a room's media travels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -12,6 +15,34 @@ pub enum Mode {
     Sfu,
     /// Between the participants themselves; the server only signals.
     P2p,
+}
+
+impl Mode {
+    /// All modes, the mix first.
+    pub const ALL: [Self; 3] = [Self::Mcu, Self::Sfu, Self::P2p];
+
+    /// The mode's name on the wire and in settings.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Mcu => "mcu",
+            Self::Sfu => "sfu",
+            Self::P2p => "p2p",
+        }
+    }
+}
+
+/// Why a text is not a mode.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+#[error("a mode is mcu, sfu or p2p")]
+pub struct BadMode;
+
+impl FromStr for Mode {
+    type Err = BadMode;
+
+    fn from_str(text: &str) -> Result<Self, BadMode> {
+        let mut all = Self::ALL.into_iter();
+        all.find(|mode| mode.as_str() == text).ok_or(BadMode)
+    }
 }
 
 /// How many paths a call takes. A path is one one-way media flow between two machines; the
@@ -27,7 +58,7 @@ pub struct Paths {
 /// How the people of a call are connected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Topology {
-    /// Everybody sends to everybody.
+    /// Everybody sends to everybody directly.
     #[serde(rename = "p2p")]
     P2p,
     /// Everybody sends to everybody, each flow through one relay (RFC 8656).
@@ -36,13 +67,13 @@ pub enum Topology {
     /// Everybody sends to a server that forwards to all others.
     #[serde(rename = "sfu")]
     Sfu,
-    /// The same with a relay between each participant and the server.
+    /// Like `sfu`, with a relay between each participant and the server.
     #[serde(rename = "turn+sfu")]
     TurnSfu,
     /// Everybody sends to a server that sends one mix to each.
     #[serde(rename = "mcu")]
     Mcu,
-    /// The same with a relay between each participant and the server.
+    /// Like `mcu`, with a relay between each participant and the server.
     #[serde(rename = "turn+mcu")]
     TurnMcu,
 }
@@ -57,6 +88,18 @@ impl Topology {
         Self::Mcu,
         Self::TurnMcu,
     ];
+
+    /// The topology's name on the command line and in reports.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::P2p => "p2p",
+            Self::Turn => "turn",
+            Self::Sfu => "sfu",
+            Self::TurnSfu => "turn+sfu",
+            Self::Mcu => "mcu",
+            Self::TurnMcu => "turn+mcu",
+        }
+    }
 
     /// The paths of a call in which all `participants` send and receive. Saturates.
     ///
@@ -82,7 +125,21 @@ impl Topology {
     }
 }
 
-/// A mode without relays.
+/// Why a text is not a topology.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+#[error("a topology is p2p, turn, sfu, turn+sfu, mcu or turn+mcu")]
+pub struct BadTopology;
+
+impl FromStr for Topology {
+    type Err = BadTopology;
+
+    fn from_str(text: &str) -> Result<Self, BadTopology> {
+        let mut all = Self::ALL.into_iter();
+        all.find(|one| one.as_str() == text).ok_or(BadTopology)
+    }
+}
+
+/// The topology of a mode, without relays.
 impl From<Mode> for Topology {
     fn from(mode: Mode) -> Self {
         match mode {
@@ -130,5 +187,16 @@ mod tests {
     fn names_on_the_wire() {
         let names = serde_json::to_string(&Topology::ALL).expect("plain names");
         assert_eq!(names, r#"["p2p","turn","sfu","turn+sfu","mcu","turn+mcu"]"#);
+        for topology in Topology::ALL {
+            let wire = serde_json::to_value(topology).ok();
+            assert_eq!(wire, Some(topology.as_str().into()));
+            assert_eq!(topology.as_str().parse(), Ok(topology));
+        }
+        for mode in Mode::ALL {
+            assert_eq!(serde_json::to_value(mode).ok(), Some(mode.as_str().into()));
+            assert_eq!(mode.as_str().parse(), Ok(mode));
+        }
+        assert_eq!("MCU".parse::<Mode>(), Err(BadMode));
+        assert_eq!("turn+p2p".parse::<Topology>(), Err(BadTopology));
     }
 }

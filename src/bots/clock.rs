@@ -4,10 +4,11 @@ use std::time::Duration;
 
 use gst::prelude::*;
 
-/// Now, since an arbitrary moment before this machine's processes started.
+/// The time of the machine's monotonic clock, counted from an arbitrary moment before its processes
+/// started. All processes of a machine agree on it.
 ///
-/// `GstSystemClock`, which pipelines of bots run on, so that an instant less a pipeline's base
-/// time is its running time.
+/// It is `GstSystemClock`, on which the pipelines of bots run: an instant less a pipeline's base
+/// time is that pipeline's running time.
 pub fn now() -> Duration {
     gst::SystemClock::obtain().time().into()
 }

@@ -1,5 +1,5 @@
-//! Which paths media took, from what ends and relays counted; pure. It does not know what the
-//! arithmetic expects.
+//! Which paths media took, from the packets that the server, the bots and the relays counted; pure.
+//! It does not know what the arithmetic expects.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
@@ -9,28 +9,29 @@ use crate::id::ParticipantId;
 use crate::protocol::rest::AllocationResource;
 use crate::topology::Paths;
 
-/// Packets a second that are media: one microphone has 50, checks and reports are far fewer.
+/// Packets per second from which on a flow counts as media: a microphone has 50, connectivity
+/// checks and RTCP far fewer.
 const MEDIA_PER_SECOND: f64 = 20.0;
 
-/// What was counted over some time.
+/// What was counted during a measurement.
 #[derive(Debug, Default)]
-pub struct Counts {
-    /// How long, s.
-    pub seconds: f64,
-    /// RTP packets the server got of each person.
-    pub up: Vec<u64>,
+pub(crate) struct Counts {
+    /// Length of the measurement, s.
+    pub(crate) seconds: f64,
+    /// RTP packets that the server received from each person.
+    pub(crate) up: Vec<u64>,
     /// What each person received.
-    pub down: Vec<Vec<StreamStats>>,
-    /// The relays before.
-    pub relays_before: Vec<AllocationResource>,
-    /// The relays after.
-    pub relays: Vec<AllocationResource>,
+    pub(crate) down: Vec<Vec<StreamStats>>,
+    /// The relays at the start, with counters since their allocation.
+    pub(crate) relays_before: Vec<AllocationResource>,
+    /// The relays at the end, with counters since their allocation.
+    pub(crate) relays: Vec<AllocationResource>,
 }
 
-/// One-way flows with media at the TURN server.
+/// One-way flows of media through the TURN server.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Legs {
-    /// Between people and their relays, on the way to or from another relay.
+    /// Between people and their relays, to or from another relay.
     mesh: u64,
     /// From a relay to the server.
     up: u64,
@@ -38,11 +39,11 @@ struct Legs {
     down: u64,
 }
 
-/// The paths that were used.
+/// The paths that media took.
 ///
-/// A relayed flow from the server carries a path for each sender in it; a relay sees one flow, so
-/// how many senders there are is what its receiver counted.
-pub fn paths(counts: &Counts) -> Paths {
+/// A relayed flow from the server carries a path for each sender in it. A relay sees one flow, so
+/// the number of senders is what the receiver counted.
+pub(crate) fn paths(counts: &Counts) -> Paths {
     let least = (MEDIA_PER_SECOND * counts.seconds) as u64;
     let up = counts.up.iter().filter(|n| **n >= least).count() as u64;
     let sources: Vec<_> = counts.down.iter().map(|s| sources(s, least)).collect();
@@ -65,7 +66,8 @@ pub fn paths(counts: &Counts) -> Paths {
     }
 }
 
-/// From how many others somebody got media directly, and from how many (or the mix) by the server.
+/// From how many others a person received media directly, and from how many by the server, where
+/// the mix counts as one.
 fn sources(streams: &[StreamStats], least: u64) -> (u64, u64) {
     let mut packets: BTreeMap<(Path, Option<ParticipantId>), u64> = BTreeMap::new();
     for stream in streams {

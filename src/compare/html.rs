@@ -1,27 +1,28 @@
-//! The report as a page: one self-contained file; pure.
+//! The comparison as a self-contained HTML page; pure.
 
 use std::collections::BTreeSet;
 use std::fmt::Write;
 
 use super::plot::{DECODE, DELAY, DOWN, QUANTITIES, SERVER, STYLE, UP, chart};
-use super::report::{Report, Row};
-use super::table::{HEADS, cells, name};
+use super::report::{Comparison, Row};
+use super::table::{HEADS, cells};
 use crate::topology::Topology;
 
-/// Text as it may stand in HTML.
+/// A text escaped for HTML.
 fn escaped(text: &str) -> String {
     text.replace('&', "&amp;")
         .replace('<', "&lt;")
         .replace('>', "&gt;")
 }
 
-/// How far from the least one is still as little: what differs less is the machine's doing.
+/// Ratio to the least value up to which another counts as equally small: smaller differences come
+/// from the machine.
 const AS_LITTLE: f64 = 1.15;
 
-/// A quantity of a row, where it was read.
+/// Reads a quantity from a row; `None` where it was not measured.
 type Of = fn(&Row) -> Option<f64>;
 
-/// What is compared, and what having the least of it is called.
+/// The quantities that are compared, with the words for having the least.
 const WINS: [(&str, Of); 5] = [
     ("least to receive", DOWN.of),
     ("least to send", UP.of),
@@ -30,7 +31,7 @@ const WINS: [(&str, Of); 5] = [
     ("least delay", DELAY.of),
 ];
 
-/// The rows with the least of something: all between which one run cannot tell.
+/// The topologies with the least of a quantity: all between which one run cannot tell.
 fn least(rows: &[&Row], of: Of) -> Vec<Topology> {
     let with: Vec<_> = rows.iter().filter_map(|r| Some((r.name, of(r)?))).collect();
     let least = with.iter().map(|(_, value)| *value).min_by(f64::total_cmp);
@@ -39,8 +40,8 @@ fn least(rows: &[&Row], of: Of) -> Vec<Topology> {
     found.map(|(name, _)| name).collect()
 }
 
-/// Where each way without a relay wins: with the fewest people, and with the most.
-fn wins(report: &Report) -> String {
+/// Where each topology without a relay wins: with the fewest people, and with the most.
+fn wins(report: &Comparison) -> String {
     let people: BTreeSet<usize> = report.topologies.iter().map(|r| r.participants).collect();
     let ends: BTreeSet<usize> = [people.first(), people.last()]
         .into_iter()
@@ -69,14 +70,14 @@ fn wins(report: &Report) -> String {
                 true => "the least of nothing".to_owned(),
                 false => won.join(", "),
             };
-            let _ = write!(text, " <b>{}</b> has {won}.", name(row.name));
+            let _ = write!(text, " <b>{}</b> has {won}.", row.name.as_str());
         }
         text.push_str("</p>");
     }
     text
 }
 
-fn words(report: &Report) -> String {
+fn words(report: &Comparison) -> String {
     let mut text = String::from(
         "<p>A path is one one-way flow of a person's sound and picture between two machines. With \
          <i>n</i> people, everybody sends to everybody in <b>p2p</b>: n(n\u{2212}1). A relay \
@@ -96,8 +97,8 @@ fn words(report: &Report) -> String {
     text
 }
 
-/// The page.
-pub fn page(report: &Report) -> String {
+/// The page, with plots and the table.
+pub fn page(report: &Comparison) -> String {
     let machine = &report.machine;
     let plots: Vec<String> = (0..QUANTITIES.len())
         .filter_map(|i| chart(report, i))
@@ -113,11 +114,14 @@ pub fn page(report: &Report) -> String {
         .collect();
     format!(
         "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\">\
-         <meta name=\"viewport\" content=\"width=device-width\"><title>Tessera: comparison</title>\
-         <style>{STYLE} body{{font:16px/1.5 system-ui,sans-serif;color:var(--ink);\
-         background:var(--back);max-width:1140px;margin:0 auto;padding:16px}} .wide{{overflow-x:auto}} \
-         table{{border-collapse:collapse;font-size:14px;white-space:nowrap}} td,th{{padding:4px 8px;\
-         text-align:right;border-bottom:1px solid var(--rule)}} .plots{{display:grid;gap:16px;\
+         <meta name=\"viewport\" content=\"width=device-width\">\
+         <title>Tessera: comparison</title><style>{STYLE} \
+         body{{font:16px/1.5 system-ui,sans-serif;color:var(--ink);\
+         background:var(--back);max-width:1140px;margin:0 auto;padding:16px}} \
+         .wide{{overflow-x:auto}} \
+         table{{border-collapse:collapse;font-size:14px;white-space:nowrap}} \
+         td,th{{padding:4px 8px;text-align:right;border-bottom:1px solid var(--rule)}} \
+         .plots{{display:grid;gap:16px;\
          grid-template-columns:repeat(auto-fit,minmax(min(100%,400px),1fr))}} \
          small{{color:var(--soft)}}</style><h1>The same call, every way</h1>{words}\
          <div class=\"plots\">{plots}</div><h2>Figures</h2><div class=\"wide\"><table>\

@@ -1,10 +1,11 @@
-//! One topology, measured: bots join a server of their own, and what moves is counted.
+//! Measures one topology: bots join a server of their own, and what travels is counted.
 
 use std::path::Path as FilePath;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use parking_lot::Mutex;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
@@ -15,7 +16,7 @@ use super::report::{Counted, Freezes, Rates, Row};
 use super::server::{Server, decoding};
 use crate::bots::observe::probe::picture::{contained, scaled};
 use crate::bots::observe::probe::{Histogram, Spread};
-use crate::bots::session::config::CLAP_EVERY;
+use crate::bots::source::settings::CLAP_EVERY;
 use crate::bots::{
     AudioSource, Bot, BotConfig, Decode, Incoming, Path, StreamStats, VideoFormat, VideoSource,
     clock,
@@ -23,36 +24,39 @@ use crate::bots::{
 use crate::codec::VideoCodec;
 use crate::id::{ParticipantId, Role, RoomId};
 use crate::layout::{Rect, Size};
+use crate::protocol::rest::AllocationResource;
+use crate::protocol::room::{RoomState, TileState};
 use crate::topology::{Mode, Topology};
 
-/// The room.
+/// The room that the bots join.
 const ROOM: &str = "compare";
-/// How long media may take to go the way it should; after that it is measured as it is.
+/// How long media may take to travel by the expected paths. After that it is measured as it is.
 const SETTLING: Duration = Duration::from_secs(20);
-/// Over how long it is looked whether it does.
+/// Length of a look at which paths are in use, and age from which on a picture counts as outdated.
 const LOOK: Duration = Duration::from_secs(1);
-/// Every way a picture can come.
-const WAYS: [Path; 3] = [Path::Mix, Path::Forward, Path::Mesh];
+/// All paths by which a picture can come.
+const PATHS: [Path; 3] = [Path::Mix, Path::Forward, Path::Mesh];
 
-/// What is measured.
+/// One measurement: a topology, with people and what they send.
 #[derive(Debug, Clone, Copy)]
 pub struct Case {
-    /// The topology.
+    /// The topology to measure.
     pub topology: Topology,
-    /// How many people.
+    /// The number of people.
     pub participants: usize,
-    /// How long.
+    /// How long to measure, once media has settled.
     pub length: Duration,
-    /// What they send.
+    /// The size of the pictures that they send, pixels.
     pub size: Size,
-    /// Frames per second they send.
+    /// Frames per second that they send.
     pub fps: u32,
 }
 
-/// Runs one. `progress` is told now and then which share of the measuring is done.
+/// Measures a case on a server of its own, started from `program`. `progress` is told now and then
+/// the share of the measurement that is done, 0 to 1.
 ///
 /// # Errors
-/// A server that does not start, a bot that cannot join.
+/// A server that does not start, a bot that cannot join or leave.
 pub async fn run(
     program: &FilePath,
     case: Case,
@@ -69,7 +73,7 @@ pub async fn run(
     let first = bots.first().context("nobody takes part")?;
     first.set_mode(mode(case.topology))?;
     for bot in &bots {
-        let there = |room: &crate::protocol::room::RoomState| {
+        let there = |room: &RoomState| {
             room.participants.len() == case.participants && room.mode == mode(case.topology)
         };
         bot.room_when("mode", there).await?;
@@ -98,7 +102,8 @@ fn is_relayed(topology: Topology) -> bool {
     )
 }
 
-/// The first shows and sounds the clock, the others the film.
+/// The configuration of the `i`-th person. The first shows and sounds the clock, the others the
+/// film.
 fn person(url: &str, case: Case, i: usize) -> Result<BotConfig> {
     let format = VideoFormat {
         codec: VideoCodec::Vp8,
@@ -127,7 +132,7 @@ fn person(url: &str, case: Case, i: usize) -> Result<BotConfig> {
     Ok(config)
 }
 
-/// Waits until media goes the way it should, or has had its time to.
+/// Waits until media travels by the expected paths, or [`SETTLING`] is over.
 async fn settle(server: &Server, bots: &[Bot], case: Case) -> Result<()> {
     let deadline = Instant::now() + SETTLING;
     let expected = case.topology.paths(case.participants);
@@ -141,13 +146,14 @@ async fn settle(server: &Server, bots: &[Bot], case: Case) -> Result<()> {
     Ok(())
 }
 
-/// A time over which is counted.
+/// The counters at the start of a measurement.
 struct Window {
     since: Duration,
     up: Vec<(u64, u64)>,
-    relays: Vec<crate::protocol::rest::AllocationResource>,
+    relays: Vec<AllocationResource>,
 }
 
+/// What was counted between the start and the end of a measurement.
 struct Closed {
     counts: Counts,
     up_bytes: u64,
@@ -186,14 +192,14 @@ impl Window {
     }
 }
 
-/// What came to a bot, from the server and from others directly.
+/// What arrived at a bot, from the server and from other participants.
 fn received(bot: &Bot) -> Vec<StreamStats> {
     let stats = bot.stats();
     let direct = stats.mesh.into_iter().flat_map(|with| with.received);
     stats.received.into_iter().chain(direct).collect()
 }
 
-/// Everything a bot receives on.
+/// All m-lines of a kind on which a bot receives.
 fn lines(bot: &Bot, others: &[ParticipantId], audio: bool) -> Vec<Arc<Incoming>> {
     let roles = match audio {
         true => [Role::MixAudio, Role::ForwardAudio],
@@ -218,12 +224,7 @@ async fn measure(
 ) -> Result<Row> {
     let ids: Vec<_> = bots.iter().filter_map(Bot::id).collect();
     let claps = Arc::<Mutex<Vec<Duration>>>::default();
-    let mut listeners = JoinSet::new();
-    for bot in bots.iter().skip(1) {
-        for line in lines(bot, &ids, true) {
-            listeners.spawn(listen(line, Arc::clone(&claps)));
-        }
-    }
+    let mut listeners = listeners(bots, &ids, &claps);
     let (cpu, _) = server.used()?;
     let decoded = decoding()?;
     let window = Window::open(server, bots).await?;
@@ -240,8 +241,12 @@ async fn measure(
     let closed = window.close(server, bots).await?;
     listeners.shutdown().await;
     let mut ages = Histogram::default();
-    for (bot, way) in bots.iter().skip(1).flat_map(|b| WAYS.map(|way| (b, way))) {
-        ages.merge(&bot.witness().ages(way));
+    for (bot, path) in bots
+        .iter()
+        .skip(1)
+        .flat_map(|b| PATHS.map(|path| (b, path)))
+    {
+        ages.merge(&bot.observer().ages(path));
     }
     let people = case.participants as f64;
     let streams = || closed.counts.down.iter().flatten();
@@ -249,7 +254,7 @@ async fn measure(
     let direct = streams().filter(|stream| stream.path == Path::Mesh);
     let up = closed.up_bytes + direct.map(|stream| stream.bytes).sum::<u64>();
     let rate = |bytes: u64| bytes as f64 * 8.0 / closed.counts.seconds / people;
-    let claps = std::mem::take(&mut *claps.lock().unwrap_or_else(PoisonError::into_inner));
+    let claps = std::mem::take(&mut *claps.lock());
     Ok(Row {
         name: case.topology,
         participants: case.participants,
@@ -280,7 +285,22 @@ fn freezes<'a>(streams: impl Iterator<Item = &'a StreamStats>) -> Freezes {
     })
 }
 
-/// Notes how long after its beginning each clap is heard.
+/// A listener for each audio m-line of everybody but the first person, who claps.
+fn listeners(
+    bots: &[Bot],
+    ids: &[ParticipantId],
+    claps: &Arc<Mutex<Vec<Duration>>>,
+) -> JoinSet<()> {
+    let mut listeners = JoinSet::new();
+    for bot in bots.iter().skip(1) {
+        for line in lines(bot, ids, true) {
+            listeners.spawn(listen(line, Arc::clone(claps)));
+        }
+    }
+    listeners
+}
+
+/// Records how long after its start each clap is heard.
 async fn listen(line: Arc<Incoming>, claps: Arc<Mutex<Vec<Duration>>>) {
     let mut sound = line.sound();
     let mut onset = Onset::default();
@@ -291,7 +311,7 @@ async fn listen(line: Arc<Incoming>, claps: Arc<Mutex<Vec<Duration>>>) {
                 if onset.begins(&chunk) {
                     let past = now.as_nanos() % CLAP_EVERY.as_nanos();
                     let age = Duration::from_nanos(u64::try_from(past).unwrap_or(0));
-                    let mut claps = claps.lock().unwrap_or_else(PoisonError::into_inner);
+                    let mut claps = claps.lock();
                     claps.push(age);
                 }
             }
@@ -302,7 +322,7 @@ async fn listen(line: Arc<Incoming>, claps: Arc<Mutex<Vec<Duration>>>) {
     }
 }
 
-/// How like its original the second person sees the first.
+/// How similar to the original the second person sees the first.
 fn quality(bots: &[Bot], ids: &[ParticipantId]) -> Option<f64> {
     let (viewer, shown) = (bots.get(1)?, *ids.first()?);
     let room = viewer.room().borrow().clone()?;
@@ -316,9 +336,7 @@ fn quality(bots: &[Bot], ids: &[ParticipantId]) -> Option<f64> {
         }
         let tile = match line.path() {
             Path::Mix => {
-                let own = |t: &&crate::protocol::room::TileState| {
-                    t.participant == shown && t.role == Role::Camera
-                };
+                let own = |t: &&TileState| t.participant == shown && t.role == Role::Camera;
                 let Some(t) = room.tiles.iter().find(own) else {
                     continue;
                 };

@@ -1,15 +1,15 @@
 //! `tessera compare`: the same people through every topology, one after the other, each on a
 //! server of its own in a process of its own.
 //!
-//! [`measure`] and `server` are the edges. [`Report`] is what they found; counting ([`count`]),
-//! the table and the page are functions of values.
+//! [`measure`] and `server` do the work. [`Comparison`] is what they found. Counting (`count`), the
+//! table and the page are functions of values.
 
-pub mod count;
+mod count;
 mod html;
 pub mod measure;
 mod plot;
 mod probe;
-pub mod report;
+mod report;
 mod server;
 mod table;
 
@@ -22,7 +22,7 @@ use clap::Args;
 
 pub use crate::compare::html::page;
 pub use crate::compare::measure::Case;
-pub use crate::compare::report::{Machine, Report, Row};
+pub use crate::compare::report::{Comparison, Machine, Row};
 pub use crate::compare::table::table;
 
 use crate::layout::Size;
@@ -30,7 +30,7 @@ use crate::progress::{Bar, left};
 use crate::room::MAX_MESH;
 use crate::topology::Topology;
 
-/// What `tessera compare` does.
+/// Options of `tessera compare`.
 #[derive(Debug, Clone, Args)]
 pub struct CompareOptions {
     /// How many people
@@ -59,9 +59,9 @@ fn people(text: &str) -> Result<usize, String> {
     found.ok_or_else(|| "from 2 to 25".into())
 }
 
-fn topology(text: &str) -> Result<Topology, String> {
-    serde_json::from_value(text.into())
-        .map_err(|_| "one of p2p, turn, sfu, turn+sfu, mcu, turn+mcu".into())
+fn topology(text: &str) -> Result<Topology, &'static str> {
+    let allowed = "one of p2p, turn, sfu, turn+sfu, mcu, turn+mcu";
+    text.parse().map_err(|_| allowed)
 }
 
 fn sweep(text: &str) -> Result<RangeInclusive<usize>, String> {
@@ -72,7 +72,7 @@ fn sweep(text: &str) -> Result<RangeInclusive<usize>, String> {
     range.ok_or_else(|| "like 2..12, from 2 to 25".into())
 }
 
-/// The cases of a run in their order. A mesh has its limit; beyond it there is no row.
+/// The cases of a run in their order. A mesh is left out for more people than a room allows it.
 fn cases(options: &CompareOptions) -> Vec<(Topology, usize)> {
     let one = options.participants..=options.participants;
     let all = options.sweep.clone().unwrap_or(one);
@@ -83,14 +83,14 @@ fn cases(options: &CompareOptions) -> Vec<(Topology, usize)> {
         .collect()
 }
 
-/// Measures, with progress on stderr, and writes the files asked for. `gst` must have been
+/// Measures all cases, with progress on stderr, and writes the files asked for. GStreamer has to be
 /// initialised.
 ///
 /// # Errors
 /// The first topology that cannot be measured ends the run; a file that cannot be written.
-pub async fn run(options: CompareOptions) -> Result<Report> {
+pub async fn run(options: CompareOptions) -> Result<Comparison> {
     let program = std::env::current_exe().context("this program's own file is not known")?;
-    let mut report = Report {
+    let mut report = Comparison {
         machine: machine()?,
         seconds: options.seconds,
         topologies: Vec::new(),

@@ -4,73 +4,66 @@
 use std::collections::BTreeSet;
 use std::fmt::Write;
 
-use super::report::{Report, Row};
-use super::table::name;
+use super::report::{Comparison, Row};
 use crate::topology::Topology;
 
 /// A quantity that is plotted.
 pub(super) struct Quantity {
     title: &'static str,
     unit: &'static str,
-    /// Its value in a row, where it was read.
+    /// Its value in a row, where it was measured.
     pub(super) of: fn(&Row) -> Option<f64>,
 }
 
-/// Paths on which media moved.
 pub(super) const PATHS: Quantity = Quantity {
     title: "Paths",
     unit: "",
     of: |row| Some((row.paths.measured.outside + row.paths.measured.inside) as f64),
 };
-/// Sent by each person.
 pub(super) const UP: Quantity = Quantity {
     title: "Sent by each person",
     unit: "kbit/s",
     of: |row| Some(row.per_person.up_bps / 1e3),
 };
-/// Received by each person.
 pub(super) const DOWN: Quantity = Quantity {
     title: "Received by each person",
     unit: "kbit/s",
     of: |row| Some(row.per_person.down_bps / 1e3),
 };
-/// The server's CPU.
 pub(super) const SERVER: Quantity = Quantity {
     title: "Server CPU",
     unit: "cores",
     of: |row| Some(row.server_cpu_cores),
 };
-/// A person's CPU.
 pub(super) const DECODE: Quantity = Quantity {
     title: "Receiving and decoding, each person",
     unit: "cores",
     of: |row| Some(row.decode_cpu_cores),
 };
-/// The delay.
 pub(super) const DELAY: Quantity = Quantity {
     title: "Frame to frame, median",
     unit: "ms",
     of: |row| Some(row.latency_ms?.p50),
 };
 
-/// All that are plotted, in their order.
+/// All quantities that are plotted, in their order.
 pub(super) const QUANTITIES: [Quantity; 6] = [PATHS, UP, DOWN, SERVER, DECODE, DELAY];
 
-/// Colours of the page and its plots.
+/// Colours of the page and its plots, for light and dark.
 pub(super) const STYLE: &str = ":root{color-scheme:light dark;--ink:#1b1f24;--soft:#5d6670;\
 --bar:#2f6fbd;--back:#fff;--rule:#d6dbe1;--p2p:#8a5a00;--sfu:#1f6fc4;--mcu:#b3261e}\
 @media(prefers-color-scheme:dark){:root{--ink:#e8ebee;--soft:#a2abb5;--bar:#6aa5ee;--back:#15181c;\
 --rule:#343b43;--p2p:#e0b050;--sfu:#6aa5ee;--mcu:#f2857d}}";
 
-/// Pixels of a plot: its width, the left and right of its drawing, and the line of its bottom.
+/// Width of a plot, and the edges of its drawing, in pixels.
 const WIDTH: f64 = 420.0;
 const LEFT: f64 = 52.0;
 const RIGHT: f64 = 408.0;
 const TOP: f64 = 78.0;
 const BOTTOM: f64 = 238.0;
 
-/// One of the plots as an SVG of its own.
-pub(super) fn chart(report: &Report, which: usize) -> Option<String> {
+/// One of the plots as an SVG of its own; `None` if there is none of that index.
+pub(super) fn chart(report: &Comparison, which: usize) -> Option<String> {
     let quantity = QUANTITIES.get(which)?;
     let people: BTreeSet<usize> = report.topologies.iter().map(|r| r.participants).collect();
     Some(match people.len() {
@@ -93,8 +86,8 @@ fn begin(quantity: &Quantity, height: f64) -> String {
     )
 }
 
-/// A bar for each row.
-fn bars(report: &Report, quantity: &Quantity) -> String {
+/// A plot with a bar for each row.
+fn bars(report: &Comparison, quantity: &Quantity) -> String {
     let rows = &report.topologies;
     let most = rows.iter().filter_map(quantity.of).fold(0.0, f64::max);
     let mut svg = begin(quantity, (44 + 24 * rows.len()) as f64);
@@ -109,7 +102,7 @@ fn bars(report: &Report, quantity: &Quantity) -> String {
              <rect class=\"bar\" x=\"112\" y=\"{y}\" width=\"{width:.1}\" height=\"18\" rx=\"2\"/>\
              <text class=\"soft\" x=\"{after:.1}\" y=\"{text}\">{value}</text>",
             text = y + 14,
-            name = name(row.name),
+            name = row.name.as_str(),
             people = row.participants,
             after = 118.0 + width,
             value = value.map_or("not read".into(), figure),
@@ -119,7 +112,7 @@ fn bars(report: &Report, quantity: &Quantity) -> String {
     svg
 }
 
-/// How a topology's curve looks: one colour with and without a relay, dashed with one.
+/// The line of a topology: one colour with and without a relay, dashed with one.
 fn stroke(topology: Topology) -> String {
     let color = match topology {
         Topology::P2p | Topology::Turn => "p2p",
@@ -134,7 +127,7 @@ fn stroke(topology: Topology) -> String {
 }
 
 /// The topologies of a report in the order in which they first come.
-fn topologies(report: &Report) -> Vec<Topology> {
+fn topologies(report: &Comparison) -> Vec<Topology> {
     let mut all = Vec::new();
     for row in &report.topologies {
         if !all.contains(&row.name) {
@@ -144,8 +137,8 @@ fn topologies(report: &Report) -> Vec<Topology> {
     all
 }
 
-/// A curve for each topology over the number of people.
-fn curves(report: &Report, quantity: &Quantity, people: &BTreeSet<usize>) -> String {
+/// A plot with a curve for each topology over the number of people.
+fn curves(report: &Comparison, quantity: &Quantity, people: &BTreeSet<usize>) -> String {
     let rows = &report.topologies;
     let most = rows.iter().filter_map(quantity.of).fold(0.0, f64::max);
     let step = tick(most / 4.0);
@@ -195,7 +188,7 @@ fn curves(report: &Report, quantity: &Quantity, people: &BTreeSet<usize>) -> Str
             points = points.join(" "),
             text = left + 32.0,
             base = line + 4.0,
-            name = name(topology),
+            name = topology.as_str(),
         );
     }
     svg.push_str("</svg>");
@@ -232,7 +225,6 @@ pub(super) mod tests {
         );
     }
 
-    /// Some row.
     pub(in crate::compare) fn row(name: Topology, participants: usize) -> Row {
         let latency = Latency { p50: 3.0, p95: 4.0 };
         let paths = name.paths(participants);
@@ -257,9 +249,8 @@ pub(super) mod tests {
         }
     }
 
-    /// Rows of some machine.
-    pub(in crate::compare) fn report(topologies: Vec<Row>) -> Report {
-        Report {
+    pub(in crate::compare) fn report(topologies: Vec<Row>) -> Comparison {
+        Comparison {
             machine: Machine {
                 cpu: "a processor".into(),
                 cores: 2,

@@ -1,4 +1,5 @@
-//! Readings of what bots see and hear: when a known tone begins, how like a known tile is.
+//! Readings of what bots see and hear: when a clap begins, and how similar a tile is to its
+//! original.
 
 use crate::bots::observe::probe::Picture;
 use crate::bots::observe::probe::timecode::TimeCode;
@@ -6,23 +7,23 @@ use crate::bots::observe::probe::tone::level;
 use crate::bots::source::live::BACKGROUND;
 use crate::layout::Rect;
 
-/// The tone of a clap, Hz.
+/// Frequency of a clap, Hz.
 const CLAP_HZ: f64 = 1000.0;
-/// From here on it is heard, dBFS.
+/// Level of the clap's tone from which on it counts as heard, dBFS.
 const HEARD_DB: f64 = -40.0;
-/// Samples looked at at once: 10 ms.
+/// Samples that are looked at together: 10 ms.
 const WINDOW: usize = 480;
-/// Windows that must have been still before: half a second.
+/// Windows that have to be quiet before the start of a clap counts: half a second.
 const STILL: u32 = 50;
 
-/// Notices when a clap begins.
+/// Notices the start of a clap.
 #[derive(Debug, Default)]
 pub(super) struct Onset {
     still: u32,
 }
 
 impl Onset {
-    /// Whether one begins in these samples: mono, 48 kHz.
+    /// Whether a clap starts in these samples: mono, 48 kHz.
     pub(super) fn begins(&mut self, samples: &[f32]) -> bool {
         let mut found = false;
         for window in samples.chunks_exact(WINDOW) {
@@ -37,9 +38,9 @@ impl Onset {
     }
 }
 
-/// How like what was drawn the time code in `tile` is (structural similarity of luma, the mean of
-/// 8x8 blocks; 1 is the same); `None` if no code can be read. Around it may be a name or a frame:
-/// only the code and its border count.
+/// How similar the time code in `tile` is to what was drawn: structural similarity (SSIM) of luma,
+/// the mean over blocks of 8x8; 1 is identical. `None` if no code can be read. Only the code and
+/// its border count, because there may be a name or a frame around it.
 pub(super) fn likeness(picture: &Picture, tile: Rect) -> Option<f64> {
     let code = TimeCode::read(picture, tile)?;
     let mut drawn = Picture::solid(tile.w, tile.h, BACKGROUND);
@@ -59,7 +60,7 @@ pub(super) fn likeness(picture: &Picture, tile: Rect) -> Option<f64> {
     (count > 0).then(|| sum / f64::from(count))
 }
 
-/// Wang et al., "Image Quality Assessment", 2004, equation 13, over one block.
+/// SSIM of one block: Wang et al., "Image Quality Assessment", 2004, equation 13.
 fn ssim(a: &[f64], b: &[f64]) -> f64 {
     let n = a.len() as f64;
     let mean = |v: &[f64]| v.iter().sum::<f64>() / n;

@@ -5,10 +5,10 @@ use serde::{Deserialize, Serialize};
 use crate::bots::observe::probe::Spread;
 use crate::topology::{Paths, Topology};
 
-/// Everything a run found.
+/// All that a run measured.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Report {
-    /// Where it ran.
+pub struct Comparison {
+    /// The machine on which it ran.
     pub machine: Machine,
     /// How long each row was measured, s.
     pub seconds: u64,
@@ -16,74 +16,74 @@ pub struct Report {
     pub topologies: Vec<Row>,
 }
 
-/// Where a comparison ran.
+/// The machine on which a comparison ran.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Machine {
-    /// The processor's name.
+    /// The name of the processor.
     pub cpu: String,
-    /// Its threads.
+    /// The number of its hardware threads.
     pub cores: usize,
-    /// Processes that ran or wanted to, averaged over a minute before the run: what others used.
+    /// The load average of the minute before the run: what other processes used.
     pub load: f32,
-    /// Version of the kernel.
+    /// The release of the Linux kernel.
     pub kernel: String,
-    /// Version of GStreamer.
+    /// The version of GStreamer as it names itself.
     pub gstreamer: String,
-    /// Version of this program.
+    /// The version of this program.
     pub tessera: String,
 }
 
-/// One topology with so many people.
+/// One topology with a number of people.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Row {
-    /// Which.
+    /// The topology measured.
     pub name: Topology,
-    /// How many people.
+    /// The number of people in the room.
     pub participants: usize,
-    /// Its paths.
+    /// Paths by the arithmetic and as measured.
     pub paths: Counted,
-    /// RTP of one person, sound and video.
+    /// Mean RTP bitrates of one person, audio and video.
     pub per_person: Rates,
-    /// The server's cores, TURN included.
+    /// CPU of the server, TURN included, in cores.
     pub server_cpu_cores: f64,
-    /// The server's resident memory, bytes.
+    /// Resident memory of the server, bytes.
     pub server_memory_bytes: u64,
-    /// Cores of one person's receiving threads: from the jitter buffer through the decoder.
+    /// CPU of one person's receiving threads, from the jitter buffer through the decoder, in cores.
     pub decode_cpu_cores: f64,
-    /// From the drawing of a frame to its decoding.
+    /// From the drawing of a frame to its decoding, ms.
     pub latency_ms: Option<Latency>,
-    /// From the beginning of a tone to the decoding of the packet it begins in.
+    /// From the beginning of a tone to the decoding of the packet it begins in, ms.
     pub audio_latency_ms: Option<Latency>,
-    /// Of all people.
+    /// Freezes of all people together.
     pub freezes: Freezes,
-    /// What is seen of a known tile against what was drawn: 1 is the same.
+    /// Structural similarity of a known tile to what was drawn; 1 is identical.
     pub ssim: Option<f64>,
 }
 
-/// Paths by the arithmetic, and those on which media moved.
+/// Paths by the arithmetic, and those on which media travelled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Counted {
-    /// By the arithmetic.
+    /// Paths by the arithmetic of [`Topology::paths`].
     pub expected: Paths,
-    /// By who got packets of whom.
+    /// Paths by who received packets from whom.
     pub measured: Paths,
 }
 
-/// Mean rates, bit/s.
+/// Mean bitrates, bit/s, RTP headers included.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Rates {
-    /// Sent.
+    /// Sent by one person, bit/s.
     pub up_bps: f64,
-    /// Received.
+    /// Received by one person, bit/s.
     pub down_bps: f64,
 }
 
-/// Percentiles, ms.
+/// Percentiles of a latency, ms.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Latency {
-    /// Median.
+    /// The median, ms.
     pub p50: f64,
-    /// 95th percentile.
+    /// The 95th percentile, ms.
     pub p95: f64,
 }
 
@@ -99,8 +99,8 @@ impl From<Spread> for Latency {
 /// Freezes by the rule of webrtc-stats.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 pub struct Freezes {
-    /// How many.
+    /// How many freezes there were.
     pub count: u32,
-    /// How long together, ms.
+    /// Their total length, ms.
     pub total_ms: f64,
 }

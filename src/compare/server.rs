@@ -12,10 +12,10 @@ use tokio::time::timeout;
 
 use crate::protocol::rest::TurnResource;
 
-/// How long it may take to announce its address.
+/// How long the server may take to announce its address.
 const STARTING: Duration = Duration::from_secs(30);
 
-/// How it is started: alone on loopback, its relays allowed to reach its own media.
+/// Its arguments: on loopback alone, with relays that may reach its own media.
 const ARGUMENTS: [&str; 13] = [
     "serve",
     "--listen",
@@ -28,12 +28,12 @@ const ARGUMENTS: [&str; 13] = [
     "127.0.0.1/32",
     "--joins-per-second",
     "1000",
-    // What is measured is what it costs, and not what it saves.
+    // No CPU saving: its full cost is to be measured.
     "--max-cores",
     "unlimited",
 ];
 
-/// A running server; killed when dropped.
+/// A running server, which is killed when dropped.
 #[derive(Debug)]
 pub(super) struct Server {
     child: Child,
@@ -72,7 +72,7 @@ impl Server {
         Ok(answer.await?.error_for_status()?.json().await?)
     }
 
-    /// Packets and bytes of RTP that came from each person so far.
+    /// Packets and bytes of RTP received from each person so far.
     pub(super) async fn uplinks(&self, room: &str) -> Result<Vec<(u64, u64)>> {
         let stats = self.get(&format!("/api/v1/rooms/{room}/stats")).await?;
         let people = stats["participants"].as_array().cloned();
@@ -90,7 +90,7 @@ impl Server {
         Ok(serde_json::from_value(self.get("/api/v1/turn").await?)?)
     }
 
-    /// CPU it has used, s, and its resident memory, bytes.
+    /// CPU time it has used, s, and its resident memory, bytes.
     pub(super) fn used(&self) -> Result<(f64, u64)> {
         let pid = self.child.id().context("the server has ended")?;
         let stat = procfs::process::Process::new(i32::try_from(pid)?)?.stat()?;
@@ -99,7 +99,7 @@ impl Server {
     }
 }
 
-/// CPU that the threads of this process have used which receive and decode, s: those of jitter
+/// CPU time, s, that the receiving and decoding threads of this process have used: those of jitter
 /// buffers, on which decoders run, and libav's own.
 pub(super) fn decoding() -> Result<f64> {
     let mut ticks = 0;

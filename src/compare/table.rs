@@ -1,23 +1,11 @@
-//! The table on a terminal; pure.
+//! The comparison as a table for terminals; pure.
 
 use std::fmt::Write;
 
-use super::report::{Latency, Report, Row};
+use super::report::{Comparison, Latency, Row};
 use crate::topology::{Paths, Topology};
 
-/// The topology's name as it is on the command line.
-pub(super) fn name(topology: Topology) -> &'static str {
-    match topology {
-        Topology::P2p => "p2p",
-        Topology::Turn => "turn",
-        Topology::Sfu => "sfu",
-        Topology::TurnSfu => "turn+sfu",
-        Topology::Mcu => "mcu",
-        Topology::TurnMcu => "turn+mcu",
-    }
-}
-
-/// The columns' heads.
+/// The heads of the columns.
 pub(super) const HEADS: [&str; 13] = [
     "topology",
     "people",
@@ -34,7 +22,7 @@ pub(super) const HEADS: [&str; 13] = [
     "SSIM",
 ];
 
-/// Outside, and inside if there are any.
+/// Paths outside, and inside if there are any.
 fn paths(paths: Paths) -> String {
     match paths.inside {
         0 => paths.outside.to_string(),
@@ -46,10 +34,10 @@ fn latency(latency: Option<Latency>) -> String {
     latency.map_or("-".into(), |l| format!("{:.0} / {:.0}", l.p50, l.p95))
 }
 
-/// A row's cells, in the order of [`HEADS`].
+/// The cells of a row, in the order of [`HEADS`].
 pub(super) fn cells(row: &Row) -> [String; 13] {
     [
-        name(row.name).into(),
+        row.name.as_str().into(),
         row.participants.to_string(),
         paths(row.paths.expected),
         paths(row.paths.measured),
@@ -65,8 +53,8 @@ pub(super) fn cells(row: &Row) -> [String; 13] {
     ]
 }
 
-/// The report as a table, which is Markdown too. Latencies are p50 / p95.
-pub fn table(report: &Report) -> String {
+/// The comparison as a table, which is valid Markdown. Latencies are p50 / p95, ms.
+pub fn table(report: &Comparison) -> String {
     let rows: Vec<_> = report.topologies.iter().map(cells).collect();
     let widths: Vec<usize> = (0..HEADS.len())
         .map(|i| {
@@ -97,9 +85,9 @@ pub fn table(report: &Report) -> String {
     text
 }
 
-/// What is being measured, of how many.
+/// What is being measured, as a line of progress.
 pub(super) fn stage(done: usize, all: usize, topology: Topology, people: usize) -> String {
-    format!("{}/{all} {}, {people} people", done + 1, name(topology))
+    format!("{}/{all} {}, {people} people", done + 1, topology.as_str())
 }
 
 #[cfg(test)]
@@ -110,7 +98,8 @@ mod tests {
     fn names_are_those_on_the_wire() {
         for topology in Topology::ALL {
             let wire = serde_json::to_value(topology).ok();
-            assert_eq!(wire, Some(name(topology).into()));
+            let row = crate::compare::plot::tests::row(topology, 2);
+            assert_eq!(wire, Some(cells(&row)[0].as_str().into()));
         }
     }
 

@@ -6,8 +6,7 @@ use clap::{Args, Command};
 use serde::Deserialize;
 
 use super::{BuiltIn, Config, ConfigError, MaxCores};
-use crate::layout::{Fit, LayoutKind, Size};
-use crate::topology::Mode;
+use crate::layout::Size;
 
 /// Bytes.
 pub(super) const MEGABYTE: u64 = 1_000_000;
@@ -117,13 +116,13 @@ options! {
         |c| list(&c.codecs), value_delimiter = ',';
 
     /// Mode of a new room: mcu (mixed), sfu (forwarded) or p2p (between participants)
-    mode: String, "mode", "TESSERA_MODE", "MODE", |c| mode_name(c.mode).into();
+    mode: String, "mode", "TESSERA_MODE", "MODE", |c| c.mode.as_str().into();
 
     /// Layout of a new room: grid or spotlight
-    layout: String, "layout", "TESSERA_LAYOUT", "LAYOUT", |c| layout_name(c.layout).into();
+    layout: String, "layout", "TESSERA_LAYOUT", "LAYOUT", |c| c.layout.as_str().into();
 
     /// How a picture is put in its tile: contain (all of it, with bars) or cover (filled, cut)
-    fit: String, "fit", "TESSERA_FIT", "FIT", |c| fit_name(c.fit).into();
+    fit: String, "fit", "TESSERA_FIT", "FIT", |c| c.fit.as_str().into();
 
     /// Size of the composite, even numbers
     canvas: String, "canvas", "TESSERA_CANVAS", "WIDTHxHEIGHT", |c| size_text(c.canvas);
@@ -264,27 +263,5 @@ fn built_in_name(built_in: BuiltIn) -> &'static str {
     match built_in {
         BuiltIn::On => "on",
         BuiltIn::Off => "off",
-    }
-}
-
-fn mode_name(mode: Mode) -> &'static str {
-    match mode {
-        Mode::Mcu => "mcu",
-        Mode::Sfu => "sfu",
-        Mode::P2p => "p2p",
-    }
-}
-
-fn layout_name(layout: LayoutKind) -> &'static str {
-    match layout {
-        LayoutKind::Grid => "grid",
-        LayoutKind::Spotlight => "spotlight",
-    }
-}
-
-fn fit_name(fit: Fit) -> &'static str {
-    match fit {
-        Fit::Contain => "contain",
-        Fit::Cover => "cover",
     }
 }

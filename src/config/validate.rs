@@ -12,7 +12,6 @@ use thiserror::Error;
 use super::options::MEGABYTE;
 use super::{BuiltIn, Config, MaxCores, Options, TurnConfig};
 use crate::archive::Quotas;
-use crate::codec::Container;
 use crate::codec::VideoCodec;
 use crate::layout::{Fit, LayoutKind, Size};
 use crate::protocol::recording::Subject;
@@ -295,11 +294,11 @@ fn record(format: &str, folder: Option<&Path>) -> Checked<Subject> {
         return refuse("it needs --recordings, the folder that recordings go to");
     }
     match format {
-        "mp4" => Ok(Subject::Mix(Container::Mp4)),
-        "webm" => Ok(Subject::Mix(Container::Webm)),
-        "ogg" => Ok(Subject::Mix(Container::Ogg)),
         "tracks" => Ok(Subject::Tracks),
-        _ => refuse("it is mp4, webm or ogg"),
+        mix => match mix.parse() {
+            Ok(container) => Ok(Subject::Mix(container)),
+            Err(_) => refuse("it is mp4, webm or ogg"),
+        },
     }
 }
 
@@ -369,43 +368,30 @@ fn codecs(texts: &[String]) -> Checked<Vec<VideoCodec>> {
 }
 
 fn mode(text: String) -> Checked<Mode> {
-    match text.as_str() {
-        "mcu" => Ok(Mode::Mcu),
-        "sfu" => Ok(Mode::Sfu),
-        "p2p" => Ok(Mode::P2p),
-        _ => Err(BadSetting::new("mode", text, "it is mcu, sfu or p2p")),
-    }
+    let refused = |_| BadSetting::new("mode", &text, "it is mcu, sfu or p2p");
+    text.parse().map_err(refused)
 }
 
 fn layout(text: String) -> Checked<LayoutKind> {
-    match text.as_str() {
-        "grid" => Ok(LayoutKind::Grid),
-        "spotlight" => Ok(LayoutKind::Spotlight),
-        _ => Err(BadSetting::new("layout", text, "it is grid or spotlight")),
-    }
+    let refused = |_| BadSetting::new("layout", &text, "it is grid or spotlight");
+    text.parse().map_err(refused)
 }
 
 fn fit(text: String) -> Checked<Fit> {
-    match text.as_str() {
-        "contain" => Ok(Fit::Contain),
-        "cover" => Ok(Fit::Cover),
-        _ => Err(BadSetting::new("fit", text, "it is contain or cover")),
-    }
+    let refused = |_| BadSetting::new("fit", &text, "it is contain or cover");
+    text.parse().map_err(refused)
 }
 
 /// Even edges because I420 has one chroma sample for two pixels; the upper bound is what
 /// H.264 level 5.1 takes.
 fn canvas(text: String) -> Checked<Size> {
-    let size = text.split_once('x').and_then(|(width, height)| {
-        let size = Size {
-            width: width.trim().parse().ok()?,
-            height: height.trim().parse().ok()?,
-        };
-        let fits = (160..=3840).contains(&size.width)
+    let edges: Vec<&str> = text.split('x').map(str::trim).collect();
+    let size: Option<Size> = edges.join("x").parse().ok();
+    let size = size.filter(|size| {
+        (160..=3840).contains(&size.width)
             && (90..=2160).contains(&size.height)
             && size.width.is_multiple_of(2)
-            && size.height.is_multiple_of(2);
-        fits.then_some(size)
+            && size.height.is_multiple_of(2)
     });
     size.ok_or_else(|| {
         let allowed = "it is two even numbers from 160x90 to 3840x2160, such as 1280x720";

@@ -1,24 +1,23 @@
-//! A composite of a recording of tracks, made afterwards: the room's own layout, canvas and sound
-//! mixer, driven by the time of the files and not by a clock, and so as fast as the machine can.
+//! `tessera remix`: a film of a recording of tracks, made afterwards with the room's own layout,
+//! canvas and sound mixer. It is driven by the time of the files and not by a clock, and so runs as
+//! fast as the machine can.
 //!
-//! Threads: [`run`] is for a tokio runtime; what mixes is a blocking thread of it, which waits for
-//! decoders and encoders.
+//! Threads: [`run`] needs a tokio runtime. The mixing runs on a blocking thread of that, which
+//! waits for decoders and encoders.
 
+mod error;
 mod options;
-mod stage;
+mod replay;
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use thiserror::Error;
 use tokio_util::sync::CancellationToken;
 
-use crate::archive::events;
-use crate::archive::events::{Event, Line, Track};
-use crate::id::Role;
-use crate::id::SourceId;
+use crate::archive::events::{self, Event, Line, Track};
+use crate::id::{Role, SourceId};
 use crate::layout::{Fit, Size};
 use crate::media::file::film_writer::FilmWriter;
 use crate::media::file::recorder::RecorderError;
@@ -28,42 +27,21 @@ use crate::media::file::track_player::{
 use crate::media::gst::template::Templates;
 use crate::media::mixer::offline::{BLOCK, OfflineMixer};
 use crate::media::mixer::{MixerError, Scene};
+use crate::remix::replay::RoomReplay;
+
+pub use crate::remix::error::RemixError;
 pub use crate::remix::options::RemixOptions;
-use crate::remix::stage::Stage;
 
-/// Why there is no remix.
-#[derive(Debug, Error)]
-pub enum RemixError {
-    /// The folder has no events that can be read.
-    #[error("{folder} is no recording of tracks: {reason}", folder = .0.display(), reason = .1)]
-    NoRecording(PathBuf, String),
-    /// Nothing was recorded.
-    #[error("the recording is empty")]
-    Empty,
-    /// What it is to be written as is unknown.
-    #[error("{0}: a remix is written as .mp4 or .webm")]
-    Format(String),
-    /// A decoder, an encoder or the canvas.
-    #[error(transparent)]
-    Mixer(#[from] MixerError),
-    /// Writing it.
-    #[error(transparent)]
-    Writing(#[from] RecorderError),
-    /// The disk.
-    #[error("{0}: {1}")]
-    Disk(String, std::io::Error),
-}
-
-/// What was made.
+/// A finished remix.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Remixed {
-    /// How long it is.
+    /// The length of the film.
     pub length: Duration,
-    /// How long that took.
+    /// How long it took to make.
     pub took: Duration,
 }
 
-/// What the canvas is like.
+/// Size, frame rate and fit of the composite.
 #[derive(Debug, Clone, Copy)]
 struct Canvas {
     size: Size,
@@ -71,7 +49,7 @@ struct Canvas {
     fit: Fit,
 }
 
-/// What is to happen before a frame, ms from the recording's zero.
+/// What has to happen before the frame of its time.
 #[derive(Debug)]
 enum Cue<'a> {
     Event(&'a Event),
@@ -79,11 +57,11 @@ enum Cue<'a> {
     Close(SourceId, &'a str),
 }
 
-/// Makes the remix. `progress` is told how much of it is made, and of how much. Dropping the future
-/// ends the work at its next frame and removes what was made.
+/// Makes the remix. `progress` is told how much of the film is made, and its length. Dropping the
+/// future ends the work at the next frame and removes what was made.
 ///
 /// # Errors
-/// [`RemixError`]; there is no file then, or the one that was there before.
+/// [`RemixError`]. The output file is then missing, or as it was before.
 pub async fn run(
     options: RemixOptions,
     templates: Arc<Templates>,
@@ -97,45 +75,45 @@ pub async fn run(
     let canvas = canvas(&lines, &options)
         .ok_or_else(|| RemixError::NoRecording(folder.clone(), "it has no beginning".to_owned()))?;
     let length = length(&lines).ok_or(RemixError::Empty)?;
-    let part = Part(options.part());
+    let partial = PartialFile(options.partial());
     let bitrate = options.bitrate(canvas.size, canvas.fps);
-    let writer = FilmWriter::start(&templates, (film, &part.0), canvas.fps, bitrate)?;
-    let stage = Stage::new(canvas.size, options.layout);
+    let writer = FilmWriter::start(&templates, (film, &partial.0), canvas.fps, bitrate)?;
+    let replay = RoomReplay::new(canvas.size, options.layout);
     let mixer = OfflineMixer::new(
         (canvas.size, canvas.fps, canvas.fit),
         Arc::clone(&templates),
         writer.picture().clone(),
         writer.sound().clone(),
     )?;
-    let studio = Studio {
+    let remixer = Remixer {
         folder,
         templates,
         canvas,
-        stage,
+        replay,
         mixer,
         scene: Scene::default(),
         tiles: BTreeMap::new(),
         files: BTreeMap::new(),
         dropped: CancellationToken::new(),
     };
-    let _waits = studio.dropped.clone().drop_guard();
+    let _waits = remixer.dropped.clone().drop_guard();
     // The decoders' pipelines are started on it, and report to the runtime.
     let runtime = tokio::runtime::Handle::current();
     let made = tokio::task::spawn_blocking(move || {
         let _entered = runtime.enter();
-        studio.make(&lines, length, writer, progress)
+        remixer.make(&lines, length, writer, progress)
     });
     let made = made
         .await
         .map_err(|error| RecorderError::Failed(error.to_string()))?;
     made?.finish().await?;
     let disk = |error| RemixError::Disk(options.output.display().to_string(), error);
-    std::fs::rename(&part.0, &options.output).map_err(disk)?;
+    std::fs::rename(&partial.0, &options.output).map_err(disk)?;
     let took = began.elapsed();
     Ok(Remixed { length, took })
 }
 
-/// The canvas that is asked for, and where nothing is, that of the room.
+/// The canvas that is asked for, else that of the room. `None` if the event log has no beginning.
 fn canvas(lines: &[Line], options: &RemixOptions) -> Option<Canvas> {
     let begin = lines.iter().find_map(|line| match &line.event {
         Event::Begin {
@@ -151,13 +129,14 @@ fn canvas(lines: &[Line], options: &RemixOptions) -> Option<Canvas> {
     })
 }
 
-/// How long the recording is: to its last event.
+/// The length of the recording, up to its last event; `None` if it is empty.
 fn length(lines: &[Line]) -> Option<Duration> {
     let last = lines.iter().map(|line| line.at).max()?;
     (last > 0).then(|| Duration::from_millis(last))
 }
 
-/// What happens when, in order.
+/// All cues in the order of their time, ms from the zero of the recording. A file is opened
+/// somewhat before its first packet is due.
 fn cues(lines: &[Line]) -> Vec<(u64, Cue<'_>)> {
     let lead = u64::try_from(FIRST_PICTURE_LEAD.as_millis()).unwrap_or_default();
     let mut sources = BTreeMap::new();
@@ -187,24 +166,24 @@ fn source(track: &Track) -> SourceId {
     }
 }
 
-/// Where it is made.
-struct Studio {
+/// The work on a remix: what it mixes, and what is open.
+struct Remixer {
     folder: PathBuf,
     templates: Arc<Templates>,
     canvas: Canvas,
-    stage: Stage,
+    replay: RoomReplay,
     mixer: OfflineMixer,
     scene: Scene,
     /// The size of what is decoded of each picture.
     tiles: BTreeMap<SourceId, TileSize>,
     /// Which file each source is read from.
     files: BTreeMap<SourceId, String>,
-    /// Nobody waits for it any more.
+    /// Cancelled when nobody waits for the remix any more.
     dropped: CancellationToken,
 }
 
-impl Studio {
-    /// Makes all of it.
+impl Remixer {
+    /// Mixes the whole recording into the writer. Blocks.
     fn make(
         mut self,
         lines: &[Line],
@@ -258,7 +237,7 @@ impl Studio {
                 {
                     self.mixer.set_name(*participant, name);
                 }
-                self.stage.apply(event);
+                self.replay.apply(event);
             }
             Cue::Open(track) => {
                 if let Err(error) = self.open(track) {
@@ -271,7 +250,7 @@ impl Studio {
                     self.files.remove(source);
                     self.tiles.remove(source);
                     self.mixer.remove_source(*source);
-                    self.stage.record(*source, false);
+                    self.replay.record(*source, false);
                 }
             }
         }
@@ -299,13 +278,13 @@ impl Studio {
                 self.mixer.add_source(id, Box::new(pictures));
             }
         }
-        self.stage.record(id, true);
+        self.replay.record(id, true);
         self.files.insert(id, track.file.clone());
         Ok(())
     }
 
     fn set_scene(&mut self) {
-        let scene = self.stage.scene();
+        let scene = self.replay.scene();
         if scene == self.scene {
             return;
         }
@@ -322,19 +301,11 @@ impl Studio {
     }
 }
 
-/// The file that is written until it is whole. Dropping it removes it, if it has not been given its
-/// own name.
-struct Part(PathBuf);
+/// The file that is written before it is whole. Dropping it removes it, unless it has been renamed.
+struct PartialFile(PathBuf);
 
-impl Drop for Part {
+impl Drop for PartialFile {
     fn drop(&mut self) {
         let _ = std::fs::remove_file(&self.0);
     }
-}
-
-/// The name of the file that is written before it is whole.
-fn part_of(path: &Path) -> PathBuf {
-    let mut name = path.as_os_str().to_owned();
-    name.push(".part");
-    name.into()
 }

@@ -1,14 +1,14 @@
-//! What a remix is asked for.
+//! The options of `tessera remix`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 
-use super::{RemixError, part_of};
+use super::error::RemixError;
 use crate::codec::Film;
 use crate::layout::{LayoutKind, Size};
 
-/// Settings of `tessera remix`.
+/// Options of `tessera remix`.
 #[derive(Debug, Clone, Args)]
 pub struct RemixOptions {
     /// Folder of a recording of tracks
@@ -32,7 +32,7 @@ pub struct RemixOptions {
 }
 
 impl RemixOptions {
-    /// What the file's name says it is to be.
+    /// The container that the extension of the output file names.
     pub(super) fn film(&self) -> Result<Film, RemixError> {
         let extension = self.output.extension().and_then(|text| text.to_str());
         match extension.map(str::to_ascii_lowercase).as_deref() {
@@ -42,12 +42,13 @@ impl RemixOptions {
         }
     }
 
-    /// What is written until it is whole.
-    pub(super) fn part(&self) -> PathBuf {
-        part_of(&self.output)
+    /// The file that is written before it is whole.
+    pub(super) fn partial(&self) -> PathBuf {
+        partial_of(&self.output)
     }
 
-    /// bit/s of the picture: as asked for, else what faces of that size do well with.
+    /// Bitrate of the picture, bit/s: as asked for, else 0.1 bit per pixel, between 150 kbit/s and
+    /// 8 Mbit/s.
     pub(super) fn bitrate(&self, size: Size, fps: u32) -> u32 {
         let given = self.video_bitrate.map(|kbps| kbps.saturating_mul(1000));
         let pixels = u64::from(size.width) * u64::from(size.height) * u64::from(fps);
@@ -56,22 +57,19 @@ impl RemixOptions {
     }
 }
 
+/// The name of a file while it is not whole yet.
+fn partial_of(path: &Path) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".part");
+    name.into()
+}
+
 fn layout(text: &str) -> Result<LayoutKind, &'static str> {
-    match text {
-        "grid" => Ok(LayoutKind::Grid),
-        "spotlight" => Ok(LayoutKind::Spotlight),
-        _ => Err("it is grid or spotlight"),
-    }
+    text.parse().map_err(|_| "it is grid or spotlight")
 }
 
 fn size(text: &str) -> Result<Size, &'static str> {
-    let edges = text.split_once('x');
-    let size = edges.and_then(|(width, height)| {
-        Some(Size {
-            width: width.parse().ok()?,
-            height: height.parse().ok()?,
-        })
-    });
+    let size: Option<Size> = text.parse().ok();
     let fits = |edge: u32| (16..=4096).contains(&edge) && edge.is_multiple_of(2);
     size.filter(|size| fits(size.width) && fits(size.height))
         .ok_or("it is like 1280x720, even numbers from 16 to 4096")

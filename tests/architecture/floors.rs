@@ -25,10 +25,24 @@ pub(crate) const NEIGHBOURS: &[(&str, &[&str])] = &[
     ("main", &["cli"]),
     ("compare", &["bots"]),
     ("protocol", &["codec", "id", "layout", "topology"]),
+    ("layout", &["id"]),
 ];
 
 /// Floors within a folder of `src`. Here those on one floor may use each other.
 pub(crate) const WITHIN: &[(&str, &[&[&str]])] = &[
+    (
+        "bots",
+        &[
+            &["mod", "cli"],
+            &["session"],
+            &["mesh"],
+            &["rtc"],
+            &["config"],
+            &["source"],
+            &["observe"],
+            &["clock", "error"],
+        ],
+    ),
     (
         "media",
         &[

@@ -75,16 +75,16 @@ async fn nobody_is_lost_from_mode_to_mode() {
         let mut seen = Duration::ZERO;
         let mut heard = Duration::ZERO;
         for (i, bot) in bots.iter().enumerate() {
-            let witness = bot.witness();
+            let observer = bot.observer();
             for (j, id) in ids.iter().enumerate().filter(|(j, _)| *j != i) {
-                let gap = witness.unseen(*id, palette::color(j), during.clone());
+                let gap = observer.unseen(*id, palette::color(j), during.clone());
                 seen = seen.max(gap.length);
-                let gap = witness.unheard(j, during.clone());
+                let gap = observer.unheard(j, during.clone());
                 heard = heard.max(gap.length);
             }
-            let wrong = witness.mixups(&people, during.clone());
+            let wrong = observer.mixups(&people, during.clone());
             assert_eq!(wrong, [], "bot {i} in {mode:?}");
-            assert_eq!(witness.nameless(), 0);
+            assert_eq!(observer.unattributed(), 0);
         }
         println!("{mode:?} after {took:?}: unseen {seen:?}, unheard {heard:?}");
         assert!(seen < LONGEST_GAP, "{mode:?}: unseen for {seen:?}");
@@ -139,7 +139,7 @@ async fn bots_and_pages_are_members_of_one_mesh() {
         .unwrap();
         let [mic, camera, _] = bot.mesh_incoming(id).unwrap();
         for line in [mic, camera] {
-            let mut changes = bot.witness().changes();
+            let mut changes = bot.observer().changes();
             let decoded = changes.wait_for(|_| line.stats().decoded >= 20);
             timeout(PATIENCE, decoded).await.unwrap().unwrap();
         }
@@ -161,7 +161,7 @@ async fn bots_and_pages_are_members_of_one_mesh() {
         bot.sees(other, palette::color(person), Path::Mix)
             .await
             .unwrap();
-        let mut changes = bot.witness().changes();
+        let mut changes = bot.observer().changes();
         let ended = changes.wait_for(|_| bot.stats().mesh.is_empty());
         timeout(PATIENCE, ended).await.unwrap().unwrap();
     }

@@ -52,10 +52,10 @@ impl Gaps {
         for (i, bot) in bots.iter().enumerate().take(2) {
             for (j, other) in bots.iter().enumerate().filter(|(j, _)| *j != i) {
                 for stretch in during {
-                    let witness = bot.witness();
-                    let unseen = witness.unseen(id(other), palette::color(j), stretch.clone());
+                    let observer = bot.observer();
+                    let unseen = observer.unseen(id(other), palette::color(j), stretch.clone());
                     picture.push(unseen.length);
-                    sound.push(witness.unheard(j, stretch.clone()).length);
+                    sound.push(observer.unheard(j, stretch.clone()).length);
                 }
             }
         }
@@ -155,7 +155,7 @@ async fn twenty_switches_drop_nobody_and_show_nobody_under_anothers_name() {
 
     let names: Vec<_> = bots.iter().enumerate().map(|(i, b)| (id(b), i)).collect();
     for bot in &bots[..2] {
-        let mixups = bot.witness().mixups(&names, began..clock::now());
+        let mixups = bot.observer().mixups(&names, began..clock::now());
         assert_eq!(mixups, [], "{} saw others under a name", bot.name());
     }
     let seen = page.evaluate("probe.names()").await;

@@ -7,7 +7,7 @@ use futures::StreamExt;
 use futures::future::{join_all, try_join_all};
 use serde_json::{Value, json};
 use tessera::bots::{
-    Bot, BotConfig, BotError, CorruptMode, Decode, Entry, Fingerprint, StreamStats, VideoFormat,
+    Bot, BotConfig, BotError, CorruptMode, Decode, Entry, FingerprintMode, StreamStats, VideoFormat,
 };
 use tessera::codec::VideoCodec;
 use tessera::id::{ParticipantId, Role};
@@ -113,7 +113,7 @@ async fn a_wrong_dtls_fingerprint_is_refused() {
     let honest = member(&server, "dtls", 0).await;
     let mut config =
         BotConfig::new(&server.url, room("dtls"), "Mallory").person(1, camera(VideoCodec::Vp8));
-    config.fingerprint = Fingerprint::Wrong;
+    config.fingerprint = FingerprintMode::Wrong;
     let liar = Bot::join(config).await.expect("the offer itself is fine");
     let mut notices = liar.notices();
     let farewell = async {

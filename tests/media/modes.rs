@@ -7,7 +7,7 @@ use futures::future::{join_all, try_join_all};
 use serde_json::Value;
 use tessera::bots::observe::packet_capture::unbroken;
 use tessera::bots::observe::palette;
-use tessera::bots::{AudioSource, Bot, BotConfig, Decode, Path, Recording, VideoFormat, clock};
+use tessera::bots::{AudioSource, Bot, BotConfig, Decode, Path, VideoFormat, clock};
 use tessera::codec::VideoCodec;
 use tessera::id::{ParticipantId, Role};
 use tessera::protocol::ClientMessage;
@@ -95,9 +95,9 @@ async fn everybody_comes_by(path: Path, bots: &[Bot]) {
 /// Waits until each of `others`, and nobody else, is heard by `path`, each under their own name.
 async fn hears(bot: &Bot, path: Path, others: &BTreeSet<usize>) {
     let since = clock::now();
-    let mut changes = bot.witness().changes();
+    let mut changes = bot.observer().changes();
     let heard = |bot: &Bot| -> BTreeSet<usize> {
-        let sounds = bot.witness().sounds();
+        let sounds = bot.observer().sounds();
         let new = sounds
             .iter()
             .filter(|s| s.start >= since && s.origin.path == path);
@@ -115,9 +115,9 @@ async fn hears(bot: &Bot, path: Path, others: &BTreeSet<usize>) {
 fn assert_no_mixup(bots: &[Bot]) {
     let who: Vec<_> = bots.iter().enumerate().map(|(i, b)| (id(b), i)).collect();
     for bot in bots {
-        let mixups = bot.witness().mixups(&who, Duration::ZERO..clock::now());
+        let mixups = bot.observer().mixups(&who, Duration::ZERO..clock::now());
         assert_eq!(mixups, [], "{} saw others under a name", bot.name());
-        assert_eq!(bot.witness().nameless(), 0, "frames of nobody");
+        assert_eq!(bot.observer().unattributed(), 0, "frames of nobody");
     }
 }
 
@@ -279,8 +279,7 @@ fn mute(bot: &Bot, muted: bool) {
 async fn forwarding_changes_no_payload() {
     const WATCHED: Duration = Duration::from_secs(30);
     let server = TestServer::with(|config| config.mode = Mode::Sfu).await;
-    let join =
-        |i| Bot::join(person(&server, "exact", i, Decode::No).recording(Recording::Payloads));
+    let join = |i| Bot::join(person(&server, "exact", i, Decode::No).capturing_packets());
     let bots = try_join_all([join(0), join(1)]).await.expect("both join");
     let video = bots[1]
         .incoming(Role::ForwardVideo, 0)

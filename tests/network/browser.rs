@@ -78,7 +78,7 @@ impl<'a> Call<'a> {
             .person(0, VideoFormat::new(VideoCodec::Vp8))
             .decoding(Decode::Both)
             .with_slots(2);
-        config.reach = line.reach();
+        config.interface = line.interface();
         let bot = Bot::join(config).await.unwrap();
         let page = Page::chromium_with("Ann", Permission::GrantedTo(url.to_owned())).await;
         page.join(url, "loss").await;
@@ -101,8 +101,10 @@ impl<'a> Call<'a> {
 
     /// Frames of the page that the bot has seen since.
     fn seen(&self, since: Duration, path: Path) -> u64 {
-        let sights = self.bot.witness().sights(self.ann);
-        let new = sights.iter().filter(|s| s.at >= since && s.path == path);
+        let detections = self.bot.observer().detections(self.ann);
+        let new = detections
+            .iter()
+            .filter(|s| s.at >= since && s.path == path);
         new.count() as u64
     }
 
@@ -118,7 +120,7 @@ impl<'a> Call<'a> {
         self.line.clear();
         self.bot.set_mode(mode).unwrap();
         let changed = clock::now();
-        let mut changes = self.bot.witness().changes();
+        let mut changes = self.bot.observer().changes();
         let by_this_way = changes.wait_for(|_| self.seen(changed, path) > 30);
         let waited = timeout(PATIENCE, by_this_way).await;
         waited.expect("frames by the way of the mode").unwrap();
@@ -185,7 +187,7 @@ async fn chromium_takes_lost_sound_from_the_next_packet() {
     let joins = [Voice::Ada, Voice::Ben, Voice::Cleo].map(|voice| {
         let name = format!("{voice:?}");
         let mut config = BotConfig::new(server.url(others), room("loss"), name);
-        config.reach = others.reach();
+        config.interface = others.interface();
         config.audio = AudioSource::Speech(voice);
         Bot::join(config)
     });

@@ -101,7 +101,7 @@ impl Call {
         let server = network.serve(&["--mode", "sfu", "--canvas", &canvas]).await;
         let config = |line: usize, name: &str| {
             let mut config = BotConfig::new(server.url(network.line(line)), room("layers"), name);
-            config.reach = network.line(line).reach();
+            config.interface = network.line(line).interface();
             config.with_slots(2)
         };
         let mut voice = config(VOICE, "Voice").receiving(&[]);
@@ -202,7 +202,7 @@ impl Call {
     /// What a viewer got since its figures were last reset, and the longest time without sound.
     fn figures(&self, bot: &Bot, start: Duration) -> (StreamStats, Duration) {
         let (name, stats) = (bot.name(), camera(bot, self.who));
-        let silence = bot.witness().unheard(0, start..clock::now() - UNDERWAY);
+        let silence = bot.observer().unheard(0, start..clock::now() - UNDERWAY);
         println!(
             "{name}: {:?}, {:.0} kbit/s, {:.1} frames/s, {} keyframes, {} packets lost, {:?} \
              without a frame and {:?} without sound at most",

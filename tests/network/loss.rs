@@ -81,7 +81,7 @@ impl Meeting {
     }
 
     async fn sees(&self, receiver: usize, sender: usize) {
-        let mut changes = self.bots[receiver].witness().changes();
+        let mut changes = self.bots[receiver].observer().changes();
         let seen =
             changes.wait_for(|_| self.frames(receiver, sender, Duration::ZERO..clock::now()) > 0);
         let found = timeout(PATIENCE, seen).await;
@@ -90,8 +90,8 @@ impl Meeting {
 
     /// How many different frames of a sender a receiver has seen.
     fn frames(&self, receiver: usize, sender: usize, during: Range<Duration>) -> usize {
-        let sights = self.bots[receiver].witness().sights(self.id(sender));
-        let seen = sights
+        let detections = self.bots[receiver].observer().detections(self.id(sender));
+        let seen = detections
             .iter()
             .filter(|s| during.contains(&s.at) && s.fresh && s.age.is_some());
         seen.count()
@@ -99,13 +99,13 @@ impl Meeting {
 
     /// In how many pieces of sound a receiver has heard a sender, and the longest time without.
     fn heard(&self, sender: usize, receiver: usize, during: Range<Duration>) -> (usize, Duration) {
-        let sounds = self.bots[receiver].witness().sounds();
+        let sounds = self.bots[receiver].observer().sounds();
         let with_tone = sounds
             .iter()
             .filter(|s| during.contains(&s.start) && s.origin.path == self.path)
             .filter(|s| s.tones >> sender & 1 == 1);
         let silence = self.bots[receiver]
-            .witness()
+            .observer()
             .unheard(sender, during.clone());
         (with_tone.count(), silence.length)
     }
@@ -153,7 +153,7 @@ fn person(network: &Network, server: &NetworkServer, i: usize) -> BotConfig {
     let line = network.line(i);
     let name = format!("Person {i}");
     let mut config = BotConfig::new(server.url(line), room("loss"), name).with_slots(2);
-    config.reach = line.reach();
+    config.interface = line.interface();
     if ![LOSSY_SENDER, SENDER].contains(&i) {
         return config.decoding(Decode::Both);
     }
@@ -309,7 +309,7 @@ impl Listening {
         let join = |i: usize, line: usize, name: &str| {
             let line = network.line(line);
             let mut config = BotConfig::new(server.url(line), room("loss"), format!("{name} {i}"));
-            config.reach = line.reach();
+            config.interface = line.interface();
             config.with_slots(0)
         };
         let voices = [Voice::Ada, Voice::Ben, Voice::Cleo];
@@ -320,7 +320,7 @@ impl Listening {
         });
         let listeners = [1, 0].into_iter().map(|line| {
             let listener = join(line, line, "Listener").decoding(Decode::Audio);
-            tell(listener.mending_sound())
+            tell(listener.with_inband_fec())
         });
         let joins = listeners.chain(speakers).map(Bot::join);
         let bots = try_join_all(joins).await.expect("everybody joins");

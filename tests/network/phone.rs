@@ -59,7 +59,7 @@ async fn a_phone_on_a_weak_line_has_a_call() {
         .map(|(i, voice)| {
             let mut config =
                 BotConfig::new(server.url(others), room("phone"), format!("{voice:?}"));
-            config.reach = others.reach();
+            config.interface = others.interface();
             config.video = VideoSource::Film {
                 format: VideoFormat::sized(VideoCodec::Vp8, 1280, 720),
                 offset: Duration::from_secs(2 * i as u64),

@@ -119,7 +119,7 @@ impl Meeting {
         let server = network.serve(&["--mode", "mcu"]).await;
         let config = |line: usize, name: String| {
             let mut config = BotConfig::new(server.url(network.line(line)), room("rates"), name);
-            config.reach = network.line(line).reach();
+            config.interface = network.line(line).interface();
             config.with_slots(0)
         };
         let mut sending = config(slow + 1, "Sender".to_owned()).receiving(&[]);
@@ -183,8 +183,8 @@ impl Meeting {
     /// since lines became slow.
     fn machine(&self, start: Duration) -> Machine {
         let sender = self.sender.id().expect("a WebSocket bot has an id");
-        let sights = self.free.witness().sights(sender);
-        let seen = sights.iter().map(|sight| sight.at);
+        let detections = self.free.observer().detections(sender);
+        let seen = detections.iter().map(|detection| detection.at);
         let seen: Vec<_> = seen.filter(|at| *at >= start).collect();
         let gaps = seen.windows(2).map(|pair| pair[1] - pair[0]);
         let machine = Machine {
@@ -245,7 +245,7 @@ impl Meeting {
 
 /// In how many pieces of 20 ms a viewer has heard the tone since `start`.
 fn pieces(bot: &Bot, start: Duration) -> usize {
-    let sounds = bot.witness().sounds();
+    let sounds = bot.observer().sounds();
     let heard = sounds
         .iter()
         .filter(|sound| sound.start >= start && sound.tones & 1 == 1);

@@ -91,7 +91,7 @@ async fn losses_do_not_move_sound_against_picture() {
     };
     clapper.audio = AudioSource::Clap;
     clapper.capture = Capture::Ignore;
-    clapper.reach = line.reach();
+    clapper.interface = line.interface();
     let clapper = Bot::join(clapper).await.expect("they join");
     let on = |camera| camera == UplinkState::Live;
     let live = move |room: &RoomState| room.participants.iter().all(|p| on(p.camera));

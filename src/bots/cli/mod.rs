@@ -1,5 +1,5 @@
-//! Many bots at once, and the people of the demo.
+//! `tessera bots`: many bots at once and a report of what they saw; and the people of the demo.
 
 pub(crate) mod demo;
-pub mod report;
-pub mod run;
+pub(crate) mod report;
+pub(crate) mod run;

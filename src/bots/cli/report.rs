@@ -5,28 +5,28 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use crate::bots::observe::BotStats;
-use crate::bots::observe::observer::Path;
+use crate::bots::observe::detection::Path;
 use crate::bots::observe::probe::{Histogram, Spread};
 use crate::bots::rtc::receive::StreamStats;
 use crate::bots::session::bot::Bot;
+use crate::bots::session::stats::BotStats;
 use crate::topology::Mode;
 
-/// Every way media can come.
+/// All paths by which media reaches a bot, in the order of the report.
 const PATHS: [Path; 3] = [Path::Mix, Path::Forward, Path::Mesh];
 
-/// What came one way.
+/// What arrived by one delivery path.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct PathReport {
-    /// The way.
+    /// The delivery path.
     pub path: Path,
-    /// Streams on which anything came, of sound and of video.
+    /// Streams on which at least one packet arrived, audio and video together.
     pub streams: usize,
-    /// Whole frames of video.
+    /// Complete video frames (RTP markers).
     pub frames: u64,
-    /// Bytes of RTP, of sound and of video.
+    /// Bytes of RTP, audio and video together, headers included.
     pub bytes: u64,
-    /// From the drawing of a frame to its decoding, where it was read.
+    /// From the drawing of a frame to its decoding, ms; `None` where no time codes were decoded.
     pub latency_ms: Option<Spread>,
 }
 
@@ -44,27 +44,29 @@ impl PathReport {
     }
 }
 
-/// What one bot saw.
+/// What one bot sent and received while it was measured.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct BotReport {
-    /// Its name.
+    /// The bot's name in the room.
     pub name: String,
-    /// From the start of its join to its first picture, ms.
+    /// From the start of its join to its first picture, ms; `None` if it receives nothing.
     pub first_picture_ms: Option<f64>,
-    /// Sent video, to the server and to other members, bit/s before RTP.
+    /// Video sent to the server and to other participants, bit/s, without RTP headers.
     pub sent_bps: f64,
-    /// Keyframes asked of it.
+    /// Keyframes that receivers requested of its camera.
     pub key_requests: u64,
-    /// What came in, from the server and then from other members.
+    /// What arrived, the streams of the server first, then those of other participants.
     pub received: Vec<StreamStats>,
-    /// From the drawing of a frame to its decoding, whichever way it came, where it was read.
+    /// From the drawing of a frame to its decoding over all paths, ms; `None` where no time codes
+    /// were decoded.
     pub latency_ms: Option<Spread>,
-    /// Each way by which anything came.
+    /// One entry for each path on which anything arrived.
     pub paths: Vec<PathReport>,
 }
 
 impl BotReport {
-    /// What a bot saw since its figures were reset.
+    /// The report of a bot whose figures were reset at the start of the measurement; `before` are
+    /// its counters at that moment.
     pub(crate) fn of(
         bot: &Bot,
         before: &BotStats,
@@ -79,7 +81,7 @@ impl BotReport {
         let mut all = Histogram::default();
         let mut paths = Vec::new();
         for path in PATHS {
-            let ages = bot.witness().ages(path);
+            let ages = bot.observer().ages(path);
             all.merge(&ages);
             paths.push(PathReport::of(path, &received, &ages));
         }
@@ -96,35 +98,35 @@ impl BotReport {
     }
 }
 
-/// Bytes of video sent, whereto ever.
+/// Bytes of video sent, to the server and to other participants.
 fn sent(stats: &BotStats) -> u64 {
     let direct = stats.mesh.iter().map(|with| with.video_bytes_sent);
     stats.video_bytes_sent + direct.sum::<u64>()
 }
 
-/// What [`super::run()`] found.
+/// What [`run`](super::run::run) measured.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Report {
-    /// The room's mode at the end.
+pub struct RunReport {
+    /// The room's mode at the end of the run.
     pub mode: Mode,
-    /// How long was measured, ms.
+    /// Length of the measurement, ms.
     pub measured_ms: f64,
-    /// From the start of a join to the first picture.
+    /// From the start of a join to the first picture, over all bots, ms.
     pub join_ms: Option<Spread>,
-    /// From the drawing of a frame to its decoding, whichever way it came.
+    /// From the drawing of a frame to its decoding, over all bots and paths, ms.
     pub latency_ms: Option<Spread>,
-    /// Each way by which anything came, all bots together.
+    /// One entry for each path on which anything arrived, all bots together.
     pub paths: Vec<PathReport>,
-    /// The longest time any bot was without a frame of a stream, ms.
+    /// The longest time without a frame on any video stream of the mode's path, ms.
     pub longest_gap_ms: f64,
-    /// Freezes of all bots.
+    /// Freezes by the rule of webrtc-stats, over all video streams of the mode's path.
     pub freezes: u32,
-    /// Each bot.
+    /// One report for each bot, in the order of joining.
     pub bots: Vec<BotReport>,
 }
 
-impl Report {
-    /// What all of them saw together.
+impl RunReport {
+    /// Sums up the reports of all bots.
     pub(crate) fn of(
         mode: Mode,
         measured: Duration,
@@ -141,23 +143,23 @@ impl Report {
         for path in PATHS {
             let mut ages = Histogram::default();
             bots.iter()
-                .for_each(|bot| ages.merge(&bot.witness().ages(path)));
+                .for_each(|bot| ages.merge(&bot.observer().ages(path)));
             all.merge(&ages);
             paths.push(PathReport::of(path, &streams, &ages));
         }
         paths.retain(|path| path.streams > 0);
-        // What came the way of the mode before is over, and an m-line that carries nobody has no
-        // gaps; the mix is due to everybody.
-        let way = match mode {
+        // What came by the path of an earlier mode is over, and a forward m-line without a sender
+        // has no gaps. The mix is due to everybody.
+        let path = match mode {
             Mode::Mcu => Path::Mix,
             Mode::Sfu => Path::Forward,
             Mode::P2p => Path::Mesh,
         };
-        let in_use = paths.iter().any(|path| path.path == way && path.frames > 0);
-        let way = if in_use { way } else { Path::Mix };
+        let in_use = paths.iter().any(|one| one.path == path && one.frames > 0);
+        let path = if in_use { path } else { Path::Mix };
         let due = |stream: &&StreamStats| {
-            let is_video = stream.path == way && !stream.role.is_audio();
-            is_video && (way == Path::Mix || stream.frames > 0)
+            let is_video = stream.path == path && !stream.role.is_audio();
+            is_video && (path == Path::Mix || stream.frames > 0)
         };
         let videos = || streams.iter().filter(due);
         let gap = videos().map(|stream| stream.longest_gap).max();
@@ -171,16 +173,6 @@ impl Report {
             freezes: videos().map(|stream| stream.freezes).sum(),
             bots: reports,
         }
-    }
-}
-
-impl fmt::Display for Path {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Mix => "mix",
-            Self::Forward => "forward",
-            Self::Mesh => "mesh",
-        })
     }
 }
 
@@ -217,7 +209,7 @@ impl fmt::Display for StreamStats {
     }
 }
 
-impl fmt::Display for Report {
+impl fmt::Display for RunReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (bots, seconds) = (self.bots.len(), self.measured_ms / 1000.0);
         writeln!(f, "{bots} bots, {seconds:.1} s")?;
@@ -237,7 +229,7 @@ impl fmt::Display for Report {
         }
         for bot in &self.bots {
             write!(f, "{:<8} sent {:>5.0} kbit/s", bot.name, bot.sent_bps / 1e3)?;
-            // Of the many m-lines that may be offered, those on which anything came.
+            // Many m-lines may be offered; shown are those on which anything arrived.
             for stream in bot.received.iter().filter(|stream| stream.packets > 0) {
                 write!(f, "; {stream}")?;
             }

@@ -1,27 +1,28 @@
-//! Many bots at once, and what they saw: `tessera bots`.
+//! `tessera bots`: joins many bots and reports what they saw.
 
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 use tokio::time::sleep;
 
-use super::report::{BotReport, Report};
+use super::report::{BotReport, RunReport};
 use crate::bots::clock;
+use crate::bots::config::{BotConfig, Decode};
 use crate::bots::error::BotError;
 use crate::bots::observe::palette;
 use crate::bots::observe::probe::Picture;
 use crate::bots::observe::probe::picture::scaled;
 use crate::bots::observe::probe::timecode::TimeCode;
 use crate::bots::session::bot::Bot;
-use crate::bots::session::config::{AudioSource, BotConfig, Decode, VideoFormat, VideoSource};
 use crate::bots::source::live::PHASES;
+use crate::bots::source::settings::{AudioSource, VideoFormat, VideoSource};
 use crate::codec::VideoCodec;
 use crate::id::{Role, RoomId};
 use crate::layout::{Rect, Size};
 use crate::protocol::room::RoomState;
 use crate::topology::Mode;
 
-/// What the cameras of [`run`] show.
+/// What the cameras of the bots show.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum VideoKind {
     /// Film, each bot at another place of it.
@@ -34,7 +35,7 @@ pub enum VideoKind {
     None,
 }
 
-/// What [`run`] does.
+/// Options of `tessera bots`.
 #[derive(Debug, Clone, Args)]
 pub struct BotsOptions {
     /// The server
@@ -89,13 +90,8 @@ impl BotsOptions {
     }
 }
 
-fn mode(text: &str) -> Result<Mode, String> {
-    match text {
-        "mcu" => Ok(Mode::Mcu),
-        "sfu" => Ok(Mode::Sfu),
-        "p2p" => Ok(Mode::P2p),
-        _ => Err("one of mcu, sfu, p2p".into()),
-    }
+fn mode(text: &str) -> Result<Mode, &'static str> {
+    text.parse().map_err(|_| "one of mcu, sfu, p2p")
 }
 
 fn room_id(text: &str) -> Result<RoomId, String> {
@@ -103,29 +99,22 @@ fn room_id(text: &str) -> Result<RoomId, String> {
         .map_err(|e: crate::id::BadRoomId| e.to_string())
 }
 
-fn codec(text: &str) -> Result<VideoCodec, String> {
-    match text {
-        "h264" => Ok(VideoCodec::H264),
-        "vp8" => Ok(VideoCodec::Vp8),
-        "vp9" => Ok(VideoCodec::Vp9),
-        _ => Err("one of h264, vp8, vp9".into()),
-    }
+fn codec(text: &str) -> Result<VideoCodec, &'static str> {
+    text.parse().map_err(|_| "one of h264, vp8, vp9")
 }
 
-fn size(text: &str) -> Result<Size, String> {
-    let parse = |side: &str| side.parse().ok().filter(|s| (16..=4096).contains(s));
-    text.split_once('x')
-        .and_then(|(width, height)| {
-            let (width, height): (u32, u32) = (parse(width)?, parse(height)?);
-            (width % 2 == 0 && height % 2 == 0).then_some(Size { width, height })
-        })
-        .ok_or_else(|| "like 640x360, both even and from 16 to 4096".into())
+fn size(text: &str) -> Result<Size, &'static str> {
+    let fits = |side: u32| (16..=4096).contains(&side) && side.is_multiple_of(2);
+    let size: Option<Size> = text.parse().ok();
+    size.filter(|size| fits(size.width) && fits(size.height))
+        .ok_or("like 640x360, both even and from 16 to 4096")
 }
 
-/// Joins the bots one after the other, and asks for the mode there is to be.
+/// Joins the bots one after the other, then asks for the mode of the options and waits until media
+/// travels by it.
 ///
 /// # Errors
-/// The first bot's that cannot join or is not connected in time; the mode that cannot be had.
+/// That of the first bot that cannot join or is not connected in time, or of the change of mode.
 pub async fn join_all(options: &BotsOptions) -> Result<Vec<Bot>, BotError> {
     let mut bots = Vec::with_capacity(options.count);
     for i in 0..options.count {
@@ -137,12 +126,12 @@ pub async fn join_all(options: &BotsOptions) -> Result<Vec<Bot>, BotError> {
     Ok(bots)
 }
 
-/// Joins the bots one after the other, measures, and has them leave.
+/// Joins the bots one after the other, measures, and lets them leave.
 ///
 /// # Errors
-/// The first bot that cannot join or gets no picture ends the run, as does a mode that does not
-/// come to be.
-pub async fn run(options: BotsOptions) -> Result<Report, BotError> {
+/// The first bot that cannot join or gets no picture ends the run, as does a change of mode that
+/// does not happen in time.
+pub async fn run(options: BotsOptions) -> Result<RunReport, BotError> {
     let mut bots = Vec::with_capacity(options.count);
     let mut joins = Vec::with_capacity(options.count);
     for i in 0..options.count {
@@ -168,7 +157,7 @@ pub async fn run(options: BotsOptions) -> Result<Report, BotError> {
     let mode = bots
         .first()
         .and_then(|bot| Some(bot.room().borrow().as_ref()?.mode));
-    let report = Report::of(mode.unwrap_or(Mode::Mcu), measured, joins, &bots, reports);
+    let report = RunReport::of(mode.unwrap_or(Mode::Mcu), measured, joins, &bots, reports);
     for result in futures::future::join_all(bots.into_iter().map(Bot::leave)).await {
         if let Err(error) = result {
             tracing::warn!(%error, "a bot did not leave as it should");
@@ -177,7 +166,7 @@ pub async fn run(options: BotsOptions) -> Result<Report, BotError> {
     Ok(report)
 }
 
-/// Asks for the mode there is to be, and waits until media travels that way.
+/// Asks for the mode of the options, if any, and waits until media travels by it.
 async fn change_mode(options: &BotsOptions, bots: &[Bot]) -> Result<(), BotError> {
     let (Some(mode), Some(first)) = (options.mode, bots.first()) else {
         return Ok(());
@@ -257,7 +246,8 @@ fn config(options: &BotsOptions, i: usize) -> BotConfig {
     config
 }
 
-/// How old the frame in each tile of a composite is.
+/// The age of the frame in each tile of a composite, read from its time code. Tiles without a
+/// readable code are left out.
 pub fn ages_in(picture: &Picture, room: &RoomState) -> Vec<Duration> {
     let canvas = (room.canvas.width, room.canvas.height);
     let copy = (picture.width, picture.height);

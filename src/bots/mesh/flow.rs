@@ -1,18 +1,19 @@
-//! What comes from a member of a mesh, against what should; pure.
+//! What arrives from another participant of a mesh, compared with what they send; pure.
 
 use std::time::Duration;
 
 use crate::id::ParticipantId;
 use crate::protocol::room::{RoomState, UplinkState};
 
-/// How long without a packet a member counts as received; as the page has it.
+/// Time since the last packet from which on media no longer counts as received; as the page has it.
 const STALE: Duration = Duration::from_secs(2);
 
-/// How long one uplink of a member may be missing where another is there; as the page has it.
+/// Time since a connection came up after which it counts as received even if some of its media is
+/// missing; as the page has it.
 const INCOMPLETE: Duration = Duration::from_millis(1_500);
 
-/// How long ago the last packet came of what a member sends; `None` if there was nothing yet that
-/// a decoder could begin with.
+/// Time since the last packet of each kind of media; `None` until something came with which a
+/// decoder can start.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Flow {
     pub(crate) mic: Option<Duration>,
@@ -21,14 +22,14 @@ pub(crate) struct Flow {
 }
 
 impl Flow {
-    /// Whether anything at all comes.
+    /// Whether any media at all arrives.
     pub(crate) fn is_alive(self) -> bool {
         let ages = [self.mic, self.camera, self.screen];
         ages.into_iter().flatten().any(|age| age < STALE)
     }
 }
 
-/// What somebody sends, as far as the room knows.
+/// What a participant sends, as far as the room knows.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Sends {
     mic: bool,
@@ -41,8 +42,8 @@ impl Sends {
         self.mic || self.camera || self.screen
     }
 
-    /// Whether it comes, over a connection that has been up for so long: all of it, or what
-    /// there is of it when the rest is long overdue.
+    /// Whether what is sent arrives over a connection that has been up for `up`: all of it, or
+    /// after [`INCOMPLETE`] any of it.
     pub(crate) fn arrives(self, flow: Flow, up: Duration) -> bool {
         let lines = [
             (self.mic, flow.mic),
@@ -55,6 +56,7 @@ impl Sends {
     }
 }
 
+/// What the room says a participant sends.
 pub(crate) fn sends(room: &RoomState, who: ParticipantId) -> Sends {
     let member = room.participants.iter().find(|member| member.id == who);
     // In a mesh nothing reaches the server any more, so what stalls there may well be sent.

@@ -1,46 +1,46 @@
-//! A bot's connection with one other member: microphone, camera and screen both ways.
+//! A bot's connection with one other participant of a mesh: microphone, camera and screen, both
+//! ways.
 
 use std::sync::Arc;
 
 use gst_webrtc::{WebRTCRTPTransceiverDirection as Direction, WebRTCSDPType};
 use tokio::sync::mpsc;
 
+use crate::bots::config::{AudioLossRecovery, Decode, IceTransportPolicy, NetworkInterface};
 use crate::bots::error::BotError;
-use crate::bots::observe::observer::{Path, Witness};
+use crate::bots::observe::detection::Path;
+use crate::bots::observe::observer::Observer;
 use crate::bots::rtc::codec::{opus_caps, rtp_video_caps};
-use crate::bots::rtc::connection::{Candidate, Connection, Reach, Sending};
+use crate::bots::rtc::connection::{Candidate, Connection, Sending};
 use crate::bots::rtc::ice;
-use crate::bots::rtc::ice::Route;
 use crate::bots::rtc::negotiate::{mids, parsed, text};
 use crate::bots::rtc::receive::{Incoming, Receiver};
-use crate::bots::session::config::{Decode, Mending};
-use crate::bots::source::media_source::{Outlet, Way};
-use crate::codec::Codec;
-use crate::codec::VideoCodec;
+use crate::bots::source::media_source::{MediaSource, PipelineInput};
+use crate::codec::{Codec, VideoCodec};
 use crate::id::{Mid, ParticipantId, Role};
 use crate::media::sdp::offer::{Offer, RoleSource};
 use crate::protocol::IceServer;
 
-/// The m-lines of a mesh, in their order.
+/// The m-lines of a connection, in their order.
 const ROLES: [Role; 3] = [Role::Mic, Role::Camera, Role::Screen];
 
 /// What all connections of a member are made with.
 #[derive(Debug)]
-pub(crate) struct Setup {
-    pub(crate) reach: Reach,
-    pub(crate) route: Route,
-    pub(crate) mic: Option<Arc<Outlet>>,
-    /// `None` too if it is not VP8, which is all a mesh carries.
-    pub(crate) camera: Option<Arc<Outlet>>,
+pub(crate) struct MeshSetup {
+    pub(crate) interface: NetworkInterface,
+    pub(crate) ice_transport_policy: IceTransportPolicy,
+    pub(crate) mic: Option<Arc<MediaSource>>,
+    /// `None` also if the camera is not VP8, the only video codec of a mesh.
+    pub(crate) camera: Option<Arc<MediaSource>>,
     pub(crate) decode: Decode,
-    pub(crate) witness: Arc<Witness>,
+    pub(crate) observer: Arc<Observer>,
 }
 
-/// What comes from a member: microphone, camera, screen.
+/// What arrives from a participant: microphone, camera, screen.
 pub(crate) type Lines = [Arc<Incoming>; 3];
 
-impl Setup {
-    /// What takes in a member's media.
+impl MeshSetup {
+    /// What receives the media of a participant.
     pub(crate) fn lines(&self, with: ParticipantId) -> Lines {
         ROLES.map(|role| {
             let receiver = Receiver {
@@ -48,14 +48,14 @@ impl Setup {
                 path: Path::Mesh,
                 from: Some(with),
                 decode: self.decode,
-                mending: Mending::Guess,
-                tape: None,
+                audio_loss_recovery: AudioLossRecovery::Concealment,
+                packet_capture: None,
             };
-            Incoming::new(receiver, self.witness.clone())
+            Incoming::new(receiver, self.observer.clone())
         })
     }
 
-    fn outlet(&self, role: Role) -> Option<&Arc<Outlet>> {
+    fn media_source(&self, role: Role) -> Option<&Arc<MediaSource>> {
         match role {
             Role::Mic => self.mic.as_ref(),
             Role::Camera => self.camera.as_ref(),
@@ -64,23 +64,23 @@ impl Setup {
     }
 }
 
-/// An m-line to be made: what it carries, with the payload type to use.
+/// An m-line to be made: its role, and its codec with the payload type.
 struct Line {
     role: Role,
     rtp: gst::Caps,
 }
 
-/// A connection with a member.
+/// A connection with another participant. Dropping it tears the pipeline down.
 #[derive(Debug)]
 pub(crate) struct MeshPeer {
     pub(crate) connection: Connection,
-    pub(crate) mic: Option<Arc<Way>>,
-    pub(crate) camera: Option<Arc<Way>>,
+    pub(crate) mic: Option<Arc<PipelineInput>>,
+    pub(crate) camera: Option<Arc<PipelineInput>>,
     ssrcs: [Option<u32>; 3],
 }
 
-/// A connection that has made its description.
-pub(crate) struct Described {
+/// A connection that has made its offer or answer.
+pub(crate) struct DescribedPeer {
     pub(crate) peer: MeshPeer,
     pub(crate) sdp: String,
     pub(crate) mids: Vec<Mid>,
@@ -88,12 +88,12 @@ pub(crate) struct Described {
 }
 
 impl MeshPeer {
-    /// Begins with an offer.
+    /// Makes a connection that offers.
     pub(crate) async fn offer(
-        setup: &Arc<Setup>,
+        setup: &Arc<MeshSetup>,
         servers: &[IceServer],
         lines: Lines,
-    ) -> Result<Described, BotError> {
+    ) -> Result<DescribedPeer, BotError> {
         let wanted = ROLES.map(|role| Line {
             role,
             rtp: if role.is_audio() {
@@ -104,7 +104,7 @@ impl MeshPeer {
         });
         let (peer, candidates) = Self::build(setup, servers, lines, wanted.into()).await?;
         let offer = peer.connection.offer().await?;
-        Ok(Described {
+        Ok(DescribedPeer {
             sdp: peer.named(&text(offer.sdp())?),
             mids: mids(offer.sdp()),
             peer,
@@ -112,13 +112,13 @@ impl MeshPeer {
         })
     }
 
-    /// Begins with an answer to an offer, of another bot or of a browser.
+    /// Makes a connection that answers an offer, of another bot or of a browser.
     pub(crate) async fn answer(
-        setup: &Arc<Setup>,
+        setup: &Arc<MeshSetup>,
         servers: &[IceServer],
         lines: Lines,
         offer: &str,
-    ) -> Result<Described, BotError> {
+    ) -> Result<DescribedPeer, BotError> {
         let unusable = |e: &dyn std::fmt::Display| BotError::BadOffer(e.to_string());
         // webrtcbin asserts on what it does not expect: the checks are those of the server.
         let offer = Offer::parse(offer, ROLES.len()).map_err(|e| unusable(&e))?;
@@ -129,7 +129,7 @@ impl MeshPeer {
             .take(WebRTCSDPType::Offer, offer.sdp)
             .await?;
         let answer = peer.connection.answer().await?;
-        Ok(Described {
+        Ok(DescribedPeer {
             sdp: peer.named(&text(answer.sdp())?),
             mids,
             peer,
@@ -138,22 +138,28 @@ impl MeshPeer {
     }
 
     async fn build(
-        setup: &Arc<Setup>,
+        setup: &Arc<MeshSetup>,
         servers: &[IceServer],
         lines: Lines,
         wanted: Vec<Line>,
     ) -> Result<(Self, mpsc::UnboundedReceiver<Candidate>), BotError> {
         let (setup, servers) = (setup.clone(), servers.to_vec());
         tokio::task::spawn_blocking(move || {
-            let (connection, candidates) = Connection::new(setup.reach)?;
+            let (connection, candidates) = Connection::new(setup.interface)?;
             let mut peer = Self {
                 connection,
                 mic: None,
                 camera: None,
                 ssrcs: [None; 3],
             };
-            if setup.reach != Reach::Loopback || setup.route == Route::Relay {
-                ice::configure(&peer.connection.webrtc, setup.route, &servers);
+            if setup.interface != NetworkInterface::Loopback
+                || setup.ice_transport_policy == IceTransportPolicy::Relay
+            {
+                ice::configure(
+                    &peer.connection.webrtc,
+                    setup.ice_transport_policy,
+                    &servers,
+                );
             }
             for (index, line) in wanted.into_iter().enumerate() {
                 peer.add(index, line, &setup)?;
@@ -166,9 +172,9 @@ impl MeshPeer {
         .map_err(|e| BotError::media("building a mesh", e))?
     }
 
-    /// Adds an m-line: one that sends, too, if there is anything to send.
-    fn add(&mut self, index: usize, line: Line, setup: &Setup) -> Result<(), BotError> {
-        let Some(outlet) = setup.outlet(line.role) else {
+    /// Adds an m-line, which also sends if there is a source for its role.
+    fn add(&mut self, index: usize, line: Line, setup: &MeshSetup) -> Result<(), BotError> {
+        let Some(media_source) = setup.media_source(line.role) else {
             // Where nothing is ever sent, webrtcbin would make a pad of its own that nothing
             // feeds.
             self.connection.receive(line.role, &line.rtp);
@@ -183,19 +189,19 @@ impl MeshPeer {
             },
             rtp: line.rtp,
             direction: Direction::Sendrecv,
-            tape: None,
+            packet_capture: None,
         })?;
-        outlet.add(&sender.way);
+        media_source.add(&sender.input);
         self.ssrcs[index] = Some(sender.ssrc);
         match line.role {
-            Role::Mic => self.mic = Some(sender.way),
-            _ => self.camera = Some(sender.way),
+            Role::Mic => self.mic = Some(sender.input),
+            _ => self.camera = Some(sender.input),
         }
         Ok(())
     }
 
-    /// A description that names what is sent: webrtcbin's answers do so only where there is RTX,
-    /// and browsers drop packets of sources they do not know.
+    /// The description with an `a=ssrc` line for each m-line that sends. webrtcbin writes them into
+    /// answers only where there is RTX, and browsers drop packets of SSRCs that they do not know.
     fn named(&self, sdp: &str) -> String {
         let mut sections = sdp.split("\r\nm=");
         let mut named = sections.next().unwrap_or_default().to_owned();
@@ -210,7 +216,7 @@ impl MeshPeer {
         named
     }
 
-    /// Takes the answer to its offer.
+    /// Takes over the answer to its offer.
     pub(crate) async fn accept(&self, answer: &str) -> Result<(), BotError> {
         let sdp = parsed(answer)?;
         if sdp.medias_len() as usize != ROLES.len() {
@@ -219,22 +225,22 @@ impl MeshPeer {
         self.connection.take(WebRTCSDPType::Answer, sdp).await
     }
 
-    /// Lets media flow, once the connection is up.
+    /// To be called once the connection is up: lets media flow.
     pub(crate) fn open(&self) {
         self.connection.settle();
-        self.ways().for_each(|way| way.open());
+        self.inputs().for_each(|input| input.open());
     }
 
-    fn ways(&self) -> impl Iterator<Item = &Arc<Way>> {
+    fn inputs(&self) -> impl Iterator<Item = &Arc<PipelineInput>> {
         self.mic.iter().chain(&self.camera)
     }
 
     /// Sends no media any more.
     pub(crate) fn shut(&self) {
-        self.ways().for_each(|way| way.shut());
+        self.inputs().for_each(|input| input.shut());
     }
 
-    /// Lets nothing out of the machine any more.
+    /// Lets nothing leave the machine any more: neither media nor RTCP nor DTLS.
     pub(crate) fn silence(&self) {
         self.shut();
         self.connection.silence();
@@ -252,7 +258,7 @@ fn lines_of(offer: &Offer) -> Result<Vec<Line>, BotError> {
     let medias: Vec<_> = offer.sdp.medias().collect();
     let named = medias.iter().zip(ROLES).filter_map(|(media, role)| {
         let mid = Mid(media.attribute_val("mid")?.to_owned());
-        // Only the direction differs: who offers to receive nothing but takes a forward.
+        // Only the direction differs: a line that only receives is planned like a forward slot.
         let role = match (media.attribute_val("recvonly"), role.is_audio()) {
             (None, _) => role,
             (Some(_), true) => Role::ForwardAudio,

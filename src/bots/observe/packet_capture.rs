@@ -1,57 +1,50 @@
-//! What was in packets, so that a test can tell that a server passed them on untouched.
+//! A record of packets, by which a test can tell that a server passed them on untouched.
 
 use std::collections::VecDeque;
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use gst::prelude::*;
+use parking_lot::Mutex;
 use thiserror::Error;
 
-use crate::bots::session::config::Recording;
 use crate::codec::Codec;
 use crate::id::ParticipantId;
-use crate::media::rtp::payload::vp8::{Vp8Descriptor, Vp8Numbers};
+use crate::media::rtp::payload::vp8::{PictureId, Vp8Descriptor, Vp8Numbers};
 
-/// Packets kept: over a minute of video of 2 Mbit/s.
+/// Packets kept of a stream, the newest ones: more than a minute of video of 2 Mbit/s.
 const KEPT: usize = 20_000;
 
-/// An RTP packet, less everything a forwarding server has to renumber.
+/// An RTP packet without what a forwarding server has to renumber.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Payload {
-    /// The RTP timestamp. A server may move all of a stream by the same amount.
+    /// The RTP timestamp. A server may shift all of a stream by the same amount.
     pub timestamp: u32,
-    /// The marker bit.
+    /// The marker bit, which a server may set on the first packet of a source.
     pub marker: bool,
-    /// Of the payload; in VP8 with picture id, TL0PICIDX and KEYIDX taken for 0.
+    /// Hash of the payload; of VP8 with picture id, TL0PICIDX and KEYIDX set to 0.
     pub hash: u64,
-    /// Whose it says it is, with its CSRC.
+    /// The participant that its CSRC names, if any.
     pub from: Option<ParticipantId>,
 }
 
-/// The last packets of a stream, in the order of their sequence numbers.
+/// The newest packets of a stream, in the order in which they passed.
 #[derive(Debug, Default)]
-pub(crate) struct Tape {
+pub(crate) struct PacketCapture {
     packets: Mutex<VecDeque<Payload>>,
 }
 
-impl Tape {
-    /// A tape, if there is to be one.
-    pub(crate) fn for_recording(recording: Recording) -> Option<Arc<Self>> {
-        match recording {
-            Recording::Nothing => None,
-            Recording::Payloads => Some(Arc::default()),
-        }
-    }
-
-    /// Notes everything that leaves a pad from now on.
+impl PacketCapture {
+    /// Records everything that leaves a pad from now on, on the thread that pushes it.
     pub(crate) fn record(self: &Arc<Self>, pad: &gst::Pad, codec: Codec) {
-        let tape = self.clone();
+        let packet_capture = self.clone();
         let kinds = gst::PadProbeType::BUFFER | gst::PadProbeType::BUFFER_LIST;
         pad.add_probe(kinds, move |_, info| {
             match &info.data {
-                Some(gst::PadProbeData::Buffer(buffer)) => tape.note(buffer, codec),
+                Some(gst::PadProbeData::Buffer(buffer)) => packet_capture.note(buffer, codec),
                 Some(gst::PadProbeData::BufferList(list)) => {
-                    list.iter().for_each(|buffer| tape.note(buffer, codec));
+                    list.iter()
+                        .for_each(|buffer| packet_capture.note(buffer, codec));
                 }
                 _ => {}
             }
@@ -65,7 +58,7 @@ impl Tape {
         }
     }
 
-    /// Notes a packet.
+    /// Records a packet.
     pub(crate) fn packet(
         &self,
         rtp: &gst_rtp::RTPBuffer<'_, gst_rtp::rtp_buffer::Readable>,
@@ -77,16 +70,16 @@ impl Tape {
             hash: hash(codec, rtp.payload().unwrap_or_default()),
             from: rtp.csrc(0).map(ParticipantId::new),
         };
-        let mut packets = self.packets.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut packets = self.packets.lock();
         if packets.len() == KEPT {
             packets.pop_front();
         }
         packets.push_back(payload);
     }
 
-    /// What there is.
+    /// The packets recorded so far, the oldest first.
     pub(crate) fn read(&self) -> Vec<Payload> {
-        let packets = self.packets.lock().unwrap_or_else(PoisonError::into_inner);
+        let packets = self.packets.lock();
         packets.iter().copied().collect()
     }
 }
@@ -104,8 +97,8 @@ fn hash(codec: Codec, payload: &[u8]) -> u64 {
     hasher.finish()
 }
 
+/// Sets what a forwarding server renumbers to 0.
 fn mask(payload: &mut [u8], descriptor: &Vp8Descriptor) {
-    use crate::media::rtp::payload::vp8::PictureId;
     let picture_id = descriptor.picture_id.map(|field| match field.value {
         PictureId::Short(_) => PictureId::Short(0),
         PictureId::Long(_) => PictureId::Long(0),
@@ -118,30 +111,31 @@ fn mask(payload: &mut [u8], descriptor: &Vp8Descriptor) {
     descriptor.write(payload, &numbers);
 }
 
-/// Why what was received is not what was sent.
+/// Why received packets are not those that were sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum Difference {
-    /// Nothing was received.
+    /// No packet was received.
     #[error("nothing was received")]
     Nothing,
-    /// The first packet received is none of those that were sent.
+    /// The first received packet is none of those that were sent.
     #[error("what was received begins with something that was not sent")]
     Unknown,
-    /// The best that could be found: so many packets are the same, the next one is not.
+    /// Some packets agree, the next one does not or is missing. Of all places where the received
+    /// ones could begin, this is the best.
     #[error("after {same} packets that are the same, the next differs or is missing")]
     Differs {
-        /// How many are the same.
+        /// How many packets agree.
         same: usize,
     },
 }
 
-/// Whether what was received is an unbroken part of what was sent, but for one shift of all
-/// timestamps, and the marker of the first packet, which a server may set. Returns where in `sent` it begins.
-///
-/// What was sent may have gone on since, so nothing is said of its end.
+/// Checks that the received packets are an unbroken part of those that were sent, and returns the
+/// index in `sent` at which it begins. All timestamps may be shifted by the same amount, and the
+/// marker of the first packet may have been set. More may have been sent since: nothing is said
+/// about the end.
 ///
 /// # Errors
-/// Says how far they agree.
+/// How far they agree.
 pub fn unbroken(sent: &[Payload], received: &[Payload]) -> Result<usize, Difference> {
     let first = received.first().ok_or(Difference::Nothing)?;
     let starts = sent
@@ -159,7 +153,7 @@ pub fn unbroken(sent: &[Payload], received: &[Payload]) -> Result<usize, Differe
     Err(best.map_or(Difference::Unknown, |same| Difference::Differs { same }))
 }
 
-/// How many packets are the same, and as far from the first ones.
+/// How many packets agree from these first ones on, timestamps relative to `origin` and `first`.
 fn agreeing(sent: &[Payload], received: &[Payload], origin: &Payload, first: &Payload) -> usize {
     let pairs = sent.iter().zip(received).enumerate();
     pairs

@@ -1,14 +1,14 @@
 //! Colours and tones by which a test tells participants apart.
 
-/// Most participants that can be told apart.
+/// How many participants can be told apart at most.
 pub const PEOPLE: usize = 25;
 
 /// 25 colours, the first ones furthest apart. Any two differ by at least 37 (mean of the three
-/// channels' absolute differences), each from black by at least 48, and each from the grounds of
-/// avatars by at least 25.
+/// channels' absolute differences), each from black by at least 48, and each from the backgrounds
+/// of avatars by at least 25.
 ///
 /// They are saturated enough that taking BT.601 samples for BT.709 ones, or the other way round,
-/// moves each by at least 8: whoever mixes the two up on the way is seen.
+/// moves each by at least 8, so that a wrong matrix is noticed.
 const COLORS: [[u8; 3]; PEOPLE] = [
     [208, 48, 208],
     [0, 240, 0],

@@ -1,13 +1,12 @@
-//! The codecs as RTP carries them: what is offered, what decodes them, where keyframes start.
+//! The codecs as RTP carries them: what is offered, what packetises and what decodes them.
 
 use gst::prelude::*;
 
 use crate::bots::observe::probe::picture::Matrix;
 use crate::bots::source::encode::video_caps;
-use crate::codec::Codec;
-use crate::codec::VideoCodec;
+use crate::codec::{Codec, VideoCodec};
 
-/// Opus as an m-line offers it.
+/// Caps of Opus, as an m-line offers it.
 pub(crate) fn opus_caps() -> gst::Caps {
     gst::Caps::builder("application/x-rtp")
         .field("media", "audio")
@@ -18,7 +17,7 @@ pub(crate) fn opus_caps() -> gst::Caps {
         .build()
 }
 
-/// A video codec as an m-line offers it.
+/// Caps of a video codec, as an m-line offers it.
 pub(crate) fn rtp_video_caps(codec: VideoCodec) -> gst::Caps {
     let builder = gst::Caps::builder("application/x-rtp")
         .field("media", "video")
@@ -37,7 +36,7 @@ pub(crate) fn rtp_video_caps(codec: VideoCodec) -> gst::Caps {
     .build()
 }
 
-/// Where packets of a codec that are sent again go (RFC 4588), beside [`rtp_video_caps`].
+/// Caps of the retransmissions (RFC 4588) of a codec, to be offered beside [`rtp_video_caps`].
 pub(crate) fn rtx_caps(codec: VideoCodec) -> gst::Caps {
     let payload = |caps: &gst::Caps| caps.structure(0)?.get::<i32>("payload").ok();
     let original = payload(&rtp_video_caps(codec)).unwrap_or_default();
@@ -50,7 +49,7 @@ pub(crate) fn rtx_caps(codec: VideoCodec) -> gst::Caps {
         .build()
 }
 
-/// Caps of what is encoded, as the payloader takes it.
+/// Caps of encoded frames, as [`payloader`] takes them.
 pub(crate) fn encoded_caps(codec: Codec) -> gst::Caps {
     match codec {
         Codec::Opus => gst::Caps::builder("audio/x-opus")
@@ -64,7 +63,7 @@ pub(crate) fn encoded_caps(codec: Codec) -> gst::Caps {
     }
 }
 
-/// What puts it into packets, in gst-launch syntax.
+/// The element that packetises a codec, in gst-launch syntax.
 pub(crate) fn payloader(codec: Codec) -> &'static str {
     match codec {
         Codec::Opus => "rtpopuspay",
@@ -74,14 +73,14 @@ pub(crate) fn payloader(codec: Codec) -> &'static str {
     }
 }
 
-/// The codec that a pad's caps name.
+/// The codec that the caps of a pad name.
 pub(crate) fn codec_of(pad: &gst::Pad) -> Option<Codec> {
     let caps = pad.current_caps().unwrap_or_else(|| pad.query_caps(None));
     Codec::from_encoding_name(caps.structure(0)?.get::<&str>("encoding-name").ok()?)
 }
 
-/// The matrix of decoded pictures, as Chromium takes them: what the stream says, and where it
-/// says nothing BT.601, but BT.709 for H.264.
+/// The matrix of decoded pictures, chosen as Chromium does: what the stream says, else BT.709 for
+/// H.264 and BT.601 for the others.
 pub(crate) fn matrix(codec: Codec, decoded: &gst::CapsRef) -> Matrix {
     let said: Option<gst_video::VideoColorimetry> = decoded
         .structure(0)
@@ -95,7 +94,7 @@ pub(crate) fn matrix(codec: Codec, decoded: &gst::CapsRef) -> Matrix {
     }
 }
 
-/// What decodes it, in gst-launch syntax.
+/// The elements that depacketise and decode a codec, in gst-launch syntax.
 pub(crate) fn decoder(codec: Codec) -> &'static str {
     match codec {
         Codec::Opus => "rtpopusdepay ! opusdec plc=true",

@@ -12,11 +12,12 @@ use tokio_util::sync::CancellationToken;
 
 use super::codec::{encoded_caps, payloader};
 use super::decode_branch;
-use super::level::LevelWriter;
 use super::receive::Incoming;
+use crate::bots::config::NetworkInterface;
 use crate::bots::error::BotError;
-use crate::bots::observe::packet_capture::Tape;
-use crate::bots::source::media_source::Way;
+use crate::bots::observe::packet_capture::PacketCapture;
+use crate::bots::source::level::LevelWriter;
+use crate::bots::source::media_source::PipelineInput;
 use crate::codec::Codec;
 use crate::id::Role;
 use crate::media::gst::pipeline::recalculate_latency;
@@ -29,17 +30,6 @@ use crate::media::peer::webrtcbin::Gathered;
 /// A local candidate: the m-line's index, and the candidate.
 pub(crate) type Candidate = (u32, String);
 
-/// Where media may go.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Reach {
-    /// Only the loopback interface: the server is there.
-    Loopback,
-    /// Only the interface with this address.
-    Address(IpAddr),
-    /// Every interface of the machine.
-    Anywhere,
-}
-
 /// A sender to be made.
 pub(crate) struct Sending {
     pub(crate) role: Role,
@@ -48,12 +38,12 @@ pub(crate) struct Sending {
     pub(crate) rtp: gst::Caps,
     pub(crate) direction: Direction,
     /// Where what is sent is noted down.
-    pub(crate) tape: Option<Arc<Tape>>,
+    pub(crate) packet_capture: Option<Arc<PacketCapture>>,
 }
 
 /// A sender that was made.
 pub(crate) struct Sender {
-    pub(crate) way: Arc<Way>,
+    pub(crate) input: Arc<PipelineInput>,
     /// The pad its packets leave the payloader by.
     pub(crate) packets: gst::Pad,
     pub(crate) ssrc: u32,
@@ -72,12 +62,12 @@ pub(crate) struct Connection {
 impl Connection {
     /// Makes the pipeline, to which m-lines can be added until it is started. Blocks.
     pub(crate) fn new(
-        reach: Reach,
+        interface: NetworkInterface,
     ) -> Result<(Self, mpsc::UnboundedReceiver<Candidate>), BotError> {
-        let only: Option<IpAddr> = match reach {
-            Reach::Loopback => Some(Ipv4Addr::LOCALHOST.into()),
-            Reach::Address(address) => Some(address),
-            Reach::Anywhere => None,
+        let only: Option<IpAddr> = match interface {
+            NetworkInterface::Loopback => Some(Ipv4Addr::LOCALHOST.into()),
+            NetworkInterface::Address(address) => Some(address),
+            NetworkInterface::All => None,
         };
         let webrtc =
             webrtcbin::make(only.as_slice(), None).map_err(|e| BotError::media("webrtcbin", e))?;
@@ -129,7 +119,7 @@ impl Connection {
             codec,
             mut rtp,
             direction,
-            tape,
+            packet_capture,
         } = sending;
         let doing = |e: &dyn std::fmt::Display| BotError::Media(format!("{role} uplink: {e}"));
         let source = gst_app::AppSrc::builder()
@@ -164,18 +154,22 @@ impl Connection {
             .static_pad("src")
             .ok_or_else(|| doing(&"no pad"))?;
         packets.link(&pad).map_err(|e| doing(&e))?;
-        let way = Way::new(source);
+        let input = PipelineInput::new(source);
         if role.is_audio() {
-            write_levels(&packets, way.levels.clone());
+            write_levels(&packets, input.levels.clone());
         }
-        if let Some(tape) = tape {
-            tape.record(&packets, codec);
+        if let Some(packet_capture) = packet_capture {
+            packet_capture.record(&packets, codec);
         }
         // Those of a pipeline that runs already, as when an offer is answered, have to follow it.
-        for element in [&payloader, way.element()] {
+        for element in [&payloader, input.element()] {
             element.sync_state_with_parent().map_err(|e| doing(&e))?;
         }
-        Ok(Sender { way, packets, ssrc })
+        Ok(Sender {
+            input,
+            packets,
+            ssrc,
+        })
     }
 
     /// Adds an m-line that only receives.

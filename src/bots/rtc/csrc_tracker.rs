@@ -1,50 +1,36 @@
-//! Whose a decoded frame is: the CSRC of its packets, found again by its timestamp.
+//! Whose a decoded frame is: finds the CSRC of its packets again by its timestamp.
 //!
-//! Decoders pass on a frame's timestamp and nothing else of its packets, and packets of the next
-//! participant in a slot may have come while frames of the last one are still being decoded.
+//! Of a frame's packets, decoders pass on the timestamp alone, and packets of the next participant
+//! in a slot may arrive while frames of the former one are still being decoded.
 
 use std::collections::VecDeque;
 
+use crate::bots::observe::detection::Contributor;
 use crate::id::ParticipantId;
 
-/// Changes that are kept; a frame comes out of its decoder long before so many have happened.
+/// Changes of participant that are kept. A frame leaves its decoder long before there were so many.
 const CHANGES: usize = 64;
-
-/// Whose a frame is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Source {
-    /// `None` where packets do not say, and in a mix.
-    pub(crate) who: Option<ParticipantId>,
-    /// False where it may as well be whoever had the slot before.
-    pub(crate) settled: bool,
-}
-
-impl Source {
-    /// Of one whom the m-line has always.
-    pub(crate) fn always(who: Option<ParticipantId>) -> Self {
-        Self { who, settled: true }
-    }
-}
 
 #[derive(Debug)]
 struct Change {
+    /// The timestamp of its first packet.
     from: gst::ClockTime,
-    /// The last timestamp of whom the m-line carried before. Jitter buffers smooth timestamps, so
-    /// that it may lie after the first one now.
+    /// The last timestamp of the participant before. Jitter buffers smooth timestamps, so that it
+    /// may be later than `from`.
     before: Option<gst::ClockTime>,
     whose: Option<ParticipantId>,
 }
 
-/// The participants an m-line carried, each from a timestamp on.
+/// The participants whose packets an m-line carried, each from a timestamp on.
 #[derive(Debug, Default)]
-pub(crate) struct Sources {
+pub(crate) struct CsrcTracker {
     changes: VecDeque<Change>,
-    /// Of the newest packet.
+    /// The timestamp of the newest packet.
     newest: Option<gst::ClockTime>,
 }
 
-impl Sources {
-    /// Notes whose a packet is, as packets come in their order.
+impl CsrcTracker {
+    /// Records whose a packet is. Packets come in their order.
     pub(crate) fn packet(&mut self, pts: gst::ClockTime, whose: Option<ParticipantId>) {
         let before = self.newest.replace(pts);
         if self.changes.back().is_some_and(|last| last.whose == whose) {
@@ -64,11 +50,11 @@ impl Sources {
         });
     }
 
-    /// Whose the frame of a timestamp is.
-    pub(crate) fn at(&self, pts: gst::ClockTime) -> Source {
+    /// Whose the frame with a timestamp is.
+    pub(crate) fn at(&self, pts: gst::ClockTime) -> Contributor {
         let mut newest = self.changes.iter().rev();
         let change = newest.find(|change| change.from <= pts);
-        Source {
+        Contributor {
             who: change.and_then(|change| change.whose),
             settled: change
                 .and_then(|change| change.before)
@@ -88,46 +74,50 @@ mod tests {
     #[test]
     fn frames_belong_to_the_sender_of_their_time() {
         let (ann, bob) = (Some(ParticipantId::new(1)), Some(ParticipantId::new(2)));
-        let mut sources = Sources::default();
-        assert_eq!(sources.at(ms(0)), Source::always(None));
+        let mut tracker = CsrcTracker::default();
+        assert_eq!(tracker.at(ms(0)), Contributor::always(None));
         for pts in [100, 133, 166] {
-            sources.packet(ms(pts), ann);
+            tracker.packet(ms(pts), ann);
         }
-        sources.packet(ms(200), bob);
+        tracker.packet(ms(200), bob);
         // Decoded only now.
-        assert_eq!(sources.at(ms(166)), Source::always(ann));
-        assert_eq!(sources.at(ms(200)), Source::always(bob));
-        assert_eq!(sources.at(ms(240)), Source::always(bob));
-        assert_eq!(sources.at(ms(99)), Source::always(None), "before the first");
-        sources.packet(ms(300), None);
-        assert_eq!(sources.at(ms(300)), Source::always(None));
+        assert_eq!(tracker.at(ms(166)), Contributor::always(ann));
+        assert_eq!(tracker.at(ms(200)), Contributor::always(bob));
+        assert_eq!(tracker.at(ms(240)), Contributor::always(bob));
+        assert_eq!(
+            tracker.at(ms(99)),
+            Contributor::always(None),
+            "before the first"
+        );
+        tracker.packet(ms(300), None);
+        assert_eq!(tracker.at(ms(300)), Contributor::always(None));
     }
 
     #[test]
     fn where_two_have_one_time_nothing_is_settled() {
         let (ann, bob) = (Some(ParticipantId::new(1)), Some(ParticipantId::new(2)));
-        let mut sources = Sources::default();
-        sources.packet(ms(100), ann);
-        sources.packet(ms(205), ann);
-        sources.packet(ms(200), bob);
-        sources.packet(ms(240), bob);
-        let settled = [199, 200, 205, 206].map(|pts| sources.at(ms(pts)).settled);
+        let mut tracker = CsrcTracker::default();
+        tracker.packet(ms(100), ann);
+        tracker.packet(ms(205), ann);
+        tracker.packet(ms(200), bob);
+        tracker.packet(ms(240), bob);
+        let settled = [199, 200, 205, 206].map(|pts| tracker.at(ms(pts)).settled);
         assert_eq!(settled, [true, false, false, true]);
-        assert_eq!(sources.at(ms(206)).who, bob);
+        assert_eq!(tracker.at(ms(206)).who, bob);
     }
 
     #[test]
     fn changes_are_bounded_and_may_reach_back() {
         let who = |n: u64| Some(ParticipantId::new(n as u32 % 7));
-        let mut sources = Sources::default();
+        let mut tracker = CsrcTracker::default();
         for n in 0..1000 {
-            sources.packet(ms(n), who(n));
+            tracker.packet(ms(n), who(n));
         }
-        assert_eq!(sources.changes.len(), CHANGES);
-        assert_eq!(sources.at(ms(980)).who, who(980));
-        sources.packet(ms(990), who(1));
+        assert_eq!(tracker.changes.len(), CHANGES);
+        assert_eq!(tracker.at(ms(980)).who, who(980));
+        tracker.packet(ms(990), who(1));
         assert_eq!(
-            (sources.at(ms(989)).who, sources.at(ms(995)).who),
+            (tracker.at(ms(989)).who, tracker.at(ms(995)).who),
             (who(989), who(1))
         );
     }

@@ -1,7 +1,7 @@
-//! What stands behind a pad of webrtcbin: a counter, and a decoder where one is asked for.
+//! What follows a receiving pad of webrtcbin: a counter, and a decoder where one is asked for.
 //!
-//! webrtcbin has no pad for an m-line until something comes in on it, so an m-line on which
-//! nothing ever comes costs nothing.
+//! webrtcbin has no pad for an m-line until something comes in on it, so an m-line on which nothing
+//! ever arrives costs nothing.
 
 use std::sync::Arc;
 
@@ -9,13 +9,13 @@ use gst::prelude::*;
 
 use super::codec::{codec_of, decoder};
 use super::receive::Incoming;
+use crate::bots::config::AudioLossRecovery;
 use crate::bots::error::BotError;
-use crate::bots::session::config::Mending;
 use crate::codec::Codec;
 use crate::media::peer::nack::set_loss_handling;
 
-/// Links a pad of webrtcbin to what its m-line needs. Runs on a streaming thread, and leaves the
-/// pad linked or reports why not.
+/// Links a receiving pad of webrtcbin to what its m-line needs. Runs on a streaming thread. Errors
+/// leave the pad unlinked.
 pub(crate) fn attach(
     pipeline: &gst::Pipeline,
     pad: &gst::Pad,
@@ -45,7 +45,9 @@ pub(crate) fn attach(
         "fakesink sync=false async=false".to_owned()
     };
     let branch = gst::parse::bin_from_description(&launch, true).map_err(|e| failed(&e))?;
-    if let (Mending::Fec, Some(decoder)) = (incoming.mending(), branch.by_name("decoder")) {
+    if let (AudioLossRecovery::InbandFec, Some(decoder)) =
+        (incoming.audio_loss_recovery(), branch.by_name("decoder"))
+    {
         decoder.set_property("use-inband-fec", true);
     }
     let sink = branch.by_name("out");
@@ -60,6 +62,7 @@ pub(crate) fn attach(
     pad.link(&sink).map(|_| ()).map_err(|e| failed(&e))
 }
 
+/// Hands what an appsink receives to the m-line.
 fn take(sink: &gst_app::AppSink, incoming: &Arc<Incoming>, codec: Codec) {
     let weak = Arc::downgrade(incoming);
     let audio = incoming.role().is_audio();
@@ -68,9 +71,9 @@ fn take(sink: &gst_app::AppSink, incoming: &Arc<Incoming>, codec: Codec) {
         if let Some(incoming) = weak.upgrade() {
             // A frame of no use is the sender's doing and shows in the figures.
             let _ = if audio {
-                incoming.hear(&sample, sink.base_time())
+                incoming.take_sound(&sample, sink.base_time())
             } else {
-                incoming.show(&sample, codec)
+                incoming.take_picture(&sample, codec)
             };
         }
         Ok(gst::FlowSuccess::Ok)
@@ -78,9 +81,9 @@ fn take(sink: &gst_app::AppSink, incoming: &Arc<Incoming>, codec: Codec) {
     sink.set_callbacks(callbacks.build());
 }
 
-/// Has a decoder of sound told of what is lost, as a browser's is. webrtcbin has an FEC decoder on
-/// every stream, which says of each lost packet that it may have been one of FEC: those need not be
-/// concealed, and no sound is.
+/// Makes the audio decoder conceal lost packets, as a browser does. webrtcbin puts an FEC decoder
+/// into every stream, which marks each lost packet as one that may have carried FEC only; for those
+/// the decoder conceals nothing. This removes the mark.
 fn conceal(pad: &gst::Pad) {
     const DOUBT: &str = "might-have-been-fec";
     pad.add_probe(gst::PadProbeType::EVENT_DOWNSTREAM, |_, info| {
@@ -97,6 +100,7 @@ fn conceal(pad: &gst::Pad) {
     });
 }
 
+/// Counts the packets that leave a pad.
 fn count(pad: &gst::Pad, incoming: &Arc<Incoming>, codec: Codec) {
     let weak = Arc::downgrade(incoming);
     let kinds = gst::PadProbeType::BUFFER | gst::PadProbeType::BUFFER_LIST;

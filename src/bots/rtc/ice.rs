@@ -1,24 +1,18 @@
-//! ICE servers of a bot: which there are, and whether it may do without relays.
+//! The ICE servers of a bot, as the server announces them and as webrtcbin takes them.
 
 use gst::prelude::*;
 use reqwest::header::LINK;
 use reqwest::{Method, Url};
 
+use crate::bots::config::{BotConfig, IceTransportPolicy};
 use crate::bots::error::BotError;
-use crate::bots::session::config::BotConfig;
 use crate::protocol::IceServer;
 
-/// Which ways media may take.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Route {
-    /// Any that ICE finds.
-    Any,
-    /// Through a relay of the server's and no other, as the page with `?relay=1`.
-    Relay,
-}
-
-/// Asks the server for ICE servers with a credential, before there is an offer (RFC 9725
-/// section 4.6).
+/// Asks the server for its ICE servers and a TURN credential, without an offer (RFC 9725 section
+/// 4.6).
+///
+/// # Errors
+/// [`BotError::NotConfigured`] if the server has no TURN.
 pub(crate) async fn servers(config: &BotConfig) -> Result<Vec<IceServer>, BotError> {
     let server = config.server.trim_end_matches('/');
     let url = Url::parse(&format!("{server}/whip/{}", config.room))
@@ -40,7 +34,7 @@ pub(crate) async fn servers(config: &BotConfig) -> Result<Vec<IceServer>, BotErr
     }
 }
 
-/// The ICE server of a `Link` header; `None` if it is another kind of link.
+/// The ICE server of a `Link` header; `None` if the link has another relation.
 fn ice_server(link: &str) -> Option<IceServer> {
     let (url, parameters) = link.strip_prefix('<')?.split_once('>')?;
     let parameter = |name: &str| {
@@ -56,9 +50,14 @@ fn ice_server(link: &str) -> Option<IceServer> {
     })
 }
 
-/// Has webrtcbin use servers. To be called before any description is set.
-pub(crate) fn configure(webrtc: &gst::Element, route: Route, servers: &[IceServer]) {
-    if route == Route::Relay {
+/// Sets the ICE servers and the transport policy of a webrtcbin. Has to be called before a
+/// description is set.
+pub(crate) fn configure(
+    webrtc: &gst::Element,
+    ice_transport_policy: IceTransportPolicy,
+    servers: &[IceServer],
+) {
+    if ice_transport_policy == IceTransportPolicy::Relay {
         webrtc.set_property_from_str("ice-transport-policy", "relay");
     }
     for server in servers {
@@ -72,8 +71,8 @@ pub(crate) fn configure(webrtc: &gst::Element, route: Route, servers: &[IceServe
     }
 }
 
-/// An ICE server as webrtcbin takes it; `None` if it is not one, or TURN over TCP, which nobody
-/// needs who is near enough to the server to measure it.
+/// The URL of an ICE server in webrtcbin's form. `None` if it is not one, or if it is TURN over
+/// TCP, which bots, being close to the server, do not need.
 fn ice_url(url: &str, server: &IceServer) -> Option<String> {
     let (scheme, rest) = url.split_once(':')?;
     let (host, query) = rest.split_once('?').unwrap_or((rest, ""));

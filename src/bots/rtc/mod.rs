@@ -1,11 +1,10 @@
-//! A bot's peer connections.
+//! The peer connections of a bot: to the server, and what they share with those of a mesh.
 
 pub(crate) mod codec;
 pub(crate) mod connection;
 pub(crate) mod csrc_tracker;
 pub(crate) mod decode_branch;
 pub(crate) mod ice;
-pub(crate) mod level;
 pub(crate) mod negotiate;
 pub(crate) mod peer;
-pub mod receive;
+pub(super) mod receive;

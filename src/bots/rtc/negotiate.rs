@@ -7,9 +7,9 @@ use gst_webrtc::{WebRTCSDPType, WebRTCSessionDescription};
 use tokio::sync::watch;
 
 use super::connection::Connection;
-use super::level;
 use super::peer::Peer;
 use crate::bots::error::BotError;
+use crate::bots::source::level;
 use crate::id::{Mid, Role};
 use crate::media::peer::webrtcbin;
 use crate::media::peer::webrtcbin::promise;
@@ -80,7 +80,7 @@ impl Peer {
         let mut tracks = Vec::with_capacity(mids.len());
         for (mid, (role, incoming)) in mids.into_iter().zip(&self.lines) {
             if let Some(incoming) = incoming {
-                incoming.name(mid.clone());
+                incoming.set_mid(mid.clone());
             }
             tracks.push(Track { mid, role: *role });
         }
@@ -111,8 +111,9 @@ impl Peer {
             return Err(BotError::BadAnswer("it has other m-lines".into()));
         }
         for ((role, _), media) in self.lines.iter().zip(sdp.medias()) {
-            if let (Role::Mic, Some(mic), Some(id)) = (role, &self.mic, level::agreed(media)) {
-                mic.way.levels.agree(id);
+            if let (Role::Mic, Some(mic), Some(id)) = (role, &self.mic, level::negotiated_id(media))
+            {
+                mic.input.levels.set_id(id);
             }
         }
         self.connection.take(WebRTCSDPType::Answer, sdp).await
@@ -152,8 +153,8 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::bots::rtc::peer::Reach;
-    use crate::bots::session::config::{BotConfig, Decode, Entry, VideoFormat};
+    use crate::bots::config::{BotConfig, Decode, Entry, NetworkInterface};
+    use crate::bots::source::settings::VideoFormat;
     use crate::codec::VideoCodec;
     use crate::id::RoomId;
 
@@ -164,7 +165,8 @@ mod tests {
             .person(0, VideoFormat::new(VideoCodec::H264))
             .decoding(Decode::Both)
             .entering(Entry::WebSocket { forward_slots: 2 });
-        let mut peer = Peer::new(&config, Reach::Loopback, &[], &Arc::default()).unwrap();
+        let mut peer =
+            Peer::new(&config, NetworkInterface::Loopback, &[], &Arc::default()).unwrap();
         let (sdp, tracks) = peer.offer().await.unwrap();
         let roles: Vec<_> = tracks.iter().map(|t| t.role.to_string()).collect();
         assert_eq!(

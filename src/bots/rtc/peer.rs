@@ -1,81 +1,85 @@
-//! A bot's connection to the server: it offers its uplinks, and takes the mix and the forwards.
+//! A bot's connection to the server: it offers its uplinks, and receives the mix and the forwards.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use gst_webrtc::WebRTCRTPTransceiverDirection as Direction;
+use parking_lot::Mutex;
 use tokio::sync::mpsc;
 
 use super::codec::{opus_caps, rtp_video_caps, rtx_caps};
-pub(crate) use super::connection::{Candidate, ConnectionState, Reach};
-use super::connection::{Connection, Sender, Sending};
+use super::connection::{Candidate, Connection, Sender, Sending};
 use super::ice;
-use super::level;
 use super::receive::{Incoming, Receiver};
+use crate::bots::config::{
+    AudioLossRecovery, BotConfig, Entry, LinkFeedback, NetworkInterface, PacketCaptureMode,
+};
 use crate::bots::error::BotError;
-use crate::bots::observe::observer::{Path, Witness};
-use crate::bots::observe::packet_capture::Tape;
-use crate::bots::session::config::{AudioSource, BotConfig, Entry, LinkFeedback, Mending};
+use crate::bots::observe::detection::Path;
+use crate::bots::observe::observer::Observer;
+use crate::bots::observe::packet_capture::PacketCapture;
 use crate::bots::source::corrupt::CorruptMode;
-use crate::bots::source::media_source::Way;
+use crate::bots::source::level;
+use crate::bots::source::media_source::PipelineInput;
+use crate::bots::source::settings::AudioSource;
 use crate::codec::Codec;
 use crate::id::Role;
 use crate::media::rtp::extensions::TRANSPORT_WIDE_CC;
 use crate::protocol::IceServer;
 
-/// The id that the header extension is offered with.
+/// The id under which the transport-wide sequence number is offered as header extension.
 const ARRIVALS: u8 = 5;
 
-/// An uplink of a bot.
+/// A microphone or camera that is sent to the server.
 #[derive(Debug)]
 pub(crate) struct Uplink {
-    pub(crate) way: Arc<Way>,
-    /// The pad its packets leave the payloader by.
+    pub(crate) input: Arc<PipelineInput>,
+    /// The pad at which its packets leave the payloader.
     packets: gst::Pad,
-    pub(crate) tape: Option<Arc<Tape>>,
+    pub(crate) packet_capture: Option<Arc<PacketCapture>>,
 }
 
-/// When the uplinks flow.
+/// Uplinks flow while both hold: the connection is up, and the server wants them (`uplinks`).
 #[derive(Debug, Clone, Copy)]
-struct Gate {
+struct SendGate {
     connected: bool,
     wanted: bool,
 }
 
-/// A bot's connection to the server.
+/// A bot's connection to the server. Dropping it tears the pipeline down.
 #[derive(Debug)]
 pub(crate) struct Peer {
     pub(crate) connection: Connection,
     pub(crate) camera: Option<Uplink>,
     pub(crate) mic: Option<Uplink>,
-    /// In the order of the m-lines; a `None` is an uplink.
+    /// The m-lines in their order; `None` for uplinks.
     pub(crate) lines: Vec<(Role, Option<Arc<Incoming>>)>,
     pub(crate) candidates: Option<mpsc::UnboundedReceiver<Candidate>>,
-    gate: Mutex<Gate>,
+    gate: Mutex<SendGate>,
 }
 
 impl Peer {
     /// Builds and starts the pipeline. Blocks.
     pub(crate) fn new(
         config: &BotConfig,
-        reach: Reach,
+        interface: NetworkInterface,
         servers: &[IceServer],
-        witness: &Arc<Witness>,
+        observer: &Arc<Observer>,
     ) -> Result<Self, BotError> {
-        let (connection, candidates) = Connection::new(reach)?;
-        ice::configure(&connection.webrtc, config.route, servers);
+        let (connection, candidates) = Connection::new(interface)?;
+        ice::configure(&connection.webrtc, config.ice_transport_policy, servers);
         let mut peer = Self {
             connection,
             camera: None,
             mic: None,
             lines: Vec::new(),
             candidates: Some(candidates),
-            gate: Mutex::new(Gate {
+            gate: Mutex::new(SendGate {
                 connected: false,
                 wanted: true,
             }),
         };
         peer.add_uplinks(config)?;
-        peer.add_downlinks(config, witness);
+        peer.add_downlinks(config, observer);
         let lines = peer.lines.iter().map(|(_, line)| line.clone()).collect();
         peer.connection.start(lines)?;
         Ok(peer)
@@ -84,7 +88,7 @@ impl Peer {
     fn add_uplinks(&mut self, config: &BotConfig) -> Result<(), BotError> {
         if config.audio != AudioSource::None {
             let mut rtp = opus_caps();
-            // So it stands in the offer; whether it is sent follows from the answer.
+            // This puts it into the offer; whether it is sent follows from the answer.
             rtp.make_mut()
                 .set(format!("extmap-{}", level::ID), level::URI);
             self.mic = Some(self.add_uplink(config, Role::Mic, Codec::Opus, rtp)?);
@@ -103,19 +107,23 @@ impl Peer {
         codec: Codec,
         rtp: gst::Caps,
     ) -> Result<Uplink, BotError> {
-        let tape = Tape::for_recording(config.recording);
-        let Sender { way, packets, .. } = self.connection.send(Sending {
+        let packet_capture = packet_capture(config.packet_capture);
+        let Sender { input, packets, .. } = self.connection.send(Sending {
             role,
             codec,
             rtp,
             direction: Direction::Sendonly,
-            tape: tape.clone(),
+            packet_capture: packet_capture.clone(),
         })?;
         self.lines.push((role, None));
-        Ok(Uplink { way, packets, tape })
+        Ok(Uplink {
+            input,
+            packets,
+            packet_capture,
+        })
     }
 
-    fn add_downlinks(&mut self, config: &BotConfig, witness: &Arc<Witness>) {
+    fn add_downlinks(&mut self, config: &BotConfig, observer: &Arc<Observer>) {
         let codecs = &config.receive.codecs;
         if codecs.is_empty() {
             return;
@@ -131,12 +139,12 @@ impl Peer {
             .chain(forwards(Role::ForwardVideo));
         for (role, path) in lines {
             let caps = if role.is_audio() {
-                mending(opus_caps(), config.mending)
+                with_recovery(opus_caps(), config.audio_loss_recovery)
             } else {
                 let mut caps = gst::Caps::new_empty();
                 caps.make_mut()
                     .extend(codecs.iter().map(|codec| rtp_video_caps(*codec)));
-                // webrtcbin sees to that for the first codec, and a browser for all.
+                // webrtcbin adds RTX for the first codec only, a browser for all.
                 let others = codecs.iter().skip(1);
                 caps.make_mut().extend(others.map(|codec| rtx_caps(*codec)));
                 caps
@@ -154,74 +162,83 @@ impl Peer {
                     Path::Mix => config.receive.decode,
                     Path::Forward | Path::Mesh => config.receive.forwards,
                 },
-                mending: config.mending,
-                tape: match path {
-                    Path::Forward => Tape::for_recording(config.recording),
+                audio_loss_recovery: config.audio_loss_recovery,
+                packet_capture: match path {
+                    Path::Forward => packet_capture(config.packet_capture),
                     Path::Mix | Path::Mesh => None,
                 },
             };
-            let incoming = Incoming::new(receiver, witness.clone());
+            let incoming = Incoming::new(receiver, observer.clone());
             self.lines.push((role, Some(incoming)));
         }
     }
 
-    /// What comes in, in the order of the m-lines.
+    /// The m-lines on which it receives, in their order.
     pub(crate) fn incoming(&self) -> impl Iterator<Item = &Arc<Incoming>> {
         self.lines.iter().filter_map(|(_, line)| line.as_ref())
     }
 
-    /// Lets the uplinks flow, from a keyframe on, if they are wanted.
+    /// To be called once the connection is up: lets the uplinks flow, each from a keyframe on, if
+    /// the server wants them.
     pub(crate) fn open(&self) {
         self.connection.settle();
         self.pass(|gate| gate.connected = true);
     }
 
-    /// Does as the server says with `uplinks`.
+    /// Starts or stops the uplinks, as the server says with `uplinks`.
     pub(crate) fn want(&self, wanted: bool) {
         self.pass(|gate| gate.wanted = wanted);
     }
 
-    fn pass(&self, change: impl FnOnce(&mut Gate)) {
-        // Held while the ways change, so that they end as the last change wants them.
-        let mut gate = self.gate.lock().unwrap_or_else(PoisonError::into_inner);
+    fn pass(&self, change: impl FnOnce(&mut SendGate)) {
+        // Held while the inputs change, so that they end as the last change wants them.
+        let mut gate = self.gate.lock();
         change(&mut gate);
-        for way in self.ways() {
+        for input in self.inputs() {
             if gate.connected && gate.wanted {
-                way.open();
+                input.open();
             } else {
-                way.shut();
+                input.shut();
             }
         }
     }
 
-    pub(crate) fn ways(&self) -> impl Iterator<Item = &Arc<Way>> {
+    pub(crate) fn inputs(&self) -> impl Iterator<Item = &Arc<PipelineInput>> {
         let uplinks = self.mic.iter().chain(&self.camera);
-        uplinks.map(|uplink| &uplink.way)
+        uplinks.map(|uplink| &uplink.input)
     }
 
-    /// Damages the video that goes out from now on.
+    /// Damages the video that is sent from now on.
     pub(crate) fn corrupt(&self, mode: CorruptMode) -> Result<(), BotError> {
         let camera = self.camera.as_ref();
         mode.install(&camera.ok_or(BotError::NotConfigured("camera"))?.packets);
         Ok(())
     }
 
-    /// Lets nothing out of the machine any more.
+    /// Lets nothing leave the machine any more: neither media nor RTCP nor DTLS.
     pub(crate) fn silence(&self) {
         self.want(false);
         self.connection.silence();
     }
 }
 
-/// Says what is made use of (RFC 7587 section 6.1).
-fn mending(mut sound: gst::Caps, mending: Mending) -> gst::Caps {
-    if mending == Mending::Fec {
+/// A packet capture, if packets are to be recorded.
+fn packet_capture(mode: PacketCaptureMode) -> Option<Arc<PacketCapture>> {
+    match mode {
+        PacketCaptureMode::Off => None,
+        PacketCaptureMode::Payloads => Some(Arc::default()),
+    }
+}
+
+/// Announces in-band FEC in an offer, if it is used (RFC 7587 section 6.1).
+fn with_recovery(mut sound: gst::Caps, recovery: AudioLossRecovery) -> gst::Caps {
+    if recovery == AudioLossRecovery::InbandFec {
         sound.make_mut().set("useinbandfec", "1");
     }
     sound
 }
 
-/// Offers to tell of every packet when it arrived.
+/// Offers transport-wide congestion control feedback.
 fn telling_arrivals(mut caps: gst::Caps) -> gst::Caps {
     for codec in caps.make_mut().iter_mut() {
         codec.set(format!("extmap-{ARRIVALS}"), TRANSPORT_WIDE_CC);
@@ -232,6 +249,6 @@ fn telling_arrivals(mut caps: gst::Caps) -> gst::Caps {
 
 impl Drop for Peer {
     fn drop(&mut self) {
-        self.ways().for_each(|way| way.shut());
+        self.inputs().for_each(|input| input.shut());
     }
 }

@@ -1,81 +1,83 @@
 //! What comes in on one m-line: counted always, decoded where asked.
 
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use gst_video::prelude::*;
+use parking_lot::{Mutex, MutexGuard};
 use serde::Serialize;
 use tokio::sync::{broadcast, watch};
 
 use super::codec::matrix;
-use super::csrc_tracker::{Source, Sources};
+use super::csrc_tracker::CsrcTracker;
 use crate::bots::clock;
-use crate::bots::observe::observer::{Origin, Path, Witness};
-use crate::bots::observe::packet_capture::{Payload, Tape};
+use crate::bots::config::{AudioLossRecovery, Decode};
+use crate::bots::observe::detection::{Contributor, Origin, Path};
+use crate::bots::observe::observer::Observer;
+use crate::bots::observe::packet_capture::{PacketCapture, Payload};
 use crate::bots::observe::probe::{Cadence, Picture};
-use crate::bots::session::config::{Decode, Mending};
 use crate::codec::Codec;
 use crate::id::{Mid, ParticipantId, Role};
 use crate::layout::Size;
 use crate::media::bwe::fec;
 use crate::media::rtp::payload::starts_keyframe;
 
-/// 20 ms chunks of sound kept for somebody who listens slowly: 5 s.
+/// 20 ms chunks of sound kept for a slow listener: 5 s.
 const SOUND_BACKLOG: usize = 250;
 
-/// For so many packets, of 20 ms, after somebody else's may the decoder's memory of them be heard:
-/// four were seen, with two steady tones.
-const REMEMBERED: u32 = 5;
+/// Number of 20 ms packets of a new participant during which an Opus decoder may still sound of the
+/// former one. Four were seen, with two steady tones.
+const DECODER_MEMORY: u32 = 5;
 
-/// What came in on an m-line since the start or the last reset.
+/// What arrived on an m-line since the start or the last reset.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct StreamStats {
-    /// What the m-line is for.
+    /// What the m-line carries.
     pub role: Role,
-    /// The way it comes.
+    /// The delivery path.
     pub path: Path,
-    /// Who sends it: in a mesh always the same one, in a forward m-line who did last.
+    /// Who sends it: fixed in a mesh, the newest sender on a forward m-line, `None` in a mix.
     pub from: Option<ParticipantId>,
-    /// RTP packets.
+    /// RTP packets received.
     pub packets: u64,
-    /// Their bytes, RTP headers included.
+    /// Bytes of RTP received, headers included.
     pub bytes: u64,
-    /// Sequence numbers that never came, late ones included.
+    /// Gaps in the sequence numbers, in packets. Packets that arrive late count as lost.
     pub lost: u64,
-    /// How many of them the next packet said again: sound with in-band FEC.
+    /// Losses of audio whose next packet carried a copy (in-band FEC).
     pub said_again: u64,
-    /// Most of them in a row.
+    /// The largest number of consecutive packets lost.
     pub lost_in_a_row: u64,
-    /// Whole frames of video (RTP markers), or packets of sound.
+    /// Complete video frames (RTP markers), or packets of audio.
     pub frames: u64,
-    /// Video frames that a decoder can start with.
+    /// Complete video frames with which a decoder can start.
     pub keyframes: u64,
-    /// Frames that came out of the decoder.
+    /// Frames of video or audio that left the decoder.
     pub decoded: u64,
-    /// The size of the newest decoded one.
+    /// The size of the newest decoded picture, pixels.
     pub size: Option<Size>,
-    /// Longest time without a frame, the one in progress included; of decoded frames where video
-    /// is decoded.
+    /// The longest time without a frame, the one in progress included. Counts decoded frames where
+    /// video is decoded, else received ones. Milliseconds in JSON.
     #[serde(serialize_with = "as_ms")]
     pub longest_gap: Duration,
     /// Freezes by the rule of webrtc-stats.
     pub freezes: u32,
-    /// How long they lasted together.
+    /// The total length of these freezes. Milliseconds in JSON.
     #[serde(serialize_with = "as_ms")]
     pub frozen: Duration,
-    /// How long the measurement has lasted.
+    /// For how long was measured. Milliseconds in JSON.
     #[serde(serialize_with = "as_ms")]
     pub measured: Duration,
 }
 
 impl StreamStats {
-    /// Mean rate, bit/s.
+    /// The mean bitrate, bit/s, RTP headers included.
     pub fn bitrate(&self) -> f64 {
         8.0 * self.bytes as f64 / self.measured.as_secs_f64().max(0.001)
     }
 }
 
-/// Milliseconds, for reports.
+/// Serialises a duration as milliseconds, for reports.
 pub(crate) fn as_ms<S: serde::Serializer>(value: &Duration, to: S) -> Result<S::Ok, S::Error> {
     to.serialize_f64(value.as_secs_f64() * 1000.0)
 }
@@ -93,34 +95,35 @@ struct Counters {
     key_in_frame: bool,
     received: Cadence,
     decoded: Cadence,
-    sources: Sources,
+    csrc_tracker: CsrcTracker,
     newest: Option<ParticipantId>,
-    /// How many packets in a row were theirs.
+    /// How many consecutive packets the newest sender has sent.
     in_a_row: u32,
     size: Option<Size>,
-    /// When the last packet and the last whole frame came.
+    /// When the last packet and the last complete frame came.
     packet_at: Option<Duration>,
     frame_at: Option<Duration>,
 }
 
-/// What an m-line takes, and what is done with it.
+/// What an m-line receives, and what is done with it.
 #[derive(Debug)]
 pub(crate) struct Receiver {
     pub(crate) role: Role,
     pub(crate) path: Path,
-    /// Who sends it, where it is always the same one.
+    /// Who sends it, if it is always the same participant.
     pub(crate) from: Option<ParticipantId>,
     pub(crate) decode: Decode,
-    pub(crate) mending: Mending,
-    pub(crate) tape: Option<Arc<Tape>>,
+    pub(crate) audio_loss_recovery: AudioLossRecovery,
+    pub(crate) packet_capture: Option<Arc<PacketCapture>>,
 }
 
-/// One m-line a bot receives on.
+/// An m-line on which a bot receives: counts its packets, keeps the newest picture and hands on
+/// sound.
 #[derive(Debug)]
 pub struct Incoming {
     mid: OnceLock<Mid>,
     receiver: Receiver,
-    witness: Arc<Witness>,
+    observer: Arc<Observer>,
     counters: Mutex<Counters>,
     /// When the first picture or sound came, on the machine's clock.
     first: watch::Sender<Option<Duration>>,
@@ -129,7 +132,7 @@ pub struct Incoming {
 }
 
 impl Incoming {
-    pub(crate) fn new(receiver: Receiver, witness: Arc<Witness>) -> Arc<Self> {
+    pub(crate) fn new(receiver: Receiver, observer: Arc<Observer>) -> Arc<Self> {
         let counters = Counters {
             since: clock::now(),
             ..Counters::default()
@@ -137,7 +140,7 @@ impl Incoming {
         Arc::new(Self {
             mid: OnceLock::new(),
             receiver,
-            witness,
+            observer,
             counters: Mutex::new(counters),
             first: watch::Sender::new(None),
             picture: watch::Sender::new(None),
@@ -145,35 +148,37 @@ impl Incoming {
         })
     }
 
-    /// The m-line's name, once the offer has given it one.
+    /// The m-line's mid, once there is an offer.
     pub fn mid(&self) -> Option<&Mid> {
         self.mid.get()
     }
 
-    /// What the m-line is for.
+    /// What the m-line carries.
     pub fn role(&self) -> Role {
         self.receiver.role
     }
 
-    /// The way it comes.
+    /// The delivery path.
     pub fn path(&self) -> Path {
         self.receiver.path
     }
 
-    /// What came in its packets, in the order of their sequence numbers; nothing unless the bot
-    /// records ([`crate::bots::session::config::Recording`]) and the m-line is a forward one.
+    /// The packets received so far, in the order of arrival from the jitter buffer. Empty unless
+    /// the bot captures packets and this is a forward m-line.
     pub fn payloads(&self) -> Vec<Payload> {
-        let tape = self.receiver.tape.as_ref();
-        tape.map(|tape| tape.read()).unwrap_or_default()
+        let packet_capture = self.receiver.packet_capture.as_ref();
+        packet_capture
+            .map(|packet_capture| packet_capture.read())
+            .unwrap_or_default()
     }
 
-    /// When the last packet came, on the machine's clock.
-    pub fn last_packet(&self) -> Option<Duration> {
+    /// When the newest packet came, on the machine's clock.
+    pub(crate) fn last_packet(&self) -> Option<Duration> {
         self.lock().packet_at
     }
 
-    /// When the last whole frame of video or packet of sound came, on the machine's clock.
-    pub fn last_frame(&self) -> Option<Duration> {
+    /// When the newest complete video frame or audio packet came, on the machine's clock.
+    pub(crate) fn last_frame(&self) -> Option<Duration> {
         self.lock().frame_at
     }
 
@@ -182,13 +187,13 @@ impl Incoming {
         self.receiver.from.or(self.lock().newest)
     }
 
-    pub(crate) fn name(&self, mid: Mid) {
+    pub(crate) fn set_mid(&self, mid: Mid) {
         // Set once: there is one offer.
         let _ = self.mid.set(mid);
     }
 
     fn lock(&self) -> MutexGuard<'_, Counters> {
-        self.counters.lock().unwrap_or_else(PoisonError::into_inner)
+        self.counters.lock()
     }
 
     /// The figures since the start or the last reset.
@@ -220,7 +225,7 @@ impl Incoming {
         }
     }
 
-    /// Measures from now on.
+    /// Starts all figures anew.
     pub fn reset_stats(&self) {
         let mut counters = self.lock();
         counters.since = clock::now();
@@ -232,18 +237,18 @@ impl Incoming {
         counters.decoded.reset();
     }
 
-    /// When the first picture or sound came, on the machine's clock: the first decoded one where
-    /// it is decoded, else the first whole keyframe or packet.
+    /// When the first picture or sound came, on the machine's clock: the first decoded one where it
+    /// is decoded, else the first complete keyframe or audio packet.
     pub fn first(&self) -> watch::Receiver<Option<Duration>> {
         self.first.subscribe()
     }
 
-    /// Sees every decoded picture, or the newest where the reader is slow.
+    /// Every decoded picture; a slow reader sees the newest only.
     pub fn pictures(&self) -> watch::Receiver<Option<Arc<Picture>>> {
         self.picture.subscribe()
     }
 
-    /// Hears everything from now on: mono, 48 kHz, full scale 1.0.
+    /// All decoded sound from now on: mono, 48 kHz, full scale 1.0.
     pub fn sound(&self) -> broadcast::Receiver<Arc<[f32]>> {
         self.sound.subscribe()
     }
@@ -252,26 +257,26 @@ impl Incoming {
         !self.receiver.role.is_audio() && self.receiver.decode.video()
     }
 
-    pub(crate) fn mending(&self) -> Mending {
-        self.receiver.mending
+    pub(crate) fn audio_loss_recovery(&self) -> AudioLossRecovery {
+        self.receiver.audio_loss_recovery
     }
 
     pub(crate) fn decodes_audio(&self) -> bool {
         self.receiver.role.is_audio() && self.receiver.decode.audio()
     }
 
-    fn arrived(&self, at: Duration) {
+    fn note_first(&self, at: Duration) {
         self.first
             .send_if_modified(|first| first.is_none() && first.replace(at).is_none());
     }
 
-    /// Counts an RTP packet.
+    /// Counts an RTP packet. Called on a streaming thread.
     pub(crate) fn packet(&self, buffer: &gst::BufferRef, codec: Codec) {
         let Ok(rtp) = gst_rtp::RTPBuffer::from_buffer_readable(buffer) else {
             return;
         };
-        if let Some(tape) = &self.receiver.tape {
-            tape.packet(&rtp, codec);
+        if let Some(packet_capture) = &self.receiver.packet_capture {
+            packet_capture.packet(&rtp, codec);
         }
         let now = clock::now();
         let mut counters = self.lock();
@@ -287,7 +292,7 @@ impl Incoming {
             };
             counters.newest = newest;
             if let Some(pts) = buffer.pts() {
-                counters.sources.packet(pts, newest);
+                counters.csrc_tracker.packet(pts, newest);
             }
         }
         let (sequence, payload) = (rtp.seq(), rtp.payload().unwrap_or_default());
@@ -312,22 +317,22 @@ impl Incoming {
             drop(counters);
             let decoded = self.decodes_video() || self.decodes_audio();
             if !decoded && (key || audio) {
-                self.arrived(now);
+                self.note_first(now);
             }
         }
     }
 
-    /// Whose the picture of a timestamp is.
-    fn whose(&self, pts: Option<gst::ClockTime>) -> Source {
+    /// Whose the picture with a timestamp is.
+    fn contributor_at(&self, pts: Option<gst::ClockTime>) -> Contributor {
         match (self.receiver.path, pts) {
-            (Path::Forward, Some(pts)) => self.lock().sources.at(pts),
-            (Path::Mesh, _) => Source::always(self.receiver.from),
-            (Path::Mix, _) | (Path::Forward, None) => Source::always(None),
+            (Path::Forward, Some(pts)) => self.lock().csrc_tracker.at(pts),
+            (Path::Mesh, _) => Contributor::always(self.receiver.from),
+            (Path::Mix, _) | (Path::Forward, None) => Contributor::always(None),
         }
     }
 
-    /// Takes a decoded picture.
-    pub(crate) fn show(&self, sample: &gst::Sample, codec: Codec) -> Option<()> {
+    /// Takes over a decoded picture. `None` if the sample is none. Called on a streaming thread.
+    pub(crate) fn take_picture(&self, sample: &gst::Sample, codec: Codec) -> Option<()> {
         let arrival = clock::now();
         let info = gst_video::VideoInfo::from_caps(sample.caps()?).ok()?;
         let buffer = sample.buffer()?;
@@ -349,15 +354,15 @@ impl Incoming {
         let mut picture =
             Picture::from_planes(frame.width(), frame.height(), planes, arrival, number)?
                 .in_matrix(matrix(codec, sample.caps()?));
-        let source = self.whose(buffer.pts());
-        picture.from = source.who;
+        let contributor = self.contributor_at(buffer.pts());
+        picture.from = contributor.who;
         let picture = Arc::new(picture);
         self.picture.send_replace(Some(picture.clone()));
-        self.arrived(arrival);
-        // Last: whoever waits for something to be seen finds everything else told.
+        self.note_first(arrival);
+        // Last, so that those who wait for a detection find everything else in place.
         match self.receiver.path {
-            Path::Mix => self.witness.saw_mix(&picture),
-            path => self.witness.saw(&picture, path, source),
+            Path::Mix => self.observer.record_mix(&picture),
+            path => self.observer.record_picture(&picture, path, contributor),
         }
         Some(())
     }
@@ -365,7 +370,7 @@ impl Incoming {
     /// Where the sound of the newest packet came from.
     fn origin(&self) -> Origin {
         let path = self.receiver.path;
-        let settled = path != Path::Forward || self.lock().in_a_row > REMEMBERED;
+        let settled = path != Path::Forward || self.lock().in_a_row > DECODER_MEMORY;
         Origin {
             path,
             from: self.newest_from(),
@@ -373,10 +378,14 @@ impl Incoming {
         }
     }
 
-    /// Takes decoded sound; `base` is its pipeline's base time. Called on the thread and within
-    /// the call that brought its packet, so that it is the newest packet's: its timestamp would
-    /// not say, since the decoder counts samples where packets' times jump.
-    pub(crate) fn hear(&self, sample: &gst::Sample, base: Option<gst::ClockTime>) -> Option<()> {
+    /// Takes over decoded sound; `base` is the base time of its pipeline. Called on the thread and
+    /// within the call that brought its packet, so that it belongs to the newest packet. Its
+    /// timestamp would not say, because the decoder counts samples where the times of packets jump.
+    pub(crate) fn take_sound(
+        &self,
+        sample: &gst::Sample,
+        base: Option<gst::ClockTime>,
+    ) -> Option<()> {
         let buffer = sample.buffer()?;
         let map = buffer.map_readable().ok()?;
         let chunk: Arc<[f32]> = map
@@ -385,12 +394,12 @@ impl Incoming {
             .collect();
         let now = clock::now();
         self.lock().decoded.push(now);
-        self.arrived(now);
+        self.note_first(now);
         // Nobody listening is fine.
         let _ = self.sound.send(chunk.clone());
         if let (Some(base), Some(pts)) = (base, buffer.pts()) {
             let start = (base + pts).into();
-            self.witness.heard(&chunk, start, self.origin());
+            self.observer.record_sound(&chunk, start, self.origin());
         }
         Some(())
     }

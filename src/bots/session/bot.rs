@@ -1,131 +1,42 @@
-//! A participant: what a test, the demo or a benchmark holds of one.
+//! A bot that has joined: what a test, the demo or a benchmark holds.
 
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use tokio::sync::{broadcast, mpsc, watch};
+use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
-use super::config::{BotConfig, Capture, Mesh};
 use super::join::{self, Signalling};
+use super::published::Published;
 use super::server_ready;
 use super::signalling::Outgoing;
 use crate::bots::clock;
+use crate::bots::config::{BotConfig, Capture, Mesh};
 use crate::bots::error::BotError;
-use crate::bots::mesh::peer::Setup;
-use crate::bots::mesh::{Links, Member};
-use crate::bots::observe::observer::Witness;
-use crate::bots::rtc::peer::{ConnectionState, Peer, Uplink};
-use crate::bots::source::camera::{Camera, Stock};
+use crate::bots::mesh::peer::MeshSetup;
+use crate::bots::mesh::{MeshLinks, MeshMember};
+use crate::bots::rtc::connection::ConnectionState;
+use crate::bots::rtc::peer::{Peer, Uplink};
+use crate::bots::source::camera::{Camera, PreparedVideo};
 use crate::bots::source::clip;
 use crate::bots::source::corrupt::CorruptMode;
-use crate::bots::source::media_source::{Outlet, Player};
+use crate::bots::source::media_source::{ClipPlayer, MediaSource};
 use crate::bots::source::pace;
 use crate::codec::VideoCodec;
-use crate::id::{ParticipantId, Role};
+use crate::id::ParticipantId;
 use crate::layout::Size;
-use crate::protocol::room::{ByeReason, Limits, RoomState, SlotState};
-use crate::protocol::{self, ClientMessage, ServerMessage};
+use crate::protocol::ClientMessage;
+use crate::protocol::room::Limits;
 use crate::topology::Mode;
 
-/// How long anything a bot waits for may take.
-pub const PATIENCE: Duration = Duration::from_secs(15);
+/// How long anything that a bot waits for may take before it is an error.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(15);
 
 /// How long a pipeline may take to stop before it is left to itself.
 const STOPPING: Duration = Duration::from_secs(5);
 
-/// Messages of the server kept for a reader who is slow.
-const NOTICES: usize = 1024;
-
-/// The published side of a bot's signalling.
-#[derive(Debug, Clone)]
-pub(crate) struct Published {
-    pub(crate) room: watch::Sender<Option<RoomState>>,
-    pub(crate) notices: broadcast::Sender<ServerMessage>,
-    pub(crate) slots: watch::Sender<Option<Slots>>,
-    pub(crate) uplinks: watch::Sender<bool>,
-    /// Why the server ended it, once it has.
-    pub(crate) bye: watch::Sender<Option<ByeReason>>,
-    pub(crate) witness: Arc<Witness>,
-    /// What a member of a mesh has to know, in the order in which it was said.
-    mesh: mpsc::UnboundedSender<ServerMessage>,
-    capture: watch::Sender<Option<(Size, u32)>>,
-}
-
-/// How a bot is served: what `slots` said last.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Slots {
-    /// The mode it is served in.
-    pub mode: Mode,
-    /// Who is in each forward m-line.
-    pub slots: Vec<SlotState>,
-}
-
-impl Published {
-    fn new() -> (Self, mpsc::UnboundedReceiver<ServerMessage>) {
-        let (mesh, inbox) = mpsc::unbounded_channel();
-        let published = Self {
-            room: watch::Sender::new(None),
-            notices: broadcast::Sender::new(NOTICES),
-            slots: watch::Sender::new(None),
-            uplinks: watch::Sender::new(true),
-            bye: watch::Sender::new(None),
-            witness: Arc::default(),
-            mesh,
-            capture: watch::Sender::new(None),
-        };
-        (published, inbox)
-    }
-
-    /// Tells everybody who looks.
-    pub(crate) fn publish(&self, message: ServerMessage) {
-        if matches!(
-            message,
-            ServerMessage::Welcome { .. }
-                | ServerMessage::Room(_)
-                | ServerMessage::Signal { .. }
-                | ServerMessage::Bye { .. }
-        ) {
-            // Nobody takes it where the bot is no member of a mesh.
-            let _ = self.mesh.send(message.clone());
-        }
-        match &message {
-            ServerMessage::Room(state) => {
-                self.witness.room(state, clock::now());
-                self.room.send_replace(Some(state.clone()));
-            }
-            ServerMessage::Capture(protocol::Capture {
-                role: Role::Camera,
-                width,
-                height,
-                fps,
-                ..
-            }) => {
-                let size = Size {
-                    width: *width,
-                    height: *height,
-                };
-                self.capture.send_replace(Some((size, *fps)));
-            }
-            ServerMessage::Slots { mode, slots } => {
-                let (mode, slots) = (*mode, slots.clone());
-                self.slots.send_replace(Some(Slots { mode, slots }));
-            }
-            ServerMessage::Uplinks { wanted } => {
-                self.uplinks.send_replace(*wanted);
-            }
-            ServerMessage::Bye { reason } => {
-                self.bye.send_replace(Some(*reason));
-            }
-            _ => {}
-        }
-        // Nobody reading is fine.
-        let _ = self.notices.send(message);
-    }
-}
-
-/// A participant that has joined. Dropping it is like [`Bot::kill`], without waiting.
+/// A participant that has joined. Dropping it is like [`Bot::kill`], without waiting for the end.
 #[derive(Debug)]
 pub struct Bot {
     name: String,
@@ -134,20 +45,21 @@ pub struct Bot {
     signalling: Signalling,
     pub(crate) published: Published,
     camera: Option<Arc<Camera>>,
-    mic: Option<Arc<Player>>,
-    pub(crate) links: Arc<Links>,
+    mic: Option<Arc<ClipPlayer>>,
+    pub(crate) links: Arc<MeshLinks>,
     tasks: Vec<JoinHandle<()>>,
 }
 
 impl Bot {
-    /// Joins. Returns when the server's answer has been taken; the connection comes up after
-    /// that ([`Bot::connected`]). What is sent is encoded before, and does not count as joining.
+    /// Joins a room. Returns once the server's answer is applied; the connection comes up after
+    /// that ([`Bot::connected`]). What is sent is encoded before, and does not count as time of the
+    /// join.
     ///
     /// # Errors
-    /// Whatever the server refuses, and whatever fails here.
+    /// What the server refuses, and what fails here.
     pub async fn join(config: BotConfig) -> Result<Self, BotError> {
         let config = config.for_entry();
-        let video = Stock::of(config.video).await?;
+        let video = PreparedVideo::of(config.video).await?;
         let audio = clip::audio(config.audio).await?;
         let started = clock::now();
         let (published, inbox) = Published::new();
@@ -157,24 +69,24 @@ impl Bot {
                 what: "answer to the join",
                 after: PATIENCE,
             })??;
-        let join::Entered {
+        let join::Joined {
             peer,
             signalling,
             mut tasks,
         } = joined;
-        let outlet = |uplink: &Option<Uplink>| {
+        let media_source = |uplink: &Option<Uplink>| {
             let uplink = uplink.as_ref();
-            uplink.map(|uplink| Outlet::with(&uplink.way))
+            uplink.map(|uplink| MediaSource::with(&uplink.input))
         };
-        let (camera_out, mic_out) = (outlet(&peer.camera), outlet(&peer.mic));
-        let camera = camera_out
+        let (camera_source, mic_source) = (media_source(&peer.camera), media_source(&peer.mic));
+        let camera = camera_source
             .clone()
             .zip(video)
-            .map(|(outlet, stock)| Camera::start(outlet, config.video, stock));
-        let mic = mic_out.clone().zip(audio).map(|(outlet, reel)| {
-            let begins = reel.begins(clock::now());
+            .map(|(media_source, prepared)| Camera::start(media_source, config.video, prepared));
+        let mic = mic_source.clone().zip(audio).map(|(media_source, clip)| {
+            let begins = clip.begins(clock::now());
             let burst = config.sound_burst;
-            let player = Player::in_bursts(outlet, reel, Duration::ZERO, burst);
+            let player = ClipPlayer::in_bursts(media_source, clip, Duration::ZERO, burst);
             pace::schedule(&player, begins);
             player
         });
@@ -183,34 +95,10 @@ impl Bot {
             let wanted = published.capture.subscribe();
             tasks.push(tokio::spawn(follow(Arc::downgrade(camera), wanted)));
         }
-        let links = Arc::<Links>::default();
-        if let (
-            Signalling::Socket {
-                participant,
-                outbox,
-            },
-            Mesh::Join,
-        ) = (&signalling, config.mesh)
+        let links = Arc::<MeshLinks>::default();
+        let sources = (mic_source, camera_source);
+        if let Some(member) = mesh_member(&config, &signalling, &peer, &published, &links, sources)?
         {
-            let is_vp8 = config
-                .video
-                .format()
-                .is_some_and(|f| f.codec == VideoCodec::Vp8);
-            let setup = Setup {
-                reach: join::reach(&config)?,
-                route: config.route,
-                mic: mic_out,
-                camera: camera_out.filter(|_| is_vp8),
-                decode: config.receive.forwards,
-                witness: published.witness.clone(),
-            };
-            let member = Member {
-                own: *participant,
-                setup: Arc::new(setup),
-                outbox: outbox.clone(),
-                links: links.clone(),
-                served: server_ready::watcher(&peer, &published, *participant),
-            };
             tasks.push(tokio::spawn(member.run(inbox)));
         }
         Ok(Self {
@@ -231,7 +119,7 @@ impl Bot {
         &self.name
     }
 
-    /// Who it is in the room; `None` over WHIP and WHEP, which do not say.
+    /// Its id in the room; `None` over WHIP and WHEP, which do not tell.
     pub fn id(&self) -> Option<ParticipantId> {
         match &self.signalling {
             Signalling::Socket { participant, .. } => Some(*participant),
@@ -244,7 +132,7 @@ impl Bot {
         self.started
     }
 
-    /// Says something to the server.
+    /// Sends a message to the server over the WebSocket.
     ///
     /// # Errors
     /// [`BotError::Closed`]; [`BotError::NotConfigured`] over WHIP and WHEP.
@@ -252,7 +140,7 @@ impl Bot {
         self.order(Outgoing::Message(message))
     }
 
-    /// Sends any text over the WebSocket.
+    /// Sends any text over the WebSocket, such as no client should send.
     ///
     /// # Errors
     /// As [`Bot::send`].
@@ -283,7 +171,7 @@ impl Bot {
         self.send(ClientMessage::View { mode })
     }
 
-    /// Wants no more than that from now on.
+    /// Sets limits of bitrate and height from now on.
     ///
     /// # Errors
     /// As [`Bot::send`].
@@ -291,7 +179,7 @@ impl Bot {
         self.send(ClientMessage::Limits(limits))
     }
 
-    /// Damages the video it sends from now on.
+    /// Damages the video that it sends to the server from now on.
     ///
     /// # Errors
     /// [`BotError::NotConfigured`] without a camera.
@@ -299,11 +187,11 @@ impl Bot {
         self.peer.corrupt(mode)
     }
 
-    /// Leaves as one should: `leave` or DELETE, then the end of the media. Returns when the
-    /// server has confirmed and everything here is torn down.
+    /// Leaves in order: `leave` or DELETE, then the end of media. Returns when the server has
+    /// confirmed and everything here is torn down.
     ///
     /// # Errors
-    /// If the server does not confirm; it is torn down even so.
+    /// If the server does not confirm. Everything here is torn down even so.
     pub async fn leave(mut self) -> Result<(), BotError> {
         let signalling = std::mem::replace(&mut self.signalling, Signalling::Http(None));
         let goodbye = timeout(PATIENCE, join::leave(signalling, &self.published.notices));
@@ -315,8 +203,8 @@ impl Bot {
         confirmed
     }
 
-    /// Vanishes, as if its machine had lost its power: nothing is said over the WebSocket, DTLS
-    /// or RTCP. Returns when it is torn down here.
+    /// Vanishes, as if its machine had lost power: nothing is said over the WebSocket, DTLS or
+    /// RTCP. Returns when everything here is torn down.
     pub async fn kill(self) {
         self.links.silence();
         self.peer.silence();
@@ -328,7 +216,7 @@ impl Bot {
     async fn stop(self) {
         let gone = self.peer.connection.gone();
         let links = self.links.clone();
-        // With this the mesh's tasks end, as nobody orders anything of them any more.
+        // This closes the channels of commands, with which the tasks of the mesh end.
         drop(self);
         links.tasks.close();
         let all = async { tokio::join!(gone, links.tasks.wait()) };
@@ -349,6 +237,53 @@ impl Drop for Bot {
     }
 }
 
+/// The bot as a member of a mesh, if it takes part in meshes: not over HTTP, where nobody signals.
+/// `sources` are its microphone and camera.
+fn mesh_member(
+    config: &BotConfig,
+    signalling: &Signalling,
+    peer: &Arc<Peer>,
+    published: &Published,
+    links: &Arc<MeshLinks>,
+    (mic, camera): (Option<Arc<MediaSource>>, Option<Arc<MediaSource>>),
+) -> Result<Option<MeshMember>, BotError> {
+    let (
+        Signalling::Socket {
+            participant,
+            outbox,
+        },
+        Mesh::Join,
+    ) = (signalling, config.mesh)
+    else {
+        return Ok(None);
+    };
+    let format = config.video.format();
+    let is_vp8 = format.is_some_and(|format| format.codec == VideoCodec::Vp8);
+    let setup = MeshSetup {
+        interface: join::interface(config)?,
+        ice_transport_policy: config.ice_transport_policy,
+        mic,
+        camera: camera.filter(|_| is_vp8),
+        decode: config.receive.forwards,
+        observer: published.observer.clone(),
+    };
+    Ok(Some(MeshMember {
+        own: *participant,
+        setup: Arc::new(setup),
+        send: sender(outbox.clone()),
+        links: links.clone(),
+        server_ready: server_ready::watcher(peer, published, *participant),
+    }))
+}
+
+/// What sends a mesh member's messages to the server.
+fn sender(outbox: mpsc::UnboundedSender<Outgoing>) -> Box<dyn Fn(ClientMessage) + Send + Sync> {
+    Box::new(move |message| {
+        // With the connection to the server the mesh ends, too.
+        let _ = outbox.send(Outgoing::Message(message));
+    })
+}
+
 async fn open_when_connected(peer: Arc<Peer>) {
     let mut states = peer.connection.state.clone();
     let up = |state: &ConnectionState| *state == ConnectionState::Connected;
@@ -357,7 +292,7 @@ async fn open_when_connected(peer: Arc<Peer>) {
     }
 }
 
-/// Does as the server asks with `capture`; the newest wish wins.
+/// Follows the server's `capture` messages. While a change is made, only the newest one waits.
 async fn follow(camera: Weak<Camera>, mut wanted: watch::Receiver<Option<(Size, u32)>>) {
     // What came before the answer counts too.
     wanted.mark_changed();

@@ -1,22 +1,24 @@
-//! How a bot comes in and goes out again, by whichever way it was told to.
+//! How a bot joins and leaves, over the signalling that its configuration names.
 
 use std::sync::{Arc, Weak};
 
 use tokio::sync::{broadcast, mpsc};
 use tokio::task::JoinHandle;
 
-use super::bot::Published;
-use super::config::{BotConfig, Entry, Fingerprint};
+use super::published::Published;
 use super::signalling::{HttpSession, Outgoing, Socket};
+use crate::bots::config::{
+    BotConfig, Entry, FingerprintMode, IceTransportPolicy, NetworkInterface,
+};
 use crate::bots::error::BotError;
-use crate::bots::observe::observer::Witness;
+use crate::bots::observe::observer::Observer;
+use crate::bots::rtc::connection::Candidate;
 use crate::bots::rtc::ice;
-use crate::bots::rtc::ice::Route;
-use crate::bots::rtc::peer::{Candidate, Peer, Reach};
+use crate::bots::rtc::peer::Peer;
 use crate::id::{Mid, ParticipantId};
 use crate::protocol::{ClientMessage, Join, ServerMessage, Track, VERSION};
 
-/// What a bot can still say.
+/// The signalling of a bot that has joined.
 #[derive(Debug)]
 pub(crate) enum Signalling {
     /// Over the WebSocket.
@@ -24,44 +26,44 @@ pub(crate) enum Signalling {
         participant: ParticipantId,
         outbox: mpsc::UnboundedSender<Outgoing>,
     },
-    /// Over HTTP; `None` once it has left.
+    /// Over WHIP or WHEP; `None` once it has left.
     Http(Option<HttpSession>),
 }
 
-/// A bot that is in.
-pub(crate) struct Entered {
+/// A bot that has joined.
+pub(crate) struct Joined {
     pub(crate) peer: Arc<Peer>,
     pub(crate) signalling: Signalling,
     pub(crate) tasks: Vec<JoinHandle<()>>,
 }
 
-/// Joins the room.
-pub(crate) async fn enter(config: &BotConfig, published: &Published) -> Result<Entered, BotError> {
-    let reach = reach(config)?;
-    let witness = &published.witness;
+/// Joins the room. Returns once the server's answer is applied.
+pub(crate) async fn enter(config: &BotConfig, published: &Published) -> Result<Joined, BotError> {
+    let interface = interface(config)?;
+    let observer = &published.observer;
     if over_http(config.entry) {
-        return enter_http(config, reach, witness).await;
+        return enter_http(config, interface, observer).await;
     }
     let (socket, peer) = tokio::join!(
         Socket::connect(&config.server),
-        build(config, reach, witness)
+        build(config, interface, observer)
     );
     let (Socket { outbox, mut inbox }, mut peer) = (socket?, peer?);
     let (sdp, tracks) = peer.offer().await?;
     let candidates = peer.candidates.take();
     let mids: Vec<Mid> = tracks.iter().map(|track| track.mid.clone()).collect();
-    say(&outbox, join_message(config, sdp, tracks))?;
+    send(&outbox, join_message(config, sdp, tracks))?;
     let (participant, answer) = answered(&mut inbox, published).await?;
     peer.accept(&answer).await?;
     let peer = Arc::new(peer);
-    let hearing = hear(
+    let receiving = receive_messages(
         inbox,
         Arc::downgrade(&peer),
         mids.clone(),
         published.clone(),
     );
     let mut tasks = vec![
-        tokio::spawn(hearing),
+        tokio::spawn(receiving),
         tokio::spawn(peer.connection.listen()),
     ];
     if let Some(candidates) = candidates {
@@ -71,7 +73,7 @@ pub(crate) async fn enter(config: &BotConfig, published: &Published) -> Result<E
         participant,
         outbox,
     };
-    Ok(Entered {
+    Ok(Joined {
         peer,
         signalling,
         tasks,
@@ -80,31 +82,35 @@ pub(crate) async fn enter(config: &BotConfig, published: &Published) -> Result<E
 
 async fn enter_http(
     config: &BotConfig,
-    reach: Reach,
-    witness: &Arc<Witness>,
-) -> Result<Entered, BotError> {
-    let mut peer = build(config, reach, witness).await?;
+    interface: NetworkInterface,
+    observer: &Arc<Observer>,
+) -> Result<Joined, BotError> {
+    let mut peer = build(config, interface, observer).await?;
     peer.offer().await?;
     let sdp = offered(peer.gathered().await?, config.fingerprint);
     let (session, answer) = HttpSession::open(config, sdp).await?;
     peer.accept(&answer).await?;
     let tasks = vec![tokio::spawn(peer.connection.listen())];
-    Ok(Entered {
+    Ok(Joined {
         peer: Arc::new(peer),
         signalling: Signalling::Http(Some(session)),
         tasks,
     })
 }
 
-async fn build(config: &BotConfig, reach: Reach, witness: &Arc<Witness>) -> Result<Peer, BotError> {
-    // Its own connection needs servers only where it must not do without; webrtcbin has to have
+async fn build(
+    config: &BotConfig,
+    interface: NetworkInterface,
+    observer: &Arc<Observer>,
+) -> Result<Peer, BotError> {
+    // The connection to the server needs ICE servers only if it must use a relay. webrtcbin needs
     // them before it makes the offer, and so before `welcome`.
-    let servers = match config.route {
-        Route::Any => Vec::new(),
-        Route::Relay => ice::servers(config).await?,
+    let servers = match config.ice_transport_policy {
+        IceTransportPolicy::All => Vec::new(),
+        IceTransportPolicy::Relay => ice::servers(config).await?,
     };
-    let (config, witness) = (config.clone(), witness.clone());
-    tokio::task::spawn_blocking(move || Peer::new(&config, reach, &servers, &witness))
+    let (config, observer) = (config.clone(), observer.clone());
+    tokio::task::spawn_blocking(move || Peer::new(&config, interface, &servers, &observer))
         .await
         .map_err(|e| BotError::media("building a bot", e))?
 }
@@ -123,7 +129,7 @@ fn join_message(config: &BotConfig, sdp: String, tracks: Vec<Track>) -> ClientMe
     })
 }
 
-fn say(outbox: &mpsc::UnboundedSender<Outgoing>, message: ClientMessage) -> Result<(), BotError> {
+fn send(outbox: &mpsc::UnboundedSender<Outgoing>, message: ClientMessage) -> Result<(), BotError> {
     outbox
         .send(Outgoing::Message(message))
         .map_err(|_| BotError::Closed)
@@ -153,8 +159,8 @@ async fn answered(
     Err(BotError::Closed)
 }
 
-/// Sends the candidates as they are found. They are found after the offer was made, so `join` is
-/// in the outbox before the first.
+/// Sends the candidates as they are found. They are found after the offer was made, so `join` is in
+/// the outbox before the first.
 async fn trickle(
     mut candidates: mpsc::UnboundedReceiver<Candidate>,
     mids: Vec<Mid>,
@@ -165,14 +171,14 @@ async fn trickle(
             continue;
         };
         let candidate = Some(candidate);
-        if say(&outbox, ClientMessage::Candidate { mid, candidate }).is_err() {
+        if send(&outbox, ClientMessage::Candidate { mid, candidate }).is_err() {
             return;
         }
     }
 }
 
 /// Takes what the server says until the connection ends.
-async fn hear(
+async fn receive_messages(
     mut inbox: mpsc::UnboundedReceiver<ServerMessage>,
     peer: Weak<Peer>,
     mids: Vec<Mid>,
@@ -199,7 +205,7 @@ async fn hear(
     }
 }
 
-/// Says goodbye and waits for the server's.
+/// Says goodbye and waits for the server's confirmation.
 pub(crate) async fn leave(
     signalling: Signalling,
     notices: &broadcast::Sender<ServerMessage>,
@@ -209,7 +215,7 @@ pub(crate) async fn leave(
         Signalling::Http(None) => Ok(()),
         Signalling::Socket { outbox, .. } => {
             let mut notices = notices.subscribe();
-            say(&outbox, ClientMessage::Leave)?;
+            send(&outbox, ClientMessage::Leave)?;
             loop {
                 match notices.recv().await {
                     Ok(ServerMessage::Bye { .. }) => return Ok(()),
@@ -221,11 +227,11 @@ pub(crate) async fn leave(
     }
 }
 
-/// An offer that names another certificate.
-fn offered(sdp: String, fingerprint: Fingerprint) -> String {
+/// The offer, or one that names a certificate other than the bot's.
+fn offered(sdp: String, fingerprint: FingerprintMode) -> String {
     match fingerprint {
-        Fingerprint::True => sdp,
-        Fingerprint::Wrong => {
+        FingerprintMode::True => sdp,
+        FingerprintMode::Wrong => {
             const LABEL: &str = "a=fingerprint:sha-256 ";
             let mut parts = sdp.split(LABEL);
             let mut altered = parts.next().unwrap_or_default().to_owned();
@@ -240,10 +246,11 @@ fn offered(sdp: String, fingerprint: Fingerprint) -> String {
     }
 }
 
-/// Where media may go: if nothing is said, it stays on loopback if the server does.
-pub(crate) fn reach(config: &BotConfig) -> Result<Reach, BotError> {
-    if let Some(reach) = config.reach {
-        return Ok(reach);
+/// The network interface to use: that of the configuration, else loopback if the server's URL is a
+/// loopback address, else all.
+pub(crate) fn interface(config: &BotConfig) -> Result<NetworkInterface, BotError> {
+    if let Some(interface) = config.interface {
+        return Ok(interface);
     }
     let bad_server = |_| BotError::BadServer(config.server.clone());
     let url = reqwest::Url::parse(&config.server).map_err(bad_server)?;
@@ -254,13 +261,13 @@ pub(crate) fn reach(config: &BotConfig) -> Result<Reach, BotError> {
             .parse::<std::net::IpAddr>()
             .is_ok_and(|ip| ip.is_loopback());
     Ok(if loopback {
-        Reach::Loopback
+        NetworkInterface::Loopback
     } else {
-        Reach::Anywhere
+        NetworkInterface::All
     })
 }
 
-/// Whether the entry is one over HTTP alone.
+/// Whether the signalling is over HTTP alone.
 fn over_http(entry: Entry) -> bool {
     matches!(entry, Entry::Whip | Entry::Whep)
 }
@@ -274,9 +281,9 @@ mod tests {
     #[test]
     fn a_wrong_fingerprint_differs_in_every_line() {
         let sdp = "v=0\r\na=fingerprint:sha-256 0A:11\r\na=fingerprint:sha-256 F0:11\r\n";
-        assert_eq!(offered(sdp.into(), Fingerprint::True), sdp);
+        assert_eq!(offered(sdp.into(), FingerprintMode::True), sdp);
         assert_eq!(
-            offered(sdp.into(), Fingerprint::Wrong),
+            offered(sdp.into(), FingerprintMode::Wrong),
             "v=0\r\na=fingerprint:sha-256 1A:11\r\na=fingerprint:sha-256 00:11\r\n"
         );
     }
@@ -291,10 +298,14 @@ mod tests {
             ("https://example.org", false),
         ] {
             let mut config = BotConfig::new(server, RoomId::new("r").unwrap(), "Ann");
-            let stays = reach(&config).unwrap() == Reach::Loopback;
+            let stays = interface(&config).unwrap() == NetworkInterface::Loopback;
             assert_eq!(stays, loopback, "{server}");
-            config.reach = Some(Reach::Anywhere);
-            assert_eq!(reach(&config).unwrap(), Reach::Anywhere, "{server}");
+            config.interface = Some(NetworkInterface::All);
+            assert_eq!(
+                interface(&config).unwrap(),
+                NetworkInterface::All,
+                "{server}"
+            );
         }
     }
 }

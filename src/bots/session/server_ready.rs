@@ -1,20 +1,21 @@
-//! Whether the server delivers to a bot all that it should: until then a mesh is held on to.
+//! Whether the server delivers to a bot all it should. Until then the bot keeps its mesh.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::bot::{Published, Slots};
-use crate::bots::observe::observer::Path;
+use super::published::{Published, Slots};
+use crate::bots::observe::detection::Path;
 use crate::bots::rtc::peer::Peer;
 use crate::bots::rtc::receive::Incoming;
 use crate::id::ParticipantId;
 use crate::protocol::room::{ParticipantState, RoomState, UplinkState};
 use crate::topology::Mode;
 
-/// How long after its last frame a stream counts as flowing.
+/// Time since the last frame of a stream below which it counts as flowing.
 const FLOWING: Duration = Duration::from_millis(300);
 
-/// Says at any instant of the machine's clock whether the server delivers.
+/// A function that says, at an instant of the machine's clock, whether the server delivers all it
+/// should: in mode `sfu` the forwards, else audio and video of the mix.
 pub(crate) fn watcher(
     peer: &Arc<Peer>,
     published: &Published,
@@ -44,7 +45,8 @@ fn flows(line: &Incoming, now: Duration) -> bool {
     last.is_some_and(|last| now.saturating_sub(last) < FLOWING)
 }
 
-/// Whether as many forward m-lines as there are people to fill them with deliver whom they should.
+/// Whether the forward m-lines deliver: as many of each kind as there are senders, or all of them
+/// if there are more senders, each the participant that `slots` names.
 fn forwards(
     lines: &[Arc<Incoming>],
     slots: &Slots,
@@ -70,6 +72,6 @@ fn forwards(
 
 fn sends(member: &ParticipantState, audio: bool) -> bool {
     let state = if audio { member.mic } else { member.camera };
-    // What stalled because nobody wanted it has to come back first.
+    // What stalled because nobody wanted it (dynacast) has to come back first.
     matches!(state, UplinkState::Live | UplinkState::Stalled)
 }

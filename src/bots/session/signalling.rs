@@ -1,4 +1,4 @@
-//! The client's side of the signalling: the WebSocket, and WHIP and WHEP.
+//! The client's side of signalling: the WebSocket, WHIP and WHEP.
 
 use futures::{SinkExt, StreamExt};
 use reqwest::header::{CONTENT_TYPE, LOCATION};
@@ -7,21 +7,21 @@ use tokio::sync::mpsc;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream};
 
-use super::config::{BotConfig, Entry};
+use crate::bots::config::{BotConfig, Entry};
 use crate::bots::error::BotError;
 use crate::protocol::room::Limits;
 use crate::protocol::{ClientMessage, ServerMessage};
 
 type Stream = WebSocketStream<MaybeTlsStream<TcpStream>>;
 
-/// What the owner of a socket wants of it.
+/// What is to be sent over a WebSocket.
 #[derive(Debug)]
 pub(crate) enum Outgoing {
-    /// A message.
+    /// A message of the protocol.
     Message(ClientMessage),
-    /// Any text, for what a client should not send.
+    /// Any text, such as no client should send.
     Text(String),
-    /// Gone without a word: the connection is reset.
+    /// Nothing: the TCP connection is reset.
     Abort,
 }
 
@@ -33,7 +33,7 @@ pub(crate) struct Socket {
 }
 
 impl Socket {
-    /// Connects to the server of `http://...`.
+    /// Connects to the WebSocket of the server with this http(s) URL.
     pub(crate) async fn connect(server: &str) -> Result<Self, BotError> {
         let url = match server.strip_prefix("http") {
             Some(rest) => format!("ws{}/ws", rest.trim_end_matches('/')),
@@ -66,7 +66,7 @@ async fn serve(
                     Some(Outgoing::Text(text)) => text,
                     Some(Outgoing::Abort) => return reset(&stream),
                     None => {
-                        // The owner is gone, and with it whoever could care.
+                        // The owner is gone: nobody is left to tell of an error.
                         let _ = stream.close(None).await;
                         return;
                     }
@@ -88,8 +88,8 @@ async fn serve(
     }
 }
 
-/// Has the kernel send a reset when the stream is dropped, as it does for a killed process whose
-/// data was unread.
+/// Makes the kernel send a TCP reset when the stream is dropped, as it does for a killed process
+/// with unread data.
 fn reset(stream: &Stream) {
     if let MaybeTlsStream::Plain(tcp) = stream.get_ref()
         && let Err(error) = tcp.set_zero_linger()
@@ -106,7 +106,7 @@ pub(crate) struct HttpSession {
 }
 
 impl HttpSession {
-    /// Posts the offer; returns the session and the answer (RFC 9725 section 4.2).
+    /// Posts the offer. Returns the session and the answer (RFC 9725 section 4.2).
     pub(crate) async fn open(
         config: &BotConfig,
         offer: String,
@@ -142,7 +142,7 @@ impl HttpSession {
         }
     }
 
-    /// Ends the session.
+    /// Deletes the session's resource.
     pub(crate) async fn close(self) -> Result<(), BotError> {
         let response = self.client.delete(self.resource).send().await?;
         let status = response.status();
@@ -157,7 +157,7 @@ impl HttpSession {
     }
 }
 
-/// Asks for no more than that in the query.
+/// Puts the limits into the query of the URL.
 fn add_limits(url: &mut reqwest::Url, limits: Limits) {
     let number = |name, number: Option<u32>| Some((name, number?.to_string()));
     let audio_only = limits.audio_only.then(|| ("audioOnly", "true".to_owned()));

@@ -1,35 +1,37 @@
-//! What a bot's camera plays, and how it follows the size the server asks for.
+//! A bot's camera: what it plays, and how it follows the size that the server asks for (dynacast).
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
-use super::clip;
-use super::clip::Reel;
+use parking_lot::{Mutex, MutexGuard};
+
+use super::clip::{self, Clip};
 use super::live::LiveSource;
-use super::media_source::{Outlet, Player};
+use super::media_source::{ClipPlayer, MediaSource};
 use super::pace;
 use crate::bots::clock;
 use crate::bots::error::BotError;
-use crate::bots::session::config::{VideoFormat, VideoSource};
+use crate::bots::source::settings::{VideoFormat, VideoSource};
 use crate::layout::Size;
 
-/// What feeds an outlet.
+/// What plays into the media source.
 #[derive(Debug)]
-enum Feed {
-    Reel(Arc<Player>),
+enum ActiveSource {
+    Clip(Arc<ClipPlayer>),
     Live(Arc<LiveSource>),
 }
 
-/// What a feed is made of; made before the bot joins, so that encoding is no part of joining.
+/// Video that is ready to be played. It is prepared before the bot joins, because encoding is no
+/// part of joining.
 #[derive(Debug)]
-pub(crate) enum Stock {
+pub(crate) enum PreparedVideo {
     /// Encoded already.
-    Reel(Arc<Reel>),
+    Clip(Arc<Clip>),
     /// Encoded while it is sent.
     Live(Arc<LiveSource>),
 }
 
-impl Stock {
-    /// Encodes, or starts the encoder of, a source; `None` if it has no video.
+impl PreparedVideo {
+    /// Encodes a source, or starts its encoder; `None` if it has no video.
     pub(crate) async fn of(source: VideoSource) -> Result<Option<Self>, BotError> {
         match source {
             VideoSource::TimeCode { format, phase } => {
@@ -39,47 +41,51 @@ impl Stock {
                     .map_err(|e| BotError::media("time code", e))?
                     .map(|live| Some(Self::Live(live)))
             }
-            _ => Ok(clip::video(source).await?.map(Self::Reel)),
+            _ => Ok(clip::video(source).await?.map(Self::Clip)),
         }
     }
 }
 
-/// A bot's camera.
+/// A camera. It plays until it is dropped.
 #[derive(Debug)]
 pub(crate) struct Camera {
-    outlet: Arc<Outlet>,
+    media_source: Arc<MediaSource>,
     source: VideoSource,
-    now: Mutex<(Option<VideoFormat>, Feed)>,
+    now: Mutex<(Option<VideoFormat>, ActiveSource)>,
 }
 
 impl Camera {
     /// A camera that plays from now on.
-    pub(crate) fn start(outlet: Arc<Outlet>, source: VideoSource, stock: Stock) -> Arc<Self> {
-        let feed = match stock {
-            Stock::Reel(reel) => {
+    pub(crate) fn start(
+        media_source: Arc<MediaSource>,
+        source: VideoSource,
+        prepared: PreparedVideo,
+    ) -> Arc<Self> {
+        let feed = match prepared {
+            PreparedVideo::Clip(clip) => {
                 let offset = match source {
                     VideoSource::Film { offset, .. } => offset,
                     _ => Default::default(),
                 };
-                let begins = reel.begins(clock::now());
-                let player = Player::new(outlet.clone(), reel, offset);
+                let begins = clip.begins(clock::now());
+                let player = ClipPlayer::new(media_source.clone(), clip, offset);
                 pace::schedule(&player, begins);
-                Feed::Reel(player)
+                ActiveSource::Clip(player)
             }
-            Stock::Live(live) => {
-                live.subscribe(&outlet);
-                Feed::Live(live)
+            PreparedVideo::Live(live) => {
+                live.subscribe(&media_source);
+                ActiveSource::Live(live)
             }
         };
         Arc::new(Self {
-            outlet,
+            media_source,
             source,
             now: Mutex::new((source.format(), feed)),
         })
     }
 
-    /// Goes over to the size and rate the server asks for, though never beyond what the bot was
-    /// configured for, as a camera cannot either.
+    /// Changes to the size and frame rate that the server asks for, though never beyond those that
+    /// the bot was configured with, like a real camera.
     pub(crate) async fn follow(&self, size: Size, fps: u32) -> Result<(), BotError> {
         let Some(own) = self.source.format() else {
             return Ok(());
@@ -92,30 +98,31 @@ impl Camera {
         if self.lock().0 == Some(wanted) {
             return Ok(());
         }
-        let Some(stock) = Stock::of(self.source.with_format(wanted)).await? else {
+        let Some(prepared) = PreparedVideo::of(self.source.with_format(wanted)).await? else {
             return Ok(());
         };
         let mut now = self.lock();
         now.0 = Some(wanted);
-        match (&mut now.1, stock) {
-            (Feed::Reel(player), Stock::Reel(reel)) => player.change(reel),
-            (Feed::Live(live), Stock::Live(other)) => {
-                live.unsubscribe(&self.outlet);
-                other.subscribe(&self.outlet);
+        match (&mut now.1, prepared) {
+            (ActiveSource::Clip(player), PreparedVideo::Clip(clip)) => player.change(clip),
+            (ActiveSource::Live(live), PreparedVideo::Live(other)) => {
+                live.unsubscribe(&self.media_source);
+                other.subscribe(&self.media_source);
                 *live = other;
             }
             // The kind follows from the source, which stays.
-            (Feed::Reel(_), Stock::Live(_)) | (Feed::Live(_), Stock::Reel(_)) => {}
+            (ActiveSource::Clip(_), PreparedVideo::Live(_))
+            | (ActiveSource::Live(_), PreparedVideo::Clip(_)) => {}
         }
         Ok(())
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, (Option<VideoFormat>, Feed)> {
-        self.now.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, (Option<VideoFormat>, ActiveSource)> {
+        self.now.lock()
     }
 }
 
-/// The largest even size of the shape of `own` that is neither larger than it nor than `wanted`.
+/// The largest even size in the proportions of `own` that is larger than neither it nor `wanted`.
 fn fitted(own: Size, wanted: Size) -> Size {
     let limit = Size {
         width: wanted.width.clamp(32, own.width.max(32)),

@@ -1,22 +1,23 @@
-//! Reels: loops of encoded frames, made once in a process and played by any number of bots.
+//! Clips: loops of encoded frames, made once in a process and played by any number of bots.
 //!
-//! They keep the cost of a bot at packets in and packets out, so that a machine that carries
-//! bots and server measures the server.
+//! With them a bot costs little more than its packets, so that a machine that runs both bots and
+//! server measures the server.
 
 use std::collections::HashMap;
-use std::sync::{Arc, LazyLock, Mutex, PoisonError};
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use tokio::sync::OnceCell;
 
-use super::encode::{self, Content, Frame, encoder, raw_caps};
+use super::encode::{self, Content, Frame, PACKET, encoder, raw_caps};
+use super::level;
 use crate::bots::error::BotError;
-use crate::bots::rtc::level;
-use crate::bots::session::config::{
+use crate::bots::source::settings::{
     AudioSource, CLAP, CLAP_EVERY, VideoFormat, VideoSource, Voice,
 };
 
-/// The film, so that the binary works wherever it is put.
+/// The film, in the binary so that it works wherever it is put.
 static FILM: &[u8] = include_bytes!("../../../assets/media/bigbuckbunny.mp4");
 static VOICES: [&[u8]; 3] = [
     include_bytes!("../../../assets/media/voice-1.opus"),
@@ -24,39 +25,36 @@ static VOICES: [&[u8]; 3] = [
     include_bytes!("../../../assets/media/voice-3.opus"),
 ];
 
-/// How much of the film is played: a whole number of frames at 5, 10, 15, 20, 25, 30 and 60
-/// frames per second, and of 20 ms packets.
+/// How much of the film is played: a whole number of frames at 5, 10, 15, 20, 25, 30 and 60 frames
+/// per second, and of 20 ms packets.
 const FILM_LENGTH: Duration = Duration::from_millis(5_200);
 
-/// The length of an Opus packet.
-pub(crate) const PACKET: Duration = Duration::from_millis(20);
-
-/// Packets in two seconds, in which any whole number of Hz comes round.
+/// Packets in two seconds, after which a tone of any whole number of Hz is in phase again.
 const TONE_PACKETS: usize = 100;
 
-/// Packets in a second of silence.
+/// Packets in a clip of silence: one second.
 const SILENCE_PACKETS: usize = 50;
 
 /// A loop of encoded frames. The first one is a keyframe.
 #[derive(Debug)]
-pub(crate) struct Reel {
+pub(crate) struct Clip {
     pub(crate) frames: Vec<Frame>,
     pub(crate) interval: Duration,
-    /// How loud each frame is, of sound: see [`level::measure`].
+    /// How loud each frame of audio is, see [`level::measure`]; empty for video.
     pub(crate) levels: Vec<u8>,
-    pub(crate) course: Course,
+    pub(crate) timing: ClipTiming,
 }
 
-/// What decides which frame comes next.
+/// What decides which frame is played next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Course {
-    /// The last one.
+pub(crate) enum ClipTiming {
+    /// The order of the loop: the one after the last.
     Loop,
-    /// The machine's clock: what the frames show has its moment. Every one is a keyframe.
+    /// The machine's clock: each frame has its moment, as with claps. Every frame is a keyframe.
     Clock,
 }
 
-impl Reel {
+impl Clip {
     fn new(frames: Vec<Frame>, interval: Duration) -> Result<Self, BotError> {
         if frames.first().is_some_and(|frame| frame.key) {
             let levels = Vec::new();
@@ -64,10 +62,10 @@ impl Reel {
                 frames,
                 interval,
                 levels,
-                course: Course::Loop,
+                timing: ClipTiming::Loop,
             })
         } else {
-            Err(BotError::Media("a reel without a keyframe first".into()))
+            Err(BotError::Media("a clip without a keyframe first".into()))
         }
     }
 
@@ -79,23 +77,23 @@ impl Reel {
         })
     }
 
-    /// How many whole intervals have gone by at an instant of the machine's clock.
+    /// How many whole intervals have passed at an instant of the machine's clock, modulo the length
+    /// of the loop.
     pub(crate) fn count_at(&self, instant: Duration) -> usize {
         let count = instant.as_nanos() / self.interval.as_nanos().max(1);
-        // Only its remainder by the reel's length is of interest.
         (count % self.frames.len() as u128) as usize
     }
 
     fn by_the_clock(self) -> Self {
-        let course = Course::Clock;
-        Self { course, ..self }
+        let timing = ClipTiming::Clock;
+        Self { timing, ..self }
     }
 
-    /// When the first frame from `now` on is due.
+    /// When the first frame is due: at `now` in a loop, else at the next moment of the clock.
     pub(crate) fn begins(&self, now: Duration) -> Duration {
-        match self.course {
-            Course::Loop => now,
-            Course::Clock => {
+        match self.timing {
+            ClipTiming::Loop => now,
+            ClipTiming::Clock => {
                 let past = now.as_nanos() / self.interval.as_nanos().max(1);
                 let past = u32::try_from(past + 1).unwrap_or(u32::MAX);
                 self.interval * past
@@ -103,7 +101,7 @@ impl Reel {
         }
     }
 
-    /// The first keyframe at or after a position, the loop's end leading to its start.
+    /// The first keyframe at or after a position. After the end of the loop comes its start.
     pub(crate) fn key_from(&self, position: usize) -> usize {
         let position = position % self.frames.len();
         let key = self.frames[position..].iter().position(|frame| frame.key);
@@ -111,7 +109,7 @@ impl Reel {
     }
 }
 
-/// What a reel shows or says.
+/// The content of a clip.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 enum Key {
     Color([u8; 3], VideoFormat),
@@ -124,13 +122,13 @@ enum Key {
     Clap,
 }
 
-type Cell = Arc<OnceCell<Arc<Reel>>>;
+type Cell = Arc<OnceCell<Arc<Clip>>>;
 
-/// The reels made so far. The lock is held for a look-up, never while encoding.
-static REELS: LazyLock<Mutex<HashMap<Key, Cell>>> = LazyLock::new(Mutex::default);
+/// The clips made so far. The lock is held for a look-up, never while encoding.
+static CLIPS: LazyLock<Mutex<HashMap<Key, Cell>>> = LazyLock::new(Mutex::default);
 
-/// The reel of a video source; `None` if it is live or there is no video.
-pub(crate) async fn video(source: VideoSource) -> Result<Option<Arc<Reel>>, BotError> {
+/// The clip of a video source; `None` if it is encoded live or there is no video.
+pub(crate) async fn video(source: VideoSource) -> Result<Option<Arc<Clip>>, BotError> {
     let key = match source {
         VideoSource::Color { rgb, format } => Key::Color(rgb, format),
         VideoSource::Film { format, .. } => Key::Film(format),
@@ -140,8 +138,8 @@ pub(crate) async fn video(source: VideoSource) -> Result<Option<Arc<Reel>>, BotE
     cached(key).await.map(Some)
 }
 
-/// The reel of an audio source; `None` if there is no audio.
-pub(crate) async fn audio(source: AudioSource) -> Result<Option<Arc<Reel>>, BotError> {
+/// The clip of an audio source; `None` if there is no audio.
+pub(crate) async fn audio(source: AudioSource) -> Result<Option<Arc<Clip>>, BotError> {
     let key = match source {
         AudioSource::None => return Ok(None),
         AudioSource::Silence => Key::Silence,
@@ -153,25 +151,25 @@ pub(crate) async fn audio(source: AudioSource) -> Result<Option<Arc<Reel>>, BotE
     cached(key).await.map(Some)
 }
 
-async fn cached(key: Key) -> Result<Arc<Reel>, BotError> {
+async fn cached(key: Key) -> Result<Arc<Clip>, BotError> {
     let cell = {
-        let mut reels = REELS.lock().unwrap_or_else(PoisonError::into_inner);
-        reels.entry(key).or_default().clone()
+        let mut clips = CLIPS.lock();
+        clips.entry(key).or_default().clone()
     };
     let encode = || async move {
         tokio::task::spawn_blocking(move || make(key))
             .await
-            .map_err(|e| BotError::media("making a reel", e))?
+            .map_err(|e| BotError::media("making a clip", e))?
             .map(Arc::new)
     };
     cell.get_or_try_init(encode).await.cloned()
 }
 
-fn make(key: Key) -> Result<Reel, BotError> {
+fn make(key: Key) -> Result<Clip, BotError> {
     match key {
         Key::Color(rgb, format) => color(rgb, format),
         Key::Film(format) => film(format),
-        Key::Silence => Reel::of_sound(silence()?),
+        Key::Silence => Clip::of_sound(silence()?),
         Key::Tone { hz, dbfs } => tone(hz, dbfs),
         Key::Speech(voice) => speech(voice),
         Key::FilmSound => film_sound(),
@@ -180,7 +178,7 @@ fn make(key: Key) -> Result<Reel, BotError> {
     }
 }
 
-fn color([r, g, b]: [u8; 3], format: VideoFormat) -> Result<Reel, BotError> {
+fn color([r, g, b]: [u8; 3], format: VideoFormat) -> Result<Clip, BotError> {
     let launch = format!(
         "videotestsrc pattern=solid-color foreground-color=0xff{r:02x}{g:02x}{b:02x} \
          num-buffers={} ! {} ! {} ! appsink name=out sync=false",
@@ -188,10 +186,10 @@ fn color([r, g, b]: [u8; 3], format: VideoFormat) -> Result<Reel, BotError> {
         raw_caps(format.size, format.fps),
         encoder(format, Content::Flat),
     );
-    Reel::new(encode::run(&launch, None)?, interval(format.fps))
+    Clip::new(encode::run(&launch, None)?, interval(format.fps))
 }
 
-fn film(format: VideoFormat) -> Result<Reel, BotError> {
+fn film(format: VideoFormat) -> Result<Clip, BotError> {
     let launch = format!(
         "appsrc name=in ! qtdemux name=demux demux.video_0 ! queue ! h264parse ! \
          avdec_h264 max-threads=1 ! videorate ! videoconvertscale ! {} ! {} ! \
@@ -202,10 +200,10 @@ fn film(format: VideoFormat) -> Result<Reel, BotError> {
     let mut frames = encode::run(&launch, Some(FILM))?;
     let length = FILM_LENGTH.as_millis() * u128::from(format.fps) / 1000;
     frames.truncate(length as usize);
-    Reel::new(frames, interval(format.fps))
+    Clip::new(frames, interval(format.fps))
 }
 
-fn flash(format: VideoFormat) -> Result<Reel, BotError> {
+fn flash(format: VideoFormat) -> Result<Clip, BotError> {
     let caps = raw_caps(format.size, format.fps);
     let frames = |length: Duration| length.as_millis() * u128::from(format.fps) / 1000;
     let launch = format!(
@@ -216,10 +214,10 @@ fn flash(format: VideoFormat) -> Result<Reel, BotError> {
         frames(CLAP_EVERY - CLAP),
         encoder(format, Content::Timed),
     );
-    Ok(Reel::new(encode::run(&launch, None)?, interval(format.fps))?.by_the_clock())
+    Ok(Clip::new(encode::run(&launch, None)?, interval(format.fps))?.by_the_clock())
 }
 
-fn clap() -> Result<Reel, BotError> {
+fn clap() -> Result<Clip, BotError> {
     let packets = |length: Duration| length.as_millis() / PACKET.as_millis();
     let launch = format!(
         "audiotestsrc freq=1000 volume=0.25 samplesperbuffer=960 num-buffers={} ! all. \
@@ -229,16 +227,16 @@ fn clap() -> Result<Reel, BotError> {
         packets(CLAP_EVERY - CLAP),
         opus(64_000),
     );
-    let mut reel = encode::run(&launch, None)?;
-    reel.truncate(packets(CLAP_EVERY) as usize);
-    Ok(Reel::of_sound(reel)?.by_the_clock())
+    let mut clip = encode::run(&launch, None)?;
+    clip.truncate(packets(CLAP_EVERY) as usize);
+    Ok(Clip::of_sound(clip)?.by_the_clock())
 }
 
 fn interval(fps: u32) -> Duration {
     Duration::from_secs(1) / fps.max(1)
 }
 
-/// The Opus encoder of tones, silence and film.
+/// The Opus encoder of tones, silence and film, in gst-launch syntax.
 fn opus(bitrate: u32) -> String {
     format!(
         "audio/x-raw,rate=48000,channels=1 ! \
@@ -258,7 +256,7 @@ fn silence() -> Result<Vec<Frame>, BotError> {
     Ok(packets)
 }
 
-fn tone(hz: u32, dbfs: i32) -> Result<Reel, BotError> {
+fn tone(hz: u32, dbfs: i32) -> Result<Clip, BotError> {
     // Twice round, of which the second is kept: its encoder comes from where its end leads to,
     // so that the loop has no seam.
     let launch = format!(
@@ -273,12 +271,12 @@ fn tone(hz: u32, dbfs: i32) -> Result<Reel, BotError> {
     if packets.len() < 2 * TONE_PACKETS {
         return Err(BotError::Media("the Opus encoder held packets back".into()));
     }
-    Reel::of_sound(packets.split_off(TONE_PACKETS))
+    Clip::of_sound(packets.split_off(TONE_PACKETS))
 }
 
-/// One voice's turn with silence for the turns of the others, so that all three reels are of one
-/// length.
-fn speech(voice: Voice) -> Result<Reel, BotError> {
+/// The turn of one voice, with silence during the turns of the others, so that all clips of voices
+/// have the same length.
+fn speech(voice: Voice) -> Result<Clip, BotError> {
     let quiet = silence()?;
     let mut packets = Vec::new();
     for (turn, ogg) in [Voice::Ada, Voice::Ben, Voice::Cleo]
@@ -294,10 +292,10 @@ fn speech(voice: Voice) -> Result<Reel, BotError> {
             packets.extend(quiet.iter().cycle().take(spoken.len()).cloned());
         }
     }
-    Reel::of_sound(packets)
+    Clip::of_sound(packets)
 }
 
-fn film_sound() -> Result<Reel, BotError> {
+fn film_sound() -> Result<Clip, BotError> {
     let launch = format!(
         "appsrc name=in ! qtdemux name=demux demux.audio_0 ! queue ! aacparse ! avdec_aac ! \
          audioconvert ! audioresample ! {} ! appsink name=out sync=false",
@@ -305,7 +303,7 @@ fn film_sound() -> Result<Reel, BotError> {
     );
     let mut packets = encode::run(&launch, Some(FILM))?;
     packets.truncate((FILM_LENGTH.as_millis() / PACKET.as_millis()) as usize);
-    Reel::of_sound(packets)
+    Clip::of_sound(packets)
 }
 
 #[cfg(test)]
@@ -314,7 +312,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn reels_are_as_long_as_they_should_be() {
+    async fn clips_are_as_long_as_they_should_be() {
         gst::init().unwrap();
         let tone = AudioSource::Tone { hz: 400, dbfs: -24 };
         for (source, packets) in [
@@ -322,17 +320,17 @@ mod tests {
             (tone, TONE_PACKETS),
             (AudioSource::Film, 260),
         ] {
-            let reel = audio(source).await.unwrap().unwrap();
-            assert_eq!(reel.frames.len(), packets, "{source:?}");
-            assert_eq!(reel.levels.len(), packets, "{source:?}");
+            let clip = audio(source).await.unwrap().unwrap();
+            assert_eq!(clip.frames.len(), packets, "{source:?}");
+            assert_eq!(clip.levels.len(), packets, "{source:?}");
             // A sine's root mean square is 3 dB below its peak.
             let wanted = match source {
                 AudioSource::Silence => level::SILENCE..=level::SILENCE,
                 AudioSource::Tone { .. } => 26..=28,
                 _ => 0..=level::SILENCE,
             };
-            let fit = reel.levels.iter().all(|level| wanted.contains(level));
-            assert!(fit, "{source:?}: {:?}", reel.levels);
+            let fit = clip.levels.iter().all(|level| wanted.contains(level));
+            assert!(fit, "{source:?}: {:?}", clip.levels);
         }
         let offset = Duration::ZERO;
         for codec in [
@@ -341,11 +339,11 @@ mod tests {
         ] {
             let format = VideoFormat::sized(codec, 160, 90);
             let film = VideoSource::Film { format, offset };
-            let reel = video(film).await.unwrap().unwrap();
-            assert_eq!(reel.frames.len(), 156, "{codec:?}");
-            // Whoever loses something waits for a second at most.
+            let clip = video(film).await.unwrap().unwrap();
+            assert_eq!(clip.frames.len(), 156, "{codec:?}");
+            // A receiver that has lost something waits for a second at most.
             for position in 0..156 {
-                let ahead = (reel.key_from(position) + 156 - position) % 156;
+                let ahead = (clip.key_from(position) + 156 - position) % 156;
                 assert!(ahead <= 30, "{codec:?}: no keyframe for {ahead} frames");
             }
         }
@@ -356,18 +354,18 @@ mod tests {
         gst::init().unwrap();
         let mut spoken = Vec::new();
         for voice in [Voice::Ada, Voice::Ben, Voice::Cleo] {
-            let reel = audio(AudioSource::Speech(voice)).await.unwrap().unwrap();
+            let clip = audio(AudioSource::Speech(voice)).await.unwrap().unwrap();
             // Speech at 24 kbit/s has packets of other sizes than silence at a constant rate.
             let quiet = silence().unwrap()[1].buffer.size();
-            let sizes = reel.frames.iter().map(|frame| frame.buffer.size());
+            let sizes = clip.frames.iter().map(|frame| frame.buffer.size());
             let talks: Vec<_> = sizes.map(|size| size != quiet).collect();
             // Well into a turn of another's, nothing of this voice is left in the decoder.
             for (i, turn) in talks.windows(20).enumerate() {
                 if !turn.contains(&true) {
-                    assert_eq!(reel.levels[i + 19], level::SILENCE, "packet {i} + 19");
+                    assert_eq!(clip.levels[i + 19], level::SILENCE, "packet {i} + 19");
                 }
             }
-            let loud = reel.levels.iter().filter(|level| **level < 50).count();
+            let loud = clip.levels.iter().filter(|level| **level < 50).count();
             assert!(loud > 250, "{loud} packets can be heard");
             spoken.push(talks);
         }

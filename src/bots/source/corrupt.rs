@@ -1,19 +1,20 @@
-//! Damage to a bot's own video, after it has been packetised.
+//! Damage to the video that a bot sends, done to its RTP packets.
 
 use rand::Rng;
 
-/// RTP's fixed header (RFC 3550 section 5.1) and the longest descriptor of a codec after it: what
-/// is left alone where the damage should reach the decoder and not only the depayloader.
+/// Bytes that [`CorruptMode::Flip`] leaves alone: the fixed RTP header (RFC 3550 section 5.1) and
+/// the longest payload descriptor of a codec, so that the damage reaches the decoder and not only
+/// the depayloader.
 const HEADERS: usize = 12 + 6;
 
-/// How packets are damaged. The RTP header is kept, else SRTP would refuse to send them.
+/// How packets are damaged. The RTP header stays, else SRTP would not send them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CorruptMode {
-    /// A few random bytes behind the codec's own headers are replaced.
+    /// A few random bytes behind the codec's own headers are changed, one in 64.
     Flip,
-    /// All that follows the RTP header is random.
+    /// Everything after the RTP header is random.
     Noise,
-    /// All but the first byte of the payload is cut off.
+    /// Of the payload only the first byte is left.
     Truncate,
 }
 
@@ -42,7 +43,7 @@ impl CorruptMode {
         damaged
     }
 
-    /// Replaces what goes over `pad` from now on.
+    /// Damages every packet that leaves `pad` from now on.
     pub(crate) fn install(self, pad: &gst::Pad) {
         use gst::prelude::*;
         let kinds = gst::PadProbeType::BUFFER | gst::PadProbeType::BUFFER_LIST;
@@ -58,7 +59,7 @@ impl CorruptMode {
         });
     }
 
-    /// A new buffer, for the old one's memory belongs to the reel and to other bots.
+    /// A new buffer, because the old one's memory belongs to the clip and to other bots.
     fn damage(self, buffer: &gst::Buffer) -> gst::Buffer {
         let Ok(map) = buffer.map_readable() else {
             return buffer.clone();

@@ -1,23 +1,28 @@
-//! Encoding at the least cost: small pipelines that turn a source into encoded frames.
+//! Encoding at low cost: small pipelines that turn a source into encoded frames.
+
+use std::time::Duration;
 
 use gst::prelude::*;
 
 use crate::bots::error::BotError;
 use crate::bots::observe::probe::Picture;
-use crate::bots::session::config::VideoFormat;
+use crate::bots::source::settings::VideoFormat;
 use crate::codec::VideoCodec;
 use crate::layout::Size;
 use crate::media::gst::sps_probe;
 use crate::media::rtp::h264_sps::PeakRates;
 
-/// An encoded frame or packet; its buffer carries no timestamp of use.
+/// The length of an Opus packet.
+pub(crate) const PACKET: Duration = Duration::from_millis(20);
+
+/// An encoded frame or packet. The timestamp of its buffer means nothing.
 #[derive(Debug, Clone)]
 pub(crate) struct Frame {
     pub(crate) buffer: gst::Buffer,
     pub(crate) key: bool,
 }
 
-/// Caps of encoded video, as the payloader takes it.
+/// Caps of encoded video, as payloaders take it.
 pub(crate) fn video_caps(codec: VideoCodec) -> gst::Caps {
     match codec {
         VideoCodec::H264 => gst::Caps::builder("video/x-h264")
@@ -35,17 +40,17 @@ pub(crate) fn video_caps(codec: VideoCodec) -> gst::Caps {
 /// What an encoder is to encode.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Content {
-    /// Pictures that change, at the format's bitrate.
+    /// Pictures that change, encoded at the bitrate of the format.
     Moving,
-    /// One colour, which a VP8 encoder left alone misses by up to 7 of 255 in chroma and never
-    /// mends; finely quantised it takes no more bits.
+    /// Pictures of one colour. Left alone, a VP8 encoder misses it by up to 7 of 255 in chroma and
+    /// never corrects that; fine quantisation does, and costs no more bits.
     Flat,
-    /// Pictures that mean something at their time: whoever begins in the middle must not begin
-    /// with another one, so every one is a keyframe.
+    /// Pictures that belong to a moment. Every one is a keyframe, because a receiver that begins in
+    /// the middle must not begin with another one.
     Timed,
 }
 
-/// The name of an encoder that does not say by itself that its pictures are BT.601.
+/// The name of an encoder that does not write into its stream that pictures are BT.601.
 const SILENT: &str = "silent";
 
 /// What no bot sends more of than.
@@ -54,14 +59,15 @@ const MOST: PeakRates = PeakRates {
     bitrate: 14_000_000,
 };
 
-/// Has the encoder of a pipeline say what [`raw_caps`] say.
+/// Makes the encoder of a pipeline write the colorimetry of [`raw_caps`] into its stream.
 pub(crate) fn sign(pipeline: &gst::Pipeline) {
     if let Some(encoder) = pipeline.by_name(SILENT) {
         sps_probe::patch(&encoder, MOST);
     }
 }
 
-/// The encoder of a format, for a pipeline to [`sign`], in gst-launch syntax: a keyframe each second, no frame skipped.
+/// The encoder of a format in gst-launch syntax: a keyframe each second, no frame skipped. The
+/// pipeline has to be passed to [`sign`].
 pub(crate) fn encoder(format: VideoFormat, content: Content) -> String {
     let (bitrate, fps) = (format.bitrate(), format.fps);
     let coarsest = match content {
@@ -79,8 +85,8 @@ pub(crate) fn encoder(format: VideoFormat, content: Content) -> String {
     );
     match format.codec {
         VideoCodec::H264 => format!(
-            "openh264enc name={SILENT} bitrate={bitrate} max-bitrate={} rate-control=bitrate complexity=low \
-             gop-size={distance} multi-thread=1 enable-frame-skip=false ! \
+            "openh264enc name={SILENT} bitrate={bitrate} max-bitrate={} rate-control=bitrate \
+             complexity=low gop-size={distance} multi-thread=1 enable-frame-skip=false ! \
              video/x-h264,profile=constrained-baseline,stream-format=byte-stream,alignment=au",
             bitrate * 2
         ),
@@ -89,7 +95,7 @@ pub(crate) fn encoder(format: VideoFormat, content: Content) -> String {
     }
 }
 
-/// Raw caps of a format. The matrix is BT.601 at every size, as cameras of browsers have it.
+/// Caps of raw video. The matrix is BT.601 at every size, as cameras of browsers have it.
 pub(crate) fn raw_caps(size: Size, fps: u32) -> String {
     let Size { width, height } = size;
     format!(
@@ -98,7 +104,7 @@ pub(crate) fn raw_caps(size: Size, fps: u32) -> String {
     )
 }
 
-/// The layout in memory of pictures of [`raw_caps`].
+/// The memory layout of pictures of [`raw_caps`].
 pub(crate) fn raw_info(size: Size) -> Result<gst_video::VideoInfo, BotError> {
     let format = gst_video::VideoFormat::I420;
     gst_video::VideoInfo::builder(format, size.width, size.height)
@@ -106,10 +112,10 @@ pub(crate) fn raw_info(size: Size) -> Result<gst_video::VideoInfo, BotError> {
         .map_err(|e| BotError::media("raw video", e))
 }
 
-/// A picture as a buffer of that layout; `None` if it is of another size.
+/// A picture as a buffer of that layout; `None` if it has another size.
 ///
-/// GStreamer's rows are padded to four bytes, and vp8enc (1.22) does not look whether a buffer
-/// is long enough for its caps: one that is not takes the process with it.
+/// GStreamer pads rows to four bytes, and vp8enc (1.22) does not check whether a buffer is long
+/// enough for its caps: too short a one crashes the process.
 pub(crate) fn raw_frame(info: &gst_video::VideoInfo, picture: &Picture) -> Option<gst::Buffer> {
     if (picture.width, picture.height) != (info.width(), info.height()) {
         return None;
@@ -127,7 +133,7 @@ pub(crate) fn raw_frame(info: &gst_video::VideoInfo, picture: &Picture) -> Optio
     Some(gst::Buffer::from_mut_slice(bytes))
 }
 
-/// Runs a pipeline that ends in an appsink named `out` until its end, and returns what came out;
+/// Runs a pipeline that ends in an appsink named `out` until its end, and returns what came out.
 /// `input` goes into its appsrc named `in`, if it has one. Blocks.
 ///
 /// # Errors
@@ -173,13 +179,13 @@ fn drain(pipeline: &gst::Pipeline, input: Option<&'static [u8]>) -> Result<Vec<F
     }
 }
 
-/// A frame of an encoder's buffer.
+/// The frame of an encoder's buffer.
 pub(crate) fn frame(buffer: gst::Buffer) -> Frame {
     let key = !buffer.flags().contains(gst::BufferFlags::DELTA_UNIT);
     Frame { buffer, key }
 }
 
-/// The element of that name and type in a pipeline.
+/// The element with that name and type in a pipeline.
 pub(crate) fn named<T: IsA<gst::Element>>(
     pipeline: &gst::Pipeline,
     name: &str,

@@ -1,27 +1,28 @@
-//! Time codes, encoded as they are drawn, one encoder for all bots of one format and phase.
+//! Time codes, encoded as they are drawn: one encoder for all bots of a format and phase.
 
 use std::collections::HashMap;
-use std::sync::{Arc, LazyLock, Mutex, PoisonError, Weak};
+use std::sync::{Arc, LazyLock, Weak};
 use std::time::Duration;
 
 use gst::prelude::*;
+use parking_lot::{Mutex, MutexGuard};
 
 use super::encode::{self, Content, encoder, named, raw_caps};
-use super::media_source::Outlet;
-use super::pace::{self, Paced, following};
+use super::media_source::MediaSource;
+use super::pace::{self, Paced, next_due};
 use crate::bots::clock;
 use crate::bots::error::BotError;
 use crate::bots::observe::probe::Picture;
 use crate::bots::observe::probe::timecode::TimeCode;
-use crate::bots::session::config::VideoFormat;
+use crate::bots::source::settings::VideoFormat;
 
-/// Into how many parts a frame interval is cut for senders to start at.
-pub const PHASES: u32 = 4;
+/// Number of parts into which a frame interval is divided; each sender starts at one of them.
+pub(crate) const PHASES: u32 = 4;
 
-/// What is around the code.
+/// The colour around the code, R'G'B'.
 pub(crate) const BACKGROUND: [u8; 3] = [64, 80, 112];
 
-type Subscribers = Mutex<Vec<Weak<Outlet>>>;
+type Subscribers = Mutex<Vec<Weak<MediaSource>>>;
 
 /// An encoder of time codes. It runs while somebody holds it.
 #[derive(Debug)]
@@ -37,14 +38,15 @@ pub(crate) struct LiveSource {
 
 type Sources = HashMap<(VideoFormat, u32), Weak<LiveSource>>;
 
-/// The encoders that run. Held while one is made, so that two bots do not make it twice.
+/// The encoders that run. Locked while one is made, so that two bots do not make the same.
 static SOURCES: LazyLock<Mutex<Sources>> = LazyLock::new(Mutex::default);
 
 impl LiveSource {
-    /// The encoder of a format and phase, started if it does not run. Blocks while it starts.
+    /// The encoder of a format and phase, which is started if it does not run. Blocks while it
+    /// starts.
     pub(crate) fn obtain(format: VideoFormat, phase: u32) -> Result<Arc<Self>, BotError> {
         let phase = phase % PHASES;
-        let mut sources = SOURCES.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut sources = SOURCES.lock();
         if let Some(source) = sources.get(&(format, phase)).and_then(Weak::upgrade) {
             return Ok(source);
         }
@@ -99,29 +101,27 @@ impl LiveSource {
         Ok(source)
     }
 
-    /// Sends every frame from the next keyframe on into `outlet` as well.
-    pub(crate) fn subscribe(&self, outlet: &Arc<Outlet>) {
-        outlet.restart();
-        self.lock().push(Arc::downgrade(outlet));
+    /// Sends every frame from the next keyframe on into `media_source`.
+    pub(crate) fn subscribe(&self, media_source: &Arc<MediaSource>) {
+        media_source.restart();
+        self.lock().push(Arc::downgrade(media_source));
     }
 
-    /// Ends what [`LiveSource::subscribe`] began.
-    pub(crate) fn unsubscribe(&self, outlet: &Arc<Outlet>) {
+    /// Sends no more frames into `media_source`.
+    pub(crate) fn unsubscribe(&self, media_source: &Arc<MediaSource>) {
         self.lock()
-            .retain(|other| !std::ptr::eq(other.as_ptr(), Arc::as_ptr(outlet)));
+            .retain(|other| !std::ptr::eq(other.as_ptr(), Arc::as_ptr(media_source)));
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, Vec<Weak<Outlet>>> {
-        self.subscribers
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, Vec<Weak<MediaSource>>> {
+        self.subscribers.lock()
     }
 
     fn key_needed(&self, now: Duration) -> bool {
         self.lock()
             .iter()
             .filter_map(Weak::upgrade)
-            .any(|outlet| outlet.needs_key(now))
+            .any(|media_source| media_source.needs_key(now))
     }
 }
 
@@ -144,7 +144,7 @@ impl Paced for LiveSource {
         }
         // Refused only while the pipeline stops.
         let _ = self.input.push_buffer(buffer);
-        Some(following(
+        Some(next_due(
             due,
             Duration::from_secs(1) / self.format.fps.max(1),
         ))
@@ -161,10 +161,10 @@ impl Drop for LiveSource {
 fn distribute(subscribers: &Subscribers, buffer: gst::Buffer) {
     let Some(taken) = buffer.pts() else { return };
     let frame = encode::frame(buffer);
-    let mut subscribers = subscribers.lock().unwrap_or_else(PoisonError::into_inner);
-    subscribers.retain(|outlet| match outlet.upgrade() {
-        Some(outlet) => {
-            outlet.push(&frame, taken.into());
+    let mut subscribers = subscribers.lock();
+    subscribers.retain(|media_source| match media_source.upgrade() {
+        Some(media_source) => {
+            media_source.push(&frame, taken.into());
             true
         }
         None => false,
@@ -175,7 +175,7 @@ fn distribute(subscribers: &Subscribers, buffer: gst::Buffer) {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
-    use crate::bots::source::media_source::Way;
+    use crate::bots::source::media_source::PipelineInput;
     use crate::codec::VideoCodec;
     use crate::layout::Size;
 
@@ -194,11 +194,11 @@ mod tests {
         let pipeline = pipeline.downcast::<gst::Pipeline>().unwrap();
         let sink = named::<gst_app::AppSink>(&pipeline, "out").unwrap();
         pipeline.set_state(gst::State::Playing).unwrap();
-        let way = Way::new(named(&pipeline, "in").unwrap());
-        let outlet = Outlet::with(&way);
+        let input = PipelineInput::new(named(&pipeline, "in").unwrap());
+        let media_source = MediaSource::with(&input);
         let source = LiveSource::obtain(format, 0).unwrap();
-        source.subscribe(&outlet);
-        way.open();
+        source.subscribe(&media_source);
+        input.open();
         let sample = sink.try_pull_sample(gst::ClockTime::from_seconds(20));
         let sample = sample.unwrap();
         pipeline.set_state(gst::State::Null).unwrap();

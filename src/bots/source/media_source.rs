@@ -1,34 +1,35 @@
-//! Where encoded frames enter pipelines, and what plays a reel into them.
+//! Where encoded frames enter pipelines, and what plays a clip into them.
 //!
-//! An [`Outlet`] is one camera or microphone. It has a [`Way`] into every pipeline that sends it:
-//! the one to the server, and in a mesh one to each member.
+//! A [`MediaSource`] is one camera or microphone. It has a [`PipelineInput`] into every pipeline
+//! that sends it: the one to the server, and in a mesh one to each other participant.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use gst::prelude::*;
+use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::watch;
 
-use super::clip::{Course, Reel};
+use super::clip::{Clip, ClipTiming};
 use super::encode::Frame;
-use super::pace::{Paced, following};
+use super::level::LevelWriter;
+use super::pace::{Paced, next_due};
 use crate::bots::clock;
-use crate::bots::rtc::level::LevelWriter;
 
-/// The least time between two keyframes sent because somebody asked.
+/// Shortest time between two keyframes sent on request.
 const KEY_SPACING: Duration = Duration::from_millis(250);
 
-/// The way into one pipeline: an appsrc whose frames are stamped with the pipeline's running time.
+/// An appsrc whose frames are stamped with the running time of its pipeline.
 #[derive(Debug)]
-pub(crate) struct Way {
+pub(crate) struct PipelineInput {
     source: gst_app::AppSrc,
     pub(crate) levels: Arc<LevelWriter>,
-    /// Frames are let through: the connection is up, and what is sent is wanted.
+    /// Frames are let through: the connection is up, and the receiver wants what is sent.
     open: AtomicBool,
-    /// A keyframe has to come before anything else.
+    /// The next frame let through has to be a keyframe.
     starting: AtomicBool,
-    /// A receiver asked for a keyframe.
+    /// A receiver has requested a keyframe.
     key_wanted: AtomicBool,
     last_key: Mutex<Option<Duration>>,
     pub(crate) frames: watch::Sender<u64>,
@@ -36,10 +37,10 @@ pub(crate) struct Way {
     pub(crate) key_requests: watch::Sender<u64>,
 }
 
-impl Way {
-    /// Takes over an appsrc, and hears the keyframe requests that arrive at it.
+impl PipelineInput {
+    /// Takes over an appsrc, and counts the keyframe requests that arrive at it.
     pub(crate) fn new(source: gst_app::AppSrc) -> Arc<Self> {
-        let way = Arc::new(Self {
+        let input = Arc::new(Self {
             source,
             levels: Arc::default(),
             open: AtomicBool::new(false),
@@ -50,22 +51,22 @@ impl Way {
             bytes: AtomicU64::new(0),
             key_requests: watch::Sender::new(0),
         });
-        if let Some(pad) = way.source.static_pad("src") {
-            let weak = Arc::downgrade(&way);
+        if let Some(pad) = input.source.static_pad("src") {
+            let weak = Arc::downgrade(&input);
             pad.add_probe(gst::PadProbeType::EVENT_UPSTREAM, move |_, info| {
-                if let (Some(event), Some(way)) = (info.event(), weak.upgrade())
+                if let (Some(event), Some(input)) = (info.event(), weak.upgrade())
                     && gst_video::UpstreamForceKeyUnitEvent::parse(event).is_ok()
                 {
-                    way.key_requests.send_modify(|count| *count += 1);
-                    way.key_wanted.store(true, Ordering::Relaxed);
+                    input.key_requests.send_modify(|count| *count += 1);
+                    input.key_wanted.store(true, Ordering::Relaxed);
                 }
                 gst::PadProbeReturn::Ok
             });
         }
-        way
+        input
     }
 
-    /// What frames enter by.
+    /// The appsrc, to be linked.
     pub(crate) fn element(&self) -> &gst::Element {
         self.source.upcast_ref()
     }
@@ -78,7 +79,7 @@ impl Way {
         }
     }
 
-    /// Lets nothing through any more.
+    /// Lets no frames through any more.
     pub(crate) fn shut(&self) {
         self.open.store(false, Ordering::Release);
     }
@@ -91,7 +92,7 @@ impl Way {
         if self.starting.load(Ordering::Relaxed) {
             return true;
         }
-        let last = *self.last_key.lock().unwrap_or_else(PoisonError::into_inner);
+        let last = *self.last_key.lock();
         self.key_wanted.load(Ordering::Relaxed) && last.is_none_or(|at| now >= at + KEY_SPACING)
     }
 
@@ -105,7 +106,7 @@ impl Way {
         if frame.key {
             self.starting.store(false, Ordering::Relaxed);
             self.key_wanted.store(false, Ordering::Relaxed);
-            *self.last_key.lock().unwrap_or_else(PoisonError::into_inner) = Some(at);
+            *self.last_key.lock() = Some(at);
         } else if self.starting.load(Ordering::Relaxed) {
             return;
         }
@@ -132,43 +133,44 @@ impl Way {
     }
 }
 
-/// A camera or microphone: what is pushed goes every way there is.
+/// A camera or microphone. What is pushed goes to all its inputs.
 #[derive(Debug, Default)]
-pub(crate) struct Outlet {
-    ways: Mutex<Vec<Weak<Way>>>,
+pub(crate) struct MediaSource {
+    inputs: Mutex<Vec<Weak<PipelineInput>>>,
 }
 
-impl Outlet {
-    /// An outlet that has one way.
-    pub(crate) fn with(way: &Arc<Way>) -> Arc<Self> {
-        let outlet = Self::default();
-        outlet.add(way);
-        Arc::new(outlet)
+impl MediaSource {
+    /// A source with one input.
+    pub(crate) fn with(input: &Arc<PipelineInput>) -> Arc<Self> {
+        let media_source = Self::default();
+        media_source.add(input);
+        Arc::new(media_source)
     }
 
-    /// Sends a further way as well, while it is there.
-    pub(crate) fn add(&self, way: &Arc<Way>) {
-        let mut ways = self.lock();
-        ways.retain(|way| way.strong_count() > 0);
-        ways.push(Arc::downgrade(way));
+    /// Sends into a further input, while that exists.
+    pub(crate) fn add(&self, input: &Arc<PipelineInput>) {
+        let mut inputs = self.lock();
+        inputs.retain(|input| input.strong_count() > 0);
+        inputs.push(Arc::downgrade(input));
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, Vec<Weak<Way>>> {
-        self.ways.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, Vec<Weak<PipelineInput>>> {
+        self.inputs.lock()
     }
 
-    /// Drops frames up to the next keyframe: they come from another encoder than the last ones.
+    /// Drops frames up to the next keyframe, because they come from another encoder than the last
+    /// ones.
     pub(crate) fn restart(&self) {
-        for way in self.lock().iter().filter_map(Weak::upgrade) {
-            way.starting.store(true, Ordering::Relaxed);
+        for input in self.lock().iter().filter_map(Weak::upgrade) {
+            input.starting.store(true, Ordering::Relaxed);
         }
     }
 
-    /// Whether the next frame should be a keyframe.
+    /// Whether the next frame should be a keyframe, for any of its inputs.
     pub(crate) fn needs_key(&self, now: Duration) -> bool {
-        let ways = self.lock();
-        let mut ways = ways.iter().filter_map(Weak::upgrade);
-        ways.any(|way| way.needs_key(now))
+        let inputs = self.lock();
+        let mut inputs = inputs.iter().filter_map(Weak::upgrade);
+        inputs.any(|input| input.needs_key(now))
     }
 
     /// Sends a frame that was taken at `at` on the machine's clock.
@@ -176,92 +178,96 @@ impl Outlet {
         self.send(frame, at, None);
     }
 
-    /// Sends a frame with the level of its sound, if it is one of sound.
+    /// Sends a frame, with its audio level if it is one of audio.
     fn send(&self, frame: &Frame, at: Duration, level: Option<u8>) {
         // Pushing never blocks: each appsrc has a queue of its own.
-        for way in self.lock().iter().filter_map(Weak::upgrade) {
-            way.push(frame, at, level);
+        for input in self.lock().iter().filter_map(Weak::upgrade) {
+            input.push(frame, at, level);
         }
     }
 }
 
-/// Plays a reel into an outlet, over and over.
+/// Plays a clip into a media source, over and over.
 #[derive(Debug)]
-pub(crate) struct Player {
-    outlet: Arc<Outlet>,
-    /// So many frames go out together.
+pub(crate) struct ClipPlayer {
+    media_source: Arc<MediaSource>,
+    /// How many frames go out together.
     burst: usize,
     playing: Mutex<Playing>,
 }
 
 #[derive(Debug)]
 struct Playing {
-    reel: Arc<Reel>,
+    clip: Arc<Clip>,
     position: usize,
-    /// Frames that go out with a later one, and when each was due.
+    /// Frames that wait for the rest of their burst, and when each was due.
     kept: Vec<(Frame, Duration, Option<u8>)>,
 }
 
-impl Player {
-    /// A player at the place of the loop that the clock says, `offset` further on, which sends
-    /// each frame as it is due.
-    pub(crate) fn new(outlet: Arc<Outlet>, reel: Arc<Reel>, offset: Duration) -> Arc<Self> {
-        Self::in_bursts(outlet, reel, offset, 1)
+impl ClipPlayer {
+    /// Plays from the position that the clock says, moved by `offset`. Each frame is sent when it
+    /// is due.
+    pub(crate) fn new(
+        media_source: Arc<MediaSource>,
+        clip: Arc<Clip>,
+        offset: Duration,
+    ) -> Arc<Self> {
+        Self::in_bursts(media_source, clip, offset, 1)
     }
 
-    /// The same, which sends `burst` frames at a time, as the last of them is due.
+    /// Like [`ClipPlayer::new`], but sends `burst` frames at a time, when the last of them is due.
     pub(crate) fn in_bursts(
-        outlet: Arc<Outlet>,
-        reel: Arc<Reel>,
+        media_source: Arc<MediaSource>,
+        clip: Arc<Clip>,
         offset: Duration,
         burst: usize,
     ) -> Arc<Self> {
         let playing = Mutex::new(Playing {
-            position: reel.count_at(clock::now() + offset),
-            reel,
+            position: clip.count_at(clock::now() + offset),
+            clip,
             kept: Vec::new(),
         });
         Arc::new(Self {
-            outlet,
+            media_source,
             burst,
             playing,
         })
     }
 
-    /// Goes on with another reel of the same content, from its keyframe nearest ahead.
-    pub(crate) fn change(&self, reel: Arc<Reel>) {
-        let mut playing = self.playing.lock().unwrap_or_else(PoisonError::into_inner);
-        let done = playing.position as f64 / playing.reel.frames.len() as f64;
-        playing.position = (done * reel.frames.len() as f64) as usize;
-        playing.reel = reel;
-        self.outlet.restart();
+    /// Goes on with another clip of the same content, from its next keyframe.
+    pub(crate) fn change(&self, clip: Arc<Clip>) {
+        let mut playing = self.playing.lock();
+        let done = playing.position as f64 / playing.clip.frames.len() as f64;
+        playing.position = (done * clip.frames.len() as f64) as usize;
+        playing.clip = clip;
+        self.media_source.restart();
     }
 }
 
-impl Paced for Player {
+impl Paced for ClipPlayer {
     fn tick(&self, due: Duration) -> Option<Duration> {
-        let mut playing = self.playing.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut playing = self.playing.lock();
         let Playing {
-            reel,
+            clip,
             position,
             kept,
         } = &mut *playing;
-        if reel.course == Course::Clock {
-            *position = reel.count_at(due);
+        if clip.timing == ClipTiming::Clock {
+            *position = clip.count_at(due);
         }
-        if self.outlet.needs_key(due) {
-            *position = reel.key_from(*position);
+        if self.media_source.needs_key(due) {
+            *position = clip.key_from(*position);
         }
-        if let Some(frame) = reel.frames.get(*position) {
-            let level = reel.levels.get(*position).copied();
+        if let Some(frame) = clip.frames.get(*position) {
+            let level = clip.levels.get(*position).copied();
             kept.push((frame.clone(), due, level));
         }
         if kept.len() >= self.burst {
             for (frame, at, level) in kept.drain(..) {
-                self.outlet.send(&frame, at, level);
+                self.media_source.send(&frame, at, level);
             }
         }
-        *position = (*position + 1) % reel.frames.len();
-        Some(following(due, reel.interval))
+        *position = (*position + 1) % clip.frames.len();
+        Some(next_due(due, clip.interval))
     }
 }

@@ -2,8 +2,10 @@
 
 pub(crate) mod camera;
 pub(crate) mod clip;
-pub mod corrupt;
+pub(crate) mod corrupt;
 pub(crate) mod encode;
-pub mod live;
+pub(crate) mod level;
+pub(crate) mod live;
 pub(crate) mod media_source;
 pub(crate) mod pace;
+pub(crate) mod settings;

@@ -183,7 +183,7 @@ impl State {
 
     pub(crate) fn desired_scene(&self, now: Duration) -> Scene {
         let shown = self.shown(now);
-        let spotlit = self.spotlit(&shown);
+        let spotlit = layout::spotlight(&shown, self.pinned, self.last_speaker);
         let rects = layout::tiles(self.settings.canvas, self.layout, shown.len(), spotlit);
         let tiles = shown
             .iter()
@@ -224,19 +224,5 @@ impl State {
             }
         }
         shown
-    }
-
-    /// Who gets the spotlight's large tile: the pinned, else a shared screen, else whoever
-    /// spoke last.
-    fn spotlit(&self, shown: &[SourceId]) -> Option<usize> {
-        let camera_of = |who: ParticipantId| {
-            shown
-                .iter()
-                .position(|source| source.participant == who && source.role == Role::Camera)
-        };
-        self.pinned
-            .and_then(camera_of)
-            .or_else(|| shown.iter().position(|source| source.is_screen()))
-            .or_else(|| self.last_speaker.and_then(camera_of))
     }
 }

@@ -6,13 +6,14 @@ mod modes;
 use std::time::Duration;
 
 use gst::prelude::*;
-use tessera::bots::cli::run::{VideoKind, ages_in};
 use tessera::bots::observe::palette;
 use tessera::bots::observe::probe::Picture;
 use tessera::bots::observe::probe::timecode::TimeCode;
 use tessera::bots::{
-    Bot, BotConfig, BotsOptions, CorruptMode, Decode, Entry, Path, Reach, VideoFormat, VideoSource,
+    Bot, BotConfig, BotsOptions, CorruptMode, Decode, Entry, NetworkInterface, Path, VideoFormat,
+    VideoSource,
 };
+use tessera::bots::{VideoKind, ages_in};
 use tessera::bots::{demo, run};
 use tessera::codec::VideoCodec;
 use tessera::id::{Role, RoomId};
@@ -233,9 +234,13 @@ async fn a_run_reports_what_its_bots_saw() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_people_of_the_demo_send_film_and_speech() {
     let server = Reflector::start().await;
-    let bots = demo(&server.url, &RoomId::new("demo").unwrap(), Reach::Loopback)
-        .await
-        .unwrap();
+    let bots = demo(
+        &server.url,
+        &RoomId::new("demo").unwrap(),
+        NetworkInterface::Loopback,
+    )
+    .await
+    .unwrap();
     let names: Vec<_> = bots.iter().map(|bot| bot.name()).collect();
     assert_eq!(names, ["Ada", "Ben", "Cleo"]);
     for bot in &bots {
@@ -254,7 +259,8 @@ async fn the_people_of_the_demo_send_film_and_speech() {
 fn coded(bitrate: u32, width: u32, height: u32) -> Vec<(TimeCode, Picture)> {
     gst::init().unwrap();
     let launch = format!(
-        "appsrc name=in format=time caps=video/x-raw,format=I420,width=640,height=360,framerate=30/1 \
+        "appsrc name=in format=time \
+         caps=video/x-raw,format=I420,width=640,height=360,framerate=30/1 \
          ! vp8enc deadline=1 cpu-used=8 target-bitrate={bitrate} end-usage=cbr threads=1 \
          keyframe-max-dist=30 ! vp8dec ! videoscale ! video/x-raw,width={width},height={height} \
          ! appsink name=out sync=false"

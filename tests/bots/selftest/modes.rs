@@ -3,13 +3,12 @@
 use std::ops::Range;
 use std::time::Duration;
 
-use tessera::bots::cli::run::VideoKind;
+use tessera::bots::VideoKind;
 use tessera::bots::observe::packet_capture::unbroken;
 use tessera::bots::observe::palette;
 use tessera::bots::run;
 use tessera::bots::{
-    AudioSource, Bot, BotConfig, BotError, BotsOptions, Mesh, Path, Recording, VideoFormat,
-    VideoSource, clock,
+    AudioSource, Bot, BotConfig, BotError, BotsOptions, Mesh, Path, VideoFormat, VideoSource, clock,
 };
 use tessera::codec::VideoCodec;
 use tessera::id::{ParticipantId, Role};
@@ -44,9 +43,9 @@ async fn join(config: BotConfig) -> Bot {
 /// Whether somebody's tone comes by that way.
 async fn hears(bot: &Bot, person: usize, path: Path) {
     let since = clock::now();
-    let mut changes = bot.witness().changes();
+    let mut changes = bot.observer().changes();
     let heard = changes.wait_for(|_| {
-        let sounds = bot.witness().sounds();
+        let sounds = bot.observer().sounds();
         let mut newest = sounds.iter().rev().take_while(|s| s.start >= since);
         newest.any(|s| s.origin.path == path && s.tones == 1 << person)
     });
@@ -92,12 +91,12 @@ async fn forwards_are_whose_their_packets_say() {
     }
     let people: Vec<_> = people.into_iter().zip(0..).collect();
     let during = start..clock::now();
-    let wrong = eve.witness().mixups(&people, during.clone());
+    let wrong = eve.observer().mixups(&people, during.clone());
     assert_eq!(wrong, [], "frames of a change went to the wrong one");
-    assert_eq!(eve.witness().nameless(), 0);
+    assert_eq!(eve.observer().unattributed(), 0);
     // The instrument sees what is not there: Ann is not Bob's colour.
     let swapped = [(people[0].0, 1), (people[1].0, 0)];
-    assert!(!eve.witness().mixups(&swapped, during).is_empty());
+    assert!(!eve.observer().mixups(&swapped, during).is_empty());
     for role in [Role::ForwardAudio, Role::ForwardVideo] {
         assert_eq!(eve.incoming(role, 1).unwrap().stats().packets, 0);
         assert!(eve.incoming(role, 0).unwrap().stats().decoded > 2);
@@ -110,26 +109,21 @@ async fn forwards_are_whose_their_packets_say() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_payloads_of_a_forward_are_those_that_were_sent() {
     let server = Reflector::start().await;
-    let mut sender = person(&server, 0).recording(Recording::Payloads);
+    let mut sender = person(&server, 0).capturing_packets();
     // No two frames are alike.
     sender.video = VideoSource::TimeCode {
         format: VideoFormat::new(VideoCodec::Vp8),
         phase: 0,
     };
     let ann = join(sender).await;
-    let bob = join(
-        person(&server, 1)
-            .with_slots(1)
-            .recording(Recording::Payloads),
-    )
-    .await;
+    let bob = join(person(&server, 1).with_slots(1).capturing_packets()).await;
     server.forward(bob.id().unwrap(), 0, ann.id());
     for (sent, received) in [
         (Role::Mic, Role::ForwardAudio),
         (Role::Camera, Role::ForwardVideo),
     ] {
         let line = bob.incoming(received, 0).unwrap();
-        let mut changes = bob.witness().changes();
+        let mut changes = bob.observer().changes();
         let packets = changes.wait_for(|_| line.payloads().len() >= 100);
         timeout(PATIENCE, packets).await.unwrap().unwrap();
         let got = line.payloads();
@@ -141,7 +135,7 @@ async fn the_payloads_of_a_forward_are_those_that_were_sent() {
         broken.remove(50);
         unbroken(&sent, &broken).unwrap_err();
     }
-    let latency = bob.witness().latency(Path::Forward).unwrap();
+    let latency = bob.observer().latency(Path::Forward).unwrap();
     assert!(latency.count > 10 && latency.p50 < 5_000.0, "{latency}");
     ann.leave().await.unwrap();
     bob.leave().await.unwrap();
@@ -150,7 +144,7 @@ async fn the_payloads_of_a_forward_are_those_that_were_sent() {
 /// The levels that come with somebody's packets, once there are enough.
 async fn levels(server: &Reflector, bot: &Bot) -> Vec<Option<u8>> {
     bot.sent(50).await.unwrap();
-    let mut changes = bot.witness().changes();
+    let mut changes = bot.observer().changes();
     // Sound comes back only after the reflector has noted it.
     let heard = changes.wait_for(|_| server.levels(bot.id().unwrap()).len() >= 25);
     timeout(PATIENCE, heard).await.unwrap().unwrap();
@@ -258,15 +252,15 @@ async fn a_mesh_comes_and_goes_without_a_gap() {
     let during = until_settled(start, &bots[2], 0, Path::Mesh).await;
     let people: Vec<_> = ids.iter().copied().zip(0..).collect();
     for bot in &bots {
-        let wrong = bot.witness().mixups(&people, Duration::ZERO..clock::now());
+        let wrong = bot.observer().mixups(&people, Duration::ZERO..clock::now());
         assert_eq!(wrong, []);
     }
-    let witness = bots[2].witness();
+    let observer = bots[2].observer();
     for person in [0, 1] {
-        let gap = witness.unheard(person, during.clone());
+        let gap = observer.unheard(person, during.clone());
         assert!(gap.length < Duration::from_millis(500), "{gap:?}");
         let rgb = palette::color(person);
-        let gap = witness.unseen(ids[person], rgb, during.clone());
+        let gap = observer.unseen(ids[person], rgb, during.clone());
         assert!(gap.length < Duration::from_millis(500), "{gap:?}");
     }
     // Back: the mesh ends when the server delivers again, and not before.
@@ -281,7 +275,7 @@ async fn a_mesh_comes_and_goes_without_a_gap() {
         server.say(*id, ServerMessage::Uplinks { wanted: true });
     }
     for bot in &bots {
-        let mut changes = bot.witness().changes();
+        let mut changes = bot.observer().changes();
         let ended = changes.wait_for(|_| bot.stats().mesh.is_empty());
         timeout(PATIENCE, ended).await.unwrap().unwrap();
     }
@@ -304,8 +298,11 @@ async fn a_mesh_takes_in_newcomers_and_lets_go_of_the_killed() {
     meshed(&eve, &[ann.id().unwrap(), bob.id().unwrap()]).await;
     meshed(&ann, &[bob.id().unwrap(), eve.id().unwrap()]).await;
     // As long as somebody is not in it, a page would play none of it.
-    let newest = ann.witness().sights(eve.id().unwrap());
-    assert!(newest.iter().all(|sight| !sight.played), "{newest:?}");
+    let newest = ann.observer().detections(eve.id().unwrap());
+    assert!(
+        newest.iter().all(|detection| !detection.played),
+        "{newest:?}"
+    );
     assert!(outsider.stats().mesh.is_empty());
     assert!(matches!(
         outsider.mesh_incoming(ann.id().unwrap()),

@@ -23,7 +23,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use rustix::process::{Pid, Signal, kill_process};
-use tessera::bots::Reach;
+use tessera::bots::NetworkInterface;
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
 use tokio::time::timeout;
@@ -282,8 +282,8 @@ impl Line<'_> {
     }
 
     /// Where the media of a bot on this line may go.
-    pub fn reach(&self) -> Option<Reach> {
-        Some(Reach::Address(self.client()))
+    pub fn interface(&self) -> Option<NetworkInterface> {
+        Some(NetworkInterface::Address(self.client()))
     }
 
     /// Loses that many percent of all packets, at random, from now on.

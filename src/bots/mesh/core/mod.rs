@@ -1,11 +1,10 @@
-//! What a member of a mesh does when: `(now, Input) -> Actions`, without a clock, a socket or a
+//! What a member of a mesh does when: `(now, Input) -> Vec<Action>`, without clock, socket or
 //! pipeline. The rules are those of `docs/PROTOCOL.md`, "Peer to peer".
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-pub(crate) use super::flow::Flow;
-use super::flow::sends;
+use super::flow::{Flow, sends};
 use crate::id::{Mid, ParticipantId};
 use crate::protocol::mesh::{MeshDescription, MeshDescriptionKind, MeshSignal};
 use crate::protocol::room::{ParticipantState, RoomState};
@@ -14,90 +13,90 @@ use crate::topology::Mode;
 /// How long a connection may take to come up, or be without a packet, before it is given up.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// How long after that it is tried again.
+/// How long after it was given up a connection is tried again.
 const RETRY: Duration = Duration::from_secs(1);
 
-/// How long after a change of mode connections are kept for who still needs them.
+/// How long after a change of mode connections are kept for members who still need them.
 const GRACE: Duration = Duration::from_secs(5);
 
-/// How long the server has to have delivered everything before the mesh is let go of. A mix begins
-/// before everybody is in it again.
-const SERVED: Duration = Duration::from_millis(500);
+/// How long the server has to deliver everything before the mesh is let go of: a mix begins before
+/// everybody is in it again.
+const SERVER_READY_FOR: Duration = Duration::from_millis(500);
 
-/// Tells one connection with a member from the next one with them.
+/// Counts connections, to tell one with a participant from the next one with them.
 pub(crate) type Generation = u64;
 
 /// What happened.
 #[derive(Debug)]
 pub(crate) enum Input {
-    /// The room is like this.
+    /// The server described the room.
     Room(RoomState),
-    /// A member says something.
+    /// Another member said something.
     Signal(ParticipantId, MeshSignal),
-    /// A connection has come up.
+    /// A connection came up.
     Up(ParticipantId, Generation),
-    /// A connection has failed, or was closed by the other side.
+    /// A connection failed, or the other side closed it.
     Lost(ParticipantId, Generation),
-    /// Some time has gone by: what comes in on each connection, and whether the server delivers
-    /// all that it should.
-    Look {
+    /// Time has passed: how long ago media came on each connection, and whether the server delivers
+    /// all it should.
+    Poll {
         flows: BTreeMap<ParticipantId, Flow>,
-        served: bool,
+        server_ready: bool,
     },
 }
 
 /// How a connection begins.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Opening {
-    /// With an offer to be made.
+    /// It makes an offer.
     Offer,
-    /// With an offer to be answered.
+    /// It answers this offer.
     Answer(String),
 }
 
-/// What is to be done.
+/// What the member has to do.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Action {
-    /// Make a connection, and say its description and its candidates.
+    /// Make a connection, and send its description and candidates.
     Open(ParticipantId, Generation, Opening),
     /// Give a connection the answer to its offer.
     Accept(ParticipantId, String),
-    /// Give a connection a candidate.
+    /// Give a connection a candidate of the other side.
     Candidate(ParticipantId, Option<Mid>, String),
     /// End a connection.
     Close(ParticipantId),
-    /// Say that its media is not needed any more.
+    /// Tell the other side that its media is no longer needed.
     SayDone(ParticipantId),
-    /// Tell the server from whom media comes.
+    /// Tell the server from whom media arrives.
     Report(Vec<ParticipantId>),
-    /// The mesh is, or is not, what a page would play.
+    /// From now on the page would play the mesh, or no longer would.
     Play(bool),
 }
 
-/// A connection with a member.
+/// A connection with another member.
 #[derive(Debug)]
-struct Link {
+struct LinkState {
     generation: Generation,
-    /// Since when it is tried, or when its last packet came.
+    /// When its last packet came; until it is up, when it was opened.
     alive: Duration,
-    /// Since when it is up.
+    /// When it came up.
     up: Option<Duration>,
-    /// Our offer is not answered yet.
+    /// Its offer has not been answered yet.
     offering: bool,
-    /// Their offer was ignored, and so are the candidates that go with it.
+    /// The other side's offer is ignored, and so are the candidates that go with it.
     ignoring: bool,
-    /// The certificate of their description.
+    /// The DTLS certificate of the other side's description.
     fingerprint: Option<String>,
     done_said: bool,
     done_heard: bool,
 }
 
-/// A member of a mesh.
+/// The state of a member of a mesh.
 #[derive(Debug)]
-pub(crate) struct Core {
+pub(crate) struct MeshCore {
     own: ParticipantId,
     room: Option<RoomState>,
-    links: BTreeMap<ParticipantId, Link>,
+    links: BTreeMap<ParticipantId, LinkState>,
     retry: BTreeMap<ParticipantId, Duration>,
     generations: Generation,
     reported: BTreeSet<ParticipantId>,
@@ -105,10 +104,10 @@ pub(crate) struct Core {
     /// When the room left mode `p2p`.
     left: Option<Duration>,
     /// Since when the server has delivered everything.
-    served: Option<Duration>,
+    server_ready: Option<Duration>,
 }
 
-impl Core {
+impl MeshCore {
     pub(crate) fn new(own: ParticipantId) -> Self {
         Self {
             own,
@@ -119,26 +118,26 @@ impl Core {
             reported: BTreeSet::new(),
             playing: false,
             left: None,
-            served: None,
+            server_ready: None,
         }
     }
 
-    /// Whether looks are of any use.
+    /// Whether [`Input::Poll`] can have an effect.
     pub(crate) fn is_busy(&self) -> bool {
         self.meshed() || !self.links.is_empty()
     }
 
-    /// The connection that runs with a member.
+    /// The generation of the connection with a participant, if there is one.
     pub(crate) fn generation(&self, with: ParticipantId) -> Option<Generation> {
         self.links.get(&with).map(|link| link.generation)
     }
 
-    /// Takes something in, and says what to do.
+    /// Takes an input in, and says what to do.
     pub(crate) fn step(&mut self, now: Duration, input: Input) -> Vec<Action> {
-        let mut todo = Vec::new();
+        let mut actions = Vec::new();
         match input {
-            Input::Room(room) => self.room(now, room, &mut todo),
-            Input::Signal(from, signal) => self.signal(now, from, signal, &mut todo),
+            Input::Room(room) => self.room(now, room, &mut actions),
+            Input::Signal(from, signal) => self.signal(now, from, signal, &mut actions),
             Input::Up(with, generation) => {
                 if let Some(link) = self.current(with, generation) {
                     (link.up, link.alive) = (Some(now), now);
@@ -146,13 +145,16 @@ impl Core {
             }
             Input::Lost(with, generation) => {
                 if self.current(with, generation).is_some() {
-                    self.give_up(now, with, &mut todo);
+                    self.give_up(now, with, &mut actions);
                 }
             }
-            Input::Look { flows, served } => self.look(now, &flows, served, &mut todo),
+            Input::Poll {
+                flows,
+                server_ready,
+            } => self.poll(now, &flows, server_ready, &mut actions),
         }
-        self.offer(now, &mut todo);
-        todo
+        self.offer(now, &mut actions);
+        actions
     }
 
     fn meshed(&self) -> bool {
@@ -166,12 +168,12 @@ impl Core {
         members.map(|member| member.id).collect()
     }
 
-    fn current(&mut self, with: ParticipantId, generation: Generation) -> Option<&mut Link> {
+    fn current(&mut self, with: ParticipantId, generation: Generation) -> Option<&mut LinkState> {
         let link = self.links.get_mut(&with);
         link.filter(|link| link.generation == generation)
     }
 
-    /// The members with whom a connection is wanted, if oneself is one of them.
+    /// The members with whom a connection is wanted; none if this one does not take part itself.
     fn wanted(&self) -> Vec<ParticipantId> {
         let Some(room) = self.room.as_ref().filter(|room| room.mode == Mode::P2p) else {
             return Vec::new();
@@ -187,17 +189,17 @@ impl Core {
         ids
     }
 
-    fn room(&mut self, now: Duration, room: RoomState, todo: &mut Vec<Action>) {
+    fn room(&mut self, now: Duration, room: RoomState, actions: &mut Vec<Action>) {
         let was = self.meshed();
         self.room = Some(room);
         match (was, self.meshed()) {
             (false, true) => self.left = None,
             (true, false) => {
                 self.left = Some(now);
-                self.served = None;
+                self.server_ready = None;
                 self.reported.clear();
                 self.retry.clear();
-                // What was said after an earlier change does not hold for this one.
+                // A `done` after an earlier change does not count for this one.
                 for link in self.links.values_mut() {
                     (link.done_said, link.done_heard) = (false, false);
                 }
@@ -207,16 +209,16 @@ impl Core {
         let members = self.members();
         let gone = self.links.keys().filter(|with| !members.contains(with));
         for with in gone.copied().collect::<Vec<_>>() {
-            self.close(with, todo);
+            self.close(with, actions);
         }
     }
 
-    /// Of two, the one with the larger number offers: who came later.
-    fn offer(&mut self, now: Duration, todo: &mut Vec<Action>) {
+    /// Of two members the one with the larger number offers: the one who joined later.
+    fn offer(&mut self, now: Duration, actions: &mut Vec<Action>) {
         for with in self.wanted() {
             let waits = self.retry.get(&with).is_some_and(|at| now < *at);
             if self.own > with && !self.links.contains_key(&with) && !waits {
-                self.open(now, with, Opening::Offer, None, todo);
+                self.open(now, with, Opening::Offer, None, actions);
             }
         }
     }
@@ -227,11 +229,11 @@ impl Core {
         with: ParticipantId,
         opening: Opening,
         fingerprint: Option<String>,
-        todo: &mut Vec<Action>,
+        actions: &mut Vec<Action>,
     ) {
         self.generations += 1;
         self.retry.remove(&with);
-        let link = Link {
+        let link = LinkState {
             generation: self.generations,
             alive: now,
             up: None,
@@ -242,17 +244,17 @@ impl Core {
             done_heard: false,
         };
         self.links.insert(with, link);
-        todo.push(Action::Open(with, self.generations, opening));
+        actions.push(Action::Open(with, self.generations, opening));
     }
 
-    fn close(&mut self, with: ParticipantId, todo: &mut Vec<Action>) {
+    fn close(&mut self, with: ParticipantId, actions: &mut Vec<Action>) {
         if self.links.remove(&with).is_some() {
-            todo.push(Action::Close(with));
+            actions.push(Action::Close(with));
         }
     }
 
-    fn give_up(&mut self, now: Duration, with: ParticipantId, todo: &mut Vec<Action>) {
-        self.close(with, todo);
+    fn give_up(&mut self, now: Duration, with: ParticipantId, actions: &mut Vec<Action>) {
+        self.close(with, actions);
         self.retry.insert(with, now + RETRY);
     }
 
@@ -261,22 +263,22 @@ impl Core {
         now: Duration,
         from: ParticipantId,
         signal: MeshSignal,
-        todo: &mut Vec<Action>,
+        actions: &mut Vec<Action>,
     ) {
         match signal {
-            MeshSignal::Description(description) => self.described(now, from, description, todo),
+            MeshSignal::Description(description) => self.described(now, from, description, actions),
             MeshSignal::Candidate(candidate) => {
                 let link = self.links.get(&from).filter(|link| !link.ignoring);
                 if let (Some(_), Some(candidate)) = (link, candidate) {
                     let (mid, line) = (candidate.sdp_mid, candidate.candidate);
-                    todo.push(Action::Candidate(from, mid, line));
+                    actions.push(Action::Candidate(from, mid, line));
                 }
             }
             MeshSignal::Done(done) => {
                 if let Some(link) = self.links.get_mut(&from) {
                     link.done_heard = done;
                     if link.done_said && link.done_heard {
-                        self.close(from, todo);
+                        self.close(from, actions);
                     }
                 }
             }
@@ -288,7 +290,7 @@ impl Core {
         now: Duration,
         from: ParticipantId,
         MeshDescription { kind, sdp }: MeshDescription,
-        todo: &mut Vec<Action>,
+        actions: &mut Vec<Action>,
     ) {
         let polite = self.own > from;
         let theirs = fingerprint(&sdp);
@@ -297,7 +299,7 @@ impl Core {
             (MeshDescriptionKind::Answer, Some(link)) if link.offering => {
                 (link.offering, link.ignoring) = (false, false);
                 link.fingerprint = theirs;
-                todo.push(Action::Accept(from, sdp));
+                actions.push(Action::Accept(from, sdp));
             }
             (MeshDescriptionKind::Offer, Some(link)) if link.offering && !polite => {
                 link.ignoring = true;
@@ -305,44 +307,46 @@ impl Core {
             (MeshDescriptionKind::Offer, Some(link))
                 if !link.offering && link.fingerprint == theirs =>
             {
-                // Nothing is ever negotiated again.
+                // Connections are never renegotiated.
                 tracing::debug!(%from, "an offer for a connection that is there");
             }
             (MeshDescriptionKind::Offer, _) if expected => {
-                self.close(from, todo);
-                self.open(now, from, Opening::Answer(sdp), theirs, todo);
+                self.close(from, actions);
+                self.open(now, from, Opening::Answer(sdp), theirs, actions);
             }
             _ => tracing::debug!(%from, ?kind, "a description that is not expected"),
         }
     }
 
-    fn look(
+    fn poll(
         &mut self,
         now: Duration,
         flows: &BTreeMap<ParticipantId, Flow>,
-        served: bool,
-        todo: &mut Vec<Action>,
+        server_ready: bool,
+        actions: &mut Vec<Action>,
     ) {
-        self.served = served.then(|| self.served.unwrap_or(now));
-        let served = self.served.is_some_and(|since| now >= since + SERVED);
+        self.server_ready = server_ready.then(|| self.server_ready.unwrap_or(now));
+        let server_ready = self
+            .server_ready
+            .is_some_and(|since| now >= since + SERVER_READY_FOR);
         if self.meshed() {
-            self.expire(now, flows, todo);
-            self.report(now, flows, served, todo);
+            self.expire(now, flows, actions);
+            self.report(now, flows, server_ready, actions);
         } else if let Some(left) = self.left {
-            self.let_go(now, left, served, todo);
+            self.wind_down(now, left, server_ready, actions);
         }
     }
 
-    /// Gives up what does not come up, and what has fallen silent.
+    /// Gives up connections that do not come up or have fallen silent.
     fn expire(
         &mut self,
         now: Duration,
         flows: &BTreeMap<ParticipantId, Flow>,
-        todo: &mut Vec<Action>,
+        actions: &mut Vec<Action>,
     ) {
         for (with, link) in &mut self.links {
             let flow = flows.get(with).copied().unwrap_or_default();
-            // Who sends nothing, as far as the room knows, may be silent.
+            // A member who sends nothing, as far as the room knows, may be silent.
             let sends = self
                 .room
                 .as_ref()
@@ -353,7 +357,7 @@ impl Core {
         }
         let dead = self.links.iter().filter(|(_, l)| now >= l.alive + PATIENCE);
         for with in dead.map(|(with, _)| *with).collect::<Vec<_>>() {
-            self.give_up(now, with, todo);
+            self.give_up(now, with, actions);
         }
     }
 
@@ -361,8 +365,8 @@ impl Core {
         &mut self,
         now: Duration,
         flows: &BTreeMap<ParticipantId, Flow>,
-        served: bool,
-        todo: &mut Vec<Action>,
+        server_ready: bool,
+        actions: &mut Vec<Action>,
     ) {
         let Some(room) = &self.room else { return };
         let receiving: BTreeSet<_> = self
@@ -378,30 +382,36 @@ impl Core {
         let wanted = self.wanted();
         let covers = !wanted.is_empty() && wanted.iter().all(|with| receiving.contains(with));
         if receiving != self.reported {
-            todo.push(Action::Report(receiving.iter().copied().collect()));
+            actions.push(Action::Report(receiving.iter().copied().collect()));
             self.reported = receiving;
         }
-        // When somebody joins, or is lost, the mesh goes on being played until the server is
-        // there again.
-        let plays = covers || (self.playing && !served);
-        self.play(plays, todo);
+        // When somebody joins or is lost, the mesh is played on until the server delivers again.
+        let plays = covers || (self.playing && !server_ready);
+        self.play(plays, actions);
     }
 
-    fn play(&mut self, plays: bool, todo: &mut Vec<Action>) {
+    fn play(&mut self, plays: bool, actions: &mut Vec<Action>) {
         if self.playing != plays {
             self.playing = plays;
-            todo.push(Action::Play(plays));
+            actions.push(Action::Play(plays));
         }
     }
 
-    /// After the mode has changed: says so once the server delivers, and ends what nobody needs.
-    fn let_go(&mut self, now: Duration, left: Duration, served: bool, todo: &mut Vec<Action>) {
-        if served {
-            self.play(false, todo);
+    /// After the room has left mode `p2p`: says `done` once the server delivers, and ends
+    /// connections that neither side needs.
+    fn wind_down(
+        &mut self,
+        now: Duration,
+        left: Duration,
+        server_ready: bool,
+        actions: &mut Vec<Action>,
+    ) {
+        if server_ready {
+            self.play(false, actions);
             for (with, link) in &mut self.links {
                 if !link.done_said {
                     link.done_said = true;
-                    todo.push(Action::SayDone(*with));
+                    actions.push(Action::SayDone(*with));
                 }
             }
         }
@@ -411,15 +421,15 @@ impl Core {
             .iter()
             .filter(|(_, link)| over || (link.done_said && link.done_heard));
         for with in ended.map(|(with, _)| *with).collect::<Vec<_>>() {
-            self.close(with, todo);
+            self.close(with, actions);
         }
         if self.links.is_empty() {
-            self.play(false, todo);
+            self.play(false, actions);
         }
     }
 }
 
-/// The certificate that a description names first.
+/// The first DTLS certificate fingerprint of a description.
 fn fingerprint(sdp: &str) -> Option<String> {
     let mut lines = sdp.lines();
     let found = lines.find_map(|line| line.strip_prefix("a=fingerprint:"));

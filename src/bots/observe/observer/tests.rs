@@ -82,21 +82,21 @@ fn tone(person: usize, length: usize) -> Vec<f32> {
 
 #[test]
 fn a_participant_is_followed_from_path_to_path() {
-    let witness = Witness::default();
-    witness.room(&room(ann(), bob()), ms(0));
+    let observer = Observer::default();
+    observer.room(&room(ann(), bob()), ms(0));
     for at in (1000..2000).step_by(100) {
-        witness.saw_mix(&mix(0, 1, at));
+        observer.record_mix(&mix(0, 1, at));
     }
     for at in (2150..3000).step_by(50) {
-        witness.saw(&own(0, at), Path::Forward, Source::always(Some(ann())));
+        observer.record_picture(&own(0, at), Path::Forward, Contributor::always(Some(ann())));
     }
     let during = ms(1000)..ms(2950);
-    let gap = witness.unseen(ann(), palette::color(0), during.clone());
+    let gap = observer.unseen(ann(), palette::color(0), during.clone());
     assert_eq!((gap.start, gap.length), (ms(1900), ms(250)));
-    let gap = witness.unseen(bob(), palette::color(1), during.clone());
+    let gap = observer.unseen(bob(), palette::color(1), during.clone());
     assert_eq!((gap.start, gap.length), (ms(1900), ms(1050)));
-    assert_eq!(witness.mixups(&[(ann(), 0), (bob(), 1)], during), []);
-    let paths: Vec<_> = witness.sights(ann()).iter().map(|s| s.path).collect();
+    assert_eq!(observer.mixups(&[(ann(), 0), (bob(), 1)], during), []);
+    let paths: Vec<_> = observer.detections(ann()).iter().map(|s| s.path).collect();
     assert_eq!(
         (paths[0], paths[paths.len() - 1]),
         (Path::Mix, Path::Forward)
@@ -105,11 +105,19 @@ fn a_participant_is_followed_from_path_to_path() {
 
 #[test]
 fn a_wrong_colour_under_a_name_is_seen() {
-    let witness = Witness::default();
+    let observer = Observer::default();
     let people = [(ann(), 0), (bob(), 1)];
-    witness.saw(&own(1, 500), Path::Forward, Source::always(Some(ann())));
-    witness.saw(&own(7, 520), Path::Forward, Source::always(Some(ann())));
-    let found = witness.mixups(&people, ms(0)..ms(1000));
+    observer.record_picture(
+        &own(1, 500),
+        Path::Forward,
+        Contributor::always(Some(ann())),
+    );
+    observer.record_picture(
+        &own(7, 520),
+        Path::Forward,
+        Contributor::always(Some(ann())),
+    );
+    let found = observer.mixups(&people, ms(0)..ms(1000));
     let wrong = Mixup {
         sense: Sense::Seen,
         at: ms(500),
@@ -118,45 +126,45 @@ fn a_wrong_colour_under_a_name_is_seen() {
         was: 1,
     };
     assert_eq!(found, [wrong], "and nobody's colour is not somebody's");
-    witness.saw(&own(0, 540), Path::Forward, Source::always(None));
-    assert_eq!(witness.nameless(), 1);
+    observer.record_picture(&own(0, 540), Path::Forward, Contributor::always(None));
+    assert_eq!(observer.unattributed(), 1);
 }
 
 #[test]
 fn tiles_and_pictures_travel_apart() {
-    let witness = Witness::default();
+    let observer = Observer::default();
     let people = [(ann(), 0), (bob(), 1)];
-    witness.room(&room(ann(), bob()), ms(0));
-    witness.saw_mix(&mix(0, 1, 5000));
-    witness.room(&room(bob(), ann()), ms(5010));
+    observer.room(&room(ann(), bob()), ms(0));
+    observer.record_mix(&mix(0, 1, 5000));
+    observer.room(&room(bob(), ann()), ms(5010));
     // The picture of before is late; then comes that of now.
-    witness.saw_mix(&mix(0, 1, 5030));
-    witness.saw_mix(&mix(1, 0, 5060));
+    observer.record_mix(&mix(0, 1, 5030));
+    observer.record_mix(&mix(1, 0, 5060));
     let during = ms(4000)..ms(9000);
-    assert_eq!(witness.mixups(&people, during.clone()), []);
-    let gap = witness.unseen(ann(), palette::color(0), ms(5000)..ms(5060));
+    assert_eq!(observer.mixups(&people, during.clone()), []);
+    let gap = observer.unseen(ann(), palette::color(0), ms(5000)..ms(5060));
     assert_eq!(gap.length, ms(30));
     // But not for ever.
-    witness.saw_mix(&mix(0, 1, 8000));
-    assert_eq!(witness.mixups(&people, during).len(), 2);
+    observer.record_mix(&mix(0, 1, 8000));
+    assert_eq!(observer.mixups(&people, during).len(), 2);
 }
 
 #[test]
 fn a_frozen_tile_is_not_fresh() {
-    let witness = Witness::default();
+    let observer = Observer::default();
     for (at, drawn) in [(1000, 950), (1033, 950), (1066, 1010)] {
         let mut picture = Picture::solid(640, 360, palette::color(3));
         TimeCode::at(ms(drawn)).draw(&mut picture);
         picture.arrival = ms(at);
-        witness.saw(&picture, Path::Mesh, Source::always(Some(bob())));
+        observer.record_picture(&picture, Path::Mesh, Contributor::always(Some(bob())));
     }
-    let sights = witness.sights(bob());
-    let fresh: Vec<_> = sights.iter().map(|sight| sight.fresh).collect();
+    let detections = observer.detections(bob());
+    let fresh: Vec<_> = detections.iter().map(|detection| detection.fresh).collect();
     assert_eq!(fresh, [true, false, true]);
-    assert_eq!(sights[2].age, Some(ms(56)));
-    let latency = witness.latency(Path::Mesh).unwrap();
+    assert_eq!(detections[2].age, Some(ms(56)));
+    let latency = observer.latency(Path::Mesh).unwrap();
     assert_eq!((latency.count, latency.p50, latency.max), (3, 56.0, 83.0));
-    assert_eq!(witness.latency(Path::Mix), None);
+    assert_eq!(observer.latency(Path::Mix), None);
 }
 
 const MIXED: Origin = Origin {
@@ -175,60 +183,60 @@ fn meshed() -> Origin {
 
 #[test]
 fn sound_is_followed_from_path_to_path() {
-    let witness = Witness::default();
+    let observer = Observer::default();
     let chunk = tone(4, WINDOW);
     for at in (0..1000).step_by(20) {
-        witness.heard(&chunk, ms(at), MIXED);
+        observer.record_sound(&chunk, ms(at), MIXED);
     }
     // Overlaps the mix, and is not heard before a page would play it.
     for at in (910..2010).step_by(20) {
-        witness.heard(&chunk, ms(at), meshed());
+        observer.record_sound(&chunk, ms(at), meshed());
     }
-    let gap = witness.unheard(4, ms(0)..ms(2000));
+    let gap = observer.unheard(4, ms(0)..ms(2000));
     assert_eq!((gap.start, gap.length), (ms(1000), ms(1000)));
-    assert_eq!(witness.unheard(5, ms(0)..ms(2000)).length, ms(2000));
+    assert_eq!(observer.unheard(5, ms(0)..ms(2000)).length, ms(2000));
 
-    let witness = Witness::default();
-    witness.play_mesh(true, ms(1050));
+    let observer = Observer::default();
+    observer.play_mesh(true, ms(1050));
     for at in (0..1000).step_by(20) {
-        witness.heard(&chunk, ms(at), MIXED);
+        observer.record_sound(&chunk, ms(at), MIXED);
     }
     for at in (910..2010).step_by(20) {
-        witness.heard(&chunk, ms(at), meshed());
+        observer.record_sound(&chunk, ms(at), meshed());
     }
-    let gap = witness.unheard(4, ms(0)..ms(2000));
+    let gap = observer.unheard(4, ms(0)..ms(2000));
     assert_eq!((gap.start, gap.length), (ms(1000), ms(50)));
-    let mixups = witness.mixups(&[(ann(), 3), (bob(), 4)], ms(0)..ms(2000));
+    let mixups = observer.mixups(&[(ann(), 3), (bob(), 4)], ms(0)..ms(2000));
     assert!(mixups.iter().all(|m| m.name == ann() && m.was == 1) && mixups.len() == 55);
 }
 
 #[test]
 fn what_a_decoder_remembers_of_another_is_no_mixup() {
-    let witness = Witness::default();
+    let observer = Observer::default();
     let chunk = tone(4, WINDOW);
     for (at, settled) in [(0, true), (20, false), (40, true)] {
         let origin = Origin {
             settled,
             ..meshed()
         };
-        witness.heard(&chunk, ms(at), origin);
+        observer.record_sound(&chunk, ms(at), origin);
     }
-    let mixups = witness.mixups(&[(ann(), 3), (bob(), 4)], ms(0)..ms(100));
+    let mixups = observer.mixups(&[(ann(), 3), (bob(), 4)], ms(0)..ms(100));
     let at: Vec<_> = mixups.iter().map(|mixup| mixup.at).collect();
     assert_eq!(at, [ms(0), ms(40)]);
 }
 
 #[test]
 fn what_is_kept_is_bounded() {
-    let witness = Witness::default();
+    let observer = Observer::default();
     let picture = own(0, 0);
-    for _ in 0..SIGHTS + 10 {
-        witness.saw(&picture, Path::Forward, Source::always(Some(ann())));
+    for _ in 0..DETECTIONS + 10 {
+        observer.record_picture(&picture, Path::Forward, Contributor::always(Some(ann())));
     }
-    assert_eq!(witness.sights(ann()).len(), SIGHTS);
+    assert_eq!(observer.detections(ann()).len(), DETECTIONS);
     let silence = vec![0.0; WINDOW * 1000];
     for _ in 0..SOUNDS / 1000 + 2 {
-        witness.heard(&silence, ms(0), MIXED);
+        observer.record_sound(&silence, ms(0), MIXED);
     }
-    assert_eq!(witness.sounds().len(), SOUNDS);
+    assert_eq!(observer.sounds().len(), SOUNDS);
 }

@@ -6,12 +6,12 @@ use std::time::Duration;
 /// How many intervals the freeze rule averages over (W3C webrtc-stats, `freezeCount`).
 const WINDOW: usize = 30;
 
-/// How much longer than the average an interval must at least be to be a freeze.
+/// An interval is a freeze only if it is at least this much longer than the average.
 const FREEZE_MARGIN: Duration = Duration::from_millis(150);
 
-/// Statistics over the intervals of a sequence of instants.
+/// Statistics of the intervals between instants, such as the arrivals of frames.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Cadence {
+pub(crate) struct Cadence {
     last: Option<Duration>,
     recent: VecDeque<Duration>,
     count: u64,
@@ -22,7 +22,7 @@ pub struct Cadence {
 
 impl Cadence {
     /// Records an instant. Instants come in order; one before its predecessor counts as equal.
-    pub fn push(&mut self, at: Duration) {
+    pub(crate) fn push(&mut self, at: Duration) {
         self.count += 1;
         let Some(last) = self.last.replace(at) else {
             return;
@@ -39,8 +39,8 @@ impl Cadence {
         self.recent.push_back(interval);
     }
 
-    /// The rule of webrtc-stats: an interval of at least max(3 averages, average + 150 ms), the
-    /// average being of the 30 intervals before it.
+    /// The rule of webrtc-stats: a freeze is an interval of at least max(3 averages, average + 150
+    /// ms), averaged over the 30 intervals before it.
     fn is_freeze(&self, interval: Duration) -> bool {
         let Ok(n @ 1..) = u32::try_from(self.recent.len()) else {
             return false;
@@ -50,31 +50,31 @@ impl Cadence {
     }
 
     /// Starts measuring anew at the last instant: the interval in progress still counts.
-    pub fn reset(&mut self) {
+    pub(crate) fn reset(&mut self) {
         self.count = 0;
         self.longest = Duration::ZERO;
         self.freezes = 0;
         self.frozen = Duration::ZERO;
     }
 
-    /// How many instants there were.
-    pub fn count(&self) -> u64 {
+    /// How many instants were recorded since the last reset.
+    pub(crate) fn count(&self) -> u64 {
         self.count
     }
 
-    /// The longest interval, the one in progress at `now` included.
-    pub fn longest(&self, now: Duration) -> Duration {
+    /// The longest interval since the last reset, the one in progress at `now` included.
+    pub(crate) fn longest(&self, now: Duration) -> Duration {
         let running = self.last.map_or(Duration::ZERO, |l| now.saturating_sub(l));
         self.longest.max(running)
     }
 
-    /// How many freezes there were.
-    pub fn freezes(&self) -> u32 {
+    /// How many freezes there were since the last reset.
+    pub(crate) fn freezes(&self) -> u32 {
         self.freezes
     }
 
-    /// How long they lasted together.
-    pub fn frozen(&self) -> Duration {
+    /// The total length of these freezes.
+    pub(crate) fn frozen(&self) -> Duration {
         self.frozen
     }
 }

@@ -29,20 +29,20 @@ pub fn error(picture: &Picture, rect: Rect, expected: [u8; 3]) -> Option<f64> {
     Some(sum / (3.0 * count))
 }
 
-/// The colour of a rectangle, from a grid of points: for every frame of many streams.
+/// The colour of a rectangle, sampled on a grid: cheap enough for every frame of many streams.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Patch {
-    /// The mean, R'G'B'.
+    /// The mean colour, R'G'B'.
     pub mean: [u8; 3],
-    /// The mean distance of a point's channel from it: 0 where all is of one colour.
+    /// The mean distance of a sample from the mean, 0 to 255; 0 if all are of one colour.
     pub spread: u8,
 }
 
-/// Points of a [`Patch`] across and down.
+/// Samples of a [`Patch`], across and down.
 const GRID: (u32, u32) = (16, 9);
 
 impl Patch {
-    /// Looks at a rectangle; `None` if none of it is in the picture.
+    /// Samples a rectangle; `None` if none of it is in the picture.
     pub fn of(picture: &Picture, rect: Rect) -> Option<Self> {
         let rect = clip(rect, picture.bounds());
         if rect.w == 0 || rect.h == 0 {
@@ -86,7 +86,7 @@ fn distance(one: [u8; 3], other: [u8; 3]) -> u32 {
     sum / 3
 }
 
-/// Every second point of every second row: chroma has no more.
+/// Visits every second pixel of every second row, as chroma has no more, and returns how many.
 fn each_sample(picture: &Picture, rect: Rect, mut see: impl FnMut([u8; 3])) -> Option<f64> {
     let rect = clip(rect, picture.bounds());
     let mut count = 0u32;

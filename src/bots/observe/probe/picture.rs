@@ -1,4 +1,4 @@
-//! A decoded picture, and the rectangles and colours in it.
+//! A decoded picture, rectangles in it, and colours of its pixels.
 
 use std::time::Duration;
 
@@ -8,16 +8,16 @@ use crate::layout::Rect;
 /// A decoded frame in I420, limited range.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Picture {
-    /// Pixels.
+    /// Width in pixels.
     pub width: u32,
-    /// Pixels.
+    /// Height in pixels.
     pub height: u32,
-    /// When it came out of the decoder, on the machine's monotonic clock ([`crate::bots::clock`]).
+    /// When it came out of the decoder, on the machine's clock ([`crate::bots::clock`]).
     pub arrival: Duration,
-    /// Counts the decoded frames of its stream from 1.
+    /// Its number among the decoded frames of its stream, from 1.
     pub number: u64,
     matrix: Matrix,
-    /// Whose it is, where that is known: not of a mix.
+    /// The participant it shows, where that is known; `None` in a mix.
     pub from: Option<ParticipantId>,
     y: Plane,
     u: Plane,
@@ -55,7 +55,7 @@ impl Plane {
 }
 
 impl Picture {
-    /// A picture of one colour, BT.601.
+    /// A picture of one colour, R'G'B', encoded by BT.601.
     pub fn solid(width: u32, height: u32, rgb: [u8; 3]) -> Self {
         let [y, u, v] = rgb_to_yuv(rgb, Matrix::Bt601);
         let (cw, ch) = (width.div_ceil(2), height.div_ceil(2));
@@ -72,8 +72,8 @@ impl Picture {
         }
     }
 
-    /// Copies a picture in BT.601 out of three planes with their strides; `None` if one is too
-    /// short.
+    /// Copies a picture in BT.601 out of three planes with their strides. `None` if a plane is too
+    /// short for the size.
     pub fn from_planes(
         width: u32,
         height: u32,
@@ -96,12 +96,12 @@ impl Picture {
         })
     }
 
-    /// The same samples, taken for those of another matrix.
-    pub fn in_matrix(self, matrix: Matrix) -> Self {
+    /// The same samples, read by another matrix.
+    pub(crate) fn in_matrix(self, matrix: Matrix) -> Self {
         Self { matrix, ..self }
     }
 
-    /// The whole picture as a rectangle.
+    /// The rectangle of the whole picture.
     pub fn bounds(&self) -> Rect {
         Rect {
             x: 0,
@@ -111,13 +111,13 @@ impl Picture {
         }
     }
 
-    /// The luma sample at a point inside the picture.
+    /// The luma sample of a pixel. Panics outside the picture.
     pub fn luma(&self, x: u32, y: u32) -> u8 {
         self.y.data[y as usize * self.y.stride + x as usize]
     }
 
-    /// The samples at a point inside the picture.
-    pub fn yuv(&self, x: u32, y: u32) -> [u8; 3] {
+    /// Luma and chroma of a pixel. Panics outside the picture.
+    pub(crate) fn yuv(&self, x: u32, y: u32) -> [u8; 3] {
         let (cx, cy) = (x as usize / 2, y as usize / 2);
         [
             self.luma(x, y),
@@ -126,13 +126,13 @@ impl Picture {
         ]
     }
 
-    /// The colour at a point inside the picture.
+    /// The colour of a pixel, R'G'B'. Panics outside the picture.
     pub fn rgb(&self, x: u32, y: u32) -> [u8; 3] {
         yuv_to_rgb(self.yuv(x, y), self.matrix)
     }
 
-    /// Fills the luma of a rectangle, clipped to the picture.
-    pub fn fill_luma(&mut self, rect: Rect, value: u8) {
+    /// Sets the luma of a rectangle, clipped to the picture.
+    pub(crate) fn fill_luma(&mut self, rect: Rect, value: u8) {
         let rect = clip(rect, self.bounds());
         for row in rect.y..rect.y + rect.h {
             let start = row as usize * self.y.stride + rect.x as usize;
@@ -140,13 +140,13 @@ impl Picture {
         }
     }
 
-    /// The planes Y, U, V one after the other, without padding.
+    /// The planes Y, U and V, without padding.
     pub fn planes(&self) -> [&[u8]; 3] {
         [&self.y.data, &self.u.data, &self.v.data]
     }
 }
 
-/// The part of `rect` that is in `bounds`; empty if none is.
+/// The part of `rect` that lies in `bounds`; an empty rectangle if none does.
 pub fn clip(rect: Rect, bounds: Rect) -> Rect {
     let x = rect.x.clamp(bounds.x, bounds.x + bounds.w);
     let y = rect.y.clamp(bounds.y, bounds.y + bounds.h);
@@ -160,7 +160,7 @@ pub fn clip(rect: Rect, bounds: Rect) -> Rect {
     }
 }
 
-/// `rect` less `percent` of its width and height on each side.
+/// `rect` without `percent` of its width and height on each side.
 pub fn inset(rect: Rect, percent: u32) -> Rect {
     let (dx, dy) = (rect.w * percent / 100, rect.h * percent / 100);
     Rect {
@@ -171,7 +171,7 @@ pub fn inset(rect: Rect, percent: u32) -> Rect {
     }
 }
 
-/// Where a picture of `width` x `height` stands in a tile that shows all of it, with bars.
+/// Where a picture of `width` x `height` is in a tile that shows all of it, with bars.
 pub fn contained(tile: Rect, width: u32, height: u32) -> Rect {
     if width == 0 || height == 0 {
         return tile;
@@ -200,12 +200,12 @@ pub fn scaled(rect: Rect, canvas: (u32, u32), copy: (u32, u32)) -> Rect {
     }
 }
 
-/// How colours become luma and chroma; limited range.
+/// Which matrix turns colours into luma and chroma; limited range.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Matrix {
-    /// ITU-R BT.601.
+pub(crate) enum Matrix {
+    /// ITU-R BT.601, standard definition.
     Bt601,
-    /// ITU-R BT.709.
+    /// ITU-R BT.709, high definition.
     Bt709,
 }
 
@@ -220,7 +220,7 @@ impl Matrix {
 }
 
 /// Y'CbCr of an R'G'B' colour.
-pub fn rgb_to_yuv(rgb: [u8; 3], matrix: Matrix) -> [u8; 3] {
+pub(crate) fn rgb_to_yuv(rgb: [u8; 3], matrix: Matrix) -> [u8; 3] {
     let (kr, kb) = matrix.weights();
     let [r, g, b] = rgb.map(f64::from);
     let y = kr * r + (1.0 - kr - kb) * g + kb * b;
@@ -234,7 +234,7 @@ pub fn rgb_to_yuv(rgb: [u8; 3], matrix: Matrix) -> [u8; 3] {
 }
 
 /// R'G'B' of a Y'CbCr colour.
-pub fn yuv_to_rgb(yuv: [u8; 3], matrix: Matrix) -> [u8; 3] {
+pub(crate) fn yuv_to_rgb(yuv: [u8; 3], matrix: Matrix) -> [u8; 3] {
     let (kr, kb) = matrix.weights();
     let y = (f64::from(yuv[0]) - 16.0) * 255.0 / 219.0;
     let u = (f64::from(yuv[1]) - 128.0) * 255.0 / 224.0;

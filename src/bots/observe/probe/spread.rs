@@ -4,21 +4,21 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-/// The median and the 95th percentile of some durations, in milliseconds.
+/// Median, 95th percentile and maximum of durations, ms. Percentiles are values that occurred.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Spread {
-    /// How many there were.
+    /// How many durations there were.
     pub count: usize,
-    /// Median, ms.
+    /// The median, ms.
     pub p50: f64,
-    /// 95th percentile, ms.
+    /// The 95th percentile, ms.
     pub p95: f64,
-    /// The longest, ms.
+    /// The longest duration, ms.
     pub max: f64,
 }
 
 impl Spread {
-    /// Of nothing there is none.
+    /// Of all these durations; `None` if there are none.
     pub fn of(mut values: Vec<Duration>) -> Option<Self> {
         values.sort_unstable();
         let max = values.last()?.as_secs_f64() * 1000.0;
@@ -32,23 +32,23 @@ impl Spread {
     }
 }
 
-/// The nearest rank, counted from 0: that of a value that was really seen.
+/// The index of a percentile among sorted values, by the nearest-rank method.
 fn rank(count: usize, percent: usize) -> usize {
     (count * percent).div_ceil(100).max(1) - 1
 }
 
-/// How many whole milliseconds a [`Histogram`] tells apart; what is longer counts as this.
+/// Milliseconds from which on a [`Histogram`] no longer tells durations apart.
 const LONGEST_MS: usize = 5_000;
 
-/// Counts of durations by whole milliseconds, for any number of them in bounded memory.
+/// Counts of durations in whole milliseconds: any number of them in bounded memory.
 #[derive(Debug, Clone, Default)]
-pub struct Histogram {
+pub(crate) struct Histogram {
     counts: Vec<u32>,
 }
 
 impl Histogram {
-    /// Counts one.
-    pub fn add(&mut self, value: Duration) {
+    /// Adds a duration.
+    pub(crate) fn add(&mut self, value: Duration) {
         let ms = usize::try_from(value.as_millis()).unwrap_or(usize::MAX);
         let ms = ms.min(LONGEST_MS);
         if self.counts.len() <= ms {
@@ -57,8 +57,8 @@ impl Histogram {
         self.counts[ms] = self.counts[ms].saturating_add(1);
     }
 
-    /// Counts all of another too.
-    pub fn merge(&mut self, other: &Self) {
+    /// Adds all durations of another histogram.
+    pub(crate) fn merge(&mut self, other: &Self) {
         if self.counts.len() < other.counts.len() {
             self.counts.resize(other.counts.len(), 0);
         }
@@ -67,8 +67,8 @@ impl Histogram {
         }
     }
 
-    /// Their median and so on; `None` if there are none.
-    pub fn spread(&self) -> Option<Spread> {
+    /// Median, 95th percentile and maximum; `None` if there are no durations.
+    pub(crate) fn spread(&self) -> Option<Spread> {
         let count = self.counts.iter().map(|n| *n as usize).sum();
         let max = self.counts.iter().rposition(|n| *n > 0)?;
         let at = |percent| {

@@ -14,14 +14,14 @@ const ROWS: u32 = 2;
 const TIME_BITS: u32 = 20;
 const CHECK_BITS: u32 = 12;
 
-/// Luma of a cell that is 0, of one that is 1, and of what is around them.
+/// Luma of a cell that is 0, and of one that is 1. Around the cells is half of the latter.
 const BLACK: u8 = 16;
 const WHITE: u8 = 235;
 
-/// Least luma between the darkest and the brightest cell of something that is a code at all.
+/// Luma between the darkest and the brightest cell below which there is no code.
 const CONTRAST: f64 = 80.0;
 
-/// The code's value: milliseconds, modulo 2^20 (17.5 minutes).
+/// The value of a code: milliseconds of the machine's clock, modulo 2^20 (17.5 minutes).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct TimeCode(u32);
 
@@ -32,13 +32,14 @@ impl TimeCode {
         Self(ms as u32)
     }
 
-    /// How long before `now` the code was drawn, if that was less than 17.5 minutes ago.
+    /// How long before `now` the code was drawn; wrong by multiples of 17.5 minutes if it is older
+    /// than that.
     pub fn age(self, now: Duration) -> Duration {
         let ms = Self::at(now).0.wrapping_sub(self.0) & ((1 << TIME_BITS) - 1);
         Duration::from_millis(u64::from(ms))
     }
 
-    /// The cells, row by row.
+    /// The 32 cells, row by row, the first in the highest bit.
     fn bits(self) -> u32 {
         (self.0 << CHECK_BITS) | checksum(self.0)
     }
@@ -48,7 +49,7 @@ impl TimeCode {
         (bits & ((1 << CHECK_BITS) - 1) == checksum(time)).then_some(Self(time))
     }
 
-    /// Draws the code into a picture.
+    /// Draws the code into a picture, across its middle.
     pub fn draw(self, picture: &mut Picture) {
         let bounds = picture.bounds();
         picture.fill_luma(area(bounds, 1), WHITE / 2);
@@ -58,8 +59,8 @@ impl TimeCode {
         }
     }
 
-    /// Reads the code of the picture that stands in `rect` of another; `None` if there is none,
-    /// or it does not agree with its checksum.
+    /// Reads the code of a picture that fills `rect` of another. `None` if there is none, or if it
+    /// does not agree with its checksum.
     pub fn read(picture: &Picture, rect: Rect) -> Option<Self> {
         let mut levels = [0.0; (COLUMNS * ROWS) as usize];
         for (index, level) in (0u32..).zip(&mut levels) {
@@ -79,7 +80,8 @@ impl TimeCode {
     }
 }
 
-/// CRC-12 (polynomial 0x80F), started from ones so that neither all black nor all white is a code.
+/// CRC-12 (polynomial 0x80F) that starts from ones, so that neither all black nor all white is a
+/// code.
 fn checksum(time: u32) -> u32 {
     let mask = (1 << CHECK_BITS) - 1;
     (0..TIME_BITS).rev().fold(mask, |crc, bit| {
@@ -89,7 +91,7 @@ fn checksum(time: u32) -> u32 {
     })
 }
 
-/// The code's part of a picture, with a border of `border` percent of the picture around it.
+/// The part of a picture that the code fills, with a border of `border` percent of the picture.
 fn area(picture: Rect, border: u32) -> Rect {
     let (bx, by) = (picture.w * border / 100, picture.h * border / 100);
     let (x, y) = (picture.w / 10, picture.h * 3 / 10);
@@ -101,7 +103,8 @@ fn area(picture: Rect, border: u32) -> Rect {
     }
 }
 
-/// A cell; edges are computed from the whole, so that rounding does not add up.
+/// The rectangle of a cell. Edges are computed from the whole area, so that rounding does not add
+/// up.
 fn cell(picture: Rect, index: u32) -> Rect {
     let area = area(picture, 0);
     let (column, row) = (index % COLUMNS, index / COLUMNS);

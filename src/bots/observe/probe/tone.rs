@@ -1,19 +1,19 @@
-//! How loud a tone is in a sound.
+//! How loud a tone is in a sound, and which tones are in it.
 
 use std::f64::consts::PI;
 use std::sync::LazyLock;
 
-/// Samples per second of every sound here.
+/// Sample rate of all sound here, Hz.
 pub const RATE: u32 = 48_000;
 
-/// What a level of nothing is called, dBFS.
-pub const SILENCE_DB: f64 = -127.0;
+/// The level that stands for silence, dBFS; no level is lower.
+pub(crate) const SILENCE_DB: f64 = -127.0;
 
-/// The peak level of the tone of `hz` in `samples` (mono, [`RATE`]), dBFS: a sine that fills the
-/// scale is 0.
+/// The peak level of the tone of `hz` in `samples` (mono, [`RATE`]), in dBFS: a full-scale sine is
+/// 0.
 ///
-/// A Goertzel filter over a Hann window, whose side lobes are far below the 30 dB tests ask
-/// about; tones 50 Hz apart are told apart from 0.1 s of sound on.
+/// A Goertzel filter over a Hann window. Its side lobes are far below the 30 dB that tests ask for,
+/// and it tells tones 50 Hz apart from 0.1 s of sound on.
 pub fn level(samples: &[f32], hz: f64) -> f64 {
     let n = samples.len() as f64;
     let coefficient = 2.0 * (2.0 * PI * hz / f64::from(RATE)).cos();
@@ -28,17 +28,17 @@ pub fn level(samples: &[f32], hz: f64) -> f64 {
     decibels(2.0 * power.max(0.0).sqrt() / weight)
 }
 
-/// [`level`] of each of `tones`.
+/// The [`level`] of each of `tones`, in Hz.
 pub fn levels(samples: &[f32], tones: &[f64]) -> Vec<f64> {
     tones.iter().map(|hz| level(samples, *hz)).collect()
 }
 
-/// Samples of the 20 ms in which [`Bank`] looks for tones.
-pub const WINDOW: usize = 960;
+/// Samples of the 20 ms in which a [`Bank`] looks for tones.
+pub(crate) const WINDOW: usize = 960;
 
-/// Looks for the same tones over and over, in 20 ms each time.
+/// A bank of Goertzel filters that looks for the same tones in every 20 ms.
 #[derive(Debug)]
-pub struct Bank {
+pub(crate) struct Bank {
     coefficients: Vec<f64>,
 }
 
@@ -50,17 +50,17 @@ static HANN: LazyLock<Vec<f64>> = LazyLock::new(|| {
 });
 
 impl Bank {
-    /// A bank of at most 32 tones, in Hz.
-    pub fn new(tones: &[f64]) -> Self {
+    /// A bank for at most 32 tones, in Hz; further ones are ignored.
+    pub(crate) fn new(tones: &[f64]) -> Self {
         let coefficient = |hz: &f64| 2.0 * (2.0 * PI * hz / f64::from(RATE)).cos();
         let coefficients = tones.iter().take(32).map(coefficient).collect();
         Self { coefficients }
     }
 
-    /// Which tones are in [`WINDOW`] samples, as bits in their order: those of at least `floor`
-    /// dBFS (peak) that are at most `range` dB fainter than the loudest. The onset of a tone
+    /// Which tones are in [`WINDOW`] samples: bit `i` stands for the `i`-th. A tone counts if its
+    /// peak is at least `floor` dBFS and at most `range` dB below the loudest. The onset of a tone
     /// spreads over its neighbours, which a `range` of 10 dB keeps out.
-    pub fn heard(&self, samples: &[f32], floor: f64, range: f64) -> u32 {
+    pub(crate) fn heard(&self, samples: &[f32], floor: f64, range: f64) -> u32 {
         let windowed: Vec<f64> = samples
             .iter()
             .zip(HANN.iter())
@@ -88,12 +88,12 @@ fn goertzel(samples: &[f64], coefficient: f64) -> f64 {
     (s1 * s1 + s2 * s2 - coefficient * s1 * s2).max(0.0)
 }
 
-/// The power of a level.
+/// The power ratio of a level in dB.
 fn from_decibels(decibels: f64) -> f64 {
     10f64.powf(decibels / 10.0)
 }
 
-/// The root mean square of `samples`, dBFS: a full-scale sine is -3.
+/// The root mean square of `samples` in dBFS; a full-scale sine is -3.
 pub fn rms(samples: &[f32]) -> f64 {
     let sum: f64 = samples.iter().map(|s| f64::from(*s).powi(2)).sum();
     decibels((sum / samples.len() as f64).sqrt())

@@ -115,12 +115,8 @@ impl Default for Renditions {
 
 fn size<'de, D: Deserializer<'de>>(from: D) -> Result<Size, D::Error> {
     let text = String::deserialize(from)?;
-    let size = text.split_once('x').and_then(|(width, height)| {
-        let width = width.parse().ok()?;
-        let height = height.parse().ok()?;
-        Some(Size { width, height })
-    });
-    size.ok_or_else(|| serde::de::Error::custom(format!("{text:?} is no size such as 640x360")))
+    let refused = |_| serde::de::Error::custom(format!("{text:?} is no size such as 640x360"));
+    text.parse().map_err(refused)
 }
 
 impl Renditions {

@@ -1,17 +1,16 @@
-//! What a composite of a recording shows at a moment, from its events; pure.
+//! Replays the event log of a recording, and says what a composite shows at each moment; pure.
 //!
-//! It is what the room itself would show: a tile for everybody who is there, one more for each
-//! shared screen, an avatar where there is no picture.
+//! It is what the room itself would show: a tile for everybody present, one more for each shared
+//! screen, and an avatar where there is no picture.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::archive::events::Event;
-use crate::id::SourceId;
-use crate::id::{ParticipantId, Role};
+use crate::id::{ParticipantId, Role, SourceId};
 use crate::layout::{self, LayoutKind, Size};
 use crate::media::mixer::{Content, Scene, Tile};
 
-/// Somebody who is there.
+/// A participant who is present.
 #[derive(Debug, Clone, Default)]
 struct Person {
     speaking: bool,
@@ -19,36 +18,38 @@ struct Person {
     muted: BTreeSet<Role>,
 }
 
-/// The room at a moment.
+/// The room at a moment of the recording.
 #[derive(Debug, Clone)]
-pub(super) struct Stage {
+pub(super) struct RoomReplay {
     canvas: Size,
     layout: LayoutKind,
-    /// Whether the layout is the room's at the moment, or one for all of it.
-    choice: Choice,
+    /// Whether the layout follows the recording.
+    layout_source: LayoutSource,
     pinned: Option<ParticipantId>,
     last_speaker: Option<ParticipantId>,
     people: BTreeMap<ParticipantId, Person>,
-    /// The uplinks of which something is recorded at this moment.
+    /// The uplinks that are recorded at this moment.
     recorded: BTreeSet<SourceId>,
 }
 
-/// Who says what the layout is.
+/// What decides the layout.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Choice {
+enum LayoutSource {
+    /// The room, at each moment of the recording.
     Room,
+    /// An option, for the whole film.
     Fixed,
 }
 
-impl Stage {
-    /// A room with nobody in it, always in `layout` or, without one, in that of the room.
+impl RoomReplay {
+    /// An empty room. `layout` holds for all of the film; without one it is that of the room.
     pub(super) fn new(canvas: Size, layout: Option<LayoutKind>) -> Self {
         Self {
             canvas,
             layout: layout.unwrap_or(LayoutKind::Grid),
-            choice: match layout {
-                Some(_) => Choice::Fixed,
-                None => Choice::Room,
+            layout_source: match layout {
+                Some(_) => LayoutSource::Fixed,
+                None => LayoutSource::Room,
             },
             pinned: None,
             last_speaker: None,
@@ -57,7 +58,7 @@ impl Stage {
         }
     }
 
-    /// What happens next.
+    /// Takes the next event in.
     pub(super) fn apply(&mut self, event: &Event) {
         match event {
             Event::Join {
@@ -73,7 +74,9 @@ impl Stage {
                 self.pinned = self.pinned.filter(|who| who != participant);
                 self.last_speaker = self.last_speaker.filter(|who| who != participant);
             }
-            Event::Layout { layout } if self.choice == Choice::Room => self.layout = *layout,
+            Event::Layout { layout } if self.layout_source == LayoutSource::Room => {
+                self.layout = *layout
+            }
             Event::Pin { participant } => self.pinned = *participant,
             Event::Speaker {
                 participant,
@@ -98,7 +101,7 @@ impl Stage {
         }
     }
 
-    /// Something of an uplink is recorded from now on, or no longer.
+    /// From now on an uplink is recorded, or no longer is.
     pub(super) fn record(&mut self, source: SourceId, recorded: bool) {
         match recorded {
             true => self.recorded.insert(source),
@@ -112,10 +115,11 @@ impl Stage {
         }
     }
 
-    /// What to show.
+    /// What the composite shows at this moment.
     pub(super) fn scene(&self) -> Scene {
         let shown = self.shown();
-        let rects = layout::tiles(self.canvas, self.layout, shown.len(), self.spotlit(&shown));
+        let large = layout::spotlight(&shown, self.pinned, self.last_speaker);
+        let rects = layout::tiles(self.canvas, self.layout, shown.len(), large);
         let tiles = shown.iter().zip(rects);
         let tile = |(source, rect): (&SourceId, Option<_>)| {
             Some(Tile {
@@ -154,19 +158,6 @@ impl Stage {
         let muted = person.is_some_and(|person| person.muted.contains(&source.role));
         self.recorded.contains(&source) && !muted
     }
-
-    /// Who gets the spotlight's large tile: the pinned, else a shared screen, else whoever spoke
-    /// last.
-    fn spotlit(&self, shown: &[SourceId]) -> Option<usize> {
-        let camera_of = |who: ParticipantId| {
-            let is = |source: &SourceId| source.participant == who && source.role == Role::Camera;
-            shown.iter().position(is)
-        };
-        self.pinned
-            .and_then(camera_of)
-            .or_else(|| shown.iter().position(|source| source.is_screen()))
-            .or_else(|| self.last_speaker.and_then(camera_of))
-    }
 }
 
 #[cfg(test)]
@@ -198,8 +189,8 @@ mod tests {
     }
 
     /// Who is shown, as what, and how wide.
-    fn shown(stage: &Stage) -> Vec<(SourceId, Content, u32)> {
-        let tiles = stage.scene().tiles;
+    fn shown(replay: &RoomReplay) -> Vec<(SourceId, Content, u32)> {
+        let tiles = replay.scene().tiles;
         tiles
             .iter()
             .map(|t| (t.source, t.content, t.rect.w))
@@ -208,28 +199,28 @@ mod tests {
 
     #[test]
     fn everybody_has_a_tile_while_they_are_there() {
-        let mut stage = Stage::new(HD, None);
-        assert_eq!(stage.scene(), Scene::default());
-        stage.apply(&join(1));
-        stage.record(source(1, Role::Camera), true);
-        stage.apply(&join(2));
+        let mut replay = RoomReplay::new(HD, None);
+        assert_eq!(replay.scene(), Scene::default());
+        replay.apply(&join(1));
+        replay.record(source(1, Role::Camera), true);
+        replay.apply(&join(2));
         let one = source(1, Role::Camera);
         let two = source(2, Role::Camera);
         assert_eq!(
-            shown(&stage),
+            shown(&replay),
             [(one, Content::Picture, 640), (two, Content::Avatar, 640)]
         );
-        stage.apply(&Event::Mute {
+        replay.apply(&Event::Mute {
             participant: p(1),
             role: Role::Camera,
             muted: true,
         });
-        assert_eq!(shown(&stage)[0].1, Content::Avatar);
-        stage.apply(&Event::Leave { participant: p(1) });
-        assert_eq!(shown(&stage), [(two, Content::Avatar, 1280)]);
-        stage.record(source(3, Role::Camera), true);
+        assert_eq!(shown(&replay)[0].1, Content::Avatar);
+        replay.apply(&Event::Leave { participant: p(1) });
+        assert_eq!(shown(&replay), [(two, Content::Avatar, 1280)]);
+        replay.record(source(3, Role::Camera), true);
         assert_eq!(
-            shown(&stage).len(),
+            shown(&replay).len(),
             1,
             "a file of somebody who is not there yet"
         );
@@ -237,50 +228,50 @@ mod tests {
 
     #[test]
     fn viewers_have_no_tile_and_screens_one_of_their_own() {
-        let mut stage = Stage::new(HD, None);
-        stage.apply(&Event::Join {
+        let mut replay = RoomReplay::new(HD, None);
+        replay.apply(&Event::Join {
             participant: p(1),
             name: String::new(),
             viewer: true,
         });
-        stage.apply(&join(2));
-        stage.record(source(2, Role::Screen), true);
+        replay.apply(&join(2));
+        replay.record(source(2, Role::Screen), true);
         let expected = [source(2, Role::Camera), source(2, Role::Screen)];
-        let tiles = shown(&stage);
+        let tiles = shown(&replay);
         assert_eq!(
             tiles.iter().map(|tile| tile.0).collect::<Vec<_>>(),
             expected
         );
-        stage.apply(&Event::Layout {
+        replay.apply(&Event::Layout {
             layout: LayoutKind::Spotlight,
         });
-        assert_eq!(shown(&stage)[1].2, 1024, "the screen is large");
-        stage.record(source(2, Role::Screen), false);
-        assert_eq!(shown(&stage).len(), 1);
+        assert_eq!(shown(&replay)[1].2, 1024, "the screen is large");
+        replay.record(source(2, Role::Screen), false);
+        assert_eq!(shown(&replay).len(), 1);
     }
 
     #[test]
     fn a_layout_that_was_asked_for_stays_and_the_speaker_is_large() {
-        let mut stage = Stage::new(HD, Some(LayoutKind::Spotlight));
+        let mut replay = RoomReplay::new(HD, Some(LayoutKind::Spotlight));
         for n in 1..=3 {
-            stage.apply(&join(n));
+            replay.apply(&join(n));
         }
-        stage.apply(&Event::Layout {
+        replay.apply(&Event::Layout {
             layout: LayoutKind::Grid,
         });
-        stage.apply(&Event::Speaker {
+        replay.apply(&Event::Speaker {
             participant: p(2),
             speaking: true,
         });
-        let large = |stage: &Stage| {
-            let tiles = stage.scene().tiles;
+        let large = |replay: &RoomReplay| {
+            let tiles = replay.scene().tiles;
             let large = tiles.iter().find(|tile| tile.rect.w == 1024);
             large.map(|tile| (tile.source.participant, tile.speaking))
         };
-        assert_eq!(large(&stage), Some((p(2), true)));
-        stage.apply(&Event::Pin {
+        assert_eq!(large(&replay), Some((p(2), true)));
+        replay.apply(&Event::Pin {
             participant: Some(p(3)),
         });
-        assert_eq!(large(&stage), Some((p(3), false)));
+        assert_eq!(large(&replay), Some((p(3), false)));
     }
 }

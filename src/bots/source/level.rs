@@ -1,61 +1,63 @@
-//! How loud each packet of sound is, said in its RTP header (RFC 6464), so that a server which
-//! forwards sound knows who speaks without decoding it.
+//! The audio level of each packet, in its RTP header (RFC 6464), so that a server that forwards
+//! audio knows who speaks without decoding it.
 //!
-//! GStreamer's own extension takes the level from a meta that only raw sound in the same pipeline
-//! has. Here the level is known from the reel, and written into the packets behind the payloader.
+//! GStreamer's own extension takes the level from a meta that only raw audio in the same pipeline
+//! has. Here the level is known from the clip, and written into packets after the payloader.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU8, Ordering};
-use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use gst::prelude::*;
+use parking_lot::Mutex;
 
+use super::encode::{Frame, PACKET, named};
 use crate::bots::error::BotError;
-use crate::bots::source::encode::Frame;
+use crate::bots::observe::probe::tone;
 
-/// The name of the extension in SDP.
+/// The URI of the header extension in SDP.
 pub(crate) const URI: &str = "urn:ietf:params:rtp-hdrext:ssrc-audio-level";
 
-/// The id it is offered with.
+/// The id under which the extension is offered.
 pub(crate) const ID: u8 = 1;
 
 /// The level of silence, in -dBov.
 pub(crate) const SILENCE: u8 = 127;
 
-/// The faintest sound that 16 bits can hold; what a decoder makes of silence is fainter.
+/// The level of the faintest sound that 16 bits can hold, in -dBov. What a decoder makes of silence
+/// is fainter, and counts as silence.
 const FAINTEST: u8 = 90;
 
-/// Levels waiting for their packet; the payloader takes each frame at once, so one would do.
+/// Levels that wait for their packet. The payloader takes each frame at once, so one would do.
 const WAITING: usize = 8;
 
 /// Samples of a packet of 20 ms.
 const SAMPLES: usize = 960;
 
-/// Writes levels into the packets of one connection.
+/// Writes audio levels into the packets of one connection.
 #[derive(Debug, Default)]
 pub(crate) struct LevelWriter {
-    /// The id the receiver agreed to; 0 while there is none.
+    /// The negotiated id; 0 while there is none.
     id: AtomicU8,
     waiting: Mutex<VecDeque<(gst::ClockTime, u8)>>,
 }
 
 impl LevelWriter {
-    /// Writes from now on, under the id that was agreed.
-    pub(crate) fn agree(&self, id: u8) {
+    /// Writes levels from now on, under the negotiated id.
+    pub(crate) fn set_id(&self, id: u8) {
         self.id.store(id, Ordering::Relaxed);
     }
 
     /// Says the level of the frame with that timestamp, before it is sent.
     pub(crate) fn announce(&self, pts: gst::ClockTime, level: u8) {
-        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut waiting = self.waiting.lock();
         if waiting.len() == WAITING {
             waiting.pop_front();
         }
         waiting.push_back((pts, level));
     }
 
-    /// The packet with its level, where one is known and wanted.
+    /// The packet with its level; `None` if none is known or wanted.
     pub(crate) fn write(&self, packet: &gst::BufferRef) -> Option<gst::Buffer> {
         let id = self.id.load(Ordering::Relaxed);
         if id == 0 {
@@ -63,7 +65,7 @@ impl LevelWriter {
         }
         let pts = packet.pts()?;
         let level = {
-            let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut waiting = self.waiting.lock();
             let at = waiting.iter().position(|(other, _)| *other == pts)?;
             let (_, level) = waiting.drain(..=at).next_back()?;
             level
@@ -72,7 +74,7 @@ impl LevelWriter {
     }
 }
 
-/// A copy of an RTP packet without extensions that has the level's; its payload is shared.
+/// A copy of an RTP packet without extensions that has the audio level; its payload is shared.
 fn extended(packet: &gst::BufferRef, id: u8, level: u8) -> Option<gst::Buffer> {
     let mut header = [0; 20];
     packet.copy_to_slice(0, &mut header[..12]).ok()?;
@@ -98,10 +100,10 @@ fn extended(packet: &gst::BufferRef, id: u8, level: u8) -> Option<gst::Buffer> {
     Some(whole)
 }
 
-/// The level of each packet of a loop of Opus, in -dBov: 0 the loudest, 127 silence. Blocks.
+/// The level of each packet of a loop of Opus, in -dBov: 0 is the loudest, 127 silence. Blocks.
 ///
 /// # Errors
-/// The decoder's.
+/// That of the decoder.
 pub(crate) fn measure(packets: &[Frame]) -> Result<Vec<u8>, BotError> {
     // Twice round, as the first time the decoder comes from silence and not from the loop's end.
     let sound = decode(packets.iter().chain(packets))?;
@@ -114,7 +116,7 @@ pub(crate) fn measure(packets: &[Frame]) -> Result<Vec<u8>, BotError> {
 
 fn level_of(samples: &[f32]) -> u8 {
     // The cast saturates, and a sound over full scale is 0.
-    match (-crate::bots::observe::probe::tone::rms(samples)).round() as u8 {
+    match (-tone::rms(samples)).round() as u8 {
         level @ 0..=FAINTEST => level,
         _ => SILENCE,
     }
@@ -130,21 +132,20 @@ fn decode<'a>(packets: impl Iterator<Item = &'a Frame>) -> Result<Vec<f32>, BotE
         .map_err(|e| failed(&e))?
         .downcast::<gst::Pipeline>()
         .map_err(|_| failed(&"no pipeline"))?;
-    let source = crate::bots::source::encode::named::<gst_app::AppSrc>(&pipeline, "in")?;
-    let sink = crate::bots::source::encode::named::<gst_app::AppSink>(&pipeline, "out")?;
+    let source = named::<gst_app::AppSrc>(&pipeline, "in")?;
+    let sink = named::<gst_app::AppSink>(&pipeline, "out")?;
     source.set_max_bytes(0);
     pipeline
         .set_state(gst::State::Playing)
         .map_err(|e| failed(&e))?;
     let mut at = gst::ClockTime::ZERO;
     for packet in packets {
-        // Without the encoder's note of what to cut off at the beginning, of which RTP knows
-        // nothing either.
+        // Without the encoder's meta of what to cut off at the beginning, which RTP does not carry
+        // either.
         let memory = gst::BufferCopyFlags::MEMORY;
         let copy = packet.buffer.copy_region(memory, ..);
         let mut buffer = copy.map_err(|e| failed(&e))?;
-        let length =
-            gst::ClockTime::try_from(crate::bots::source::clip::PACKET).unwrap_or_default();
+        let length = gst::ClockTime::try_from(PACKET).unwrap_or_default();
         {
             let buffer = buffer.make_mut();
             buffer.set_pts(at);
@@ -172,7 +173,7 @@ fn decode<'a>(packets: impl Iterator<Item = &'a Frame>) -> Result<Vec<f32>, BotE
 }
 
 /// The id under which an answer's audio m-line takes levels; `None` if it does not.
-pub(crate) fn agreed(answer: &gst_sdp::SDPMediaRef) -> Option<u8> {
+pub(crate) fn negotiated_id(answer: &gst_sdp::SDPMediaRef) -> Option<u8> {
     let mut extensions = answer.attributes().filter(|a| a.key() == "extmap");
     extensions.find_map(|attribute| {
         let (id, uri) = attribute.value()?.split_once(' ')?;
@@ -202,7 +203,7 @@ mod tests {
         let writer = LevelWriter::default();
         writer.announce(gst::ClockTime::from_mseconds(20), 27);
         assert!(writer.write(&packet(20)).is_none(), "nobody agreed");
-        writer.agree(3);
+        writer.set_id(3);
         for level in [27, SILENCE] {
             writer.announce(gst::ClockTime::from_mseconds(40), level);
             let written = writer.write(&packet(40)).unwrap();
@@ -224,8 +225,8 @@ mod tests {
         gst::init().unwrap();
         let mut media = gst_sdp::SDPMedia::new();
         media.add_attribute("extmap", Some("4 urn:ietf:params:rtp-hdrext:sdes:mid"));
-        assert_eq!(agreed(&media), None);
+        assert_eq!(negotiated_id(&media), None);
         media.add_attribute("extmap", Some(&format!("2/sendonly {URI} vad=on")));
-        assert_eq!(agreed(&media), Some(2));
+        assert_eq!(negotiated_id(&media), Some(2));
     }
 }

@@ -161,7 +161,7 @@ fn prepare(args: ServeArgs) -> Result<Config> {
     if let Some(complaint) = plugins::survey().complaint() {
         bail!("{complaint}");
     }
-    let available = plugins::available_codecs(&config);
+    let available = plugins::available_codecs(&config.codecs);
     let wanted = std::mem::replace(&mut config.codecs, available);
     for codec in wanted.iter().filter(|codec| !config.codecs.contains(codec)) {
         tracing::warn!(%codec, "codec not available here; `tessera doctor` says why");

@@ -27,7 +27,7 @@ pub const VERSION: u32 = 1;
 
 /// A file with a track.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Track {
+pub struct RecordedTrack {
     /// Its name in the recording's folder.
     pub file: String,
     /// Whose.
@@ -117,7 +117,7 @@ pub enum Event {
         start: u64,
     },
     /// The file of a track has begun.
-    Track(Track),
+    Track(RecordedTrack),
     /// No more comes into a file.
     TrackEnd {
         /// Which.
@@ -129,7 +129,7 @@ pub enum Event {
 
 /// A line.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Line {
+pub struct LogEntry {
     /// When, ms on the recording's clock.
     pub at: u64,
     /// What.
@@ -139,9 +139,9 @@ pub struct Line {
 
 /// Writes the file.
 #[derive(Debug)]
-pub struct Journal(File);
+pub struct EventLog(File);
 
-impl Journal {
+impl EventLog {
     /// Goes on at the end of a file, which is made if it is not there.
     ///
     /// # Errors
@@ -158,7 +158,7 @@ impl Journal {
     /// Whatever writing fails with.
     pub fn write(&mut self, at: Duration, event: Event) -> io::Result<()> {
         let at = u64::try_from(at.as_millis()).unwrap_or(u64::MAX);
-        let mut line = serde_json::to_vec(&Line { at, event })?;
+        let mut line = serde_json::to_vec(&LogEntry { at, event })?;
         line.push(b'\n');
         self.0.write_all(&line)
     }
@@ -168,12 +168,12 @@ impl Journal {
 ///
 /// # Errors
 /// Whatever reading it fails with.
-pub fn read(folder: &Path) -> io::Result<Vec<Line>> {
+pub fn read(folder: &Path) -> io::Result<Vec<LogEntry>> {
     read_file(&folder.join(EVENTS))
 }
 
 /// The same of a file.
-pub(super) fn read_file(path: &Path) -> io::Result<Vec<Line>> {
+pub(super) fn read_file(path: &Path) -> io::Result<Vec<LogEntry>> {
     let bytes = std::fs::read(path)?;
     let lines = bytes.split(|byte| *byte == b'\n');
     let known = lines.filter_map(|line| serde_json::from_slice(line).ok());
@@ -197,7 +197,7 @@ pub(super) fn mend(folder: &Path) -> io::Result<()> {
 }
 
 /// When the file of a composite began, ms, if it did.
-pub(super) fn start(lines: &[Line]) -> Option<u64> {
+pub(super) fn start(lines: &[LogEntry]) -> Option<u64> {
     lines.iter().find_map(|line| match line.event {
         Event::File { start } => Some(start),
         _ => None,
@@ -205,7 +205,7 @@ pub(super) fn start(lines: &[Line]) -> Option<u64> {
 }
 
 /// The tracks among the lines, and the names of their people when they began.
-pub(super) fn tracks(lines: &[Line]) -> Vec<(&Track, String)> {
+pub(super) fn tracks(lines: &[LogEntry]) -> Vec<(&RecordedTrack, String)> {
     let mut names = std::collections::BTreeMap::new();
     let mut tracks = Vec::new();
     for line in lines {
@@ -238,7 +238,7 @@ mod tests {
     use super::*;
 
     fn track(start: u64) -> Event {
-        Event::Track(Track {
+        Event::Track(RecordedTrack {
             file: "p1-camera-1.webm".to_owned(),
             participant: ParticipantId::new(1),
             role: Role::Camera,
@@ -260,9 +260,9 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let ms = Duration::from_millis;
         let events = folder.path().join(EVENTS);
-        let mut journal = Journal::open(&events).unwrap();
-        journal.write(ms(0), join("Ann")).unwrap();
-        journal.write(ms(140), track(123)).unwrap();
+        let mut log = EventLog::open(&events).unwrap();
+        log.write(ms(0), join("Ann")).unwrap();
+        log.write(ms(140), track(123)).unwrap();
         let written = std::fs::read_to_string(folder.path().join(EVENTS)).unwrap();
         assert_eq!(
             written.lines().nth(1),
@@ -279,7 +279,7 @@ mod tests {
         std::fs::write(folder.path().join(EVENTS), torn).unwrap();
         assert_eq!(read(folder.path()).unwrap(), lines);
         mend(folder.path()).unwrap();
-        Journal::open(&events)
+        EventLog::open(&events)
             .unwrap()
             .write(ms(300), Event::End)
             .unwrap();

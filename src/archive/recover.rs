@@ -8,14 +8,14 @@ use std::time::Duration;
 use thiserror::Error;
 
 use super::events;
-use super::events::{EVENTS, Event, Journal, Track};
+use super::events::{EVENTS, Event, EventLog, RecordedTrack};
 use super::mp4;
 use crate::codec::Container;
 use crate::codec::Contents;
 use crate::media::file::recorder::RecorderError;
 use crate::media::file::remux::remux;
 use crate::media::gst::template::Templates;
-use crate::protocol::recording::{Kind, Recording};
+use crate::protocol::recording::{Recording, RecordingKind};
 
 /// Why a file could not be repaired.
 #[derive(Debug, Error)]
@@ -38,8 +38,8 @@ pub(super) async fn recover(
     path: &Path,
 ) -> Result<Option<Duration>, RecoverError> {
     match recording.kind {
-        Kind::Composite => recover_file(templates, recording.format, path).await,
-        Kind::Tracks => recover_tracks(templates, path).await.map(Some),
+        RecordingKind::Composite => recover_file(templates, recording.format, path).await,
+        RecordingKind::Tracks => recover_tracks(templates, path).await.map(Some),
     }
 }
 
@@ -55,7 +55,7 @@ async fn recover_tracks(templates: &Templates, folder: &Path) -> Result<Duration
         }
     }
     if lines.last().is_none_or(|line| line.event != Event::End) {
-        Journal::open(&folder.join(EVENTS))?.write(length, Event::End)?;
+        EventLog::open(&folder.join(EVENTS))?.write(length, Event::End)?;
     }
     Ok(length)
 }
@@ -63,7 +63,7 @@ async fn recover_tracks(templates: &Templates, folder: &Path) -> Result<Duration
 async fn recover_track(
     templates: &Templates,
     path: &Path,
-    track: &Track,
+    track: &RecordedTrack,
 ) -> Result<Duration, RecoverError> {
     if !events::is_file_name(&track.file) || std::fs::metadata(path)?.len() == 0 {
         return Err(RecoverError::Empty);

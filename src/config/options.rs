@@ -5,7 +5,9 @@ use std::path::{Path, PathBuf};
 use clap::{Args, Command};
 use serde::Deserialize;
 
-use super::{BuiltIn, Config, ConfigError, MaxCores};
+use super::error::ConfigError;
+use super::turn::BuiltIn;
+use super::values::{Config, MaxCores};
 use crate::layout::{Fit, LayoutKind, Size};
 use crate::topology::Mode;
 

@@ -7,39 +7,14 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
 
-use thiserror::Error;
-
-use super::options::MEGABYTE;
-use super::{BuiltIn, Config, MaxCores, Options, TurnConfig};
-use crate::archive::Quotas;
-use crate::codec::Container;
-use crate::codec::VideoCodec;
+use super::error::BadSetting;
+use super::options::{MEGABYTE, Options};
+use super::turn::{BuiltIn, Network, TurnConfig};
+use super::values::{Config, MaxCores, RecordingQuotas};
+use crate::codec::{Container, VideoCodec};
 use crate::layout::{Fit, LayoutKind, Size};
 use crate::protocol::recording::Subject;
 use crate::topology::Mode;
-use crate::turn::policy::Network;
-
-/// A setting with a value it cannot have.
-#[derive(Debug, Clone, PartialEq, Eq, Error)]
-#[error("{setting} cannot be {value:?}: {allowed}")]
-pub struct BadSetting {
-    /// The setting, by its flag without dashes, which is also its key in the file.
-    pub setting: &'static str,
-    /// What was given.
-    pub value: String,
-    /// What can be given instead.
-    pub allowed: String,
-}
-
-impl BadSetting {
-    fn new(setting: &'static str, value: impl Display, allowed: impl Into<String>) -> Self {
-        Self {
-            setting,
-            value: value.to_string(),
-            allowed: allowed.into(),
-        }
-    }
-}
 
 type Checked<T> = Result<T, BadSetting>;
 
@@ -88,7 +63,7 @@ impl TryFrom<Options> for Config {
                 .map(|format| record(&format, given.recordings.as_deref()))
                 .transpose()?,
             recordings: given.recordings,
-            recording_quotas: Quotas {
+            recording_quotas: RecordingQuotas {
                 free_space: MEGABYTE
                     * within(
                         "recording-free-space",

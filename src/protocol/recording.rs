@@ -73,7 +73,7 @@ impl fmt::Display for RecordingId {
 /// What is recorded of a room.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Kind {
+pub enum RecordingKind {
     /// The mix, as a viewer gets it.
     #[default]
     Composite,
@@ -81,7 +81,7 @@ pub enum Kind {
     Tracks,
 }
 
-/// A [`Kind`] with what it is written as.
+/// A [`RecordingKind`] with what it is written as.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Subject {
     /// The mix, in one file.
@@ -92,10 +92,10 @@ pub enum Subject {
 
 impl Subject {
     /// What it is of a room.
-    pub fn kind(self) -> Kind {
+    pub fn kind(self) -> RecordingKind {
         match self {
-            Self::Mix(_) => Kind::Composite,
-            Self::Tracks => Kind::Tracks,
+            Self::Mix(_) => RecordingKind::Composite,
+            Self::Tracks => RecordingKind::Tracks,
         }
     }
 
@@ -130,7 +130,7 @@ pub struct TrackFile {
 /// How a recording stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Standing {
+pub enum RecordingStatus {
     /// It goes on.
     Recording,
     /// It was stopped, and its file has its end.
@@ -149,11 +149,11 @@ pub struct Recording {
     /// Of which room.
     pub room: RoomId,
     /// What of it.
-    pub kind: Kind,
+    pub kind: RecordingKind,
     /// In which container.
     pub format: Container,
     /// How it stands.
-    pub state: Standing,
+    pub state: RecordingStatus,
     /// Name of its file in the folder of recordings, or of its own folder there.
     pub file: String,
     /// When it was asked for (RFC 3339).
@@ -184,15 +184,15 @@ impl Recording {
     /// What of the room it is, and as what.
     pub fn subject(&self) -> Subject {
         match self.kind {
-            Kind::Composite => Subject::Mix(self.format),
-            Kind::Tracks => Subject::Tracks,
+            RecordingKind::Composite => Subject::Mix(self.format),
+            RecordingKind::Tracks => Subject::Tracks,
         }
     }
 }
 
 /// Some of the recordings, the newest first.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Page {
+pub struct RecordingPage {
     /// Those of this page.
     pub recordings: Vec<Recording>,
     /// How many there are in all.
@@ -204,7 +204,7 @@ pub struct Page {
 /// What happened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Moment {
+pub enum MarkerKind {
     /// Somebody is there from now on.
     Join,
     /// Somebody has gone.
@@ -220,7 +220,7 @@ pub struct Marker {
     pub at_ms: u64,
     /// What happened.
     #[serde(rename = "type")]
-    pub moment: Moment,
+    pub kind: MarkerKind,
     /// To whom.
     pub participant: ParticipantId,
     /// What they were called then.
@@ -256,7 +256,7 @@ struct RecordingWords {
     format: Option<Container>,
     /// `composite` or `tracks`.
     #[serde(default)]
-    kind: Kind,
+    kind: RecordingKind,
 }
 
 impl TryFrom<RecordingWords> for StartRecording {
@@ -264,10 +264,10 @@ impl TryFrom<RecordingWords> for StartRecording {
 
     fn try_from(words: RecordingWords) -> Result<Self, Self::Error> {
         let subject = match (words.kind, words.format) {
-            (Kind::Composite, Some(container)) => Subject::Mix(container),
-            (Kind::Composite, None) => return Err("missing field `format`"),
-            (Kind::Tracks, None | Some(Container::Webm)) => Subject::Tracks,
-            (Kind::Tracks, Some(_)) => return Err("tracks are of format webm"),
+            (RecordingKind::Composite, Some(container)) => Subject::Mix(container),
+            (RecordingKind::Composite, None) => return Err("missing field `format`"),
+            (RecordingKind::Tracks, None | Some(Container::Webm)) => Subject::Tracks,
+            (RecordingKind::Tracks, Some(_)) => return Err("tracks are of format webm"),
         };
         Ok(Self { subject })
     }

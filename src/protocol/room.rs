@@ -5,11 +5,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::recording::{Kind, RecordingId};
+use super::recording::{RecordingId, RecordingKind};
 use crate::codec::Container;
 use crate::id::{Mid, ParticipantId, Role};
 use crate::layout::{LayoutKind, Size};
-pub use crate::media::bwe::ladder::Rung;
 use crate::topology::{Mode, Paths};
 
 /// What a viewer asks for at most, whatever their link can carry.
@@ -104,7 +103,7 @@ pub struct RecordingState {
     /// Its id.
     pub id: RecordingId,
     /// What of the room it is.
-    pub kind: Kind,
+    pub kind: RecordingKind,
     /// What it is written as.
     pub format: Container,
 }

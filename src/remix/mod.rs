@@ -16,7 +16,7 @@ use thiserror::Error;
 use tokio_util::sync::CancellationToken;
 
 use crate::archive::events;
-use crate::archive::events::{Event, Line, Track};
+use crate::archive::events::{Event, LogEntry, RecordedTrack};
 use crate::id::Role;
 use crate::id::SourceId;
 use crate::layout::{Fit, Size};
@@ -73,7 +73,7 @@ struct Canvas {
 #[derive(Debug)]
 enum Cue<'a> {
     Event(&'a Event),
-    Open(&'a Track),
+    Open(&'a RecordedTrack),
     Close(SourceId, &'a str),
 }
 
@@ -134,7 +134,7 @@ pub async fn run(
 }
 
 /// The canvas that is asked for, and where nothing is, that of the room.
-fn canvas(lines: &[Line], options: &RemixOptions) -> Option<Canvas> {
+fn canvas(lines: &[LogEntry], options: &RemixOptions) -> Option<Canvas> {
     let begin = lines.iter().find_map(|line| match &line.event {
         Event::Begin {
             canvas, fps, fit, ..
@@ -150,13 +150,13 @@ fn canvas(lines: &[Line], options: &RemixOptions) -> Option<Canvas> {
 }
 
 /// How long the recording is: to its last event.
-fn length(lines: &[Line]) -> Option<Duration> {
+fn length(lines: &[LogEntry]) -> Option<Duration> {
     let last = lines.iter().map(|line| line.at).max()?;
     (last > 0).then(|| Duration::from_millis(last))
 }
 
 /// What happens when, in order.
-fn cues(lines: &[Line]) -> Vec<(u64, Cue<'_>)> {
+fn cues(lines: &[LogEntry]) -> Vec<(u64, Cue<'_>)> {
     let lead = u64::try_from(LEAD.as_millis()).unwrap_or_default();
     let mut sources = BTreeMap::new();
     let mut cues = Vec::new();
@@ -178,7 +178,7 @@ fn cues(lines: &[Line]) -> Vec<(u64, Cue<'_>)> {
     cues
 }
 
-fn source(track: &Track) -> SourceId {
+fn source(track: &RecordedTrack) -> SourceId {
     SourceId {
         participant: track.participant,
         role: track.role,
@@ -205,7 +205,7 @@ impl Studio {
     /// Makes all of it.
     fn make(
         mut self,
-        lines: &[Line],
+        lines: &[LogEntry],
         length: Duration,
         writer: FilmWriter,
         mut progress: impl FnMut(Duration, Duration),
@@ -275,7 +275,7 @@ impl Studio {
         }
     }
 
-    fn open(&mut self, track: &Track) -> Result<(), MixerError> {
+    fn open(&mut self, track: &RecordedTrack) -> Result<(), MixerError> {
         let (id, path) = (source(track), self.folder.join(&track.file));
         let start = Duration::from_millis(track.start);
         match track.role {

@@ -7,7 +7,7 @@ use crate::config::{BuiltIn, Config};
 use crate::protocol::IceServer;
 use crate::protocol::rest::{AllocationResource, RelayedResource, TrafficResource, TurnResource};
 use crate::turn::credentials::{self, Secret};
-use crate::turn::{Allocation, Count, Flow, Turn};
+use crate::turn::{Allocation, HostAddresses, PeerTraffic, TrafficCount, Turn};
 
 /// The servers built in and configured.
 pub(super) struct IceServers {
@@ -30,9 +30,7 @@ impl IceServers {
         let (mut open, mut guarded) = (Vec::new(), Vec::new());
         let secret = given.clone().unwrap_or_else(Secret::random);
         let turn = match config.turn.built_in {
-            BuiltIn::On => Some(Turn::start(config, secret.clone()).map_err(|error| {
-                io::Error::new(error.kind(), format!("STUN and TURN: {error}"))
-            })?),
+            BuiltIn::On => Some(start_turn(config, secret.clone())?),
             BuiltIn::Off => None,
         };
         if let Some(turn) = &turn {
@@ -102,20 +100,20 @@ impl IceServers {
     /// What the server built in is doing; `None` if there is none.
     pub(super) fn relayed(&self) -> Option<TurnResource> {
         let allocations = self.turn.as_ref()?.allocations();
-        let traffic = |count: Count| TrafficResource {
+        let traffic = |count: TrafficCount| TrafficResource {
             packets: count.packets,
             bytes: count.bytes,
         };
-        let peer = |flow: &Flow| RelayedResource {
-            address: flow.peer,
-            to_peer: traffic(flow.to_peer),
-            from_peer: traffic(flow.from_peer),
+        let peer = |one: &PeerTraffic| RelayedResource {
+            address: one.peer,
+            to_peer: traffic(one.to_peer),
+            from_peer: traffic(one.from_peer),
         };
         let resource = |allocation: Allocation| AllocationResource {
             user: allocation.user,
             client: allocation.client,
             relays: allocation.relays,
-            peers: allocation.flows.iter().map(peer).collect(),
+            peers: allocation.peers.iter().map(peer).collect(),
         };
         Some(TurnResource {
             allocations: allocations.into_iter().map(resource).collect(),
@@ -126,4 +124,14 @@ impl IceServers {
     pub(super) fn turn(&self) -> Option<&Turn> {
         self.turn.as_ref()
     }
+}
+
+/// Starts the built-in TURN server on the addresses that the settings give this machine.
+fn start_turn(config: &Config, secret: Secret) -> io::Result<Turn> {
+    let host = HostAddresses {
+        local: config.media_ips.first().copied(),
+        public: config.public_ip,
+    };
+    Turn::start(&config.turn, host, secret)
+        .map_err(|error| io::Error::new(error.kind(), format!("STUN and TURN: {error}")))
 }

@@ -19,7 +19,7 @@ use crate::archive::Archive;
 use crate::archive::events::is_file_name;
 use crate::id::RoomId;
 use crate::protocol::recording::StartRecording;
-use crate::protocol::recording::{Kind, Page, Recording, RecordingId};
+use crate::protocol::recording::{Recording, RecordingId, RecordingKind, RecordingPage};
 use crate::room::RoomError;
 
 use super::error::ApiError;
@@ -59,7 +59,7 @@ pub(super) async fn one(room: &str, id: &str, call: Call) -> Result<Response, Ap
                 let mut types = accept.split(',').map(str::trim);
                 types.any(|kind| kind.starts_with("application/json"))
             });
-            match json || recording.kind == Kind::Tracks {
+            match json || recording.kind == RecordingKind::Tracks {
                 true => Ok(reply::json(StatusCode::OK, &recording)),
                 false => download(&archive.path(&recording), &recording.file, call).await,
             }
@@ -87,7 +87,7 @@ pub(super) async fn file(
         return Err(ApiError::MethodNotAllowed("GET, HEAD"));
     }
     call.authorize_reading()?;
-    if recording.kind != Kind::Tracks || !is_file_name(name) {
+    if recording.kind != RecordingKind::Tracks || !is_file_name(name) {
         return Err(ApiError::NotFound("file"));
     }
     let path = archive.path(&recording).join(name);
@@ -133,7 +133,7 @@ fn list(call: &Call, room: Option<&RoomId>) -> Result<Response, ApiError> {
     };
     let (offset, limit) = (number("offset", 0)?, number("limit", MOST)?.min(MOST));
     let recordings = call.app.registry.archive()?.list(room);
-    let page = Page {
+    let page = RecordingPage {
         total: recordings.len(),
         offset,
         recordings: recordings.into_iter().skip(offset).take(limit).collect(),

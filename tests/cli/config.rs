@@ -5,9 +5,9 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::process::{Command, Output};
 use std::time::Duration;
 
-use tessera::archive::Quotas;
 use tessera::codec::Container;
 use tessera::codec::VideoCodec;
+use tessera::config::RecordingQuotas;
 use tessera::config::{
     BuiltIn, Config, ConfigError, MaxCores, Options, Setting, TurnConfig, settings,
 };
@@ -100,7 +100,7 @@ fn a_file_can_set_everything() {
         audio_bitrate: 32_000,
         recordings: Some(".".into()),
         record: Some(Subject::Mix(Container::Webm)),
-        recording_quotas: Quotas {
+        recording_quotas: RecordingQuotas {
             free_space: 5_000_000,
             max_length: Duration::from_secs(6 * 60),
             max_age: Some(Duration::from_secs(7 * 24 * 3600)),

@@ -7,11 +7,11 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use tessera::admission::Report;
-use tessera::archive::events::Line;
+use tessera::archive::events::LogEntry;
 use tessera::protocol::error::{ErrorBody, ErrorCode};
 use tessera::protocol::mesh::MeshSignal;
 use tessera::protocol::recording::StartRecording;
-use tessera::protocol::recording::{Page, Recording};
+use tessera::protocol::recording::{Recording, RecordingPage};
 use tessera::protocol::rest::{
     CreateRoom, PatchParticipant, PatchRoom, RoomResource, TurnResource,
 };
@@ -82,8 +82,8 @@ fn every_example_is_read_and_written_as_it_stands() {
             "rest-turn" => round_trip::<TurnResource>(text),
             "rest-record" => round_trip::<StartRecording>(text),
             "rest-recording" => round_trip::<Recording>(text),
-            "event" => round_trip::<Line>(text),
-            "rest-recordings" => round_trip::<Page>(text),
+            "event" => round_trip::<LogEntry>(text),
+            "rest-recordings" => round_trip::<RecordingPage>(text),
             other => panic!("no type for an example of kind {other:?}"),
         };
         let shown: Value = serde_json::from_str(text).unwrap();

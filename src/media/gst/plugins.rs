@@ -9,7 +9,6 @@ use std::fmt;
 use gst::prelude::*;
 
 use crate::codec::VideoCodec;
-use crate::config::Config;
 
 /// What follows if an element is missing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -189,11 +188,11 @@ pub fn h264_decoder() -> Option<&'static str> {
         .find(|name| gst::ElementFactory::find(name).is_some())
 }
 
-/// The codecs of the configuration that this machine can take or send, in the same order.
+/// The codecs among `wanted` that this machine can receive or send, in the same order.
 /// Call `gst::init` first.
-pub fn available_codecs(config: &Config) -> Vec<VideoCodec> {
+pub fn available_codecs(wanted: &[VideoCodec]) -> Vec<VideoCodec> {
     let survey = survey();
-    let wanted = config.codecs.iter().copied();
+    let wanted = wanted.iter().copied();
     wanted.filter(|codec| survey.can(*codec)).collect()
 }
 

@@ -1,70 +1,151 @@
-//! Where the tiles of a composite stand: `(canvas, people, kind) -> tiles`; pure.
+//! Where the tiles of a composite are: `(canvas, people, kind) -> tiles`; pure.
 //!
 //! All lengths are pixels with an aspect ratio of 1:1. Tiles have the proportions of the
 //! canvas, turned to landscape if the canvas is upright, because cameras are landscape.
 
-use serde::{Deserialize, Serialize};
+use std::fmt;
+use std::str::FromStr;
 
-/// How tiles are arranged on the canvas.
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+
+/// How tiles are arranged on the canvas. Its text is its name on the wire.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum LayoutKind {
-    /// Equal tiles, as large as they can be.
+    /// Tiles of one size, as large as fit.
     Grid,
     /// One large tile (pinned, else a shared screen, else the last speaker), the others in a strip.
     Spotlight,
 }
 
-/// A size in pixels.
+impl fmt::Display for LayoutKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Grid => "grid",
+            Self::Spotlight => "spotlight",
+        })
+    }
+}
+
+/// A text that is not the name of a [`LayoutKind`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+#[error("a layout is grid or spotlight")]
+pub struct BadLayout;
+
+impl FromStr for LayoutKind {
+    type Err = BadLayout;
+
+    fn from_str(text: &str) -> Result<Self, BadLayout> {
+        match text {
+            "grid" => Ok(Self::Grid),
+            "spotlight" => Ok(Self::Spotlight),
+            _ => Err(BadLayout),
+        }
+    }
+}
+
+/// The size of a picture in pixels, as text `1280x720`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Size {
-    /// Pixels.
+    /// Width in pixels.
     pub width: u32,
-    /// Pixels.
+    /// Height in pixels.
     pub height: u32,
 }
 
-/// A rectangle in pixels; every edge is even, so that I420 chroma lines up.
+impl fmt::Display for Size {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}x{}", self.width, self.height)
+    }
+}
+
+/// A text that is not a [`Size`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+#[error("a size is a width and a height with an x between them, such as 1280x720")]
+pub struct BadSize;
+
+impl FromStr for Size {
+    type Err = BadSize;
+
+    /// Reads any width and height; spaces around either are ignored.
+    fn from_str(text: &str) -> Result<Self, BadSize> {
+        let (width, height) = text.split_once('x').ok_or(BadSize)?;
+        let pixels = |side: &str| side.trim().parse().map_err(|_| BadSize);
+        Ok(Self {
+            width: pixels(width)?,
+            height: pixels(height)?,
+        })
+    }
+}
+
+/// A rectangle in pixels. Its edges are even numbers, so that the chroma samples of I420 line up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Rect {
-    /// Left edge.
+    /// Distance of the left edge from that of the canvas.
     pub x: u32,
-    /// Top edge.
+    /// Distance of the top edge from that of the canvas.
     pub y: u32,
-    /// Width.
+    /// Width in pixels.
     pub w: u32,
-    /// Height.
+    /// Height in pixels.
     pub h: u32,
 }
 
-/// How a picture of another aspect ratio is put in a tile.
+/// How a picture of another aspect ratio is put in a tile. Its text is its name on the wire.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Fit {
-    /// All of it, with bars.
+    /// The whole picture is shown, with bars beside it.
     Contain,
-    /// The tile filled, the picture's edges cut.
+    /// The picture fills the tile, and its edges are cut off.
     Cover,
 }
 
-/// Most tiles a grid shows; whoever comes later in the list has none.
+impl fmt::Display for Fit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Contain => "contain",
+            Self::Cover => "cover",
+        })
+    }
+}
+
+/// A text that is not the name of a [`Fit`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+#[error("a fit is contain or cover")]
+pub struct BadFit;
+
+impl FromStr for Fit {
+    type Err = BadFit;
+
+    fn from_str(text: &str) -> Result<Self, BadFit> {
+        match text {
+            "contain" => Ok(Self::Contain),
+            "cover" => Ok(Self::Cover),
+            _ => Err(BadFit),
+        }
+    }
+}
+
+/// Largest number of tiles in a grid; later participants in the list get none.
 pub const MAX_GRID: usize = 25;
 
-/// Most tiles in the strip beside the large tile of a spotlight. A strip is a fifth of the
-/// canvas and tiles have its proportions, so that five of them fill it exactly.
+/// Largest number of tiles in the strip of a spotlight. The strip takes a fifth of the canvas and
+/// tiles have its proportions, so five of them fill it exactly.
 pub const MAX_STRIP: usize = 5;
 
-/// The fraction of the canvas's long side that a spotlight's strip takes.
+/// The strip of a spotlight takes this fraction, one fifth, of the long side of the canvas.
 const STRIP_SHARE: u32 = 5;
 
-/// The rectangles of `people` participants on `canvas`: entry `i` belongs to person `i`,
-/// and is `None` for somebody who has no room on it (see [`MAX_GRID`] and [`MAX_STRIP`]).
+/// The rectangles of `people` participants on `canvas`: entry `i` belongs to participant `i`, and is
+/// `None` if there is no space for them (see [`MAX_GRID`] and [`MAX_STRIP`]).
 ///
 /// Tiles have even edges, lie inside the canvas and touch without overlapping. In a grid all
-/// have one size, the largest that any number of columns allows, and stand in the order of
-/// reading, with every row centred. A spotlight gives `spotlit` (person 0 if that is `None` or
-/// nobody) the large tile, at the left of a landscape canvas or the top of an upright one, and
-/// puts the first of the others in a strip of equal tiles on the opposite side.
+/// have one size, the largest that any number of columns allows, and are in reading order, with
+/// every row centred. A spotlight gives the large tile to `spotlit` (participant 0 if that is `None`
+/// or out of range), at the left of a landscape canvas or the top of an upright one, and puts the
+/// first of the others in a strip of equal tiles on the opposite side.
 ///
 /// A canvas too small for tiles of 2x2 pixels shows nobody.
 pub fn tiles(
@@ -108,9 +189,8 @@ impl Aspect {
 
     /// The largest tile of these proportions in a cell.
     ///
-    /// What follows from the other dimension is rounded to the nearest even number and not
-    /// down, so that three columns of 1280x720 are 426x240, the full height of the cell, and
-    /// not 426x238.
+    /// The dimension that follows from the other one is rounded to the nearest even number, not
+    /// down: three columns of 1280x720 are 426x240, the full height of the cell, not 426x238.
     fn largest_in(self, width: u32, height: u32) -> Size {
         let height = even(height);
         let width = even(width).min(nearest_even(height, self.long, self.short));
@@ -119,12 +199,12 @@ impl Aspect {
     }
 }
 
-/// `count` equal tiles in `area`, as large as they can be.
+/// `count` tiles of one size in `area`, as large as fit.
 fn pack(area: Rect, aspect: Aspect, count: usize) -> Vec<Option<Rect>> {
     // At most MAX_GRID, so it fits.
     let count = count as u32;
-    // Among arrangements of one size the one with most columns wins: wide groups suit the eye
-    // better than tall ones.
+    // Among arrangements with tiles of the same size, the one with most columns wins: wide groups
+    // look better than tall ones.
     let best = (1..=count)
         .map(|columns| {
             let rows = count.div_ceil(columns);
@@ -179,7 +259,7 @@ fn spotlight(
         .collect()
 }
 
-/// The spotlight's stage and its strip.
+/// Splits the canvas of a spotlight into the area of the large tile and the strip.
 fn split(whole: Rect) -> (Rect, Rect) {
     if whole.w >= whole.h {
         let w = even(whole.w / STRIP_SHARE);
@@ -192,24 +272,24 @@ fn split(whole: Rect) -> (Rect, Rect) {
     }
 }
 
-/// How a picture is cut, scaled and placed to stand in a tile.
+/// How a picture is cropped, scaled and placed in a tile.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Placement {
     /// The part of the source that is shown, in source pixels. Its left and top are even; its
-    /// size is odd only where the whole of an odd source is shown.
+    /// size is odd only if the whole of a source of odd size is shown.
     pub crop: Rect,
-    /// What the crop is scaled to: even, at least 2x2, no larger than the tile.
+    /// The size that the crop is scaled to: even, at least 2x2, no larger than the tile.
     pub scaled: Size,
-    /// Left edge of the scaled picture, from the tile's left edge; even.
+    /// Distance of the scaled picture's left edge from that of the tile; even.
     pub x: u32,
-    /// Top edge of the scaled picture, from the tile's top edge; even.
+    /// Distance of the scaled picture's top edge from that of the tile; even.
     pub y: u32,
 }
 
-/// Places a picture of `source` pixels in a tile of `tile` pixels, centred.
+/// Places a picture of size `source` in the centre of a tile of size `tile`.
 ///
-/// Neither changes the picture's proportions, but for rounding to even numbers. A tile is taken
-/// to be at least 2x2 and a source at least 1x1, whatever is given.
+/// The picture keeps its proportions, apart from rounding to even numbers. A tile counts as at least
+/// 2x2 and a source as at least 1x1, whatever is given.
 pub fn fit(source: Size, tile: Size, fit: Fit) -> Placement {
     let source = Size {
         width: source.width.max(1),
@@ -293,6 +373,21 @@ mod tests {
 
     fn rect(x: u32, y: u32, w: u32, h: u32) -> Option<Rect> {
         Some(Rect { x, y, w, h })
+    }
+
+    #[test]
+    fn names_are_read_as_they_are_written() {
+        for kind in [LayoutKind::Grid, LayoutKind::Spotlight] {
+            assert_eq!(kind.to_string().parse(), Ok(kind));
+        }
+        for fit in [Fit::Contain, Fit::Cover] {
+            assert_eq!(fit.to_string().parse(), Ok(fit));
+        }
+        assert_eq!(HD.to_string(), "1280x720");
+        assert_eq!(" 1280 x 720 ".parse(), Ok(HD));
+        for bad in ["", "1280", "x", "1280x", "-1x2", "1280x720x3"] {
+            assert_eq!(bad.parse::<Size>(), Err(BadSize), "{bad}");
+        }
     }
 
     #[test]

@@ -1,54 +1,86 @@
-//! Modes and the path arithmetic that goes with them; pure.
+//! The modes of a room, and how many media paths each takes; pure.
+
+use std::fmt;
+use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
+use thiserror::Error;
 
-/// How a room's media travels.
+/// How the media of a room travels. Its text is its name on the wire.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Mode {
-    /// Decoded, composited and mixed here (RFC 7667 section 3.6, Topo-Mixer).
+    /// The server decodes, composites and mixes (RFC 7667 section 3.6, Topo-Mixer).
     Mcu,
-    /// Packets forwarded unchanged (RFC 7667 section 3.7, Topo-SFM).
+    /// The server forwards packets unchanged (RFC 7667 section 3.7, Topo-SFM).
     Sfu,
-    /// Between the participants themselves; the server only signals.
+    /// Participants send to each other (mesh); the server only signals.
     P2p,
 }
 
-/// How many paths a call takes. A path is one one-way media flow between two machines; the
-/// sound and the picture of one person travel together and count as one.
+impl fmt::Display for Mode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Mcu => "mcu",
+            Self::Sfu => "sfu",
+            Self::P2p => "p2p",
+        })
+    }
+}
+
+/// A text that is not the name of a [`Mode`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+#[error("a mode is mcu, sfu or p2p")]
+pub struct BadMode;
+
+impl FromStr for Mode {
+    type Err = BadMode;
+
+    fn from_str(text: &str) -> Result<Self, BadMode> {
+        match text {
+            "mcu" => Ok(Self::Mcu),
+            "sfu" => Ok(Self::Sfu),
+            "p2p" => Ok(Self::P2p),
+            _ => Err(BadMode),
+        }
+    }
+}
+
+/// The number of media paths of a call. A path is a one-way media flow between two machines; sound
+/// and picture of one participant travel together and count as one.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Paths {
-    /// Paths with a participant at one end: what people's own links carry.
+    /// Paths with a participant at one end: the load on the participants' own links.
     pub outside: u64,
-    /// Paths from one server to another.
+    /// Paths between two servers, such as a relay and a mixer.
     pub inside: u64,
 }
 
-/// How the people of a call are connected.
+/// How the participants of a call are connected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Topology {
-    /// Everybody sends to everybody.
+    /// Each participant sends to each other one.
     #[serde(rename = "p2p")]
     P2p,
-    /// Everybody sends to everybody, each flow through one relay (RFC 8656).
+    /// Each participant sends to each other one, through one relay per flow (RFC 8656).
     #[serde(rename = "turn")]
     Turn,
-    /// Everybody sends to a server that forwards to all others.
+    /// Each participant sends to a server, which forwards to all others.
     #[serde(rename = "sfu")]
     Sfu,
-    /// The same with a relay between each participant and the server.
+    /// [`Topology::Sfu`] with a relay between each participant and the server.
     #[serde(rename = "turn+sfu")]
     TurnSfu,
-    /// Everybody sends to a server that sends one mix to each.
+    /// Each participant sends to a server, which sends one mix to each.
     #[serde(rename = "mcu")]
     Mcu,
-    /// The same with a relay between each participant and the server.
+    /// [`Topology::Mcu`] with a relay between each participant and the server.
     #[serde(rename = "turn+mcu")]
     TurnMcu,
 }
 
 impl Topology {
-    /// All of them, in the order of the comparison's table.
+    /// All topologies, in the order of the comparison's table.
     pub const ALL: [Self; 6] = [
         Self::P2p,
         Self::Turn,
@@ -60,7 +92,7 @@ impl Topology {
 
     /// The paths of a call in which all `participants` send and receive. Saturates.
     ///
-    /// A mixing server sends to somebody who is alone too (their own picture); a forwarding one
+    /// A mixing server also sends to a participant who is alone (their own picture); a forwarding one
     /// has nothing to send them.
     pub fn paths(self, participants: usize) -> Paths {
         let n = u64::try_from(participants).unwrap_or(u64::MAX);
@@ -82,7 +114,7 @@ impl Topology {
     }
 }
 
-/// A mode without relays.
+/// The topology of a mode without relays.
 impl From<Mode> for Topology {
     fn from(mode: Mode) -> Self {
         match mode {
@@ -124,6 +156,16 @@ mod tests {
         assert_eq!(Topology::Turn.paths(100).outside, 19_800);
         assert_eq!(Topology::TurnSfu.paths(100).inside, 10_000);
         assert_eq!(Topology::Turn.paths(usize::MAX).outside, u64::MAX);
+    }
+
+    #[test]
+    fn a_mode_is_named_alike_in_text_and_on_the_wire() {
+        for mode in [Mode::Mcu, Mode::Sfu, Mode::P2p] {
+            assert_eq!(mode.to_string().parse(), Ok(mode));
+            let wire = serde_json::to_value(mode).expect("a plain name");
+            assert_eq!(wire, mode.to_string());
+        }
+        assert_eq!("MCU".parse::<Mode>(), Err(BadMode));
     }
 
     #[test]

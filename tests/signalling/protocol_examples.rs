@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
-use tessera::admission::Report;
+use tessera::admission::LoadReport;
 use tessera::archive::events::LogEntry;
 use tessera::protocol::error::{ErrorBody, ErrorCode};
 use tessera::protocol::mesh::MeshSignal;
@@ -78,7 +78,7 @@ fn every_example_is_read_and_written_as_it_stands() {
             "rest-patch-room" => round_trip::<PatchRoom>(text),
             "rest-patch-participant" => round_trip::<PatchParticipant>(text),
             "rest-participant" => round_trip::<ParticipantState>(text),
-            "rest-server" => round_trip::<Report>(text),
+            "rest-server" => round_trip::<LoadReport>(text),
             "rest-turn" => round_trip::<TurnResource>(text),
             "rest-record" => round_trip::<StartRecording>(text),
             "rest-recording" => round_trip::<Recording>(text),

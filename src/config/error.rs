@@ -5,39 +5,39 @@ use std::path::PathBuf;
 
 use thiserror::Error;
 
-/// Why there is no configuration.
+/// Why the settings cannot be used. The text is for the operator.
 #[derive(Debug, Error)]
 pub enum ConfigError {
-    /// The file cannot be read.
+    /// The configuration file cannot be read.
     #[error("cannot read the configuration file {path}: {source}")]
     Read {
-        /// The file.
+        /// Path of the file.
         path: PathBuf,
-        /// What the system said.
+        /// The error of the system.
         source: std::io::Error,
     },
-    /// The file is not TOML, or has a key or a type that no setting has.
+    /// The file is not TOML, has an unknown key, or a value of the wrong type.
     #[error("the configuration file {path} is not valid: {source}")]
     Parse {
-        /// The file.
+        /// Path of the file.
         path: PathBuf,
-        /// Line, column and what was expected there.
+        /// Line and column of the mistake, and what was expected there.
         source: Box<toml::de::Error>,
     },
-    /// A setting has a value it cannot have.
+    /// The value of a setting is not allowed.
     #[error(transparent)]
     Setting(#[from] BadSetting),
 }
 
-/// A setting with a value it cannot have.
+/// A setting with a value that is not allowed.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[error("{setting} cannot be {value:?}: {allowed}")]
 pub struct BadSetting {
-    /// The setting, by its flag without dashes, which is also its key in the file.
+    /// Name of the setting: its flag without dashes, which is also its key in the file.
     pub setting: &'static str,
-    /// What was given.
+    /// The value that was given.
     pub value: String,
-    /// What can be given instead.
+    /// What values are allowed, for the operator.
     pub allowed: String,
 }
 

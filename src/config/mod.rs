@@ -20,11 +20,11 @@ pub use self::turn::{BadNetwork, BuiltIn, Network, TurnConfig};
 pub use self::values::{Config, MaxCores, RecordingQuotas};
 
 impl Config {
-    /// Puts the settings given on the command line and in the environment over those of
-    /// `file`, those over the built-in defaults, and checks the result.
+    /// The checked settings. Those given on the command line and in the environment take precedence
+    /// over those of `file`, and those over the defaults.
     ///
     /// # Errors
-    /// [`ConfigError`]; the text is meant for the operator.
+    /// [`ConfigError`] if the file cannot be read or a value is not allowed.
     pub fn load(file: Option<&Path>, given: Options) -> Result<Self, ConfigError> {
         let options = match file {
             Some(path) => given.over(Options::read(path)?),

@@ -6,36 +6,47 @@ use std::str::FromStr;
 
 use thiserror::Error;
 
-/// Whether there is a TURN server built in.
+/// Whether the built-in STUN and TURN server runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum BuiltIn {
-    /// There is.
+    /// It runs, and clients are told of it.
     On,
-    /// There is not; outside ones can be told of.
+    /// It does not run. Clients are told of [`Config::ice_servers`](super::Config::ice_servers) alone.
     Off,
+}
+
+impl fmt::Display for BuiltIn {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::On => "on",
+            Self::Off => "off",
+        })
+    }
 }
 
 /// The settings of STUN and TURN.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TurnConfig {
-    /// Whether there is a server.
+    /// Whether the server runs.
     pub built_in: BuiltIn,
-    /// Where it listens, UDP and TCP. If `None`, on the first of [`Config::media_ips`] or on
-    /// every address, on the usual port or any other.
+    /// Address and port that it listens on, UDP and TCP. If `None`, the first of
+    /// [`Config::media_ips`](super::Config::media_ips) or every address, and port 3478 or, if that is
+    /// taken, a free one.
     pub listen: Option<SocketAddr>,
-    /// The UDP ports of relays, inclusive; any free port if `None`.
+    /// Lowest and highest UDP port of relays; any free port if `None`.
     pub relay_ports: Option<(u16, u16)>,
-    /// What credentials are made with, shared with the TURN servers among
-    /// [`Config::ice_servers`]. If `None`, those take none, and the server built in has a secret
-    /// of its own.
+    /// Secret that credentials are made with, shared with the TURN servers among
+    /// [`Config::ice_servers`](super::Config::ice_servers). If `None`, clients get no credential for
+    /// those, and the built-in server makes up a secret at each start.
     pub secret: Option<String>,
-    /// Peers that relays may have besides public addresses.
+    /// Networks whose addresses relays may send to, besides public addresses.
     pub allowed_peers: Vec<Network>,
-    /// Most allocations at once.
+    /// Largest number of allocations at once; one more is refused with 486.
     pub max_allocations: usize,
-    /// Most allocations of one user at once.
+    /// Largest number of allocations of one user at once; one more is refused with 486.
     pub max_allocations_per_user: usize,
-    /// Most requests a second without a credential from one address.
+    /// Requests per second without a valid credential that one address (IPv6: one /64) may send, in
+    /// bursts of twice as many. Further ones get no answer.
     pub requests_per_second: u32,
 }
 
@@ -48,21 +59,21 @@ impl Default for TurnConfig {
             secret: None,
             allowed_peers: Vec::new(),
             max_allocations: 1000,
-            // A browser opens one for each of its addresses, each URL and each member of a mesh.
+            // A browser opens one for each of its addresses, each URL and each peer of a mesh.
             max_allocations_per_user: 40,
             requests_per_second: 50,
         }
     }
 }
 
-/// A range of addresses, `192.0.2.0/24`.
+/// A range of addresses in CIDR notation, such as `192.0.2.0/24`. An address alone is a range of one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Network {
     address: IpAddr,
     prefix: u8,
 }
 
-/// Why a text is no [`Network`].
+/// A text that is not a [`Network`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 #[error("a network is an address, and after a / how many of its bits count")]
 pub struct BadNetwork;
@@ -95,7 +106,7 @@ impl fmt::Display for Network {
 }
 
 impl Network {
-    /// Whether an address is in it.
+    /// Whether an address is in this range. An IPv4 address is in no range of IPv6 addresses.
     pub fn contains(&self, ip: IpAddr) -> bool {
         // Both as numbers whose first `prefix` bits have to be the same.
         let (one, other, bits) = match (self.address, ip) {

@@ -1,4 +1,4 @@
-//! From what an operator wrote to values that can be relied on.
+//! Checks of the settings: from the text an operator wrote to values.
 
 use std::fmt::Display;
 use std::net::{IpAddr, SocketAddr};
@@ -161,9 +161,8 @@ fn optional<A, T>(given: Option<A>, check: impl Fn(A) -> Checked<T>) -> Checked<
     given.map(check).transpose()
 }
 
-/// A server that only this machine can reach has no use for media addresses that others can;
-/// one that says where it stands in the internet is not that kind of server, even if its HTTP
-/// comes through a proxy beside it.
+/// A server that listens on loopback offers loopback for media too, since only this machine can reach
+/// it. One with a public address offers every address, even if a proxy beside it brings its HTTP.
 fn default_media_ips(listen: IpAddr, public_ip: Option<IpAddr>) -> Vec<IpAddr> {
     if listen.is_loopback() && public_ip.is_none() {
         vec![listen]
@@ -274,18 +273,19 @@ fn record(format: &str, folder: Option<&Path>) -> Checked<Subject> {
         "webm" => Ok(Subject::Mix(Container::Webm)),
         "ogg" => Ok(Subject::Mix(Container::Ogg)),
         "tracks" => Ok(Subject::Tracks),
-        _ => refuse("it is mp4, webm or ogg"),
+        _ => refuse("it is mp4, webm, ogg or tracks"),
     }
 }
 
-/// What leaving a secret out does.
+/// What leaving out `--token` does.
 const OPEN: &str = "let everybody in";
+/// What leaving out `--turn-secret` does.
 const ITS_OWN: &str = "have one made at each start";
 
 fn secret(setting: &'static str, without: &str, text: String) -> Checked<String> {
     if text.trim().is_empty() {
-        // An empty secret is most likely an unset variable; taking it for none would open the
-        // server to everybody.
+        // An empty secret is most likely an unset variable. Taken as none, it would open the server
+        // to everybody.
         let allowed = format!("it has at least one character; leave it out to {without}");
         return Err(BadSetting::new(setting, text, allowed));
     }
@@ -309,8 +309,8 @@ fn origin(text: &str) -> Checked<String> {
     }
 }
 
-/// RFC 7064 and RFC 7065 URIs. They are told to everybody who joins, so a URI that carries
-/// credentials in the HTTP manner (which no browser takes anyway) is refused, not published.
+/// A STUN or TURN URI (RFC 7064, RFC 7065). Everybody who joins is told of it, so one that carries
+/// credentials as HTTP URLs can is refused. No browser accepts those anyway.
 fn ice_server(text: &str) -> Checked<String> {
     let rest = ["stun:", "stuns:", "turn:", "turns:"]
         .iter()
@@ -344,45 +344,30 @@ fn codecs(texts: &[String]) -> Checked<Vec<VideoCodec>> {
 }
 
 fn mode(text: String) -> Checked<Mode> {
-    match text.as_str() {
-        "mcu" => Ok(Mode::Mcu),
-        "sfu" => Ok(Mode::Sfu),
-        "p2p" => Ok(Mode::P2p),
-        _ => Err(BadSetting::new("mode", text, "it is mcu, sfu or p2p")),
-    }
+    text.parse()
+        .map_err(|_| BadSetting::new("mode", text, "it is mcu, sfu or p2p"))
 }
 
 fn layout(text: String) -> Checked<LayoutKind> {
-    match text.as_str() {
-        "grid" => Ok(LayoutKind::Grid),
-        "spotlight" => Ok(LayoutKind::Spotlight),
-        _ => Err(BadSetting::new("layout", text, "it is grid or spotlight")),
-    }
+    text.parse()
+        .map_err(|_| BadSetting::new("layout", text, "it is grid or spotlight"))
 }
 
 fn fit(text: String) -> Checked<Fit> {
-    match text.as_str() {
-        "contain" => Ok(Fit::Contain),
-        "cover" => Ok(Fit::Cover),
-        _ => Err(BadSetting::new("fit", text, "it is contain or cover")),
-    }
+    text.parse()
+        .map_err(|_| BadSetting::new("fit", text, "it is contain or cover"))
 }
 
-/// Even edges because I420 has one chroma sample for two pixels; the upper bound is what
-/// H.264 level 5.1 takes.
+/// The size of the composite. Its edges are even because I420 has one chroma sample for two pixels;
+/// the upper bound is that of H.264 level 5.1.
 fn canvas(text: String) -> Checked<Size> {
-    let size = text.split_once('x').and_then(|(width, height)| {
-        let size = Size {
-            width: width.trim().parse().ok()?,
-            height: height.trim().parse().ok()?,
-        };
-        let fits = (160..=3840).contains(&size.width)
+    let fits = |size: &Size| {
+        (160..=3840).contains(&size.width)
             && (90..=2160).contains(&size.height)
             && size.width.is_multiple_of(2)
-            && size.height.is_multiple_of(2);
-        fits.then_some(size)
-    });
-    size.ok_or_else(|| {
+            && size.height.is_multiple_of(2)
+    };
+    text.parse().ok().filter(fits).ok_or_else(|| {
         let allowed = "it is two even numbers from 160x90 to 3840x2160, such as 1280x720";
         BadSetting::new("canvas", &text, allowed)
     })

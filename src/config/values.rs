@@ -1,5 +1,6 @@
 //! The settings after every check, as the rest of the program sees them.
 
+use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -10,22 +11,22 @@ use crate::layout::{Fit, LayoutKind, Size};
 use crate::protocol::recording::Subject;
 use crate::topology::Mode;
 
-/// How many cores the server may use before it saves on pictures and refuses joins.
+/// How many CPU cores the server may use. Near that many it degrades pictures, and then refuses joins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum MaxCores {
-    /// As many as it has.
+    /// As many as the process may run on.
     All,
-    /// Any number: it saves on nothing and refuses nobody.
+    /// No limit: nothing is degraded for the sake of CPU, and no join is refused.
     Unlimited,
-    /// So many thousandths of one.
+    /// This many thousandths of a core.
     Thousandths(u32),
 }
 
 impl MaxCores {
-    /// The number; `None` without a limit.
+    /// The number of cores; `None` without a limit.
     pub fn cores(self) -> Option<f64> {
         match self {
-            // What affinity and cgroups leave of the machine.
+            // What CPU affinity and cgroups leave of the machine.
             Self::All => {
                 let cores = std::thread::available_parallelism();
                 Some(cores.map_or(1.0, |n| n.get() as f64))
@@ -36,73 +37,83 @@ impl MaxCores {
     }
 }
 
-/// What limits recordings.
+impl fmt::Display for MaxCores {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::All => f.write_str("all"),
+            Self::Unlimited => f.write_str("unlimited"),
+            Self::Thousandths(n) => write!(f, "{}", f64::from(*n) / 1000.0),
+        }
+    }
+}
+
+/// The limits of recordings.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RecordingQuotas {
-    /// Bytes that must stay free on the disk.
+    /// Bytes that have to stay free on the disk. With less, no recording begins, and running ones end.
     pub free_space: u64,
-    /// A recording ends after this.
+    /// Length at which a recording ends by itself.
     pub max_length: Duration,
-    /// Recordings that ended longer ago than this are deleted; never if `None`.
+    /// Age, counted from their end, at which recordings are deleted; never if `None`.
     pub max_age: Option<Duration>,
 }
 
 /// Everything an operator can set. Every value in it has been checked.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Config {
-    /// Where HTTP is served.
+    /// Address and port that HTTP is served on.
     pub listen: SocketAddr,
-    /// The only addresses on which ICE candidates are gathered; every one of the machine's
-    /// if empty.
+    /// The only addresses that ICE candidates are gathered on; all addresses of the machine if empty.
     pub media_ips: Vec<IpAddr>,
-    /// The UDP ports for media, inclusive; any free port if `None`.
+    /// Lowest and highest UDP port of media; any free port if `None`.
     pub media_ports: Option<(u16, u16)>,
-    /// What host candidates say instead of the local address (NAT 1:1).
+    /// Address that host candidates name in place of the local one, behind a 1:1 NAT.
     pub public_ip: Option<IpAddr>,
-    /// A folder of `*.launch` files that override the built-in ones.
+    /// A folder whose `*.launch` files replace the built-in ones of the same name.
     pub pipelines: Option<PathBuf>,
-    /// Asked of every join, if set.
+    /// Token that a client has to show to join or to change anything; none is asked for if `None`.
     pub token: Option<String>,
     /// Browser origins besides the server's own that may open WebSockets and change rooms,
     /// such as `https://meet.example.org`; `*` is any.
     pub allowed_origins: Vec<String>,
-    /// Codecs taken and sent, the preferred first.
+    /// Video codecs that are accepted and sent, the preferred one first.
     pub codecs: Vec<VideoCodec>,
-    /// Mode of a new room.
+    /// Mode in which a room starts.
     pub mode: Mode,
-    /// Layout of a new room.
+    /// Layout with which a room starts.
     pub layout: LayoutKind,
-    /// How a picture is put in its tile.
+    /// How a picture of another aspect ratio is put in its tile.
     pub fit: Fit,
-    /// The composite's size, even numbers.
+    /// Size of the composite, even numbers of pixels.
     pub canvas: Size,
-    /// Composite frames per second, 5 to 60.
+    /// Frames per second of the composite, 5 to 60.
     pub fps: u32,
-    /// Bitrate of the full-size composite, bit/s.
+    /// Bitrate of the full-size composite in bit/s.
     pub video_bitrate: u32,
-    /// Bitrate of the mixed sound, bit/s.
+    /// Bitrate of the mixed sound in bit/s.
     pub audio_bitrate: u32,
-    /// Where recordings are kept; nothing can be recorded if `None`.
+    /// Folder that recordings are kept in; nothing can be recorded if `None`.
     pub recordings: Option<PathBuf>,
-    /// What every room is recorded as by itself.
+    /// What of every room is recorded without being asked for; nothing if `None`.
     pub record: Option<Subject>,
-    /// What limits recordings.
+    /// The limits of recordings.
     pub recording_quotas: RecordingQuotas,
-    /// Most rooms at once.
+    /// Largest number of rooms at once.
     pub max_rooms: usize,
-    /// How much of the machine the server may use.
+    /// How many CPU cores the server may use.
     pub max_cores: MaxCores,
-    /// Most participants in a room.
+    /// Largest number of participants in a room.
     pub max_participants: usize,
-    /// Most joins a second from one address, over WebSocket, WHIP and WHEP together.
+    /// Joins per second that one address (IPv6: one /64) may make, over WebSocket, WHIP and WHEP
+    /// together, in bursts of twice as many.
     pub joins_per_second: u32,
-    /// Largest SDP or message, bytes.
+    /// Largest SDP or message that is accepted, in bytes.
     pub max_message: usize,
-    /// Most m-lines in an offer.
+    /// Largest number of m-lines in an offer.
     pub max_mlines: usize,
-    /// ICE servers told to clients besides the one built in: URLs without credentials.
+    /// URLs, without credentials, of ICE servers that clients are told besides the built-in one.
     pub ice_servers: Vec<String>,
-    /// STUN and TURN.
+    /// Settings of STUN and TURN.
     pub turn: TurnConfig,
 }
 

@@ -217,6 +217,12 @@ fn a_bad_value_is_refused_with_its_name_and_what_would_do() {
         ("fps = 61", "fps", "5 to 60"),
         ("video-bitrate = 99999", "video-bitrate", "100000"),
         ("audio-bitrate = 5999", "audio-bitrate", "6000"),
+        ("record = 'mp4'", "record", "--recordings"),
+        (
+            "record = 'avi'\nrecordings = '.'",
+            "record",
+            "mp4, webm, ogg or tracks",
+        ),
         ("max-rooms = 0", "max-rooms", "from 1"),
         ("max-cores = '0'", "max-cores", "unlimited"),
         ("max-cores = 'some'", "max-cores", "0.01 to 4096"),

@@ -82,7 +82,7 @@ impl Codec {
     }
 
     /// The encoding name of `a=rtpmap` (RFC 8866 section 6.6), in capitals as in GStreamer's caps.
-    pub fn encoding_name(self) -> &'static str {
+    pub(crate) fn encoding_name(self) -> &'static str {
         match self {
             Self::Vp8 => "VP8",
             Self::Vp9 => "VP9",
@@ -92,7 +92,7 @@ impl Codec {
     }
 
     /// The codec of an encoding name in capitals; `None` for one that is not supported.
-    pub fn from_encoding_name(name: &str) -> Option<Self> {
+    pub(crate) fn from_encoding_name(name: &str) -> Option<Self> {
         let all = [Self::Vp8, Self::Vp9, Self::H264, Self::Opus];
         all.into_iter().find(|codec| codec.encoding_name() == name)
     }
@@ -106,7 +106,7 @@ impl Codec {
     }
 
     /// The extension of a file with one track of this codec, without the dot.
-    pub fn track_extension(self) -> &'static str {
+    pub(crate) fn track_extension(self) -> &'static str {
         match self {
             // WebM has no H.264.
             Self::H264 => "mkv",
@@ -184,8 +184,8 @@ pub enum Film {
     Webm,
 }
 
-/// The container and the streams of a file that is remuxed to repair it. MP4 is not among them: it is
-/// repaired by truncation.
+/// The container and the streams of a file that is remuxed to repair it. MP4 is not among them: it
+/// is repaired by truncation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Contents {
     /// WebM with one track of VP8 and one of Opus.

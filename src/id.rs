@@ -135,8 +135,8 @@ impl fmt::Display for Mid {
 #[error("a rid is 1 to 16 letters and digits")]
 pub struct BadRid;
 
-/// The name of one simulcast encoding of a camera (`a=rid`, RFC 8851): `[A-Za-z0-9]{1,16}`. RFC 8852
-/// section 3 allows these characters; the length is limited here.
+/// The name of one simulcast encoding of a camera (`a=rid`, RFC 8851): `[A-Za-z0-9]{1,16}`. RFC
+/// 8852 section 3 allows these characters; the length is limited here.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Rid(String);
@@ -244,7 +244,7 @@ pub struct SourceId {
 
 impl SourceId {
     /// Whether this is a shared screen.
-    pub fn is_screen(self) -> bool {
+    pub(crate) fn is_screen(self) -> bool {
         self.role == Role::Screen
     }
 }

@@ -138,13 +138,13 @@ pub const MAX_STRIP: usize = 5;
 /// The strip of a spotlight takes this fraction, one fifth, of the long side of the canvas.
 const STRIP_SHARE: u32 = 5;
 
-/// The rectangles of `people` participants on `canvas`: entry `i` belongs to participant `i`, and is
-/// `None` if there is no space for them (see [`MAX_GRID`] and [`MAX_STRIP`]).
+/// The rectangles of `people` participants on `canvas`: entry `i` belongs to participant `i`, and
+/// is `None` if there is no space for them (see [`MAX_GRID`] and [`MAX_STRIP`]).
 ///
-/// Tiles have even edges, lie inside the canvas and touch without overlapping. In a grid all
-/// have one size, the largest that any number of columns allows, and are in reading order, with
-/// every row centred. A spotlight gives the large tile to `spotlit` (participant 0 if that is `None`
-/// or out of range), at the left of a landscape canvas or the top of an upright one, and puts the
+/// Tiles have even edges, lie inside the canvas and touch without overlapping. In a grid all have
+/// one size, the largest that any number of columns allows, and are in reading order, with every
+/// row centred. A spotlight gives the large tile to `spotlit` (participant 0 if that is `None` or
+/// out of range), at the left of a landscape canvas or the top of an upright one, and puts the
 /// first of the others in a strip of equal tiles on the opposite side.
 ///
 /// A canvas too small for tiles of 2x2 pixels shows nobody.
@@ -288,8 +288,8 @@ pub struct Placement {
 
 /// Places a picture of size `source` in the centre of a tile of size `tile`.
 ///
-/// The picture keeps its proportions, apart from rounding to even numbers. A tile counts as at least
-/// 2x2 and a source as at least 1x1, whatever is given.
+/// The picture keeps its proportions, apart from rounding to even numbers. A tile counts as at
+/// least 2x2 and a source as at least 1x1, whatever is given.
 pub fn fit(source: Size, tile: Size, fit: Fit) -> Placement {
     let source = Size {
         width: source.width.max(1),

@@ -8,8 +8,8 @@ use std::process::Command;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-/// Raises the soft limit of open files to the hard one, and returns it. A connected peer uses about 19
-/// file descriptors, so the usual limit of 1,024 would allow 50 participants.
+/// Raises the soft limit of open files to the hard one, and returns it. A connected peer uses about
+/// 19 file descriptors, so the usual limit of 1,024 would allow 50 participants.
 ///
 /// # Errors
 /// The error of the system. The limit is unchanged then.
@@ -24,8 +24,9 @@ const ARENAS: &str = "MALLOC_ARENA_MAX";
 ///
 /// The threads of a peer come and go with it. Each new thread may get an arena of its own, whose
 /// memory is never returned to the system: 200 joins and leaves grew the process from 123 to 274 MB
-/// without a limit, and from 92 to 99 MB with one. Allocations per packet come from per-thread caches,
-/// which the limit does not affect. It can only be set by the environment that a process starts with.
+/// without a limit, and from 92 to 99 MB with one. Allocations per packet come from per-thread
+/// caches, which the limit does not affect. It can only be set by the environment that a process
+/// starts with.
 ///
 /// # Errors
 /// The program cannot be executed. The process goes on without a limit.
@@ -41,8 +42,8 @@ pub fn limit_memory_arenas() -> io::Result<()> {
     Err(again.args(arguments).env(ARENAS, "1").exec())
 }
 
-/// Writes the address to `out`, in the one line that scripts and tests wait for. With port 0 it is the
-/// only way to learn the port.
+/// Writes the address to `out`, in the one line that scripts and tests wait for. With port 0 it is
+/// the only way to learn the port.
 ///
 /// # Errors
 /// What writing fails with: `out` is closed or full.
@@ -71,9 +72,9 @@ pub struct Termination {
 }
 
 impl Termination {
-    /// Installs handlers for both signals, which from now on do not end the process by themselves. To
-    /// be called before the address is announced: a script may send a signal right after. Needs a
-    /// tokio runtime with I/O.
+    /// Installs handlers for both signals, which from now on do not end the process by themselves.
+    /// To be called before the address is announced: a script may send a signal right after. Needs
+    /// a tokio runtime with I/O.
     ///
     /// # Errors
     /// The handlers cannot be installed.

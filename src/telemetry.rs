@@ -1,5 +1,5 @@
-//! Logs and metrics: the tracing subscriber, the bridges from the logs of GLib and GStreamer, and the
-//! Prometheus recorder.
+//! Logs and metrics: the tracing subscriber, the bridges from the logs of GLib and GStreamer, and
+//! the Prometheus recorder.
 
 use std::io::IsTerminal;
 use std::sync::OnceLock;
@@ -28,8 +28,8 @@ pub enum TelemetryError {
     MetricsTaken(String),
 }
 
-/// Sends the log of the program to stderr. The filter is that of `TESSERA_LOG`, else `RUST_LOG`, else
-/// `level`, in the syntax of [`EnvFilter`]. SDP and candidates appear at `trace` only.
+/// Sends the log of the program to stderr. The filter is that of `TESSERA_LOG`, else `RUST_LOG`,
+/// else `level`, in the syntax of [`EnvFilter`]. SDP and candidates appear at `trace` only.
 ///
 /// # Errors
 /// [`TelemetryError::BadFilter`], and [`TelemetryError::LoggingTaken`] on a second call.
@@ -46,8 +46,8 @@ pub fn init_logging(level: &str) -> Result<(), TelemetryError> {
         .map_err(|_| TelemetryError::LoggingTaken)
 }
 
-/// Filter that silences libraries which log every packet they cannot parse, and open a span for each.
-/// A filter of the operator that names one of them takes precedence.
+/// Filter that silences libraries which log every packet they cannot parse, and open a span for
+/// each. A filter of the operator that names one of them takes precedence.
 const QUIET: &str = "stun_types=off,stun_proto=off,turn_types=off,turn_server_proto=off";
 
 fn parse_filter(filter: &str) -> Result<EnvFilter, TelemetryError> {
@@ -74,8 +74,8 @@ pub fn bridge_glib_log() {
     });
 }
 
-/// Sends the log of GStreamer to tracing, target `gstreamer`, in place of stderr: warnings and errors,
-/// or what `GST_DEBUG` asks for. To be called once, after [`gst::init`].
+/// Sends the log of GStreamer to tracing, target `gstreamer`, in place of stderr: warnings and
+/// errors, or what `GST_DEBUG` asks for. To be called once, after [`gst::init`].
 pub fn bridge_gstreamer_log() {
     if std::env::var_os("GST_DEBUG").is_none() {
         gst::log::set_default_threshold(gst::DebugLevel::Warning);
@@ -98,8 +98,8 @@ pub fn bridge_gstreamer_log() {
             };
         }
         match level {
-            // One level lower: GStreamer warns of normal events, such as a codec that is offered and
-            // not accepted, or a peer that has left.
+            // One level lower: GStreamer warns of normal events, such as a codec that is offered
+            // and not accepted, or a peer that has left.
             gst::DebugLevel::Error => forward!(warn),
             gst::DebugLevel::Warning => forward!(debug),
             gst::DebugLevel::Fixme | gst::DebugLevel::Info => forward!(info),
@@ -138,8 +138,8 @@ impl Metrics {
         self.0.render()
     }
 
-    /// Moves the samples of histograms into their buckets. To be called every few seconds; otherwise
-    /// they use memory until the next call of [`Metrics::render`].
+    /// Moves the samples of histograms into their buckets. To be called every few seconds;
+    /// otherwise they use memory until the next call of [`Metrics::render`].
     pub fn sweep(&self) {
         self.0.run_upkeep();
     }

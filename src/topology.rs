@@ -92,8 +92,8 @@ impl Topology {
 
     /// The paths of a call in which all `participants` send and receive. Saturates.
     ///
-    /// A mixing server also sends to a participant who is alone (their own picture); a forwarding one
-    /// has nothing to send them.
+    /// A mixing server also sends to a participant who is alone (their own picture); a forwarding
+    /// one has nothing to send them.
     pub fn paths(self, participants: usize) -> Paths {
         let n = u64::try_from(participants).unwrap_or(u64::MAX);
         let others = n.saturating_sub(1);

@@ -67,8 +67,8 @@ impl Default for Admission {
 }
 
 impl Admission {
-    /// Admission to a server that may use `limit` cores, measured from `/proc`. Without a limit no join
-    /// is refused.
+    /// Admission to a server that may use `limit` cores, measured from `/proc`. Without a limit no
+    /// join is refused.
     pub fn new(limit: Option<f64>) -> Self {
         Self {
             controller: Arc::new(Mutex::new(OverloadController::new(limit))),
@@ -78,7 +78,8 @@ impl Admission {
         }
     }
 
-    /// The same, but the load is what [`Admission::observe`] is given and is never measured. For tests.
+    /// The same, but the load is what [`Admission::observe`] is given and is never measured. For
+    /// tests.
     pub fn given(limit: Option<f64>) -> Self {
         Self {
             source: Source::Caller,
@@ -86,9 +87,9 @@ impl Admission {
         }
     }
 
-    /// Measures the CPU time of this process, and follows it with the number of participants. Called
-    /// once a second.
-    pub fn sample(&self, people: PerMode<u32>) {
+    /// Measures the CPU time of this process, and follows it with the number of participants.
+    /// Called once a second.
+    pub(crate) fn sample(&self, people: PerMode<u32>) {
         if self.source == Source::Caller {
             return;
         }
@@ -128,7 +129,7 @@ impl Admission {
     ///
     /// # Errors
     /// [`Busy`] if the load would be too high.
-    pub fn admit(&self, mode: Mode) -> Result<(), Busy> {
+    pub(crate) fn admit(&self, mode: Mode) -> Result<(), Busy> {
         if self.controller.lock().admit(mode) {
             return Ok(());
         }
@@ -137,12 +138,12 @@ impl Admission {
     }
 
     /// The step of degradation in force, now and on each change.
-    pub fn watch(&self) -> watch::Receiver<Pressure> {
+    pub(crate) fn watch(&self) -> watch::Receiver<Pressure> {
         self.pressure.subscribe()
     }
 
     /// The load of the server now.
-    pub fn report(&self) -> LoadReport {
+    pub(crate) fn report(&self) -> LoadReport {
         report(&self.controller.lock())
     }
 }

@@ -20,8 +20,8 @@ const DEGRADE_ABOVE: f64 = 0.80;
 const RECOVER_BELOW: f64 = 0.55;
 /// Share of the core limit that a join may bring the load to; one that would exceed it is refused.
 const ADMIT_UP_TO: f64 = 0.95;
-/// The same once a join has been refused, until the load is below it. The hysteresis keeps the server
-/// from accepting and refusing in turn.
+/// The same once a join has been refused, until the load is below it. The hysteresis keeps the
+/// server from accepting and refusing in turn.
 const READMIT_UP_TO: f64 = 0.85;
 /// Time constant of the smoothing of the load: after this time it has followed a change by 63 %.
 const SMOOTHING_TIME: Duration = Duration::from_secs(3);
@@ -32,8 +32,8 @@ const SETTLE_TIME: Duration = Duration::from_secs(4);
 const HOLD_OFF_FIRST: Duration = Duration::from_secs(10);
 /// Longest hold-off, however often a step had to come back.
 const HOLD_OFF_MAX: Duration = Duration::from_secs(160);
-/// Time after taking a step back within which another degradation counts as a relapse, which doubles
-/// the hold-off. A later one resets it.
+/// Time after taking a step back within which another degradation counts as a relapse, which
+/// doubles the hold-off. A later one resets it.
 const RELAPSE_WINDOW: Duration = Duration::from_secs(60);
 /// Share of the prediction error by which the estimated costs are corrected, per second.
 const LEARNING_RATE: f64 = 0.2;
@@ -118,7 +118,7 @@ impl<T: Copy> PerMode<T> {
     }
 
     /// The value of one mode, to be changed.
-    pub fn of_mut(&mut self, mode: Mode) -> &mut T {
+    pub(crate) fn of_mut(&mut self, mode: Mode) -> &mut T {
         match mode {
             Mode::Mcu => &mut self.mcu,
             Mode::Sfu => &mut self.sfu,
@@ -174,8 +174,8 @@ pub struct OverloadController {
 }
 
 impl OverloadController {
-    /// A controller of an idle server that may use `limit` cores. Without a limit nothing is degraded
-    /// and every join is accepted.
+    /// A controller of an idle server that may use `limit` cores. Without a limit nothing is
+    /// degraded and every join is accepted.
     pub fn new(limit: Option<f64>) -> Self {
         Self {
             limit,
@@ -192,8 +192,8 @@ impl OverloadController {
         }
     }
 
-    /// Updates the load, the costs and the pressure from a sample. One that is not later than the one
-    /// before is ignored.
+    /// Updates the load, the costs and the pressure from a sample. One that is not later than the
+    /// one before is ignored.
     pub fn update(&mut self, sample: LoadSample) {
         let Some(last) = self.last.filter(|last| last.at <= sample.at) else {
             self.last = Some(sample);
@@ -269,8 +269,8 @@ impl OverloadController {
         }
     }
 
-    /// Whether one more participant in `mode` fits. If so, their expected cost counts from now on; if
-    /// not, joins are restricted until the load has fallen.
+    /// Whether one more participant in `mode` fits. If so, their expected cost counts from now on;
+    /// if not, joins are restricted until the load has fallen.
     pub fn admit(&mut self, mode: Mode) -> bool {
         let cost = self.costs.of(mode);
         let bound = match self.joins {

@@ -152,8 +152,8 @@ impl EventLog {
         file.map(Self)
     }
 
-    /// Appends an event at time `at` on the recording's clock. Blocks until the system has taken the
-    /// line.
+    /// Appends an event at time `at` on the recording's clock. Blocks until the system has taken
+    /// the line.
     ///
     /// # Errors
     /// What writing fails with.
@@ -165,8 +165,8 @@ impl EventLog {
     }
 }
 
-/// Reads the event log of the recording of tracks in `folder`. Lines that do not parse, such as half
-/// a line at the end, are skipped.
+/// Reads the event log of the recording of tracks in `folder`. Lines that do not parse, such as
+/// half a line at the end, are skipped.
 ///
 /// # Errors
 /// What reading the file fails with.
@@ -226,9 +226,9 @@ pub(super) fn tracks(entries: &[LogEntry]) -> Vec<(&RecordedTrack, String)> {
     tracks
 }
 
-/// Whether a text has the form of the name of a file of a recording of tracks. Such a name cannot lead
-/// out of the folder.
-pub fn is_file_name(name: &str) -> bool {
+/// Whether a text has the form of the name of a file of a recording of tracks. Such a name cannot
+/// lead out of the folder.
+pub(crate) fn is_file_name(name: &str) -> bool {
     let (stem, extension) = name.split_once('.').unwrap_or((name, ""));
     let plain = |b: u8| b.is_ascii_alphanumeric() || b == b'-';
     let known = ["webm", "mkv", "jsonl"].contains(&extension);

@@ -142,8 +142,8 @@ impl Timeline {
         }
     }
 
-    /// Its markers in order of time. A speech shorter than `shortest` ms has none, nor has one by the
-    /// participant who has the marker before.
+    /// Its markers in order of time. A speech shorter than `shortest` ms has none, nor has one by
+    /// the participant who has the marker before.
     fn markers(&self, shortest: u64) -> Vec<Marker> {
         let mut markers = self.attendance.clone();
         let mut last = None;

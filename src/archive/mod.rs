@@ -136,8 +136,8 @@ impl Archive {
         self.0.quotas
     }
 
-    /// Begins a recording. Its metadata and its empty file or folder exist when this returns. `size`
-    /// is that of the picture in pixels.
+    /// Begins a recording. Its metadata and its empty file or folder exist when this returns.
+    /// `size` is that of the picture in pixels.
     ///
     /// # Errors
     /// [`ArchiveError::Full`], [`ArchiveError::Unusable`].
@@ -197,8 +197,8 @@ impl Archive {
         Ok(recording)
     }
 
-    /// Writes down that a recording has ended. Repairs its file first if it has no end. Does nothing
-    /// for an id that is not in the catalogue.
+    /// Writes down that a recording has ended. Repairs its file first if it has no end. Does
+    /// nothing for an id that is not in the catalogue.
     pub(crate) async fn end(&self, id: RecordingId, ending: Ending) {
         let Some(mut recording) = self.get(&id) else {
             return;

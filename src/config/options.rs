@@ -198,8 +198,8 @@ impl Options {
     }
 }
 
-/// Adds the defaults to the help texts of a command that takes [`Options`]. They are not defaults of
-/// clap, which would take precedence over the file.
+/// Adds the defaults to the help texts of a command that takes [`Options`]. They are not defaults
+/// of clap, which would take precedence over the file.
 #[must_use]
 pub fn with_defaults_in_help(mut command: Command) -> Command {
     for (long, default) in defaults() {

@@ -11,7 +11,8 @@ use thiserror::Error;
 pub enum BuiltIn {
     /// It runs, and clients are told of it.
     On,
-    /// It does not run. Clients are told of [`Config::ice_servers`](super::Config::ice_servers) alone.
+    /// It does not run. Clients are told of [`Config::ice_servers`](super::Config::ice_servers)
+    /// alone.
     Off,
 }
 
@@ -30,14 +31,14 @@ pub struct TurnConfig {
     /// Whether the server runs.
     pub built_in: BuiltIn,
     /// Address and port that it listens on, UDP and TCP. If `None`, the first of
-    /// [`Config::media_ips`](super::Config::media_ips) or every address, and port 3478 or, if that is
-    /// taken, a free one.
+    /// [`Config::media_ips`](super::Config::media_ips) or every address, and port 3478 or, if that
+    /// is taken, a free one.
     pub listen: Option<SocketAddr>,
     /// Lowest and highest UDP port of relays; any free port if `None`.
     pub relay_ports: Option<(u16, u16)>,
     /// Secret that credentials are made with, shared with the TURN servers among
-    /// [`Config::ice_servers`](super::Config::ice_servers). If `None`, clients get no credential for
-    /// those, and the built-in server makes up a secret at each start.
+    /// [`Config::ice_servers`](super::Config::ice_servers). If `None`, clients get no credential
+    /// for those, and the built-in server makes up a secret at each start.
     pub secret: Option<String>,
     /// Networks whose addresses relays may send to, besides public addresses.
     pub allowed_peers: Vec<Network>,
@@ -66,7 +67,8 @@ impl Default for TurnConfig {
     }
 }
 
-/// A range of addresses in CIDR notation, such as `192.0.2.0/24`. An address alone is a range of one.
+/// A range of addresses in CIDR notation, such as `192.0.2.0/24`. An address alone is a range of
+/// one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Network {
     address: IpAddr,

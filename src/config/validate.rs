@@ -161,8 +161,9 @@ fn optional<A, T>(given: Option<A>, check: impl Fn(A) -> Checked<T>) -> Checked<
     given.map(check).transpose()
 }
 
-/// A server that listens on loopback offers loopback for media too, since only this machine can reach
-/// it. One with a public address offers every address, even if a proxy beside it brings its HTTP.
+/// A server that listens on loopback offers loopback for media too, since only this machine can
+/// reach it. One with a public address offers every address, even if a proxy beside it brings its
+/// HTTP.
 fn default_media_ips(listen: IpAddr, public_ip: Option<IpAddr>) -> Vec<IpAddr> {
     if listen.is_loopback() && public_ip.is_none() {
         vec![listen]

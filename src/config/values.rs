@@ -11,7 +11,8 @@ use crate::layout::{Fit, LayoutKind, Size};
 use crate::protocol::recording::Subject;
 use crate::topology::Mode;
 
-/// How many CPU cores the server may use. Near that many it degrades pictures, and then refuses joins.
+/// How many CPU cores the server may use. Near that many it degrades pictures, and then refuses
+/// joins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum MaxCores {
     /// As many as the process may run on.
@@ -50,7 +51,8 @@ impl fmt::Display for MaxCores {
 /// The limits of recordings.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RecordingQuotas {
-    /// Bytes that have to stay free on the disk. With less, no recording begins, and running ones end.
+    /// Bytes that have to stay free on the disk. With less, no recording begins, and running ones
+    /// end.
     pub free_space: u64,
     /// Length at which a recording ends by itself.
     pub max_length: Duration,
@@ -63,7 +65,8 @@ pub struct RecordingQuotas {
 pub struct Config {
     /// Address and port that HTTP is served on.
     pub listen: SocketAddr,
-    /// The only addresses that ICE candidates are gathered on; all addresses of the machine if empty.
+    /// The only addresses that ICE candidates are gathered on; all addresses of the machine if
+    /// empty.
     pub media_ips: Vec<IpAddr>,
     /// Lowest and highest UDP port of media; any free port if `None`.
     pub media_ports: Option<(u16, u16)>,

@@ -4,8 +4,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::id::Mid;
 
-/// The `data` of a [`ClientMessage::Signal`](super::ClientMessage::Signal) in mode `p2p`. The server
-/// passes it on without reading it; bots and the page use it.
+/// The `data` of a [`ClientMessage::Signal`](super::ClientMessage::Signal) in mode `p2p`. The
+/// server passes it on without reading it; bots and the page use it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum MeshSignal {

@@ -184,8 +184,8 @@ pub enum ServerMessage {
         /// Whether the uplinks are used; true until the first such message.
         wanted: bool,
     },
-    /// What a client should capture and send of an uplink (dynacast), from the largest size in which
-    /// anybody sees it.
+    /// What a client should capture and send of an uplink (dynacast), from the largest size in
+    /// which anybody sees it.
     Capture {
         /// Which uplink: camera or screen.
         role: Role,

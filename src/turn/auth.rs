@@ -31,7 +31,7 @@ const TYPICAL_LENGTH: usize = 160;
 /// The credential of a request that was verified.
 #[derive(Debug, Clone)]
 pub(super) struct Login {
-    /// `EXPIRY:USER`.
+    /// User name of the form `EXPIRY:USER`.
     pub(super) username: String,
     /// The part of the username that quotas count by.
     pub(super) user: String,

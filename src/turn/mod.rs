@@ -99,8 +99,8 @@ impl Turn {
         Ok(Self { shared })
     }
 
-    /// The URLs of this server that clients are told (RFC 7064, RFC 7065): those of STUN, then those
-    /// of TURN, which needs a credential.
+    /// The URLs of this server that clients are told (RFC 7064, RFC 7065): those of STUN, then
+    /// those of TURN, which needs a credential.
     pub fn urls(&self) -> (Vec<String>, Vec<String>) {
         let host = match self.shared.addresses.announced() {
             IpAddr::V4(ip) => ip.to_string(),

@@ -42,8 +42,8 @@ fn is_public(ip: IpAddr) -> bool {
     }
 }
 
-/// Follows the IANA special-purpose registry (RFC 6890). The documentation networks count as public:
-/// they are routed nowhere.
+/// Follows the IANA special-purpose registry (RFC 6890). The documentation networks count as
+/// public: they are routed nowhere.
 fn is_public_v4(ip: Ipv4Addr) -> bool {
     let special = match ip.octets() {
         // "This network", loopback, private, multicast and reserved with broadcast.

@@ -1,11 +1,11 @@
 //! One client and its allocation, without the sockets; pure.
 //!
-//! The state of the protocol (RFC 8656: lifetimes, permissions, channels) is kept by a [`TurnServer`]
-//! of [`turn_server_proto`] that serves this client alone. The library keeps a nonce for every
-//! address that ever sent a request, and searches a list for the client of a packet; so it sees
-//! authenticated requests only, and its list has one entry. A request that was admitted is signed
-//! anew with the library's own nonce. The response is signed with the client's key and is sent
-//! as it is.
+//! The state of the protocol (RFC 8656: lifetimes, permissions, channels) is kept by a
+//! [`TurnServer`] of [`turn_server_proto`] that serves this client alone. The library keeps a nonce
+//! for every address that ever sent a request, and searches a list for the client of a packet; so
+//! it sees authenticated requests only, and its list has one entry. A request that was admitted is
+//! signed anew with the library's own nonce. The response is signed with the client's key and is
+//! sent as it is.
 
 use std::net::SocketAddr;
 
@@ -186,8 +186,8 @@ impl Session {
         actions
     }
 
-    /// Expires what has reached the end of its lifetime, and returns what follows. Called every second
-    /// and after each request.
+    /// Expires what has reached the end of its lifetime, and returns what follows. Called every
+    /// second and after each request.
     pub(super) fn tick(&mut self, now: Instant) -> Vec<Action> {
         let mut actions = Vec::new();
         loop {
@@ -206,8 +206,8 @@ impl Session {
         }
     }
 
-    /// Handles a Send indication or ChannelData of the client and writes the payload to `out`. `None`
-    /// if nothing is to be sent: there is no permission, or the peer is not allowed.
+    /// Handles a Send indication or ChannelData of the client and writes the payload to `out`.
+    /// `None` if nothing is to be sent: there is no permission, or the peer is not allowed.
     pub(super) fn outbound(
         &mut self,
         data: &[u8],
@@ -231,8 +231,8 @@ impl Session {
         })
     }
 
-    /// Handles a packet of a peer and writes the message for the client to `out`. Returns its length
-    /// in bytes; `None` if the client has no permission for the peer.
+    /// Handles a packet of a peer and writes the message for the client to `out`. Returns its
+    /// length in bytes; `None` if the client has no permission for the peer.
     pub(super) fn inbound(
         &mut self,
         relay: SocketAddr,
@@ -266,8 +266,8 @@ fn refuse(login: &Login, request: &Message<'_>, code: u16) -> Vec<Action> {
 fn objection(request: &Message<'_>, policy: &PeerPolicy) -> Option<u16> {
     let method = request.method();
     if method == ALLOCATE {
-        // The library cannot reserve ports. Clients ask for that to have RTCP on the port after RTP,
-        // which WebRTC does not use.
+        // The library cannot reserve ports. Clients ask for that to have RTCP on the port after
+        // RTP, which WebRTC does not use.
         let next = request
             .attribute::<EvenPort>()
             .is_ok_and(|port| port.requested());

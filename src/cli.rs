@@ -67,7 +67,7 @@ struct BotsArgs {
 }
 
 impl Cli {
-    /// The arguments of this process; ends it where they are wrong or ask for help.
+    /// Parses the arguments of this process. Ends it if they are wrong or ask for help.
     pub(crate) fn from_process() -> Self {
         let command = Self::command()
             .mut_subcommand("serve", config::with_defaults_in_help)
@@ -110,13 +110,13 @@ pub(crate) fn run(cli: Cli) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// The exit status that goes with an error: 2 where the operator has to change what they
-/// wrote, as clap has it, and 1 for everything else.
+/// The exit status for an error: 2 for a wrong setting, as clap has it for arguments, and 1 for all
+/// other errors.
 pub(crate) fn status_of(error: &anyhow::Error) -> u8 {
     if error.is::<ConfigError>() { 2 } else { 1 }
 }
 
-/// Makes a remix, and shows how far it is.
+/// Makes a remix, and shows its progress.
 async fn remix(options: RemixOptions) -> Result<()> {
     let (templates, output) = (Arc::new(Templates::default()), options.output.clone());
     let (mut bar, began) = (Bar::default(), Instant::now());
@@ -153,7 +153,7 @@ fn doctor() -> Result<ExitCode> {
     Ok(ExitCode::from(u8::from(!sound)))
 }
 
-/// Everything that can be refused before a socket is opened.
+/// Loads the settings and starts GStreamer: all that can fail before a socket is opened.
 fn prepare(args: ServeArgs) -> Result<Config> {
     let mut config = Config::load(args.config.as_deref(), args.options)?;
     raise_open_files();
@@ -179,7 +179,7 @@ fn start_gstreamer() -> Result<()> {
     Ok(())
 }
 
-/// Before anything is started: it may start the program anew.
+/// Limits memory arenas. To be called before anything is started: it may replace the process.
 fn limit_memory() {
     if let Err(error) = process::limit_memory_arenas() {
         tracing::warn!(%error, "memory arenas are not limited");
@@ -200,7 +200,7 @@ fn runtime() -> Result<tokio::runtime::Runtime> {
         .context("no threads for the runtime")
 }
 
-/// A server that has announced its address.
+/// A running server that has announced its address.
 struct Running {
     url: String,
     serving: JoinHandle<()>,
@@ -247,7 +247,7 @@ fn bots_interface(config: &Config) -> NetworkInterface {
     }
 }
 
-/// Serves like [`serve`], with three bots in the room `demo`.
+/// Serves like [`serve`], with three bots in the room `demo`, until SIGINT or SIGTERM.
 async fn demo(config: Config) -> Result<()> {
     let interface = bots_interface(&config);
     let server = start(config).await?;
@@ -257,7 +257,7 @@ async fn demo(config: Config) -> Result<()> {
         .context("the demo's participants cannot join")?;
     println!("open {}/r/{room} in a browser", server.url);
     let outcome = server.serving.await.context("the server failed");
-    // Held until here: a bot that is dropped vanishes from its room.
+    // Not dropped earlier: a bot that is dropped vanishes from its room.
     drop(bots);
     outcome
 }

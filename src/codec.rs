@@ -6,15 +6,15 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-/// A video codec.
+/// A video codec. Its text is its name on the wire.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum VideoCodec {
-    /// H.264 constrained baseline, RFC 6184.
+    /// H.264, constrained baseline profile (RFC 6184).
     H264,
-    /// VP8, RFC 7741.
+    /// VP8 (RFC 7741).
     Vp8,
-    /// VP9, RFC 9628; decoded only.
+    /// VP9 (RFC 9628), which is decoded but never encoded here.
     Vp9,
 }
 
@@ -28,7 +28,7 @@ impl VideoCodec {
     }
 }
 
-/// Why a text is not a video codec.
+/// A text that is not the name of a [`VideoCodec`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 #[error("a video codec is h264, vp8 or vp9")]
 pub struct BadCodec;
@@ -56,22 +56,22 @@ impl fmt::Display for VideoCodec {
     }
 }
 
-/// The codec of an RTP stream, which says how the bytes after the RTP header are read.
+/// The codec of an RTP stream, which determines how the bytes after the RTP header are read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Codec {
-    /// VP8, RFC 7741.
+    /// VP8 with the payload format of RFC 7741.
     Vp8,
-    /// H.264, RFC 6184, packetization modes 0 and 1.
+    /// H.264 with the payload format of RFC 6184, packetization modes 0 and 1.
     H264,
-    /// VP9, RFC 9628.
+    /// VP9 with the payload format of RFC 9628.
     Vp9,
-    /// Opus, RFC 7587.
+    /// Opus with the payload format of RFC 7587.
     Opus,
 }
 
 impl Codec {
-    /// The video codec; `None` for Opus.
+    /// The same codec as a video codec; `None` for Opus.
     pub fn video(self) -> Option<VideoCodec> {
         match self {
             Self::H264 => Some(VideoCodec::H264),
@@ -81,9 +81,8 @@ impl Codec {
         }
     }
 
-    /// The encoding name of `a=rtpmap` (RFC 8866 section 6.6), in capitals as GStreamer's caps
-    /// have it.
-    pub fn encoding_name(self) -> &'static str {
+    /// The encoding name of `a=rtpmap` (RFC 8866 section 6.6), in capitals as in GStreamer's caps.
+    pub(crate) fn encoding_name(self) -> &'static str {
         match self {
             Self::Vp8 => "VP8",
             Self::Vp9 => "VP9",
@@ -92,13 +91,13 @@ impl Codec {
         }
     }
 
-    /// The codec of an encoding name in capitals.
-    pub fn from_encoding_name(name: &str) -> Option<Self> {
+    /// The codec of an encoding name in capitals; `None` for one that is not supported.
+    pub(crate) fn from_encoding_name(name: &str) -> Option<Self> {
         let all = [Self::Vp8, Self::Vp9, Self::H264, Self::Opus];
         all.into_iter().find(|codec| codec.encoding_name() == name)
     }
 
-    /// RTP timestamp units per second.
+    /// Number of RTP timestamp units per second.
     pub fn clock_rate(self) -> u32 {
         match self {
             Self::Opus => 48_000,
@@ -107,7 +106,7 @@ impl Codec {
     }
 
     /// The extension of a file with one track of this codec, without the dot.
-    pub fn track_extension(self) -> &'static str {
+    pub(crate) fn track_extension(self) -> &'static str {
         match self {
             // WebM has no H.264.
             Self::H264 => "mkv",
@@ -130,16 +129,16 @@ impl From<VideoCodec> for Codec {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Container {
-    /// ISO base media file format: H.264 and Opus.
+    /// MP4 (ISO base media file format) with H.264 and Opus.
     Mp4,
-    /// WebM: VP8 and Opus.
+    /// WebM with VP8 and Opus.
     Webm,
-    /// Ogg (RFC 7845): Opus alone.
+    /// Ogg (RFC 7845) with Opus alone: sound without a picture.
     Ogg,
 }
 
 impl Container {
-    /// The codec of its picture; `None` where it holds sound alone.
+    /// The video codec in this container; `None` for one with sound alone.
     pub fn codec(self) -> Option<VideoCodec> {
         match self {
             Self::Mp4 => Some(VideoCodec::H264),
@@ -148,7 +147,7 @@ impl Container {
         }
     }
 
-    /// The file name extension, without the dot.
+    /// The extension of its file names, without the dot.
     pub fn extension(self) -> &'static str {
         match self {
             Self::Mp4 => "mp4",
@@ -158,7 +157,7 @@ impl Container {
     }
 }
 
-/// Why a text is not a container.
+/// A text that is not the name of a [`Container`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 #[error("a container is mp4, webm or ogg")]
 pub struct BadContainer;
@@ -179,21 +178,22 @@ impl FromStr for Container {
 /// A container that a remix can be written as.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Film {
-    /// H.264 and Opus.
+    /// MP4 with H.264 and Opus.
     Mp4,
-    /// VP8 and Opus.
+    /// WebM with VP8 and Opus.
     Webm,
 }
 
-/// What a file holds. There is nothing of the kind for MP4, which is cut and not copied.
+/// The container and the streams of a file that is remuxed to repair it. MP4 is not among them: it
+/// is repaired by truncation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Contents {
-    /// WebM: VP8 and Opus.
+    /// WebM with one track of VP8 and one of Opus.
     Webm,
-    /// Ogg: Opus.
+    /// Ogg with one stream of Opus.
     Ogg,
-    /// Matroska: one track, of video.
+    /// Matroska or WebM with one track of video.
     Picture,
-    /// Matroska: one track, of Opus.
+    /// Matroska or WebM with one track of Opus.
     Voice,
 }

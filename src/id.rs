@@ -1,25 +1,25 @@
-//! Newtypes for the names that cross module borders.
+//! Identifiers that several modules use.
 //!
-//! An identifier is validated where it enters the program and is a plain value from
-//! then on, so nothing below the signalling layer checks characters again.
+//! An identifier is checked where it enters the program and is a plain value from then on, so
+//! nothing below the signalling layer checks characters again.
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-/// Why a text is not a room id.
+/// A text that is not a [`RoomId`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 #[error("a room id is 1 to 64 characters of A-Z, a-z, 0-9, '_' and '-'")]
 pub struct BadRoomId;
 
-/// A meeting's name: `[A-Za-z0-9_-]{1,64}`.
+/// The name of a room: `[A-Za-z0-9_-]{1,64}`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct RoomId(String);
 
 impl RoomId {
-    /// Checks `text` and wraps it.
+    /// The id that `text` spells.
     ///
     /// # Errors
     /// [`BadRoomId`] unless `text` matches `[A-Za-z0-9_-]{1,64}`.
@@ -32,7 +32,7 @@ impl RoomId {
         if fits { Ok(Self(text)) } else { Err(BadRoomId) }
     }
 
-    /// The id as text.
+    /// The id as it is written on the wire.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -66,8 +66,7 @@ impl fmt::Display for RoomId {
     }
 }
 
-/// One connection in a room, `p1`, `p2`, ... in the order of joining. Unique within the
-/// life of its room and never used again in it.
+/// A participant of a room: `p1`, `p2`, ... in the order of joining. A room never uses an id twice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct ParticipantId(u32);
@@ -78,7 +77,7 @@ impl ParticipantId {
         Self(n)
     }
 
-    /// The ordinal within the room, from 1.
+    /// The number of the participant in the order of joining, from 1.
     pub fn ordinal(self) -> u32 {
         self.0
     }
@@ -96,7 +95,7 @@ impl From<ParticipantId> for String {
     }
 }
 
-/// Why a text is not a participant id.
+/// A text that is not a [`ParticipantId`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 #[error("a participant id is 'p' and a number")]
 pub struct BadParticipantId;
@@ -131,19 +130,19 @@ impl fmt::Display for Mid {
     }
 }
 
-/// Why a text is not a rid.
+/// A text that is not a [`Rid`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 #[error("a rid is 1 to 16 letters and digits")]
 pub struct BadRid;
 
-/// The name of one of a camera's encodings (`a=rid`, RFC 8851): `[A-Za-z0-9]{1,16}`, as RFC 8852
-/// section 3 spells them, and shorter.
+/// The name of one simulcast encoding of a camera (`a=rid`, RFC 8851): `[A-Za-z0-9]{1,16}`. RFC
+/// 8852 section 3 allows these characters; the length is limited here.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Rid(String);
 
 impl Rid {
-    /// Checks `text` and wraps it.
+    /// The name that `text` spells.
     ///
     /// # Errors
     /// [`BadRid`] unless `text` matches `[A-Za-z0-9]{1,16}`.
@@ -157,7 +156,7 @@ impl Rid {
         }
     }
 
-    /// The name as text.
+    /// The name as it is written in SDP.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -183,23 +182,23 @@ impl fmt::Display for Rid {
     }
 }
 
-/// What an m-line of a join is for. Fixed for the life of the connection.
+/// What an m-line of an offer is for. Fixed for the life of the connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Role {
-    /// Uplink audio.
+    /// Uplink audio of a microphone.
     Mic,
-    /// Uplink video of a person.
+    /// Uplink video of a camera.
     Camera,
     /// Uplink video of a shared screen.
     Screen,
-    /// Downlink audio: the room's sound less the listener's own.
+    /// Downlink audio: the mix of the room without the listener's own voice (mix-minus).
     MixAudio,
-    /// Downlink video: the composite.
+    /// Downlink video: the composite of the room.
     MixVideo,
-    /// Downlink audio slot for another participant's own stream.
+    /// Downlink audio: a forward slot for another participant's stream.
     ForwardAudio,
-    /// Downlink video slot for another participant's own stream.
+    /// Downlink video: a forward slot for another participant's stream.
     ForwardVideo,
 }
 
@@ -209,7 +208,7 @@ impl Role {
         matches!(self, Self::Mic | Self::Camera | Self::Screen)
     }
 
-    /// Whether it is a picture that a participant sends.
+    /// Whether the participant sends video on such an m-line.
     pub fn is_picture(self) -> bool {
         matches!(self, Self::Camera | Self::Screen)
     }
@@ -234,18 +233,18 @@ impl fmt::Display for Role {
     }
 }
 
-/// One uplink as the mixer knows it.
+/// An uplink of a participant, as the mixer identifies its sources.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct SourceId {
-    /// Whose.
+    /// Participant who sends it.
     pub participant: ParticipantId,
-    /// Mic, camera or screen.
+    /// Which of the uplinks it is: mic, camera or screen.
     pub role: Role,
 }
 
 impl SourceId {
     /// Whether this is a shared screen.
-    pub fn is_screen(self) -> bool {
+    pub(crate) fn is_screen(self) -> bool {
         self.role == Role::Screen
     }
 }

@@ -6,6 +6,7 @@
 //! All lengths are pixels with an aspect ratio of 1:1. Tiles have the proportions of the
 //! canvas, turned to landscape if the canvas is upright, because cameras are landscape.
 
+use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
@@ -54,6 +55,12 @@ pub struct Size {
     pub width: u32,
     /// The height in pixels.
     pub height: u32,
+}
+
+impl fmt::Display for Size {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}x{}", self.width, self.height)
+    }
 }
 
 /// Why a text is not a size.

@@ -1,5 +1,5 @@
-//! What a server process owes the system it runs on: file descriptors, the announcement of
-//! its address, and an end in good order when it is asked to stop.
+//! The process and the operating system: file descriptors, memory arenas, the announcement of the
+//! address, and the signals that ask it to stop.
 
 use std::io::{self, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -8,27 +8,28 @@ use std::process::Command;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-/// Raises the soft limit of open files to the hard one and returns it. A connected peer takes
-/// about 19 file descriptors, so that the usual 1,024 end at 50 people.
+/// Raises the soft limit of open files to the hard one, and returns it. A connected peer uses about
+/// 19 file descriptors, so the usual limit of 1,024 would allow 50 participants.
 ///
 /// # Errors
-/// What the system says; the process goes on with the limit it has.
+/// The error of the system. The limit is unchanged then.
 pub fn raise_open_files() -> io::Result<u64> {
     rlimit::increase_nofile_limit(u64::MAX)
 }
 
-/// The variable by which glibc limits its memory arenas.
+/// Environment variable with the limit of glibc's memory arenas.
 const ARENAS: &str = "MALLOC_ARENA_MAX";
 
-/// Starts the program anew, in its place, with a limit on glibc's memory arenas, unless there
-/// is one. A peer's threads come and go with it, each new thread may get an arena of its own,
-/// and what they leave in them is never given back: 200 joins and leaves grew the process from
-/// 123 to 274 MB without a limit, and from 92 to 99 MB with one. What is
-/// allocated per packet comes from caches of each thread, which the limit leaves alone. It can only be set by
-/// the environment a process starts with.
+/// Replaces the process by the same program with one memory arena of glibc, unless a limit is set.
+///
+/// The threads of a peer come and go with it. Each new thread may get an arena of its own, whose
+/// memory is never returned to the system: 200 joins and leaves grew the process from 123 to 274 MB
+/// without a limit, and from 92 to 99 MB with one. Allocations per packet come from per-thread
+/// caches, which the limit does not affect. It can only be set by the environment that a process
+/// starts with.
 ///
 /// # Errors
-/// The program cannot be started anew; it goes on as it is.
+/// The program cannot be executed. The process goes on without a limit.
 pub fn limit_memory_arenas() -> io::Result<()> {
     if std::env::var_os(ARENAS).is_some() {
         return Ok(());
@@ -41,19 +42,19 @@ pub fn limit_memory_arenas() -> io::Result<()> {
     Err(again.args(arguments).env(ARENAS, "1").exec())
 }
 
-/// Writes the one line on `out` that scripts and tests wait for: with port 0 it is the only
-/// way to learn where the server is.
+/// Writes the address to `out`, in the one line that scripts and tests wait for. With port 0 it is
+/// the only way to learn the port.
 ///
 /// # Errors
-/// `out` is closed or full.
+/// What writing fails with: `out` is closed or full.
 pub fn announce(mut out: impl Write, address: SocketAddr) -> io::Result<()> {
     writeln!(out, "listening on http://{address}")?;
     // Standard output is block-buffered when it is a pipe.
     out.flush()
 }
 
-/// The address to open in a browser on this machine: one bound to every address is reached
-/// through loopback.
+/// The URL to open in a browser on this machine. A server bound to every address is reached through
+/// loopback.
 pub fn local_url(address: SocketAddr) -> String {
     let ip = match address.ip() {
         IpAddr::V4(ip) if ip.is_unspecified() => IpAddr::V4(Ipv4Addr::LOCALHOST),
@@ -63,7 +64,7 @@ pub fn local_url(address: SocketAddr) -> String {
     format!("http://{}", SocketAddr::new(ip, address.port()))
 }
 
-/// The two signals that ask a server to stop.
+/// SIGINT and SIGTERM, the signals that ask a server to stop.
 #[derive(Debug)]
 pub struct Termination {
     interrupt: Signal,
@@ -71,12 +72,12 @@ pub struct Termination {
 }
 
 impl Termination {
-    /// Starts to listen for SIGINT and SIGTERM, which from now on no longer end the process
-    /// by themselves. Call it before the address is announced: who reads the announcement may
-    /// send a signal at once.
+    /// Installs handlers for both signals, which from now on do not end the process by themselves.
+    /// To be called before the address is announced: a script may send a signal right after. Needs
+    /// a tokio runtime with I/O.
     ///
     /// # Errors
-    /// The handlers cannot be installed. Needs a tokio runtime with IO.
+    /// The handlers cannot be installed.
     pub fn listen() -> io::Result<Self> {
         Ok(Self {
             interrupt: signal(SignalKind::interrupt())?,
@@ -84,7 +85,7 @@ impl Termination {
         })
     }
 
-    /// Waits for one of them. A later call waits for the next.
+    /// Waits for one of the signals. A later call waits for the next one.
     pub async fn received(&mut self) {
         let name = tokio::select! {
             _ = self.interrupt.recv() => "SIGINT",

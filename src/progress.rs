@@ -1,31 +1,31 @@
-//! A bar on a terminal that says how far something is.
+//! A progress bar on a terminal.
 
 use std::io::{self, IsTerminal, Write};
 use std::time::Duration;
 
-/// Characters of the bar.
+/// Width of the bar in characters.
 const WIDTH: usize = 40;
 
-/// Draws on standard error, and only where that is a terminal.
+/// A progress bar on standard error. Draws nothing if that is not a terminal.
 #[derive(Debug, Default)]
 pub struct Bar {
+    /// Length of the last line in bytes.
     drawn: Option<usize>,
 }
 
 impl Bar {
-    /// Whether it is drawn at all.
-    pub fn is_seen() -> bool {
+    /// Whether standard error is a terminal, so that anything is drawn.
+    pub(crate) fn is_visible() -> bool {
         io::stderr().is_terminal()
     }
 
-    /// Shows that this share is done, from 0 to 1, and `note` behind it. The line ends with the
-    /// whole.
+    /// Redraws the bar with a share done from 0 to 1, followed by `note`. At 1 the line is ended.
     pub fn show(&mut self, share: f64, note: &str) {
-        if !Self::is_seen() {
+        if !Self::is_visible() {
             return;
         }
         let line = line(share, note);
-        // What is left of a longer line before is wiped.
+        // Spaces overwrite the rest of a longer line.
         let wipe = self.drawn.replace(line.len()).unwrap_or_default();
         let mut out = io::stderr();
         let _ = write!(out, "\r{line:<wipe$}");
@@ -47,7 +47,7 @@ fn line(share: f64, note: &str) -> String {
     )
 }
 
-/// What is left, by what a share took; `None` before there is one.
+/// The time that remains if the rest takes as long, per share, as `share` took; `None` at share 0.
 pub fn left(share: f64, took: Duration) -> Option<Duration> {
     let whole = took.as_secs_f64() / share;
     Duration::try_from_secs_f64(whole * (1.0 - share.min(1.0))).ok()

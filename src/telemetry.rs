@@ -1,4 +1,5 @@
-//! Logs and metrics: the tracing subscriber, GStreamer's log brought into it, the recorder.
+//! Logs and metrics: the tracing subscriber, the bridges from the logs of GLib and GStreamer, and
+//! the Prometheus recorder.
 
 use std::io::IsTerminal;
 use std::sync::OnceLock;
@@ -8,27 +9,27 @@ use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use thiserror::Error;
 use tracing_subscriber::EnvFilter;
 
-/// Why telemetry could not be set up.
+/// Why logging or metrics could not be set up.
 #[derive(Debug, Error)]
 pub enum TelemetryError {
-    /// A log filter does not parse.
+    /// The log filter does not parse.
     #[error("the log filter {filter:?} is not understood: {reason}")]
     BadFilter {
-        /// The filter.
+        /// The filter as it was given.
         filter: String,
-        /// What is wrong with it.
+        /// What is wrong with it, for the operator.
         reason: String,
     },
-    /// Another tracing subscriber was there first.
+    /// A tracing subscriber is installed already.
     #[error("logging is set up already")]
     LoggingTaken,
-    /// Another metrics recorder was there first.
+    /// Another metrics recorder is installed already.
     #[error("metrics are set up already: {0}")]
     MetricsTaken(String),
 }
 
-/// Sends the program's log to stderr. The filter is `TESSERA_LOG`, else `RUST_LOG`, else
-/// `level`, each in the syntax of [`EnvFilter`]. SDP and candidates appear at `trace` only.
+/// Sends the log of the program to stderr. The filter is that of `TESSERA_LOG`, else `RUST_LOG`,
+/// else `level`, in the syntax of [`EnvFilter`]. SDP and candidates appear at `trace` only.
 ///
 /// # Errors
 /// [`TelemetryError::BadFilter`], and [`TelemetryError::LoggingTaken`] on a second call.
@@ -45,8 +46,8 @@ pub fn init_logging(level: &str) -> Result<(), TelemetryError> {
         .map_err(|_| TelemetryError::LoggingTaken)
 }
 
-/// Libraries that complain of every packet somebody sends them, and have a span for it. A filter that
-/// names one of them still gets what it asks for.
+/// Filter that silences libraries which log every packet they cannot parse, and open a span for
+/// each. A filter of the operator that names one of them takes precedence.
 const QUIET: &str = "stun_types=off,stun_proto=off,turn_types=off,turn_server_proto=off";
 
 fn parse_filter(filter: &str) -> Result<EnvFilter, TelemetryError> {
@@ -56,8 +57,7 @@ fn parse_filter(filter: &str) -> Result<EnvFilter, TelemetryError> {
     })
 }
 
-/// Brings what GLib and the libraries on it log into tracing, target `glib`, in place of GLib's own
-/// writing to stderr.
+/// Sends the log of GLib and the libraries on it to tracing, target `glib`, in place of stderr.
 pub fn bridge_glib_log() {
     gst::glib::log_set_default_handler(|domain, level, text| {
         let domain = domain.unwrap_or_default();
@@ -74,16 +74,14 @@ pub fn bridge_glib_log() {
     });
 }
 
-/// Brings GStreamer's log into tracing, target `gstreamer`, in place of its own writing to
-/// stderr. Warnings and errors only, unless `GST_DEBUG` asks for more. To be called once,
-/// after [`gst::init`].
+/// Sends the log of GStreamer to tracing, target `gstreamer`, in place of stderr: warnings and
+/// errors, or what `GST_DEBUG` asks for. To be called once, after [`gst::init`].
 pub fn bridge_gstreamer_log() {
     if std::env::var_os("GST_DEBUG").is_none() {
         gst::log::set_default_threshold(gst::DebugLevel::Warning);
     }
     gst::log::remove_default_log_function();
-    // Called on streaming threads: it formats and returns, and what it calls must not log
-    // through GStreamer itself.
+    // Runs on streaming threads. It must not block, nor log through GStreamer itself.
     gst::log::add_log_function(|category, level, file, function, line, object, message| {
         let object = object.map(ToString::to_string).unwrap_or_default();
         let text = message.get().unwrap_or_default();
@@ -100,7 +98,8 @@ pub fn bridge_gstreamer_log() {
             };
         }
         match level {
-            // GStreamer warns of what is normal here: a codec offered and not taken, a peer that left.
+            // One level lower: GStreamer warns of normal events, such as a codec that is offered
+            // and not accepted, or a peer that has left.
             gst::DebugLevel::Error => forward!(warn),
             gst::DebugLevel::Warning => forward!(debug),
             gst::DebugLevel::Fixme | gst::DebugLevel::Info => forward!(info),
@@ -110,15 +109,15 @@ pub fn bridge_gstreamer_log() {
     });
 }
 
-/// The process's metrics, as Prometheus reads them. Cloning shares them.
+/// The metrics of the process in the format of Prometheus. Clones share them.
 #[derive(Debug, Clone)]
 pub struct Metrics(PrometheusHandle);
 
 impl Metrics {
-    /// Installs the recorder behind the `metrics` macros; later calls share the first one's.
+    /// Installs the recorder behind the `metrics` macros. Later calls return the same one.
     ///
     /// # Errors
-    /// [`TelemetryError::MetricsTaken`] if something else installed another recorder.
+    /// [`TelemetryError::MetricsTaken`] if another recorder is installed.
     pub fn install() -> Result<Self, TelemetryError> {
         static INSTALLED: OnceLock<Result<PrometheusHandle, String>> = OnceLock::new();
         INSTALLED
@@ -134,13 +133,13 @@ impl Metrics {
             .map_err(TelemetryError::MetricsTaken)
     }
 
-    /// The text exposition format of Prometheus, version 0.0.4.
+    /// All metrics in the text exposition format of Prometheus, version 0.0.4.
     pub fn render(&self) -> String {
         self.0.render()
     }
 
-    /// Moves histogram samples into their buckets; to be called every few seconds, or they
-    /// pile up until somebody renders.
+    /// Moves the samples of histograms into their buckets. To be called every few seconds;
+    /// otherwise they use memory until the next call of [`Metrics::render`].
     pub fn sweep(&self) {
         self.0.run_upkeep();
     }
@@ -215,7 +214,8 @@ fn describe() {
         ("tessera_cpu_cores_limit", "Cores the server may use"),
         (
             "tessera_pressure",
-            "What is saved on: 0 nothing, 1 a third of the frames, 2 half of them, 3 the full size too, 4 sizes too",
+            "What is saved on: 0 nothing, 1 a third of the frames, 2 half of them, \
+             3 the full size too, 4 sizes too",
         ),
         (
             "tessera_join_cost_cores",

@@ -1,5 +1,6 @@
 //! Modes and the path arithmetic that goes with them; pure.
 
+use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
@@ -28,6 +29,12 @@ impl Mode {
             Self::Sfu => "sfu",
             Self::P2p => "p2p",
         }
+    }
+}
+
+impl fmt::Display for Mode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
     }
 }
 

@@ -1,61 +1,61 @@
-//! Admission: the server watches what it uses of the machine, saves on pictures where that is too
-//! much, and refuses joins before the people in its rooms suffer from them.
+//! Admission control: the server measures how much CPU it uses, degrades pictures where that is too
+//! much, and refuses joins before those already in its rooms suffer.
 //!
-//! [`gauge`] decides; [`Admission`] is what the server's parts share of it. Rooms follow
-//! [`Admission::watch`], and ask [`Admission::admit`] before they take somebody in.
+//! [`OverloadController`] decides; [`Admission`] shares it between the parts of the server. Rooms
+//! follow [`Admission::watch`], and ask [`Admission::admit`] before each join.
 
-pub mod overload;
+mod overload;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use metrics::{counter, gauge as figure};
+use metrics::{counter, gauge};
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 use tokio::sync::watch;
 
-pub use crate::admission::overload::{Gauge, PerMode, Sample};
+pub use crate::admission::overload::{LoadSample, OverloadController, PerMode};
 pub use crate::protocol::stats::Pressure;
 use crate::topology::Mode;
 
-/// There is no room for one more.
+/// A join was refused because the server has no CPU left for it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 #[error("the server is busy: one more would be at the expense of those who are here")]
 pub struct Busy;
 
-/// What the server says of its load.
+/// The load of the server, as `GET /api/v1/server` shows it.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-pub struct Report {
-    /// Cores in use, over the last seconds.
+pub struct LoadReport {
+    /// Number of cores in use, smoothed over the last seconds.
     pub cores_used: f64,
-    /// Cores it may use; `None` without a limit.
+    /// Number of cores that may be used; `None` without a limit.
     pub cores_limit: Option<f64>,
-    /// Resident memory, bytes; `None` where the system does not say.
+    /// Resident memory in bytes; `None` where the system does not say.
     pub memory_bytes: Option<u64>,
-    /// What is saved on.
+    /// The step of degradation in force.
     pub pressure: Pressure,
-    /// Whether one more would be taken in.
+    /// Whether one more participant would be accepted.
     pub has_room: PerMode<bool>,
-    /// Cores that one more is taken to cost.
+    /// Cores that one more participant is expected to use.
     pub join_costs: PerMode<f64>,
-    /// How many are in its rooms.
+    /// Number of participants in the rooms of the server.
     pub people: PerMode<u32>,
 }
 
 /// Where samples come from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Source {
-    /// From what the system says of this process.
+    /// `/proc`, for this process.
     Process,
-    /// From whoever calls [`Admission::observe`].
+    /// The caller of [`Admission::observe`] alone.
     Caller,
 }
 
-/// The server's admission. Cloning shares it.
+/// Admission control of a server. Clones share it. Any thread may call; no call blocks.
 #[derive(Debug, Clone)]
 pub struct Admission {
-    gauge: Arc<Mutex<Gauge>>,
+    controller: Arc<Mutex<OverloadController>>,
     pressure: Arc<watch::Sender<Pressure>>,
     source: Source,
     began: Instant,
@@ -68,17 +68,19 @@ impl Default for Admission {
 }
 
 impl Admission {
-    /// That of a server that may use so many cores; it refuses nobody without a limit.
+    /// Admission to a server that may use `limit` cores, measured from `/proc`. Without a limit no
+    /// join is refused.
     pub fn new(limit: Option<f64>) -> Self {
         Self {
-            gauge: Arc::new(Mutex::new(Gauge::new(limit))),
+            controller: Arc::new(Mutex::new(OverloadController::new(limit))),
             pressure: Arc::new(watch::Sender::new(Pressure::None)),
             source: Source::Process,
             began: Instant::now(),
         }
     }
 
-    /// The same, which knows nothing but what it is given.
+    /// The same, but the load is what [`Admission::observe`] is given and is never measured. For
+    /// tests.
     pub fn given(limit: Option<f64>) -> Self {
         Self {
             source: Source::Caller,
@@ -86,13 +88,14 @@ impl Admission {
         }
     }
 
-    /// Takes a sample of what this process uses for so many people.
-    pub fn sample(&self, people: PerMode<u32>) {
+    /// Measures the CPU time of this process, and follows it with the number of participants.
+    /// Called once a second.
+    pub(crate) fn sample(&self, people: PerMode<u32>) {
         if self.source == Source::Caller {
             return;
         }
         match cpu_time() {
-            Ok(cpu) => self.observe(Sample {
+            Ok(cpu) => self.observe(LoadSample {
                 at: self.began.elapsed(),
                 cpu,
                 people,
@@ -101,17 +104,17 @@ impl Admission {
         }
     }
 
-    /// Takes a sample, and lets everybody know what follows from it.
-    pub fn observe(&self, sample: Sample) {
+    /// Follows a sample: updates the metrics, and tells rooms of a change of the pressure.
+    pub fn observe(&self, sample: LoadSample) {
         let report = {
-            let mut gauge = self.gauge.lock();
-            gauge.sample(sample);
-            report(&gauge)
+            let mut controller = self.controller.lock();
+            controller.update(sample);
+            report(&controller)
         };
         self.pressure.send_if_modified(|pressure| {
             let was = std::mem::replace(pressure, report.pressure);
             if was != *pressure {
-                let Report {
+                let LoadReport {
                     cores_used,
                     cores_limit,
                     ..
@@ -123,79 +126,72 @@ impl Admission {
         publish(&report);
     }
 
-    /// Counts on one more in `mode`, if there is room.
+    /// Accepts a join in `mode`; its expected cost counts from now on.
     ///
     /// # Errors
-    /// [`Busy`] if there is not.
-    pub fn admit(&self, mode: Mode) -> Result<(), Busy> {
-        if self.gauge.lock().admit(mode) {
+    /// [`Busy`] if the load would be too high.
+    pub(crate) fn admit(&self, mode: Mode) -> Result<(), Busy> {
+        if self.controller.lock().admit(mode) {
             return Ok(());
         }
-        counter!("tessera_joins_refused_total", "mode" => name(mode)).increment(1);
+        counter!("tessera_joins_refused_total", "mode" => mode.to_string()).increment(1);
         Err(Busy)
     }
 
-    /// What is to be saved on, now and whenever that changes.
-    pub fn watch(&self) -> watch::Receiver<Pressure> {
+    /// The step of degradation in force, now and on each change.
+    pub(crate) fn watch(&self) -> watch::Receiver<Pressure> {
         self.pressure.subscribe()
     }
 
-    /// What the server says of its load.
-    pub fn report(&self) -> Report {
-        report(&self.gauge.lock())
+    /// The load of the server now.
+    pub(crate) fn report(&self) -> LoadReport {
+        report(&self.controller.lock())
     }
 }
 
-fn report(gauge: &Gauge) -> Report {
-    Report {
-        cores_used: gauge.load(),
-        cores_limit: gauge.limit(),
+fn report(controller: &OverloadController) -> LoadReport {
+    LoadReport {
+        cores_used: controller.load(),
+        cores_limit: controller.limit(),
         memory_bytes: memory().ok(),
-        pressure: gauge.pressure(),
+        pressure: controller.pressure(),
         has_room: PerMode {
-            mcu: gauge.has_room(Mode::Mcu),
-            sfu: gauge.has_room(Mode::Sfu),
-            p2p: gauge.has_room(Mode::P2p),
+            mcu: controller.has_room(Mode::Mcu),
+            sfu: controller.has_room(Mode::Sfu),
+            p2p: controller.has_room(Mode::P2p),
         },
-        join_costs: gauge.costs(),
-        people: gauge.people(),
+        join_costs: controller.costs(),
+        people: controller.people(),
     }
 }
 
-fn publish(report: &Report) {
-    figure!("tessera_cpu_cores_used").set(report.cores_used);
+fn publish(report: &LoadReport) {
+    gauge!("tessera_cpu_cores_used").set(report.cores_used);
     if let Some(limit) = report.cores_limit {
-        figure!("tessera_cpu_cores_limit").set(limit);
+        gauge!("tessera_cpu_cores_limit").set(limit);
     }
-    figure!("tessera_pressure").set(f64::from(report.pressure.level()));
+    gauge!("tessera_pressure").set(f64::from(report.pressure.level()));
     for mode in [Mode::Mcu, Mode::Sfu, Mode::P2p] {
-        figure!("tessera_join_cost_cores", "mode" => name(mode)).set(report.join_costs.of(mode));
+        gauge!("tessera_join_cost_cores", "mode" => mode.to_string())
+            .set(report.join_costs.of(mode));
         let has_room = f64::from(u8::from(report.has_room.of(mode)));
-        figure!("tessera_has_room", "mode" => name(mode)).set(has_room);
+        gauge!("tessera_has_room", "mode" => mode.to_string()).set(has_room);
     }
 }
 
-fn name(mode: Mode) -> &'static str {
-    match mode {
-        Mode::Mcu => "mcu",
-        Mode::Sfu => "sfu",
-        Mode::P2p => "p2p",
-    }
-}
-
-/// Resident memory of this process, bytes.
+/// Resident memory of this process, in bytes.
 ///
 /// # Errors
-/// `/proc` does not say.
+/// `/proc` cannot be read.
 fn memory() -> procfs::ProcResult<u64> {
     let pages = procfs::process::Process::myself()?.statm()?.resident;
     Ok(pages * procfs::page_size())
 }
 
-/// CPU time that this process has used so far, all its threads together.
+/// CPU time that all threads of this process have used so far.
 ///
 /// # Errors
-/// `/proc` does not say.
+/// `/proc` cannot be read.
 fn cpu_time() -> procfs::ProcResult<Duration> {
     let stat = procfs::process::Process::myself()?.stat()?;
     let ticks = (stat.utime + stat.stime) as f64;

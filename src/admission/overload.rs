@@ -1,10 +1,10 @@
-//! How hard the server is pressed, what a join costs it, and what follows from both: samples in,
-//! decisions out; pure.
+//! The overload controller: how much CPU the server uses, what a join costs, and what follows from
+//! both. Samples in, decisions out; pure.
 //!
-//! Down fast, up slowly: a step of degradation comes as soon as the last one has had its effect,
-//! and goes when there has been room for what it saves for long, longer each time it had to come
-//! back. What a join will cost is what those before it did; until it shows in the load it is
-//! counted as if it did.
+//! It degrades fast and recovers slowly. A step of degradation is taken as soon as the one before
+//! has had its effect. It is taken back once the load has been low for a hold-off time, which
+//! doubles each time the step had to come back. A join is expected to cost what those before it
+//! did; until it shows in the measured load, that cost is added to it.
 
 use std::time::Duration;
 
@@ -13,37 +13,45 @@ use serde::{Deserialize, Serialize};
 use crate::protocol::stats::Pressure;
 use crate::topology::Mode;
 
-/// The share of its cores beyond which the server saves on pictures.
-const PRESSED: f64 = 0.80;
-/// The share below which it saves less again. What the dearest step saves fits between the two.
-const RELIEVED: f64 = 0.55;
-/// The share that a join must not bring it beyond.
-const FULL: f64 = 0.95;
-/// The same once somebody has been refused.
-const ROOM_AGAIN: f64 = 0.85;
-/// How fast the load follows what is measured: in this time by 63 %.
-const INERTIA: Duration = Duration::from_secs(3);
-/// Between two steps down: the time the first one takes to show.
-const EFFECT: Duration = Duration::from_secs(4);
-/// How long there must have been room until a step is taken back; it doubles.
-const CALM_FIRST: Duration = Duration::from_secs(10);
-const CALM_LONGEST: Duration = Duration::from_secs(160);
-/// A step that comes back so soon after it had been taken back should not have been.
-const RELAPSE: Duration = Duration::from_secs(60);
-/// How much of what costs are wrong by is learnt in a second.
-const LEARNING: f64 = 0.2;
-/// Cores that somebody is taken to cost before anybody has been seen: a 360p camera and a share of
-/// an encoder; a camera passed on to a few; signalling alone.
-const GUESS: PerMode<f64> = PerMode {
+/// Share of the core limit above which the next step of degradation is taken.
+const DEGRADE_ABOVE: f64 = 0.80;
+/// Share of the core limit below which steps are taken back, after the hold-off. Between this and
+/// [`DEGRADE_ABOVE`] nothing changes; the gap is wider than what the largest step saves, so that
+/// taking it back does not call for it again.
+const RECOVER_BELOW: f64 = 0.55;
+/// Share of the core limit that a join may bring the load to; one that would exceed it is refused.
+const ADMIT_UP_TO: f64 = 0.95;
+/// The same once a join has been refused, until the load is below it. The hysteresis keeps the
+/// server from accepting and refusing in turn.
+const READMIT_UP_TO: f64 = 0.85;
+/// Time constant of the smoothing of the load: after this time it has followed a change by 63 %.
+const SMOOTHING_TIME: Duration = Duration::from_secs(3);
+/// Time between two steps of degradation: that which the first takes to show in the smoothed load.
+const SETTLE_TIME: Duration = Duration::from_secs(4);
+/// Time for which the load must have been below [`RECOVER_BELOW`] before a step is taken back. It
+/// doubles with each relapse.
+const HOLD_OFF_FIRST: Duration = Duration::from_secs(10);
+/// Longest hold-off, however often a step had to come back.
+const HOLD_OFF_MAX: Duration = Duration::from_secs(160);
+/// Time after taking a step back within which another degradation counts as a relapse, which
+/// doubles the hold-off. A later one resets it.
+const RELAPSE_WINDOW: Duration = Duration::from_secs(60);
+/// Share of the prediction error by which the estimated costs are corrected, per second.
+const LEARNING_RATE: f64 = 0.2;
+/// Cores that a participant is expected to use before any has been measured: in `mcu` decoding a
+/// 360p camera and a share of an encoder, in `sfu` forwarding a camera to a few others, in `p2p`
+/// signalling alone.
+const INITIAL_COST: PerMode<f64> = PerMode {
     mcu: 0.1,
     sfu: 0.03,
     p2p: 0.001,
 };
-/// Nobody is taken to cost less than this share of that, however idle rooms are.
-const LEAST: f64 = 0.2;
+/// Lower bound of an estimated cost, as a share of [`INITIAL_COST`]. Without it idle rooms would
+/// teach the controller that joins are free.
+const MIN_COST_SHARE: f64 = 0.2;
 
 impl Pressure {
-    /// All of them, the slightest first.
+    /// All steps, from none to the strongest.
     pub const ALL: [Self; 5] = [
         Self::None,
         Self::FrameRate,
@@ -52,35 +60,37 @@ impl Pressure {
         Self::Rungs,
     ];
 
-    /// Its place among all, 0 for none.
+    /// The number of the step, from 0 for [`Pressure::None`] to 4.
     pub fn level(self) -> u8 {
         self as u8
     }
 
+    /// The next stronger step; itself if there is none.
     fn more(self) -> Self {
         let next = usize::from(self.level()) + 1;
         Self::ALL.get(next).copied().unwrap_or(self)
     }
 
+    /// The next weaker step; itself if there is none.
     fn less(self) -> Self {
         let next = usize::from(self.level()).checked_sub(1);
         next.map_or(self, |n| Self::ALL[n])
     }
 }
 
-/// One value for each mode.
+/// One value for each mode of a room.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 pub struct PerMode<T> {
-    /// Mixed.
+    /// In mode `mcu`, where media is mixed.
     pub mcu: T,
-    /// Forwarded.
+    /// In mode `sfu`, where media is forwarded.
     pub sfu: T,
-    /// Between participants.
+    /// In mode `p2p`, where media goes between participants.
     pub p2p: T,
 }
 
 impl<T: Copy> PerMode<T> {
-    /// That of one mode.
+    /// The value of one mode.
     pub fn of(&self, mode: Mode) -> T {
         match mode {
             Mode::Mcu => self.mcu,
@@ -89,8 +99,8 @@ impl<T: Copy> PerMode<T> {
         }
     }
 
-    /// That of one mode, to change.
-    pub fn of_mut(&mut self, mode: Mode) -> &mut T {
+    /// The value of one mode, to be changed.
+    pub(crate) fn of_mut(&mut self, mode: Mode) -> &mut T {
         match mode {
             Mode::Mcu => &mut self.mcu,
             Mode::Sfu => &mut self.sfu,
@@ -99,71 +109,74 @@ impl<T: Copy> PerMode<T> {
     }
 }
 
-/// All modes.
 const MODES: [Mode; 3] = [Mode::Mcu, Mode::Sfu, Mode::P2p];
 
-/// What is measured, about once a second.
+/// A measurement of the server, taken about once a second.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Sample {
-    /// When, on any clock that does not go back.
+pub struct LoadSample {
+    /// Time of the measurement, on any monotonic clock.
     pub at: Duration,
-    /// CPU time that the server has used so far.
+    /// CPU time that all threads of the server have used so far.
     pub cpu: Duration,
-    /// How many people are in its rooms.
+    /// Number of participants in the rooms of the server.
     pub people: PerMode<u32>,
 }
 
-/// Whether joins are taken.
+/// Which bound joins are held to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Door {
+enum Joins {
+    /// [`ADMIT_UP_TO`].
     Open,
-    /// Somebody was refused, and there is hardly more room since.
-    Shut,
+    /// [`READMIT_UP_TO`]: a join was refused, and the load has not fallen since.
+    Restricted,
 }
 
-/// The load of a server, and what is done about it.
+/// Estimates the load of a server and the cost of a join; decides on degradation and admission.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Gauge {
-    /// Cores; `None` without a limit.
+pub struct OverloadController {
+    /// Cores that may be used; `None` without a limit.
     limit: Option<f64>,
-    last: Option<Sample>,
+    last: Option<LoadSample>,
     /// Cores in use, smoothed.
     load: f64,
-    /// Cores that those will use who joined and do not show in the load yet.
+    /// Cores that recent joins are expected to use and that do not show in `load` yet.
     expected: f64,
+    /// Cores that one more participant is expected to use.
     costs: PerMode<f64>,
     pressure: Pressure,
-    /// When that changed.
+    /// Time of the last change of `pressure`.
     changed: Duration,
-    /// Since when there is room for less of it.
-    calm_since: Option<Duration>,
-    /// How long there must be.
-    calm: Duration,
-    /// When a step was last taken back.
-    relieved: Option<Duration>,
-    door: Door,
+    /// Since when the load has been below [`RECOVER_BELOW`] while something is degraded.
+    low_since: Option<Duration>,
+    /// How long the load must be low before the next step is taken back.
+    hold_off: Duration,
+    /// Time at which a step was last taken back.
+    recovered: Option<Duration>,
+    joins: Joins,
 }
 
-impl Gauge {
-    /// That of an idle server that may use so many cores.
+impl OverloadController {
+    /// A controller of an idle server that may use `limit` cores. Without a limit nothing is
+    /// degraded and every join is accepted.
     pub fn new(limit: Option<f64>) -> Self {
         Self {
             limit,
             last: None,
             load: 0.0,
             expected: 0.0,
-            costs: GUESS,
+            costs: INITIAL_COST,
             pressure: Pressure::None,
             changed: Duration::ZERO,
-            calm_since: None,
-            calm: CALM_FIRST,
-            relieved: None,
-            door: Door::Open,
+            low_since: None,
+            hold_off: HOLD_OFF_FIRST,
+            recovered: None,
+            joins: Joins::Open,
         }
     }
 
-    /// Takes a sample. One that is no later than the one before says nothing.
-    pub fn sample(&mut self, sample: Sample) {
+    /// Updates the load, the costs and the pressure from a sample. One that is not later than the
+    /// one before is ignored.
+    pub fn update(&mut self, sample: LoadSample) {
         let Some(last) = self.last.filter(|last| last.at <= sample.at) else {
             self.last = Some(sample);
             return;
@@ -174,19 +187,19 @@ impl Gauge {
         }
         self.last = Some(sample);
         let used = sample.cpu.saturating_sub(last.cpu).as_secs_f64() / elapsed;
-        let kept = (-elapsed / INERTIA.as_secs_f64()).exp();
+        let kept = (-elapsed / SMOOTHING_TIME.as_secs_f64()).exp();
         self.load = self.load * kept + used * (1.0 - kept);
-        // It fades from here as it grows into the load.
+        // It decays as fast as it appears in the load.
         self.expected *= kept;
         self.learn(sample.people, elapsed);
-        self.press(sample.at);
-        if self.share(self.load + self.expected) < ROOM_AGAIN {
-            self.door = Door::Open;
+        self.adjust_pressure(sample.at);
+        if self.share(self.load + self.expected) < READMIT_UP_TO {
+            self.joins = Joins::Open;
         }
     }
 
-    /// Corrects what people are taken to cost by what they do: least mean squares, where those who
-    /// are more have the greater part in an error.
+    /// Corrects the estimated costs by the error of the load they predict (least mean squares): a
+    /// mode takes part in the correction in proportion to its number of participants.
     fn learn(&mut self, people: PerMode<u32>, elapsed: f64) {
         let counts = MODES.map(|mode| (mode, f64::from(people.of(mode))));
         let squares: f64 = counts.iter().map(|(_, n)| n * n).sum();
@@ -198,87 +211,94 @@ impl Gauge {
             .map(|(mode, n)| n * self.costs.of(*mode))
             .sum();
         let error = self.load + self.expected - predicted;
-        let step = (LEARNING * elapsed).min(1.0) * error / squares;
+        let step = (LEARNING_RATE * elapsed).min(1.0) * error / squares;
         for (mode, n) in counts {
             let cost = self.costs.of_mut(mode);
-            *cost = (*cost + step * n).max(GUESS.of(mode) * LEAST);
+            *cost = (*cost + step * n).max(INITIAL_COST.of(mode) * MIN_COST_SHARE);
         }
     }
 
-    fn press(&mut self, now: Duration) {
+    /// Takes a step of degradation, or takes one back, where the load calls for it.
+    fn adjust_pressure(&mut self, now: Duration) {
         let share = self.share(self.load);
-        if share >= RELIEVED || self.pressure == Pressure::None {
-            self.calm_since = None;
+        if share >= RECOVER_BELOW || self.pressure == Pressure::None {
+            self.low_since = None;
         } else {
-            self.calm_since.get_or_insert(now);
+            self.low_since.get_or_insert(now);
         }
-        if share > PRESSED && (self.pressure == Pressure::None || now >= self.changed + EFFECT) {
+        if share > DEGRADE_ABOVE
+            && (self.pressure == Pressure::None || now >= self.changed + SETTLE_TIME)
+        {
             let more = self.pressure.more();
             if more != self.pressure {
-                let relapsed = self.relieved.take().is_some_and(|at| now < at + RELAPSE);
-                self.calm = match relapsed {
-                    true => (self.calm * 2).min(CALM_LONGEST),
-                    false => CALM_FIRST,
+                let relapsed = self
+                    .recovered
+                    .take()
+                    .is_some_and(|at| now < at + RELAPSE_WINDOW);
+                self.hold_off = match relapsed {
+                    true => (self.hold_off * 2).min(HOLD_OFF_MAX),
+                    false => HOLD_OFF_FIRST,
                 };
                 (self.pressure, self.changed) = (more, now);
             }
         } else if self
-            .calm_since
-            .is_some_and(|since| now >= since + self.calm)
+            .low_since
+            .is_some_and(|since| now >= since + self.hold_off)
         {
             (self.pressure, self.changed) = (self.pressure.less(), now);
-            self.relieved = Some(now);
-            self.calm_since = None;
+            self.recovered = Some(now);
+            self.low_since = None;
         }
     }
 
-    /// Whether there is room for one more in `mode`, who is counted on from then on.
+    /// Whether one more participant in `mode` fits. If so, their expected cost counts from now on;
+    /// if not, joins are restricted until the load has fallen.
     pub fn admit(&mut self, mode: Mode) -> bool {
         let cost = self.costs.of(mode);
-        let bound = match self.door {
-            Door::Open => FULL,
-            Door::Shut => ROOM_AGAIN,
+        let bound = match self.joins {
+            Joins::Open => ADMIT_UP_TO,
+            Joins::Restricted => READMIT_UP_TO,
         };
         let fits = self.share(self.load + self.expected + cost) <= bound;
         if fits {
             self.expected += cost;
         } else {
-            self.door = Door::Shut;
+            self.joins = Joins::Restricted;
         }
         fits
     }
 
-    /// What of the limit so many cores are.
+    /// A number of cores as a share of the limit; 0 without a limit.
     fn share(&self, cores: f64) -> f64 {
         self.limit.map_or(0.0, |limit| cores / limit)
     }
 
-    /// What is saved on now.
+    /// The step of degradation in force.
     pub fn pressure(&self) -> Pressure {
         self.pressure
     }
 
-    /// Cores that may be used; `None` without a limit.
-    pub fn limit(&self) -> Option<f64> {
+    /// Number of cores that may be used; `None` without a limit.
+    pub(crate) fn limit(&self) -> Option<f64> {
         self.limit
     }
 
-    /// Cores in use, over the last seconds.
+    /// Number of cores in use, smoothed over the last seconds.
     pub fn load(&self) -> f64 {
         self.load
     }
 
-    /// Cores that one more is taken to cost.
+    /// Cores that one more participant is expected to use.
     pub fn costs(&self) -> PerMode<f64> {
         self.costs
     }
 
-    /// Whether somebody would be taken in now, if they want no more than `mode`.
+    /// Whether a join in `mode` would be accepted now. Changes nothing.
     pub fn has_room(&self, mode: Mode) -> bool {
         self.clone().admit(mode)
     }
 
-    /// How many are in the rooms.
+    /// Number of participants in the last sample.
     pub fn people(&self) -> PerMode<u32> {
         self.last.map(|sample| sample.people).unwrap_or_default()
     }

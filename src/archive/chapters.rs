@@ -1,39 +1,33 @@
-//! Chapters, written into a file that is otherwise whole: whoever wrote it left room for them ahead
-//! of the media, so that neither is moved.
+//! Chapters, written into the file of a finished recording. The recorder reserves space for them
+//! ahead of the media, so that nothing has to be moved.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Seek, SeekFrom, Write};
 use std::path::Path;
 
 use super::markers::Chapter;
+use super::reserved::ReservedSpace;
 use super::{mp4, webm};
 use crate::codec::Container;
 
-/// Bytes at the beginning of the room that are written last, at once: as long as they are not,
-/// what stands there says that the rest is of no meaning.
+/// Number of bytes at the beginning of the list that are written last, in one write. Until then the
+/// header of a filler element stands there, and players skip the rest.
 const HEAD: usize = 16;
 
-/// Where in a file something can be written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Room {
-    pub(super) at: u64,
-    /// Bytes.
-    pub(super) length: u64,
-}
-
-/// Whether a file has chapters now.
+/// Whether a file has chapters after [`write`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Written {
     Yes,
-    /// There is no room for them: an older version wrote it, or its container has none.
-    No,
+    /// The file reserves no space, or too little: an older version wrote it, or its container (Ogg)
+    /// has no chapters.
+    NoSpace,
 }
 
-/// Writes chapters into a file of `length` ms. A process that is killed meanwhile leaves it with
-/// these or with none.
+/// Writes chapters into a file that lasts `length` ms. If the process is killed meanwhile, the file
+/// has either all of them or none.
 ///
 /// # Errors
-/// Whatever reading or writing it fails with.
+/// What reading or writing the file fails with.
 pub(super) fn write(
     path: &Path,
     container: Container,
@@ -42,37 +36,57 @@ pub(super) fn write(
 ) -> io::Result<Written> {
     let mut file = OpenOptions::new().read(true).write(true).open(path)?;
     let list = match container {
-        Container::Mp4 => mp4::room(&mut file)?.map(|room| {
+        Container::Mp4 => mp4::reserved_space(&mut file)?.map(|space| {
             let list = mp4::chapter_list(chapters);
-            (room, list, mp4::filler as fn(u64) -> Vec<u8>, mp4::FILLER)
+            (
+                space,
+                list,
+                mp4::filler as fn(u64) -> Vec<u8>,
+                mp4::FILLER_HEADER,
+            )
         }),
-        Container::Webm => webm::room(&mut file)?.map(|room| {
+        Container::Webm => webm::reserved_space(&mut file)?.map(|space| {
             let list = webm::edition(chapters, length);
-            (room, list, webm::filler as fn(u64) -> Vec<u8>, webm::FILLER)
+            (
+                space,
+                list,
+                webm::filler as fn(u64) -> Vec<u8>,
+                webm::FILLER_HEADER,
+            )
         }),
         Container::Ogg => None,
     };
-    let Some((room, list, filler, least)) = list else {
-        return Ok(Written::No);
+    let Some((space, list, filler, filler_header)) = list else {
+        return Ok(Written::NoSpace);
     };
-    if room.length < (list.len().max(HEAD) + least) as u64 {
-        return Ok(Written::No);
+    if space.length < (list.len().max(HEAD) + filler_header) as u64 {
+        return Ok(Written::NoSpace);
     }
-    fill(&mut file, room, &list, filler)?;
+    fill(&mut file, space, &list, filler)?;
     Ok(Written::Yes)
 }
 
-fn fill(file: &mut File, room: Room, list: &[u8], filler: fn(u64) -> Vec<u8>) -> io::Result<()> {
-    put(file, room.at, &filler(room.length))?;
-    let rest = filler(room.length - list.len() as u64);
+/// Writes the list, and a filler element over the rest of the space.
+fn fill(
+    file: &mut File,
+    space: ReservedSpace,
+    list: &[u8],
+    filler: fn(u64) -> Vec<u8>,
+) -> io::Result<()> {
+    write_at(file, space.offset, &filler(space.length))?;
+    let rest = filler(space.length - list.len() as u64);
     let (head, body) = list.split_at(HEAD.min(list.len()));
-    put(file, room.at + head.len() as u64, &[body, &rest].concat())?;
-    put(file, room.at, head)?;
+    write_at(
+        file,
+        space.offset + head.len() as u64,
+        &[body, &rest].concat(),
+    )?;
+    write_at(file, space.offset, head)?;
     file.sync_all()
 }
 
-fn put(file: &mut File, at: u64, bytes: &[u8]) -> io::Result<()> {
-    file.seek(SeekFrom::Start(at))?;
+fn write_at(file: &mut File, offset: u64, bytes: &[u8]) -> io::Result<()> {
+    file.seek(SeekFrom::Start(offset))?;
     file.write_all(bytes)
 }
 
@@ -82,23 +96,23 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::archive::markers::{MOST, TITLE};
+    use crate::archive::markers::{MAX_MARKERS, MAX_TITLE};
     use crate::media::file::recorder::RESERVED;
 
     fn fullest() -> Vec<Chapter> {
         let chapter = |n| Chapter {
             at: n as u64 * 1_000,
-            title: "x".repeat(TITLE),
+            title: "x".repeat(MAX_TITLE),
         };
         // That of the beginning comes on top of those of the markers.
-        (0..=MOST).map(chapter).collect()
+        (0..=MAX_MARKERS).map(chapter).collect()
     }
 
     #[test]
     fn the_longest_list_fits_into_what_is_reserved() {
-        let list = mp4::chapter_list(&fullest()).len() + mp4::FILLER;
+        let list = mp4::chapter_list(&fullest()).len() + mp4::FILLER_HEADER;
         assert!(list <= RESERVED, "{list} of an MP4");
-        let edition = webm::edition(&fullest(), 1_000_000).len() + webm::FILLER;
+        let edition = webm::edition(&fullest(), 1_000_000).len() + webm::FILLER_HEADER;
         assert!(edition <= RESERVED, "{edition} of a WebM");
     }
 
@@ -136,7 +150,7 @@ mod tests {
         assert_eq!((done, after), (Written::Yes, file(&boxed(b"udta", &room))));
         for without in [file(b""), file(&boxed(b"udta", &[b' '; 30]))] {
             let (done, after) = written(&without, Container::Mp4, &chapters);
-            assert_eq!((done, after), (Written::No, without));
+            assert_eq!((done, after), (Written::NoSpace, without));
         }
     }
 
@@ -148,7 +162,11 @@ mod tests {
             head in 0usize..3,
             webm in any::<bool>(),
         ) {
-            let heads: [&[u8]; 3] = [b"", b"\0\0\0\x99moov\0\0\0\x80udta", b"\x18\x53\x80\x67\xff\x10\x43\xa7\x70"];
+            let heads: [&[u8]; 3] = [
+                b"",
+                b"\0\0\0\x99moov\0\0\0\x80udta",
+                b"\x18\x53\x80\x67\xff\x10\x43\xa7\x70",
+            ];
             let bytes = [heads[head], &bytes].concat();
             let container = if webm { Container::Webm } else { Container::Mp4 };
             let (_, after) = written(&bytes, container, &[]);

@@ -1,11 +1,11 @@
-//! What happened in a room while it was recorded, one JSON object a line: `events.jsonl` beside the
-//! tracks of one, and for as long as a composite is recorded a file beside that, which becomes its
-//! markers.
+//! The event log of a recording: what happened in the room meanwhile, one JSON object a line. For a
+//! recording of tracks it is `events.jsonl` beside them; for a composite it is a file that exists
+//! until the recording ends and its markers are made of it.
 //!
-//! Every line has `at`, ms on the recording's clock, whose zero is the moment it began. It is the
-//! clock of the tracks too: what stands at `t` in a file is of the moment `start + t`. A line is
-//! handed to the system as soon as it is known, so that a killed server leaves all of them, and
-//! half of the last one at most.
+//! Every line has `at`, a time in ms on the recording's clock, which is 0 at its beginning. The
+//! tracks use the same clock: time `t` in a file is time `start + t` of the recording. Each line is
+//! written as soon as the event happens, so that a server that is killed leaves all of them, and at
+//! most one half of a line at the end.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
@@ -19,172 +19,174 @@ use crate::id::{ParticipantId, Role, RoomId};
 use crate::layout::{Fit, LayoutKind, Size};
 use crate::topology::Mode;
 
-/// The file's name in the folder of a recording of tracks.
+/// Name of the event log in the folder of a recording of tracks.
 pub const EVENTS: &str = "events.jsonl";
 
-/// The version of what the file says.
+/// Version of the format, in the first line of every event log.
 pub const VERSION: u32 = 1;
 
-/// A file with a track.
+/// A file of a recording of tracks: one uplink of one participant, from `start` on.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Track {
-    /// Its name in the recording's folder.
+pub struct RecordedTrack {
+    /// Name of the file in the recording's folder.
     pub file: String,
-    /// Whose.
+    /// Participant whose uplink it holds.
     pub participant: ParticipantId,
-    /// Which uplink.
+    /// Which of the uplinks it holds.
     pub role: Role,
-    /// As what it is encoded.
+    /// Codec of the uplink.
     pub codec: Codec,
-    /// What is 0 in the file is this on the recording's clock, ms.
+    /// Beginning of the file on the recording's clock, in ms.
     pub start: u64,
 }
 
-/// Something that happened.
+/// An event. Each kind says what holds from its time on.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "kebab-case")]
 pub enum Event {
-    /// The first line: of what it is, and how the room's composite is made.
+    /// The first line: which room this is, and how its composite is made.
     Begin {
-        /// [`VERSION`].
+        /// Always [`VERSION`].
         version: u32,
-        /// The room.
+        /// Id of the room.
         room: RoomId,
-        /// The recording's zero, by the wall clock (RFC 3339).
+        /// Wall-clock time (RFC 3339) at which the recording's clock is 0.
         started: String,
-        /// The composite's size.
+        /// Size of the composite in pixels.
         canvas: Size,
-        /// Its frames per second.
+        /// Frames per second of the composite.
         fps: u32,
-        /// How a picture is put in its tile.
+        /// How a picture of another aspect ratio is put in its tile.
         fit: Fit,
     },
-    /// Somebody is there: at the beginning, or from now on.
+    /// A participant is in the room. At time 0, one who was there before the recording.
     Join {
-        /// Who.
+        /// Id of the participant.
         participant: ParticipantId,
-        /// As given at join.
+        /// Display name at that time.
         name: String,
-        /// Only receives, and has no tile.
+        /// Whether they only receive, and so have no tile.
         viewer: bool,
     },
-    /// Somebody has gone.
+    /// A participant has left the room.
     Leave {
-        /// Who.
+        /// Id of the participant.
         participant: ParticipantId,
     },
-    /// Somebody is called otherwise.
+    /// A participant has another display name.
     Name {
-        /// Who.
+        /// Id of the participant.
         participant: ParticipantId,
-        /// From now on.
+        /// The new display name.
         name: String,
     },
-    /// The layout of the composite, from now on.
+    /// The composite has another layout.
     Layout {
-        /// Which.
+        /// The new layout.
         layout: LayoutKind,
     },
-    /// Who has the large tile of the spotlight, or null.
+    /// Another participant is pinned to the large tile of the spotlight, or none is.
     Pin {
-        /// Who.
+        /// Id of the pinned participant, or null.
         participant: Option<ParticipantId>,
     },
-    /// Somebody is heard from now on, or no longer.
+    /// A participant begins or ends to be an active speaker.
     Speaker {
-        /// Who.
+        /// Id of the participant.
         participant: ParticipantId,
-        /// Heard.
+        /// Whether they are one from now on.
         speaking: bool,
     },
-    /// The mode, from now on.
+    /// The room has another mode.
     Mode {
-        /// Which.
+        /// The new mode.
         mode: Mode,
     },
-    /// An uplink is muted, or no longer. Nothing of it is recorded meanwhile.
+    /// An uplink is muted or unmuted. While it is muted nothing of it is recorded.
     Mute {
-        /// Whose.
+        /// Participant whose uplink it is.
         participant: ParticipantId,
-        /// Which.
+        /// Which of their uplinks it is.
         role: Role,
-        /// Muted.
+        /// Whether it is muted from now on.
         muted: bool,
     },
     /// The file of a composite has begun.
     File {
-        /// What is 0 in the file is this on the recording's clock, ms.
+        /// Beginning of the file on the recording's clock, in ms.
         start: u64,
     },
     /// The file of a track has begun.
-    Track(Track),
-    /// No more comes into a file.
+    Track(RecordedTrack),
+    /// The file of a track has ended.
     TrackEnd {
-        /// Which.
+        /// Name of the file.
         file: String,
     },
-    /// The last line, of a recording that was not cut short.
+    /// The recording has ended. The last line, missing if the server was killed.
     End,
 }
 
-/// A line.
+/// A line of the event log.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Line {
-    /// When, ms on the recording's clock.
+pub struct LogEntry {
+    /// Time of the event on the recording's clock, in ms.
     pub at: u64,
-    /// What.
+    /// The event, whose fields are in the same JSON object.
     #[serde(flatten)]
     pub event: Event,
 }
 
-/// Writes the file.
+/// Appends to the event log of a recording.
 #[derive(Debug)]
-pub struct Journal(File);
+pub struct EventLog(File);
 
-impl Journal {
-    /// Goes on at the end of a file, which is made if it is not there.
+impl EventLog {
+    /// Opens a file to append to it, and creates it if it does not exist.
     ///
     /// # Errors
-    /// Whatever opening it fails with.
+    /// What opening the file fails with.
     pub fn open(path: &Path) -> io::Result<Self> {
         let mut options = OpenOptions::new();
         let file = options.append(true).create(true).open(path);
         file.map(Self)
     }
 
-    /// Adds a line.
+    /// Appends an event at time `at` on the recording's clock. Blocks until the system has taken
+    /// the line.
     ///
     /// # Errors
-    /// Whatever writing fails with.
+    /// What writing fails with.
     pub fn write(&mut self, at: Duration, event: Event) -> io::Result<()> {
         let at = u64::try_from(at.as_millis()).unwrap_or(u64::MAX);
-        let mut line = serde_json::to_vec(&Line { at, event })?;
+        let mut line = serde_json::to_vec(&LogEntry { at, event })?;
         line.push(b'\n');
         self.0.write_all(&line)
     }
 }
 
-/// The lines of the file in `folder`. What is no line of it, as the half of one, is left out.
+/// Reads the event log of the recording of tracks in `folder`. Lines that do not parse, such as
+/// half a line at the end, are skipped.
 ///
 /// # Errors
-/// Whatever reading it fails with.
-pub fn read(folder: &Path) -> io::Result<Vec<Line>> {
+/// What reading the file fails with.
+pub fn read(folder: &Path) -> io::Result<Vec<LogEntry>> {
     read_file(&folder.join(EVENTS))
 }
 
-/// The same of a file.
-pub(super) fn read_file(path: &Path) -> io::Result<Vec<Line>> {
+/// Reads an event log, as [`read`] does, from the file at `path`.
+pub(super) fn read_file(path: &Path) -> io::Result<Vec<LogEntry>> {
     let bytes = std::fs::read(path)?;
     let lines = bytes.split(|byte| *byte == b'\n');
     let known = lines.filter_map(|line| serde_json::from_slice(line).ok());
     Ok(known.collect())
 }
 
-/// Takes the half of a line off the end of the file in `folder`, and syncs it.
+/// Cuts half a line off the end of the event log in `folder`, and waits until that is on the disk.
 ///
 /// # Errors
-/// Whatever reading or writing it fails with.
-pub(super) fn mend(folder: &Path) -> io::Result<()> {
+/// What reading or writing the file fails with.
+pub(super) fn repair(folder: &Path) -> io::Result<()> {
     let mut options = OpenOptions::new();
     let mut file = options.read(true).write(true).open(folder.join(EVENTS))?;
     let mut bytes = Vec::new();
@@ -196,20 +198,20 @@ pub(super) fn mend(folder: &Path) -> io::Result<()> {
     file.sync_all()
 }
 
-/// When the file of a composite began, ms, if it did.
-pub(super) fn start(lines: &[Line]) -> Option<u64> {
-    lines.iter().find_map(|line| match line.event {
+/// Beginning of a composite's file on the recording's clock, in ms; `None` if none began.
+pub(super) fn start(entries: &[LogEntry]) -> Option<u64> {
+    entries.iter().find_map(|entry| match entry.event {
         Event::File { start } => Some(start),
         _ => None,
     })
 }
 
-/// The tracks among the lines, and the names of their people when they began.
-pub(super) fn tracks(lines: &[Line]) -> Vec<(&Track, String)> {
+/// The tracks of a recording, each with the display name of its participant when it began.
+pub(super) fn tracks(entries: &[LogEntry]) -> Vec<(&RecordedTrack, String)> {
     let mut names = std::collections::BTreeMap::new();
     let mut tracks = Vec::new();
-    for line in lines {
-        match &line.event {
+    for entry in entries {
+        match &entry.event {
             Event::Join {
                 participant, name, ..
             }
@@ -224,8 +226,9 @@ pub(super) fn tracks(lines: &[Line]) -> Vec<(&Track, String)> {
     tracks
 }
 
-/// Whether a text can be the name of a file of a recording: it cannot lead out of its folder.
-pub fn is_file_name(name: &str) -> bool {
+/// Whether a text has the form of the name of a file of a recording of tracks. Such a name cannot
+/// lead out of the folder.
+pub(crate) fn is_file_name(name: &str) -> bool {
     let (stem, extension) = name.split_once('.').unwrap_or((name, ""));
     let plain = |b: u8| b.is_ascii_alphanumeric() || b == b'-';
     let known = ["webm", "mkv", "jsonl"].contains(&extension);
@@ -238,7 +241,7 @@ mod tests {
     use super::*;
 
     fn track(start: u64) -> Event {
-        Event::Track(Track {
+        Event::Track(RecordedTrack {
             file: "p1-camera-1.webm".to_owned(),
             participant: ParticipantId::new(1),
             role: Role::Camera,
@@ -260,16 +263,15 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let ms = Duration::from_millis;
         let events = folder.path().join(EVENTS);
-        let mut journal = Journal::open(&events).unwrap();
-        journal.write(ms(0), join("Ann")).unwrap();
-        journal.write(ms(140), track(123)).unwrap();
+        let mut log = EventLog::open(&events).unwrap();
+        log.write(ms(0), join("Ann")).unwrap();
+        log.write(ms(140), track(123)).unwrap();
         let written = std::fs::read_to_string(folder.path().join(EVENTS)).unwrap();
-        assert_eq!(
-            written.lines().nth(1),
-            Some(
-                r#"{"at":140,"type":"track","file":"p1-camera-1.webm","participant":"p1","role":"camera","codec":"vp8","start":123}"#
-            )
+        let expected = concat!(
+            r#"{"at":140,"type":"track","file":"p1-camera-1.webm","participant":"p1","#,
+            r#""role":"camera","codec":"vp8","start":123}"#
         );
+        assert_eq!(written.lines().nth(1), Some(expected));
         let lines = read(folder.path()).unwrap();
         assert_eq!(lines.len(), 2);
         assert_eq!((lines[1].at, &lines[1].event), (140, &track(123)));
@@ -278,8 +280,8 @@ mod tests {
         let torn = format!("{written}{{\"at\":200,\"type\":\"e");
         std::fs::write(folder.path().join(EVENTS), torn).unwrap();
         assert_eq!(read(folder.path()).unwrap(), lines);
-        mend(folder.path()).unwrap();
-        Journal::open(&events)
+        repair(folder.path()).unwrap();
+        EventLog::open(&events)
             .unwrap()
             .write(ms(300), Event::End)
             .unwrap();

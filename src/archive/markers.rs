@@ -1,83 +1,88 @@
-//! The moments of a recording that somebody looks for, from its events: who came, who went, who
-//! spoke; pure.
+//! The markers of a recording and the chapters of its file, from its event log: who joined, who
+//! left, who spoke; pure.
 
 use std::collections::BTreeMap;
 
-use super::events::{Event, Line};
+use super::events::{Event, LogEntry};
 use crate::id::ParticipantId;
-use crate::protocol::recording::{Marker, Moment};
+use crate::protocol::recording::{Marker, MarkerKind};
 
-/// Most markers of a recording: an entry stays small, and an MP4 can name 255 chapters.
-pub(super) const MOST: usize = 200;
-/// Whoever speaks for less than this is not marked, ms.
-const SPEECH: u64 = 2_000;
-/// What follows a chapter's beginning within this belongs to it, ms.
-const TOGETHER: u64 = 1_000;
-/// Most bytes of a chapter's title.
-pub(super) const TITLE: usize = 64;
+/// Largest number of markers of a recording. It keeps the metadata small, and an MP4 holds 255
+/// chapters at most.
+pub(super) const MAX_MARKERS: usize = 200;
+/// Shortest speech that gets a marker, in ms. It doubles until there are no more than
+/// [`MAX_MARKERS`].
+const MIN_SPEECH_MS: u64 = 2_000;
+/// Markers within this time of a chapter's beginning, in ms, are added to its title and begin no
+/// chapter of their own.
+const MERGE_WITHIN_MS: u64 = 1_000;
+/// Longest title of a chapter, in bytes of UTF-8. A longer one is cut and ends with an ellipsis.
+pub(super) const MAX_TITLE: usize = 64;
 
 /// A chapter of a file. It lasts until the next one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Chapter {
-    /// When it begins, ms.
+    /// Its beginning, in ms from that of the file.
     pub(super) at: u64,
     pub(super) title: String,
 }
 
-/// The moments that `lines` tell of a recording of `length` ms whose zero is `start` on their
-/// clock. Where they are too many, those who spoke for the shortest time are left out.
-pub(super) fn markers(lines: &[Line], start: u64, length: u64) -> Vec<Marker> {
-    let story = Story::of(lines, start, length);
-    let mut least = SPEECH;
+/// The markers of a recording that lasts `length` ms, from the entries of its event log. `start` is
+/// the beginning of its file on their clock, in ms. Where there are more than [`MAX_MARKERS`], the
+/// shortest speeches are left out.
+pub(super) fn markers(entries: &[LogEntry], start: u64, length: u64) -> Vec<Marker> {
+    let timeline = Timeline::of(entries, start, length);
+    let mut shortest = MIN_SPEECH_MS;
     loop {
-        let mut markers = story.told(least);
-        if markers.len() <= MOST || least > length {
-            markers.truncate(MOST);
+        let mut markers = timeline.markers(shortest);
+        if markers.len() <= MAX_MARKERS || shortest > length {
+            markers.truncate(MAX_MARKERS);
             return markers;
         }
-        least *= 2;
+        shortest *= 2;
     }
 }
 
-/// Somebody is heard from one moment to another, ms.
+/// A time during which one participant was heard, in ms from the beginning of the file.
 #[derive(Debug)]
-struct Talk {
+struct Speech {
     from: u64,
     to: u64,
     participant: ParticipantId,
     name: String,
 }
 
-/// Who came and went, and who spoke for how long.
+/// Who joined and left, and who spoke for how long.
 #[derive(Debug, Default)]
-struct Story {
-    /// Those who are there now: viewers are not.
+struct Timeline {
+    /// Names of the participants in the room, viewers left out.
     names: BTreeMap<ParticipantId, String>,
-    /// Who is being heard, and since when.
-    heard: BTreeMap<ParticipantId, u64>,
-    moves: Vec<Marker>,
-    talks: Vec<Talk>,
+    /// Since when each active speaker is heard, in ms.
+    speaking: BTreeMap<ParticipantId, u64>,
+    /// Joins and leaves.
+    attendance: Vec<Marker>,
+    speeches: Vec<Speech>,
 }
 
-impl Story {
-    fn of(lines: &[Line], start: u64, length: u64) -> Self {
-        let mut story = Self::default();
-        for line in lines {
-            let at = line.at.saturating_sub(start);
+impl Timeline {
+    fn of(entries: &[LogEntry], start: u64, length: u64) -> Self {
+        let mut timeline = Self::default();
+        for entry in entries {
+            let at = entry.at.saturating_sub(start);
             if at < length.max(1) {
-                story.take(at, &line.event);
+                timeline.apply(at, &entry.event);
             }
         }
-        let heard: Vec<ParticipantId> = story.heard.keys().copied().collect();
-        for who in heard {
-            story.falls_silent(length, who);
+        let speaking: Vec<ParticipantId> = timeline.speaking.keys().copied().collect();
+        for participant in speaking {
+            timeline.end_speech(length, participant);
         }
-        story.talks.sort_by_key(|talk| talk.from);
-        story
+        timeline.speeches.sort_by_key(|speech| speech.from);
+        timeline
     }
 
-    /// `at` is 0 for what was before the recording's beginning, too.
-    fn take(&mut self, at: u64, event: &Event) {
+    /// Follows one event. `at` is 0 for all that happened before the file began.
+    fn apply(&mut self, at: u64, event: &Event) {
         match event {
             Event::Join {
                 participant,
@@ -85,50 +90,50 @@ impl Story {
                 viewer: false,
             } => {
                 self.names.insert(*participant, name.clone());
-                self.moves(at, Moment::Join, *participant, name.clone());
+                self.push(at, MarkerKind::Join, *participant, name.clone());
             }
             Event::Name { participant, name } => {
                 if let Some(known) = self.names.get_mut(participant) {
                     known.clone_from(name);
                 }
             }
-            Event::Leave { participant } => self.leaves(at, *participant),
+            Event::Leave { participant } => self.leave(at, *participant),
             Event::Speaker {
                 participant,
                 speaking: true,
             } => {
-                self.heard.entry(*participant).or_insert(at);
+                self.speaking.entry(*participant).or_insert(at);
             }
-            Event::Speaker { participant, .. } => self.falls_silent(at, *participant),
+            Event::Speaker { participant, .. } => self.end_speech(at, *participant),
             _ => {}
         }
     }
 
-    fn moves(&mut self, at_ms: u64, moment: Moment, participant: ParticipantId, name: String) {
-        self.moves.push(Marker {
+    fn push(&mut self, at_ms: u64, kind: MarkerKind, participant: ParticipantId, name: String) {
+        self.attendance.push(Marker {
             at_ms,
-            moment,
+            kind,
             participant,
             name,
         });
     }
 
-    fn leaves(&mut self, at: u64, who: ParticipantId) {
-        self.falls_silent(at, who);
+    fn leave(&mut self, at: u64, who: ParticipantId) {
+        self.end_speech(at, who);
         let Some(name) = self.names.remove(&who) else {
             return;
         };
         match at {
-            // Gone before the file began: never there.
-            0 => self.moves.retain(|marker| marker.participant != who),
-            _ => self.moves(at, Moment::Leave, who, name),
+            // Left before the file began: nothing of them is in it.
+            0 => self.attendance.retain(|marker| marker.participant != who),
+            _ => self.push(at, MarkerKind::Leave, who, name),
         }
     }
 
-    fn falls_silent(&mut self, to: u64, participant: ParticipantId) {
+    fn end_speech(&mut self, to: u64, participant: ParticipantId) {
         let name = self.names.get(&participant).cloned();
-        if let (Some(from), Some(name)) = (self.heard.remove(&participant), name) {
-            self.talks.push(Talk {
+        if let (Some(from), Some(name)) = (self.speaking.remove(&participant), name) {
+            self.speeches.push(Speech {
                 from,
                 to,
                 participant,
@@ -137,21 +142,22 @@ impl Story {
         }
     }
 
-    /// All of it in order, of those who spoke for `least` ms at least.
-    fn told(&self, least: u64) -> Vec<Marker> {
-        let mut markers = self.moves.clone();
+    /// Its markers in order of time. A speech shorter than `shortest` ms has none, nor has one by
+    /// the participant who has the marker before.
+    fn markers(&self, shortest: u64) -> Vec<Marker> {
+        let mut markers = self.attendance.clone();
         let mut last = None;
-        for talk in self
-            .talks
+        for speech in self
+            .speeches
             .iter()
-            .filter(|talk| talk.to - talk.from >= least)
+            .filter(|speech| speech.to - speech.from >= shortest)
         {
-            if last.replace(talk.participant) != Some(talk.participant) {
+            if last.replace(speech.participant) != Some(speech.participant) {
                 markers.push(Marker {
-                    at_ms: talk.from,
-                    moment: Moment::Speaker,
-                    participant: talk.participant,
-                    name: talk.name.clone(),
+                    at_ms: speech.from,
+                    kind: MarkerKind::Speaker,
+                    participant: speech.participant,
+                    name: speech.name.clone(),
                 });
             }
         }
@@ -160,22 +166,22 @@ impl Story {
     }
 }
 
-/// The chapters of a file with these markers: one at its beginning, whatever there is.
+/// The chapters of a file with these markers. There is always one at its beginning.
 pub(super) fn chapters(markers: &[Marker]) -> Vec<Chapter> {
     let mut chapters = vec![Chapter {
         at: 0,
         title: "Start".to_owned(),
     }];
     for marker in markers {
-        let text = match marker.moment {
-            // They were there when it began.
-            Moment::Join if marker.at_ms == 0 => continue,
-            Moment::Join => format!("{} joins", marker.name),
-            Moment::Leave => format!("{} leaves", marker.name),
-            Moment::Speaker => format!("{} speaks", marker.name),
+        let text = match marker.kind {
+            // In the room already when the file began.
+            MarkerKind::Join if marker.at_ms == 0 => continue,
+            MarkerKind::Join => format!("{} joins", marker.name),
+            MarkerKind::Leave => format!("{} leaves", marker.name),
+            MarkerKind::Speaker => format!("{} speaks", marker.name),
         };
         match chapters.last_mut() {
-            Some(last) if marker.at_ms - last.at < TOGETHER => {
+            Some(last) if marker.at_ms - last.at < MERGE_WITHIN_MS => {
                 last.title.push_str(", ");
                 last.title.push_str(&text);
             }
@@ -191,10 +197,11 @@ pub(super) fn chapters(markers: &[Marker]) -> Vec<Chapter> {
     chapters
 }
 
+/// Cuts a title to [`MAX_TITLE`] bytes, at the border of a character.
 fn shorten(title: &mut String) {
     const MORE: char = '…';
-    if title.len() > TITLE {
-        title.truncate(title.floor_char_boundary(TITLE - MORE.len_utf8()));
+    if title.len() > MAX_TITLE {
+        title.truncate(title.floor_char_boundary(MAX_TITLE - MORE.len_utf8()));
         title.push(MORE);
     }
 }
@@ -203,34 +210,34 @@ fn shorten(title: &mut String) {
 mod tests {
     use super::*;
 
-    fn join(at: u64, n: u32) -> Line {
+    fn join(at: u64, n: u32) -> LogEntry {
         let event = Event::Join {
             participant: ParticipantId::new(n),
             name: format!("P{n}"),
             viewer: n >= 100,
         };
-        Line { at, event }
+        LogEntry { at, event }
     }
 
-    fn leave(at: u64, n: u32) -> Line {
+    fn leave(at: u64, n: u32) -> LogEntry {
         let participant = ParticipantId::new(n);
         let event = Event::Leave { participant };
-        Line { at, event }
+        LogEntry { at, event }
     }
 
-    fn speaks(from: u64, to: u64, n: u32) -> [Line; 2] {
+    fn speaks(from: u64, to: u64, n: u32) -> [LogEntry; 2] {
         [(from, true), (to, false)].map(|(at, speaking)| {
             let participant = ParticipantId::new(n);
             let event = Event::Speaker {
                 participant,
                 speaking,
             };
-            Line { at, event }
+            LogEntry { at, event }
         })
     }
 
-    fn told(markers: &[Marker]) -> Vec<(u64, Moment, u32)> {
-        let short = |one: &Marker| (one.at_ms, one.moment, one.participant.ordinal());
+    fn brief(markers: &[Marker]) -> Vec<(u64, MarkerKind, u32)> {
+        let short = |one: &Marker| (one.at_ms, one.kind, one.participant.ordinal());
         markers.iter().map(short).collect()
     }
 
@@ -246,14 +253,14 @@ mod tests {
         lines.sort_by_key(|line| line.at);
         let markers = markers(&lines, 500, 30_000);
         let expected = [
-            (0, Moment::Join, 1),
-            (0, Moment::Join, 2),
-            (0, Moment::Speaker, 1),
-            (10_000, Moment::Speaker, 2),
-            (13_000, Moment::Join, 4),
-            (20_000, Moment::Leave, 2),
+            (0, MarkerKind::Join, 1),
+            (0, MarkerKind::Join, 2),
+            (0, MarkerKind::Speaker, 1),
+            (10_000, MarkerKind::Speaker, 2),
+            (13_000, MarkerKind::Join, 4),
+            (20_000, MarkerKind::Leave, 2),
         ];
-        assert_eq!(told(&markers), expected);
+        assert_eq!(brief(&markers), expected);
         let titles: Vec<(u64, String)> = chapters(&markers)
             .into_iter()
             .map(|chapter| (chapter.at, chapter.title))
@@ -274,12 +281,12 @@ mod tests {
             name: "Ann".to_owned(),
         };
         let [speaks, _] = speaks(7_000, 0, 1);
-        let lines = [join(0, 1), Line { at: 5_000, event }, speaks];
+        let lines = [join(0, 1), LogEntry { at: 5_000, event }, speaks];
         let markers = markers(&lines, 0, 9_500);
-        assert_eq!(told(&markers)[1], (7_000, Moment::Speaker, 1));
+        assert_eq!(brief(&markers)[1], (7_000, MarkerKind::Speaker, 1));
         assert_eq!([&markers[0].name, &markers[1].name], ["P1", "Ann"]);
         assert_eq!(
-            told(&super::markers(&lines, 0, 8_500)).len(),
+            brief(&super::markers(&lines, 0, 8_500)).len(),
             1,
             "too short"
         );
@@ -287,16 +294,16 @@ mod tests {
 
     #[test]
     fn what_comes_together_is_one_chapter_with_a_title_that_is_not_too_long() {
-        let lines: Vec<Line> = (1..30).map(|n| join(5_000 + u64::from(n), n)).collect();
+        let lines: Vec<LogEntry> = (1..30).map(|n| join(5_000 + u64::from(n), n)).collect();
         let markers = markers(&lines, 0, 60_000);
         assert_eq!(markers.len(), 29);
         let chapters = chapters(&markers);
         assert_eq!(chapters.len(), 2);
         assert!(chapters[1].title.starts_with("P1 joins, P2 joins, "));
-        assert!(chapters[1].title.ends_with('…') && chapters[1].title.len() <= TITLE);
+        assert!(chapters[1].title.ends_with('…') && chapters[1].title.len() <= MAX_TITLE);
         let mut title = "é".repeat(40);
         shorten(&mut title);
-        assert!(title.len() <= TITLE && title.ends_with("é…"));
+        assert!(title.len() <= MAX_TITLE && title.ends_with("é…"));
     }
 
     #[test]
@@ -310,9 +317,9 @@ mod tests {
         lines.push(leave(3_000_000, 1));
         let markers = markers(&lines, 0, 3_100_000);
         assert_eq!(markers.len(), 2 + 60 + 1);
-        let late = (2_910_000, Moment::Speaker, 2);
-        assert_eq!(told(&markers)[61], late);
-        let crowd: Vec<Line> = (0..1_000).map(|n| join(n, 1)).collect();
-        assert_eq!(super::markers(&crowd, 0, 2_000).len(), MOST);
+        let late = (2_910_000, MarkerKind::Speaker, 2);
+        assert_eq!(brief(&markers)[61], late);
+        let crowd: Vec<LogEntry> = (0..1_000).map(|n| join(n, 1)).collect();
+        assert_eq!(super::markers(&crowd, 0, 2_000).len(), MAX_MARKERS);
     }
 }

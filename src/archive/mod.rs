@@ -1,9 +1,18 @@
-//! The folder of recordings: one file each, one small JSON beside it, written anew as a whole, and
-//! the catalogue of them. What a server that was killed left behind is made whole at the next
-//! start.
+//! The folder of recordings and its catalogue: for each recording one file, or a folder of tracks,
+//! and a small JSON file with its metadata beside it, which is always written as a whole. What a
+//! server that was killed left behind is repaired at the next start.
 //!
-//! Threads: any. Calls that touch the disk run on tokio's blocking threads; the lock is held for
-//! moments, and never while the disk is touched.
+//! Any thread may call. Calls that use the disk run on tokio's blocking threads. The lock of the
+//! catalogue is never held during disk access.
+//!
+//! | module | does | |
+//! | --- | --- | --- |
+//! | `metadata` | file names, the JSON of a recording | |
+//! | [`events`] | the event log of a recording | |
+//! | `finalize` | what is written once a recording has ended | |
+//! | `markers` | markers and chapters from the event log | pure |
+//! | `chapters`, `reserved`, `mp4`, `webm` | chapters in the file | |
+//! | `recover` | repairs files that were cut short | |
 
 mod chapters;
 pub mod events;
@@ -12,10 +21,11 @@ mod markers;
 mod metadata;
 mod mp4;
 mod recover;
+mod reserved;
 mod webm;
 
 use std::collections::BTreeMap;
-use std::io::{self, Write};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -26,105 +36,88 @@ use tokio::sync::watch;
 use tokio_util::task::TaskTracker;
 use tokio_util::task::task_tracker::TaskTrackerToken;
 
-pub use crate::protocol::recording::{
-    BadRecordingId, Kind, Page, Recording, RecordingId, Standing, Subject, TrackFile,
-};
-pub use crate::protocol::recording::{Marker, Moment};
-
+use crate::config::RecordingQuotas;
 use crate::id::RoomId;
 use crate::layout::Size;
 use crate::media::gst::template::Templates;
+use crate::protocol::recording::{Recording, RecordingId, RecordingKind, RecordingStatus, Subject};
 
-/// What limits recordings.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Quotas {
-    /// Bytes that must stay free on the disk.
-    pub free_space: u64,
-    /// A recording ends after this.
-    pub max_length: Duration,
-    /// Recordings that ended longer ago than this are deleted; never if `None`.
-    pub max_age: Option<Duration>,
-}
-
-/// Why the archive refuses.
+/// Why the archive refuses a request.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum ArchiveError {
-    /// The disk is fuller than it may be.
+    /// Less of the disk is free than [`RecordingQuotas::free_space`].
     #[error("the disk of the recordings has {free} bytes left, {floor} have to stay free")]
     Full {
-        /// Bytes free.
+        /// Bytes that are free.
         free: u64,
-        /// Bytes that have to be.
+        /// Bytes that have to stay free.
         floor: u64,
     },
-    /// The folder cannot be used.
+    /// The folder cannot be read, made or written to.
     #[error("the folder of recordings {folder}: {reason}")]
     Unusable {
-        /// Which.
+        /// Path of the folder.
         folder: String,
-        /// What the system says.
+        /// The error of the system.
         reason: String,
     },
-    /// There is no such recording.
+    /// The catalogue has no recording of that id.
     #[error("there is no such recording")]
     Unknown,
-    /// It goes on, and must be stopped first.
+    /// The recording is being written, and has to be stopped before it can be deleted.
     #[error("the recording goes on: stop it first")]
     GoesOn,
 }
 
 /// How a recording ended.
 #[derive(Debug, Clone)]
-pub struct Ending {
-    /// How long it is.
-    pub length: Duration,
-    /// Who was there at any time.
-    pub participants: Vec<String>,
-    /// Why it ended, where nobody stopped it.
-    pub reason: Option<String>,
-    /// Whether the file has its end.
-    pub file: FileEnd,
+pub(crate) struct Ending {
+    pub(crate) length: Duration,
+    /// Names of all participants who were in the room while it was written.
+    pub(crate) participants: Vec<String>,
+    /// Why it ended by itself; `None` if a participant or an operator stopped it.
+    pub(crate) reason: Option<String>,
+    pub(crate) file: FileEnd,
 }
 
-/// The end of a file.
+/// Whether the recorder could finish a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum FileEnd {
-    /// Written.
+pub(crate) enum FileEnd {
     Written,
-    /// Not written: the file is as after a crash.
+    /// The end is missing: the file is as after a crash, and will be repaired.
     Missing,
 }
 
-/// The folder of recordings. Cloning shares it.
+/// The folder of recordings and its catalogue. Clones share both.
 #[derive(Debug, Clone)]
 pub struct Archive(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
     folder: PathBuf,
-    quotas: Quotas,
+    quotas: RecordingQuotas,
     templates: Arc<Templates>,
     catalogue: Mutex<BTreeMap<RecordingId, Recording>>,
-    /// Counts changes of the catalogue.
+    /// Number of changes of the catalogue so far, for those who wait for one.
     changes: watch::Sender<u64>,
     running: TaskTracker,
 }
 
 impl Archive {
-    /// Opens the folder, makes it if it is not there, repairs what a killed server left and deletes
-    /// what is too old.
+    /// Opens the folder, and creates it if it does not exist. Repairs the recordings that a killed
+    /// server left unfinished, and deletes those older than [`RecordingQuotas::max_age`].
     ///
     /// # Errors
-    /// [`ArchiveError::Unusable`] when it can be neither read nor made. One that cannot be written
-    /// to is found out by [`Archive::begin`]: what is in it can still be had.
+    /// [`ArchiveError::Unusable`] if the folder can be neither read nor created. One that cannot be
+    /// written to opens, so that its recordings can still be downloaded; [`Archive::begin`] fails.
     pub async fn open(
         folder: &Path,
-        quotas: Quotas,
+        quotas: RecordingQuotas,
         templates: Arc<Templates>,
     ) -> Result<Self, ArchiveError> {
         let unusable = |error: io::Error| unusable(folder, &error);
         std::fs::create_dir_all(folder).map_err(unusable)?;
-        let catalogue = read_all(folder).map_err(unusable)?;
+        let catalogue = metadata::read_all(folder).map_err(unusable)?;
         let archive = Self(Arc::new(Inner {
             folder: folder.to_owned(),
             quotas,
@@ -138,16 +131,17 @@ impl Archive {
         Ok(archive)
     }
 
-    /// What limits recordings.
-    pub fn quotas(&self) -> Quotas {
+    /// The limits of recordings.
+    pub(crate) fn quotas(&self) -> RecordingQuotas {
         self.0.quotas
     }
 
-    /// Begins a recording: its entry and its empty file are there when this returns.
+    /// Begins a recording. Its metadata and its empty file or folder exist when this returns.
+    /// `size` is that of the picture in pixels.
     ///
     /// # Errors
     /// [`ArchiveError::Full`], [`ArchiveError::Unusable`].
-    pub async fn begin(
+    pub(crate) async fn begin(
         &self,
         room: RoomId,
         subject: Subject,
@@ -179,7 +173,7 @@ impl Archive {
             room,
             kind,
             format,
-            state: Standing::Recording,
+            state: RecordingStatus::Recording,
             started: metadata::stamp(now),
             ended: None,
             duration_ms: 0,
@@ -193,18 +187,19 @@ impl Archive {
         };
         let path = self.path(&recording);
         let create = match kind {
-            Kind::Composite => std::fs::File::create_new(&path).map(drop),
-            Kind::Tracks => std::fs::create_dir(&path),
+            RecordingKind::Composite => std::fs::File::create_new(&path).map(drop),
+            RecordingKind::Tracks => std::fs::create_dir(&path),
         };
         create
-            .and_then(|()| self.write(&recording))
+            .and_then(|()| metadata::write(&self.0.folder, &recording))
             .map_err(|error| unusable(&self.0.folder, &error))?;
         self.keep(recording.clone());
         Ok(recording)
     }
 
-    /// Ends a recording. Where its file has no end it is repaired, as after a crash.
-    pub async fn end(&self, id: RecordingId, ending: Ending) {
+    /// Writes down that a recording has ended. Repairs its file first if it has no end. Does
+    /// nothing for an id that is not in the catalogue.
+    pub(crate) async fn end(&self, id: RecordingId, ending: Ending) {
         let Some(mut recording) = self.get(&id) else {
             return;
         };
@@ -213,8 +208,8 @@ impl Archive {
         recording.reason = ending.reason;
         recording.duration_ms = in_ms(ending.length);
         recording.state = match ending.file {
-            FileEnd::Written => Standing::Finished,
-            FileEnd::Missing => Standing::Failed,
+            FileEnd::Written => RecordingStatus::Finished,
+            FileEnd::Missing => RecordingStatus::Failed,
         };
         if ending.file == FileEnd::Missing
             && let Err(error) = recover::recover(&self.0.templates, &recording, &path).await
@@ -224,8 +219,8 @@ impl Archive {
         self.close(recording).await;
     }
 
-    /// Forgets a recording that did not come to be.
-    pub async fn discard(&self, id: &RecordingId) {
+    /// Deletes a recording that could not be started.
+    pub(crate) async fn discard(&self, id: &RecordingId) {
         let discarded = self.0.catalogue.lock().remove(id);
         if let Some(recording) = discarded {
             self.remove_files(recording).await;
@@ -233,8 +228,8 @@ impl Archive {
         self.changed();
     }
 
-    /// The recordings, the newest first; those of one room, or all.
-    pub fn list(&self, room: Option<&RoomId>) -> Vec<Recording> {
+    /// The recordings of one room, or of all rooms, the newest first.
+    pub(crate) fn list(&self, room: Option<&RoomId>) -> Vec<Recording> {
         let catalogue = self.0.catalogue.lock();
         let of_room = |one: &&Recording| room.is_none_or(|room| one.room == *room);
         let mut list: Vec<Recording> = catalogue.values().filter(of_room).cloned().collect();
@@ -242,34 +237,36 @@ impl Archive {
         list
     }
 
-    /// One recording.
-    pub fn get(&self, id: &RecordingId) -> Option<Recording> {
+    /// A recording by its id; `None` if the catalogue has none.
+    pub(crate) fn get(&self, id: &RecordingId) -> Option<Recording> {
         self.0.catalogue.lock().get(id).cloned()
     }
 
-    /// Where a recording's file is, or its folder.
+    /// Path of a recording's file, or of its folder of tracks.
     pub fn path(&self, recording: &Recording) -> PathBuf {
         self.0.folder.join(&recording.file)
     }
 
-    /// Where what happens while a recording goes on is written to.
-    pub fn events(&self, recording: &Recording) -> PathBuf {
+    /// Path of the event log of a recording.
+    pub(crate) fn events(&self, recording: &Recording) -> PathBuf {
         let id = recording.id.as_str();
         self.0
             .folder
             .join(metadata::events_name(recording.kind, id))
     }
 
-    /// Deletes a recording.
+    /// Deletes a recording that has ended, with its files.
     ///
     /// # Errors
     /// [`ArchiveError::Unknown`], [`ArchiveError::GoesOn`].
-    pub async fn delete(&self, id: &RecordingId) -> Result<(), ArchiveError> {
+    pub(crate) async fn delete(&self, id: &RecordingId) -> Result<(), ArchiveError> {
         let recording = {
             let mut catalogue = self.0.catalogue.lock();
             match catalogue.get(id) {
                 None => return Err(ArchiveError::Unknown),
-                Some(one) if one.state == Standing::Recording => return Err(ArchiveError::GoesOn),
+                Some(one) if one.state == RecordingStatus::Recording => {
+                    return Err(ArchiveError::GoesOn);
+                }
                 Some(_) => catalogue.remove(id),
             }
         };
@@ -280,22 +277,23 @@ impl Archive {
         Ok(())
     }
 
-    /// Waits until a recording has ended, and returns how.
+    /// Waits until a recording has ended, and returns its metadata; `None` if it is not in the
+    /// catalogue.
     pub async fn ended(&self, id: &RecordingId) -> Option<Recording> {
         let mut changes = self.0.changes.subscribe();
         loop {
             let recording = self.get(id)?;
-            if recording.state != Standing::Recording || changes.changed().await.is_err() {
+            if recording.state != RecordingStatus::Recording || changes.changed().await.is_err() {
                 return Some(recording);
             }
         }
     }
 
-    /// Whether the disk has room for more.
+    /// Checks that as much of the disk is free as has to stay free.
     ///
     /// # Errors
-    /// [`ArchiveError::Full`], [`ArchiveError::Unusable`].
-    pub fn check_space(&self) -> Result<(), ArchiveError> {
+    /// [`ArchiveError::Full`] if it is not, [`ArchiveError::Unusable`] if the system does not say.
+    pub(crate) fn check_space(&self) -> Result<(), ArchiveError> {
         let stat = rustix::fs::statvfs(&self.0.folder)
             .map_err(|error| unusable(&self.0.folder, &error.into()))?;
         let (free, floor) = (stat.f_bavail * stat.f_frsize, self.0.quotas.free_space);
@@ -305,36 +303,60 @@ impl Archive {
         }
     }
 
-    /// Held while a recording is being ended: [`Archive::settled`] waits for it.
-    pub fn hold(&self) -> TaskTrackerToken {
+    /// A token to hold while a recording is being ended: [`Archive::settled`] waits until it is
+    /// dropped.
+    pub(crate) fn hold(&self) -> TaskTrackerToken {
         self.0.running.token()
     }
 
-    /// Waits until every recording that is being ended has ended.
-    pub async fn settled(&self) {
+    /// Waits until every token of [`Archive::hold`] is dropped. To be called when the server stops.
+    pub(crate) async fn settled(&self) {
         self.0.running.close();
         self.0.running.wait().await;
     }
 
+    /// Repairs the recordings that are unfinished in the catalogue.
     async fn recover(&self) {
-        let open = |one: &Recording| one.state == Standing::Recording;
+        let open = |one: &Recording| one.state == RecordingStatus::Recording;
         for mut recording in self.list(None).into_iter().filter(open) {
             let path = self.path(&recording);
-            let written = written_for(&path, &recording);
+            let written = metadata::written_for(&path, &recording);
             recording.reason = Some("the server ended without stopping it".to_owned());
             match recover::recover(&self.0.templates, &recording, &path).await {
                 Ok(length) => {
-                    recording.state = Standing::Recovered;
+                    recording.state = RecordingStatus::Recovered;
                     recording.duration_ms = in_ms(length.unwrap_or(written));
                 }
                 Err(error) => {
-                    recording.state = Standing::Failed;
+                    recording.state = RecordingStatus::Failed;
                     recording.reason = Some(error.to_string());
                 }
             }
             tracing::info!(recording = %recording.id, state = ?recording.state, "found unfinished");
             self.close(recording).await;
         }
+    }
+
+    /// Writes down that a recording has ended, and what there is to say of it.
+    async fn close(&self, mut recording: Recording) {
+        recording.ended = Some(metadata::stamp(SystemTime::now()));
+        let archive = self.clone();
+        let closed = move || {
+            let folder = &archive.0.folder;
+            finalize::complete(folder, &mut recording);
+            match metadata::write(folder, &recording) {
+                Ok(()) if recording.kind == RecordingKind::Composite => {
+                    metadata::remove_events(folder, &recording.id);
+                }
+                Ok(()) => {}
+                Err(error) => {
+                    tracing::error!(recording = %recording.id, %error, "its entry is not written");
+                }
+            }
+            archive.keep(recording);
+            Ok(())
+        };
+        let _ = self.on_disk(closed).await;
     }
 
     fn keep(&self, recording: Recording) {
@@ -348,6 +370,7 @@ impl Archive {
         self.0.changes.send_modify(|changes| *changes += 1);
     }
 
+    /// Deletes the recordings that ended longer ago than the quotas allow.
     fn forget_old(&self) {
         let Some(max_age) = self.0.quotas.max_age else {
             return;
@@ -360,31 +383,20 @@ impl Archive {
         for recording in self.list(None).into_iter().filter(is_old) {
             tracing::info!(recording = %recording.id, "too old, deleted");
             self.0.catalogue.lock().remove(&recording.id);
-            remove(&self.0.folder, &recording);
+            metadata::remove(&self.0.folder, &recording);
         }
     }
 
     async fn remove_files(&self, recording: Recording) {
         let folder = self.0.folder.clone();
         let removed = move || {
-            remove(&folder, &recording);
+            metadata::remove(&folder, &recording);
             Ok(())
         };
         let _ = self.on_disk(removed).await;
     }
 
-    /// Writes an entry as a whole: whoever reads it finds the old one or the new one.
-    fn write(&self, recording: &Recording) -> io::Result<()> {
-        let path = entry_path(&self.0.folder, &recording.id);
-        let draft = path.with_extension("json.part");
-        let written = write_through(&draft, &serde_json::to_vec_pretty(recording)?)
-            .and_then(|()| std::fs::rename(&draft, &path));
-        if written.is_err() {
-            let _ = std::fs::remove_file(&draft);
-        }
-        written
-    }
-
+    /// Runs work that uses the disk on a blocking thread.
     async fn on_disk<T: Send + 'static>(
         &self,
         work: impl FnOnce() -> Result<T, ArchiveError> + Send + 'static,
@@ -403,69 +415,6 @@ fn unusable(folder: &Path, error: &io::Error) -> ArchiveError {
     ArchiveError::Unusable {
         folder: folder.display().to_string(),
         reason: error.to_string(),
-    }
-}
-
-/// Writes a file, to the disk itself.
-fn write_through(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let mut file = std::fs::File::create(path)?;
-    file.write_all(bytes)?;
-    file.sync_all()
-}
-
-fn entry_path(folder: &Path, id: &RecordingId) -> PathBuf {
-    folder.join(format!("{id}.json"))
-}
-
-fn remove(folder: &Path, recording: &Recording) {
-    let file = folder.join(&recording.file);
-    let removed = match recording.kind {
-        Kind::Composite => std::fs::remove_file(&file),
-        Kind::Tracks => std::fs::remove_dir_all(&file),
-    };
-    let entry = entry_path(folder, &recording.id);
-    for (path, removed) in [(&file, removed), (&entry, std::fs::remove_file(&entry))] {
-        if let Err(error) = removed {
-            tracing::warn!(path = %path.display(), %error, "not deleted");
-        }
-    }
-    finalize::remove_events(folder, &recording.id);
-}
-
-/// The entries of a folder. Files that are none are left alone.
-fn read_all(folder: &Path) -> io::Result<BTreeMap<RecordingId, Recording>> {
-    let mut catalogue = BTreeMap::new();
-    for file in std::fs::read_dir(folder)? {
-        let path = file?.path();
-        if path.extension().is_none_or(|extension| extension != "json") {
-            continue;
-        }
-        match read_entry(&path) {
-            Some(recording) => {
-                catalogue.insert(recording.id.clone(), recording);
-            }
-            None => tracing::warn!(path = %path.display(), "not an entry of a recording"),
-        }
-    }
-    Ok(catalogue)
-}
-
-/// An entry, if it is one and of the file it is named after: what stands in it is not trusted to
-/// name files elsewhere.
-fn read_entry(path: &Path) -> Option<Recording> {
-    let recording: Recording = serde_json::from_slice(&std::fs::read(path).ok()?).ok()?;
-    let stem = path.file_stem()?.to_str()?;
-    let file = metadata::file_name(recording.kind, stem, recording.format);
-    (recording.id.as_str() == stem && recording.file == file).then_some(recording)
-}
-
-/// How long a file was written to, from its entry and its own time: good to a second.
-fn written_for(path: &Path, recording: &Recording) -> Duration {
-    let last = std::fs::metadata(path).and_then(|file| file.modified());
-    let began = humantime::parse_rfc3339(&recording.started);
-    match (last, began) {
-        (Ok(last), Ok(began)) => last.duration_since(began).unwrap_or_default(),
-        _ => Duration::ZERO,
     }
 }
 

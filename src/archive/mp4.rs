@@ -1,20 +1,19 @@
-//! How much of an MP4 that was cut short is whole, and its chapters.
+//! The boxes of a recorded MP4: where its last whole fragment ends, and its chapters.
 //!
 //! A recording's MP4 begins with a `moov` that names no media and grows by fragments: the index of
-//! one (`moof`), then its media data (`mdat`), see `mp4mux`'s `dash-or-mss`. An index whose data is
-//! not whole is worse than none: without it the file is one that every player takes (ISO/IEC
-//! 14496-12 section 8.8).
+//! one (`moof`), then its media data (`mdat`); see the mode `dash-or-mss` of `mp4mux`. An index
+//! whose data is cut short is worse than none: once it is removed, every player opens the file
+//! (ISO/IEC 14496-12 section 8.8).
 
 use std::io::{self, Read, Seek, SeekFrom};
 
-use super::chapters::Room;
 use super::markers::Chapter;
+use super::reserved::ReservedSpace;
 
-/// Length in bytes of the part of `file` that ends with its last whole fragment, and 0 if it has
-/// none.
+/// Length in bytes of the part of `file` that ends with its last whole fragment; 0 if it has none.
 ///
 /// # Errors
-/// Whatever reading `file` fails with.
+/// What reading `file` fails with.
 pub(super) fn whole_length(file: &mut (impl Read + Seek)) -> io::Result<u64> {
     let end = file.seek(SeekFrom::End(0))?;
     let (mut at, mut whole) = (0, 0);
@@ -39,20 +38,20 @@ pub(super) fn whole_length(file: &mut (impl Read + Seek)) -> io::Result<u64> {
     Ok(whole)
 }
 
-/// What the boxes up to here end with.
+/// What the boxes read so far end with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Part {
-    /// What no player can begin with.
+    /// No `moov` has come yet.
     Other,
-    /// The `moov`.
     Beginning,
-    /// The index of a fragment.
+    /// The `moof` of a fragment.
     Index,
-    /// A whole fragment.
+    /// The `mdat` of a whole fragment.
     Fragment,
 }
 
-/// Kind and length of the box at `at`; `None` where none can be.
+/// Type and length of the box at offset `at`; `None` where no whole header stands, or a box that
+/// was still being written.
 fn header(file: &mut (impl Read + Seek), at: u64, end: u64) -> io::Result<Option<([u8; 4], u64)>> {
     const SHORT: u64 = 8;
     const LONG: u64 = 16;
@@ -76,36 +75,41 @@ fn header(file: &mut (impl Read + Seek), at: u64, end: u64) -> io::Result<Option
     Ok((length >= SHORT).then_some((kind, length)))
 }
 
-/// Bytes of the header of what fills room that is left.
-pub(super) const FILLER: usize = 8;
+/// Length in bytes of the header of a `free` box, the smallest filler.
+pub(super) const FILLER_HEADER: usize = 8;
 
-/// What is in the `udta` of the file's `moov`.
+/// The content of the `udta` box in the file's `moov`; `None` if it has none.
 ///
 /// # Errors
-/// Whatever reading `file` fails with.
-pub(super) fn room(file: &mut (impl Read + Seek)) -> io::Result<Option<Room>> {
+/// What reading `file` fails with.
+pub(super) fn reserved_space(file: &mut (impl Read + Seek)) -> io::Result<Option<ReservedSpace>> {
     let end = file.seek(SeekFrom::End(0))?;
-    let Some(moov) = child(file, b"moov", Room { at: 0, length: end })? else {
+    let whole = ReservedSpace {
+        offset: 0,
+        length: end,
+    };
+    let Some(moov) = child(file, b"moov", whole)? else {
         return Ok(None);
     };
     child(file, b"udta", moov)
 }
 
-/// What is in the first box of that kind of those that stand in `within`, if all of it is there.
+/// The content of the first box of type `wanted` in `within`; `None` if there is none, or it does
+/// not end there.
 fn child(
     file: &mut (impl Read + Seek),
     wanted: &[u8; 4],
-    within: Room,
-) -> io::Result<Option<Room>> {
+    within: ReservedSpace,
+) -> io::Result<Option<ReservedSpace>> {
     const HEADER: u64 = 8;
-    let (mut at, end) = (within.at, within.at + within.length);
+    let (mut at, end) = (within.offset, within.offset + within.length);
     while let Some((kind, length)) = header(file, at, end)? {
         if length > end - at {
             break;
         }
         if kind == *wanted {
-            return Ok(Some(Room {
-                at: at + HEADER,
+            return Ok(Some(ReservedSpace {
+                offset: at + HEADER,
                 length: length - HEADER,
             }));
         }
@@ -114,12 +118,12 @@ fn child(
     Ok(None)
 }
 
-/// A `chpl`, as Nero has it and all players that know chapters read it; Apple's way, a track of
-/// text, would have to be among the tracks from the beginning.
+/// A `chpl` box with these chapters. Nero introduced it, and all players that support chapters read
+/// it. Apple's alternative, a text track, would have to be declared before the recording begins.
 pub(super) fn chapter_list(chapters: &[Chapter]) -> Vec<u8> {
-    /// In a millisecond.
+    /// Units of a chapter's time in a millisecond.
     const TICKS: u64 = 10_000;
-    // Version 1, no flags, four bytes of no meaning.
+    // Version 1, no flags, four reserved bytes.
     let mut body = vec![1, 0, 0, 0, 0, 0, 0, 0];
     let count = chapters.len().min(u8::MAX.into());
     body.push(u8::try_from(count).unwrap_or(u8::MAX));
@@ -130,11 +134,11 @@ pub(super) fn chapter_list(chapters: &[Chapter]) -> Vec<u8> {
         body.push(length);
         body.extend(title.iter().take(length.into()));
     }
-    let length = body.len() as u64 + FILLER as u64;
+    let length = body.len() as u64 + FILLER_HEADER as u64;
     [boxed(*b"chpl", length), body].concat()
 }
 
-/// The header of a `free` that is `length` bytes long with it.
+/// The header of a `free` box that is `length` bytes long, header included.
 pub(super) fn filler(length: u64) -> Vec<u8> {
     boxed(*b"free", length)
 }

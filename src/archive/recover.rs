@@ -1,4 +1,4 @@
-//! Makes whole what a server that was killed left behind.
+//! Repairs the recordings that a killed server left unfinished.
 
 use std::fs::{File, OpenOptions};
 use std::io;
@@ -7,55 +7,57 @@ use std::time::Duration;
 
 use thiserror::Error;
 
-use super::events;
-use super::events::{EVENTS, Event, Journal, Track};
+use super::events::{self, EVENTS, Event, EventLog, RecordedTrack};
 use super::mp4;
-use crate::codec::Container;
-use crate::codec::Contents;
+use crate::codec::{Container, Contents};
 use crate::media::file::recorder::RecorderError;
 use crate::media::file::remux::remux;
 use crate::media::gst::template::Templates;
-use crate::protocol::recording::{Kind, Recording};
+use crate::protocol::recording::{Recording, RecordingKind};
 
 /// Why a file could not be repaired.
 #[derive(Debug, Error)]
 pub(super) enum RecoverError {
-    /// It has no beginning.
+    /// Nothing in it can be played.
     #[error("nothing had been written")]
     Empty,
-    /// The disk.
+    /// Reading or writing it failed.
     #[error(transparent)]
     Io(#[from] io::Error),
-    /// What is in it.
+    /// GStreamer cannot read it.
     #[error(transparent)]
     Content(#[from] RecorderError),
 }
 
-/// Repairs what was written of a recording, in place. Returns how long it is, where that is known.
+/// Repairs the file of a recording, or the files of its tracks, in place. Returns its length, where
+/// that is known.
+///
+/// # Errors
+/// [`RecoverError`] if nothing of it can be played. Of tracks, those that can be are repaired.
 pub(super) async fn recover(
     templates: &Templates,
     recording: &Recording,
     path: &Path,
 ) -> Result<Option<Duration>, RecoverError> {
     match recording.kind {
-        Kind::Composite => recover_file(templates, recording.format, path).await,
-        Kind::Tracks => recover_tracks(templates, path).await.map(Some),
+        RecordingKind::Composite => recover_file(templates, recording.format, path).await,
+        RecordingKind::Tracks => recover_tracks(templates, path).await.map(Some),
     }
 }
 
-/// Repairs every track that can be, and the events, which end with the last of them.
+/// Repairs every track that can be, and the event log, which then ends with the last of them.
 async fn recover_tracks(templates: &Templates, folder: &Path) -> Result<Duration, RecoverError> {
-    events::mend(folder)?;
-    let lines = events::read(folder)?;
-    let mut length = Duration::from_millis(lines.last().ok_or(RecoverError::Empty)?.at);
-    for (track, _) in events::tracks(&lines) {
+    events::repair(folder)?;
+    let entries = events::read(folder)?;
+    let mut length = Duration::from_millis(entries.last().ok_or(RecoverError::Empty)?.at);
+    for (track, _) in events::tracks(&entries) {
         match recover_track(templates, &folder.join(&track.file), track).await {
             Ok(lasts) => length = length.max(Duration::from_millis(track.start) + lasts),
             Err(error) => tracing::warn!(file = track.file, %error, "a track is not repaired"),
         }
     }
-    if lines.last().is_none_or(|line| line.event != Event::End) {
-        Journal::open(&folder.join(EVENTS))?.write(length, Event::End)?;
+    if entries.last().is_none_or(|entry| entry.event != Event::End) {
+        EventLog::open(&folder.join(EVENTS))?.write(length, Event::End)?;
     }
     Ok(length)
 }
@@ -63,7 +65,7 @@ async fn recover_tracks(templates: &Templates, folder: &Path) -> Result<Duration
 async fn recover_track(
     templates: &Templates,
     path: &Path,
-    track: &Track,
+    track: &RecordedTrack,
 ) -> Result<Duration, RecoverError> {
     if !events::is_file_name(&track.file) || std::fs::metadata(path)?.len() == 0 {
         return Err(RecoverError::Empty);
@@ -75,7 +77,7 @@ async fn recover_track(
     rewrite(templates, contents, path).await
 }
 
-/// Repairs a file in place. Returns how long it is, where that is known.
+/// Repairs the file of a composite in place. Returns its length, where that is known.
 async fn recover_file(
     templates: &Templates,
     container: Container,
@@ -91,7 +93,7 @@ async fn recover_file(
     }
 }
 
-/// Writes a file anew, with its end, in place of what it is. Returns how long it is.
+/// Replaces a file by a copy with the same media and a proper end. Returns its length.
 async fn rewrite(
     templates: &Templates,
     contents: Contents,
@@ -100,7 +102,7 @@ async fn rewrite(
     let copy = path.with_extension("part");
     let length = remux(templates, contents, path, &copy).await;
     if length.is_err() {
-        // What there is may play still: it is left as it is.
+        // The original may still play: it stays as it is.
         let _ = std::fs::remove_file(&copy);
     }
     let length = length?;
@@ -109,7 +111,7 @@ async fn rewrite(
     Ok(length)
 }
 
-/// Cuts an MP4 behind its last whole fragment.
+/// Truncates an MP4 after its last whole fragment.
 fn cut(path: &Path) -> Result<(), RecoverError> {
     let mut file = OpenOptions::new().read(true).write(true).open(path)?;
     let whole = mp4::whole_length(&mut file)?;

@@ -2,13 +2,13 @@
 
 use std::fs;
 
-use super::events::{Event, Journal, Track};
+use super::events::{Event, EventLog, RecordedTrack};
 use super::*;
 use crate::codec::Codec;
 use crate::codec::Container;
 use crate::id::{ParticipantId, Role};
 
-const QUOTAS: Quotas = Quotas {
+const QUOTAS: RecordingQuotas = RecordingQuotas {
     free_space: 0,
     max_length: Duration::from_secs(3600),
     max_age: None,
@@ -22,7 +22,7 @@ fn room(name: &str) -> RoomId {
     RoomId::new(name).unwrap()
 }
 
-async fn open(folder: &Path, quotas: Quotas) -> Archive {
+async fn open(folder: &Path, quotas: RecordingQuotas) -> Archive {
     gst::init().unwrap();
     let templates = Arc::new(Templates::default());
     Archive::open(folder, quotas, templates).await.unwrap()
@@ -71,7 +71,7 @@ async fn a_recording_is_listed_ended_and_deleted() {
     archive.end(one.id.clone(), ending()).await;
 
     let ended = archive.ended(&one.id).await.unwrap();
-    assert_eq!((ended.state, ended.bytes), (Standing::Finished, 5));
+    assert_eq!((ended.state, ended.bytes), (RecordingStatus::Finished, 5));
     assert_eq!((ended.duration_ms, ended.size), (1234, Some(SIZE)));
     let again = open(folder.path(), QUOTAS).await;
     assert_eq!(again.get(&one.id), Some(ended), "as it was written");
@@ -95,16 +95,19 @@ async fn what_was_left_open_is_repaired() {
     };
     let archive = open(folder.path(), QUOTAS).await;
     let full = archive.get(&full.id).unwrap();
-    assert_eq!(full.state, Standing::Recovered);
+    assert_eq!(full.state, RecordingStatus::Recovered);
     assert_eq!(full.bytes, whole as u64);
     assert_eq!(fs::read(archive.path(&full)).unwrap(), bytes[..whole]);
-    assert_eq!(archive.get(&empty.id).unwrap().state, Standing::Failed);
+    assert_eq!(
+        archive.get(&empty.id).unwrap().state,
+        RecordingStatus::Failed
+    );
 }
 
 #[tokio::test]
 async fn quotas_hold() {
     let folder = tempfile::tempdir().unwrap();
-    let full = Quotas {
+    let full = RecordingQuotas {
         free_space: u64::MAX,
         ..QUOTAS
     };
@@ -117,7 +120,7 @@ async fn quotas_hold() {
     );
     assert!(archive.list(None).is_empty());
 
-    let short_lived = Quotas {
+    let short_lived = RecordingQuotas {
         max_age: Some(Duration::ZERO),
         ..QUOTAS
     };
@@ -150,7 +153,7 @@ async fn entries_do_not_name_files_elsewhere() {
     let archive = open(folder.path(), QUOTAS).await;
     let mut recording = begin(&archive, "r").await;
     recording.file = "../../etc/passwd".to_owned();
-    archive.write(&recording).unwrap();
+    metadata::write(folder.path(), &recording).unwrap();
     fs::write(folder.path().join("note.json"), b"{}").unwrap();
     let archive = open(folder.path(), QUOTAS).await;
     assert_eq!(archive.list(None), []);
@@ -161,14 +164,14 @@ async fn tracks(archive: &Archive) -> Recording {
     let begun = archive.begin(room("tracks"), Subject::Tracks, SIZE);
     let recording = begun.await.unwrap();
     let folder = archive.path(&recording);
-    let mut journal = Journal::open(&folder.join(events::EVENTS)).unwrap();
+    let mut log = EventLog::open(&folder.join(events::EVENTS)).unwrap();
     let participant = ParticipantId::new(1);
     let join = Event::Join {
         participant,
         name: "Ann".to_owned(),
         viewer: false,
     };
-    let track = Event::Track(Track {
+    let track = Event::Track(RecordedTrack {
         file: "p1-mic-1.webm".to_owned(),
         participant,
         role: Role::Mic,
@@ -176,7 +179,7 @@ async fn tracks(archive: &Archive) -> Recording {
         start: 250,
     });
     for (at, event) in [(0, join), (260, track)] {
-        journal.write(Duration::from_millis(at), event).unwrap();
+        log.write(Duration::from_millis(at), event).unwrap();
     }
     fs::write(folder.join("p1-mic-1.webm"), b"").unwrap();
     recording
@@ -192,7 +195,7 @@ async fn tracks_are_listed_with_their_files_and_deleted_with_them() {
     archive.end(recording.id.clone(), ending()).await;
 
     let ended = archive.get(&recording.id).unwrap();
-    assert_eq!((ended.kind, ended.size), (Kind::Tracks, None));
+    assert_eq!((ended.kind, ended.size), (RecordingKind::Tracks, None));
     let [track] = &ended.tracks[..] else {
         panic!("{:?}", ended.tracks)
     };
@@ -219,7 +222,10 @@ async fn tracks_that_were_left_open_get_an_end() {
 
     let archive = open(folder.path(), QUOTAS).await;
     let found = archive.get(&recording.id).unwrap();
-    assert_eq!((found.state, found.duration_ms), (Standing::Recovered, 260));
+    assert_eq!(
+        (found.state, found.duration_ms),
+        (RecordingStatus::Recovered, 260)
+    );
     assert_eq!(found.tracks.len(), 1);
     let lines = events::read(&archive.path(&found)).unwrap();
     assert_eq!((lines.len(), &lines[2].event), (3, &Event::End));

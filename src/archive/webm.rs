@@ -1,10 +1,10 @@
-//! The chapters of a WebM: where a file keeps room for them, and how they are written (RFC 9559
+//! The chapters of a WebM: where a file reserves space for them, and how they are written (RFC 9559
 //! section 5.1.7, EBML: RFC 8794).
 
 use std::io::{self, Read, Seek, SeekFrom};
 
-use super::chapters::Room;
 use super::markers::Chapter;
+use super::reserved::ReservedSpace;
 
 const EBML: u32 = 0x1A45_DFA3;
 const SEGMENT: u32 = 0x1853_8067;
@@ -20,24 +20,24 @@ const STRING: &[u8] = &[0x85];
 const LANGUAGE: &[u8] = &[0x43, 0x7C];
 const VOID: &[u8] = &[0xEC];
 
-/// Bytes of the header of what fills room that is left.
-pub(super) const FILLER: usize = 9;
+/// Length in bytes of the header of a `Void` element, the smallest filler.
+pub(super) const FILLER_HEADER: usize = 9;
 
-/// What is in the file's `Chapters`, which come before its first cluster if it has any.
+/// The content of the file's `Chapters` element; `None` if there is none before its first cluster.
 ///
 /// # Errors
-/// Whatever reading `file` fails with.
-pub(super) fn room(file: &mut (impl Read + Seek)) -> io::Result<Option<Room>> {
+/// What reading `file` fails with.
+pub(super) fn reserved_space(file: &mut (impl Read + Seek)) -> io::Result<Option<ReservedSpace>> {
     let end = file.seek(SeekFrom::End(0))?;
     let mut at = 0;
     while let Some(element) = element(file, at, end)? {
         at = match element.id {
             EBML => element.end(),
-            // Of unknown length while it is being written.
+            // Its length may be unknown: it stands open while the file is being written.
             SEGMENT => element.body,
             CHAPTERS if element.end() <= end => {
-                return Ok(Some(Room {
-                    at: element.body,
+                return Ok(Some(ReservedSpace {
+                    offset: element.body,
                     length: element.length,
                 }));
             }
@@ -48,10 +48,10 @@ pub(super) fn room(file: &mut (impl Read + Seek)) -> io::Result<Option<Room>> {
     Ok(None)
 }
 
-/// An element of a file.
+/// The header of an EBML element.
 struct Element {
     id: u32,
-    /// Where what is in it begins.
+    /// Byte offset of its content from the beginning of the file.
     body: u64,
     length: u64,
 }
@@ -62,7 +62,7 @@ impl Element {
     }
 }
 
-/// The element at `at`; `None` where there is none.
+/// The element at byte offset `at`; `None` where none can be.
 fn element(file: &mut (impl Read + Seek), at: u64, end: u64) -> io::Result<Option<Element>> {
     if at >= end {
         return Ok(None);
@@ -82,12 +82,13 @@ fn element(file: &mut (impl Read + Seek), at: u64, end: u64) -> io::Result<Optio
     Ok(Some(Element {
         id,
         body: at + (id_bytes + length_bytes) as u64,
-        // The first bit that is set says how many bytes the number has, and is no part of it.
+        // The first bit that is set marks the length of the number, and is not part of it.
         length: length & !(1 << (7 * length_bytes)),
     }))
 }
 
-/// A number of variable length with its marker, and how many bytes it has.
+/// Reads a variable-length number with its length marker (RFC 8794 section 4). Returns it with its
+/// length in bytes; `None` if it is cut short.
 fn number(bytes: &[u8]) -> Option<(u64, usize)> {
     let length = bytes.first()?.leading_zeros() as usize + 1;
     let bytes = bytes.get(..length).filter(|_| length <= 8)?;
@@ -97,7 +98,7 @@ fn number(bytes: &[u8]) -> Option<(u64, usize)> {
     Some((value, length))
 }
 
-/// What `Chapters` hold: an edition with these, of a file of `length` ms.
+/// An `EditionEntry` with these chapters, for a file that lasts `length` ms.
 pub(super) fn edition(chapters: &[Chapter], length: u64) -> Vec<u8> {
     const NS: u64 = 1_000_000;
     let mut atoms = Vec::new();
@@ -105,30 +106,30 @@ pub(super) fn edition(chapters: &[Chapter], length: u64) -> Vec<u8> {
         let next = chapters.get(n + 1);
         let end = next.map_or(length, |next| next.at).max(chapter.at);
         let shown = [
-            held(STRING, chapter.title.as_bytes()),
-            held(LANGUAGE, b"und"),
+            element_of(STRING, chapter.title.as_bytes()),
+            element_of(LANGUAGE, b"und"),
         ];
         let atom = [
-            held(CHAPTER_UID, &(n as u64 + 1).to_be_bytes()),
-            held(TIME_START, &chapter.at.saturating_mul(NS).to_be_bytes()),
-            held(TIME_END, &end.saturating_mul(NS).to_be_bytes()),
-            held(DISPLAY, &shown.concat()),
+            element_of(CHAPTER_UID, &(n as u64 + 1).to_be_bytes()),
+            element_of(TIME_START, &chapter.at.saturating_mul(NS).to_be_bytes()),
+            element_of(TIME_END, &end.saturating_mul(NS).to_be_bytes()),
+            element_of(DISPLAY, &shown.concat()),
         ];
-        atoms.extend(held(CHAPTER_ATOM, &atom.concat()));
+        atoms.extend(element_of(CHAPTER_ATOM, &atom.concat()));
     }
-    held(EDITION_ENTRY, &atoms)
+    element_of(EDITION_ENTRY, &atoms)
 }
 
-/// The header of a `Void` that is `length` bytes long with it.
+/// The header of a `Void` element that is `length` bytes long, header included.
 pub(super) fn filler(length: u64) -> Vec<u8> {
-    header(VOID, length.saturating_sub(FILLER as u64))
+    header(VOID, length.saturating_sub(FILLER_HEADER as u64))
 }
 
-fn held(id: &[u8], body: &[u8]) -> Vec<u8> {
+fn element_of(id: &[u8], body: &[u8]) -> Vec<u8> {
     [&header(id, body.len() as u64), body].concat()
 }
 
-/// An element's id and length, the latter in eight bytes.
+/// The header of an element, with its length in eight bytes.
 fn header(id: &[u8], length: u64) -> Vec<u8> {
     const EIGHT: u64 = 1 << 56;
     [id, &(EIGHT | length).to_be_bytes()].concat()

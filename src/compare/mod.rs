@@ -99,7 +99,7 @@ pub async fn run(options: CompareOptions) -> Result<Comparison> {
     let (mut bar, began) = (Bar::default(), Instant::now());
     for (done, (topology, participants)) in cases.iter().enumerate() {
         let stage = table::stage(done, cases.len(), *topology, *participants);
-        if !Bar::is_seen() {
+        if !Bar::is_visible() {
             eprintln!("{stage}");
         }
         let case = Case {

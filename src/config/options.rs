@@ -5,23 +5,23 @@ use std::path::{Path, PathBuf};
 use clap::{Args, Command};
 use serde::Deserialize;
 
-use super::{BuiltIn, Config, ConfigError, MaxCores};
-use crate::layout::Size;
+use super::error::ConfigError;
+use super::values::Config;
 
-/// Bytes.
+/// Bytes in a megabyte, the unit of `--recording-free-space`.
 pub(super) const MEGABYTE: u64 = 1_000_000;
 
-/// Declares [`Options`] and everything that has to name each setting once more: the
-/// precedence of one source over another and the defaults as text. A setting is one entry;
-/// leaving a part of it out does not compile.
+/// Declares [`Options`] and all else that names each setting: the precedence of one source over
+/// another and the defaults as text. A setting is one entry; leaving a part of it out does not
+/// compile.
 macro_rules! options {
     ($(
         $(#[$help:meta])+
         $field:ident: $kind:ty, $long:literal, $env:literal, $value:literal,
             $default:expr $(, $arg:ident = $arg_value:expr)*;
     )+) => {
-        /// Every setting, each absent until somebody gives it. Flag, environment variable and
-        /// key in the file are the same words: `--media-ip`, `TESSERA_MEDIA_IP`, `media-ip`.
+        /// Every setting, `None` where it is not given. Flag, environment variable and key in the
+        /// file are the same words: `--media-ip`, `TESSERA_MEDIA_IP`, `media-ip`.
         #[derive(Debug, Clone, Default, PartialEq, Eq, Args, Deserialize)]
         #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
         pub struct Options {
@@ -33,14 +33,14 @@ macro_rules! options {
         }
 
         impl Options {
-            /// What is given here, and `below` where nothing is.
+            /// These settings, and those of `below` where one is not given here.
             #[must_use]
             pub fn over(self, below: Self) -> Self {
                 Self { $($field: self.$field.or(below.$field),)+ }
             }
         }
 
-        /// Every setting's default as it would be written, by flag name.
+        /// The default of every setting as an operator would write it, by flag name.
         fn defaults() -> Vec<(&'static str, String)> {
             let config = Config::default();
             vec![$(($long, ($default as fn(&Config) -> String)(&config)),)+]
@@ -79,7 +79,7 @@ options! {
         |c| list(&c.ice_servers), value_delimiter = ',';
 
     /// The STUN and TURN server built in: on or off
-    turn: String, "turn", "TESSERA_TURN", "on|off", |c| built_in_name(c.turn.built_in).into();
+    turn: String, "turn", "TESSERA_TURN", "on|off", |c| c.turn.built_in.to_string();
 
     /// Where STUN and TURN are served, UDP and TCP. Default: port 3478, or a free one if it is
     /// taken, on the first --media-ip, else on every address of the machine
@@ -125,7 +125,7 @@ options! {
     fit: String, "fit", "TESSERA_FIT", "FIT", |c| c.fit.as_str().into();
 
     /// Size of the composite, even numbers
-    canvas: String, "canvas", "TESSERA_CANVAS", "WIDTHxHEIGHT", |c| size_text(c.canvas);
+    canvas: String, "canvas", "TESSERA_CANVAS", "WIDTHxHEIGHT", |c| c.canvas.to_string();
 
     /// Frames per second of the composite, 5 to 60
     fps: u32, "fps", "TESSERA_FPS", "N", |c| c.fps.to_string();
@@ -162,7 +162,7 @@ options! {
     /// CPU cores the server may use: near that many it saves on pictures, and then refuses joins.
     /// A number, all (those it has) or unlimited
     max_cores: String, "max-cores", "TESSERA_MAX_CORES", "N|all|unlimited",
-        |c| max_cores_text(c.max_cores);
+        |c| c.max_cores.to_string();
 
     /// Most participants in a room
     max_participants: usize, "max-participants", "TESSERA_MAX_PARTICIPANTS", "N",
@@ -181,8 +181,11 @@ options! {
 }
 
 impl Options {
-    /// Reads a TOML file. A key that is no setting is an error, so that a typing mistake
-    /// cannot leave a limit unset without anybody noticing.
+    /// Reads a TOML file. An unknown key is an error, so that a typing mistake cannot leave a limit
+    /// unset unnoticed.
+    ///
+    /// # Errors
+    /// [`ConfigError::Read`], [`ConfigError::Parse`].
     pub(super) fn read(path: &Path) -> Result<Self, ConfigError> {
         let text = std::fs::read_to_string(path).map_err(|source| ConfigError::Read {
             path: path.to_owned(),
@@ -195,8 +198,8 @@ impl Options {
     }
 }
 
-/// Adds the defaults to the help texts of a command that takes [`Options`]. clap cannot be told
-/// of them as such: a default of its own would win over the file.
+/// Adds the defaults to the help texts of a command that takes [`Options`]. They are not defaults
+/// of clap, which would take precedence over the file.
 #[must_use]
 pub fn with_defaults_in_help(mut command: Command) -> Command {
     for (long, default) in defaults() {
@@ -210,16 +213,16 @@ pub fn with_defaults_in_help(mut command: Command) -> Command {
     command
 }
 
-/// One setting, for documents.
+/// A setting as the documentation shows it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Setting {
-    /// The flag with its dashes; without them it is the key in the file.
+    /// The flag with its leading dashes; without them it is the key in the file.
     pub flag: String,
-    /// The environment variable.
+    /// Name of the environment variable.
     pub env: String,
-    /// The default as it would be written; empty if there is none.
+    /// The default as an operator would write it; empty if there is none.
     pub default: String,
-    /// What it does, one line.
+    /// Its help text, one line.
     pub help: String,
 }
 
@@ -245,23 +248,4 @@ pub fn settings() -> Vec<Setting> {
 fn list<T: ToString>(items: &[T]) -> String {
     let items: Vec<String> = items.iter().map(ToString::to_string).collect();
     items.join(",")
-}
-
-fn size_text(size: Size) -> String {
-    format!("{}x{}", size.width, size.height)
-}
-
-fn max_cores_text(cores: MaxCores) -> String {
-    match cores {
-        MaxCores::All => "all".into(),
-        MaxCores::Unlimited => "unlimited".into(),
-        MaxCores::Thousandths(n) => (f64::from(n) / 1000.0).to_string(),
-    }
-}
-
-fn built_in_name(built_in: BuiltIn) -> &'static str {
-    match built_in {
-        BuiltIn::On => "on",
-        BuiltIn::Off => "off",
-    }
 }

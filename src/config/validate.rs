@@ -1,4 +1,4 @@
-//! From what an operator wrote to values that can be relied on.
+//! Checks of the settings: from the text an operator wrote to values.
 
 use std::fmt::Display;
 use std::net::{IpAddr, SocketAddr};
@@ -7,38 +7,14 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
 
-use thiserror::Error;
-
-use super::options::MEGABYTE;
-use super::{BuiltIn, Config, MaxCores, Options, TurnConfig};
-use crate::archive::Quotas;
+use super::error::BadSetting;
+use super::options::{MEGABYTE, Options};
+use super::turn::{BuiltIn, Network, TurnConfig};
+use super::values::{Config, MaxCores, RecordingQuotas};
 use crate::codec::VideoCodec;
 use crate::layout::{Fit, LayoutKind, Size};
 use crate::protocol::recording::Subject;
 use crate::topology::Mode;
-use crate::turn::policy::Network;
-
-/// A setting with a value it cannot have.
-#[derive(Debug, Clone, PartialEq, Eq, Error)]
-#[error("{setting} cannot be {value:?}: {allowed}")]
-pub struct BadSetting {
-    /// The setting, by its flag without dashes, which is also its key in the file.
-    pub setting: &'static str,
-    /// What was given.
-    pub value: String,
-    /// What can be given instead.
-    pub allowed: String,
-}
-
-impl BadSetting {
-    fn new(setting: &'static str, value: impl Display, allowed: impl Into<String>) -> Self {
-        Self {
-            setting,
-            value: value.to_string(),
-            allowed: allowed.into(),
-        }
-    }
-}
 
 type Checked<T> = Result<T, BadSetting>;
 
@@ -87,7 +63,7 @@ impl TryFrom<Options> for Config {
                 .map(|format| record(&format, given.recordings.as_deref()))
                 .transpose()?,
             recordings: given.recordings,
-            recording_quotas: Quotas {
+            recording_quotas: RecordingQuotas {
                 free_space: MEGABYTE
                     * within(
                         "recording-free-space",
@@ -185,9 +161,9 @@ fn optional<A, T>(given: Option<A>, check: impl Fn(A) -> Checked<T>) -> Checked<
     given.map(check).transpose()
 }
 
-/// A server that only this machine can reach has no use for media addresses that others can;
-/// one that says where it stands in the internet is not that kind of server, even if its HTTP
-/// comes through a proxy beside it.
+/// A server that listens on loopback offers loopback for media too, since only this machine can
+/// reach it. One with a public address offers every address, even if a proxy beside it brings its
+/// HTTP.
 fn default_media_ips(listen: IpAddr, public_ip: Option<IpAddr>) -> Vec<IpAddr> {
     if listen.is_loopback() && public_ip.is_none() {
         vec![listen]
@@ -297,19 +273,20 @@ fn record(format: &str, folder: Option<&Path>) -> Checked<Subject> {
         "tracks" => Ok(Subject::Tracks),
         mix => match mix.parse() {
             Ok(container) => Ok(Subject::Mix(container)),
-            Err(_) => refuse("it is mp4, webm or ogg"),
+            Err(_) => refuse("it is mp4, webm, ogg or tracks"),
         },
     }
 }
 
-/// What leaving a secret out does.
+/// What leaving out `--token` does.
 const OPEN: &str = "let everybody in";
+/// What leaving out `--turn-secret` does.
 const ITS_OWN: &str = "have one made at each start";
 
 fn secret(setting: &'static str, without: &str, text: String) -> Checked<String> {
     if text.trim().is_empty() {
-        // An empty secret is most likely an unset variable; taking it for none would open the
-        // server to everybody.
+        // An empty secret is most likely an unset variable. Taken as none, it would open the server
+        // to everybody.
         let allowed = format!("it has at least one character; leave it out to {without}");
         return Err(BadSetting::new(setting, text, allowed));
     }
@@ -333,8 +310,8 @@ fn origin(text: &str) -> Checked<String> {
     }
 }
 
-/// RFC 7064 and RFC 7065 URIs. They are told to everybody who joins, so a URI that carries
-/// credentials in the HTTP manner (which no browser takes anyway) is refused, not published.
+/// A STUN or TURN URI (RFC 7064, RFC 7065). Everybody who joins is told of it, so one that carries
+/// credentials as HTTP URLs can is refused. No browser accepts those anyway.
 fn ice_server(text: &str) -> Checked<String> {
     let rest = ["stun:", "stuns:", "turn:", "turns:"]
         .iter()
@@ -382,8 +359,8 @@ fn fit(text: String) -> Checked<Fit> {
     text.parse().map_err(refused)
 }
 
-/// Even edges because I420 has one chroma sample for two pixels; the upper bound is what
-/// H.264 level 5.1 takes.
+/// The size of the composite. Its edges are even because I420 has one chroma sample for two pixels;
+/// the upper bound is that of H.264 level 5.1.
 fn canvas(text: String) -> Checked<Size> {
     let edges: Vec<&str> = text.split('x').map(str::trim).collect();
     let size: Option<Size> = edges.join("x").parse().ok();

@@ -1,4 +1,4 @@
-//! Error codes and the body of HTTP errors.
+//! Error codes, and the body of HTTP errors.
 
 use serde::{Deserialize, Serialize};
 
@@ -6,82 +6,82 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ErrorCode {
-    /// Not JSON, not a known type, or a field is wrong.
+    /// The message is not JSON, its type is unknown, or a field is wrong.
     BadMessage,
-    /// The protocol version is not spoken here.
+    /// The server does not support the protocol version of the join.
     UnsupportedVersion,
-    /// Not `[A-Za-z0-9_-]{1,64}`.
+    /// The room id is not `[A-Za-z0-9_-]{1,64}`.
     BadRoomId,
-    /// Empty or over 64 characters.
+    /// The display name is empty, longer than 64 characters, or has control characters.
     BadName,
-    /// A token is missing or wrong.
+    /// The token is missing or wrong.
     Unauthorized,
-    /// A browser page of a foreign origin asked.
+    /// The request comes from a web page of another origin, which is not allowed.
     OriginNotAllowed,
-    /// A message came before `join`.
+    /// Another message came before `join`.
     NotJoined,
-    /// A second `join` on one WebSocket.
+    /// A second `join` came on the same WebSocket.
     AlreadyJoined,
-    /// The room has as many participants as it may.
+    /// The room has its largest number of participants.
     RoomFull,
-    /// The server has as many rooms or participants as it may.
+    /// The server has its largest number of rooms, or no CPU left for one more participant.
     ServerBusy,
     /// The server is stopping.
     ShuttingDown,
-    /// Too many requests from one address or connection.
+    /// Requests from one address, or messages on one connection, come too fast.
     RateLimited,
-    /// A body or message over its limit.
+    /// A body, a message or a field of it is over its limit.
     TooLarge,
     /// The SDP does not parse, or is not an offer a peer connection can answer.
     BadOffer,
-    /// More m-lines than a connection may have.
+    /// The offer has more m-lines than are allowed.
     TooManyMlines,
-    /// The tracks do not match the offer's m-lines.
+    /// The tracks do not match the m-lines of the offer.
     BadTracks,
-    /// No codec of an m-line is spoken here.
+    /// The server supports none of the codecs of an m-line.
     UnsupportedCodec,
-    /// The Content-Type is not the one the request needs.
+    /// The body has another Content-Type than the request takes.
     UnsupportedMediaType,
-    /// ICE restart over PATCH (RFC 9725 section 4.3.1).
+    /// A `PATCH` asks for an ICE restart (RFC 9725 section 4.3.3), which is not supported.
     IceRestartUnsupported,
     /// `If-Match` does not name the current ETag.
     PreconditionFailed,
     /// A `PATCH` without the `If-Match` it needs (RFC 9725 section 4.3.1).
     PreconditionRequired,
-    /// No such room, participant or resource.
+    /// The room, participant or resource does not exist.
     NotFound,
-    /// The method is not for this resource.
+    /// The resource does not take this HTTP method.
     MethodNotAllowed,
-    /// A room of that name is there already.
+    /// A room of that id exists already.
     RoomExists,
-    /// The mode cannot be had here.
+    /// The mode is not available for this room or participant.
     ModeUnavailable,
-    /// Nothing can be recorded here, or not in this mode.
+    /// The server keeps no recordings, or the room has nothing to record in this mode.
     RecordingUnavailable,
-    /// The room is being recorded as often as it may be.
+    /// The room has its largest number of recordings at once.
     TooManyRecordings,
-    /// The recording has to be stopped first.
+    /// The recording is being written, and has to be stopped first.
     RecordingGoesOn,
     /// The disk of the recordings is full.
     StorageFull,
     /// The folder of recordings cannot be written to.
     StorageUnusable,
-    /// An error in the server; its log says more.
+    /// An error in the server, whose details are in its log.
     Internal,
 }
 
-/// The body of every HTTP error.
+/// The body of every HTTP error response.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ErrorBody {
-    /// The one member.
+    /// The code and the text of the error.
     pub error: ErrorDetail,
 }
 
-/// What [`ErrorBody`] holds.
+/// The content of an [`ErrorBody`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ErrorDetail {
-    /// Stable.
+    /// Stable code, for programs.
     pub code: ErrorCode,
-    /// For people.
+    /// Text for people, which may change.
     pub message: String,
 }

@@ -1,48 +1,48 @@
-//! What members of a mesh say to each other (mode `p2p`).
+//! Messages between the participants of a mesh (mode `p2p`).
 
 use serde::{Deserialize, Serialize};
 
 use crate::id::Mid;
 
-/// What members say to each other in the `data` of [`ClientMessage::Signal`] in mode `p2p`. The
-/// server does not look at it; bots and the page do.
+/// The `data` of a [`ClientMessage::Signal`](super::ClientMessage::Signal) in mode `p2p`. The
+/// server passes it on without reading it; bots and the page use it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum MeshSignal {
-    /// An offer or answer, as `RTCSessionDescription` is written.
+    /// An offer or answer, in the form of `RTCSessionDescription`.
     Description(MeshDescription),
-    /// A candidate, as `RTCIceCandidate` is written; null ends them.
+    /// An ICE candidate, in the form of `RTCIceCandidate`; null after the last one.
     Candidate(Option<MeshCandidate>),
-    /// The sender does not need the other's media any more.
+    /// The sender no longer needs the media of the other participant.
     Done(bool),
 }
 
-/// `RTCSessionDescriptionInit`.
+/// A session description, in the form of `RTCSessionDescriptionInit`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MeshDescription {
-    /// `offer` or `answer`.
+    /// Whether it is an offer or an answer.
     #[serde(rename = "type")]
     pub kind: MeshDescriptionKind,
-    /// The SDP.
+    /// The SDP of the description.
     pub sdp: String,
 }
 
-/// The two kinds of description that members exchange.
+/// The kinds of description that participants exchange.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum MeshDescriptionKind {
-    /// An offer.
+    /// An SDP offer.
     Offer,
-    /// An answer.
+    /// An SDP answer.
     Answer,
 }
 
-/// `RTCIceCandidateInit`, the members used here.
+/// An ICE candidate: those members of `RTCIceCandidateInit` that are used here.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MeshCandidate {
-    /// The `candidate:` line.
+    /// The text of the candidate, which begins with `candidate:`.
     pub candidate: String,
-    /// The m-line.
+    /// The `a=mid` of the m-line that the candidate belongs to.
     #[serde(rename = "sdpMid")]
     pub sdp_mid: Option<Mid>,
 }

@@ -1,8 +1,9 @@
-//! The wire: what crosses the signalling WebSocket and the REST API, as serde types.
+//! The messages of the signalling WebSocket and the resources of the REST API, as serde types.
 //!
-//! `docs/PROTOCOL.md` is the prose specification; a test parses every example in it with
-//! these types. They are values without behaviour: signalling and bots turn them into bytes, the
-//! room and the archive fill them.
+//! `docs/PROTOCOL.md` is the prose specification; a test parses every example in it with these
+//! types. They are plain values that every floor above may use: rooms and the archive make them,
+//! signalling and bots read and write their JSON. This module uses [`crate::id`],
+//! [`crate::codec`], [`crate::layout`] and [`crate::topology`] only.
 
 pub mod error;
 pub mod mesh;
@@ -20,81 +21,80 @@ use crate::protocol::recording::Record;
 use crate::protocol::room::{ByeReason, Level, Limits, RoomState, SlotState};
 use crate::topology::Mode;
 
-/// The only protocol version there is. A join that names another is refused.
+/// The protocol version. A join that names another one is refused.
 pub const VERSION: u32 = 1;
 
-/// One m-line of the offer and what it is for.
+/// An m-line of the offer and its role.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Track {
-    /// The m-line's `a=mid`.
+    /// The `a=mid` of the m-line.
     pub mid: Mid,
-    /// Its role, fixed for the life of the connection.
+    /// What the m-line is for, fixed for the life of the connection.
     pub role: Role,
 }
 
-/// What a client sends.
+/// A message from a client to the server.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "kebab-case")]
 pub enum ClientMessage {
     /// The first message: enter a room with an SDP offer.
     Join(Join),
-    /// A local ICE candidate; `None` means there are no more (RFC 8838).
+    /// An ICE candidate of the client.
     Candidate {
-        /// The m-line it belongs to.
+        /// The `a=mid` of the m-line that it belongs to.
         mid: Mid,
-        /// The `candidate:` line, or null at the end.
+        /// The text of the candidate; null after the last one (RFC 8838).
         candidate: Option<String>,
     },
     /// Ask for another mode of the room.
     Mode {
-        /// The mode wanted.
+        /// The mode that is asked for.
         mode: Mode,
     },
-    /// Ask for a mode of one's own instead of the room's.
+    /// Ask for another mode than the room's, for this participant alone.
     View {
-        /// `mcu` or `sfu`; null follows the room.
+        /// The mode, `mcu` or `sfu`; null to follow the room again.
         mode: Option<Mode>,
     },
-    /// Ask for no more than that from now on.
+    /// Limit what this participant is sent from now on.
     Limits(Limits),
-    /// In mode `p2p`: from whom media arrives directly. Sent whenever that changes.
+    /// In mode `p2p`, the participants from whom media arrives directly. Sent on each change.
     Mesh {
-        /// The members, in any order.
+        /// All of these participants, in any order.
         receiving: Vec<ParticipantId>,
     },
-    /// How large this client draws the pictures that are forwarded to it. Sent whenever that
-    /// changes, whole.
+    /// How large the client draws the pictures that are forwarded to it. Sent on each change.
     Sizes {
-        /// Those it draws, each at most once.
+        /// All pictures that it draws, each at most once.
         pictures: Vec<PictureSize>,
     },
     /// Ask for another layout of the composite.
     Layout {
-        /// The layout wanted.
+        /// The layout that is asked for.
         layout: LayoutKind,
     },
-    /// Tell the room that an own uplink is muted or live again.
+    /// Tell the room that an uplink of this participant is muted or unmuted.
     Mute {
-        /// The uplink: mic, camera or screen.
+        /// Which uplink: mic, camera or screen.
         role: Role,
-        /// True while muted.
+        /// Whether it is muted from now on.
         muted: bool,
     },
-    /// Put a participant in the large tile of the spotlight layout; null undoes it.
+    /// Pin a participant to the large tile of the spotlight layout.
     Pin {
-        /// Whom, or null.
+        /// Id of the participant; null to pin nobody.
         participant: Option<ParticipantId>,
     },
-    /// A text to everybody in the room.
+    /// A chat text to everybody in the room.
     Chat {
-        /// At most 2,000 characters.
+        /// The text, 2,000 characters at most.
         text: String,
     },
-    /// A message to one other member of the room.
+    /// A message to one other participant of the room.
     Signal {
-        /// The addressee.
+        /// Id of the participant who receives it.
         to: ParticipantId,
-        /// Not looked at by the server.
+        /// Content of the message, which the server passes on without reading it.
         data: serde_json::Value,
     },
     /// Begin or end a recording of the room.
@@ -103,120 +103,119 @@ pub enum ClientMessage {
     Leave,
 }
 
-/// How large a picture is drawn.
+/// How large a client draws a forwarded picture.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PictureSize {
-    /// Whose.
+    /// Participant who sends the picture.
     pub participant: ParticipantId,
-    /// camera or screen.
+    /// Which of their uplinks it is: camera or screen.
     pub role: Role,
-    /// Pixels of the screen; 0 while it is not seen.
+    /// Height in device pixels; 0 while it is not visible.
     pub height: u32,
 }
 
 /// The body of [`ClientMessage::Join`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Join {
-    /// [`VERSION`].
+    /// Protocol version of the client; has to be [`VERSION`].
     pub version: u32,
-    /// The room, made if it is not there.
+    /// Room to enter, which is created if it does not exist.
     pub room: RoomId,
-    /// The name on the tile, 1 to 64 characters.
+    /// Display name, 1 to 64 characters.
     pub name: String,
-    /// The room's token, where the server asks for one.
+    /// The token of the server, where it asks for one.
     #[serde(default)]
     pub token: Option<String>,
-    /// The `resume` secret of an earlier `welcome`: take over that participant, whose
+    /// The `resume` secret of an earlier `welcome`, to take over that participant after their
     /// connection was lost.
     #[serde(default)]
     pub resume: Option<String>,
-    /// A mode of one's own instead of the room's, as in [`ClientMessage::View`].
+    /// Another mode than the room's, as in [`ClientMessage::View`].
     #[serde(default)]
     pub view: Option<Mode>,
-    /// What is wanted at most, as in [`ClientMessage::Limits`].
+    /// Limits of what the participant is sent, as in [`ClientMessage::Limits`].
     #[serde(default)]
     pub limits: Limits,
-    /// The SDP offer.
+    /// The SDP offer, which is answered once and never renegotiated.
     pub offer: String,
-    /// The role of each m-line, in the offer's order.
+    /// The role of each m-line, in the order of the offer.
     pub tracks: Vec<Track>,
 }
 
-/// What the server sends.
+/// A message from the server to a client.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "kebab-case")]
 pub enum ServerMessage {
     /// The join is accepted; an `answer` follows.
     Welcome {
-        /// [`VERSION`].
+        /// Protocol version of the server, [`VERSION`].
         version: u32,
-        /// Who the client is from now on.
+        /// Id of the participant that the client is from now on.
         participant: ParticipantId,
-        /// A secret with which a later join takes this participant over.
+        /// Secret with which a later join can take this participant over.
         resume: String,
-        /// STUN and TURN servers, as `RTCPeerConnection` takes them.
+        /// STUN and TURN servers, in the form that `RTCPeerConnection` takes.
         ice_servers: Vec<IceServer>,
     },
-    /// The SDP answer.
+    /// The answer to the offer of the join.
     Answer {
-        /// The SDP.
+        /// The SDP of the answer.
         sdp: String,
     },
-    /// A candidate of the server; null at the end.
+    /// An ICE candidate of the server.
     Candidate {
-        /// The m-line it belongs to.
+        /// The `a=mid` of the m-line that it belongs to.
         mid: Mid,
-        /// The `candidate:` line, or null at the end.
+        /// The text of the candidate; null after the last one (RFC 8838).
         candidate: Option<String>,
     },
-    /// The room's whole state, again on every change.
+    /// The whole state of the room. Sent again on each change.
     Room(RoomState),
-    /// How this participant is served, and who is in which forward slot; whole, again on every
+    /// The mode of this participant, and the content of their forward slots. Sent whole on each
     /// change.
     Slots {
-        /// The mode this participant is served in: their own if they asked for one, else the
-        /// room's.
+        /// The participant's own mode if they asked for one, else that of the room.
         mode: Mode,
-        /// One entry per forward m-line.
+        /// One entry for each forward m-line.
         slots: Vec<SlotState>,
     },
-    /// Whether anything here needs what this participant sends. While it does not, they need not
-    /// send it.
+    /// Whether the server uses what this participant sends. While it does not, the client may pause
+    /// its uplinks.
     Uplinks {
-        /// True at the beginning.
+        /// Whether the uplinks are used; true until the first such message.
         wanted: bool,
     },
     /// What a sender should capture and send, from the largest tile it fills.
     Capture(Capture),
     /// Sound levels, five times a second while somebody speaks; once over a weak link.
     Levels {
-        /// One entry per participant with a microphone.
+        /// One entry for each participant with a microphone.
         levels: Vec<Level>,
     },
-    /// A text from a member of the room.
+    /// A chat text from a participant of the room.
     Chat {
-        /// The sender.
+        /// Id of the participant who sent it.
         from: ParticipantId,
-        /// The text.
+        /// The text as it was sent.
         text: String,
     },
-    /// A message from another member of the room.
+    /// A message from another participant of the room.
     Signal {
-        /// The sender.
+        /// Id of the participant who sent it.
         from: ParticipantId,
-        /// As the sender gave it.
+        /// Content of the message as it was sent.
         data: serde_json::Value,
     },
-    /// Something the client asked for was refused; the connection stays.
+    /// A request of the client was refused. The connection stays open.
     Error {
-        /// Stable.
+        /// Stable code, for programs.
         code: ErrorCode,
-        /// For people.
+        /// Text for people, which may change.
         message: String,
     },
-    /// The connection ends; the WebSocket closes after it.
+    /// The connection ends. The WebSocket is closed after this message.
     Bye {
-        /// Why.
+        /// Why the connection ends.
         reason: ByeReason,
     },
 }
@@ -243,25 +242,25 @@ pub struct Capture {
 /// One of a camera's encodings that is to be sent.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LayerCapture {
-    /// Its name in the offer (`a=rid`).
+    /// Name of the encoding in the offer (`a=rid`).
     pub rid: Rid,
-    /// Pixels.
+    /// Width to send, in pixels.
     pub width: u32,
-    /// Pixels.
+    /// Height to send, in pixels.
     pub height: u32,
-    /// Target, bit/s.
+    /// Target bitrate in bit/s.
     pub bitrate: u32,
 }
 
-/// An entry of `ice_servers`.
+/// A STUN or TURN server, in the form of `RTCIceServer`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct IceServer {
-    /// `stun:` and `turn:` URLs.
+    /// URLs of the server (`stun:`, `turn:`).
     pub urls: Vec<String>,
-    /// TURN user name.
+    /// User name of the TURN credential.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub username: Option<String>,
-    /// TURN password.
+    /// Password of the TURN credential.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub credential: Option<String>,
 }

@@ -1,4 +1,4 @@
-//! Recordings on the wire: what is asked for, and what the catalogue shows.
+//! Recordings on the wire: requests for them, and the resources of the catalogue.
 
 use std::fmt;
 use std::time::SystemTime;
@@ -10,19 +10,19 @@ use crate::codec::{Codec, Container, VideoCodec};
 use crate::id::{ParticipantId, Role, RoomId};
 use crate::layout::Size;
 
-/// Why a text is not the id of a recording.
+/// A text that is not a [`RecordingId`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 #[error("a recording's id is 1 to 128 characters of A-Z, a-z, 0-9, '_' and '-'")]
 pub struct BadRecordingId;
 
-/// A recording's name and the stem of its files: `{room}-{date}T{time}Z-{4 hex digits}`.
+/// The id of a recording and the stem of its file names: `{room}-{date}T{time}Z-{4 hex digits}`.
 /// Its characters cannot lead out of a folder.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct RecordingId(String);
 
 impl RecordingId {
-    /// Checks `text` and wraps it.
+    /// The id that `text` spells.
     ///
     /// # Errors
     /// [`BadRecordingId`] unless `text` matches `[A-Za-z0-9_-]{1,128}`.
@@ -37,14 +37,14 @@ impl RecordingId {
         }
     }
 
-    /// A new one for a recording of `room` that begins at `now`.
+    /// A new id for a recording of `room` that begins at `now`.
     pub(crate) fn invent(room: &RoomId, now: SystemTime) -> Self {
         let stamp = humantime::format_rfc3339_seconds(now).to_string();
         let stamp: String = stamp.chars().filter(|c| !matches!(c, '-' | ':')).collect();
         Self(format!("{room}-{stamp}-{:04x}", rand::random::<u16>()))
     }
 
-    /// The id as text.
+    /// The id as it is written on the wire and in file names.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -70,36 +70,36 @@ impl fmt::Display for RecordingId {
     }
 }
 
-/// What is recorded of a room.
+/// What a recording holds of a room.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Kind {
-    /// The mix, as a viewer gets it.
+pub enum RecordingKind {
+    /// The composite and the mix, as a viewer receives them, in one file.
     #[default]
     Composite,
-    /// Every participant's uplinks as they come, a file each, and what happened in the room.
+    /// Each uplink of each participant as it comes, in a file of its own, with an event log.
     Tracks,
 }
 
-/// A [`Kind`] with what it is written as.
+/// What to record of a room, and in which container.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Subject {
-    /// The mix, in one file.
+    /// The composite and the mix, in one file of this container.
     Mix(Container),
-    /// The uplinks, in a folder of WebM files, and Matroska where they are H.264.
+    /// The uplinks, in a folder of WebM files; Matroska for those in H.264.
     Tracks,
 }
 
 impl Subject {
-    /// What it is of a room.
-    pub fn kind(self) -> Kind {
+    /// The kind of such a recording.
+    pub fn kind(self) -> RecordingKind {
         match self {
-            Self::Mix(_) => Kind::Composite,
-            Self::Tracks => Kind::Tracks,
+            Self::Mix(_) => RecordingKind::Composite,
+            Self::Tracks => RecordingKind::Tracks,
         }
     }
 
-    /// The container, or that of most of its files.
+    /// The container of its file, or that of most of its files.
     pub fn format(self) -> Container {
         match self {
             Self::Mix(container) => container,
@@ -108,134 +108,134 @@ impl Subject {
     }
 }
 
-/// A file of a recording of tracks.
+/// A file of a recording of tracks, as the catalogue lists it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TrackFile {
-    /// Its name in the recording's folder.
+    /// Name of the file in the recording's folder.
     pub file: String,
-    /// Whose.
+    /// Participant whose uplink it holds.
     pub participant: ParticipantId,
-    /// What they were called when it began.
+    /// Display name of the participant when the file began.
     pub name: String,
-    /// Which uplink.
+    /// Which of the uplinks it holds.
     pub role: Role,
-    /// What is in it.
+    /// Codec of the uplink.
     pub codec: Codec,
-    /// When it begins, ms from the recording's beginning.
+    /// Beginning of the file in ms from that of the recording.
     pub start_ms: u64,
-    /// Its bytes.
+    /// Size of the file in bytes.
     pub bytes: u64,
 }
 
-/// How a recording stands.
+/// The state of a recording.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Standing {
-    /// It goes on.
+pub enum RecordingStatus {
+    /// It is being written.
     Recording,
-    /// It was stopped, and its file has its end.
+    /// It has ended, and its file is complete.
     Finished,
-    /// The server ended without stopping it; its file was repaired.
+    /// The server was killed while it was being written; its file was repaired.
     Recovered,
-    /// It ended by an error; what was written before is there, if anything was.
+    /// It ended with an error. What was written before that is kept.
     Failed,
 }
 
-/// A recording.
+/// A recording as the catalogue and the REST API show it, and as its metadata file holds it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Recording {
-    /// Its id.
+    /// Id of the recording.
     pub id: RecordingId,
-    /// Of which room.
+    /// Room that was recorded.
     pub room: RoomId,
-    /// What of it.
-    pub kind: Kind,
-    /// In which container.
+    /// What it holds of the room.
+    pub kind: RecordingKind,
+    /// Container of its file, or `webm` for tracks.
     pub format: Container,
-    /// How it stands.
-    pub state: Standing,
-    /// Name of its file in the folder of recordings, or of its own folder there.
+    /// Whether it is being written, and how it ended.
+    pub state: RecordingStatus,
+    /// Name in the folder of recordings of its file, or of its folder of tracks.
     pub file: String,
-    /// When it was asked for (RFC 3339).
+    /// Time at which it was requested (RFC 3339).
     pub started: String,
-    /// When it ended.
+    /// Time at which it ended (RFC 3339); null while it is being written.
     pub ended: Option<String>,
-    /// How long it is, ms. 0 while it goes on.
+    /// Length in ms; 0 while it is being written.
     pub duration_ms: u64,
-    /// Bytes in the file, or in all of them. 0 while it goes on.
+    /// Size of its file, or of all files of its folder, in bytes; 0 while it is being written.
     pub bytes: u64,
-    /// Size of the picture, pixels.
+    /// Size of the composite in pixels; null for sound alone and for tracks.
     pub size: Option<Size>,
-    /// Codec of the picture.
+    /// Video codec of the composite; null for sound alone and for tracks.
     pub video: Option<VideoCodec>,
-    /// Names of all who were in the room while it went on.
+    /// Display names of all participants who were in the room while it was being written.
     pub participants: Vec<String>,
-    /// Why it ended, where nobody stopped it.
+    /// Why it ended by itself, for people; null if it was stopped.
     pub reason: Option<String>,
-    /// Its files beside the events, where it is one of tracks that has ended.
+    /// The files of a recording of tracks that has ended.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub tracks: Vec<TrackFile>,
-    /// Who came, went and spoke, in order, once it has ended.
+    /// Who joined, left and spoke, in order of time, once it has ended.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub markers: Vec<Marker>,
 }
 
 impl Recording {
-    /// What of the room it is, and as what.
+    /// What it holds of the room, and in which container.
     pub fn subject(&self) -> Subject {
         match self.kind {
-            Kind::Composite => Subject::Mix(self.format),
-            Kind::Tracks => Subject::Tracks,
+            RecordingKind::Composite => Subject::Mix(self.format),
+            RecordingKind::Tracks => Subject::Tracks,
         }
     }
 }
 
-/// Some of the recordings, the newest first.
+/// One page of a list of recordings, the newest first.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Page {
-    /// Those of this page.
+pub struct RecordingPage {
+    /// The recordings on this page.
     pub recordings: Vec<Recording>,
-    /// How many there are in all.
+    /// Number of recordings in the whole list.
     pub total: usize,
-    /// How many come before these.
+    /// Number of recordings in the list before those on this page.
     pub offset: usize,
 }
 
-/// What happened.
+/// The kind of event that a marker stands for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Moment {
-    /// Somebody is there from now on.
+pub enum MarkerKind {
+    /// A participant joins; at 0, one who was there when the recording began.
     Join,
-    /// Somebody has gone.
+    /// A participant leaves.
     Leave,
-    /// Somebody else than before begins to speak.
+    /// A participant begins to speak, other than the one who spoke before.
     Speaker,
 }
 
-/// A moment of a recording.
+/// An event of a recording that a player can seek to.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Marker {
-    /// When, ms from the recording's beginning.
+    /// Time of the event in ms from the beginning of the file.
     pub at_ms: u64,
-    /// What happened.
+    /// The kind of event that a marker stands for.
     #[serde(rename = "type")]
-    pub moment: Moment,
-    /// To whom.
+    pub kind: MarkerKind,
+    /// Participant who joined, left or spoke.
     pub participant: ParticipantId,
-    /// What they were called then.
+    /// Display name of the participant at that time.
     pub name: String,
 }
 
-/// The body of [`ClientMessage::Record`].
+/// The body of [`ClientMessage::Record`](super::ClientMessage::Record).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "action", rename_all = "lowercase")]
 pub enum Record {
-    /// Begin one.
+    /// Begin a recording of the room.
     Start(StartRecording),
-    /// End one.
+    /// End a recording of the room.
     Stop {
-        /// Which.
+        /// Id of the recording.
         recording: RecordingId,
     },
 }
@@ -244,11 +244,11 @@ pub enum Record {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "RecordingWords", into = "RecordingWords")]
 pub struct StartRecording {
-    /// What of the room is to be recorded, and as what.
+    /// What to record of the room, and in which container.
     pub subject: Subject,
 }
 
-/// A [`StartRecording`] as it is written.
+/// A [`StartRecording`] as its JSON has it.
 #[derive(Serialize, Deserialize)]
 struct RecordingWords {
     /// `mp4`, `webm` or `ogg` (sound alone) for the mix; `webm` or nothing for tracks.
@@ -256,7 +256,7 @@ struct RecordingWords {
     format: Option<Container>,
     /// `composite` or `tracks`.
     #[serde(default)]
-    kind: Kind,
+    kind: RecordingKind,
 }
 
 impl TryFrom<RecordingWords> for StartRecording {
@@ -264,10 +264,10 @@ impl TryFrom<RecordingWords> for StartRecording {
 
     fn try_from(words: RecordingWords) -> Result<Self, Self::Error> {
         let subject = match (words.kind, words.format) {
-            (Kind::Composite, Some(container)) => Subject::Mix(container),
-            (Kind::Composite, None) => return Err("missing field `format`"),
-            (Kind::Tracks, None | Some(Container::Webm)) => Subject::Tracks,
-            (Kind::Tracks, Some(_)) => return Err("tracks are of format webm"),
+            (RecordingKind::Composite, Some(container)) => Subject::Mix(container),
+            (RecordingKind::Composite, None) => return Err("missing field `format`"),
+            (RecordingKind::Tracks, None | Some(Container::Webm)) => Subject::Tracks,
+            (RecordingKind::Tracks, Some(_)) => return Err("tracks are of format webm"),
         };
         Ok(Self { subject })
     }

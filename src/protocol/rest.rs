@@ -1,4 +1,4 @@
-//! Resources and bodies of the REST API, those of recordings excepted.
+//! Resources and bodies of the REST API, apart from those of recordings.
 
 use std::net::SocketAddr;
 
@@ -9,53 +9,53 @@ use crate::id::RoomId;
 use crate::layout::LayoutKind;
 use crate::topology::Mode;
 
-/// A room in the REST API.
+/// A room, as the REST API shows it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct RoomResource {
-    /// The room's id.
+    /// Id of the room.
     pub id: RoomId,
-    /// Everything a page draws.
+    /// State of the room, whose fields are in the same JSON object.
     #[serde(flatten)]
     pub state: RoomState,
 }
 
-/// The built-in TURN server in the REST API.
+/// The built-in TURN server, as `GET /api/v1/turn` shows it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TurnResource {
-    /// Every allocation there is.
+    /// All open allocations.
     pub allocations: Vec<AllocationResource>,
 }
 
-/// A TURN allocation.
+/// An allocation of the built-in TURN server.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AllocationResource {
-    /// Whose it is: room and participant, unless the credential came from elsewhere.
+    /// User of its credential: `ROOM/PARTICIPANT`, unless another program issued the credential.
     pub user: String,
-    /// Where its client is.
+    /// Transport address of the client.
     pub client: SocketAddr,
-    /// What peers see instead.
+    /// Relayed transport addresses, which peers see in place of the client.
     pub relays: Vec<SocketAddr>,
-    /// What went through it.
+    /// Traffic with each peer.
     pub peers: Vec<RelayedResource>,
 }
 
-/// What an allocation and one peer have exchanged.
+/// The traffic between an allocation and one of its peers.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RelayedResource {
-    /// The peer.
+    /// Transport address of the peer.
     pub address: SocketAddr,
-    /// From the client to the peer.
+    /// Packets from the client to the peer.
     pub to_peer: TrafficResource,
-    /// From the peer to the client.
+    /// Packets from the peer to the client.
     pub from_peer: TrafficResource,
 }
 
-/// Packets in one direction.
+/// Packets that were relayed in one direction.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TrafficResource {
-    /// How many.
+    /// Number of packets.
     pub packets: u64,
-    /// The bytes in them, without the wrapping of TURN.
+    /// Payload of the packets in bytes, without the framing of TURN.
     pub bytes: u64,
 }
 
@@ -63,12 +63,12 @@ pub struct TrafficResource {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct CreateRoom {
-    /// The room's id.
+    /// Id of the new room.
     pub id: RoomId,
-    /// The mode to start in, the server's default if absent.
+    /// Mode in which it starts; the default of the server if absent.
     #[serde(default)]
     pub mode: Option<Mode>,
-    /// The layout to start with, the server's default if absent.
+    /// Layout with which it starts; the default of the server if absent.
     #[serde(default)]
     pub layout: Option<LayoutKind>,
 }
@@ -77,10 +77,10 @@ pub struct CreateRoom {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PatchRoom {
-    /// Another mode.
+    /// New mode of the room; unchanged if absent.
     #[serde(default)]
     pub mode: Option<Mode>,
-    /// Another layout.
+    /// New layout of the room; unchanged if absent.
     #[serde(default)]
     pub layout: Option<LayoutKind>,
 }
@@ -89,16 +89,16 @@ pub struct PatchRoom {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PatchParticipant {
-    /// Mute or release the microphone for everybody.
+    /// Whether the microphone is muted for everybody; unchanged if absent.
     #[serde(default)]
     pub mic_muted: Option<bool>,
-    /// Hide or show the camera for everybody.
+    /// Whether the camera is hidden from everybody; unchanged if absent.
     #[serde(default)]
     pub camera_muted: Option<bool>,
-    /// Another name.
+    /// New display name; unchanged if absent.
     #[serde(default)]
     pub name: Option<String>,
-    /// Give them the large tile of the spotlight layout, or take it away.
+    /// Whether they are pinned to the large tile of the spotlight layout; unchanged if absent.
     #[serde(default)]
     pub pinned: Option<bool>,
 }

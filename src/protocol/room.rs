@@ -1,11 +1,10 @@
-//! What a room shows of itself: the vocabulary its members, the REST API and the page share.
+//! The published state of a room, which participants, the REST API and the page share.
 //!
-//! Plain values with their JSON form; the wire messages in [`crate::protocol`] carry them as
-//! they are.
+//! Plain values with their JSON form. Messages in [`crate::protocol`] carry them as they are.
 
 use serde::{Deserialize, Serialize};
 
-use super::recording::{Kind, RecordingId};
+use super::recording::{RecordingId, RecordingKind};
 use crate::codec::Container;
 use crate::id::{Mid, ParticipantId, Role};
 use crate::layout::{LayoutKind, Size};
@@ -32,151 +31,151 @@ impl Rung {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Limits {
-    /// bit/s, sound and picture together.
+    /// Largest bitrate of sound and picture together, in bit/s; unlimited if null.
     pub max_bitrate: Option<u32>,
-    /// Pixels.
+    /// Largest height of a picture in pixels; unlimited if null.
     pub max_height: Option<u32>,
-    /// Sound, and a still picture now and then.
+    /// Whether to send sound and only a still picture every few seconds.
     pub audio_only: bool,
 }
 
-/// State of an uplink as others see it.
+/// State of an uplink as other participants see it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum UplinkState {
-    /// Never offered, or nothing has arrived on it yet.
+    /// It was not offered, or no media has arrived on it yet.
     None,
-    /// Muted by its owner or by an operator.
+    /// Its owner or an operator has muted it.
     Muted,
-    /// Media arrives.
+    /// Media is arriving.
     Live,
-    /// Media arrived once and no longer does.
+    /// Media has arrived before and no longer does.
     Stalled,
 }
 
-/// A participant in `room`.
+/// A participant in the state of a room.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ParticipantState {
-    /// `p1`, ...
+    /// Id of the participant in this room.
     pub id: ParticipantId,
-    /// As given at join.
+    /// Display name.
     pub name: String,
-    /// In the mix right now because they are heard.
+    /// Whether they are an active speaker, whose voice is in the mix.
     pub speaking: bool,
-    /// The microphone.
+    /// State of the microphone.
     pub mic: UplinkState,
-    /// The camera.
+    /// State of the camera.
     pub camera: UplinkState,
-    /// The shared screen.
+    /// State of the shared screen.
     pub screen: UplinkState,
-    /// Receives only.
+    /// Whether they only receive.
     pub viewer: bool,
-    /// The ICE and DTLS connection is up.
+    /// Whether the ICE and DTLS connection is established.
     pub connected: bool,
-    /// The mode they asked for instead of the room's.
+    /// The mode that they asked for in place of the room's; null if they follow the room.
     pub view: Option<Mode>,
 }
 
-/// A forward slot of a participant.
+/// A forward slot: a downlink m-line for another participant's stream.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SlotState {
-    /// The m-line.
+    /// The `a=mid` of the m-line.
     pub mid: Mid,
-    /// Who is in it, or null.
+    /// Participant whose stream it carries; null while it is empty.
     pub participant: Option<ParticipantId>,
-    /// Which of their uplinks, or null.
+    /// Which of their uplinks it carries; null while it is empty.
     pub role: Option<Role>,
 }
 
-/// The paths of a room: what the arithmetic says and what was counted.
+/// The number of media paths of a room, as expected and as measured.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MeasuredPaths {
-    /// For as many people in this mode ([`crate::topology::Topology::paths`]).
+    /// Paths of this many participants in this mode ([`crate::topology::Topology::paths`]).
     pub expected: Paths,
-    /// On which packets moved during the last second.
+    /// Paths on which packets were sent during the last second.
     pub measured: Paths,
 }
 
-/// A rectangle of the composite, in canvas pixels.
+/// A tile of the composite, in pixels of the canvas.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TileState {
-    /// Who is in it.
+    /// Participant who is shown in it.
     pub participant: ParticipantId,
-    /// camera (also for an avatar) or screen.
+    /// Which uplink is shown: camera (also for a name plate without a picture) or screen.
     pub role: Role,
-    /// Left edge.
+    /// Distance of the left edge from that of the canvas.
     pub x: u32,
-    /// Top edge.
+    /// Distance of the top edge from that of the canvas.
     pub y: u32,
-    /// Width.
+    /// Width of the tile.
     pub w: u32,
-    /// Height.
+    /// Height of the tile.
     pub h: u32,
 }
 
-/// A recording that goes on.
+/// A recording of the room that is being written.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RecordingState {
-    /// Its id.
+    /// Id of the recording.
     pub id: RecordingId,
-    /// What of the room it is.
-    pub kind: Kind,
-    /// What it is written as.
+    /// What it holds of the room.
+    pub kind: RecordingKind,
+    /// Container of its file, or `webm` for tracks.
     pub format: Container,
 }
 
-/// Everything a page draws.
+/// The published state of a room: everything that a page draws.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct RoomState {
-    /// The mode in force.
+    /// Mode of the room.
     pub mode: Mode,
-    /// The layout in force.
+    /// Layout of the composite.
     pub layout: LayoutKind,
-    /// The composite's size.
+    /// Size of the composite in pixels.
     pub canvas: Size,
-    /// Who has the large tile of the spotlight layout, if anybody was pinned.
+    /// Participant who is pinned to the large tile of the spotlight layout; null if none is.
     pub pinned: Option<ParticipantId>,
-    /// In the order of joining.
+    /// All participants, in the order of joining.
     pub participants: Vec<ParticipantState>,
-    /// In the order of drawing; empty while no composite exists.
+    /// The tiles of the composite in drawing order; empty while there is no composite.
     pub tiles: Vec<TileState>,
-    /// How many flows there are between machines.
+    /// Number of media paths between machines.
     pub paths: MeasuredPaths,
-    /// What is being recorded.
+    /// Recordings that are being written.
     pub recordings: Vec<RecordingState>,
 }
 
-/// One participant's sound level.
+/// The audio level of a participant.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Level {
-    /// Whose.
+    /// Participant whose microphone it is.
     pub participant: ParticipantId,
-    /// RMS over the last 200 ms, dB below full scale: 0 is loudest, -127 silence (as RFC 6464).
+    /// RMS over the last 200 ms in dBov: 0 is the loudest, -127 silence (as in RFC 6464).
     pub dbov: f32,
 }
 
-/// Why the server ends a connection.
+/// Why the server ends a connection to a client.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ByeReason {
-    /// The client asked.
+    /// The client sent `leave`.
     Left,
-    /// The server stops.
+    /// The server is stopping.
     ServerShutdown,
-    /// An operator closed the room.
+    /// An operator has closed the room.
     RoomClosed,
-    /// An operator removed the participant.
+    /// An operator has removed the participant.
     Removed,
-    /// Another connection took the participant over (`resume`).
+    /// Another connection has taken the participant over (`resume`).
     Replaced,
-    /// No connection came up, or it was lost.
+    /// The ICE or DTLS connection was not established in time, or was lost.
     ConnectionFailed,
-    /// The DTLS certificate is not the one the offer named.
+    /// The DTLS certificate is not the one that the offer named.
     FingerprintMismatch,
-    /// The client reads too slowly.
+    /// The client reads its messages too slowly.
     TooSlow,
-    /// The client did not join in time, or kept sending what is not understood here.
+    /// The client did not join in time, or kept sending messages that cannot be parsed.
     ProtocolError,
-    /// An error in the server; its log says more.
+    /// An error in the server, whose details are in its log.
     Internal,
 }

@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
-use crate::archive::events::{self, Event, Line, Track};
+use crate::archive::events::{self, Event, LogEntry, RecordedTrack};
 use crate::id::{Role, SourceId};
 use crate::layout::{Fit, Size};
 use crate::media::file::film_writer::FilmWriter;
@@ -53,7 +53,7 @@ struct Canvas {
 #[derive(Debug)]
 enum Cue<'a> {
     Event(&'a Event),
-    Open(&'a Track),
+    Open(&'a RecordedTrack),
     Close(SourceId, &'a str),
 }
 
@@ -114,7 +114,7 @@ pub async fn run(
 }
 
 /// The canvas that is asked for, else that of the room. `None` if the event log has no beginning.
-fn canvas(lines: &[Line], options: &RemixOptions) -> Option<Canvas> {
+fn canvas(lines: &[LogEntry], options: &RemixOptions) -> Option<Canvas> {
     let begin = lines.iter().find_map(|line| match &line.event {
         Event::Begin {
             canvas, fps, fit, ..
@@ -130,14 +130,14 @@ fn canvas(lines: &[Line], options: &RemixOptions) -> Option<Canvas> {
 }
 
 /// The length of the recording, up to its last event; `None` if it is empty.
-fn length(lines: &[Line]) -> Option<Duration> {
+fn length(lines: &[LogEntry]) -> Option<Duration> {
     let last = lines.iter().map(|line| line.at).max()?;
     (last > 0).then(|| Duration::from_millis(last))
 }
 
 /// All cues in the order of their time, ms from the zero of the recording. A file is opened
 /// somewhat before its first packet is due.
-fn cues(lines: &[Line]) -> Vec<(u64, Cue<'_>)> {
+fn cues(lines: &[LogEntry]) -> Vec<(u64, Cue<'_>)> {
     let lead = u64::try_from(FIRST_PICTURE_LEAD.as_millis()).unwrap_or_default();
     let mut sources = BTreeMap::new();
     let mut cues = Vec::new();
@@ -159,7 +159,7 @@ fn cues(lines: &[Line]) -> Vec<(u64, Cue<'_>)> {
     cues
 }
 
-fn source(track: &Track) -> SourceId {
+fn source(track: &RecordedTrack) -> SourceId {
     SourceId {
         participant: track.participant,
         role: track.role,
@@ -186,7 +186,7 @@ impl Remixer {
     /// Mixes the whole recording into the writer. Blocks.
     fn make(
         mut self,
-        lines: &[Line],
+        lines: &[LogEntry],
         length: Duration,
         writer: FilmWriter,
         mut progress: impl FnMut(Duration, Duration),
@@ -256,7 +256,7 @@ impl Remixer {
         }
     }
 
-    fn open(&mut self, track: &Track) -> Result<(), MixerError> {
+    fn open(&mut self, track: &RecordedTrack) -> Result<(), MixerError> {
         let (id, path) = (source(track), self.folder.join(&track.file));
         let start = Duration::from_millis(track.start);
         match track.role {

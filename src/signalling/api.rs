@@ -15,7 +15,7 @@ use super::error::ApiError;
 use super::request::Call;
 use super::{limits, recordings, reply};
 
-/// Answers everything below `/api/v1`.
+/// Answers a request to a path below `/api/v1`.
 pub(super) async fn handle(path: Tail, call: Call) -> Response {
     let segments: Vec<&str> = path.as_str().split('/').collect();
     let result = match segments.as_slice() {
@@ -46,7 +46,7 @@ async fn rooms(call: Call) -> Result<Response, ApiError> {
         Method::POST => {
             call.authorize_change()?;
             let registry = call.app.registry.clone();
-            // The id is judged by itself, so that a bad one gets the code of its own.
+            // The id is checked first, so that a bad one is refused with its own code.
             let body: Value = call.json().await?;
             if let Some(id) = body.get("id").and_then(Value::as_str) {
                 RoomId::new(id)?;
@@ -111,12 +111,12 @@ fn server(call: &Call) -> Result<Response, ApiError> {
     }
 }
 
-/// Needs the token, unlike what else only reads: it names people's addresses.
+/// Needs the token, unlike other reads: the response has the addresses of participants.
 fn turn(call: &Call) -> Result<Response, ApiError> {
     match call.method {
         Method::GET | Method::HEAD => {
             call.authorize()?;
-            let turn = call.app.ice.relayed();
+            let turn = call.app.ice.allocations();
             let turn = turn.ok_or(ApiError::NotFound("TURN server"))?;
             Ok(reply::json(StatusCode::OK, &turn))
         }
@@ -146,7 +146,7 @@ async fn change(
     id: ParticipantId,
     wanted: PatchParticipant,
 ) -> Result<(), ApiError> {
-    // Everything that can be refused for what it says is judged before anything is done.
+    // All values are checked before anything is changed.
     let name = wanted.name.as_deref().map(limits::display_name);
     if let Some(name) = name.transpose()? {
         room.ask(Request::Rename(id, name)).await?;

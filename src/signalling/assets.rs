@@ -1,4 +1,4 @@
-//! The browser client, compiled into the program.
+//! The page (the browser client), compiled into the program.
 
 use bytes::Bytes;
 use rust_embed::{EmbeddedFile, RustEmbed};
@@ -10,25 +10,26 @@ use super::error::ApiError;
 use super::reply;
 use super::request::Call;
 
-/// A debug build reads the folder at run time, so that the page can be edited without
-/// compiling; a release build carries it. The demo film is no part of the page.
+/// The files of the page. A debug build reads the folder at run time, so that the page can be
+/// edited without compiling; a release build embeds it. The film of the demo is left out.
 #[derive(RustEmbed)]
 #[folder = "assets/"]
 #[exclude = "media/*"]
 struct Files;
 
-/// Nothing but the server's own files runs in the page.
+/// Content-Security-Policy of every response: the page runs nothing but the server's own files.
 pub(super) const CONTENT_POLICY: &str = "default-src 'self'; img-src 'self' data: blob:; \
     media-src 'self' blob: mediastream:; connect-src 'self' ws: wss:; style-src 'self'";
+/// Permissions-Policy of the page.
 const PERMISSIONS: &str = "camera=(self), microphone=(self), display-capture=(self)";
 
-/// Answers a request for the file `name` of the folder.
+/// Answers a request for the file `name` of the page.
 pub(super) fn serve(name: &str, call: &Call) -> Result<Response, ApiError> {
     if !matches!(call.method, Method::GET | Method::HEAD) {
         return Err(ApiError::MethodNotAllowed("GET, HEAD"));
     }
-    // Names with dots in front never leave the folder: rust-embed knows the files of its
-    // list only, and in debug builds resolves the path and compares it with the folder.
+    // A name with `..` cannot leave the folder: a release build knows only the embedded files, and
+    // in a debug build rust-embed compares the resolved path with the folder.
     let file = Files::get(name).ok_or(ApiError::NotFound("file"))?;
     Ok(respond(name, file, call.header(IF_NONE_MATCH)))
 }
@@ -53,8 +54,8 @@ fn respond(name: &str, file: EmbeddedFile, if_none_match: Option<&str>) -> Respo
     };
     reply::set_header(&mut response, ETAG, &etag);
     for (name, value) in [
-        // Every file is asked for again, and mostly answered by 304: a page never mixes
-        // modules of two versions of the server.
+        // Browsers revalidate every file, and mostly get a 304. So a page never mixes modules of
+        // two versions of the server.
         (CACHE_CONTROL, "no-cache"),
         (CONTENT_SECURITY_POLICY, CONTENT_POLICY),
         (HeaderName::from_static("permissions-policy"), PERMISSIONS),
@@ -66,7 +67,8 @@ fn respond(name: &str, file: EmbeddedFile, if_none_match: Option<&str>) -> Respo
     response
 }
 
-/// The weak comparison of `If-None-Match` (RFC 9110 section 13.1.2).
+/// Whether an `If-None-Match` header names this entity tag, by weak comparison (RFC 9110 section
+/// 13.1.2).
 fn holds(tags: &str, etag: &str) -> bool {
     tags.split(',')
         .map(str::trim)

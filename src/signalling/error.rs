@@ -15,60 +15,60 @@ use crate::room::RoomError;
 
 use super::reply;
 
-/// Seconds after which who was refused may try again: load falls that slowly.
-const BUSY_FOR: &str = "10";
+/// Value of `Retry-After` for a server that is busy, in seconds: the load falls that slowly.
+const BUSY_RETRY_AFTER: &str = "10";
 
-/// Why a request or a message was refused. Its text is for people; [`ApiError::code`] is
-/// what programs look at.
+/// Why a request or a message was refused. The text is for people; programs use the code
+/// ([`ApiError::code`]).
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub(super) enum ApiError {
-    /// The room, or the map of rooms, said no.
+    /// A room or the registry of rooms refused it.
     #[error("{}", public_text(.0))]
     Room(#[from] RoomError),
-    /// Not JSON, an unknown type, a field that is wrong.
+    /// It is not JSON, its type is unknown, or a field is wrong.
     #[error("{0}")]
     BadMessage(String),
-    /// A join for another version of the protocol.
+    /// The join names another version of the protocol.
     #[error("protocol version {0} is not spoken here, {VERSION} is")]
     UnsupportedVersion(u64),
-    /// The room's name is none.
+    /// The room id has characters or a length that are not allowed.
     #[error(transparent)]
     BadRoomId(#[from] BadRoomId),
-    /// The participant's name is none.
+    /// The display name has characters or a length that are not allowed.
     #[error("a name is 1 to 64 characters without control characters")]
     BadName,
-    /// The tracks contradict themselves.
+    /// The tracks contradict each other.
     #[error("{0}")]
     BadTracks(String),
     /// The token is missing or wrong.
     #[error("a valid token is required")]
     Unauthorized,
-    /// A web page of another origin asked.
+    /// It comes from a web page of another origin.
     #[error("pages of that origin may not use this server")]
     OriginNotAllowed,
-    /// Something other than `join` came first.
+    /// Another message came before `join`.
     #[error("send join first")]
     NotJoined,
-    /// A second join on one WebSocket.
+    /// A second `join` came on the same WebSocket.
     #[error("this connection has joined already")]
     AlreadyJoined,
     /// Joins from one address, or messages on one connection, come too fast.
     #[error("too many {0}: slow down")]
     RateLimited(&'static str),
-    /// A body or message is over its limit.
+    /// A body, a message or a field is over its limit.
     #[error("{what} is over its limit of {limit} {unit}")]
     TooLarge {
-        /// What was too large.
+        /// Name of what was too large.
         what: &'static str,
-        /// How large it may be.
+        /// Largest size that is allowed.
         limit: usize,
-        /// What `limit` counts.
+        /// Unit of `limit`.
         unit: &'static str,
     },
-    /// The body is of another type than the request takes.
+    /// The body has another Content-Type than this one, which the request takes.
     #[error("this request takes a body of type {0}")]
     UnsupportedMediaType(&'static str),
-    /// A `PATCH` that restarts ICE.
+    /// A `PATCH` asks for an ICE restart.
     #[error("ICE restart is not supported: delete this session and start another")]
     IceRestartUnsupported,
     /// `If-Match` names another ICE session.
@@ -80,10 +80,10 @@ pub(super) enum ApiError {
     /// The path, room, participant or session does not exist.
     #[error("there is no such {0}")]
     NotFound(&'static str),
-    /// The path exists, and takes other methods: those listed.
+    /// The resource takes these methods only.
     #[error("this resource takes {0}")]
     MethodNotAllowed(&'static str),
-    /// A plain request to the WebSocket's path.
+    /// A request without an upgrade came to the path of the WebSocket.
     #[error("this is a WebSocket endpoint: upgrade the connection")]
     UpgradeRequired,
     /// The server is stopping.
@@ -92,7 +92,7 @@ pub(super) enum ApiError {
 }
 
 impl ApiError {
-    /// The stable code on the wire.
+    /// The stable code that it has on the wire.
     pub(super) fn code(&self) -> ErrorCode {
         match self {
             Self::Room(error) => room_code(error),
@@ -117,7 +117,7 @@ impl ApiError {
         }
     }
 
-    /// The HTTP status.
+    /// The HTTP status of the response.
     pub(super) fn status(&self) -> StatusCode {
         match self {
             Self::UpgradeRequired => StatusCode::UPGRADE_REQUIRED,
@@ -125,7 +125,7 @@ impl ApiError {
         }
     }
 
-    /// The same refusal as a WebSocket message. Counted, like every refusal that leaves.
+    /// The refusal as a WebSocket message. Counts it in the metrics.
     pub(super) fn to_message(&self) -> ServerMessage {
         count(self.code());
         ServerMessage::Error {
@@ -150,7 +150,7 @@ impl Reply for ApiError {
             Self::MethodNotAllowed(methods) => Some((ALLOW, methods)),
             Self::RateLimited(_) => Some((RETRY_AFTER, "1")),
             Self::Room(RoomError::TooManyRooms { .. } | RoomError::Busy(_)) => {
-                Some((RETRY_AFTER, BUSY_FOR))
+                Some((RETRY_AFTER, BUSY_RETRY_AFTER))
             }
             Self::UpgradeRequired => Some((UPGRADE, "websocket")),
             _ => None,
@@ -164,7 +164,7 @@ impl Reply for ApiError {
     }
 }
 
-/// What a client may read of a room's refusal: details of inner failures stay in the log.
+/// The text of a room's refusal for a client. Details of internal errors go to the log only.
 fn public_text(error: &RoomError) -> String {
     match error {
         RoomError::Internal(details) => {

@@ -1,4 +1,4 @@
-//! The ICE servers clients are told, with credentials of their own.
+//! The ICE servers that clients are told of, with a credential for each client.
 
 use std::io;
 use std::time::SystemTime;
@@ -7,21 +7,21 @@ use crate::config::{BuiltIn, Config};
 use crate::protocol::IceServer;
 use crate::protocol::rest::{AllocationResource, RelayedResource, TrafficResource, TurnResource};
 use crate::turn::credentials::{self, Secret};
-use crate::turn::{Allocation, Count, Flow, Turn};
+use crate::turn::{Allocation, HostAddresses, PeerTraffic, TrafficCount, Turn};
 
-/// The servers built in and configured.
+/// The built-in STUN and TURN server, and the configured ones.
 pub(super) struct IceServers {
-    /// URLs that everybody is told as they are.
+    /// URLs without a credential.
     open: Vec<String>,
-    /// URLs of TURN that take a credential made with the secret.
+    /// URLs of TURN servers that accept credentials made with the secret.
     guarded: Vec<String>,
     secret: Secret,
-    /// The server built in, which runs as long as this lives.
+    /// The built-in server. It stops when this is dropped.
     turn: Option<Turn>,
 }
 
 impl IceServers {
-    /// Starts the server built in, unless that is off, and takes the outside ones.
+    /// Starts the built-in server, unless it is off, and adds the configured ones.
     ///
     /// # Errors
     /// What binding the built-in server's address fails with.
@@ -30,9 +30,7 @@ impl IceServers {
         let (mut open, mut guarded) = (Vec::new(), Vec::new());
         let secret = given.clone().unwrap_or_else(Secret::random);
         let turn = match config.turn.built_in {
-            BuiltIn::On => Some(Turn::start(config, secret.clone()).map_err(|error| {
-                io::Error::new(error.kind(), format!("STUN and TURN: {error}"))
-            })?),
+            BuiltIn::On => Some(start_turn(config, secret.clone())?),
             BuiltIn::Off => None,
         };
         if let Some(turn) = &turn {
@@ -41,7 +39,7 @@ impl IceServers {
             guarded.extend(turn_urls);
         }
         for url in &config.ice_servers {
-            // Without a secret that both know there is no credential to give.
+            // Without a shared secret there is no credential to give.
             match given.is_some() && url.starts_with("turn") {
                 true => guarded.push(url.clone()),
                 false => open.push(url.clone()),
@@ -55,7 +53,7 @@ impl IceServers {
         })
     }
 
-    /// What `user` is told.
+    /// The servers for `user`, with a credential that names them.
     pub(super) fn of(&self, user: &str) -> Vec<IceServer> {
         let mut servers: Vec<IceServer> = self
             .open
@@ -78,13 +76,12 @@ impl IceServers {
         servers
     }
 
-    /// The same as values of `Link` headers (RFC 9725 section 4.6).
+    /// The servers for `user` as values of `Link` headers (RFC 9725 section 4.6).
     pub(super) fn links(&self, user: &str) -> Vec<String> {
         let link = |server: &IceServer, url: &String| {
             let mut link = format!("<{url}>; rel=\"ice-server\"");
             if let (Some(username), Some(credential)) = (&server.username, &server.credential) {
-                // Neither has a character that would have to be escaped: digits, a room's and a
-                // participant's id; base64.
+                // Neither has a character to escape: digits and ids; base64.
                 link.push_str(&format!(
                     "; username=\"{username}\"; credential=\"{credential}\"; \
                      credential-type=\"password\""
@@ -99,31 +96,41 @@ impl IceServers {
         links.collect()
     }
 
-    /// What the server built in is doing; `None` if there is none.
-    pub(super) fn relayed(&self) -> Option<TurnResource> {
+    /// The allocations of the built-in server; `None` if it is off.
+    pub(super) fn allocations(&self) -> Option<TurnResource> {
         let allocations = self.turn.as_ref()?.allocations();
-        let traffic = |count: Count| TrafficResource {
+        let traffic = |count: TrafficCount| TrafficResource {
             packets: count.packets,
             bytes: count.bytes,
         };
-        let peer = |flow: &Flow| RelayedResource {
-            address: flow.peer,
-            to_peer: traffic(flow.to_peer),
-            from_peer: traffic(flow.from_peer),
+        let peer = |one: &PeerTraffic| RelayedResource {
+            address: one.peer,
+            to_peer: traffic(one.to_peer),
+            from_peer: traffic(one.from_peer),
         };
         let resource = |allocation: Allocation| AllocationResource {
             user: allocation.user,
             client: allocation.client,
             relays: allocation.relays,
-            peers: allocation.flows.iter().map(peer).collect(),
+            peers: allocation.peers.iter().map(peer).collect(),
         };
         Some(TurnResource {
             allocations: allocations.into_iter().map(resource).collect(),
         })
     }
 
-    /// The server built in.
+    /// The built-in server; `None` if it is off.
     pub(super) fn turn(&self) -> Option<&Turn> {
         self.turn.as_ref()
     }
+}
+
+/// Starts the built-in TURN server on the addresses that the settings give this machine.
+fn start_turn(config: &Config, secret: Secret) -> io::Result<Turn> {
+    let host = HostAddresses {
+        local: config.media_ips.first().copied(),
+        public: config.public_ip,
+    };
+    Turn::start(&config.turn, host, secret)
+        .map_err(|error| io::Error::new(error.kind(), format!("STUN and TURN: {error}")))
 }

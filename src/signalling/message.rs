@@ -1,4 +1,4 @@
-//! Between text frames and what they mean; pure.
+//! Text frames of the WebSocket: parsing and checks of messages, and notices as messages; pure.
 
 use serde_json::Value;
 
@@ -10,19 +10,19 @@ use crate::room::{Notice, Roles};
 use super::error::ApiError;
 use super::limits::{CANDIDATE_LIMIT, CHAT_LIMIT, SIGNAL_LIMIT, SIZES_LIMIT};
 
-/// Reads one text frame.
+/// Parses and checks one text frame.
 ///
 /// # Errors
-/// [`ApiError::UnsupportedVersion`] and [`ApiError::BadRoomId`] for a join that fails for
-/// these reasons, [`ApiError::BadMessage`] for whatever else is not understood, and
-/// [`ApiError::TooLarge`] for a field over its limit.
+/// [`ApiError::UnsupportedVersion`] and [`ApiError::BadRoomId`] for such a join,
+/// [`ApiError::TooLarge`] for a field over its limit, and [`ApiError::BadMessage`] for all else
+/// that cannot be used.
 pub(super) fn parse(text: &str) -> Result<ClientMessage, ApiError> {
     let message = serde_json::from_str(text).map_err(|error| diagnose(text, &error))?;
     check(text.len(), message)
 }
 
-/// Finds the reason a program can act on. A join of another version is told so even where
-/// its fields are other ones than ours.
+/// Finds the code that says most about a frame that does not parse. A join of another protocol
+/// version gets that code even if its fields differ from ours.
 fn diagnose(text: &str, error: &serde_json::Error) -> ApiError {
     let join = serde_json::from_str::<Value>(text)
         .ok()
@@ -73,7 +73,7 @@ fn check(length: usize, mut message: ClientMessage) -> Result<ClientMessage, Api
                 return Err(ApiError::BadMessage("a chat text is empty".into()));
             }
         }
-        // The frame is an upper bound of the field, which spares writing most data again.
+        // The frame is at least as long as the field, so most data need not be serialized again.
         ClientMessage::Signal { data, .. } if length > SIGNAL_LIMIT => {
             limit("data", data.to_string().len(), SIGNAL_LIMIT, "bytes")?;
         }
@@ -95,8 +95,10 @@ fn limit(
     }
 }
 
-/// The roles a join names, each m-line at most once. Whether they fit the offer is for the
-/// room to judge.
+/// The roles that a join names. Whether they fit the offer is checked by the room.
+///
+/// # Errors
+/// [`ApiError::BadTracks`] if an m-line is named twice.
 pub(super) fn roles(tracks: Vec<Track>) -> Result<Roles, ApiError> {
     let mut roles: Vec<(_, Role)> = Vec::with_capacity(tracks.len());
     for track in tracks {
@@ -109,7 +111,7 @@ pub(super) fn roles(tracks: Vec<Track>) -> Result<Roles, ApiError> {
     Ok(Roles::Named(roles))
 }
 
-/// How high a client draws what it gets, as the room takes it.
+/// The heights in pixels in which a client draws pictures, by uplink.
 pub(super) fn heights(pictures: &[PictureSize]) -> Vec<(SourceId, u32)> {
     let height = |one: &PictureSize| {
         let PictureSize {
@@ -122,7 +124,7 @@ pub(super) fn heights(pictures: &[PictureSize]) -> Vec<(SourceId, u32)> {
     pictures.iter().map(height).collect()
 }
 
-/// What the room says, as it stands on the wire.
+/// A notice of the room as a message for the client.
 pub(super) fn from_notice(notice: Notice) -> ServerMessage {
     match notice {
         Notice::Room(state) => ServerMessage::Room((*state).clone()),
@@ -242,7 +244,10 @@ mod tests {
         }
 
         #[test]
-        fn no_type_panics(kind in "(join|candidate|mode|mute|pin|chat|signal|leave)", rest in "[\\PC\"]{0,60}") {
+        fn no_type_panics(
+            kind in "(join|candidate|mode|mute|pin|chat|signal|leave)",
+            rest in "[\\PC\"]{0,60}",
+        ) {
             let _ = parse(&format!("{{\"type\":\"{kind}\",{rest}}}"));
         }
     }

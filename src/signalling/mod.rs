@@ -1,5 +1,5 @@
-//! Everything a client talks to over HTTP: the WebSocket, WHIP and WHEP, the REST API, the
-//! page. The only module that knows [`crate::protocol`].
+//! Everything that clients reach over HTTP: the WebSocket, WHIP and WHEP, the REST API, the page.
+//! It reads and writes the JSON of [`crate::protocol`], whose values rooms and the archive make.
 //!
 //! A request passes `server` (connections) and `routes` (paths) to one handler:
 //!
@@ -11,12 +11,13 @@
 //! | `recordings` | `/api/v1/recordings` and those of a room |
 //! | `assets` | `/`, `/r/{room}`, `/assets` |
 //!
-//! Handlers check what a client says (`limits`, `origin`, `message`, `sdpfrag`), ask the room
-//! through [`crate::room::RoomHandle`], and refuse with an `error::ApiError`, which knows its
-//! stable code and its status. Nothing below this module sees unchecked text except the SDP
-//! and the candidates.
+//! Handlers check what a client sends (`limits`, `origin`, `message`, `sdpfrag`), ask the room
+//! through [`crate::room::RoomHandle`], and refuse with an `error::ApiError`, which has a stable
+//! code and an HTTP status. Nothing below this module gets unchecked text except the SDP and the
+//! candidates.
 
 mod api;
+mod app;
 mod assets;
 mod error;
 mod ice;
@@ -33,66 +34,4 @@ mod sessions;
 mod socket;
 mod whip;
 
-use std::sync::Arc;
-
-use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
-
-use crate::config::Config;
-use crate::room::Registry;
-use crate::telemetry::Metrics;
-
 pub use crate::signalling::server::Server;
-
-/// What all handlers share.
-struct App {
-    config: Arc<Config>,
-    registry: Registry,
-    metrics: Metrics,
-    ice: ice::IceServers,
-    joins: limits::JoinLimiter,
-    sessions: sessions::Sessions,
-    /// Cancelled when the server begins to stop.
-    stopping: CancellationToken,
-    /// WebSockets and WHIP sessions: what outlives the request that began it.
-    tasks: TaskTracker,
-}
-
-impl App {
-    fn new(
-        config: Arc<Config>,
-        registry: Registry,
-        metrics: Metrics,
-        ice: ice::IceServers,
-    ) -> Self {
-        Self {
-            ice,
-            joins: limits::JoinLimiter::new(config.joins_per_second),
-            sessions: sessions::Sessions::default(),
-            stopping: CancellationToken::new(),
-            tasks: TaskTracker::new(),
-            config,
-            registry,
-            metrics,
-        }
-    }
-
-    fn sweep(&self) {
-        self.joins.prune();
-        self.metrics.sweep();
-    }
-
-    /// Takes a sample of the load.
-    fn sample(&self) {
-        self.registry.admission().sample(self.registry.people());
-    }
-
-    fn count_join(&self, transport: &'static str) {
-        metrics::counter!("tessera_joins_total", "transport" => transport).increment(1);
-    }
-
-    fn count_leave(&self, transport: &'static str, reason: &'static str) {
-        metrics::counter!("tessera_leaves_total", "transport" => transport, "reason" => reason)
-            .increment(1);
-    }
-}

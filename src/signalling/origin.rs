@@ -1,14 +1,17 @@
-//! Which web pages may talk to this server.
+//! Which web pages may use this server.
 //!
-//! Browsers let any page open a WebSocket to any server and send it some kinds of POST; they
-//! only say who asks, in `Origin` (RFC 6454). A client that is no browser sends none.
+//! Browsers let any page open a WebSocket to any server, and send it some kinds of POST. They only
+//! name the page in `Origin` (RFC 6454). A client that is not a browser sends no such header.
 
 use warp::http::HeaderMap;
 use warp::http::header::{HOST, ORIGIN};
 
 use super::error::ApiError;
 
-/// Lets through requests without an origin, of the server's own, and of those listed.
+/// Allows requests without an origin, from the server's own origin, and from the origins `allowed`.
+///
+/// # Errors
+/// [`ApiError::OriginNotAllowed`] for any other origin.
 pub(super) fn check(headers: &HeaderMap, allowed: &[String]) -> Result<(), ApiError> {
     let Some(origin) = headers.get(ORIGIN) else {
         return Ok(());
@@ -25,8 +28,8 @@ pub(super) fn check(headers: &HeaderMap, allowed: &[String]) -> Result<(), ApiEr
     }
 }
 
-/// Whether an origin is the host the request was sent to. The scheme cannot be compared:
-/// behind a proxy that ends TLS, `https` pages arrive here over plain HTTP.
+/// Whether an origin is that of the host the request was sent to. The scheme is not compared:
+/// behind a proxy that terminates TLS, requests of `https` pages arrive here over plain HTTP.
 fn is_same(origin: &str, host: &str) -> bool {
     let Some((scheme, authority)) = origin.split_once("://") else {
         return false; // "null": a sandboxed frame or a file

@@ -1,7 +1,7 @@
-//! Recordings in the REST API: begin, list, download, end, delete.
+//! Recordings in the REST API: begin, list, download, stop, delete.
 //!
-//! Those of a room that has ended are still there, so a room's name is all that is looked at; the
-//! room itself only where something begins or ends.
+//! Recordings outlive their rooms, so only the id of a room is compared. The room itself is needed
+//! to begin and to stop a recording.
 
 use std::path::Path;
 
@@ -18,18 +18,19 @@ use warp::reply::{Reply, Response};
 use crate::archive::Archive;
 use crate::archive::events::is_file_name;
 use crate::id::RoomId;
-use crate::protocol::recording::StartRecording;
-use crate::protocol::recording::{Kind, Page, Recording, RecordingId};
+use crate::protocol::recording::{
+    Recording, RecordingId, RecordingKind, RecordingPage, StartRecording,
+};
 use crate::room::RoomError;
 
 use super::error::ApiError;
 use super::reply;
 use super::request::Call;
 
-/// Most entries of a page, and as many as there are where nobody says.
-const MOST: usize = 100;
+/// Largest number of recordings on a page of a list, which is also the default.
+const MAX_PAGE: usize = 100;
 
-/// `/api/v1/recordings`: those of all rooms.
+/// `/api/v1/recordings`: lists the recordings of all rooms.
 pub(super) async fn all(call: Call) -> Result<Response, ApiError> {
     match call.method {
         Method::GET | Method::HEAD => list(&call, None),
@@ -37,7 +38,7 @@ pub(super) async fn all(call: Call) -> Result<Response, ApiError> {
     }
 }
 
-/// `/api/v1/rooms/{room}/recordings`.
+/// `/api/v1/rooms/{room}/recordings`: lists the recordings of a room, and begins one.
 pub(super) async fn of_room(room: &str, call: Call) -> Result<Response, ApiError> {
     let room = RoomId::new(room)?;
     match call.method {
@@ -47,8 +48,8 @@ pub(super) async fn of_room(room: &str, call: Call) -> Result<Response, ApiError
     }
 }
 
-/// `/api/v1/rooms/{room}/recordings/{id}`: the file, or what is known of it to who accepts
-/// `application/json`, and of tracks, which are many files, to everybody.
+/// `/api/v1/rooms/{room}/recordings/{id}`: the file of a recording, or its metadata if the client
+/// accepts `application/json` or it is one of tracks, which has many files. Deletes it, too.
 pub(super) async fn one(room: &str, id: &str, call: Call) -> Result<Response, ApiError> {
     let archive = call.app.registry.archive()?.clone();
     let recording = find(&archive, room, id)?;
@@ -59,7 +60,7 @@ pub(super) async fn one(room: &str, id: &str, call: Call) -> Result<Response, Ap
                 let mut types = accept.split(',').map(str::trim);
                 types.any(|kind| kind.starts_with("application/json"))
             });
-            match json || recording.kind == Kind::Tracks {
+            match json || recording.kind == RecordingKind::Tracks {
                 true => Ok(reply::json(StatusCode::OK, &recording)),
                 false => download(&archive.path(&recording), &recording.file, call).await,
             }
@@ -74,7 +75,7 @@ pub(super) async fn one(room: &str, id: &str, call: Call) -> Result<Response, Ap
     }
 }
 
-/// `/api/v1/rooms/{room}/recordings/{id}/files/{name}`: a file of a recording of tracks.
+/// `/api/v1/rooms/{room}/recordings/{id}/files/{name}`: one file of a recording of tracks.
 pub(super) async fn file(
     room: &str,
     id: &str,
@@ -87,14 +88,14 @@ pub(super) async fn file(
         return Err(ApiError::MethodNotAllowed("GET, HEAD"));
     }
     call.authorize_reading()?;
-    if recording.kind != Kind::Tracks || !is_file_name(name) {
+    if recording.kind != RecordingKind::Tracks || !is_file_name(name) {
         return Err(ApiError::NotFound("file"));
     }
     let path = archive.path(&recording).join(name);
     download(&path, &format!("{id}-{name}"), call).await
 }
 
-/// `/api/v1/rooms/{room}/recordings/{id}/stop`.
+/// `/api/v1/rooms/{room}/recordings/{id}/stop`: ends a recording and returns its metadata.
 pub(super) async fn stop(room: &str, id: &str, call: Call) -> Result<Response, ApiError> {
     if call.method != Method::POST {
         return Err(ApiError::MethodNotAllowed("POST"));
@@ -131,9 +132,12 @@ fn list(call: &Call, room: Option<&RoomId>) -> Result<Response, ApiError> {
             .parse()
             .map_err(|_| ApiError::BadMessage(format!("{name} is not a whole number"))),
     };
-    let (offset, limit) = (number("offset", 0)?, number("limit", MOST)?.min(MOST));
+    let (offset, limit) = (
+        number("offset", 0)?,
+        number("limit", MAX_PAGE)?.min(MAX_PAGE),
+    );
     let recordings = call.app.registry.archive()?.list(room);
-    let page = Page {
+    let page = RecordingPage {
         total: recordings.len(),
         offset,
         recordings: recordings.into_iter().skip(offset).take(limit).collect(),
@@ -143,16 +147,15 @@ fn list(call: &Call, room: Option<&RoomId>) -> Result<Response, ApiError> {
 
 fn find(archive: &Archive, room: &str, id: &str) -> Result<Recording, ApiError> {
     let room = RoomId::new(room)?;
-    // What no id can be is the id of nothing.
+    // A text that cannot be an id is the id of no recording.
     let id = RecordingId::new(id).ok();
     id.and_then(|id| archive.get(&id))
         .filter(|recording| recording.room == room)
         .ok_or(ApiError::NotFound("recording"))
 }
 
-/// Serves a file, or the range of it that is asked for (RFC 9110 section 14).
-///
-/// `name` is what it is to be called where it is kept.
+/// Serves a file, or the range of it that is asked for (RFC 9110 section 14). `name` is the file
+/// name that is suggested to a client that saves it.
 async fn download(path: &Path, name: &str, call: Call) -> Result<Response, ApiError> {
     let attach = call.query("download").is_some();
     let mut request = Request::new(Empty::<Bytes>::new());

@@ -1,4 +1,4 @@
-//! Small builders for HTTP responses.
+//! Builders of HTTP responses.
 
 use bytes::Bytes;
 use serde::Serialize;
@@ -27,8 +27,8 @@ pub(super) fn body(
     response
 }
 
-/// A JSON response. A value that cannot be written as JSON is an error of this program:
-/// it is logged and answered with a bare 500.
+/// A JSON response. If the value cannot be written as JSON, that is logged and the response is a
+/// 500 without a body.
 pub(super) fn json(status: StatusCode, value: &impl Serialize) -> Response {
     match serde_json::to_vec(value) {
         Ok(text) => body(status, "application/json", text),
@@ -39,7 +39,7 @@ pub(super) fn json(status: StatusCode, value: &impl Serialize) -> Response {
     }
 }
 
-/// Sets a header to a text made here. A text no header can hold is left out and logged.
+/// Adds a header. A value that no header can hold is left out and logged.
 pub(super) fn set_header(response: &mut Response, name: HeaderName, value: &str) {
     match HeaderValue::from_str(value) {
         Ok(value) => {

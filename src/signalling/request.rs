@@ -1,4 +1,4 @@
-//! A request as the handlers see it, and the checks several of them share.
+//! A request as handlers see it, and the checks that several of them share.
 
 use std::net::IpAddr;
 use std::pin::Pin;
@@ -12,31 +12,29 @@ use warp::http::header::{AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE};
 use warp::http::{HeaderMap, HeaderName, Method};
 use warp::{Filter, Rejection};
 
+use super::app::App;
 use super::error::ApiError;
 use super::limits::{self, BODY_DEADLINE, HARD_LIMIT};
-use super::{App, origin};
+use super::origin;
 
-/// The address a connection came from; the acceptor puts it into every request.
+/// The address that a connection came from. The server adds it to every request as an extension.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct ClientAddr(pub(super) IpAddr);
 
 type BodyStream = Pin<Box<dyn Stream<Item = Result<Bytes, warp::Error>> + Send>>;
 
-/// One HTTP request and the server it reached.
+/// An HTTP request, and the server that it reached.
 pub(super) struct Call {
-    /// The server.
     pub(super) app: Arc<App>,
-    /// The method.
     pub(super) method: Method,
-    /// The headers.
     pub(super) headers: HeaderMap,
-    /// Who asks.
+    /// Address that the request came from.
     pub(super) client: IpAddr,
     query: String,
     body: BodyStream,
 }
 
-/// Extracts a [`Call`]. Takes the body, so it has to stand behind the path filters.
+/// A filter that extracts a [`Call`]. It takes the body, so it has to come after the path filters.
 pub(super) fn call(
     app: &Arc<App>,
 ) -> impl Filter<Extract = (Call,), Error = Rejection> + Clone + use<> {
@@ -67,19 +65,22 @@ fn chunks<B: Buf>(
 }
 
 impl Call {
-    /// The value of a query parameter, the first if it is repeated.
+    /// The value of a query parameter; the first one if it is repeated.
     pub(super) fn query(&self, name: &str) -> Option<String> {
         form_urlencoded::parse(self.query.as_bytes())
             .find(|(key, _)| key == name)
             .map(|(_, value)| value.into_owned())
     }
 
-    /// A header as text.
+    /// The value of a header; `None` if it is missing or not text.
     pub(super) fn header(&self, name: HeaderName) -> Option<&str> {
         self.headers.get(name)?.to_str().ok()
     }
 
     /// Requires the bearer token (RFC 6750), where one is configured.
+    ///
+    /// # Errors
+    /// [`ApiError::Unauthorized`] if it is missing or wrong.
     pub(super) fn authorize(&self) -> Result<(), ApiError> {
         let given = self.header(AUTHORIZATION).and_then(|value| {
             let (scheme, token) = value.split_once(' ')?;
@@ -88,14 +89,21 @@ impl Call {
         limits::check_token(self.app.config.token.as_deref(), given)
     }
 
-    /// Requires what a change through the REST API needs: the token, and no foreign page.
+    /// Requires what a change through the REST API needs: the token, and no web page of another
+    /// origin.
+    ///
+    /// # Errors
+    /// [`ApiError::OriginNotAllowed`], [`ApiError::Unauthorized`].
     pub(super) fn authorize_change(&self) -> Result<(), ApiError> {
         origin::check(&self.headers, &self.app.config.allowed_origins)?;
         self.authorize()
     }
 
-    /// Requires the token for what is not everybody's to read, in the header or, for players that
-    /// cannot set one, in the query.
+    /// Requires the token for reading, in the header or, for players that cannot set one, in the
+    /// query.
+    ///
+    /// # Errors
+    /// [`ApiError::Unauthorized`] if it is missing or wrong.
     pub(super) fn authorize_reading(&self) -> Result<(), ApiError> {
         match self.query("token") {
             Some(given) => limits::check_token(self.app.config.token.as_deref(), Some(&given)),
@@ -103,7 +111,10 @@ impl Call {
         }
     }
 
-    /// Requires a body of that type; parameters such as a charset do not matter.
+    /// Requires a body of type `expected`. Parameters such as a charset are ignored.
+    ///
+    /// # Errors
+    /// [`ApiError::UnsupportedMediaType`] for any other type, and for none.
     pub(super) fn require_type(&self, expected: &'static str) -> Result<(), ApiError> {
         let given = self.header(CONTENT_TYPE).unwrap_or_default();
         let essence = given.split(';').next().unwrap_or_default().trim();
@@ -114,16 +125,23 @@ impl Call {
         }
     }
 
-    /// The whole body as text.
+    /// Reads the whole body as text.
+    ///
+    /// # Errors
+    /// [`ApiError::TooLarge`]; [`ApiError::BadMessage`] if it comes too slowly or is not UTF-8.
     pub(super) async fn text(self) -> Result<String, ApiError> {
         let body = self.bytes().await?;
         String::from_utf8(body).map_err(|_| ApiError::BadMessage("the body is not UTF-8".into()))
     }
 
-    /// The whole body as a JSON value of type `T`.
+    /// Reads the whole body as JSON of a type `T`.
+    ///
+    /// # Errors
+    /// [`ApiError::UnsupportedMediaType`], [`ApiError::TooLarge`]; [`ApiError::BadMessage`] if it
+    /// comes too slowly or does not parse.
     pub(super) async fn json<T: DeserializeOwned>(self) -> Result<T, ApiError> {
-        // Without a type it is taken as JSON, as curl users expect; a type that says otherwise
-        // is what a foreign page's form could send without asking first.
+        // A body without a type counts as JSON, as users of curl expect. One with another type is
+        // refused: the form of a foreign page could send it without a CORS preflight.
         if self.headers.contains_key(CONTENT_TYPE) {
             self.require_type("application/json")?;
         }
@@ -145,8 +163,12 @@ impl Call {
     }
 }
 
-/// Reads to the end even what is too large (up to the hard limit): a client that is still
-/// sending when the connection closes would see a reset in place of the answer.
+/// Collects a body of at most `limit` bytes. A larger one is read to its end all the same, up to
+/// [`HARD_LIMIT`]: a client that is still sending when the connection closes would see a reset in
+/// place of the response.
+///
+/// # Errors
+/// [`ApiError::TooLarge`]; [`ApiError::BadMessage`] if the connection breaks.
 async fn collect(mut body: BodyStream, limit: usize) -> Result<Vec<u8>, ApiError> {
     let mut kept = Vec::new();
     let mut seen = 0;

@@ -1,7 +1,7 @@
 //! Which handler answers which path.
 //!
-//! Filters match paths only. Methods, types and limits are the handlers' business: warp's own
-//! rejections could not say which of them failed on a path that exists.
+//! Filters match paths only. Handlers check methods, types and limits, because the rejections of
+//! warp do not say which of these failed on a path that exists.
 
 use std::sync::Arc;
 
@@ -15,15 +15,16 @@ use warp::ws::Ws;
 
 use crate::id::RoomId;
 
+use super::app::App;
 use super::error::ApiError;
 use super::request::{Call, call};
 use super::whip::Flavour;
-use super::{App, api, assets, origin, reply, socket, whip};
+use super::{api, assets, origin, reply, socket, whip};
 
 const INDEX: &str = "index.html";
 const RECORDINGS: &str = "recordings.html";
 
-/// Everything the server answers.
+/// All routes of the server.
 pub(super) fn all(app: &Arc<App>) -> BoxedFilter<(Response,)> {
     let routes = pages(app)
         .or(signalling(app))
@@ -99,7 +100,7 @@ fn operations(app: &Arc<App>) -> BoxedFilter<(Response,)> {
         .boxed()
 }
 
-/// The page of a room is the page; it reads the room's name from its address.
+/// The page of a room is the same file for all rooms; its script reads the id from the URL.
 fn room_page(room: &str, call: &Call) -> Result<Response, ApiError> {
     RoomId::new(room)?;
     assets::serve(INDEX, call)
@@ -117,7 +118,7 @@ fn open_socket(call: &Call, ws: Option<Ws>) -> Result<Response, ApiError> {
         .max_message_size(limit)
         .max_frame_size(limit)
         .on_upgrade(move |socket| {
-            // Tracked, so that stopping the server waits for the socket's close.
+            // Tracked, so that the server waits for the close of the socket when it stops.
             let tasks = app.tasks.clone();
             tasks.track_future(socket::serve(app, client, socket))
         });
@@ -151,9 +152,9 @@ fn exposition(content: String) -> Response {
     )
 }
 
-/// What every response gets.
+/// Counts a response, and adds the headers that all responses have.
 fn finish(method: Method, mut response: Response) -> Response {
-    // Methods can be any text; a label must not be.
+    // A client may send any text as method, which must not become a label.
     let label = match method {
         Method::GET | Method::HEAD | Method::OPTIONS => "read",
         Method::POST | Method::PUT | Method::PATCH | Method::DELETE => "write",
@@ -164,7 +165,7 @@ fn finish(method: Method, mut response: Response) -> Response {
         .increment(1);
     let headers = response.headers_mut();
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-    // Also on errors and JSON: nothing this server says is to run as anything else.
+    // Also on errors and JSON: no response of this server may run as a script elsewhere.
     headers
         .entry(CONTENT_SECURITY_POLICY)
         .or_insert(HeaderValue::from_static(assets::CONTENT_POLICY));

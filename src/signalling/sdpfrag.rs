@@ -5,7 +5,7 @@ use crate::id::Mid;
 use super::error::ApiError;
 use super::limits::CANDIDATE_LIMIT;
 
-/// What a later fragment is compared with: the m-lines and ICE credentials of the offer.
+/// The m-lines and ICE credentials of an offer, which later fragments are compared with.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct OfferIce {
     mids: Vec<Mid>,
@@ -13,17 +13,17 @@ pub(super) struct OfferIce {
     pwds: Vec<String>,
 }
 
-/// What a fragment asks for.
+/// The meaning of a fragment.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Fragment {
-    /// More candidates; `None` ends those of the m-line.
+    /// Candidates by m-line; `None` after the last one of an m-line.
     Trickle(Vec<(Mid, Option<String>)>),
-    /// Other ICE credentials than the offer's (RFC 9725 section 4.3.3).
+    /// An ICE restart: other credentials than those of the offer (RFC 9725 section 4.3.3).
     Restart,
 }
 
 impl OfferIce {
-    /// Collects what is needed from an offer. What an offer may hold is judged elsewhere.
+    /// Reads an offer. Nothing is checked; the room does that.
     pub(super) fn of(offer: &str) -> Self {
         let mut ice = Self::default();
         for line in offer.lines().map(str::trim_end) {
@@ -171,15 +171,20 @@ mod tests {
 
     proptest! {
         #[test]
-        fn nothing_a_client_sends_panics(offer in "(?s).{0,200}", fragment in "(?s)([ma]=(mid:|candidate:)?.{0,9}\n){0,9}") {
+        fn nothing_a_client_sends_panics(
+            offer in "(?s).{0,200}",
+            fragment in "(?s)([ma]=(mid:|candidate:)?.{0,9}\n){0,9}",
+        ) {
             let _ = OfferIce::of(&offer).read(&fragment);
         }
 
         #[test]
-        fn every_known_mline_is_found(names in proptest::collection::hash_set("[a-z0-9]{1,8}", 1..6)) {
+        fn every_known_mline_is_found(
+            names in proptest::collection::hash_set("[a-z0-9]{1,8}", 1..6),
+        ) {
             let offer: String = names.iter().map(|n| format!("m=audio\r\na=mid:{n}\r\n")).collect();
-            let fragment: String =
-                names.iter().map(|n| format!("m=audio\r\na=mid:{n}\r\na=candidate:{n}\r\n")).collect();
+            let candidate = |n| format!("m=audio\r\na=mid:{n}\r\na=candidate:{n}\r\n");
+            let fragment: String = names.iter().map(candidate).collect();
             let expected: Vec<_> =
                 names.iter().map(|n| (mid(n), Some(format!("candidate:{n}")))).collect();
             prop_assert_eq!(OfferIce::of(&offer).read(&fragment), Ok(Fragment::Trickle(expected)));

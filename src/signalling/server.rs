@@ -1,4 +1,4 @@
-//! The listener: accepting, and stopping in order.
+//! The HTTP listener: accepts connections, and stops in order.
 
 use std::fmt;
 use std::io;
@@ -24,22 +24,23 @@ use crate::room::Registry;
 use crate::telemetry::Metrics;
 use crate::turn::Turn;
 
+use super::app::App;
 use super::ice::IceServers;
 use super::request::ClientAddr;
-use super::{App, routes};
+use super::routes;
 
-/// All of stopping; what is not done by then is abandoned.
+/// Time that stopping may take in all; what is not done by then is abandoned.
 const STOP_DEADLINE: Duration = Duration::from_secs(4);
-/// How long a client may take over the head of a request.
+/// Time within which the head of a request has to arrive; otherwise the connection is closed.
 const HEAD_DEADLINE: Duration = Duration::from_secs(30);
-/// How often stale limiter entries and metric buckets are swept.
+/// Interval at which stale entries of the rate limiter and samples of histograms are freed.
 const SWEEP_EVERY: Duration = Duration::from_secs(5);
-/// How often the load is sampled.
+/// Interval at which the load of the server is measured.
 const SAMPLE_EVERY: Duration = Duration::from_secs(1);
-/// Pause after a failed accept: without file descriptors, trying again at once is a busy loop.
+/// Pause after a failed accept. Without it the loop would spin when file descriptors run out.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
 
-/// A bound signalling server.
+/// An HTTP server that is bound to its address.
 pub struct Server {
     listener: TcpListener,
     address: SocketAddr,
@@ -56,11 +57,11 @@ impl fmt::Debug for Server {
 }
 
 impl Server {
-    /// Binds to [`Config::listen`]; connections are accepted once [`Server::run`] is polled. The
-    /// TURN server, if it is built in, runs from here on.
+    /// Binds to [`Config::listen`]. Connections are accepted once [`Server::run`] is polled; the
+    /// built-in TURN server, if it is on, runs from here on.
     ///
     /// # Errors
-    /// Whatever binding one of the addresses fails with.
+    /// What binding one of the addresses fails with.
     pub async fn bind(
         config: Arc<Config>,
         registry: Registry,
@@ -78,19 +79,19 @@ impl Server {
         })
     }
 
-    /// The address bound, with the real port where port 0 was asked for.
+    /// The address that it is bound to, with the actual port if port 0 was asked for.
     pub fn local_addr(&self) -> SocketAddr {
         self.address
     }
 
-    /// Where STUN and TURN are served, if they are.
+    /// Address and port of the built-in STUN and TURN server; `None` if it is off.
     pub fn turn_addr(&self) -> Option<SocketAddr> {
         self.app.ice.turn().map(Turn::local_addr)
     }
 
-    /// Serves until `shutdown` is ready, then stops: joins are refused and `/readyz` says so,
-    /// the rooms say `bye` and tear their media down, WebSockets are closed, requests under
-    /// way are answered. Returns within four seconds of `shutdown`.
+    /// Serves until `shutdown` is ready, then stops: joins are refused, `/readyz` answers 503,
+    /// rooms send `bye` and tear their media down, WebSockets are closed, and open requests are
+    /// answered. Returns within four seconds of `shutdown`.
     pub async fn run(self, shutdown: impl Future<Output = ()>) {
         let connections = GracefulShutdown::new();
         self.accept_until(shutdown, &connections).await;
@@ -128,7 +129,8 @@ impl Server {
                 () = &mut done => return,
                 accepted = self.listener.accept() => match accepted {
                     Ok((stream, peer)) => {
-                        let connection = serve(stream, peer, self.routes.clone(), connections.watcher());
+                        let routes = self.routes.clone();
+                        let connection = serve(stream, peer, routes, connections.watcher());
                         tokio::spawn(connection.in_current_span());
                     }
                     Err(error) if is_of_the_peer(&error) => {}
@@ -168,7 +170,7 @@ async fn serve(
         .header_read_timeout(HEAD_DEADLINE);
     let connection = builder.serve_connection_with_upgrades(TokioIo::new(stream), service);
     if let Err(error) = watcher.watch(connection).await {
-        // Clients vanish and send garbage all day; that is theirs to mend.
+        // Clients vanish and send garbage all the time; that is no fault of the server.
         tracing::debug!(%error, %peer, "HTTP connection failed");
     }
 }

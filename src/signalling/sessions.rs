@@ -1,4 +1,4 @@
-//! The WHIP and WHEP sessions that are under way, by the secret in their URL.
+//! The open WHIP and WHEP sessions, by the secret in their URL.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -13,23 +13,23 @@ use crate::room::{Notice, RoomHandle};
 
 use super::sdpfrag::OfferIce;
 
-/// The last segment of a session's URL: 128 random bits. Whoever knows it may end the
+/// The last segment of a session's URL: 128 random bits. A client that knows it may end the
 /// session, so it is never logged.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub(super) struct ResourceId(String);
 
 impl ResourceId {
-    /// One that nobody can guess.
+    /// A new id that cannot be guessed.
     pub(super) fn random() -> Self {
         Self(URL_SAFE_NO_PAD.encode(rand::random::<[u8; 16]>()))
     }
 
-    /// The id a URL names.
+    /// The id in a segment of a URL.
     pub(super) fn from_path(segment: &str) -> Self {
         Self(segment.to_owned())
     }
 
-    /// As it stands in the URL.
+    /// The segment of the URL.
     pub(super) fn as_str(&self) -> &str {
         &self.0
     }
@@ -41,32 +41,29 @@ impl fmt::Debug for ResourceId {
     }
 }
 
-/// One session.
+/// A WHIP or WHEP session.
 #[derive(Debug, Clone)]
 pub(super) struct Session {
-    /// `/whip` or `/whep`: a session is found under the path it was made on only.
+    /// `/whip` or `/whep`: the path that it was created on, and is only found under.
     pub(super) base: &'static str,
-    /// The room.
     pub(super) room: RoomHandle,
-    /// Who they are in the room.
     pub(super) participant: ParticipantId,
-    /// Strong entity tag of the ICE session, quotes included.
+    /// Strong entity tag of the ICE session, with its quotes.
     pub(super) etag: Arc<str>,
-    /// What the offer said of ICE.
+    /// M-lines and ICE credentials of the offer.
     pub(super) offer: Arc<OfferIce>,
 }
 
-/// All sessions. The lock is held for single map operations, never across an await.
+/// All open sessions. The lock is held for single operations of the map, never across an await.
 #[derive(Debug, Default)]
 pub(super) struct Sessions(Mutex<HashMap<ResourceId, Session>>);
 
 impl Sessions {
-    /// Remembers a session.
     pub(super) fn insert(&self, id: ResourceId, session: Session) {
         self.lock().insert(id, session);
     }
 
-    /// The session of that id, if it is on that path and in that room.
+    /// The session of this id; `None` if there is none on this path and in this room.
     pub(super) fn get(&self, base: &str, room: &str, id: &ResourceId) -> Option<Session> {
         self.lock()
             .get(id)
@@ -74,20 +71,21 @@ impl Sessions {
             .cloned()
     }
 
-    /// Forgets a session. Only the first caller gets it.
+    /// Removes a session. Only the first caller gets it.
     pub(super) fn remove(&self, id: &ResourceId) -> Option<Session> {
         self.lock().remove(id)
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<ResourceId, Session>> {
-        // A map is whole between two operations, whatever became of the thread that held it.
+        // The map is consistent between operations, even if a thread panicked while it held the
+        // lock.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// Waits for the end of a session that has no connection of its own to hear of it: the room's
-/// `bye`, or the room letting go of the channel. What else the room says has no way to the
-/// client (RFC 9725 section 4.3.2 has no server trickle) and is dropped.
+/// Waits until the room ends a session, with a `bye` or by dropping the channel. Other notices are
+/// dropped: WHIP has no connection to send them on, and no trickle of the server (RFC 9725 section
+/// 4.3.2).
 pub(super) async fn drain(mut notices: mpsc::Receiver<Notice>) {
     while let Some(notice) = notices.recv().await {
         if let Notice::Bye(reason) = notice {

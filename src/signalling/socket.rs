@@ -1,8 +1,8 @@
 //! One signalling WebSocket: one task, from the upgrade to the close.
 //!
-//! The task owns the socket and does everything in turn, so a client's messages take effect
-//! in the order sent. What the room has to say waits in a bounded queue meanwhile; a client
-//! that lets it fill is removed by the room.
+//! The task owns the socket and does one thing after the other, so the messages of a client take
+//! effect in the order in which they were sent. Notices of the room wait in a bounded queue; the
+//! room removes a client that lets it fill.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -19,12 +19,13 @@ use crate::protocol::room::ByeReason;
 use crate::protocol::{ClientMessage, Join, ServerMessage, VERSION};
 use crate::room::{Departure, JoinRequest, Muter, Notice, Reach, Request, RoomHandle};
 
+use super::app::App;
 use super::error::ApiError;
 use super::limits::{
     CLOSE_DEADLINE, HARD_LIMIT, JOIN_DEADLINE, MALFORMED_LIMIT, MessageLimiter, NOTICE_QUEUE,
     PING_EVERY, SILENCE_LIMIT, WRITE_DEADLINE,
 };
-use super::{App, limits, message};
+use super::{limits, message};
 
 const TRANSPORT: &str = "websocket";
 
@@ -49,7 +50,7 @@ pub(super) async fn serve(app: Arc<App>, client: IpAddr, socket: WebSocket) {
     open.decrement(1.0);
 }
 
-/// The limit of the WebSocket layer, above which it fails instead of delivering.
+/// Largest message that the WebSocket layer delivers, in bytes; a larger one ends the connection.
 pub(super) fn frame_limit(app: &App) -> usize {
     HARD_LIMIT.max(app.config.max_message)
 }
@@ -57,17 +58,17 @@ pub(super) fn frame_limit(app: &App) -> usize {
 /// Why a connection ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum End {
-    /// The client said `leave`.
+    /// The client sent `leave`.
     Left,
-    /// The room has let go of the participant, for this reason.
-    Told(ByeReason),
-    /// This side gives the client up, for this reason.
+    /// The room has removed the participant, for this reason.
+    EndedByRoom(ByeReason),
+    /// The server closes the connection, for this reason.
     GivenUp(ByeReason),
-    /// The connection broke, was closed without `leave`, or fell silent.
+    /// The connection broke, was closed without `leave`, or nothing came on it for too long.
     Lost,
 }
 
-/// Shorthand of everything that writes: an `End` stops the connection.
+/// Result of what may end the connection.
 type Flow = Result<(), End>;
 
 struct Member {
@@ -131,14 +132,14 @@ impl Connection {
                 None => std::future::pending().await,
             }
         };
-        // What the room says goes first: refusals come as fast as messages are sent, and whoever
-        // sends without a pause must not fall behind with reading them.
+        // Notices go first. Refusals come as fast as messages are sent, and a client that sends
+        // without a pause must not fall behind with reading them.
         tokio::select! {
             biased;
             notice = notice => Event::Notice(notice),
             _ = self.heartbeat.tick() => Event::Beat,
             () = sleep_until(self.join_by), if waiting => Event::NotJoined,
-            // A member hears of it from the room, which says `bye` in its own time.
+            // A participant gets a `bye` from the room when that closes.
             () = self.app.stopping.cancelled(), if waiting => Event::Stopping,
             frame = self.socket.next() => Event::Frame(frame),
         }
@@ -147,10 +148,10 @@ impl Connection {
     async fn handle(&mut self, event: Event) -> Flow {
         match event {
             Event::Frame(frame) => self.frame(frame).await,
-            Event::Notice(Some(Notice::Bye(reason))) => Err(End::Told(reason)),
+            Event::Notice(Some(Notice::Bye(reason))) => Err(End::EndedByRoom(reason)),
             Event::Notice(Some(notice)) => self.send(&message::from_notice(notice)).await,
-            // The room's task ended without a word.
-            Event::Notice(None) => Err(End::Told(ByeReason::Internal)),
+            // The room's task ended without a `bye`.
+            Event::Notice(None) => Err(End::EndedByRoom(ByeReason::Internal)),
             Event::Beat if self.last_heard.elapsed() > SILENCE_LIMIT => Err(End::Lost),
             Event::Beat => self.write(Message::ping(Vec::new())).await,
             Event::NotJoined => Err(End::GivenUp(ByeReason::ProtocolError)),
@@ -192,8 +193,8 @@ impl Connection {
         }
     }
 
-    /// After a frame over the hard limit, or one that is no WebSocket, reading cannot go on;
-    /// the reason is told before the close where it is ours to tell.
+    /// Handles an error of the WebSocket layer, after which nothing can be read. Tells a client
+    /// that sent too large a message before the connection ends.
     async fn broken(&mut self, error: &warp::Error) -> Flow {
         tracing::debug!(%error, "websocket failed");
         if is_oversize(error) {
@@ -222,7 +223,7 @@ impl Connection {
         message::parse(text)
     }
 
-    /// Does what a message asks. The outer error is for the client, the inner ends the
+    /// Carries out a message. The outer error is a refusal for the client; the inner one ends the
     /// connection.
     async fn obey(&mut self, message: ClientMessage) -> Result<Flow, ApiError> {
         let member = match (&self.member, message) {
@@ -337,16 +338,16 @@ impl Connection {
         }
     }
 
-    /// Tells the room, then the client, and closes.
+    /// Takes the participant out of the room, says `bye`, and closes the WebSocket.
     async fn finish(mut self, end: End) {
         if let Some(member) = self.member.take() {
             let (departure, reason) = match end {
                 End::Left => (Some(Departure::Left), "left"),
                 End::GivenUp(_) => (Some(Departure::SignallingLost), "given_up"),
                 End::Lost => (Some(Departure::SignallingLost), "lost"),
-                End::Told(_) => (None, "ended"),
+                End::EndedByRoom(_) => (None, "ended"),
             };
-            // The room must not wait on a queue nobody empties any more.
+            // The room must not wait for a queue that nobody reads any more.
             drop(member.notices);
             if let Some(departure) = departure {
                 member.room.leave(member.id, departure).await;
@@ -356,7 +357,7 @@ impl Connection {
         tracing::info!(?end, "connection ends");
         let reason = match end {
             End::Left => Some(ByeReason::Left),
-            End::Told(reason) | End::GivenUp(reason) => Some(reason),
+            End::EndedByRoom(reason) | End::GivenUp(reason) => Some(reason),
             End::Lost => None,
         };
         if let Some(reason) = reason
@@ -367,8 +368,8 @@ impl Connection {
         self.close().await;
     }
 
-    /// The closing handshake (RFC 6455 section 7.1). Waiting for the peer's half keeps the
-    /// kernel from resetting the connection over unread data, which would lose the `bye`.
+    /// The closing handshake (RFC 6455 section 7.1). Closing a connection with unread data would
+    /// reset it and lose the `bye`, so this waits for the close of the client.
     async fn close(mut self) {
         let handshake = async {
             if self.socket.send(Message::close()).await.is_ok() {

@@ -17,24 +17,25 @@ use crate::id::RoomId;
 use crate::protocol::room::Limits;
 use crate::room::{Departure, JoinRequest, Notice, Reach, Roles, RoomHandle};
 
+use super::app::App;
 use super::error::ApiError;
 use super::limits::{self, NOTICE_QUEUE};
+use super::reply;
 use super::request::Call;
 use super::sdpfrag::{Fragment, OfferIce};
 use super::sessions::{self, ResourceId, Session};
-use super::{App, reply};
 
 const SDP: &str = "application/sdp";
 const FRAGMENT: &str = "application/trickle-ice-sdpfrag";
 const ENDPOINT_METHODS: &str = "POST, OPTIONS";
 const SESSION_METHODS: &str = "PATCH, DELETE, OPTIONS";
 
-/// Which of the two protocols, they differ in the direction of media only.
+/// Which of the two protocols is used. They differ in the direction of media only.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Flavour {
-    /// The client publishes.
+    /// WHIP: the client publishes.
     Whip,
-    /// The client plays.
+    /// WHEP: the client plays.
     Whep,
 }
 
@@ -60,7 +61,7 @@ impl Flavour {
         }
     }
 
-    /// The name on the tile of a client that gives none.
+    /// Display name of a client that gives none.
     fn default_name(self) -> &'static str {
         match self {
             Self::Whip => "Publisher",
@@ -69,7 +70,7 @@ impl Flavour {
     }
 }
 
-/// Answers everything below `/whip` and `/whep`.
+/// Answers a request to a path below `/whip` or `/whep`.
 pub(super) async fn handle(flavour: Flavour, path: Tail, call: Call) -> Response {
     let mut segments = path.as_str().split('/');
     let result = match (segments.next(), segments.next(), segments.next()) {
@@ -159,7 +160,7 @@ async fn create(flavour: Flavour, room: RoomId, call: Call) -> Result<Response, 
     Ok(response)
 }
 
-/// What a player wants at most: `?maxBitrate=`, `?maxHeight=`, `?audioOnly=`.
+/// The limits in the query of a player: `?maxBitrate=`, `?maxHeight=`, `?audioOnly=`.
 fn limits_of(call: &Call) -> Result<Limits, ApiError> {
     let bad = |name: &str, text: &str| ApiError::BadMessage(format!("{name} cannot be {text:?}"));
     let number = |name: &str| {
@@ -179,7 +180,7 @@ fn limits_of(call: &Call) -> Result<Limits, ApiError> {
     })
 }
 
-/// Keeps the session, with a task that forgets it when the room says so.
+/// Keeps the session, with a task that removes it when the room ends it.
 fn remember(
     app: &Arc<App>,
     flavour: Flavour,
@@ -215,22 +216,22 @@ fn created(location: &str, etag: &str, answer: String) -> Response {
     response
 }
 
-/// Names the ICE servers (RFC 9725 section 4.6).
+/// Adds the ICE servers as `Link` headers (RFC 9725 section 4.6).
 fn link(response: &mut Response, app: &App, user: &str) {
     for link in app.ice.links(user) {
         reply::set_header(response, LINK, &link);
     }
 }
 
-/// The answer to `OPTIONS` of the endpoint. For clients that cannot change ICE servers once they
-/// have made an offer it names them to whoever could join, but not in the preflight that a
-/// browser sends by itself (RFC 9725 section 4.6).
+/// The response to `OPTIONS` of the endpoint. It names the ICE servers to a client that may join,
+/// for those that cannot change ICE servers after they have made an offer, but not in the preflight
+/// that a browser sends by itself (RFC 9725 section 4.6).
 fn options(call: &Call) -> Result<Response, ApiError> {
     let mut response = preflight(ENDPOINT_METHODS, "accept-post", SDP);
     let by_browser = call.headers.contains_key(ACCESS_CONTROL_REQUEST_METHOD);
     if !by_browser && call.authorize().is_ok() {
         call.app.joins.check(call.client)?;
-        // Nobody knows yet who will join.
+        // The participant who will join has no id yet.
         let user = format!("whip/{:016x}", rand::random::<u64>());
         link(&mut response, &call.app, &user);
     }
@@ -256,8 +257,12 @@ async fn patch(session: Session, call: Call) -> Result<Response, ApiError> {
     }
 }
 
-/// RFC 9725 section 4.3.1: a trickle names the ICE session it belongs to; `*` is how a
-/// client asks for a restart.
+/// Checks that a trickle names the ICE session that it belongs to (RFC 9725 section 4.3.1).
+///
+/// # Errors
+/// [`ApiError::PreconditionRequired`] without the header, [`ApiError::PreconditionFailed`] for
+/// another session, and [`ApiError::IceRestartUnsupported`] for `*`, with which a client asks for a
+/// restart.
 fn check_if_match(given: Option<&str>, etag: &str) -> Result<(), ApiError> {
     match given.map(str::trim) {
         None => Err(ApiError::PreconditionRequired),
@@ -268,7 +273,7 @@ fn check_if_match(given: Option<&str>, etag: &str) -> Result<(), ApiError> {
 }
 
 async fn delete(id: &ResourceId, session: Session, app: &App) -> Result<Response, ApiError> {
-    // Two clients may delete at once: the first does it, for the second it is gone.
+    // Two clients may delete at once: for the second one it is gone.
     if app.sessions.remove(id).is_none() {
         return Err(ApiError::NotFound("session"));
     }
@@ -278,7 +283,7 @@ async fn delete(id: &ResourceId, session: Session, app: &App) -> Result<Response
     Ok(reply::empty(StatusCode::OK))
 }
 
-/// The answer to `OPTIONS`; what CORS needs besides is on every response.
+/// The response to `OPTIONS`. The other headers of CORS are on every response.
 fn preflight(methods: &'static str, accepts: &'static str, what: &'static str) -> Response {
     let mut response = reply::empty(StatusCode::NO_CONTENT);
     let headers = response.headers_mut();
@@ -296,8 +301,8 @@ fn preflight(methods: &'static str, accepts: &'static str, what: &'static str) -
     response
 }
 
-/// Players and publishers live on pages of any origin; what protects a room is the token in
-/// a header, which no page can send on a visitor's behalf.
+/// Adds the CORS headers that allow pages of any origin. A room is protected by the token in a
+/// header, which a page cannot send unless it knows it.
 fn with_cors(mut response: Response) -> Response {
     let headers = response.headers_mut();
     headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));

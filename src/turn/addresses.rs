@@ -1,4 +1,5 @@
-//! Which addresses the server has, and which it tells.
+//! The addresses and ports of the TURN server: where it listens, where its relays are bound, and
+//! which address clients and peers are told.
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
@@ -6,37 +7,53 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use turn_server_proto::types::AddressFamily;
 
 use super::session::Port;
-use crate::config::Config;
+use crate::config::TurnConfig;
 
-/// The port that RFC 8656 has for it.
-const USUAL_PORT: u16 = 3478;
+/// Default port of STUN and TURN over UDP and TCP (RFC 8656 section 4).
+const DEFAULT_PORT: u16 = 3478;
 
-/// How many ports are tried at most for a relay, or for both transports of a server.
-const TRIES: u16 = 64;
+/// Number of ports that are tried before giving up: for a relay that must have an even one, and for
+/// a listening port that has to be free for UDP and TCP alike.
+const MAX_TRIES: u16 = 64;
 
-/// Where relays of one family are.
+/// What the settings of media say of this machine's addresses, which the TURN server follows.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct HostAddresses {
+    /// Address to listen on where the settings of TURN name none; every address if `None`.
+    pub local: Option<IpAddr>,
+    /// Address that clients are told in place of the local one, behind a 1:1 NAT.
+    pub public: Option<IpAddr>,
+}
+
+/// The addresses of the relays of one address family.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Place {
+struct RelayAddress {
+    /// Local address that sockets are bound to.
     bind: IpAddr,
+    /// Address that clients and peers are told.
     announce: IpAddr,
 }
 
-/// Where relays are.
+/// Where relays are bound, and how the world reaches them.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Places {
-    v4: Option<Place>,
-    v6: Option<Place>,
+pub(super) struct RelayAddresses {
+    v4: Option<RelayAddress>,
+    v6: Option<RelayAddress>,
+    /// UDP ports of relays, both ends included; any free port if `None`.
     ports: Option<(u16, u16)>,
     announce: IpAddr,
 }
 
-impl Places {
-    /// The relays of a server that listens on `listen`.
-    pub(super) fn new(config: &Config, listen: IpAddr) -> Self {
+impl RelayAddresses {
+    /// The addresses of the relays of a server that listens on `listen`.
+    ///
+    /// A family is left out where the server cannot have relays of it: it listens on an address of
+    /// the other one, or this machine has no route to the world with it.
+    pub(super) fn new(config: &TurnConfig, host: HostAddresses, listen: IpAddr) -> Self {
         let (any_v4, any_v6) = (Ipv4Addr::UNSPECIFIED.into(), Ipv6Addr::UNSPECIFIED.into());
         // A machine without a network has nobody to serve but itself.
         let alone = outgoing(any_v4).or(outgoing(any_v6)).is_none();
-        let place = |any: IpAddr| {
+        let relay_address = |any: IpAddr| {
             let bind = if listen.is_ipv4() == any.is_ipv4() {
                 listen
             } else if listen.is_unspecified() {
@@ -44,7 +61,7 @@ impl Places {
             } else {
                 return None;
             };
-            let public = config.public_ip.filter(|ip| ip.is_ipv4() == any.is_ipv4());
+            let public = host.public.filter(|ip| ip.is_ipv4() == any.is_ipv4());
             let own = if !bind.is_unspecified() {
                 Some(bind)
             } else if alone {
@@ -53,56 +70,57 @@ impl Places {
                 outgoing(any)
             };
             let announce = public.or(own)?;
-            Some(Place { bind, announce })
+            Some(RelayAddress { bind, announce })
         };
-        let v4 = place(any_v4);
+        let v4 = relay_address(any_v4);
         let v6 = match listen.is_ipv6() {
-            true => place(any_v6),
+            true => relay_address(any_v6),
             // IPv4 was asked for.
             false => None,
         };
         Self {
-            announce: v4.or(v6).map_or(listen, |place| place.announce),
+            announce: v4.or(v6).map_or(listen, |address| address.announce),
             v4,
             v6,
-            ports: config.turn.relay_ports,
+            ports: config.relay_ports,
         }
     }
 
-    /// The address in the URLs that clients are told.
+    /// The host in the STUN and TURN URLs that clients are told.
     pub(super) fn announced(&self) -> IpAddr {
         self.announce
     }
 
-    /// Whether there can be relays of a family.
+    /// Whether the server can open relays of an address family.
     pub(super) fn has(&self, family: AddressFamily) -> bool {
         self.of(family).is_some()
     }
 
-    fn of(&self, family: AddressFamily) -> Option<Place> {
+    fn of(&self, family: AddressFamily) -> Option<RelayAddress> {
         match family {
             AddressFamily::IPV4 => self.v4,
             AddressFamily::IPV6 => self.v6,
         }
     }
 
-    /// Opens a socket to relay with, and says what clients call its address.
+    /// Opens the non-blocking socket of a relay. Returns it with the address that peers see.
     ///
     /// # Errors
-    /// What the system says; that there are no ports left, too.
+    /// [`io::ErrorKind::Unsupported`] for a family without relays, otherwise what binding fails
+    /// with, such as [`io::ErrorKind::AddrInUse`] when no port is free.
     pub(super) fn open(
         &self,
         family: AddressFamily,
         port: Port,
     ) -> io::Result<(UdpSocket, SocketAddr)> {
-        let place = self.of(family).ok_or(io::ErrorKind::Unsupported)?;
+        let address = self.of(family).ok_or(io::ErrorKind::Unsupported)?;
         let socket = match self.ports {
-            None => bind_anywhere(place.bind, port)?,
-            Some(range) => bind_in(place.bind, range, port)?,
+            None => bind_anywhere(address.bind, port)?,
+            Some(range) => bind_in(address.bind, range, port)?,
         };
         socket.set_nonblocking(true)?;
         let port = socket.local_addr()?.port();
-        Ok((socket, SocketAddr::new(place.announce, port)))
+        Ok((socket, SocketAddr::new(address.announce, port)))
     }
 }
 
@@ -114,7 +132,7 @@ fn fits(number: u16, wanted: Port) -> bool {
 }
 
 fn bind_anywhere(ip: IpAddr, wanted: Port) -> io::Result<UdpSocket> {
-    for _ in 0..TRIES {
+    for _ in 0..MAX_TRIES {
         let socket = UdpSocket::bind((ip, 0))?;
         if fits(socket.local_addr()?.port(), wanted) {
             return Ok(socket);
@@ -123,7 +141,8 @@ fn bind_anywhere(ip: IpAddr, wanted: Port) -> io::Result<UdpSocket> {
     Err(io::ErrorKind::AddrInUse.into())
 }
 
-/// A socket on a port of a range. It begins anywhere in it, so that nobody learns the next one.
+/// Binds a free port of a range. The search begins at a random one, so that nobody can predict the
+/// port of the next relay.
 fn bind_in(ip: IpAddr, (low, high): (u16, u16), wanted: Port) -> io::Result<UdpSocket> {
     let count = u32::from(high - low) + 1;
     let first = rand::random_range(0..count);
@@ -149,7 +168,8 @@ fn loopback(like: IpAddr) -> IpAddr {
     }
 }
 
-/// The address this machine has towards the rest of the world, as routing says. Nothing is sent.
+/// The local address that the routing table gives packets to the internet; `None` without a default
+/// route. Nothing is sent.
 fn outgoing(any: IpAddr) -> Option<IpAddr> {
     // Addresses of documentation (RFC 5737, RFC 3849): a default route takes them.
     let far: IpAddr = match any {
@@ -162,23 +182,27 @@ fn outgoing(any: IpAddr) -> Option<IpAddr> {
     (!own.is_unspecified()).then_some(own)
 }
 
-/// The sockets a server listens on, both on one port.
+/// Binds the UDP and the TCP socket of the server to one port. Without [`TurnConfig::listen`] that
+/// is the default port, or a free one if it is taken.
+///
+/// # Errors
+/// What binding fails with.
 pub(super) fn listen(
-    config: &Config,
+    config: &TurnConfig,
+    host: HostAddresses,
 ) -> io::Result<(tokio::net::UdpSocket, tokio::net::TcpListener)> {
-    if let Some(address) = config.turn.listen {
+    if let Some(address) = config.listen {
         return both(address);
     }
-    let ip = config.media_ips.first().copied();
-    let ip = ip.unwrap_or(Ipv4Addr::UNSPECIFIED.into());
-    both(SocketAddr::new(ip, USUAL_PORT)).or_else(|error| {
-        tracing::warn!(%error, port = USUAL_PORT, "the usual port of TURN is taken: any other");
+    let ip = host.local.unwrap_or(Ipv4Addr::UNSPECIFIED.into());
+    both(SocketAddr::new(ip, DEFAULT_PORT)).or_else(|error| {
+        tracing::warn!(%error, port = DEFAULT_PORT, "the usual port of TURN is taken: any other");
         both(SocketAddr::new(ip, 0))
     })
 }
 
 fn both(address: SocketAddr) -> io::Result<(tokio::net::UdpSocket, tokio::net::TcpListener)> {
-    let tries = if address.port() == 0 { TRIES } else { 1 };
+    let tries = if address.port() == 0 { MAX_TRIES } else { 1 };
     let mut last = io::Error::from(io::ErrorKind::AddrInUse);
     for _ in 0..tries {
         let udp = UdpSocket::bind(address)?;
@@ -206,22 +230,22 @@ mod tests {
 
     #[test]
     fn relays_are_announced_where_clients_reach_them() {
-        let config = Config::default();
-        let places = Places::new(&config, ip("127.0.0.1"));
-        assert_eq!(places.announced(), ip("127.0.0.1"));
-        assert!(places.has(AddressFamily::IPV4) && !places.has(AddressFamily::IPV6));
-        let (socket, relay) = places
+        let config = TurnConfig::default();
+        let addresses = RelayAddresses::new(&config, HostAddresses::default(), ip("127.0.0.1"));
+        assert_eq!(addresses.announced(), ip("127.0.0.1"));
+        assert!(addresses.has(AddressFamily::IPV4) && !addresses.has(AddressFamily::IPV6));
+        let (socket, relay) = addresses
             .open(AddressFamily::IPV4, Port::Any)
             .expect("a free port");
         assert_eq!(socket.local_addr().expect("bound"), relay);
 
-        let config = Config {
-            public_ip: Some(ip("198.51.100.7")),
-            ..Config::default()
+        let host = HostAddresses {
+            public: Some(ip("198.51.100.7")),
+            ..HostAddresses::default()
         };
-        let places = Places::new(&config, ip("127.0.0.1"));
-        assert_eq!(places.announced(), ip("198.51.100.7"));
-        let (_, relay) = places
+        let addresses = RelayAddresses::new(&config, host, ip("127.0.0.1"));
+        assert_eq!(addresses.announced(), ip("198.51.100.7"));
+        let (_, relay) = addresses
             .open(AddressFamily::IPV4, Port::Any)
             .expect("a free port");
         assert_eq!(relay.ip(), ip("198.51.100.7"));
@@ -233,24 +257,28 @@ mod tests {
         let taken = UdpSocket::bind("127.0.0.1:0").expect("a free port");
         let port = taken.local_addr().expect("bound").port();
         let ends = [port - 1, port];
-        let mut config = Config::default();
-        config.turn.relay_ports = Some((ends[0], ends[1]));
-        let places = Places::new(&config, ip("127.0.0.1"));
-        match places.open(AddressFamily::IPV4, Port::Any) {
+        let config = TurnConfig {
+            relay_ports: Some((ends[0], ends[1])),
+            ..TurnConfig::default()
+        };
+        let addresses = RelayAddresses::new(&config, HostAddresses::default(), ip("127.0.0.1"));
+        match addresses.open(AddressFamily::IPV4, Port::Any) {
             Ok((_, relay)) => assert_eq!(relay.port(), ends[0]),
             // Somebody else has the other.
             Err(error) => assert_eq!(error.kind(), io::ErrorKind::AddrInUse),
         }
-        assert!(places.open(AddressFamily::IPV6, Port::Any).is_err());
+        assert!(addresses.open(AddressFamily::IPV6, Port::Any).is_err());
     }
 
     #[test]
     fn an_even_port_can_be_asked_for() {
-        let mut config = Config::default();
-        for range in [None, Some((40_001, 40_999))] {
-            config.turn.relay_ports = range;
-            let places = Places::new(&config, ip("127.0.0.1"));
-            let (_, relay) = places
+        for relay_ports in [None, Some((40_001, 40_999))] {
+            let config = TurnConfig {
+                relay_ports,
+                ..TurnConfig::default()
+            };
+            let addresses = RelayAddresses::new(&config, HostAddresses::default(), ip("127.0.0.1"));
+            let (_, relay) = addresses
                 .open(AddressFamily::IPV4, Port::Even)
                 .expect("a port");
             assert!(relay.port().is_multiple_of(2), "{relay}");

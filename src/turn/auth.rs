@@ -1,7 +1,7 @@
-//! Who asks, and whether it may: what every request passes before an allocation sees it; pure.
+//! Authentication: what every request passes before an allocation sees it; pure.
 //!
-//! The long-term credential mechanism (RFC 8489 section 9.2) without memory: the nonce is a
-//! [`Challenger`]'s, the password follows from the username by the [`Secret`].
+//! The long-term credential mechanism (RFC 8489 section 9.2) without stored state: the nonce is
+//! verified by a [`NonceIssuer`], the password is computed from the username with the [`Secret`].
 
 use std::net::SocketAddr;
 use std::time::SystemTime;
@@ -19,56 +19,58 @@ use turn_server_proto::types::stun::prelude::{
 };
 
 use super::credentials::Secret;
-use super::nonce::Challenger;
+use super::nonce::NonceIssuer;
 
-/// The realm of all credentials. It only has to be the same everywhere.
+/// The realm of all credentials. Any text will do, as long as challenges, passwords and the
+/// library agree on it.
 pub(super) const REALM: &str = "tessera";
 
-/// What a message starts with room for.
-const USUAL_LENGTH: usize = 160;
+/// Initial capacity of the buffer of an answer, in bytes: enough for the usual ones.
+const TYPICAL_LENGTH: usize = 160;
 
-/// A client whose credential is good.
+/// The credential of a request that was verified.
 #[derive(Debug, Clone)]
 pub(super) struct Login {
-    /// `EXPIRY:USER`.
+    /// User name of the form `EXPIRY:USER`.
     pub(super) username: String,
-    /// Whose allocations count together.
+    /// The part of the username that quotas count by.
     pub(super) user: String,
     pub(super) password: String,
     key: IntegrityKey,
 }
 
-/// What is said to a request.
+/// The result of authenticating a request.
 #[derive(Debug)]
-pub(super) enum Ruling {
-    /// It is authentic.
+pub(super) enum Verdict {
+    /// The request is authentic.
     Admitted(Login),
-    /// It is not, or not yet: the answer; `None` where there is nothing to be said.
+    /// It is not, or carries no credential yet. Holds the error response, a challenge in most
+    /// cases; `None` if it cannot be written.
     Refused(Option<Vec<u8>>),
 }
 
-/// The check.
-pub(super) struct Gate {
+/// Authenticates requests.
+pub(super) struct Authenticator {
     secret: Secret,
-    challenger: Challenger,
+    nonces: NonceIssuer,
 }
 
-impl Gate {
-    /// A gate for credentials made with `secret`.
+impl Authenticator {
+    /// Accepts credentials made with `secret`.
     pub(super) fn new(secret: Secret) -> Self {
         Self {
             secret,
-            challenger: Challenger::random(),
+            nonces: NonceIssuer::random(),
         }
     }
 
-    /// Judges a request of `client` (RFC 8489 section 9.2.4).
-    pub(super) fn judge(
+    /// Authenticates a request from the address `client` (RFC 8489 section 9.2.4).
+    pub(super) fn authenticate(
         &self,
         request: &Message<'_>,
         client: SocketAddr,
         now: SystemTime,
-    ) -> Ruling {
+    ) -> Verdict {
         if !request.has_attribute(MessageIntegrity::TYPE) {
             return self.challenge(request, ErrorCode::UNAUTHORIZED, client, now);
         }
@@ -76,14 +78,14 @@ impl Gate {
         let nonce = request.attribute::<Nonce>();
         let (Ok(username), Ok(nonce), Ok(_realm)) = (username, nonce, request.attribute::<Realm>())
         else {
-            return Ruling::Refused(error(request, ErrorCode::BAD_REQUEST, &[], None));
+            return Verdict::Refused(error(request, ErrorCode::BAD_REQUEST, &[], None));
         };
-        if !self.challenger.knows(nonce.nonce(), client, now) {
+        if !self.nonces.accepts(nonce.nonce(), client, now) {
             return self.challenge(request, ErrorCode::STALE_NONCE, client, now);
         }
         match self.login(username.username(), now) {
             Some(login) if request.validate_integrity_with_key(&login.key).is_ok() => {
-                Ruling::Admitted(login)
+                Verdict::Admitted(login)
             }
             _ => self.challenge(request, ErrorCode::UNAUTHORIZED, client, now),
         }
@@ -107,23 +109,23 @@ impl Gate {
         code: u16,
         client: SocketAddr,
         now: SystemTime,
-    ) -> Ruling {
-        let nonce = self.challenger.nonce(client, now);
+    ) -> Verdict {
+        let nonce = self.nonces.issue(client, now);
         let answer = Realm::new(REALM)
             .and_then(|realm| Ok((realm, Nonce::new(&nonce)?)))
             .ok()
             .and_then(|(realm, nonce)| error(request, code, &[&realm, &nonce], None));
-        Ruling::Refused(answer)
+        Verdict::Refused(answer)
     }
 }
 
 impl Login {
-    /// The answer that an authentic request is refused with.
+    /// An error response to an authentic request, signed with its key.
     pub(super) fn refusal(&self, request: &Message<'_>, code: u16) -> Option<Vec<u8>> {
         error(request, code, &[], Some(&self.key))
     }
 
-    /// The same request as if it had been made with another nonce, for a server that checks its
+    /// The same request signed with another nonce, for the library, which checks a nonce of its
     /// own. `None` if it cannot be written.
     pub(super) fn resigned(&self, request: &Message<'_>, nonce: &str) -> Option<Vec<u8>> {
         self.try_resigned(request, nonce).ok()
@@ -141,9 +143,9 @@ impl Login {
             MessageIntegritySha256::TYPE,
             Fingerprint::TYPE,
         ];
-        let room = MessageWriteVec::with_capacity(request.as_bytes().len() + USUAL_LENGTH);
+        let room = MessageWriteVec::with_capacity(request.as_bytes().len() + TYPICAL_LENGTH);
         let mut written = Message::builder(request.get_type(), request.transaction_id(), room);
-        // What stands behind the integrity is not among them.
+        // The iterator ends before what follows MESSAGE-INTEGRITY.
         for (_, attribute) in request.iter_attributes() {
             if !REPLACED.contains(&attribute.get_type()) {
                 written.add_attribute(&attribute)?;
@@ -157,14 +159,15 @@ impl Login {
     }
 }
 
-/// The answer to a Binding request (RFC 8489 section 6.3.1): the address it came from. `None` for
-/// one with attributes that have to be understood and are not, which no client of ours sends.
+/// The response to a Binding request (RFC 8489 section 6.3.1): the address it came from, or error
+/// 420 for one with comprehension-required attributes that are unknown here. `None` if the response
+/// cannot be written.
 pub(super) fn binding(request: &Message<'_>, client: SocketAddr) -> Option<Vec<u8>> {
     let mut attributes = request.iter_attributes();
     if attributes.any(|(_, one)| is_foreign(one.get_type())) {
         return error(request, ErrorCode::UNKNOWN_ATTRIBUTE, &[], None);
     }
-    let room = MessageWriteVec::with_capacity(USUAL_LENGTH);
+    let room = MessageWriteVec::with_capacity(TYPICAL_LENGTH);
     let mut answer = Message::builder_success(request, room);
     let address = XorMappedAddress::new(client, request.transaction_id());
     answer.add_attribute(&address).ok()?;
@@ -172,8 +175,8 @@ pub(super) fn binding(request: &Message<'_>, client: SocketAddr) -> Option<Vec<u
     Some(answer.finish())
 }
 
-/// Whether a Binding request with this attribute must be refused. Those of authentication and of
-/// ICE do no harm.
+/// Whether a Binding request with this attribute must be refused. Attributes of authentication and
+/// of ICE are ignored.
 fn is_foreign(kind: AttributeType) -> bool {
     const KNOWN: [u16; 8] = [
         0x0006, // USERNAME
@@ -194,7 +197,7 @@ fn error(
     attributes: &[&dyn AttributeWrite],
     key: Option<&IntegrityKey>,
 ) -> Option<Vec<u8>> {
-    let room = MessageWriteVec::with_capacity(USUAL_LENGTH);
+    let room = MessageWriteVec::with_capacity(TYPICAL_LENGTH);
     let mut answer = Message::builder_error(request, room);
     let reason = ErrorCode::builder(code).build().ok()?;
     answer.add_attribute(&reason).ok()?;

@@ -1,4 +1,4 @@
-//! The server's metrics.
+//! The metrics of the TURN server.
 
 use std::fmt;
 
@@ -6,13 +6,13 @@ use metrics::{Counter, Gauge, counter, gauge};
 use turn_server_proto::types::stun::attribute::ErrorCode;
 use turn_server_proto::types::stun::message::Message;
 
-/// One direction of what is relayed.
-pub(super) struct Way {
+/// Counts packets relayed in one direction.
+pub(super) struct DirectionCounter {
     packets: Counter,
     bytes: Counter,
 }
 
-impl Way {
+impl DirectionCounter {
     fn new(direction: &'static str) -> Self {
         Self {
             packets: counter!("tessera_turn_packets_total", "direction" => direction),
@@ -20,26 +20,22 @@ impl Way {
         }
     }
 
-    /// Counts a packet by what is in it, bytes.
+    /// Counts a packet with a payload of `length` bytes.
     pub(super) fn add(&self, length: usize) {
         self.packets.increment(1);
         self.bytes.increment(length as u64);
     }
 }
 
-/// All of them. Handles are looked up once: packets come by the thousand.
+/// All metrics of the server. Handles are looked up once: packets come by the thousand.
 pub(super) struct Counters {
-    /// Allocations open now.
     pub(super) allocations: Gauge,
-    /// From clients to peers.
-    pub(super) to_peer: Way,
-    /// From peers to clients.
-    pub(super) from_peer: Way,
-    /// Packets for which there was no room.
+    pub(super) to_peer: DirectionCounter,
+    pub(super) from_peer: DirectionCounter,
+    /// Packets that were lost because a socket or a queue was full.
     pub(super) dropped: Counter,
-    /// Binding requests answered.
     pub(super) bindings: Counter,
-    /// Requests without a credential that got no answer, for there were too many.
+    /// Requests without a credential that got no answer because of the rate limit.
     pub(super) limited: Counter,
 }
 
@@ -47,8 +43,8 @@ impl Default for Counters {
     fn default() -> Self {
         Self {
             allocations: gauge!("tessera_turn_allocations"),
-            to_peer: Way::new("to_peer"),
-            from_peer: Way::new("from_peer"),
+            to_peer: DirectionCounter::new("to_peer"),
+            from_peer: DirectionCounter::new("from_peer"),
             dropped: counter!("tessera_turn_dropped_total"),
             bindings: counter!("tessera_turn_bindings_total"),
             limited: counter!("tessera_turn_rate_limited_total"),
@@ -63,7 +59,7 @@ impl fmt::Debug for Counters {
 }
 
 impl Counters {
-    /// Counts an answer to a request by its error code, 0 for success.
+    /// Counts a response by its error code, 0 for success.
     pub(super) fn answered(&self, answer: &[u8]) {
         let code = Message::from_bytes(answer)
             .ok()

@@ -1,9 +1,9 @@
 //! Time-limited credentials from a shared secret (draft-uberti-behave-turn-rest-00); pure.
 //!
-//! The username is the moment of expiry and a name, `1735689600:r1/p7`; the password is
-//! `base64(HMAC-SHA1(secret, username))`. Whoever holds the secret can tell a credential that it
-//! issued from any other without having kept it, which is why a TURN server of one's own (coturn's
-//! `use-auth-secret`) takes them as well as the built-in one.
+//! The username is the time of expiry and a name, `1735689600:r1/p7`; the password is
+//! `base64(HMAC-SHA1(secret, username))`. A server with the secret can verify a credential without
+//! having stored it, so a separate TURN server (coturn with `use-auth-secret`) accepts them like the
+//! built-in one.
 
 use std::fmt;
 use std::time::{Duration, SystemTime};
@@ -14,26 +14,26 @@ use hmac::{Hmac, Mac};
 use sha1::Sha1;
 use thiserror::Error;
 
-/// How long a credential opens allocations. One that is open when it expires goes on as long as
-/// its client refreshes it, as with coturn: a call does not break off for having lasted a day.
-pub const LIFETIME: Duration = Duration::from_secs(24 * 60 * 60);
+/// Time for which a credential opens allocations. An open allocation goes on after it as long as the
+/// client refreshes it, as with coturn, so that a call may last longer than a day.
+pub(crate) const LIFETIME: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// What credentials are made from.
+/// The shared secret that credentials are made with.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret(Vec<u8>);
 
 impl Secret {
-    /// The secret an operator chose.
+    /// The secret that an operator has chosen.
     pub fn new(text: &str) -> Self {
         Self(text.as_bytes().to_vec())
     }
 
-    /// One that nobody knows.
+    /// A random secret, for credentials of the built-in server alone.
     pub fn random() -> Self {
         Self(rand::random::<[u8; 32]>().to_vec())
     }
 
-    /// A credential for `user` that is good until `expires`.
+    /// A credential for `user` that is valid until `expires`, to the second.
     pub fn issue(&self, user: &str, expires: SystemTime) -> Credential {
         let username = format!("{}:{user}", unix_seconds(expires));
         Credential {
@@ -42,10 +42,11 @@ impl Secret {
         }
     }
 
-    /// The password that goes with a username and the user it names, if it is good at `now`.
+    /// The password that belongs to a username, and the user that it names. The caller has to compare
+    /// the password.
     ///
     /// # Errors
-    /// [`BadUsername`]; that the password is the right one is for the caller to find out.
+    /// [`BadUsername`] if it names no time of expiry, or one before `now`.
     pub fn look_up<'a>(
         &self,
         username: &'a str,
@@ -75,12 +76,12 @@ impl fmt::Debug for Secret {
     }
 }
 
-/// What a client shows a TURN server.
+/// The long-term credential of a client for a TURN server.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Credential {
-    /// `EXPIRY:USER`.
+    /// User name of the form `EXPIRY:USER`, with the expiry in seconds since 1970.
     pub username: String,
-    /// What proves that the server's secret made it.
+    /// Password, which proves that the credential was made with the secret.
     pub password: String,
 }
 
@@ -90,18 +91,18 @@ impl fmt::Debug for Credential {
     }
 }
 
-/// Why a username has no password.
+/// Why a username is not accepted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum BadUsername {
-    /// It does not begin with a number.
+    /// It does not begin with a time of expiry.
     #[error("the username does not begin with the time it expires at")]
     Unreadable,
-    /// Its time is over.
+    /// Its time of expiry has passed.
     #[error("the credential has expired")]
     Expired,
 }
 
-/// Seconds since 1970.
+/// Whole seconds since 1970; 0 for a time before.
 pub(super) fn unix_seconds(time: SystemTime) -> u64 {
     time.duration_since(SystemTime::UNIX_EPOCH)
         .map_or(0, |since| since.as_secs())

@@ -6,37 +6,40 @@
 //! `stun-types`: without I/O, so that every packet, socket and clock here is ours, maintained
 //! together with GStreamer's own TURN elements, MIT or Apache-2.0. Looked at and not taken:
 //!
-//! - `turn` of webrtc-rs, 0.17: the last of the line before its authors began anew without a TURN
+//! - `turn` of webrtc-rs, 0.17: the last version before its authors began anew without a TURN
 //!   server (`rtc-turn` is a client). It owns its sockets and tasks, has no filter for peers and
-//!   no quotas, and keeps a nonce for whoever asks.
+//!   no quotas, and stores a nonce for every address that sends a request.
 //! - `turn-server`: its relayed addresses are numbers that only its own clients can reach.
 //! - `rusturn`: 0.0.7, untouched for years.
 //!
-//! What the library leaves to its user stands around it:
+//! What the library leaves to its user is done here:
 //!
 //! | module | does | |
 //! | --- | --- | --- |
 //! | [`credentials`] | time-limited credentials, as coturn takes them | pure |
-//! | [`policy`] | the peers a relay may talk to | pure |
-//! | `challenge`, `gate` | authentication without a memory of those who failed it | pure |
-//! | `session` | one client with an instance of the library of its own | pure |
-//! | `limits` | the rate of strangers, the number of allocations | |
-//! | `places` | addresses and ports | |
-//! | `table`, `server`, `stream` | clients, UDP, TCP, relays: the edge | |
+//! | `policy` | which peers a relay may talk to | pure |
+//! | `nonce`, `auth` | authentication that stores nothing about clients that fail it | pure |
+//! | `session` | one client, with an instance of the library of its own | pure |
+//! | `peer_traffic` | packets and bytes by peer | pure |
+//! | `framing` | messages in a TCP stream | pure |
+//! | `limits` | rate of unauthenticated requests, number of allocations | |
+//! | `addresses` | addresses and ports | |
+//! | `table`, `server`, `stream` | clients, UDP, TCP, relays | |
 //!
-//! # What a stranger can do
+//! # What a client without a credential gets
 //!
-//! Be told that it is one, some times a second. Nothing is kept of it: the nonce proves itself,
-//! the allowances are of a fixed number. The library sees requests with a valid credential only.
+//! A challenge, at a limited rate. Nothing is stored about it: the nonce proves itself, and the
+//! number of rate limiters is fixed. The library sees requests with a valid credential only.
 
 mod addresses;
 mod auth;
 mod counters;
 pub mod credentials;
+mod framing;
 mod limits;
 mod nonce;
 mod peer_traffic;
-pub mod policy;
+mod policy;
 mod server;
 mod session;
 mod stream;
@@ -50,30 +53,19 @@ use std::time::Duration;
 
 use tokio::time::timeout;
 
-use crate::config::Config;
-use crate::turn::auth::Gate;
+use crate::config::TurnConfig;
+use crate::turn::auth::Authenticator;
 use crate::turn::credentials::Secret;
 use crate::turn::server::Shared;
 
-pub use crate::turn::peer_traffic::{Count, Flow};
+pub use crate::turn::addresses::HostAddresses;
+pub use crate::turn::peer_traffic::{PeerTraffic, TrafficCount};
+pub use crate::turn::table::Allocation;
 
-/// How long stopping may take.
+/// Time that the tasks of the server have to end in [`Turn::stop`]; after it they are left behind.
 const STOP_DEADLINE: Duration = Duration::from_secs(1);
 
-/// An allocation and what it has relayed.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Allocation {
-    /// The user of the credential that opened it.
-    pub user: String,
-    /// Where its client is.
-    pub client: SocketAddr,
-    /// What peers see in the client's place: one address of each family asked for.
-    pub relays: Vec<SocketAddr>,
-    /// What went through it, by peer.
-    pub flows: Vec<Flow>,
-}
-
-/// A running server. Dropping it ends its tasks soon.
+/// A running STUN and TURN server. Dropping it makes its tasks end soon after.
 pub struct Turn {
     shared: Arc<Shared>,
 }
@@ -87,28 +79,30 @@ impl fmt::Debug for Turn {
 }
 
 impl Turn {
-    /// Opens the sockets and serves credentials made with `secret`. Needs a tokio runtime.
+    /// Opens the sockets, and accepts credentials made with `secret`. Needs a tokio runtime, whose
+    /// threads run the tasks of the server.
     ///
     /// # Errors
     /// What binding an address fails with.
-    pub fn start(config: &Config, secret: Secret) -> io::Result<Self> {
-        let (udp, tcp) = addresses::listen(config)?;
-        let shared = Arc::new(Shared::new(Gate::new(secret), config, udp)?);
-        let most = config.turn.max_allocations;
+    pub fn start(config: &TurnConfig, host: HostAddresses, secret: Secret) -> io::Result<Self> {
+        let (udp, tcp) = addresses::listen(config, host)?;
+        let auth = Authenticator::new(secret);
+        let shared = Arc::new(Shared::new(auth, config, host, udp)?);
+        let max_allocations = config.max_allocations;
         shared.tasks.spawn(shared.clone().read());
-        shared.tasks.spawn(shared.clone().tend());
+        shared.tasks.spawn(shared.clone().expire_allocations());
         shared
             .tasks
-            .spawn(stream::accept(shared.clone(), tcp, most));
-        let (listen, announced) = (shared.listen, shared.places.announced());
+            .spawn(stream::accept(shared.clone(), tcp, max_allocations));
+        let (listen, announced) = (shared.listen, shared.addresses.announced());
         tracing::info!(%listen, %announced, "STUN and TURN");
         Ok(Self { shared })
     }
 
-    /// The URLs of a server that clients reach here (RFC 7064, RFC 7065): of STUN, and of TURN,
-    /// which takes a credential.
+    /// The URLs of this server that clients are told (RFC 7064, RFC 7065): those of STUN, then
+    /// those of TURN, which needs a credential.
     pub fn urls(&self) -> (Vec<String>, Vec<String>) {
-        let host = match self.shared.places.announced() {
+        let host = match self.shared.addresses.announced() {
             IpAddr::V4(ip) => ip.to_string(),
             IpAddr::V6(ip) => format!("[{ip}]"),
         };
@@ -120,17 +114,18 @@ impl Turn {
         )
     }
 
-    /// Where it listens, on UDP and TCP.
+    /// The address on which it listens, the same for UDP and TCP.
     pub fn local_addr(&self) -> SocketAddr {
         self.shared.listen
     }
 
-    /// Every allocation there is now.
+    /// A snapshot of every open allocation.
     pub fn allocations(&self) -> Vec<Allocation> {
         self.shared.allocations()
     }
 
-    /// Closes every socket. Returns within a second.
+    /// Ends the tasks of the server, which closes every socket and allocation. Waits for them for a
+    /// second at most.
     pub async fn stop(&self) {
         self.shared.stop.cancel();
         self.shared.tasks.close();

@@ -1,7 +1,8 @@
 //! Nonces that need no memory; pure.
 //!
-//! A nonce says when it was made, with a MAC over that and the client's address. So a client that
-//! has not authenticated costs nothing but the answer, however many of them there are.
+//! A nonce is the time at which it was made with a MAC over that time and the client's address. The
+//! server stores none of them, so clients that never authenticate use no memory, however many
+//! there are.
 
 use std::net::SocketAddr;
 use std::time::{Duration, SystemTime};
@@ -12,25 +13,26 @@ use subtle::ConstantTimeEq;
 
 use super::credentials::unix_seconds;
 
-/// How long a nonce is good; RFC 8656 section 5 recommends an hour at most.
+/// Time for which a nonce is accepted; RFC 8656 section 5 recommends an hour at most. An older one
+/// is answered with 438 (Stale Nonce) and a new nonce.
 const LIFETIME: Duration = Duration::from_secs(60 * 60);
 
-/// Makes nonces, and knows those it made.
-pub(super) struct Challenger([u8; 32]);
+/// Makes nonces with a secret key of its own, and recognizes those it made.
+pub(super) struct NonceIssuer([u8; 32]);
 
-impl Challenger {
-    /// One whose nonces no other takes.
+impl NonceIssuer {
+    /// An issuer with a random key: no other accepts its nonces.
     pub(super) fn random() -> Self {
         Self(rand::random())
     }
 
-    /// A nonce for a client.
-    pub(super) fn nonce(&self, client: SocketAddr, now: SystemTime) -> String {
+    /// A nonce for a client address.
+    pub(super) fn issue(&self, client: SocketAddr, now: SystemTime) -> String {
         self.made_at(client, unix_seconds(now))
     }
 
-    /// Whether a nonce is one of this client that is still good.
-    pub(super) fn knows(&self, nonce: &str, client: SocketAddr, now: SystemTime) -> bool {
+    /// Whether a nonce was issued to this client address and is not older than an hour.
+    pub(super) fn accepts(&self, nonce: &str, client: SocketAddr, now: SystemTime) -> bool {
         let made = nonce
             .get(..16)
             .and_then(|made| u64::from_str_radix(made, 16).ok());
@@ -68,34 +70,34 @@ mod tests {
 
     #[test]
     fn a_nonce_is_known_to_its_maker_for_an_hour() {
-        let challenger = Challenger::random();
+        let issuer = NonceIssuer::random();
         let client: SocketAddr = "192.0.2.7:5000".parse().expect("an address");
-        let nonce = challenger.nonce(client, at(1_000_000));
+        let nonce = issuer.issue(client, at(1_000_000));
         for now in [1_000_000, 1_003_600] {
-            assert!(challenger.knows(&nonce, client, at(now)), "{now}");
+            assert!(issuer.accepts(&nonce, client, at(now)), "{now}");
         }
         for now in [999_999, 1_003_601] {
-            assert!(!challenger.knows(&nonce, client, at(now)), "{now}");
+            assert!(!issuer.accepts(&nonce, client, at(now)), "{now}");
         }
-        assert!(!Challenger::random().knows(&nonce, client, at(1_000_000)));
+        assert!(!NonceIssuer::random().accepts(&nonce, client, at(1_000_000)));
     }
 
     #[test]
     fn it_belongs_to_one_client() {
-        let challenger = Challenger::random();
+        let issuer = NonceIssuer::random();
         let client: SocketAddr = "192.0.2.7:5000".parse().expect("an address");
-        let nonce = challenger.nonce(client, at(9));
+        let nonce = issuer.issue(client, at(9));
         for other in ["192.0.2.7:5001", "192.0.2.8:5000", "[::1]:5000"] {
             let other = other.parse().expect("an address");
-            assert!(!challenger.knows(&nonce, other, at(9)), "{other}");
+            assert!(!issuer.accepts(&nonce, other, at(9)), "{other}");
         }
     }
 
     #[test]
     fn other_texts_are_none() {
-        let challenger = Challenger::random();
+        let issuer = NonceIssuer::random();
         let client: SocketAddr = "192.0.2.7:5000".parse().expect("an address");
-        let nonce = challenger.nonce(client, at(9));
+        let nonce = issuer.issue(client, at(9));
         let forged = format!("{:016x}{}", 10, &nonce[16..]);
         for other in [
             "",
@@ -105,7 +107,7 @@ mod tests {
             &forged,
             "ääääääääääääääää",
         ] {
-            assert!(!challenger.knows(other, client, at(10)), "{other}");
+            assert!(!issuer.accepts(other, client, at(10)), "{other}");
         }
     }
 }

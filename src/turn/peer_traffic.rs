@@ -1,70 +1,71 @@
-//! What has gone through an allocation, by peer; pure.
+//! What an allocation has relayed, by peer; pure.
 
 use std::net::SocketAddr;
 
-/// Most peers that are counted one by one. A call has a handful; more is somebody who tries ports.
-const MOST: usize = 64;
+/// Largest number of peers that are counted one by one; packets of further ones are relayed and
+/// not counted. A call has a handful of peers, more is a client that tries ports.
+const MAX_PEERS: usize = 64;
 
-/// Packets and the bytes in them, without what TURN wraps them in.
+/// Packets relayed in one direction.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Count {
-    /// Packets.
+pub struct TrafficCount {
+    /// Number of packets.
     pub packets: u64,
-    /// Their payload, bytes.
+    /// Payload of the packets in bytes, without the framing of TURN.
     pub bytes: u64,
 }
 
-impl Count {
+impl TrafficCount {
     fn add(&mut self, length: usize) {
         self.packets += 1;
         self.bytes += length as u64;
     }
 }
 
-/// What an allocation and one peer have exchanged.
+/// What an allocation and one of its peers have exchanged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Flow {
-    /// The peer.
+pub struct PeerTraffic {
+    /// Transport address of the peer.
     pub peer: SocketAddr,
-    /// From the client to it.
-    pub to_peer: Count,
-    /// From it to the client.
-    pub from_peer: Count,
+    /// Packets from the client to the peer.
+    pub to_peer: TrafficCount,
+    /// Packets from the peer to the client.
+    pub from_peer: TrafficCount,
 }
 
-/// All of an allocation's flows, in the order they began.
+/// The traffic of one allocation, in the order in which its peers appeared.
 #[derive(Debug, Default)]
-pub(super) struct Flows(Vec<Flow>);
+pub(super) struct TrafficByPeer(Vec<PeerTraffic>);
 
-impl Flows {
-    /// Counts a packet to a peer.
+impl TrafficByPeer {
+    /// Counts a packet of `length` bytes to a peer.
     pub(super) fn sent(&mut self, peer: SocketAddr, length: usize) {
-        if let Some(flow) = self.of(peer) {
-            flow.to_peer.add(length);
+        if let Some(traffic) = self.of(peer) {
+            traffic.to_peer.add(length);
         }
     }
 
-    /// Counts a packet from a peer.
+    /// Counts a packet of `length` bytes from a peer.
     pub(super) fn received(&mut self, peer: SocketAddr, length: usize) {
-        if let Some(flow) = self.of(peer) {
-            flow.from_peer.add(length);
+        if let Some(traffic) = self.of(peer) {
+            traffic.from_peer.add(length);
         }
     }
 
-    /// All there are.
-    pub(super) fn all(&self) -> &[Flow] {
+    pub(super) fn all(&self) -> &[PeerTraffic] {
         &self.0
     }
 
-    fn of(&mut self, peer: SocketAddr) -> Option<&mut Flow> {
-        let index = match self.0.iter().position(|flow| flow.peer == peer) {
+    /// The entry of a peer, made if it is new; `None` once [`MAX_PEERS`] others are counted.
+    fn of(&mut self, peer: SocketAddr) -> Option<&mut PeerTraffic> {
+        let index = match self.0.iter().position(|traffic| traffic.peer == peer) {
             Some(index) => index,
-            None if self.0.len() == MOST => return None,
+            None if self.0.len() == MAX_PEERS => return None,
             None => {
-                self.0.push(Flow {
+                self.0.push(PeerTraffic {
                     peer,
-                    to_peer: Count::default(),
-                    from_peer: Count::default(),
+                    to_peer: TrafficCount::default(),
+                    from_peer: TrafficCount::default(),
                 });
                 self.0.len() - 1
             }
@@ -78,22 +79,22 @@ mod tests {
     use super::*;
 
     #[test]
-    fn packets_are_counted_by_peer_and_way() {
+    fn packets_are_counted_by_peer_and_direction() {
         let peer = |port| SocketAddr::from(([192, 0, 2, 7], port));
-        let mut flows = Flows::default();
-        flows.sent(peer(1), 10);
-        flows.sent(peer(1), 20);
-        flows.received(peer(2), 30);
-        let count = |packets, bytes| Count { packets, bytes };
+        let mut traffic = TrafficByPeer::default();
+        traffic.sent(peer(1), 10);
+        traffic.sent(peer(1), 20);
+        traffic.received(peer(2), 30);
+        let count = |packets, bytes| TrafficCount { packets, bytes };
         assert_eq!(
-            flows.all(),
+            traffic.all(),
             [
-                Flow {
+                PeerTraffic {
                     peer: peer(1),
                     to_peer: count(2, 30),
                     from_peer: count(0, 0),
                 },
-                Flow {
+                PeerTraffic {
                     peer: peer(2),
                     to_peer: count(0, 0),
                     from_peer: count(1, 30),
@@ -104,10 +105,10 @@ mod tests {
 
     #[test]
     fn their_number_is_limited() {
-        let mut flows = Flows::default();
+        let mut traffic = TrafficByPeer::default();
         for port in 1000..2000 {
-            flows.sent(SocketAddr::from(([192, 0, 2, 7], port)), 1);
+            traffic.sent(SocketAddr::from(([192, 0, 2, 7], port)), 1);
         }
-        assert_eq!(flows.all().len(), MOST);
+        assert_eq!(traffic.all().len(), MAX_PEERS);
     }
 }

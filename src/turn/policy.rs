@@ -1,94 +1,37 @@
-//! With whom a relay may exchange packets; pure.
+//! Which peers a relay may exchange packets with; pure.
 //!
 //! A relay stands inside the operator's network and sends what strangers tell it to. So it talks
-//! to public addresses alone (RFC 8656 section 21.1.5), and never to a port below 1024, where
-//! no peer of a call ever is but many a service that answers UDP.
+//! to public addresses alone (RFC 8656 section 21.1.5), and never to a port below 1024: no peer of
+//! a call uses one, but many services answer UDP there.
 
-use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::str::FromStr;
 
-use thiserror::Error;
+use crate::config::Network;
 
-/// The lowest port of a peer.
-const LOWEST_PORT: u16 = 1024;
+/// The lowest port that packets are relayed to. Below it are the ports of system services.
+const MIN_PEER_PORT: u16 = 1024;
 
-/// A range of addresses, `192.0.2.0/24`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Network {
-    address: IpAddr,
-    prefix: u8,
-}
-
-/// Why a text is no [`Network`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
-#[error("a network is an address, and after a / how many of its bits count")]
-pub struct BadNetwork;
-
-impl FromStr for Network {
-    type Err = BadNetwork;
-
-    fn from_str(text: &str) -> Result<Self, BadNetwork> {
-        let (address, prefix) = match text.split_once('/') {
-            Some((address, prefix)) => (address, Some(prefix)),
-            None => (text, None),
-        };
-        let address: IpAddr = address.trim().parse().map_err(|_| BadNetwork)?;
-        let bits = if address.is_ipv4() { 32 } else { 128 };
-        let prefix = match prefix {
-            Some(prefix) => prefix.trim().parse().map_err(|_| BadNetwork)?,
-            None => bits,
-        };
-        if prefix > bits {
-            return Err(BadNetwork);
-        }
-        Ok(Self { address, prefix })
-    }
-}
-
-impl fmt::Display for Network {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}/{}", self.address, self.prefix)
-    }
-}
-
-impl Network {
-    /// Whether an address is in it.
-    pub fn contains(&self, ip: IpAddr) -> bool {
-        // Both as numbers whose first `prefix` bits have to be the same.
-        let (one, other, bits) = match (self.address, ip) {
-            (IpAddr::V4(one), IpAddr::V4(other)) => {
-                (one.to_bits().into(), other.to_bits().into(), 32)
-            }
-            (IpAddr::V6(one), IpAddr::V6(other)) => (one.to_bits(), other.to_bits(), 128),
-            _ => return false,
-        };
-        let free = bits - u32::from(self.prefix);
-        u128::checked_shr(one ^ other, free).unwrap_or(0) == 0
-    }
-}
-
-/// Who a relay's peers may be.
+/// The addresses that peers of a relay may have.
 #[derive(Debug, Clone, Default)]
-pub struct PeerPolicy {
+pub(super) struct PeerPolicy {
     allowed: Vec<Network>,
 }
 
 impl PeerPolicy {
-    /// Public addresses, and what is in `allowed`.
-    pub fn new(allowed: Vec<Network>) -> Self {
+    /// Allows public addresses, and those in one of the networks `allowed`.
+    pub(super) fn new(allowed: Vec<Network>) -> Self {
         Self { allowed }
     }
 
-    /// Whether there may be permissions for an address.
-    pub fn allows_address(&self, ip: IpAddr) -> bool {
+    /// Whether a client may have a permission for an address. Ports are checked with each packet.
+    pub(super) fn allows_address(&self, ip: IpAddr) -> bool {
         let ip = ip.to_canonical();
         self.allowed.iter().any(|network| network.contains(ip)) || is_public(ip)
     }
 
-    /// Whether packets may go to a peer.
-    pub fn allows(&self, peer: SocketAddr) -> bool {
-        peer.port() >= LOWEST_PORT && self.allows_address(peer.ip())
+    /// Whether packets may be sent to a peer at this address and port.
+    pub(super) fn allows(&self, peer: SocketAddr) -> bool {
+        peer.port() >= MIN_PEER_PORT && self.allows_address(peer.ip())
     }
 }
 
@@ -99,8 +42,8 @@ fn is_public(ip: IpAddr) -> bool {
     }
 }
 
-/// After the IANA special-purpose registry (RFC 6890). The documentation networks are left in: they
-/// are routed nowhere.
+/// Follows the IANA special-purpose registry (RFC 6890). The documentation networks count as
+/// public: they are routed nowhere.
 fn is_public_v4(ip: Ipv4Addr) -> bool {
     let special = match ip.octets() {
         // "This network", loopback, private, multicast and reserved with broadcast.
@@ -116,8 +59,8 @@ fn is_public_v4(ip: Ipv4Addr) -> bool {
     !special
 }
 
-/// Only global unicast (RFC 4291 section 2.4) can be public, and an address that stands for an IPv4
-/// one is as public as that.
+/// Only global unicast (RFC 4291 section 2.4) is public. An address that embeds an IPv4 address is
+/// public if that one is.
 fn is_public_v6(ip: Ipv6Addr) -> bool {
     let [a, b, c, d, .., g, h] = ip.segments();
     let v4 = |high: u16, low: u16| {
@@ -137,7 +80,6 @@ fn is_public_v6(ip: Ipv6Addr) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use proptest::prelude::*;
 
     fn ip(text: &str) -> IpAddr {
         text.parse().expect("an address")
@@ -221,35 +163,6 @@ mod tests {
         for (port, allowed) in [(53, false), (1023, false), (1024, true), (65535, true)] {
             let peer = SocketAddr::new(ip("1.1.1.1"), port);
             assert_eq!(policy.allows(peer), allowed, "{port}");
-        }
-    }
-
-    #[test]
-    fn networks_are_read() {
-        assert_eq!(network("10.0.0.0/8").to_string(), "10.0.0.0/8");
-        assert_eq!(network("192.0.2.7").to_string(), "192.0.2.7/32");
-        assert_eq!(network("2001:db8::").to_string(), "2001:db8::/128");
-        for bad in [
-            "",
-            "10.0.0.0/33",
-            "::/129",
-            "10.0.0/8",
-            "10.0.0.0/-1",
-            "a/8",
-        ] {
-            assert_eq!(bad.parse::<Network>(), Err(BadNetwork), "{bad}");
-        }
-        assert!(network("0.0.0.0/0").contains(ip("255.1.2.3")));
-        assert!(!network("0.0.0.0/0").contains(ip("::1")));
-        assert!(network("::/0").contains(ip("fe80::1")));
-    }
-
-    proptest! {
-        #[test]
-        fn a_network_is_what_shares_its_first_bits(a: u32, b: u32, prefix in 0u8..=32) {
-            let network = Network { address: Ipv4Addr::from_bits(a).into(), prefix };
-            let same = (0..u32::from(prefix)).all(|bit| (a ^ b) >> (31 - bit) & 1 == 0);
-            prop_assert_eq!(network.contains(Ipv4Addr::from_bits(b).into()), same);
         }
     }
 }

@@ -1,8 +1,8 @@
-//! The edge: sockets and tasks.
+//! Sockets and tasks: what carries packets to a client's session and carries its actions out.
 //!
-//! One task reads the UDP socket, one accepts TCP (see [`super::stream`]), one each reads a
-//! relay's socket. A client's session is locked by whoever brings a packet for it, for as long as
-//! that packet takes and never across an await.
+//! One task reads the UDP socket, one accepts TCP connections (see [`super::stream`]), and each
+//! relay has a task that reads its socket. A task that has a packet for a client locks the client's
+//! session while it handles that packet, and never across an await.
 
 use std::collections::VecDeque;
 use std::io;
@@ -21,65 +21,69 @@ use turn_server_proto::types::stun::attribute::ErrorCode;
 use turn_server_proto::types::stun::message::{BINDING, Message, MessageClass, MessageHeader};
 use turn_server_proto::types::{AddressFamily, Instant};
 
-use super::Allocation;
-use super::addresses::Places;
+use super::addresses::{HostAddresses, RelayAddresses};
 use super::auth;
-use super::auth::{Gate, Login, Ruling};
+use super::auth::{Authenticator, Login, Verdict};
 use super::counters::Counters;
-use super::limits::{Quotas, Strangers};
+use super::framing::{MAX_PACKET, framed};
+use super::limits::{AllocationQuotas, UnauthenticatedLimiter};
 use super::policy::PeerPolicy;
-use super::session::{Act, Port, Session};
-use super::table::{Client, Relay, State, Table, Way};
+use super::session::{Action, Port, Session};
+use super::table::{Allocation, Client, ClientPath, ClientState, ClientTable, Relay};
+use crate::config::TurnConfig;
 
-/// Largest packet relayed: a jumbo frame's. Those of WebRTC stay below 1,500 bytes.
-pub(super) const LARGEST: usize = 9216;
-/// What TURN puts before a packet at most: a Data indication with an IPv6 peer.
-const WRAPPING: usize = 64;
-/// Largest request taken. A browser's are below 300 bytes.
-const LARGEST_REQUEST: usize = 1500;
-/// How often allocations are looked after; they are measured in minutes.
+/// Largest number of bytes that TURN puts before a relayed packet: the header of a Data indication
+/// with an IPv6 peer.
+const MAX_OVERHEAD: usize = 64;
+/// Largest request that is parsed, in bytes; larger ones are dropped. Those of browsers stay below
+/// 300 bytes.
+const MAX_REQUEST: usize = 1500;
+/// Interval at which allocations are checked for expiry. Their lifetimes are minutes.
 const TICK: Duration = Duration::from_secs(1);
-/// Packets taken from a socket before others have their turn.
+/// Number of packets that are read from a socket before its task yields to others.
 const BATCH: usize = 32;
 
 /// The server, as its tasks share it.
 pub(super) struct Shared {
-    pub(super) gate: Gate,
+    pub(super) auth: Authenticator,
     pub(super) policy: PeerPolicy,
-    pub(super) strangers: Strangers,
-    pub(super) places: Places,
+    pub(super) unauthenticated: UnauthenticatedLimiter,
+    pub(super) addresses: RelayAddresses,
     pub(super) counters: Counters,
     pub(super) socket: UdpSocket,
     pub(super) listen: SocketAddr,
     pub(super) tasks: TaskTracker,
     pub(super) stop: CancellationToken,
     epoch: std::time::Instant,
-    table: Mutex<Table>,
+    table: Mutex<ClientTable>,
 }
 
 impl Shared {
-    /// A server on `socket`, not yet reading it.
+    /// A server on `socket`. It reads nothing before its tasks are spawned.
+    ///
+    /// # Errors
+    /// The socket has no local address.
     pub(super) fn new(
-        gate: Gate,
-        config: &crate::config::Config,
+        auth: Authenticator,
+        config: &TurnConfig,
+        host: HostAddresses,
         socket: UdpSocket,
     ) -> io::Result<Self> {
         let listen = socket.local_addr()?;
-        let turn = &config.turn;
         Ok(Self {
-            gate,
-            policy: PeerPolicy::new(turn.allowed_peers.clone()),
-            strangers: Strangers::new(turn.requests_per_second),
-            places: Places::new(config, listen.ip()),
+            auth,
+            policy: PeerPolicy::new(config.allowed_peers.clone()),
+            unauthenticated: UnauthenticatedLimiter::new(config.requests_per_second),
+            addresses: RelayAddresses::new(config, host, listen.ip()),
             counters: Counters::default(),
             socket,
             listen,
             tasks: TaskTracker::new(),
             stop: CancellationToken::new(),
             epoch: std::time::Instant::now(),
-            table: Mutex::new(Table::new(Quotas::new(
-                turn.max_allocations,
-                turn.max_allocations_per_user,
+            table: Mutex::new(ClientTable::new(AllocationQuotas::new(
+                config.max_allocations,
+                config.max_allocations_per_user,
             ))),
         })
     }
@@ -107,14 +111,14 @@ impl Shared {
         }
     }
 
-    /// Takes one packet; false if there is none. The buffer is on the stack, so that none is held
-    /// while nothing comes.
+    /// Handles one packet of the UDP socket; false if there is none. The buffer is on the stack, so
+    /// that an idle server holds none.
     fn read_one(self: &Arc<Self>) -> bool {
-        let mut buffer = [0; LARGEST];
+        let mut buffer = [0; MAX_PACKET];
         match self.socket.try_recv_from(&mut buffer) {
             Ok((length, from)) => {
                 if let Some(data) = buffer.get(..length) {
-                    self.packet(&Way::Udp(from), data);
+                    self.packet(&ClientPath::Udp(from), data);
                 }
                 true
             }
@@ -123,8 +127,8 @@ impl Shared {
         }
     }
 
-    /// Looks after the allocations until the server stops, and ends them then.
-    pub(super) async fn tend(self: Arc<Self>) {
+    /// Expires allocations until the server stops, then ends all of them.
+    pub(super) async fn expire_allocations(self: Arc<Self>) {
         let mut tick = interval(TICK);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
@@ -135,46 +139,46 @@ impl Shared {
             let clients = self.table.lock().all();
             for client in clients {
                 let mut state = client.state.lock();
-                // One that has just come: whoever brought it sees to it.
+                // A new client, which the task that added it still handles.
                 if state.relays.is_empty() {
                     continue;
                 }
-                let acts = state.session.tick(self.now());
-                self.carry_out(&client, &mut state, acts);
+                let actions = state.session.tick(self.now());
+                self.carry_out(&client, &mut state, actions);
             }
         }
         let clients = self.table.lock().all();
         for client in clients {
-            self.forget(&client);
+            self.remove(&client);
         }
     }
 
     /// Ends the allocation of a client whose connection has ended, if it has one.
-    pub(super) fn leave(&self, way: &Way) {
-        let known = self.table.lock().get(way);
+    pub(super) fn disconnected(&self, path: &ClientPath) {
+        let known = self.table.lock().get(path);
         if let Some(client) = known {
             client.state.lock().relays.clear();
-            self.forget(&client);
+            self.remove(&client);
         }
     }
 
-    /// Whether a client has an allocation.
-    pub(super) fn knows(&self, way: &Way) -> bool {
-        self.table.lock().get(way).is_some()
+    /// Whether the client on this path has an allocation.
+    pub(super) fn has_allocation(&self, path: &ClientPath) -> bool {
+        self.table.lock().get(path).is_some()
     }
 
-    /// Takes a packet, or a message of a TCP stream, of a client.
-    pub(super) fn packet(self: &Arc<Self>, way: &Way, data: &[u8]) {
+    /// Handles a UDP packet, or a message of a TCP stream, from a client.
+    pub(super) fn packet(self: &Arc<Self>, path: &ClientPath, data: &[u8]) {
         match data.first() {
-            Some(0..=3) => self.message(way, data),
+            Some(0..=3) => self.message(path, data),
             // ChannelData (RFC 8656 section 12).
-            Some(0x40..=0x7f) => self.to_peer(way, data),
+            Some(0x40..=0x7f) => self.to_peer(path, data),
             _ => {}
         }
     }
 
-    fn message(self: &Arc<Self>, way: &Way, data: &[u8]) {
-        // The header first: parsing all of it is work, and its complaints are for the log.
+    fn message(self: &Arc<Self>, path: &ClientPath, data: &[u8]) {
+        // The header first: it is cheap, and the library logs each message that it cannot parse.
         let Ok(header) = MessageHeader::from_bytes(data) else {
             return;
         };
@@ -183,13 +187,13 @@ impl Shared {
         }
         let kind = header.get_type();
         match (kind.class(), kind.method()) {
-            (MessageClass::Indication, SEND) => self.to_peer(way, data),
-            (MessageClass::Request, method) if data.len() <= LARGEST_REQUEST => {
+            (MessageClass::Indication, SEND) => self.to_peer(path, data),
+            (MessageClass::Request, method) if data.len() <= MAX_REQUEST => {
                 if let Ok(request) = Message::from_bytes(data) {
                     if method == BINDING {
-                        self.binding(way, &request);
+                        self.binding(path, &request);
                     } else {
-                        self.request(way, &request);
+                        self.request(path, &request);
                     }
                 }
             }
@@ -197,79 +201,95 @@ impl Shared {
         }
     }
 
-    fn binding(&self, way: &Way, request: &Message<'_>) {
-        // Nothing is shown with it, and so it is a stranger's.
-        if !self.strangers.admit(way.address().ip()) {
+    fn binding(&self, path: &ClientPath, request: &Message<'_>) {
+        // It carries no credential.
+        if !self.unauthenticated.admit(path.address().ip()) {
             self.counters.limited.increment(1);
-        } else if let Some(answer) = auth::binding(request, way.address()) {
+        } else if let Some(answer) = auth::binding(request, path.address()) {
             self.counters.bindings.increment(1);
-            self.send(way, &answer);
+            self.send(path, &answer);
         }
     }
 
-    fn request(self: &Arc<Self>, way: &Way, request: &Message<'_>) {
-        match self.gate.judge(request, way.address(), SystemTime::now()) {
-            Ruling::Admitted(login) => self.admitted(way, request, &login),
-            Ruling::Refused(answer) => {
-                if !self.strangers.admit(way.address().ip()) {
+    fn request(self: &Arc<Self>, path: &ClientPath, request: &Message<'_>) {
+        match self
+            .auth
+            .authenticate(request, path.address(), SystemTime::now())
+        {
+            Verdict::Admitted(login) => self.admitted(path, request, &login),
+            Verdict::Refused(answer) => {
+                if !self.unauthenticated.admit(path.address().ip()) {
                     self.counters.limited.increment(1);
                 } else if let Some(answer) = answer {
-                    self.answer(way, &answer);
+                    self.answer(path, &answer);
                 }
             }
         }
     }
 
-    fn admitted(self: &Arc<Self>, way: &Way, request: &Message<'_>, login: &Login) {
-        let known = self.table.lock().get(way);
+    fn admitted(self: &Arc<Self>, path: &ClientPath, request: &Message<'_>, login: &Login) {
+        let known = self.table.lock().get(path);
         let client = match known {
             Some(client) => client,
-            None => match self.enter(way, request, login) {
+            None => match self.add_client(path, request, login) {
                 Ok(client) => client,
                 Err(code) => {
                     if let Some(answer) = login.refusal(request, code) {
-                        self.answer(way, &answer);
+                        self.answer(path, &answer);
                     }
                     return;
                 }
             },
         };
         let mut state = client.state.lock();
-        let acts = state
+        let actions = state
             .session
             .request(request, login, &self.policy, self.now());
-        self.carry_out(&client, &mut state, acts);
+        self.carry_out(&client, &mut state, actions);
     }
 
-    /// Makes a client known that wants an allocation.
-    fn enter(&self, way: &Way, request: &Message<'_>, login: &Login) -> Result<Arc<Client>, u16> {
+    /// Adds a client to the table that asks for an allocation.
+    ///
+    /// # Errors
+    /// The STUN error code that the request is refused with.
+    fn add_client(
+        &self,
+        path: &ClientPath,
+        request: &Message<'_>,
+        login: &Login,
+    ) -> Result<Arc<Client>, u16> {
         if !request.has_method(ALLOCATE) {
             return Err(ErrorCode::ALLOCATION_MISMATCH);
         }
-        let session = || Session::new(way.address(), self.listen, login.clone());
-        let entered = self.table.lock().enter(way, &login.user, session);
-        let client = entered.ok_or(ErrorCode::ALLOCATION_QUOTA_REACHED)?;
+        let session = || Session::new(path.address(), self.listen, login.clone());
+        let added = self.table.lock().insert(path, &login.user, session);
+        let client = added.ok_or(ErrorCode::ALLOCATION_QUOTA_REACHED)?;
         self.counters.allocations.increment(1.0);
         Ok(client)
     }
 
-    /// Does what a session wants done, and forgets a client that has no relay afterwards.
-    fn carry_out(self: &Arc<Self>, client: &Arc<Client>, state: &mut State, acts: Vec<Act>) {
-        let mut acts = VecDeque::from(acts);
-        while let Some(act) = acts.pop_front() {
-            match act {
-                Act::Answer(answer) => self.answer(&client.way, &answer),
-                Act::Open(family, port) => {
+    /// Carries out the actions of a session, and removes the client if it has no relay afterwards.
+    fn carry_out(
+        self: &Arc<Self>,
+        client: &Arc<Client>,
+        state: &mut ClientState,
+        actions: Vec<Action>,
+    ) {
+        let mut actions = VecDeque::from(actions);
+        while let Some(action) = actions.pop_front() {
+            match action {
+                Action::Answer(answer) => self.answer(&client.path, &answer),
+                Action::Open(family, port) => {
                     let relay = self.open(client, family, port);
                     let address = relay.as_ref().map(|relay| relay.address).map_err(|e| *e);
                     state.relays.extend(relay.ok());
-                    acts.extend(state.session.opened(family, address, self.now()));
+                    actions.extend(state.session.opened(family, address, self.now()));
                 }
-                Act::Close(address) => state.relays.retain(|relay| relay.address != address),
+                Action::Close(address) => state.relays.retain(|relay| relay.address != address),
             }
         }
         if state.relays.is_empty() {
-            self.forget(client);
+            self.remove(client);
         }
     }
 
@@ -279,11 +299,11 @@ impl Shared {
         family: AddressFamily,
         port: Port,
     ) -> Result<Relay, SocketAllocateError> {
-        if !self.places.has(family) {
+        if !self.addresses.has(family) {
             return Err(SocketAllocateError::AddressFamilyNotSupported);
         }
         let opened = self
-            .places
+            .addresses
             .open(family, port)
             .and_then(|(socket, address)| Ok((UdpSocket::from_std(socket)?, address)));
         let (socket, address) = opened.map_err(|error| {
@@ -324,14 +344,14 @@ impl Shared {
         }
     }
 
-    /// Takes one packet of a peer; false if there is none.
+    /// Relays one packet of a peer to the client; false if there is none.
     fn relay_one(&self, client: &Client, socket: &UdpSocket, address: SocketAddr) -> bool {
-        let mut buffer = [0; LARGEST];
+        let mut buffer = [0; MAX_PACKET];
         let (length, peer) = match socket.try_recv_from(&mut buffer) {
             Ok(received) => received,
             Err(error) => return error.kind() != io::ErrorKind::WouldBlock,
         };
-        let mut out = [0; LARGEST + WRAPPING];
+        let mut out = [0; MAX_PACKET + MAX_OVERHEAD];
         let data = buffer.get(..length).unwrap_or_default();
         let mut state = client.state.lock();
         let wrapped = state
@@ -340,67 +360,56 @@ impl Shared {
         drop(state);
         if let Some(wrapped) = wrapped.and_then(|length| out.get(..length)) {
             self.counters.from_peer.add(length);
-            self.send(&client.way, wrapped);
+            self.send(&client.path, wrapped);
         }
         true
     }
 
-    /// Takes what a client sends to a peer.
-    fn to_peer(&self, way: &Way, data: &[u8]) {
-        let Some(client) = self.table.lock().get(way) else {
+    /// Relays a Send indication or ChannelData of a client to the peer that it names.
+    fn to_peer(&self, path: &ClientPath, data: &[u8]) {
+        let Some(client) = self.table.lock().get(path) else {
             return;
         };
-        let mut out = [0; LARGEST];
+        let mut out = [0; MAX_PACKET];
         let mut state = client.state.lock();
-        let State { session, relays } = &mut *state;
+        let ClientState { session, relays } = &mut *state;
         let sent = session.outbound(data, &mut out, &self.policy, self.now());
         let Some(sent) = sent else { return };
         let relay = relays.iter().find(|relay| relay.address == sent.relay);
         if let (Some(relay), Some(payload)) = (relay, out.get(..sent.length)) {
             self.counters.to_peer.add(sent.length);
-            // A full socket loses packets, as any router does.
+            // A full socket buffer drops packets, as a router does.
             if relay.socket.try_send_to(payload, sent.peer).is_err() {
                 self.counters.dropped.increment(1);
             }
         }
     }
 
-    fn answer(&self, way: &Way, answer: &[u8]) {
+    fn answer(&self, path: &ClientPath, answer: &[u8]) {
         self.counters.answered(answer);
-        self.send(way, answer);
+        self.send(path, answer);
     }
 
-    fn send(&self, way: &Way, data: &[u8]) {
-        let sent = match way {
-            Way::Udp(address) => self.socket.try_send_to(data, *address).is_ok(),
-            Way::Tcp(_, queue) => queue.try_send(super::stream::framed(data)).is_ok(),
+    fn send(&self, path: &ClientPath, data: &[u8]) {
+        let sent = match path {
+            ClientPath::Udp(address) => self.socket.try_send_to(data, *address).is_ok(),
+            ClientPath::Tcp(_, queue) => queue.try_send(framed(data)).is_ok(),
         };
         if !sent {
             self.counters.dropped.increment(1);
         }
     }
 
-    /// Takes a client off the table, where it still stands there.
-    fn forget(&self, client: &Arc<Client>) {
-        if self.table.lock().forget(client) {
+    /// Removes a client from the table, unless that has happened already.
+    fn remove(&self, client: &Arc<Client>) {
+        if self.table.lock().remove(client) {
             self.counters.allocations.decrement(1.0);
         }
     }
 
-    /// Every allocation there is.
+    /// A snapshot of every open allocation.
     pub(super) fn allocations(&self) -> Vec<Allocation> {
         let clients = self.table.lock().all();
-        clients
-            .iter()
-            .map(|client| {
-                let state = client.state.lock();
-                Allocation {
-                    user: client.user.clone(),
-                    client: client.way.address(),
-                    relays: state.session.relays().to_vec(),
-                    flows: state.session.flows().all().to_vec(),
-                }
-            })
-            .collect()
+        clients.iter().map(|client| client.allocation()).collect()
     }
 }

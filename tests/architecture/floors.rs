@@ -14,6 +14,7 @@ pub(crate) const FLOORS: &[&[&str]] = &[
         "layout",
         "topology",
         "id",
+        "net",
         "telemetry",
         "process",
         "progress",

@@ -4,7 +4,9 @@ use tempfile::TempDir;
 use tessera::codec::Container;
 use tessera::id::ParticipantId;
 use tessera::layout::Size;
-use tessera::protocol::recording::{Kind, Marker, Moment, Recording, RecordingId, Standing};
+use tessera::protocol::recording::{
+    Marker, MarkerKind, Recording, RecordingId, RecordingKind, RecordingStatus,
+};
 
 use crate::common::browser::{Page, alone, key};
 use crate::common::server::{TestServer, room};
@@ -18,16 +20,16 @@ fn many(folder: &TempDir, count: usize) {
         let format = [Container::Mp4, Container::Webm, Container::Ogg][n % 3];
         let (state, reason) = match n {
             20 => (
-                Standing::Recovered,
+                RecordingStatus::Recovered,
                 Some("the server ended without stopping it"),
             ),
             21 => (
-                Standing::Failed,
+                RecordingStatus::Failed,
                 Some(
                     "the disk of the recordings has 524288000 bytes left, 1000000000 have to stay free",
                 ),
             ),
-            _ => (Standing::Finished, None),
+            _ => (RecordingStatus::Finished, None),
         };
         let names = ["Ann Bergström", "Ben", "Ada Lovelace", "Cy", "Di"];
         let entry = Recording {
@@ -40,7 +42,7 @@ fn many(folder: &TempDir, count: usize) {
                     "a-room-with-a-name-as-long-as-it-may-be-of-64-characters-and-so",
                 ][n % 3],
             ),
-            kind: Kind::Composite,
+            kind: RecordingKind::Composite,
             format,
             state,
             started: format!("2026-11-{:02}T09:{:02}:00.000Z", 1 + n, 2 * n),
@@ -61,7 +63,7 @@ fn many(folder: &TempDir, count: usize) {
             markers: (0..10 * n)
                 .map(|at| Marker {
                     at_ms: 1_000 + 47_000 * at as u64,
-                    moment: [Moment::Join, Moment::Speaker, Moment::Leave][at % 3],
+                    kind: [MarkerKind::Join, MarkerKind::Speaker, MarkerKind::Leave][at % 3],
                     participant: ParticipantId::new(1 + at as u32 % 5),
                     name: names[at % 5].to_owned(),
                 })

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use reqwest::{Method, StatusCode};
 use serde_json::json;
-use tessera::archive::events::{self, Event, Track};
+use tessera::archive::events::{self, Event, RecordedTrack};
 use tessera::bots::{Bot, BotConfig, Decode};
 use tessera::id::Role;
 use tessera::protocol::{ClientMessage, PictureSize};
@@ -23,9 +23,9 @@ const DEADLINE: Duration = Duration::from_secs(30);
 const PART: Duration = Duration::from_secs(3);
 
 /// The cameras' files that have begun.
-fn cameras(folder: &Path) -> Vec<Track> {
+fn cameras(folder: &Path) -> Vec<RecordedTrack> {
     let lines = events::read(folder).unwrap();
-    let camera = |line: events::Line| match line.event {
+    let camera = |line: events::LogEntry| match line.event {
         Event::Track(track) if track.role == Role::Camera => Some(track),
         _ => None,
     };

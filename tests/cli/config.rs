@@ -5,9 +5,9 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::process::{Command, Output};
 use std::time::Duration;
 
-use tessera::archive::Quotas;
 use tessera::codec::Container;
 use tessera::codec::VideoCodec;
+use tessera::config::RecordingQuotas;
 use tessera::config::{
     BuiltIn, Config, ConfigError, MaxCores, Options, Setting, TurnConfig, settings,
 };
@@ -100,7 +100,7 @@ fn a_file_can_set_everything() {
         audio_bitrate: 32_000,
         recordings: Some(".".into()),
         record: Some(Subject::Mix(Container::Webm)),
-        recording_quotas: Quotas {
+        recording_quotas: RecordingQuotas {
             free_space: 5_000_000,
             max_length: Duration::from_secs(6 * 60),
             max_age: Some(Duration::from_secs(7 * 24 * 3600)),
@@ -217,6 +217,12 @@ fn a_bad_value_is_refused_with_its_name_and_what_would_do() {
         ("fps = 61", "fps", "5 to 60"),
         ("video-bitrate = 99999", "video-bitrate", "100000"),
         ("audio-bitrate = 5999", "audio-bitrate", "6000"),
+        ("record = 'mp4'", "record", "--recordings"),
+        (
+            "record = 'avi'\nrecordings = '.'",
+            "record",
+            "mp4, webm, ogg or tracks",
+        ),
         ("max-rooms = 0", "max-rooms", "from 1"),
         ("max-cores = '0'", "max-cores", "unlimited"),
         ("max-cores = 'some'", "max-cores", "0.01 to 4096"),

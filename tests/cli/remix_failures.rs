@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
-use tessera::archive::events::{EVENTS, Event, Journal, VERSION};
+use tessera::archive::events::{EVENTS, Event, EventLog, VERSION};
 use tessera::id::{ParticipantId, RoomId};
 use tessera::layout::{Fit, Size};
 use tessera::media::gst::template::Templates;
@@ -20,7 +20,7 @@ use crate::common::server::PATIENCE;
 
 /// A recording of somebody without a camera that is as long as this.
 fn write_events(folder: &Path, length: Duration) {
-    let mut journal = Journal::open(&folder.join(EVENTS)).expect("a folder");
+    let mut log = EventLog::open(&folder.join(EVENTS)).expect("a folder");
     let begin = Event::Begin {
         version: VERSION,
         room: RoomId::new("remix").expect("an id"),
@@ -42,7 +42,7 @@ fn write_events(folder: &Path, length: Duration) {
         (Duration::ZERO, join),
         (length, Event::End),
     ] {
-        journal.write(at, event).expect("written");
+        log.write(at, event).expect("written");
     }
 }
 

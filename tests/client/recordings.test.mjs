@@ -45,8 +45,8 @@ test('the moments of a recording say when and what', () => {
     { at: 0, name: '0:00 Ann speaks' }, { at: 61.5, name: '1:02 Bob joins' }, { at: 3_599.6, name: '1:00:00 Ann leaves' },
   ]);
   assert.deepEqual(momentsOf(recording), []);
-  const source = readFileSync(new URL('../../src/archive/markers.rs', import.meta.url), 'utf8');
-  const server = [...source.split('pub enum Moment {')[1].split('\n}')[0].matchAll(/^    ([A-Z]\w+),/gm)];
+  const source = readFileSync(new URL('../../src/protocol/recording.rs', import.meta.url), 'utf8');
+  const server = [...source.split('pub enum MarkerKind {')[1].split('\n}')[0].matchAll(/^    ([A-Z]\w+),/gm)];
   assert.equal(server.length, 3);
   for (const [, type] of server) assert.equal(momentsOf({ markers: [marker(1, type.toLowerCase(), 'Ann')] }).length, 1);
 });
@@ -58,8 +58,8 @@ test('what did not end as it should says so and why', () => {
   });
   assert.equal(standing({ state: 'finished', reason: 'it is as long as a recording may be' }).name, 'Ended by itself');
   assert.equal(standing({ state: 'later', reason: null }).name, 'later');
-  const entry = readFileSync(new URL('../../src/archive/entry.rs', import.meta.url), 'utf8');
-  const states = [...entry.split('pub enum Standing {')[1].split('\n}')[0].matchAll(/^    ([A-Z]\w+),/gm)];
+  const entry = readFileSync(new URL('../../src/protocol/recording.rs', import.meta.url), 'utf8');
+  const states = [...entry.split('pub enum RecordingStatus {')[1].split('\n}')[0].matchAll(/^    ([A-Z]\w+),/gm)];
   assert.equal(states.length, 4);
   for (const [, state] of states) assert.notEqual(standing({ state: state.toLowerCase(), reason: 'x' }).name, state.toLowerCase());
 });

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use futures::future::{join_all, try_join_all};
 use reqwest::Method;
 use serde_json::{Value, json};
-use tessera::admission::{Admission, PerMode, Sample};
+use tessera::admission::{Admission, LoadSample, PerMode};
 use tessera::bots::{
     AudioSource, Bot, BotConfig, BotError, Decode, Entry, StreamStats, VideoFormat, VideoSource,
 };
@@ -104,7 +104,7 @@ impl Load {
         for _ in 0..seconds {
             self.at += Duration::from_secs(1);
             self.cpu += Duration::from_secs_f64(cores);
-            self.admission.observe(Sample {
+            self.admission.observe(LoadSample {
                 at: self.at,
                 cpu: self.cpu,
                 people: PerMode {

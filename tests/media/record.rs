@@ -238,7 +238,7 @@ async fn bad_requests_are_refused_with_their_reason() {
             .expect("it ends");
         assert_eq!(
             ended.expect("known").state,
-            tessera::protocol::recording::Standing::Finished
+            tessera::protocol::recording::RecordingStatus::Finished
         );
     }
     server.stop().await;
@@ -373,7 +373,10 @@ async fn a_full_disk_ends_the_recording_and_not_the_call() {
             .await
             .expect("it ends");
         let ended = ended.expect("known");
-        assert_eq!(ended.state, tessera::protocol::recording::Standing::Failed);
+        assert_eq!(
+            ended.state,
+            tessera::protocol::recording::RecordingStatus::Failed
+        );
         assert!(ended.reason.is_some());
         let pictures = film::playable(&archive.path(&ended));
         assert!(pictures > 10, "{pictures} in {ended:?}");

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use reqwest::{Method, StatusCode};
 use serde_json::json;
-use tessera::archive::events::{Event, Line, Track};
+use tessera::archive::events::{Event, LogEntry, RecordedTrack};
 use tessera::bots::observe::palette;
 use tessera::bots::observe::probe::color;
 use tessera::bots::observe::probe::picture::inset;
@@ -59,9 +59,9 @@ pub(crate) async fn live(bot: &Bot, n: usize) -> RoomState {
     bot.room_when("all to be live", live).await.expect("live")
 }
 
-pub(crate) fn tracks(lines: &[Line]) -> Vec<&Track> {
+pub(crate) fn tracks(lines: &[LogEntry]) -> Vec<&RecordedTrack> {
     let track = |line| match line {
-        &Line {
+        &LogEntry {
             event: Event::Track(ref track),
             ..
         } => Some(track),
@@ -70,8 +70,8 @@ pub(crate) fn tracks(lines: &[Line]) -> Vec<&Track> {
     lines.iter().filter_map(track).collect()
 }
 
-pub(crate) fn of(tracks: &[&Track], who: ParticipantId, role: Role) -> Track {
-    let is = |track: &&&Track| track.participant == who && track.role == role;
+pub(crate) fn of(tracks: &[&RecordedTrack], who: ParticipantId, role: Role) -> RecordedTrack {
+    let is = |track: &&&RecordedTrack| track.participant == who && track.role == role;
     let mut found = tracks.iter().filter(is);
     let track = found
         .next()
@@ -81,7 +81,12 @@ pub(crate) fn of(tracks: &[&Track], who: ParticipantId, role: Role) -> Track {
 }
 
 /// The colour of a track is that of its person, from its first picture to its last.
-pub(crate) fn check_picture(folder: &Path, track: &Track, person: usize, fps: f64) -> Duration {
+pub(crate) fn check_picture(
+    folder: &Path,
+    track: &RecordedTrack,
+    person: usize,
+    fps: f64,
+) -> Duration {
     let file = folder.join(&track.file);
     let pictures = film::pictures(&file);
     for picture in [
@@ -109,7 +114,7 @@ pub(crate) fn check_picture(folder: &Path, track: &Track, person: usize, fps: f6
 }
 
 /// A track's sound is that of its person, without a hole.
-pub(crate) fn check_sound(folder: &Path, track: &Track, person: usize) -> Duration {
+pub(crate) fn check_sound(folder: &Path, track: &RecordedTrack, person: usize) -> Duration {
     let file = folder.join(&track.file);
     let sound = film::sound(&file);
     let half = sound.len() / 2;
@@ -164,7 +169,7 @@ struct Moment<'a> {
 /// A remix shows and plays at each moment whom the events say.
 pub(crate) async fn check_remix(
     place: &Path,
-    lines: &[Line],
+    lines: &[LogEntry],
     people: [ParticipantId; 3],
     (joined, muted, left): (u64, u64, u64),
 ) {

@@ -8,7 +8,7 @@ use futures::future::join_all;
 use reqwest::header::RANGE;
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
-use tessera::archive::events::{self, Event, Line, Track};
+use tessera::archive::events::{self, Event, LogEntry, RecordedTrack};
 use tessera::bots::observe::palette;
 use tessera::bots::observe::probe::color;
 use tessera::bots::observe::probe::picture::inset;
@@ -41,7 +41,7 @@ const END: Duration = Duration::from_millis(100);
 
 /// When an event came, ms.
 #[track_caller]
-fn at(lines: &[Line], event: &Event) -> u64 {
+fn at(lines: &[LogEntry], event: &Event) -> u64 {
     let found = lines.iter().find(|line| line.event == *event);
     found
         .unwrap_or_else(|| panic!("{event:?} in {lines:#?}"))
@@ -182,7 +182,7 @@ async fn entry(url: &str, id: &str) -> Value {
 }
 
 /// What the API gives of the files, and that they go with the recording.
-async fn check_files(url: &str, recording: &str, place: &Path, track: &Track) {
+async fn check_files(url: &str, recording: &str, place: &Path, track: &RecordedTrack) {
     let base = format!("{url}/api/v1/rooms/meet/recordings/{recording}");
     let get = |name: &str| reqwest::Client::new().get(format!("{base}/files/{name}"));
     let whole = get(&track.file).send().await.expect("an answer");
@@ -243,7 +243,7 @@ async fn tracks_and_what_is_made_of_them_stay_together() {
     let lines = events::read(&place).expect("events");
     let all = tracks(&lines);
     let who = all[0].participant;
-    let moved = |track: &Track, times: Vec<Duration>| {
+    let moved = |track: &RecordedTrack, times: Vec<Duration>| {
         let start = Duration::from_millis(track.start);
         times.into_iter().map(|at| start + at).collect::<Vec<_>>()
     };

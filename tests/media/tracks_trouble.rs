@@ -5,10 +5,10 @@ use std::path::Path;
 use futures::future::join_all;
 use reqwest::{Method, StatusCode};
 use serde_json::json;
-use tessera::archive::events::{self, Event, Track};
+use tessera::archive::events::{self, Event, RecordedTrack};
 use tessera::bots::Bot;
 use tessera::id::Role;
-use tessera::protocol::recording::Standing;
+use tessera::protocol::recording::RecordingStatus;
 use tessera::protocol::room::{RoomState, UplinkState};
 use tokio::time::timeout;
 
@@ -18,9 +18,9 @@ use crate::common::recorded::{ask, people, recording};
 use crate::common::server::{PATIENCE, TestServer};
 
 /// The tracks that the events name.
-fn tracks(folder: &Path) -> Vec<Track> {
+fn tracks(folder: &Path) -> Vec<RecordedTrack> {
     let lines = events::read(folder).expect("events");
-    let track = |line: events::Line| match line.event {
+    let track = |line: events::LogEntry| match line.event {
         Event::Track(track) => Some(track),
         _ => None,
     };
@@ -45,7 +45,7 @@ async fn a_full_disk_ends_a_recording_of_tracks_and_not_the_call() {
     let id = id.try_into().expect("an id");
     let ended = timeout(PATIENCE, archive.ended(&id)).await;
     let ended = ended.expect("it ends").expect("known");
-    assert_eq!(ended.state, Standing::Failed);
+    assert_eq!(ended.state, RecordingStatus::Failed);
     assert!(ended.reason.is_some(), "{ended:?}");
 
     let folder = archive.path(&ended);

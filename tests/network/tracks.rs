@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use reqwest::{Method, StatusCode};
 use serde_json::json;
-use tessera::archive::events::{self, Event, Track};
+use tessera::archive::events::{self, Event, RecordedTrack};
 use tessera::bots::{AudioSource, Bot, BotConfig, Capture, Decode, VideoFormat, VideoSource};
 use tessera::codec::VideoCodec;
 use tessera::id::Role;
@@ -27,7 +27,7 @@ const LOSS: u32 = 10;
 
 fn times(folder: &Path, role: Role, seen: fn(&Path) -> Vec<Duration>) -> Vec<Duration> {
     let lines = events::read(folder).expect("events");
-    let tracks: Vec<Track> = lines
+    let tracks: Vec<RecordedTrack> = lines
         .into_iter()
         .filter_map(|line| match line.event {
             Event::Track(track) if track.role == role => Some(track),

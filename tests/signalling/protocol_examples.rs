@@ -6,12 +6,12 @@ use std::collections::BTreeSet;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
-use tessera::admission::Report;
-use tessera::archive::events::Line;
+use tessera::admission::LoadReport;
+use tessera::archive::events::LogEntry;
 use tessera::protocol::error::{ErrorBody, ErrorCode};
 use tessera::protocol::mesh::MeshSignal;
 use tessera::protocol::recording::StartRecording;
-use tessera::protocol::recording::{Page, Recording};
+use tessera::protocol::recording::{Recording, RecordingPage};
 use tessera::protocol::rest::{
     CreateRoom, PatchParticipant, PatchRoom, RoomResource, TurnResource,
 };
@@ -78,12 +78,12 @@ fn every_example_is_read_and_written_as_it_stands() {
             "rest-patch-room" => round_trip::<PatchRoom>(text),
             "rest-patch-participant" => round_trip::<PatchParticipant>(text),
             "rest-participant" => round_trip::<ParticipantState>(text),
-            "rest-server" => round_trip::<Report>(text),
+            "rest-server" => round_trip::<LoadReport>(text),
             "rest-turn" => round_trip::<TurnResource>(text),
             "rest-record" => round_trip::<StartRecording>(text),
             "rest-recording" => round_trip::<Recording>(text),
-            "event" => round_trip::<Line>(text),
-            "rest-recordings" => round_trip::<Page>(text),
+            "event" => round_trip::<LogEntry>(text),
+            "rest-recordings" => round_trip::<RecordingPage>(text),
             other => panic!("no type for an example of kind {other:?}"),
         };
         let shown: Value = serde_json::from_str(text).unwrap();

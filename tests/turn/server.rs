@@ -7,7 +7,7 @@ use super::client::{self, Client, From, SECRET, code, credential, credential_of,
 use proptest::prelude::*;
 use tessera::config::Config;
 use tessera::turn::credentials::Secret;
-use tessera::turn::{Count, Turn};
+use tessera::turn::{HostAddresses, TrafficCount, Turn};
 use tokio::net::UdpSocket;
 use turn_server_proto::types::message::{ALLOCATE, CHANNEL_BIND, CREATE_PERMISSION, REFRESH};
 use turn_server_proto::types::stun::attribute::XorMappedAddress;
@@ -24,7 +24,11 @@ fn server_with(change: impl FnOnce(&mut Config)) -> Turn {
     config.turn.listen = Some(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)));
     config.turn.allowed_peers = vec!["127.0.0.1/32".parse().unwrap()];
     change(&mut config);
-    Turn::start(&config, Secret::new(SECRET)).unwrap()
+    let host = HostAddresses {
+        local: config.media_ips.first().copied(),
+        public: config.public_ip,
+    };
+    Turn::start(&config.turn, host, Secret::new(SECRET)).unwrap()
 }
 
 /// A peer that is no TURN client.
@@ -88,10 +92,10 @@ async fn packets_go_both_ways_by_indication_and_by_channel() {
     assert_eq!(allocation.user, "r1/p1");
     assert_eq!(allocation.client, client.socket.local_addr().unwrap());
     assert_eq!(allocation.relays, [relay]);
-    let [flow] = &allocation.flows[..] else {
+    let [flow] = &allocation.peers[..] else {
         panic!("{allocation:?}");
     };
-    let count = |packets, bytes| Count { packets, bytes };
+    let count = |packets, bytes| TrafficCount { packets, bytes };
     assert_eq!(flow.peer, address);
     assert_eq!((flow.to_peer, flow.from_peer), (count(2, 8), count(2, 7)));
 }
@@ -179,7 +183,7 @@ async fn forbidden_peers_are_refused_and_never_sent_to() {
     client.send_to(service, b"a question").await;
     // Answered after the packet was dealt with.
     assert_eq!(client.refresh(600).await, 0);
-    assert!(server.allocations()[0].flows.is_empty());
+    assert!(server.allocations()[0].peers.is_empty());
 }
 
 #[tokio::test]

@@ -188,7 +188,8 @@ pub(crate) fn h264_decoder() -> Option<&'static str> {
         .find(|name| gst::ElementFactory::find(name).is_some())
 }
 
-/// Those of `wanted` that this machine can use, in the same order. Call `gst::init` first.
+/// The codecs among `wanted` that this machine can receive or send, in the same order.
+/// Call `gst::init` first.
 pub fn available_codecs(wanted: &[VideoCodec]) -> Vec<VideoCodec> {
     let survey = survey();
     let wanted = wanted.iter().copied();

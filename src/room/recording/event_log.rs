@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::state_diff;
-use crate::archive::events::{Event, Journal};
+use crate::archive::events::{Event, EventLog};
 use crate::media::file::recorder::RecorderError;
 use crate::protocol::room::RoomState;
 
@@ -16,7 +16,7 @@ pub(crate) struct Diary {
     /// Running time of the recording's zero.
     zero: Duration,
     /// Gone while it is being written to, and after that went wrong.
-    journal: Option<Journal>,
+    journal: Option<EventLog>,
     known: Option<Arc<RoomState>>,
 }
 
@@ -27,7 +27,7 @@ impl Diary {
         zero: Duration,
         event: Event,
     ) -> Result<Self, RecorderError> {
-        let journal = on_disk(move || Journal::open(&path)).await?;
+        let journal = on_disk(move || EventLog::open(&path)).await?;
         let mut diary = Self {
             zero,
             journal: Some(journal),

@@ -9,7 +9,7 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 
 use super::event_log::{Diary, on_disk};
-use crate::archive::events::{Event, Track};
+use crate::archive::events::{Event, RecordedTrack};
 use crate::id::SourceId;
 use crate::media::file::recorder::{RecorderError, TrackEnd, TrackWriter};
 use crate::media::gst::pipeline::running_time;
@@ -31,7 +31,7 @@ pub(crate) enum News {
     /// Nothing more can be written.
     Failed(String),
     /// A file begins.
-    Began(Track),
+    Began(RecordedTrack),
     /// Nothing more can be written of an uplink to this file.
     Broken(SourceId, String, String),
     /// A file that was to end has, which it was told at this running time.
@@ -181,7 +181,7 @@ impl Tracks {
             return Ok(());
         }
         let codec = tap.format();
-        let track = Track {
+        let track = RecordedTrack {
             file: format!("{source}-{number}.{}", codec.track_extension()),
             participant: source.participant,
             role: source.role,
@@ -193,7 +193,7 @@ impl Tracks {
         let on_begin = move |start: Duration| {
             let start = u64::try_from(start.as_millis()).unwrap_or(u64::MAX);
             let track = track.clone();
-            let _ = begin.send(News::Began(Track { start, ..track }));
+            let _ = begin.send(News::Began(RecordedTrack { start, ..track }));
         };
         let (fail, broken) = (self.news.clone(), file.clone());
         let on_failure = move |text| {
@@ -220,7 +220,7 @@ impl Tracks {
     }
 
     /// Ends the file whose place one that begins has taken.
-    fn succeed(&mut self, track: &Track) {
+    fn succeed(&mut self, track: &RecordedTrack) {
         let source = SourceId {
             participant: track.participant,
             role: track.role,

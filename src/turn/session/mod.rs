@@ -1,10 +1,11 @@
-//! One client and its allocation, as far as it needs no sockets.
+//! One client and its allocation, without the sockets; pure.
 //!
-//! The protocol's state (RFC 8656: lifetimes, permissions, channels) is a [`TurnServer`] of
-//! [`turn_server_proto`] that knows one client: the library keeps a nonce for every address that
-//! ever asked and looks for a packet's client in a list, so it is given no strangers and no list.
-//! A request that the gate has admitted is signed anew with the library's own nonce; the answer
-//! is signed with the client's key and goes out as it is.
+//! The state of the protocol (RFC 8656: lifetimes, permissions, channels) is kept by a
+//! [`TurnServer`] of [`turn_server_proto`] that serves this client alone. The library keeps a nonce
+//! for every address that ever sent a request, and searches a list for the client of a packet; so
+//! it sees authenticated requests only, and its list has one entry. A request that was admitted is
+//! signed anew with the library's own nonce. The response is signed with the client's key and is
+//! sent as it is.
 
 use std::net::SocketAddr;
 
@@ -24,63 +25,65 @@ use turn_server_proto::types::stun::prelude::{
 use turn_server_proto::types::{AddressFamily, Instant, TransportType};
 
 use super::auth::{Login, REALM};
-use super::peer_traffic::Flows;
+use super::peer_traffic::TrafficByPeer;
 use super::policy::PeerPolicy;
 
-/// Most addresses one CreatePermission may name: each is looked through with every packet.
-const MOST_PEERS: usize = 16;
+/// Largest number of addresses in one CreatePermission request; more are answered with 400. Each
+/// is compared with every packet.
+const MAX_PERMISSIONS: usize = 16;
 
-/// What has to be done for a client.
+/// What the server has to do for a client.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Act {
-    /// Send it this.
+pub(super) enum Action {
+    /// Send this response.
     Answer(Vec<u8>),
-    /// Open a socket to relay with, and say so with [`Session::opened`].
+    /// Open a relay, and report the result with [`Session::opened`].
     Open(AddressFamily, Port),
-    /// Close the socket with this relayed address.
+    /// Close the relay with this relayed transport address.
     Close(SocketAddr),
 }
 
-/// Which port a client wants for its relay.
+/// The port that a client asks for its relay.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Port {
-    /// It has said nothing of it.
+    /// Any free port.
     Any,
-    /// An even one (RFC 8656 section 18.7).
+    /// An even port (RFC 8656 section 18.7).
     Even,
 }
 
-/// A client's packet on its way to a peer.
+/// Where a client's packet is sent, and how long it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Outbound {
-    /// The relayed address it leaves from.
+    /// The relayed transport address that it is sent from.
     pub(super) relay: SocketAddr,
-    /// Where it goes.
+    /// The peer that it is sent to.
     pub(super) peer: SocketAddr,
-    /// How much of the buffer it is.
+    /// Its length in the output buffer, in bytes.
     pub(super) length: usize,
 }
 
-/// One client.
+/// The protocol state of one client.
 #[derive(Debug)]
 pub(super) struct Session {
     server: TurnServer,
     client: SocketAddr,
     listen: SocketAddr,
     login: Login,
-    /// The Allocate that opened it and the answer it got, for when that is lost.
+    /// The Allocate request that opened it and its response, which is repeated if the request comes
+    /// again because the response was lost.
     opening: Option<(TransactionId, Vec<u8>)>,
-    /// What the last Allocate said of ports; the library does not look at it.
+    /// The port that the last Allocate request asked for; the library ignores that attribute.
     port: Port,
     relays: Vec<SocketAddr>,
-    flows: Flows,
+    traffic: TrafficByPeer,
 }
 
 impl Session {
-    /// A client without an allocation yet.
+    /// The session of a client that has no allocation yet.
     pub(super) fn new(client: SocketAddr, listen: SocketAddr, login: Login) -> Self {
-        // The transport is that to the peers, which is UDP even if the client comes over TCP: its
-        // stream is cut into messages before.
+        // The transport is that to the peers: UDP, even if the client uses TCP. Its stream has been
+        // split into messages already.
         let mut server = TurnServer::new(TransportType::Udp, listen, REALM.into());
         server.add_user(login.username.clone(), login.password.clone());
         Self {
@@ -91,33 +94,32 @@ impl Session {
             opening: None,
             port: Port::Any,
             relays: Vec::new(),
-            flows: Flows::default(),
+            traffic: TrafficByPeer::default(),
         }
     }
 
-    /// The relayed addresses there are.
     pub(super) fn relays(&self) -> &[SocketAddr] {
         &self.relays
     }
 
-    /// What has gone through.
-    pub(super) fn flows(&self) -> &Flows {
-        &self.flows
+    pub(super) fn traffic(&self) -> &TrafficByPeer {
+        &self.traffic
     }
 
-    /// Does what an authentic request asks. The gate's `login` is that of the request.
+    /// Handles an authentic request. `login` is the verified credential of this request, which may
+    /// differ from that of the allocation.
     pub(super) fn request(
         &mut self,
         request: &Message<'_>,
         login: &Login,
         policy: &PeerPolicy,
         now: Instant,
-    ) -> Vec<Act> {
+    ) -> Vec<Action> {
         if let Some((id, answer)) = &self.opening
             && *id == request.transaction_id()
             && request.has_method(ALLOCATE)
         {
-            return vec![Act::Answer(answer.clone())];
+            return vec![Action::Answer(answer.clone())];
         }
         // RFC 8656 section 5: an allocation belongs to the username it was made with.
         if login.username != self.login.username {
@@ -138,16 +140,16 @@ impl Session {
                 false => Port::Any,
             };
         }
-        let mut acts = Vec::new();
+        let mut actions = Vec::new();
         let transmit = Transmit::new(&signed[..], TransportType::Udp, self.client, self.listen);
         if let Some(answer) = self.server.recv(transmit, now) {
-            acts.push(Act::Answer(answer.data.build()));
+            actions.push(Action::Answer(answer.data.build()));
         }
-        acts.extend(self.tick(now));
-        acts
+        actions.extend(self.tick(now));
+        actions
     }
 
-    /// The nonce that the library takes now: that of its answer to a request without one.
+    /// The nonce that the library accepts now, from its challenge to an unsigned request.
     fn nonce(&mut self, now: Instant) -> Option<String> {
         let unsigned = Message::builder_request(ALLOCATE, MessageWriteVec::new()).finish();
         let transmit = Transmit::new(unsigned, TransportType::Udp, self.client, self.listen);
@@ -157,13 +159,13 @@ impl Session {
         Some(nonce.nonce().to_owned())
     }
 
-    /// Says what became of an [`Act::Open`].
+    /// Reports the result of an [`Action::Open`]. Returns the response to the Allocate request.
     pub(super) fn opened(
         &mut self,
         family: AddressFamily,
         relay: Result<SocketAddr, SocketAllocateError>,
         now: Instant,
-    ) -> Vec<Act> {
+    ) -> Vec<Action> {
         self.relays.extend(relay);
         self.server.allocated_socket(
             TransportType::Udp,
@@ -174,37 +176,38 @@ impl Session {
             relay,
             now,
         );
-        let mut acts = Vec::new();
+        let mut actions = Vec::new();
         while let Some(transmit) = self.server.poll_transmit(now) {
             if let Ok(answer) = Message::from_bytes(&transmit.data) {
                 self.opening = Some((answer.transaction_id(), transmit.data.clone()));
             }
-            acts.push(Act::Answer(transmit.data));
+            actions.push(Action::Answer(transmit.data));
         }
-        acts
+        actions
     }
 
-    /// Lets what is over end, and says what there is to be done. To be called now and then.
-    pub(super) fn tick(&mut self, now: Instant) -> Vec<Act> {
-        let mut acts = Vec::new();
+    /// Expires what has reached the end of its lifetime, and returns what follows. Called every
+    /// second and after each request.
+    pub(super) fn tick(&mut self, now: Instant) -> Vec<Action> {
+        let mut actions = Vec::new();
         loop {
             match self.server.poll(now) {
                 TurnServerPollRet::AllocateSocket { family, .. } => {
-                    acts.push(Act::Open(family, self.port))
+                    actions.push(Action::Open(family, self.port))
                 }
                 TurnServerPollRet::SocketClose { listen_addr, .. } => {
                     self.relays.retain(|relay| *relay != listen_addr);
-                    acts.push(Act::Close(listen_addr));
+                    actions.push(Action::Close(listen_addr));
                 }
-                // Peers are reached over UDP alone: nothing of TCP was ever asked for.
+                // Relays use UDP alone, so the library has no TCP sockets.
                 TurnServerPollRet::TcpConnect { .. } | TurnServerPollRet::TcpClose { .. } => {}
-                TurnServerPollRet::WaitUntil(_) => return acts,
+                TurnServerPollRet::WaitUntil(_) => return actions,
             }
         }
     }
 
-    /// Takes a Send indication or ChannelData of the client; `None` if it goes nowhere. What goes
-    /// to the peer is in `out`.
+    /// Handles a Send indication or ChannelData of the client and writes the payload to `out`.
+    /// `None` if nothing is to be sent: there is no permission, or the peer is not allowed.
     pub(super) fn outbound(
         &mut self,
         data: &[u8],
@@ -215,12 +218,12 @@ impl Session {
         let transmit = Transmit::new(data, TransportType::Udp, self.client, self.listen);
         let sent = self.server.recv(transmit, now)?;
         let (relay, peer, length) = (sent.from, sent.to, sent.data.len());
-        // A permission is for an address with all its ports.
+        // A permission covers all ports of an address.
         if relay == self.listen || !policy.allows(peer) {
             return None;
         }
         sent.data.write_into(out.get_mut(..length)?);
-        self.flows.sent(peer, length);
+        self.traffic.sent(peer, length);
         Some(Outbound {
             relay,
             peer,
@@ -228,8 +231,8 @@ impl Session {
         })
     }
 
-    /// Takes a packet of a peer; `None` if the client does not want it. What goes to the client is
-    /// in `out`, as long as is returned.
+    /// Handles a packet of a peer and writes the message for the client to `out`. Returns its
+    /// length in bytes; `None` if the client has no permission for the peer.
     pub(super) fn inbound(
         &mut self,
         relay: SocketAddr,
@@ -243,27 +246,28 @@ impl Session {
         let length = sent.len();
         let out = out.get_mut(..length)?;
         match sent {
-            // Written in place it would be a Send indication (turn-types 0.7.3).
+            // turn-types 0.7.3 would write it in place as a Send indication.
             DelayedMessageOrChannelSend::Message(message) => out.copy_from_slice(&message.build()),
             other => {
                 other.write_into(out);
             }
         }
-        self.flows.received(peer, data.len());
+        self.traffic.received(peer, data.len());
         Some(length)
     }
 }
 
-fn refuse(login: &Login, request: &Message<'_>, code: u16) -> Vec<Act> {
-    let answer = login.refusal(request, code).map(Act::Answer);
+fn refuse(login: &Login, request: &Message<'_>, code: u16) -> Vec<Action> {
+    let answer = login.refusal(request, code).map(Action::Answer);
     answer.into_iter().collect()
 }
 
-/// The error code for what the library would do and must not.
+/// The error code for a request that the library would grant but this server refuses.
 fn objection(request: &Message<'_>, policy: &PeerPolicy) -> Option<u16> {
     let method = request.method();
     if method == ALLOCATE {
-        // It has no reserved ports. Clients ask for them for RTCP beside RTP, which WebRTC has not.
+        // The library cannot reserve ports. Clients ask for that to have RTCP on the port after
+        // RTP, which WebRTC does not use.
         let next = request
             .attribute::<EvenPort>()
             .is_ok_and(|port| port.requested());
@@ -282,7 +286,7 @@ fn objection(request: &Message<'_>, policy: &PeerPolicy) -> Option<u16> {
             peers.push(peer.addr(request.transaction_id()));
         }
     }
-    if peers.len() > MOST_PEERS {
+    if peers.len() > MAX_PERMISSIONS {
         return Some(ErrorCode::BAD_REQUEST);
     }
     let allowed = |peer: &SocketAddr| match method == CHANNEL_BIND {

@@ -1,4 +1,4 @@
-//! Sessions in virtual time, with requests that a gate has let through.
+//! Sessions in virtual time, with requests that were authenticated.
 
 use std::net::SocketAddr;
 use std::time::{Duration, SystemTime};
@@ -16,7 +16,7 @@ use turn_server_proto::types::stun::message::{
 use turn_server_proto::types::stun::prelude::{AttributeWrite, MessageWriteExt};
 
 use super::*;
-use crate::turn::auth::{Gate, Ruling};
+use crate::turn::auth::{Authenticator, Verdict};
 use crate::turn::credentials::Secret;
 
 const MINUTE: Duration = Duration::from_secs(60);
@@ -25,9 +25,9 @@ fn at(text: &str) -> SocketAddr {
     text.parse().expect("an address")
 }
 
-/// A client with a gate in front, at a time of its own.
+/// A client with an authenticator in front, at a time of its own.
 struct Story {
-    gate: Gate,
+    auth: Authenticator,
     secret: Secret,
     session: Session,
     policy: PeerPolicy,
@@ -59,11 +59,11 @@ const PEER: &str = "192.0.2.2:6000";
 impl Story {
     fn new() -> Self {
         let secret = Secret::new("north");
-        let gate = Gate::new(secret.clone());
-        let request = signed(&gate, &secret, ALLOCATE, &[&udp]);
-        let session = Session::new(at(CLIENT), at("192.0.2.9:3478"), admitted(&gate, &request));
+        let auth = Authenticator::new(secret.clone());
+        let request = signed(&auth, &secret, ALLOCATE, &[&udp]);
+        let session = Session::new(at(CLIENT), at("192.0.2.9:3478"), admitted(&auth, &request));
         Self {
-            gate,
+            auth,
             secret,
             session,
             policy: PeerPolicy::default(),
@@ -74,24 +74,24 @@ impl Story {
     /// One with an allocation.
     fn open() -> Self {
         let mut story = Self::new();
-        let acts = story.ask(ALLOCATE, &[&udp]);
-        assert_eq!(acts, [Act::Open(AddressFamily::IPV4, Port::Any)]);
-        let acts = story.opened(Ok(at(RELAY)));
-        assert_eq!(code(&acts), 0);
+        let actions = story.ask(ALLOCATE, &[&udp]);
+        assert_eq!(actions, [Action::Open(AddressFamily::IPV4, Port::Any)]);
+        let actions = story.opened(Ok(at(RELAY)));
+        assert_eq!(code(&actions), 0);
         story
     }
 
-    fn opened(&mut self, relay: Result<SocketAddr, SocketAllocateError>) -> Vec<Act> {
+    fn opened(&mut self, relay: Result<SocketAddr, SocketAllocateError>) -> Vec<Action> {
         self.session.opened(AddressFamily::IPV4, relay, self.now)
     }
 
-    fn ask(&mut self, method: Method, attributes: &[Attribute<'_>]) -> Vec<Act> {
-        let request = signed(&self.gate, &self.secret, method, attributes);
+    fn ask(&mut self, method: Method, attributes: &[Attribute<'_>]) -> Vec<Action> {
+        let request = signed(&self.auth, &self.secret, method, attributes);
         self.pass(&request)
     }
 
-    fn pass(&mut self, request: &[u8]) -> Vec<Act> {
-        let login = admitted(&self.gate, request);
+    fn pass(&mut self, request: &[u8]) -> Vec<Action> {
+        let login = admitted(&self.auth, request);
         let request = Message::from_bytes(request).expect("a request");
         self.session
             .request(&request, &login, &self.policy, self.now)
@@ -127,19 +127,25 @@ impl Story {
     }
 }
 
-fn admitted(gate: &Gate, request: &[u8]) -> Login {
+fn admitted(auth: &Authenticator, request: &[u8]) -> Login {
     let request = Message::from_bytes(request).expect("a request");
-    match gate.judge(&request, at(CLIENT), SystemTime::now()) {
-        Ruling::Admitted(login) => login,
-        Ruling::Refused(_) => panic!("refused"),
+    match auth.authenticate(&request, at(CLIENT), SystemTime::now()) {
+        Verdict::Admitted(login) => login,
+        Verdict::Refused(_) => panic!("refused"),
     }
 }
 
 /// A request with a fresh nonce and a good credential.
-fn signed(gate: &Gate, secret: &Secret, method: Method, attributes: &[Attribute<'_>]) -> Vec<u8> {
+fn signed(
+    auth: &Authenticator,
+    secret: &Secret,
+    method: Method,
+    attributes: &[Attribute<'_>],
+) -> Vec<u8> {
     let bare = Message::builder_request(method, MessageWriteVec::new()).finish();
     let bare = Message::from_bytes(&bare).expect("a request");
-    let Ruling::Refused(Some(challenge)) = gate.judge(&bare, at(CLIENT), SystemTime::now()) else {
+    let Verdict::Refused(Some(challenge)) = auth.authenticate(&bare, at(CLIENT), SystemTime::now())
+    else {
         panic!("no challenge");
     };
     let challenge = Message::from_bytes(&challenge).expect("an answer");
@@ -172,9 +178,9 @@ fn signed(gate: &Gate, secret: &Secret, method: Method, attributes: &[Attribute<
 }
 
 /// The error code of the one answer, 0 for success.
-fn code(acts: &[Act]) -> u16 {
-    let [Act::Answer(answer)] = acts else {
-        panic!("{acts:?}");
+fn code(actions: &[Action]) -> u16 {
+    let [Action::Answer(answer)] = actions else {
+        panic!("{actions:?}");
     };
     let answer = Message::from_bytes(answer).expect("an answer");
     answer
@@ -185,13 +191,13 @@ fn code(acts: &[Act]) -> u16 {
 #[test]
 fn an_allocation_is_what_the_edge_opened() {
     let mut story = Story::new();
-    let request = signed(&story.gate, &story.secret, ALLOCATE, &[&udp]);
+    let request = signed(&story.auth, &story.secret, ALLOCATE, &[&udp]);
     assert_eq!(
         story.pass(&request),
-        [Act::Open(AddressFamily::IPV4, Port::Any)]
+        [Action::Open(AddressFamily::IPV4, Port::Any)]
     );
     let first = story.opened(Ok(at(RELAY)));
-    let [Act::Answer(answer)] = &first[..] else {
+    let [Action::Answer(answer)] = &first[..] else {
         panic!("{first:?}");
     };
     let answer = Message::from_bytes(answer).expect("an answer");
@@ -221,8 +227,8 @@ fn ports_are_even_on_request_and_never_reserved() {
     let even = |next| move |_| -> Box<dyn AttributeWrite> { Box::new(EvenPort::new(next)) };
     let mut story = Story::new();
     assert_eq!(code(&story.ask(ALLOCATE, &[&udp, &even(true)])), 508);
-    let acts = story.ask(ALLOCATE, &[&udp, &even(false)]);
-    assert_eq!(acts, [Act::Open(AddressFamily::IPV4, Port::Even)]);
+    let actions = story.ask(ALLOCATE, &[&udp, &even(false)]);
+    assert_eq!(actions, [Action::Open(AddressFamily::IPV4, Port::Even)]);
 }
 
 #[test]
@@ -231,16 +237,19 @@ fn both_families_can_be_asked_for() {
         Box::new(AdditionalAddressFamily::new(AddressFamily::IPV6))
     };
     let mut story = Story::new();
-    let mut acts = story.ask(ALLOCATE, &[&udp, &both]);
-    acts.sort_by_key(|act| format!("{act:?}"));
+    let mut actions = story.ask(ALLOCATE, &[&udp, &both]);
+    actions.sort_by_key(|act| format!("{act:?}"));
     let families = [AddressFamily::IPV4, AddressFamily::IPV6];
-    assert_eq!(acts, families.map(|family| Act::Open(family, Port::Any)));
+    assert_eq!(
+        actions,
+        families.map(|family| Action::Open(family, Port::Any))
+    );
     assert_eq!(story.opened(Ok(at(RELAY))), []);
     let refused = Err(SocketAllocateError::AddressFamilyNotSupported);
-    let acts = story
+    let actions = story
         .session
         .opened(AddressFamily::IPV6, refused, story.now);
-    assert_eq!(code(&acts), 0);
+    assert_eq!(code(&actions), 0);
     assert_eq!(story.session.relays(), [at(RELAY)]);
 }
 
@@ -293,14 +302,14 @@ fn an_allocation_ends_when_it_is_given_up_or_not_refreshed() {
     story.now += 9 * MINUTE;
     assert_eq!(story.session.tick(story.now), []);
     story.now += 2 * MINUTE;
-    assert_eq!(story.session.tick(story.now), [Act::Close(at(RELAY))]);
+    assert_eq!(story.session.tick(story.now), [Action::Close(at(RELAY))]);
     assert!(story.session.relays().is_empty());
     assert_eq!(code(&story.ask(REFRESH, &[&lifetime(600)])), 437);
 
     let mut story = Story::open();
-    let acts = story.ask(REFRESH, &[&lifetime(0)]);
-    assert_eq!(code(&acts[..1]), 0);
-    assert_eq!(acts[1..], [Act::Close(at(RELAY))]);
+    let actions = story.ask(REFRESH, &[&lifetime(0)]);
+    assert_eq!(code(&actions[..1]), 0);
+    assert_eq!(actions[1..], [Action::Close(at(RELAY))]);
 }
 
 #[test]

@@ -1,22 +1,22 @@
 // Wires the store, the session and the parts of the page together.
 
-import { onDeviceChange } from './devices.js';
-import { byId } from './dom.js';
-import { captureProblem, environmentProblem } from './errors.js';
-import { FigureTaker } from './figure-taker.js';
-import { Listener } from './listener.js';
-import { LocalMedia, NONE } from './media.js';
-import { Mesh } from './mesh.js';
-import { Playback } from './playback.js';
-import { loadChoices } from './prefs.js';
-import { randomRoom, roomFromPath } from './room-name.js';
-import { Session } from './session.js';
-import { signallingUrl } from './signalling.js';
-import { Sizes } from './sizes.js';
-import { announcements, createStore, nextPin, Phase } from './state.js';
+import { onDeviceChange } from './call/devices.js';
+import { byId } from './base/dom.js';
+import { captureProblem, environmentProblem } from './base/errors.js';
+import { FigureTaker } from './call/stats-collector.js';
+import { Listener } from './call/mesh-active-speaker.js';
+import { LocalMedia, NONE } from './call/local-media.js';
+import { Mesh } from './call/mesh.js';
+import { Playback } from './playback/playback.js';
+import { loadChoices } from './base/preferences.js';
+import { randomRoom, roomFromPath } from './base/room-name.js';
+import { Session } from './call/session.js';
+import { signallingUrl } from './call/signalling.js';
+import { Sizes } from './call/picture-sizes.js';
+import { announcements, createStore, nextPin, Phase } from './base/state.js';
 import { Chat } from './ui/chat.js';
 import { Controls } from './ui/controls.js';
-import { Figures } from './ui/figures.js';
+import { Figures } from './ui/stats-panel.js';
 import { Join } from './ui/join.js';
 import { Modes } from './ui/modes.js';
 import { Panels } from './ui/panels.js';

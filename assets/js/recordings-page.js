@@ -1,11 +1,11 @@
 // The page of recordings: lists them, plays one, deletes one.
 
-import { Archive } from './archive.js';
-import { byId, setText } from './dom.js';
-import { loadToken, saveToken } from './prefs.js';
-import { askedFor, clock, pageUrl, paging, startedText } from './recordings.js';
+import { Archive } from './recordings/recordings-api.js';
+import { byId, setText } from './base/dom.js';
+import { loadToken, saveToken } from './base/preferences.js';
+import { askedFor, clock, pageUrl, paging, startedText } from './recordings/recordings.js';
 import { Player } from './ui/player.js';
-import { Takes } from './ui/takes.js';
+import { Takes } from './ui/recordings-list.js';
 import { toast } from './ui/toast.js';
 
 /** How often the list is asked for while something in it goes on, ms. */

@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
-import { MESH_DEADLINE } from '../../assets/js/config.js';
-import { fingerprintOf, isReceiving, judgeOffer, meshPlan, Verdict } from '../../assets/js/negotiation.js';
-import { Peer } from '../../assets/js/peer.js';
+import { MESH_DEADLINE } from '../../assets/js/base/config.js';
+import { fingerprintOf, isReceiving, judgeOffer, meshPlan, Verdict } from '../../assets/js/call/negotiation.js';
+import { Peer } from '../../assets/js/call/peer.js';
 import { FakePeerConnection, install } from './fake-peer-connection.mjs';
 import { resumeTime, stopTime, tick } from './timers.mjs';
 

@@ -1,11 +1,11 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
-import { backoffDelay } from '../../assets/js/backoff.js';
-import { OFFERED_ROLES } from '../../assets/js/config.js';
-import { dbovOf, encodingFor, initials, levelFraction, tilePlacement } from '../../assets/js/geometry.js';
-import { randomRoom, roomFromPath, roomIdFrom } from '../../assets/js/room-name.js';
-import { signallingUrl } from '../../assets/js/signalling.js';
+import { backoffDelay } from '../../assets/js/call/backoff.js';
+import { OFFERED_ROLES } from '../../assets/js/base/config.js';
+import { dbovOf, encodingFor, initials, levelFraction, tilePlacement } from '../../assets/js/base/geometry.js';
+import { randomRoom, roomFromPath, roomIdFrom } from '../../assets/js/base/room-name.js';
+import { signallingUrl } from '../../assets/js/call/signalling.js';
 
 test('retries start soon, slow down to 8 s, and are spread', () => {
   const longest = [0, 1, 2, 3, 4, 5, 2000].map((attempt) => backoffDelay(attempt, () => 1));

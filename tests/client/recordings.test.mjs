@@ -2,10 +2,10 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
 
-import { Archive } from '../../assets/js/archive.js';
+import { Archive } from '../../assets/js/recordings/recordings-api.js';
 import {
   askedFor, clock, factsOf, filesOf, fileUrl, FORMATS, formatName, formatOf, isPlayable, listUrl, momentsOf, pageUrl, paging, PER_PAGE, playerFor, sizeText, standing, startedText, startOf, whoText, wordsForPlayback,
-} from '../../assets/js/recordings.js';
+} from '../../assets/js/recordings/recordings.js';
 
 const recording = {
   id: 'r1-20261121T101500Z-3f9a', room: 'r1', kind: 'composite', format: 'mp4', state: 'finished', file: 'r1-20261121T101500Z-3f9a.mp4',

@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
-import { MODES, MODE_WORDS, ownPaths, VIEWS } from '../../assets/js/modes.js';
-import { Sender } from '../../assets/js/sender.js';
-import { pictureSizes } from '../../assets/js/sizes.js';
+import { MODES, MODE_WORDS, ownPaths, VIEWS } from '../../assets/js/base/modes.js';
+import { Sender } from '../../assets/js/call/sender.js';
+import { pictureSizes } from '../../assets/js/call/picture-sizes.js';
 
 /** An RTCRtpSender that, like a browser's, refuses parameters that are not the newest it gave. */
 class FakeSender {

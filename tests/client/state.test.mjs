@@ -3,7 +3,7 @@ import { test } from 'node:test';
 
 import {
   announcements, createStore, initialState, listOf, nextPin, people, Phase, reduce, spokenLabel,
-} from '../../assets/js/state.js';
+} from '../../assets/js/base/state.js';
 
 const person = (id, name, more = {}) => ({
   id, name, speaking: false, mic: 'live', camera: 'live', screen: 'none', viewer: false, connected: true, ...more,

@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
-import { tileRects } from '../../assets/js/grid.js';
-import { initialState, reduce } from '../../assets/js/state.js';
-import { stageTiles } from '../../assets/js/tiles.js';
+import { tileRects } from '../../assets/js/playback/layout.js';
+import { initialState, reduce } from '../../assets/js/base/state.js';
+import { stageTiles } from '../../assets/js/playback/tiles.js';
 
 const HD = { width: 1280, height: 720 };
 const at = ({ x, y, w, h }) => [x, y, w, h];

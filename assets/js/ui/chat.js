@@ -1,7 +1,7 @@
 // The text chat.
 
-import { MAX_CHAT } from '../config.js';
-import { byId, el, setText } from '../dom.js';
+import { MAX_CHAT } from '../base/config.js';
+import { byId, el, setText } from '../base/dom.js';
 
 export class Chat {
   #onSend;

@@ -1,8 +1,8 @@
 // The bars above and below the picture, and the keyboard.
 
-import { byId, setIcon, setLabel, setText } from '../dom.js';
-import { MODES } from '../modes.js';
-import { participant, Phase } from '../state.js';
+import { byId, setIcon, setLabel, setText } from '../base/dom.js';
+import { MODES } from '../base/modes.js';
+import { participant, Phase } from '../base/state.js';
 import { toast } from './toast.js';
 
 /** After an own change, how long until the room's view of it counts, ms. */

@@ -1,12 +1,12 @@
 // The screen before a call: who, where, and with which devices.
 
-import { LevelMeter } from '../devices.js';
-import { byId, el, setText } from '../dom.js';
-import { levelFraction } from '../geometry.js';
-import { NONE } from '../media.js';
-import { loadChoices, loadToken, saveChoices, saveToken } from '../prefs.js';
-import { roomIdFrom } from '../room-name.js';
-import { listOf } from '../state.js';
+import { LevelMeter } from '../call/devices.js';
+import { byId, el, setText } from '../base/dom.js';
+import { levelFraction } from '../base/geometry.js';
+import { NONE } from '../call/local-media.js';
+import { loadChoices, loadToken, saveChoices, saveToken } from '../base/preferences.js';
+import { roomIdFrom } from '../base/room-name.js';
+import { listOf } from '../base/state.js';
 import { DeviceLists } from './device-lists.js';
 
 const ROLES = ['mic', 'camera'];

@@ -1,9 +1,9 @@
 // The controls for the room's mode, in the bar and in a panel, and for a view of one's own.
 
-import { byId, el, setText } from '../dom.js';
-import { MODES, MODE_WORDS, VIEWS } from '../modes.js';
-import { participant, Phase } from '../state.js';
-import { targetOf } from '../switching.js';
+import { byId, el, setText } from '../base/dom.js';
+import { MODES, MODE_WORDS, VIEWS } from '../base/modes.js';
+import { participant, Phase } from '../base/state.js';
+import { targetOf } from '../playback/video-switch.js';
 
 export class Modes {
   #session;

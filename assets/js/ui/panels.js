@@ -1,6 +1,6 @@
 // The side panels (sheets on a phone): at most one is open.
 
-import { byId } from '../dom.js';
+import { byId } from '../base/dom.js';
 
 const NAMES = ['people', 'chat', 'figures', 'settings', 'modes', 'record'];
 

@@ -1,7 +1,7 @@
 // A recording played over the page of recordings.
 
-import { byId, el, setText } from '../dom.js';
-import { fileUrl, momentsOf, playerFor, startedText, wordsForPlayback } from '../recordings.js';
+import { byId, el, setText } from '../base/dom.js';
+import { fileUrl, momentsOf, playerFor, startedText, wordsForPlayback } from '../recordings/recordings.js';
 
 export class Player {
   #dialog = byId('player');

@@ -1,8 +1,8 @@
 // The panel in which camera, microphone and data saver are changed during a call.
 
-import { byId, el } from '../dom.js';
-import { loadChoices, saveChoices } from '../prefs.js';
-import { firstSaver, SAVERS, saverOf } from '../saver.js';
+import { byId, el } from '../base/dom.js';
+import { loadChoices, saveChoices } from '../base/preferences.js';
+import { firstSaver, SAVERS, saverOf } from '../call/data-saver.js';
 import { DeviceLists } from './device-lists.js';
 
 export class Settings {

@@ -1,9 +1,9 @@
 // The picture: the composite with invisible buttons over its tiles, or tiles drawn here.
 
-import { byId, el, icon, reconcile, setText } from '../dom.js';
-import { avatarTone, initials, tileKey, tilePlacement } from '../geometry.js';
-import { listOf, people, Phase, spokenLabel } from '../state.js';
-import { View } from '../switching.js';
+import { byId, el, icon, reconcile, setText } from '../base/dom.js';
+import { avatarTone, initials, tileKey, tilePlacement } from '../base/geometry.js';
+import { listOf, people, Phase, spokenLabel } from '../base/state.js';
+import { View } from '../playback/video-switch.js';
 
 const NOWHERE = { width: 16, height: 9 };
 

@@ -1,6 +1,6 @@
 // Short notes over the page; the list is a live region, so they are also spoken.
 
-import { byId, el } from '../dom.js';
+import { byId, el } from '../base/dom.js';
 
 const STAY = { info: 4_000, error: 9_000 };
 const MOST = 3;

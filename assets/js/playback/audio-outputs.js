@@ -3,7 +3,7 @@
 // change from one to another takes no time, and what flows can be known without being heard
 // (Chromium stops reporting on a track that is disabled instead).
 
-import { lastMedia } from './mesh.js';
+import { lastMedia } from '../call/mesh.js';
 
 /** Sound that came within this time flows, ms: packets of 20 ms, and a busy page. */
 const FLOWS = 120;
@@ -107,7 +107,7 @@ export class Speakers {
     this.#remove(`mesh/${id}`);
   }
 
-  /** What flows, for hearing.js: `{people, mixFlows, mixSince}`; `others` as in `room`. */
+  /** What flows, for audio-switch.js: `{people, mixFlows, mixSince}`; `others` as in `room`. */
   facts(others, now) {
     const mixFlows = flows(this.#voices.get('mix'), now);
     if (!mixFlows) this.#mixSince = null;
@@ -136,7 +136,7 @@ export class Speakers {
     return last === null ? null : Math.max(0, now - last);
   }
 
-  /** Lets hear what `heard` of hearing.js says, all in one step. */
+  /** Lets hear what `heard` of audio-switch.js says, all in one step. */
   apply(heard) {
     this.#heard = heard;
     this.#gate();

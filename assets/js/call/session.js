@@ -2,8 +2,8 @@
 
 import { backoffDelay } from './backoff.js';
 import { Call } from './call.js';
-import { DISCONNECT_GRACE, LEVEL_HOLD, MEDIA_DEADLINE, PROTOCOL_VERSION, WELCOME_DEADLINE } from './config.js';
-import { causeForCode, isFinalBye, passesByItself, wordsForBye, wordsForCode, wordsForLoss } from './errors.js';
+import { DISCONNECT_GRACE, LEVEL_HOLD, MEDIA_DEADLINE, PROTOCOL_VERSION, WELCOME_DEADLINE } from '../base/config.js';
+import { causeForCode, isFinalBye, passesByItself, wordsForBye, wordsForCode, wordsForLoss } from '../base/errors.js';
 import { Signalling } from './signalling.js';
 
 export class Session {

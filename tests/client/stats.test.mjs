@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
-import { digest as digestAll, formatBitrate, formatShare, sparkline } from '../../assets/js/stats.js';
+import { digest as digestAll, formatBitrate, formatShare, sparkline } from '../../assets/js/call/stats.js';
 
 const ROLES = new Map([['0', 'mic'], ['1', 'camera'], ['3', 'mix-audio'], ['4', 'mix-video'], ['13', 'forward-video']]);
 

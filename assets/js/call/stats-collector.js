@@ -1,7 +1,7 @@
 // Takes the figures of the call once a second, from every connection there is and, while somebody
 // looks, from the server.
 
-import { Phase } from './state.js';
+import { Phase } from '../base/state.js';
 import { digest } from './stats.js';
 
 const PERIOD = 1_000;

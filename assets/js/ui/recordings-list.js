@@ -1,7 +1,7 @@
 // The list of recordings.
 
-import { byId, el, icon, reconcile } from '../dom.js';
-import { factsOf, filesOf, fileUrl, isPlayable, standing, startedText, whoText } from '../recordings.js';
+import { byId, el, icon, reconcile } from '../base/dom.js';
+import { factsOf, filesOf, fileUrl, isPlayable, standing, startedText, whoText } from '../recordings/recordings.js';
 
 export class Takes {
   #onPlay;

@@ -5,7 +5,7 @@ import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 
-import { firstSaver, SAVERS, saverOf } from '../../assets/js/saver.js';
+import { firstSaver, SAVERS, saverOf } from '../../assets/js/call/data-saver.js';
 
 const ladder = readFileSync(fileURLToPath(new URL('../../pipelines/renditions.toml', import.meta.url)), 'utf8');
 const protocol = readFileSync(fileURLToPath(new URL('../../docs/PROTOCOL.md', import.meta.url)), 'utf8');

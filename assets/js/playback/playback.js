@@ -1,12 +1,12 @@
-// What is seen and heard, and when that changes: asks the pure rules (switching.js, hearing.js)
+// What is seen and heard, and when that changes: asks the pure rules (video-switch.js, audio-switch.js)
 // whenever something they depend on has changed, and often while one thing replaces another.
 
-import { Gallery } from './gallery.js';
+import { Gallery } from './video-elements.js';
 import { GapMeter } from './gaps.js';
-import { isSettled, MIX, nextHeard } from './hearing.js';
-import { Speakers } from './speakers.js';
-import { Phase } from './state.js';
-import { choosePicture, DEAD, nextView, targetOf, View } from './switching.js';
+import { isSettled, MIX, nextHeard } from './audio-switch.js';
+import { Speakers } from './audio-outputs.js';
+import { Phase } from '../base/state.js';
+import { choosePicture, DEAD, nextView, targetOf, View } from './video-switch.js';
 import { stageTiles } from './tiles.js';
 
 /** How often to look while something replaces something else, and otherwise, ms. */

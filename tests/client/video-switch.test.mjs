@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
-import { numberOf, ownerOf } from '../../assets/js/owner.js';
-import { choosePicture, nextView, targetOf, TILE_PATIENCE, View } from '../../assets/js/switching.js';
+import { numberOf, ownerOf } from '../../assets/js/playback/csrc.js';
+import { choosePicture, nextView, targetOf, TILE_PATIENCE, View } from '../../assets/js/playback/video-switch.js';
 
 const source = (number, rtpTimestamp, timestamp = rtpTimestamp) => ({ source: number, rtpTimestamp, timestamp });
 

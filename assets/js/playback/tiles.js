@@ -1,8 +1,8 @@
 // The tiles of a stage that the page draws itself: who has one, and where; pure.
 
-import { capacity, tileRects } from './grid.js';
-import { numberOf } from './owner.js';
-import { people } from './state.js';
+import { capacity, tileRects } from './layout.js';
+import { numberOf } from './csrc.js';
+import { people } from '../base/state.js';
 
 /**
  * `{tiles, more}`: `tiles` each `{key, participant, number, role, row, off, stalled, expects, x, y,

@@ -1,6 +1,6 @@
 // How long to wait before reconnecting; pure.
 
-import { BACKOFF } from './config.js';
+import { BACKOFF } from '../base/config.js';
 
 /**
  * The delay before retry number `attempt` (from 0), ms. Doubles up to the most, and is spread

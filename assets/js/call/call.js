@@ -2,7 +2,7 @@
 // Uplinks change by replaceTrack alone; downlinks by what the server feeds into their slots.
 
 import { isAudio, preferCodecs } from './codecs.js';
-import { CAMERA_ENCODINGS, OFFERED_ROLES, UPLINKS } from './config.js';
+import { CAMERA_ENCODINGS, OFFERED_ROLES, UPLINKS } from '../base/config.js';
 import { Sender } from './sender.js';
 
 export class Call {

@@ -2,7 +2,7 @@
 // handled first, whatever the browser is busy with.
 
 import { preferCodecs } from './codecs.js';
-import { MESH_DEADLINE, UPLINKS } from './config.js';
+import { MESH_DEADLINE, UPLINKS } from '../base/config.js';
 import { fingerprintOf, judgeOffer, Verdict } from './negotiation.js';
 import { Sender } from './sender.js';
 

@@ -1,6 +1,6 @@
 // Recordings in words and numbers, and where the server has them; pure.
 
-import { listOf } from './state.js';
+import { listOf } from '../base/state.js';
 
 /** What can be kept, in the order of the control. */
 export const FORMATS = Object.freeze([

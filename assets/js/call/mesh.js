@@ -1,11 +1,11 @@
 // The connections with the other members in mode p2p: whom to have one with, from whom media
 // arrives, and when one is done with. Negotiation itself is in peer.js.
 
-import { MESH_FAREWELL, UPLINKS } from './config.js';
+import { MESH_FAREWELL, UPLINKS } from '../base/config.js';
 import { FLOW_HOLD, isReceiving, meshPlan } from './negotiation.js';
-import { numberOf } from './owner.js';
+import { numberOf } from '../playback/csrc.js';
 import { Peer } from './peer.js';
-import { targetOf } from './switching.js';
+import { targetOf } from '../playback/video-switch.js';
 
 const TICK = 100;
 

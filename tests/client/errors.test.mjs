@@ -4,7 +4,7 @@ import { test } from 'node:test';
 
 import {
   captureProblem, causeForCode, environmentProblem, isFinalBye, KNOWN_CODES, passesByItself, wordsForBye, wordsForCode, wordsForDevice, wordsForLoss,
-} from '../../assets/js/errors.js';
+} from '../../assets/js/base/errors.js';
 
 const snake = (name) => name.replace(/(?<!^)[A-Z]/g, '_$&').toLowerCase();
 

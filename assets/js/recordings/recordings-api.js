@@ -1,6 +1,6 @@
 // The recordings of the REST API, for a page.
 
-import { wordsForCode, wordsForLoss } from './errors.js';
+import { wordsForCode, wordsForLoss } from '../base/errors.js';
 import { listUrl, recordingUrl } from './recordings.js';
 
 /** A refusal: its `code` of the protocol, or `unreachable`; its message is for people. */

@@ -1,9 +1,9 @@
 // The panel of live figures.
 
-import { byId, setText } from '../dom.js';
-import { ownPaths } from '../modes.js';
-import { formatBitrate, formatShare, sparkline } from '../stats.js';
-import { targetOf } from '../switching.js';
+import { byId, setText } from '../base/dom.js';
+import { ownPaths } from '../base/modes.js';
+import { formatBitrate, formatShare, sparkline } from '../call/stats.js';
+import { targetOf } from '../playback/video-switch.js';
 
 const SAMPLES = 60;
 const CHART = { width: 240, height: 48, slots: SAMPLES };

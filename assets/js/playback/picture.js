@@ -1,6 +1,6 @@
 // One moving picture on the stage: a <video>, whose frames are counted, and whose they are.
 
-import { ownerOf } from './owner.js';
+import { ownerOf } from './csrc.js';
 
 /** How long after a frame that could not be told apart it is asked again whose it is, ms. */
 const ASK_AGAIN = 30;

@@ -1,22 +1,21 @@
 // Wires the store, the session and the parts of the page together.
 
-import { onDeviceChange } from './call/devices.js';
 import { byId } from './base/dom.js';
 import { captureProblem, environmentProblem } from './base/errors.js';
-import { FigureTaker } from './call/stats-collector.js';
-import { Listener } from './call/mesh-active-speaker.js';
-import { LocalMedia, NONE } from './call/local-media.js';
-import { Mesh } from './call/mesh.js';
-import { Playback } from './playback/playback.js';
 import { loadChoices } from './base/preferences.js';
 import { randomRoom, roomFromPath } from './base/room-name.js';
+import { announcements, createStore, nextPin, Phase } from './base/state.js';
+import { onDeviceChange } from './call/devices.js';
+import { LocalMedia, NONE } from './call/local-media.js';
+import { Listener } from './call/mesh-active-speaker.js';
+import { Mesh } from './call/mesh.js';
+import { Sizes } from './call/picture-sizes.js';
 import { Session } from './call/session.js';
 import { signallingUrl } from './call/signalling.js';
-import { Sizes } from './call/picture-sizes.js';
-import { announcements, createStore, nextPin, Phase } from './base/state.js';
+import { FigureTaker } from './call/stats-collector.js';
+import { Playback } from './playback/playback.js';
 import { Chat } from './ui/chat.js';
 import { Controls } from './ui/controls.js';
-import { Figures } from './ui/stats-panel.js';
 import { Join } from './ui/join.js';
 import { Modes } from './ui/modes.js';
 import { Panels } from './ui/panels.js';
@@ -24,6 +23,7 @@ import { People } from './ui/people.js';
 import { Record } from './ui/record.js';
 import { Settings } from './ui/settings.js';
 import { Stage } from './ui/stage.js';
+import { Figures } from './ui/stats-panel.js';
 import { toast } from './ui/toast.js';
 
 const query = new URLSearchParams(location.search);

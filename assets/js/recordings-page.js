@@ -1,8 +1,8 @@
 // The page of recordings: lists them, plays one, deletes one.
 
-import { Archive } from './recordings/recordings-api.js';
 import { byId, setText } from './base/dom.js';
 import { loadToken, saveToken } from './base/preferences.js';
+import { Archive } from './recordings/recordings-api.js';
 import { askedFor, clock, pageUrl, paging, startedText } from './recordings/recordings.js';
 import { Player } from './ui/player.js';
 import { Takes } from './ui/recordings-list.js';

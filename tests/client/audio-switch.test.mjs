@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
+import { dbovOfLevel } from '../../assets/js/base/levels.js';
+import { nextSpeaking } from '../../assets/js/call/speaker-detector.js';
 import { isSettled, MIX, nextHeard } from '../../assets/js/playback/audio-switch.js';
-import { dbovOfLevel, nextSpeaking } from '../../assets/js/call/speaker-detector.js';
 import { GapMeter } from '../../assets/js/playback/gaps.js';
 
 const one = (id, flows = '', slot = flows.includes('f')) => ({ id, mesh: flows.includes('m'), forward: flows.includes('f'), slot });

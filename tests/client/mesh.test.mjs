@@ -2,8 +2,8 @@ import assert from 'node:assert/strict';
 import { afterEach, beforeEach, mock, test } from 'node:test';
 
 import { MESH_FAREWELL } from '../../assets/js/base/config.js';
-import { Mesh } from '../../assets/js/call/mesh.js';
 import { createStore } from '../../assets/js/base/state.js';
+import { Mesh } from '../../assets/js/call/mesh.js';
 import { FakePeerConnection, install } from './fake-peer-connection.mjs';
 import { resumeTime, stopTime, tick } from './timers.mjs';
 

@@ -1,11 +1,14 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
-import { backoffDelay } from '../../assets/js/call/backoff.js';
 import { OFFERED_ROLES } from '../../assets/js/base/config.js';
-import { dbovOf, encodingFor, initials, levelFraction, tilePlacement } from '../../assets/js/base/geometry.js';
+import { dbovOf, levelFraction } from '../../assets/js/base/levels.js';
 import { randomRoom, roomFromPath, roomIdFrom } from '../../assets/js/base/room-name.js';
+import { backoffDelay } from '../../assets/js/call/backoff.js';
+import { encodingFor } from '../../assets/js/call/encodings.js';
 import { signallingUrl } from '../../assets/js/call/signalling.js';
+import { initials } from '../../assets/js/ui/avatar.js';
+import { tilePlacement } from '../../assets/js/ui/placement.js';
 
 test('retries start soon, slow down to 8 s, and are spread', () => {
   const longest = [0, 1, 2, 3, 4, 5, 2000].map((attempt) => backoffDelay(attempt, () => 1));

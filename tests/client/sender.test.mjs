@@ -2,8 +2,8 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
 import { MODES, MODE_WORDS, ownPaths, VIEWS } from '../../assets/js/base/modes.js';
-import { Sender } from '../../assets/js/call/sender.js';
 import { pictureSizes } from '../../assets/js/call/picture-sizes.js';
+import { Sender } from '../../assets/js/call/sender.js';
 
 /** An RTCRtpSender that, like a browser's, refuses parameters that are not the newest it gave. */
 class FakeSender {

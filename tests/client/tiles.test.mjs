@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
-import { tileRects } from '../../assets/js/playback/layout.js';
 import { initialState, reduce } from '../../assets/js/base/state.js';
+import { tileRects } from '../../assets/js/playback/layout.js';
 import { stageTiles } from '../../assets/js/playback/tiles.js';
 
 const HD = { width: 1280, height: 720 };

@@ -1,8 +1,10 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
-import { numberOf, ownerOf } from '../../assets/js/playback/csrc.js';
-import { choosePicture, nextView, targetOf, TILE_PATIENCE, View } from '../../assets/js/playback/video-switch.js';
+import { numberOf } from '../../assets/js/base/participant.js';
+import { targetOf } from '../../assets/js/base/state.js';
+import { ownerOf } from '../../assets/js/playback/csrc.js';
+import { choosePicture, nextView, TILE_PATIENCE, View } from '../../assets/js/playback/video-switch.js';
 
 const source = (number, rtpTimestamp, timestamp = rtpTimestamp) => ({ source: number, rtpTimestamp, timestamp });
 

@@ -1,8 +1,9 @@
 // What the page knows: a pure reducer over the server's messages and a few local events
 // (`local/...`). Nothing here touches the DOM, a socket or a clock.
 
-import { levelFraction } from './geometry.js';
+import { levelFraction } from './levels.js';
 import { MODE_WORDS } from './modes.js';
+import { sourceKey } from './participant.js';
 
 /** Where the call is in its life. */
 export const Phase = Object.freeze({
@@ -152,7 +153,7 @@ function direct(state, one) {
   const { mesh, voices } = state;
   const reached = one.id === state.self || mesh.receiving.includes(one.id);
   if (!voices || !reached) return one;
-  const comes = (role) => mesh.pictures.includes(`${one.id}/${role}`);
+  const comes = (role) => mesh.pictures.includes(sourceKey({ participant: one.id, role }));
   const flowing = (role) => (one[role] === 'stalled' || (one[role] === 'none' && comes(role)) ? 'live' : one[role]);
   const mic = flowing('mic');
   return {
@@ -177,6 +178,15 @@ export function people(state) {
     };
   });
   return [...rows.filter((row) => row.own), ...rows.filter((row) => !row.own)];
+}
+
+/** What serves this page from now on: `mcu`, `sfu` or `p2p`. */
+export function targetOf({ room, served, self }) {
+  if (!room) return served ?? 'mcu';
+  if (room.mode === 'p2p') return 'p2p';
+  if (served && served !== 'p2p') return served;
+  // The server has yet to say what takes the place of the mesh.
+  return room.participants.find((one) => one.id === self)?.view ?? room.mode;
 }
 
 /** What the pin message should name after a click on `id`: null takes the pin away. */

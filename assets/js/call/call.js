@@ -1,8 +1,8 @@
 // The connection with the server: every m-line is offered once, at join, and never renegotiated.
 // Uplinks change by replaceTrack alone; downlinks by what the server feeds into their slots.
 
-import { isAudio, preferCodecs } from './codecs.js';
 import { CAMERA_ENCODINGS, OFFERED_ROLES, UPLINKS } from '../base/config.js';
+import { isAudio, preferCodecs } from './codecs.js';
 import { Sender } from './sender.js';
 
 export class Call {

@@ -1,6 +1,6 @@
 // Cameras and microphones: what there is, opening them, and how loud one is.
 
-import { dbovOf } from '../base/geometry.js';
+import { dbovOf } from '../base/levels.js';
 
 const CONSTRAINTS = {
   mic: { echoCancellation: true, noiseSuppression: true, autoGainControl: true, channelCount: { ideal: 1 } },

@@ -1,7 +1,7 @@
 // The page's own tracks: microphone, camera and screen, through every reconnection.
 
-import { openDevice, openDevices } from './devices.js';
 import { BOTH_REFUSED, captureProblem, wordsForDevice } from '../base/errors.js';
+import { openDevice, openDevices } from './devices.js';
 
 /** The device choice that means "none". */
 export const NONE = 'none';

@@ -1,9 +1,9 @@
 // Who speaks in the mesh: reads the levels of the direct connections, where no server listens.
 
+import { dbovOfLevel } from '../base/levels.js';
+import { Phase, targetOf } from '../base/state.js';
 import { LevelMeter } from './devices.js';
-import { Phase } from '../base/state.js';
-import { targetOf } from '../playback/video-switch.js';
-import { dbovOfLevel, nextSpeaking } from './speaker-detector.js';
+import { nextSpeaking } from './speaker-detector.js';
 
 const PERIOD = 200;
 

@@ -2,10 +2,11 @@
 // arrives, and when one is done with. Negotiation itself is in peer.js.
 
 import { MESH_FAREWELL, UPLINKS } from '../base/config.js';
+import { numberOf, sourceKey } from '../base/participant.js';
+import { lastMedia } from '../base/receivers.js';
+import { targetOf } from '../base/state.js';
 import { FLOW_HOLD, isReceiving, meshPlan } from './negotiation.js';
-import { numberOf } from '../playback/csrc.js';
 import { Peer } from './peer.js';
-import { targetOf } from '../playback/video-switch.js';
 
 const TICK = 100;
 
@@ -154,12 +155,12 @@ export class Mesh {
     const links = {};
     const receiving = [];
     const own = this.#env.media.tracks;
-    const pictures = ['camera', 'screen'].filter((role) => own[role]).map((role) => `${state.self}/${role}`);
+    const pictures = ['camera', 'screen'].filter((role) => own[role]).map((role) => sourceKey({ participant: state.self, role }));
     for (const [id, { peer }] of this.#entries) {
       const at = Object.fromEntries(UPLINKS.map((role) => [role, lastMedia(peer.receiver(role))]));
       links[id] = peer.state;
       if (people.has(id) && isReceiving(people.get(id), { state: peer.state, since: peer.since, ...at }, now)) receiving.push(id);
-      for (const role of ['camera', 'screen']) if (at[role] !== null && now - at[role] < FLOW_HOLD) pictures.push(`${id}/${role}`);
+      for (const role of ['camera', 'screen']) if (at[role] !== null && now - at[role] < FLOW_HOLD) pictures.push(sourceKey({ participant: id, role }));
     }
     receiving.sort((a, b) => numberOf(a) - numberOf(b));
     const able = [...people.values()].filter((one) => one.id !== state.self && one.connected && !one.viewer);
@@ -187,10 +188,4 @@ export class Mesh {
     this.#returning = false;
     this.#captures.clear();
   }
-}
-
-/** When a frame or sound of this receiver was last delivered, ms of performance.now, or null. */
-export function lastMedia(receiver) {
-  const newest = receiver?.getSynchronizationSources?.().reduce((at, one) => Math.max(at, one.timestamp), 0);
-  return newest ? newest - performance.timeOrigin : null;
 }

@@ -1,6 +1,8 @@
 // How two members settle who offers and who answers: "perfect negotiation" (W3C WebRTC section
 // 10.7) with one addition, an offer from somebody who begins anew; pure.
 
+import { numberOf } from '../base/participant.js';
+
 /** What to do with an offer that came. */
 export const Verdict = Object.freeze({
   /** Ours goes first; what came, and its candidates, are dropped. */
@@ -50,8 +52,6 @@ export function meshPlan({ room, self }, { returning = false } = {}) {
       return { id, polite: larger, offers: larger || returning };
     });
 }
-
-const numberOf = (id) => Number(id.slice(1));
 
 /** How long a sound or picture may be silent and still count as flowing, ms. */
 export const FLOW_HOLD = 2_000;

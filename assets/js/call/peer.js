@@ -1,8 +1,8 @@
 // A connection with one other member. It is negotiated through `send`; what came first is
 // handled first, whatever the browser is busy with.
 
-import { preferCodecs } from './codecs.js';
 import { MESH_DEADLINE, UPLINKS } from '../base/config.js';
+import { preferCodecs } from './codecs.js';
 import { fingerprintOf, judgeOffer, Verdict } from './negotiation.js';
 import { Sender } from './sender.js';
 

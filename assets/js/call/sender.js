@@ -1,7 +1,7 @@
 // One RTCRtpSender and what is wanted of it: a track, limits, and whether it sends at all. The
 // server's connection and those of the mesh use it alike.
 
-import { encodingFor, encodingsFor } from '../base/geometry.js';
+import { encodingFor, encodingsFor } from './encodings.js';
 
 export class Sender {
   #sender;

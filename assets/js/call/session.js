@@ -1,9 +1,9 @@
 // A stay in a room through every reconnection: one Signalling and one Call at a time.
 
-import { backoffDelay } from './backoff.js';
-import { Call } from './call.js';
 import { DISCONNECT_GRACE, LEVEL_HOLD, MEDIA_DEADLINE, PROTOCOL_VERSION, WELCOME_DEADLINE } from '../base/config.js';
 import { causeForCode, isFinalBye, passesByItself, wordsForBye, wordsForCode, wordsForLoss } from '../base/errors.js';
+import { backoffDelay } from './backoff.js';
+import { Call } from './call.js';
 import { Signalling } from './signalling.js';
 
 export class Session {

@@ -5,9 +5,6 @@ const LOUD = -42;
 const SOFT = -50;
 const LINGER = 600;
 
-/** A level of 0..1, as browsers give it, in dBov. */
-export const dbovOfLevel = (level) => (level > 0 ? Math.max(-127, 20 * Math.log10(level)) : -127);
-
 /**
  * Who speaks after levels were read at `now`: `{[id]: lastLoudAt}`, given who did `before`.
  * `levels` are dBov by participant.

@@ -3,7 +3,7 @@
 // change from one to another takes no time, and what flows can be known without being heard
 // (Chromium stops reporting on a track that is disabled instead).
 
-import { lastMedia } from '../call/mesh.js';
+import { lastMedia } from '../base/receivers.js';
 
 /** Sound that came within this time flows, ms: packets of 20 ms, and a busy page. */
 const FLOWS = 120;

@@ -29,6 +29,3 @@ export function ownerOf(sources, rtpTimestamp) {
   if (!candidates.length) return { number: newest.source, certain: false };
   return { number: candidates.length > 1 ? 0 : candidates[0].source, certain: candidates.length === 1 };
 }
-
-/** The number in a participant id: 7 of `p7`. */
-export const numberOf = (id) => Number(String(id).slice(1));

@@ -1,13 +1,13 @@
 // What is seen and heard, and when that changes: asks the pure rules (video-switch.js, audio-switch.js)
 // whenever something they depend on has changed, and often while one thing replaces another.
 
-import { Gallery } from './video-elements.js';
-import { GapMeter } from './gaps.js';
-import { isSettled, MIX, nextHeard } from './audio-switch.js';
+import { Phase, targetOf } from '../base/state.js';
 import { Speakers } from './audio-outputs.js';
-import { Phase } from '../base/state.js';
-import { choosePicture, DEAD, nextView, targetOf, View } from './video-switch.js';
+import { isSettled, MIX, nextHeard } from './audio-switch.js';
+import { GapMeter } from './gaps.js';
 import { stageTiles } from './tiles.js';
+import { Gallery } from './video-elements.js';
+import { choosePicture, DEAD, nextView, View } from './video-switch.js';
 
 /** How often to look while something replaces something else, and otherwise, ms. */
 const OFTEN = 20;

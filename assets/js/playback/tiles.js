@@ -1,8 +1,8 @@
 // The tiles of a stage that the page draws itself: who has one, and where; pure.
 
-import { capacity, tileRects } from './layout.js';
-import { numberOf } from './csrc.js';
+import { numberOf, sourceKey } from '../base/participant.js';
 import { people } from '../base/state.js';
+import { capacity, tileRects } from './layout.js';
 
 /**
  * `{tiles, more}`: `tiles` each `{key, participant, number, role, row, off, stalled, expects, x, y,
@@ -31,7 +31,7 @@ export function stageTiles(state, target) {
   return { tiles: tiles.filter((one) => one !== last), more: { rows: [...new Set(rows)], x, y, w, h } };
 }
 
-const tile = (row, role) => ({ key: `${row.id}/${role}`, participant: row.id, number: numberOf(row.id), role, row });
+const tile = (row, role) => ({ key: sourceKey({ participant: row.id, role }), participant: row.id, number: numberOf(row.id), role, row });
 
 /** Whether a tile is to have a picture, and whether one is on its way. */
 function prospects({ participant, role, row }, state, target) {

@@ -26,15 +26,6 @@ const OVERLAP = 3_000;
 /** Longest the tiles stand when neither they nor the composite move. */
 const FORLORN = 5_000;
 
-/** What serves this page from now on: `mcu`, `sfu` or `p2p`. */
-export function targetOf({ room, served, self }) {
-  if (!room) return served ?? 'mcu';
-  if (room.mode === 'p2p') return 'p2p';
-  if (served && served !== 'p2p') return served;
-  // The server has yet to say what takes the place of the mesh.
-  return room.participants.find((one) => one.id === self)?.view ?? room.mode;
-}
-
 /**
  * The view after this moment, given `showing` now.
  *

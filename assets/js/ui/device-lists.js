@@ -1,9 +1,9 @@
 // The lists of cameras and microphones: on the screen before a call, and in the settings in it.
 
-import { listDevices } from '../call/devices.js';
 import { el } from '../base/dom.js';
-import { NONE } from '../call/local-media.js';
 import { loadChoices, saveChoices } from '../base/preferences.js';
+import { listDevices } from '../call/devices.js';
+import { NONE } from '../call/local-media.js';
 
 const TITLES = { mic: 'microphone', camera: 'camera' };
 

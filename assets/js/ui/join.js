@@ -1,12 +1,12 @@
 // The screen before a call: who, where, and with which devices.
 
-import { LevelMeter } from '../call/devices.js';
 import { byId, el, setText } from '../base/dom.js';
-import { levelFraction } from '../base/geometry.js';
-import { NONE } from '../call/local-media.js';
+import { levelFraction } from '../base/levels.js';
 import { loadChoices, loadToken, saveChoices, saveToken } from '../base/preferences.js';
 import { roomIdFrom } from '../base/room-name.js';
 import { listOf } from '../base/state.js';
+import { LevelMeter } from '../call/devices.js';
+import { NONE } from '../call/local-media.js';
 import { DeviceLists } from './device-lists.js';
 
 const ROLES = ['mic', 'camera'];

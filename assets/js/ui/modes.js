@@ -2,8 +2,7 @@
 
 import { byId, el, setText } from '../base/dom.js';
 import { MODES, MODE_WORDS, VIEWS } from '../base/modes.js';
-import { participant, Phase } from '../base/state.js';
-import { targetOf } from '../playback/video-switch.js';
+import { participant, Phase, targetOf } from '../base/state.js';
 
 export class Modes {
   #session;

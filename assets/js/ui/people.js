@@ -1,8 +1,8 @@
 // Who is here: one row a person, with what they send and how loud they are.
 
 import { byId, el, icon, reconcile, setIcon, setText } from '../base/dom.js';
-import { avatarTone, initials } from '../base/geometry.js';
 import { people, spokenLabel } from '../base/state.js';
+import { avatarTone, initials } from './avatar.js';
 
 /** What the list depends on. */
 const PARTS = ['room', 'levels', 'self', 'voices', 'mesh', 'slots'];

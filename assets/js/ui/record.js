@@ -1,8 +1,8 @@
 // Recording: the control, the panel that starts and stops it, and the badge everybody sees.
 
 import { byId, el, reconcile, setLabel, setText } from '../base/dom.js';
-import { FORMATS, formatName, formatOf, pageUrl, startOf } from '../recordings/recordings.js';
 import { Phase, recordings } from '../base/state.js';
+import { FORMATS, formatName, formatOf, pageUrl, startOf } from '../recordings/recordings.js';
 
 const DIRECT = 'In a direct call nothing passes through the server, so there is nothing it could record. Change to Mixed or Forwarded first.';
 const KEEPS_NONE = 'This server keeps no recordings. Whoever runs it can turn them on with --recordings.';

@@ -1,9 +1,11 @@
 // The picture: the composite with invisible buttons over its tiles, or tiles drawn here.
 
 import { byId, el, icon, reconcile, setText } from '../base/dom.js';
-import { avatarTone, initials, tileKey, tilePlacement } from '../base/geometry.js';
+import { sourceKey } from '../base/participant.js';
 import { listOf, people, Phase, spokenLabel } from '../base/state.js';
 import { View } from '../playback/video-switch.js';
+import { avatarTone, initials } from './avatar.js';
+import { tilePlacement } from './placement.js';
 
 const NOWHERE = { width: 16, height: 9 };
 
@@ -130,7 +132,7 @@ function compositeTiles(state) {
   const rows = new Map(people(state).map((row) => [row.id, row]));
   return (state.room?.tiles ?? [])
     .filter((tile) => rows.has(tile.participant))
-    .map((tile) => ({ ...tile, key: tileKey(tile), row: rows.get(tile.participant) }));
+    .map((tile) => ({ ...tile, key: sourceKey(tile), row: rows.get(tile.participant) }));
 }
 
 function place(element, tile, canvas) {

@@ -2,8 +2,8 @@
 
 import { byId, setText } from '../base/dom.js';
 import { ownPaths } from '../base/modes.js';
+import { targetOf } from '../base/state.js';
 import { formatBitrate, formatShare, sparkline } from '../call/stats.js';
-import { targetOf } from '../playback/video-switch.js';
 
 const SAMPLES = 60;
 const CHART = { width: 240, height: 48, slots: SAMPLES };

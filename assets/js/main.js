@@ -1,4 +1,15 @@
-// Wires the store, the session and the parts of the page together.
+// The page of a call: wires the store, the session and the parts of the page together.
+//
+// The scripts stand on floors. A script imports from its own folder and from lower floors, never
+// from above or beside (tests/client/page.test.mjs):
+//
+//   main.js, recordings-page.js      one for each HTML page
+//   ui/                              panels, dialogs and lists: the only floor that fills elements
+//   call/  playback/  recordings/    connections and what is sent; what is seen and heard; the
+//                                    recordings of the server
+//   base/                            state, words, constants, the DOM
+//
+// call/ and playback/ meet in the store (base/state.js) and here.
 
 import { byId } from './base/dom.js';
 import { captureProblem, environmentProblem } from './base/errors.js';

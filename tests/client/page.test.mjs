@@ -54,6 +54,30 @@ test('every script belongs to a page', () => {
   assert.deepEqual(scripts.filter((name) => !used.has(name)), []);
 });
 
+/** The floors of main.js: a script uses its own folder and those of lower floors. */
+const FLOORS = { base: 0, call: 1, playback: 1, recordings: 1, ui: 2, '.': 3 };
+
+test('imports lead down the floors and never round in a circle', () => {
+  const imports = (name) => [...sources.get(name).matchAll(/from '(\.[^']+)'/g)]
+    .map(([, other]) => path.posix.join(path.posix.dirname(name), other));
+  const counts = {};
+  for (const name of scripts) {
+    const folder = path.posix.dirname(name);
+    assert.ok(folder in FLOORS, folder);
+    counts[folder] = (counts[folder] ?? 0) + 1;
+    for (const other of imports(name)) {
+      const below = path.posix.dirname(other);
+      assert.ok(below === folder || FLOORS[below] < FLOORS[folder], `${name} uses ${other}`);
+    }
+  }
+  for (const [folder, count] of Object.entries(counts)) assert.ok(count <= 20, `${folder} holds ${count}`);
+  const visit = (name, way) => {
+    assert.ok(!way.includes(name), [...way, name].join(' -> '));
+    for (const other of imports(name)) visit(other, [...way, name]);
+  };
+  for (const name of scripts) visit(name, []);
+});
+
 test('every element and icon the scripts name is in the page', () => {
   for (const { name: page, html, scripts: names, ids } of pages) {
     for (const name of names) {

@@ -18,12 +18,12 @@ import { randomRoom, roomFromPath } from './base/room-name.js';
 import { announcements, createStore, nextPin, Phase } from './base/state.js';
 import { onDeviceChange } from './call/devices.js';
 import { LocalMedia, NONE } from './call/local-media.js';
-import { Listener } from './call/mesh-active-speaker.js';
+import { MeshActiveSpeaker } from './call/mesh-active-speaker.js';
 import { Mesh } from './call/mesh.js';
-import { Sizes } from './call/picture-sizes.js';
+import { PictureSizes } from './call/picture-sizes.js';
 import { Session } from './call/session.js';
 import { signallingUrl } from './call/signalling.js';
-import { FigureTaker } from './call/stats-collector.js';
+import { StatsCollector } from './call/stats-collector.js';
 import { Playback } from './playback/playback.js';
 import { Chat } from './ui/chat.js';
 import { Controls } from './ui/controls.js';
@@ -34,7 +34,7 @@ import { People } from './ui/people.js';
 import { Record } from './ui/record.js';
 import { Settings } from './ui/settings.js';
 import { Stage } from './ui/stage.js';
-import { Figures } from './ui/stats-panel.js';
+import { StatsPanel } from './ui/stats-panel.js';
 import { toast } from './ui/toast.js';
 
 const query = new URLSearchParams(location.search);
@@ -42,7 +42,7 @@ const store = createStore();
 const media = new LocalMedia();
 const iceTransportPolicy = query.get('relay') === '1' ? 'relay' : 'all';
 const stage = new Stage({ onPin: pin, onMore: () => panels.show('people') });
-const sizes = new Sizes({ frame: stage.frame, send: (message) => session.send(message) });
+const sizes = new PictureSizes({ frame: stage.frame, send: (message) => session.send(message) });
 const playback = new Playback({ store, stage, media, onTiles: (tiles, canvas) => sizes.take(tiles, canvas) });
 const mesh = new Mesh({
   store,
@@ -66,8 +66,8 @@ const session = new Session({
   onInterrupted: () => playback.detach(),
   onRefused: refused,
 });
-const listener = new Listener({ store, media, mesh });
-const taker = new FigureTaker({ store, session, mesh, watched: () => !byId('panel-figures').hidden });
+new MeshActiveSpeaker({ store, media, mesh });
+new StatsCollector({ store, session, mesh, watched: () => !byId('panel-figures').hidden });
 const modes = new Modes({ session });
 const record = new Record({ session });
 const panels = new Panels({ onChange: panelChanged });
@@ -81,7 +81,7 @@ const parts = [
   new Controls({ media, store, session, stage, panels, modes }),
   modes,
   record,
-  new Figures(),
+  new StatsPanel(),
   settings,
   new People({ onPin: pin }),
 ];
@@ -147,8 +147,8 @@ window.addEventListener('pagehide', () => session.leave());
 /** For tests and for a curious console. */
 window.tessera = {
   state: () => {
-    const { figures, ...state } = store.get();
-    const { totals: _, ...stats } = figures ?? {};
+    const { stats, ...state } = store.get();
+    const { totals: _, ...shown } = stats ?? {};
     const on = (role) => media.isOn(role);
     return JSON.parse(
       JSON.stringify({
@@ -158,7 +158,7 @@ window.tessera = {
         local: { mic: on('mic'), camera: on('camera'), screen: on('screen') },
         muted: byId('video').muted,
         playback: playback.report(),
-        stats: figures ? stats : null,
+        stats: stats ? shown : null,
       }),
     );
   },

@@ -2,10 +2,10 @@
 
 import { byId, setText } from './base/dom.js';
 import { loadToken, saveToken } from './base/preferences.js';
-import { Archive } from './recordings/recordings-api.js';
+import { RecordingsApi } from './recordings/recordings-api.js';
 import { askedFor, clock, pageUrl, paging, startedText } from './recordings/recordings.js';
 import { Player } from './ui/player.js';
-import { Takes } from './ui/recordings-list.js';
+import { RecordingsList } from './ui/recordings-list.js';
 import { toast } from './ui/toast.js';
 
 /** How often the list is asked for while something in it goes on, ms. */
@@ -13,9 +13,9 @@ const REFRESH = 5_000;
 
 const KEEPS_NONE = 'This server keeps no recordings. Whoever runs it can turn them on with --recordings and the name of a folder.';
 
-const archive = new Archive();
+const api = new RecordingsApi();
 const player = new Player();
-const takes = new Takes({ onPlay: (recording) => player.show(recording, archive.token), onDelete: ask });
+const list = new RecordingsList({ onPlay: (recording) => player.show(recording, api.token), onDelete: ask });
 let asked = askedFor(location.search);
 /** The page of the list that is shown, or null. */
 let listed = null;
@@ -28,7 +28,7 @@ async function load() {
   clearTimeout(timer);
   const wanted = asked;
   try {
-    const page = await archive.list(wanted);
+    const page = await api.list(wanted);
     if (wanted !== asked) return;
     // What stood here was deleted meanwhile.
     if (!page.recordings.length && wanted.offset > 0) return go(0);
@@ -40,10 +40,10 @@ async function load() {
 
 function show(page) {
   listed = page;
-  saveToken(archive.token);
+  saveToken(api.token);
   byId('token-form').hidden = true;
   notice('');
-  takes.show(page.recordings, archive.token);
+  list.show(page.recordings, api.token);
   byId('archive-empty').hidden = page.total > 0;
   const { text, newer, older } = paging({ ...page, shown: page.recordings.length });
   byId('pages').hidden = !text;
@@ -64,9 +64,9 @@ function refused(error) {
     notice(error.code === 'recording_unavailable' ? KEEPS_NONE : error.message);
     return;
   }
-  const wrong = byId('token').value !== '' || archive.token !== '';
+  const wrong = byId('token').value !== '' || api.token !== '';
   notice(wrong ? 'That is not this server’s token. Check it and try again.' : '');
-  takes.show([], '');
+  list.show([], '');
   for (const id of ['pages', 'archive-empty']) byId(id).hidden = true;
   byId('token-form').hidden = false;
   byId('token').focus();
@@ -97,7 +97,7 @@ async function remove() {
   doomed = null;
   if (!recording) return;
   try {
-    await archive.delete(recording);
+    await api.delete(recording);
     toast('Recording deleted');
   } catch (error) {
     // Somebody else was faster: that is what was wanted.
@@ -111,11 +111,11 @@ function start() {
   byId('archive-room').hidden = !asked.room;
   setText(byId('archive-room-name'), asked.room ?? '');
   setText(byId('archive-empty-text'), asked.room ? 'Nothing has been recorded in this room.' : 'Nothing has been recorded yet.');
-  archive.token = new URLSearchParams(location.hash.slice(1)).get('token') ?? loadToken();
-  byId('token').value = archive.token;
+  api.token = new URLSearchParams(location.hash.slice(1)).get('token') ?? loadToken();
+  byId('token').value = api.token;
   byId('token-form').addEventListener('submit', (event) => {
     event.preventDefault();
-    archive.token = byId('token').value.trim();
+    api.token = byId('token').value.trim();
     load();
   });
   byId('newer').addEventListener('click', () => go(paging({ ...listed, shown: listed.recordings.length }).newer ?? 0));

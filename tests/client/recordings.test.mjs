@@ -2,9 +2,9 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
 
-import { Archive } from '../../assets/js/recordings/recordings-api.js';
+import { RecordingsApi } from '../../assets/js/recordings/recordings-api.js';
 import {
-  askedFor, clock, factsOf, filesOf, fileUrl, FORMATS, formatName, formatOf, isPlayable, listUrl, momentsOf, pageUrl, paging, PER_PAGE, playerFor, sizeText, standing, startedText, startOf, whoText, wordsForPlayback,
+  askedFor, clock, factsOf, filesOf, fileUrl, FORMATS, formatName, formatOf, isPlayable, listUrl, markersOf, pageUrl, paging, PER_PAGE, playerFor, sizeText, statusOf, startedText, startOf, whoText, wordsForPlayback,
 } from '../../assets/js/recordings/recordings.js';
 
 const recording = {
@@ -41,27 +41,27 @@ test('a recording is told in one line', () => {
 test('the moments of a recording say when and what', () => {
   const marker = (at_ms, type, name) => ({ at_ms, type, participant: 'p1', name });
   const markers = [marker(0, 'join', 'Ann'), marker(0, 'speaker', 'Ann'), marker(61_500, 'join', 'Bob'), marker(62_000, 'later', 'Bob'), marker(3_599_600, 'leave', 'Ann')];
-  assert.deepEqual(momentsOf({ ...recording, markers }), [
+  assert.deepEqual(markersOf({ ...recording, markers }), [
     { at: 0, name: '0:00 Ann speaks' }, { at: 61.5, name: '1:02 Bob joins' }, { at: 3_599.6, name: '1:00:00 Ann leaves' },
   ]);
-  assert.deepEqual(momentsOf(recording), []);
+  assert.deepEqual(markersOf(recording), []);
   const source = readFileSync(new URL('../../src/archive/markers.rs', import.meta.url), 'utf8');
   const server = [...source.split('pub enum Moment {')[1].split('\n}')[0].matchAll(/^    ([A-Z]\w+),/gm)];
   assert.equal(server.length, 3);
-  for (const [, type] of server) assert.equal(momentsOf({ markers: [marker(1, type.toLowerCase(), 'Ann')] }).length, 1);
+  for (const [, type] of server) assert.equal(markersOf({ markers: [marker(1, type.toLowerCase(), 'Ann')] }).length, 1);
 });
 
 test('what did not end as it should says so and why', () => {
-  assert.deepEqual(standing(recording), { tone: 'none', name: '', reason: '' });
-  assert.deepEqual(standing({ state: 'recovered', reason: 'the server ended without stopping it' }), {
+  assert.deepEqual(statusOf(recording), { tone: 'none', name: '', reason: '' });
+  assert.deepEqual(statusOf({ state: 'recovered', reason: 'the server ended without stopping it' }), {
     tone: 'warn', name: 'Recovered', reason: 'The server ended without stopping it.',
   });
-  assert.equal(standing({ state: 'finished', reason: 'it is as long as a recording may be' }).name, 'Ended by itself');
-  assert.equal(standing({ state: 'later', reason: null }).name, 'later');
+  assert.equal(statusOf({ state: 'finished', reason: 'it is as long as a recording may be' }).name, 'Ended by itself');
+  assert.equal(statusOf({ state: 'later', reason: null }).name, 'later');
   const entry = readFileSync(new URL('../../src/archive/entry.rs', import.meta.url), 'utf8');
   const states = [...entry.split('pub enum Standing {')[1].split('\n}')[0].matchAll(/^    ([A-Z]\w+),/gm)];
   assert.equal(states.length, 4);
-  for (const [, state] of states) assert.notEqual(standing({ state: state.toLowerCase(), reason: 'x' }).name, state.toLowerCase());
+  for (const [, state] of states) assert.notEqual(statusOf({ state: state.toLowerCase(), reason: 'x' }).name, state.toLowerCase());
 });
 
 test('only what has something in it can be played', () => {
@@ -128,12 +128,12 @@ test('the archive sends its token, and turns refusals into words', async (t) => 
     if (!answers.length) throw new TypeError('offline');
     return answers.shift();
   });
-  const archive = new Archive();
-  assert.equal((await archive.list({ room: null, offset: 0 })).total, 1);
-  archive.token = 's';
-  await assert.rejects(archive.delete(recording), { code: 'recording_goes_on', message: /Stop it/ });
-  await assert.rejects(archive.list({ room: 'r1', offset: 0 }), { code: 'internal' });
-  await assert.rejects(archive.list({ room: 'r1', offset: 0 }), { code: 'unreachable' });
+  const api = new RecordingsApi();
+  assert.equal((await api.list({ room: null, offset: 0 })).total, 1);
+  api.token = 's';
+  await assert.rejects(api.delete(recording), { code: 'recording_goes_on', message: /Stop it/ });
+  await assert.rejects(api.list({ room: 'r1', offset: 0 }), { code: 'internal' });
+  await assert.rejects(api.list({ room: 'r1', offset: 0 }), { code: 'unreachable' });
   assert.deepEqual(seen.slice(0, 2), [
     ['GET', `/api/v1/recordings?offset=0&limit=${PER_PAGE}`, undefined],
     ['DELETE', '/api/v1/rooms/r1/recordings/r1-20261121T101500Z-3f9a', 'Bearer s'],

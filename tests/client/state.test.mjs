@@ -131,7 +131,7 @@ test('in the mesh, people are as they come directly', () => {
       person('p4', 'Di', { camera: 'stalled' }),
     ], { mode: 'p2p' }),
     { type: 'local/mesh', mesh: { links: {}, receiving: ['p1', 'p3'], pictures: ['p1/screen'], covered: false } },
-    { type: 'local/voices', voices: { levels: { p1: -36, p3: -12 }, speaking: ['p1', 'p3'] } },
+    { type: 'local/mesh-audio', meshAudio: { levels: { p1: -36, p3: -12 }, speaking: ['p1', 'p3'] } },
   );
   const rows = Object.fromEntries(people(state).map((row) => [row.id, row]));
   assert.deepEqual([rows.p1.mic, rows.p1.camera, rows.p1.screen, rows.p1.speaking, rows.p1.level], ['live', 'live', 'live', true, 0.5]);

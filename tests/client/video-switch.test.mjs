@@ -3,21 +3,21 @@ import { test } from 'node:test';
 
 import { numberOf } from '../../assets/js/base/participant.js';
 import { targetOf } from '../../assets/js/base/state.js';
-import { ownerOf } from '../../assets/js/playback/csrc.js';
+import { csrcOf } from '../../assets/js/playback/csrc.js';
 import { choosePicture, nextView, TILE_PATIENCE, View } from '../../assets/js/playback/video-switch.js';
 
 const source = (number, rtpTimestamp, timestamp = rtpTimestamp) => ({ source: number, rtpTimestamp, timestamp });
 
 test('a frame belongs to the one whose newest frame is not older', () => {
-  assert.deepEqual(ownerOf([source(7, 5000)], 5000), { number: 7, certain: true });
-  assert.deepEqual(ownerOf([source(7, 9000)], 5000), { number: 7, certain: true }, 'Chromium is ahead');
-  assert.deepEqual(ownerOf([source(7, 2000)], 5000), { number: 7, certain: false }, 'Firefox is behind');
-  assert.deepEqual(ownerOf([source(7, 4000), source(8, 5000)], 5000), { number: 8, certain: true }, 'after a handover');
-  assert.deepEqual(ownerOf([source(7, 4000), source(8, 5000)], 4000), { number: 0, certain: false }, 'around one, nobody’s');
-  assert.deepEqual(ownerOf([source(7, 0xffff_fff0, 1), source(8, 20, 2)], 10), { number: 8, certain: true }, 'timestamps wrap');
-  assert.deepEqual(ownerOf([], 5000), { number: null, certain: false });
-  assert.deepEqual(ownerOf(undefined, 5000), { number: null, certain: false });
-  assert.deepEqual(ownerOf([source(7, 1, 50), source(8, 2, 60)], undefined), { number: 8, certain: false });
+  assert.deepEqual(csrcOf([source(7, 5000)], 5000), { number: 7, certain: true });
+  assert.deepEqual(csrcOf([source(7, 9000)], 5000), { number: 7, certain: true }, 'Chromium is ahead');
+  assert.deepEqual(csrcOf([source(7, 2000)], 5000), { number: 7, certain: false }, 'Firefox is behind');
+  assert.deepEqual(csrcOf([source(7, 4000), source(8, 5000)], 5000), { number: 8, certain: true }, 'after a handover');
+  assert.deepEqual(csrcOf([source(7, 4000), source(8, 5000)], 4000), { number: 0, certain: false }, 'around one, nobody’s');
+  assert.deepEqual(csrcOf([source(7, 0xffff_fff0, 1), source(8, 20, 2)], 10), { number: 8, certain: true }, 'timestamps wrap');
+  assert.deepEqual(csrcOf([], 5000), { number: null, certain: false });
+  assert.deepEqual(csrcOf(undefined, 5000), { number: null, certain: false });
+  assert.deepEqual(csrcOf([source(7, 1, 50), source(8, 2, 60)], undefined), { number: 8, certain: false });
   assert.equal(numberOf('p12'), 12);
 });
 
@@ -68,7 +68,7 @@ test('tiles stay until the composite moves and the slots are empty', () => {
 });
 
 const picture = (key, more = {}) => ({
-  key, source: 'forward', participant: 'p2', role: 'camera', owner: 2, frames: 5, last: 9_990, gone: false, ...more,
+  key, source: 'forward', participant: 'p2', role: 'camera', csrc: 2, frames: 5, last: 9_990, gone: false, ...more,
 });
 const ben = { participant: 'p2', number: 2, role: 'camera', off: false, stalled: false };
 const choose = (pictures, context = {}, tileOf = ben) =>
@@ -77,10 +77,10 @@ const choose = (pictures, context = {}, tileOf = ben) =>
 test('a slot is shown when table and frames agree on whose it is', () => {
   assert.equal(choose([picture('a')]), 'a');
   assert.equal(choose([picture('a', { frames: 0 })]), null, 'not before its first frame');
-  assert.equal(choose([picture('a', { owner: 3 })]), null, 'the frame is somebody else’s');
-  assert.equal(choose([picture('a', { owner: 0 })]), null, 'or could be');
+  assert.equal(choose([picture('a', { csrc: 3 })]), null, 'the frame is somebody else’s');
+  assert.equal(choose([picture('a', { csrc: 0 })]), null, 'or could be');
   assert.equal(choose([picture('a', { participant: 'p3' })]), null, 'the slot is somebody else’s');
-  assert.equal(choose([picture('a', { owner: null })]), 'a', 'a browser that does not tell trusts the table');
+  assert.equal(choose([picture('a', { csrc: null })]), 'a', 'a browser that does not tell trusts the table');
   assert.equal(choose([picture('a', { role: 'screen' })]), null, 'a screen is no camera');
   assert.equal(choose([picture('a')], {}, { ...ben, off: true }), null);
 });
@@ -90,12 +90,12 @@ test('on the way out an emptied slot keeps its last picture, under the name the 
   assert.equal(choose([emptied], { target: 'mcu', current: 'a' }), 'a');
   assert.equal(choose([emptied], { target: 'sfu', current: 'a' }), null, 'but not while forwarding goes on');
   assert.equal(choose([emptied], { target: 'mcu', current: 'b' }), null);
-  assert.equal(choose([{ ...emptied, owner: 3 }], { target: 'mcu', current: 'a' }), null);
-  assert.equal(choose([{ ...emptied, owner: null }], { target: 'mcu', current: 'a' }), null);
+  assert.equal(choose([{ ...emptied, csrc: 3 }], { target: 'mcu', current: 'a' }), null);
+  assert.equal(choose([{ ...emptied, csrc: null }], { target: 'mcu', current: 'a' }), null);
 });
 
 test('of mesh and slot the wanted one is shown, and the other until it is there', () => {
-  const mesh = picture('m', { source: 'mesh', owner: null });
+  const mesh = picture('m', { source: 'mesh', csrc: null });
   assert.equal(choose([picture('a'), mesh], { target: 'p2p' }), 'm');
   assert.equal(choose([picture('a'), mesh]), 'a');
   assert.equal(choose([picture('a'), { ...mesh, frames: 0 }], { target: 'p2p' }), 'a');

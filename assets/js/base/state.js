@@ -37,7 +37,7 @@ export function initialState() {
      *  `p2/camera`) that come, `covered` whether they are everybody. */
     mesh: NO_MESH,
     /** In the mesh, where no server listens: `{levels, speaking}`, else null. */
-    voices: null,
+    meshAudio: null,
     /** Sound levels in dBov by participant. */
     levels: {},
     /** `{from, name, text, own, pending}` in order of arrival. */
@@ -47,7 +47,7 @@ export function initialState() {
     /** While reconnecting: `{attempt, delay}`. */
     retry: null,
     /** The last digest of stats.js. */
-    figures: null,
+    stats: null,
   };
 }
 
@@ -63,7 +63,7 @@ export function reduce(state, event) {
         ...state,
         phase: Phase.Reconnecting,
         levels: {},
-        figures: null,
+        stats: null,
         retry: { attempt: event.attempt, delay: event.delay },
         notice: { tone: 'error', text: event.text, code: event.code ?? null },
       };
@@ -73,14 +73,14 @@ export function reduce(state, event) {
         roomId: state.roomId,
         notice: { tone: event.tone, text: event.text, code: event.code ?? null },
       };
-    case 'local/figures':
-      return { ...state, figures: event.figures };
+    case 'local/stats':
+      return { ...state, stats: event.stats };
     case 'local/chat-sent':
       return { ...state, chat: [...state.chat, ownLine(state, event.text)] };
     case 'local/mesh':
       return { ...state, mesh: event.mesh };
-    case 'local/voices':
-      return withSpeaker({ ...state, voices: event.voices }, event.voices?.speaking ?? []);
+    case 'local/mesh-audio':
+      return withSpeaker({ ...state, meshAudio: event.meshAudio }, event.meshAudio?.speaking ?? []);
     case 'local/levels-expired':
       return Object.keys(state.levels).length ? { ...state, levels: {} } : state;
     default:
@@ -150,9 +150,9 @@ export const nameOf = (state, id) => participant(state, id)?.name ?? id ?? '';
  * say what they have muted.
  */
 function direct(state, one) {
-  const { mesh, voices } = state;
+  const { mesh, meshAudio } = state;
   const reached = one.id === state.self || mesh.receiving.includes(one.id);
-  if (!voices || !reached) return one;
+  if (!meshAudio || !reached) return one;
   const comes = (role) => mesh.pictures.includes(sourceKey({ participant: one.id, role }));
   const flowing = (role) => (one[role] === 'stalled' || (one[role] === 'none' && comes(role)) ? 'live' : one[role]);
   const mic = flowing('mic');
@@ -161,7 +161,7 @@ function direct(state, one) {
     mic,
     camera: flowing('camera'),
     screen: flowing('screen'),
-    speaking: mic === 'live' && voices.speaking.includes(one.id),
+    speaking: mic === 'live' && meshAudio.speaking.includes(one.id),
   };
 }
 
@@ -174,7 +174,7 @@ export function people(state) {
       ...seen,
       own: one.id === state.self,
       pinned: state.room.pinned === one.id,
-      level: seen.mic === 'live' ? levelFraction((state.voices ?? state).levels[one.id]) : 0,
+      level: seen.mic === 'live' ? levelFraction((state.meshAudio ?? state).levels[one.id]) : 0,
     };
   });
   return [...rows.filter((row) => row.own), ...rows.filter((row) => !row.own)];

@@ -7,7 +7,7 @@ import { nextSpeaking } from './speaker-detector.js';
 
 const PERIOD = 200;
 
-export class Listener {
+export class MeshActiveSpeaker {
   #env;
   #meter = new LevelMeter();
   #timer = 0;
@@ -34,13 +34,13 @@ export class Listener {
       this.#timer = 0;
       this.#since = {};
       this.#meter.close();
-      this.#env.store.dispatch({ type: 'local/voices', voices: null });
+      this.#env.store.dispatch({ type: 'local/mesh-audio', meshAudio: null });
     }
   }
 
   #listen() {
     const { store, media, mesh } = this.#env;
-    const { self, voices } = store.get();
+    const { self, meshAudio } = store.get();
     const levels = { [self]: media.isOn('mic') ? this.#meter.read() : -127 };
     for (const peer of mesh.peers) {
       const [newest] = peer.receiver('mic')?.getSynchronizationSources?.() ?? [];
@@ -48,7 +48,7 @@ export class Listener {
     }
     this.#since = nextSpeaking(this.#since, levels, performance.now());
     const heard = { levels: roundedAll(levels), speaking: Object.keys(this.#since).sort() };
-    if (JSON.stringify(heard) !== JSON.stringify(voices)) store.dispatch({ type: 'local/voices', voices: heard });
+    if (JSON.stringify(heard) !== JSON.stringify(meshAudio)) store.dispatch({ type: 'local/mesh-audio', meshAudio: heard });
   }
 }
 

@@ -13,7 +13,7 @@ export function pictureSizes(tiles, canvas, height) {
     .map(({ participant, role, h }) => ({ participant, role, height: Math.round((height * h) / canvas.height) }));
 }
 
-export class Sizes {
+export class PictureSizes {
   #frame;
   #send;
   #tiles = [];

@@ -1,9 +1,9 @@
 // Who speaks, where no server says so: levels of the mesh, with a hysteresis; pure.
 
 /** Louder than this begins to speak, softer than that for a while is silent, dBov. */
-const LOUD = -42;
-const SOFT = -50;
-const LINGER = 600;
+const START = -42;
+const STOP = -50;
+const HANGOVER = 600;
 
 /**
  * Who speaks after levels were read at `now`: `{[id]: lastLoudAt}`, given who did `before`.
@@ -13,8 +13,8 @@ export function nextSpeaking(before, levels, now) {
   const after = {};
   for (const [id, dbov] of Object.entries(levels)) {
     const since = before[id];
-    if (dbov > LOUD || (since !== undefined && dbov > SOFT)) after[id] = now;
-    else if (since !== undefined && now - since < LINGER) after[id] = since;
+    if (dbov > START || (since !== undefined && dbov > STOP)) after[id] = now;
+    else if (since !== undefined && now - since < HANGOVER) after[id] = since;
   }
   return after;
 }

@@ -6,7 +6,7 @@ import { digest } from './stats.js';
 
 const PERIOD = 1_000;
 
-export class FigureTaker {
+export class StatsCollector {
   #env;
   #last = null;
   #busy = false;
@@ -14,10 +14,10 @@ export class FigureTaker {
   /** `env`: `store`, `session`, `mesh`, and `watched()`, whether somebody looks at the figures. */
   constructor(env) {
     this.#env = env;
-    setInterval(() => this.#take(), PERIOD);
+    setInterval(() => this.#collect(), PERIOD);
   }
 
-  async #take() {
+  async #collect() {
     const { store, session } = this.#env;
     const { phase } = store.get();
     if (phase === Phase.Idle) this.#last = null;
@@ -28,7 +28,7 @@ export class FigureTaker {
       const [connections, server] = await Promise.all([this.#reports(call), this.#load()]);
       if (session.call !== call) return;
       this.#last = { ...digest(this.#last, connections), server };
-      store.dispatch({ type: 'local/figures', figures: this.#last });
+      store.dispatch({ type: 'local/stats', stats: this.#last });
     } finally {
       this.#busy = false;
     }

@@ -8,8 +8,8 @@ import { lastMedia } from '../base/receivers.js';
 /** Sound that came within this time flows, ms: packets of 20 ms, and a busy page. */
 const FLOWS = 120;
 
-export class Speakers {
-  #voices = new Map();
+export class AudioOutputs {
+  #outputs = new Map();
   #blocked = false;
   #heard = null;
   #onBlocked;
@@ -20,27 +20,27 @@ export class Speakers {
   /** `video` plays the mix; `onBlocked(blocked)` is told when the browser wants a click first. */
   constructor({ video, onBlocked }) {
     this.#onBlocked = onBlocked;
-    this.#voices.set('mix', { kind: 'mix', element: video, receiver: null });
+    this.#outputs.set('mix', { kind: 'mix', element: video, receiver: null });
   }
 
   /** Takes what a connection with the server brings, and plays the mix. */
   attach(downlinks) {
     this.#drop('forward');
-    const mix = this.#voices.get('mix');
+    const mix = this.#outputs.get('mix');
     mix.receiver = downlinks.find(({ role }) => role === 'mix-audio').receiver;
     this.#slots = new Map(downlinks.filter(({ role }) => role === 'forward-audio').map(({ mid, receiver }) => [mid, receiver]));
     this.#unblock(false);
     this.#play(mix);
   }
 
-  async #play(voice) {
+  async #play(output) {
     try {
-      await voice.element.play();
+      await output.element.play();
     } catch (error) {
       if (error.name !== 'NotAllowedError') return;
       // Without a click on the page browsers play only what makes no sound.
       this.#unblock(true);
-      voice.element.play().catch(console.warn);
+      output.element.play().catch(console.warn);
     }
   }
 
@@ -53,7 +53,7 @@ export class Speakers {
   /** After a click: everything is heard that should be. */
   hear() {
     this.#unblock(false);
-    for (const { element } of this.#voices.values()) element.play().catch(console.warn);
+    for (const { element } of this.#outputs.values()) element.play().catch(console.warn);
   }
 
   /** Whether the browser waits for a click. */
@@ -61,26 +61,26 @@ export class Speakers {
     return this.#blocked;
   }
 
-  #add(key, voice) {
+  #add(key, output) {
     this.#remove(key);
     const element = document.createElement('audio');
     element.muted = true;
-    element.srcObject = new MediaStream([voice.receiver.track]);
-    this.#voices.set(key, { ...voice, element });
+    element.srcObject = new MediaStream([output.receiver.track]);
+    this.#outputs.set(key, { ...output, element });
     element.play().catch(() => {});
     this.#gate();
   }
 
   #remove(key) {
-    const voice = this.#voices.get(key);
-    if (!voice || voice.kind === 'mix') return;
-    voice.element.pause();
-    voice.element.srcObject = null;
-    this.#voices.delete(key);
+    const output = this.#outputs.get(key);
+    if (!output || output.kind === 'mix') return;
+    output.element.pause();
+    output.element.srcObject = null;
+    this.#outputs.delete(key);
   }
 
   #drop(kind) {
-    for (const [key, voice] of this.#voices) if (voice.kind === kind) this.#remove(key);
+    for (const [key, output] of this.#outputs) if (output.kind === kind) this.#remove(key);
   }
 
   /** Obeys a `slots` message. */
@@ -89,9 +89,9 @@ export class Speakers {
       const key = `forward/${mid}`;
       const receiver = this.#slots.get(mid);
       // In a call that is never forwarded they cost nothing.
-      if (!this.#voices.has(key) && participant !== null && receiver) this.#add(key, { kind: 'forward', receiver });
-      const voice = this.#voices.get(key);
-      if (voice) voice.participant = participant;
+      if (!this.#outputs.has(key) && participant !== null && receiver) this.#add(key, { kind: 'forward', receiver });
+      const output = this.#outputs.get(key);
+      if (output) output.participant = participant;
     }
     this.#gate();
   }
@@ -109,14 +109,14 @@ export class Speakers {
 
   /** What flows, for audio-switch.js: `{people, mixFlows, mixSince}`; `others` as in `room`. */
   facts(others, now) {
-    const mixFlows = flows(this.#voices.get('mix'), now);
+    const mixFlows = flows(this.#outputs.get('mix'), now);
     if (!mixFlows) this.#mixSince = null;
     else this.#mixSince ??= now;
     const people = others.map(({ id, mic }) => {
       const slot = this.#slotOf(id);
       return {
         id,
-        mesh: flows(this.#voices.get(`mesh/${id}`), now),
+        mesh: flows(this.#outputs.get(`mesh/${id}`), now),
         forward: flows(slot, now),
         slot: slot !== undefined && mic === 'live',
       };
@@ -125,14 +125,14 @@ export class Speakers {
   }
 
   #slotOf(id) {
-    return [...this.#voices.values()].find((one) => one.kind === 'forward' && one.participant === id);
+    return [...this.#outputs.values()].find((one) => one.kind === 'forward' && one.participant === id);
   }
 
   /** How long the sound of `id`, as it is heard now, has been missing, ms; null if never there. */
   age(id, now) {
-    const voice = this.#heard?.mix ? this.#voices.get('mix')
-      : this.#heard?.people[id] === 'mesh' ? this.#voices.get(`mesh/${id}`) : this.#slotOf(id);
-    const last = lastMedia(voice?.receiver);
+    const output = this.#heard?.mix ? this.#outputs.get('mix')
+      : this.#heard?.people[id] === 'mesh' ? this.#outputs.get(`mesh/${id}`) : this.#slotOf(id);
+    const last = lastMedia(output?.receiver);
     return last === null ? null : Math.max(0, now - last);
   }
 
@@ -144,7 +144,7 @@ export class Speakers {
 
   #gate() {
     const { mix = true, people = {} } = this.#heard ?? {};
-    for (const { kind, participant, element } of this.#voices.values()) {
+    for (const { kind, participant, element } of this.#outputs.values()) {
       const audible = kind === 'mix' ? mix : !mix && participant !== null && people[participant] === kind;
       const muted = this.#blocked || !audible;
       if (element.muted !== muted) element.muted = muted;
@@ -157,12 +157,12 @@ export class Speakers {
     this.#drop('mesh');
     this.#slots.clear();
     this.#heard = null;
-    this.#voices.get('mix').receiver = null;
+    this.#outputs.get('mix').receiver = null;
     this.#unblock(false);
   }
 }
 
-function flows(voice, now) {
-  const last = lastMedia(voice?.receiver);
+function flows(output, now) {
+  const last = lastMedia(output?.receiver);
   return last !== null && now - last < FLOWS;
 }

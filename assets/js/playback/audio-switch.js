@@ -28,7 +28,7 @@ export const MIX = Object.freeze({ mix: true, people: Object.freeze({}) });
  * `people` the others, each `{id, mesh, forward, slot}`: whether their sound flows directly,
  * whether it flows in a slot, whether it is to come in one; `mixFlows` and `mixSince`.
  */
-export function nextHeard(heard, facts) {
+export function nextAudio(heard, facts) {
   const next = { mcu: towardsMix, sfu: towardsForward, p2p: towardsMesh }[facts.target](heard, facts);
   return same(heard, next) ? heard : next;
 }

@@ -21,7 +21,7 @@ const notOlder = (a, b) => ((a - b) >>> 0) < 0x8000_0000;
  * and 0, which is nobody's, when it could be more than one's. `sources` is what
  * getContributingSources gives, `rtpTimestamp` the frame's or undefined.
  */
-export function ownerOf(sources, rtpTimestamp) {
+export function csrcOf(sources, rtpTimestamp) {
   if (!sources?.length) return { number: null, certain: false };
   const newest = sources.reduce((best, one) => (one.timestamp > best.timestamp ? one : best));
   if (rtpTimestamp === undefined) return { number: newest.source, certain: false };

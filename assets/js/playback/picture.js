@@ -1,6 +1,6 @@
 // One moving picture on the stage: a <video>, whose frames are counted, and whose they are.
 
-import { ownerOf } from './csrc.js';
+import { csrcOf } from './csrc.js';
 
 /** How long after a frame that could not be told apart it is asked again whose it is, ms. */
 const ASK_AGAIN = 30;
@@ -29,7 +29,7 @@ export class Picture {
     this.frames = 0;
     this.last = null;
     /** Whose the newest frame is by its CSRC; 0 nobody's for certain, null if it does not say. */
-    this.owner = null;
+    this.csrc = null;
     /** Its connection has ended; the last frame stands. */
     this.gone = false;
   }
@@ -64,34 +64,34 @@ export class Picture {
   }
 
   #frame(now, { rtpTimestamp }) {
-    const before = this.owner;
+    const before = this.csrc;
     const news = this.frames === 0 || now - this.last > BREAK;
     this.frames += 1;
     this.last = now;
     if (this.#ask(rtpTimestamp)) setTimeout(() => this.#askAgain(rtpTimestamp), ASK_AGAIN);
     // Where frames do not say whose they are, those just after a handover could be anybody's.
-    if (this.receiver && this.owner === null && now < this.#handover + HANDOVER) this.frames = 0;
-    this.#onFrame(this, news || this.owner !== before);
+    if (this.receiver && this.csrc === null && now < this.#handover + HANDOVER) this.frames = 0;
+    this.#onFrame(this, news || this.csrc !== before);
   }
 
   #askAgain(rtpTimestamp) {
-    const before = this.owner;
+    const before = this.csrc;
     this.#ask(rtpTimestamp);
-    if (this.owner !== before) this.#onFrame(this, true);
+    if (this.csrc !== before) this.#onFrame(this, true);
   }
 
   /** Finds out whose the newest frame is; true if that may still change. */
   #ask(rtpTimestamp) {
     if (!this.receiver) return false;
-    const { number, certain } = ownerOf(this.receiver.getContributingSources?.(), rtpTimestamp);
-    this.owner = number;
+    const { number, certain } = csrcOf(this.receiver.getContributingSources?.(), rtpTimestamp);
+    this.csrc = number;
     return number !== null && !certain;
   }
 
   /** What was shown so far counts no longer: something else comes, or the same after a break. */
   empty() {
     this.frames = 0;
-    this.owner = null;
+    this.csrc = null;
     this.#handover = performance.now();
   }
 

@@ -2,11 +2,11 @@
 // whenever something they depend on has changed, and often while one thing replaces another.
 
 import { Phase, targetOf } from '../base/state.js';
-import { Speakers } from './audio-outputs.js';
-import { isSettled, MIX, nextHeard } from './audio-switch.js';
+import { AudioOutputs } from './audio-outputs.js';
+import { isSettled, MIX, nextAudio } from './audio-switch.js';
 import { GapMeter } from './gaps.js';
 import { stageTiles } from './tiles.js';
-import { Gallery } from './video-elements.js';
+import { VideoElements } from './video-elements.js';
 import { choosePicture, DEAD, nextView, View } from './video-switch.js';
 
 /** How often to look while something replaces something else, and otherwise, ms. */
@@ -21,8 +21,8 @@ export class Playback {
   #store;
   #onTiles;
   #stage;
-  #gallery;
-  #speakers;
+  #videos;
+  #audio;
   #target = null;
   #covered = false;
   /** When what holds now began: the target, or the mesh covering everybody. */
@@ -48,9 +48,9 @@ export class Playback {
     this.#store = store;
     this.#onTiles = onTiles;
     this.#stage = stage;
-    this.#gallery = new Gallery({ host: stage.pictures, composite: stage.video, onFrame: (one, news) => this.#frame(one, news) });
-    this.#speakers = new Speakers({ video: stage.video, onBlocked: (blocked) => stage.askForClick(blocked) });
-    stage.onHear(() => this.#speakers.hear());
+    this.#videos = new VideoElements({ host: stage.pictures, composite: stage.video, onFrame: (one, news) => this.#frame(one, news) });
+    this.#audio = new AudioOutputs({ video: stage.video, onBlocked: (blocked) => stage.askForClick(blocked) });
+    stage.onHear(() => this.#audio.hear());
     store.subscribe((state, before) => this.#changed(state, before));
     media.onChange(() => this.#own(media.tracks));
     document.addEventListener('visibilitychange', () => this.#awake());
@@ -59,9 +59,9 @@ export class Playback {
   /** Plays what a connection with the server brings. */
   attach(downlinks) {
     const track = (wanted) => downlinks.find(({ role }) => role === wanted).receiver.track;
-    this.#gallery.composite.play(new MediaStream([track('mix-video'), track('mix-audio')])).catch(() => {});
-    this.#gallery.attach(downlinks);
-    this.#speakers.attach(downlinks);
+    this.#videos.composite.play(new MediaStream([track('mix-video'), track('mix-audio')])).catch(() => {});
+    this.#videos.attach(downlinks);
+    this.#audio.attach(downlinks);
     this.#assign(this.#store.get());
     this.#look();
   }
@@ -69,20 +69,20 @@ export class Playback {
   /** The connection with the server is about to end: what is seen stays. */
   detach() {
     if (this.#view === View.Composite) this.#stage.freeze();
-    this.#gallery.detach();
+    this.#videos.detach();
   }
 
   /** Takes the media of a member of the mesh. */
   addMesh(peer) {
-    this.#gallery.addMesh(peer);
-    this.#speakers.addMesh(peer);
+    this.#videos.addMesh(peer);
+    this.#audio.addMesh(peer);
     this.#look();
   }
 
   /** A member's connection has ended. */
   removeMesh(id) {
-    this.#gallery.removeMesh(id);
-    this.#speakers.removeMesh(id);
+    this.#videos.removeMesh(id);
+    this.#audio.removeMesh(id);
     this.#look();
   }
 
@@ -100,12 +100,12 @@ export class Playback {
   /** One's own picture is in the composite; only beside tiles it is needed here. */
   #showOwn({ self }) {
     const needed = this.#target !== 'mcu' || this.#view === View.Tiles;
-    for (const role of ['camera', 'screen']) this.#gallery.setOwn(self, role, needed ? this.#tracks[role] : null);
+    for (const role of ['camera', 'screen']) this.#videos.setOwn(self, role, needed ? this.#tracks[role] : null);
   }
 
   #assign(state) {
-    this.#gallery.assign(state.slots);
-    this.#speakers.assign(state.slots);
+    this.#videos.assign(state.slots);
+    this.#audio.assign(state.slots);
   }
 
   #changed(state, before) {
@@ -114,7 +114,7 @@ export class Playback {
       return;
     }
     if (state.slots !== before.slots) this.#assign(state);
-    const same = ['room', 'slots', 'served', 'self', 'mesh', 'voices', 'phase', 'lastSpeaker'].every((key) => state[key] === before[key]);
+    const same = ['room', 'slots', 'served', 'self', 'mesh', 'meshAudio', 'phase', 'lastSpeaker'].every((key) => state[key] === before[key]);
     if (!same) this.#look();
   }
 
@@ -127,7 +127,7 @@ export class Playback {
       for (const { participant } of this.#store.get().room?.tiles ?? []) this.pictureGaps.seen(participant, now);
     }
     const tile = this.#view === View.Tiles && this.#tiles.find((one) => one.picture === picture);
-    const wrong = tile && picture.source === 'forward' && picture.owner !== null && picture.owner !== tile.number;
+    const wrong = tile && picture.source === 'forward' && picture.csrc !== null && picture.csrc !== tile.number;
     if (tile && !wrong && tile.role === 'camera') this.pictureGaps.seen(tile.participant, now);
     if (first || news || wrong) this.#look();
   }
@@ -156,10 +156,10 @@ export class Playback {
   #picture(state, now) {
     this.#showOwn(state);
     const { tiles, more } = stageTiles(state, this.#target);
-    const pictures = this.#gallery.tiles;
+    const pictures = this.#videos.tiles;
     for (const tile of tiles) {
       const current = this.#shown.get(tile.key);
-      if (tile.off && !this.#off.has(tile.key)) this.#gallery.empty(tile.participant, tile.role);
+      if (tile.off && !this.#off.has(tile.key)) this.#videos.empty(tile.participant, tile.role);
       tile.picture = choosePicture(tile, pictures, { target: this.#target, now, current });
     }
     this.#off = new Set(tiles.filter((tile) => tile.off).map((tile) => tile.key));
@@ -168,7 +168,7 @@ export class Playback {
       now,
       since: this.#since,
       covered: this.#covered,
-      composite: { first: this.#compositeFirst, last: this.#gallery.composite.last },
+      composite: { first: this.#compositeFirst, last: this.#videos.composite.last },
       slotsHeld: pictures.some((one) => one.source === 'forward' && one.participant !== null && !one.gone && now - (one.last ?? -Infinity) < DEAD),
       direct: tiles.some(({ picture }) => picture?.source === 'mesh' && now - picture.last < DEAD),
       tiles: tiles.map(({ picture, expects }) => ({ ready: picture !== null, expects, fresh: Boolean(picture) && picture.source !== 'own' && now - picture.last < DEAD })),
@@ -178,22 +178,22 @@ export class Playback {
     this.#tiles = tiles;
     this.pictureGaps.keep(tiles.filter((tile) => !tile.off).map((tile) => tile.participant));
     this.#shown = new Map(tiles.filter((tile) => tile.picture).map((tile) => [tile.key, tile.picture.key]));
-    this.#gallery.prune(new Set(this.#shown.values()));
+    this.#videos.prune(new Set(this.#shown.values()));
     this.#stage.show({ state, view, tiles, more, pictures });
     if (this.#target === 'sfu') this.#onTiles(tiles, state.room.canvas);
   }
 
   #sound(state, now) {
     const others = state.room?.participants.filter((one) => one.id !== state.self && !one.viewer) ?? [];
-    const facts = { ...this.#speakers.facts(others, now), target: this.#target, since: this.#since, covered: this.#covered, now };
-    const heard = nextHeard(this.#heard, facts);
+    const facts = { ...this.#audio.facts(others, now), target: this.#target, since: this.#since, covered: this.#covered, now };
+    const heard = nextAudio(this.#heard, facts);
     if (heard !== this.#heard) {
       this.#heard = heard;
-      this.#speakers.apply(heard);
+      this.#audio.apply(heard);
     }
     this.#settled = isSettled(heard, facts);
     this.soundGaps.keep(others.map((one) => one.id));
-    if (this.#pace === OFTEN) for (const { id } of others) this.soundGaps.aged(id, this.#speakers.age(id, now));
+    if (this.#pace === OFTEN) for (const { id } of others) this.soundGaps.aged(id, this.#audio.age(id, now));
   }
 
   #schedule(now) {
@@ -216,8 +216,8 @@ export class Playback {
   #clear() {
     clearInterval(this.#timer);
     this.#timer = 0;
-    this.#gallery.clear();
-    this.#speakers.clear();
+    this.#videos.clear();
+    this.#audio.clear();
     this.#view = View.Composite;
     this.#heard = MIX;
     this.#target = null;
@@ -236,7 +236,7 @@ export class Playback {
   /** For tests and figures: what is shown and heard, and what was missing. */
   report() {
     const now = performance.now();
-    const composite = this.#gallery.composite;
+    const composite = this.#videos.composite;
     const shown = this.#view === View.Composite
       ? (this.#store.get().room?.tiles ?? []).map(({ participant, role }) => describe({ participant, role, picture: composite }, 'composite'))
       : this.#tiles.map((tile) => describe(tile));
@@ -245,7 +245,7 @@ export class Playback {
       view: this.#view,
       tiles: shown,
       heard: this.#heard,
-      blocked: this.#speakers.blocked,
+      blocked: this.#audio.blocked,
       gaps: { picture: this.pictureGaps.report(now), sound: this.soundGaps.report(now) },
     };
   }
@@ -260,6 +260,6 @@ function describe({ participant, role, picture }, source = picture?.source ?? 'a
     height: picture?.height ?? 0,
     framesSeen: picture?.frames ?? 0,
     lastFrameAt: picture?.last ?? null,
-    csrc: picture?.owner ?? null,
+    csrc: picture?.csrc ?? null,
   };
 }

@@ -3,7 +3,7 @@
 
 import { Picture } from './picture.js';
 
-export class Gallery {
+export class VideoElements {
   #host;
   #onFrame;
   #pictures = new Map();

@@ -24,7 +24,7 @@ const FILLING = 600;
 const OVERLAP = 3_000;
 
 /** Longest the tiles stand when neither they nor the composite move. */
-const FORLORN = 5_000;
+const GIVE_UP = 5_000;
 
 /**
  * The view after this moment, given `showing` now.
@@ -50,7 +50,7 @@ function toTiles({ now, since, target, covered, composite, tiles }) {
 }
 
 function toComposite({ now, since, composite, tiles, slotsHeld, direct }) {
-  if (composite.first === null) return now - since > FORLORN && !tiles.some((tile) => tile.fresh);
+  if (composite.first === null) return now - since > GIVE_UP && !tiles.some((tile) => tile.fresh);
   const moves = now - composite.last < DEAD;
   const runs = now - composite.first;
   return moves && (!direct || runs > FILLING) && (!slotsHeld || runs > OVERLAP);
@@ -61,8 +61,8 @@ function toComposite({ now, since, composite, tiles, slotsHeld, direct }) {
  *
  * `tile` is `{participant, number, role, off, stalled}`: off while the camera is, stalled when the
  * server gets nothing of it. A picture is `{key, source,
- * participant, role, owner, frames, last, gone}`: `source` own, forward or mesh; `participant` and
- * `role` what signalling says is in it; `owner` the number its newest frame carries, null where
+ * participant, role, csrc, frames, last, gone}`: `source` own, forward or mesh; `participant` and
+ * `role` what signalling says is in it; `csrc` the number its newest frame carries, null where
  * a browser does not tell; `gone` when its connection is. `context` is `{target, now, current}`,
  * the last being the key of what is shown.
  */
@@ -91,16 +91,16 @@ function isStill({ source, last }, { role, stalled }, now) {
 
 /** A slot is believed when what was said of it and what its newest frame says agree. */
 function carries(picture, tile, { target, current }) {
-  if (picture.owner !== null && picture.owner !== tile.number) return false;
+  if (picture.csrc !== null && picture.csrc !== tile.number) return false;
   if (picture.participant === tile.participant && picture.role === tile.role) return true;
   // On the way out the table is empty already, and the last frame still says whose it is.
   const leaving = target !== 'sfu' || picture.gone;
-  return leaving && picture.participant === null && picture.owner === tile.number && picture.key === current;
+  return leaving && picture.participant === null && picture.csrc === tile.number && picture.key === current;
 }
 
 const SOURCE = { mcu: null, sfu: 'forward', p2p: 'mesh' };
 
 /** What is shown stays for a while after its last frame, when what replaces it is on the way. */
 const holds = (picture, { target, now, current }) =>
-  picture.key === current && now - picture.last < FORLORN
+  picture.key === current && now - picture.last < GIVE_UP
   && (picture.gone || (picture.source !== 'own' && picture.source !== SOURCE[target]));

@@ -11,7 +11,7 @@ export class Refusal extends Error {
   }
 }
 
-export class Archive {
+export class RecordingsApi {
   /** The server's token, or an empty text. */
   token = '';
 

@@ -60,12 +60,12 @@ export function filesOf(recording, token) {
   return [...(recording.tracks ?? []).map(track), { name: 'Events', about: 'who came, went and spoke', url: url('events.jsonl') }];
 }
 
-const MOMENTS = { join: 'joins', leave: 'leaves', speaker: 'speaks' };
+const MARKERS = { join: 'joins', leave: 'leaves', speaker: 'speaks' };
 
 /** The moments to play a recording from, `{at, name}` each, `at` in seconds; not who was there when it began. */
-export function momentsOf({ markers }) {
-  const known = (markers ?? []).filter(({ type, at_ms: at }) => MOMENTS[type] && (at > 0 || type !== 'join'));
-  return known.map(({ at_ms: at, type, name }) => ({ at: at / 1000, name: `${clock(at)} ${name} ${MOMENTS[type]}` }));
+export function markersOf({ markers }) {
+  const known = (markers ?? []).filter(({ type, at_ms: at }) => MARKERS[type] && (at > 0 || type !== 'join'));
+  return known.map(({ at_ms: at, type, name }) => ({ at: at / 1000, name: `${clock(at)} ${name} ${MARKERS[type]}` }));
 }
 
 /** `h:mm:ss`, or `m:ss` under an hour. */
@@ -100,7 +100,7 @@ const STATES = {
 };
 
 /** How it stands: `{tone, name, reason}`; nothing is said of one that ended as it should. */
-export function standing({ state, reason }) {
+export function statusOf({ state, reason }) {
   const { tone, name } = STATES[state] ?? { tone: 'warn', name: state };
   return { tone, name: name || (reason ? 'Ended by itself' : ''), reason: reason ? sentence(reason) : '' };
 }

@@ -5,7 +5,7 @@ import { people, spokenLabel } from '../base/state.js';
 import { avatarTone, initials } from './avatar.js';
 
 /** What the list depends on. */
-const PARTS = ['room', 'levels', 'self', 'voices', 'mesh', 'slots'];
+const PARTS = ['room', 'levels', 'self', 'meshAudio', 'mesh', 'slots'];
 
 export class People {
   #onPin;

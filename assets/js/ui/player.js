@@ -1,7 +1,7 @@
 // A recording played over the page of recordings.
 
 import { byId, el, setText } from '../base/dom.js';
-import { fileUrl, momentsOf, playerFor, startedText, wordsForPlayback } from '../recordings/recordings.js';
+import { fileUrl, markersOf, playerFor, startedText, wordsForPlayback } from '../recordings/recordings.js';
 
 export class Player {
   #dialog = byId('player');
@@ -23,18 +23,18 @@ export class Player {
     media.addEventListener('error', () => this.#failed(media));
     this.#media = media;
     byId('player-media').replaceChildren(media);
-    this.#listMoments(momentsOf(recording), media);
+    this.#listMarkers(markersOf(recording), media);
     this.#dialog.showModal();
     media.focus({ preventScroll: true });
     // A browser that wants a click of its own still shows the controls.
     media.play().catch(() => {});
   }
 
-  /** Lists the moments; each is played from with a click. */
-  #listMoments(moments, media) {
+  /** Lists the markers; each is played from with a click. */
+  #listMarkers(markers, media) {
     const list = byId('player-moments');
-    list.hidden = moments.length === 0;
-    list.replaceChildren(...moments.map(({ at, name }) => {
+    list.hidden = markers.length === 0;
+    list.replaceChildren(...markers.map(({ at, name }) => {
       const button = el('button', { class: 'quiet', type: 'button', text: name });
       button.addEventListener('click', () => {
         media.currentTime = at;

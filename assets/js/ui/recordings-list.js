@@ -1,9 +1,9 @@
 // The list of recordings.
 
 import { byId, el, icon, reconcile } from '../base/dom.js';
-import { factsOf, filesOf, fileUrl, isPlayable, standing, startedText, whoText } from '../recordings/recordings.js';
+import { factsOf, filesOf, fileUrl, isPlayable, statusOf, startedText, whoText } from '../recordings/recordings.js';
 
-export class Takes {
+export class RecordingsList {
   #onPlay;
   #onDelete;
 
@@ -53,7 +53,7 @@ export class Takes {
 const spoken = (recording) => `${recording.room}, ${startedText(recording)}`;
 
 function textOf(recording, token) {
-  const { tone, name, reason } = standing(recording);
+  const { tone, name, reason } = statusOf(recording);
   const title = el('p', { class: 'take__title' }, el('strong', { text: recording.room }));
   if (name) title.append(el('span', { class: `badge badge--${tone}`, text: name }));
   const text = el('div', { class: 'take__text' }, title,

@@ -8,16 +8,16 @@ import { formatBitrate, formatShare, sparkline } from '../call/stats.js';
 const SAMPLES = 60;
 const CHART = { width: 240, height: 48, slots: SAMPLES };
 
-export class Figures {
+export class StatsPanel {
   #history = [];
 
   render(state, before) {
-    if (state.figures === before.figures && state.room === before.room) return;
-    const figures = state.figures;
-    if (!figures) this.#history = [];
-    else if (figures !== before.figures) this.#history = [...this.#history, figures].slice(-SAMPLES);
-    if (byId('panel-figures').hidden && before.figures) return;
-    for (const [id, text] of Object.entries({ ...texts(figures), ...paths(state) })) setText(byId(`fig-${id}`), unbroken(text));
+    if (state.stats === before.stats && state.room === before.room) return;
+    const stats = state.stats;
+    if (!stats) this.#history = [];
+    else if (stats !== before.stats) this.#history = [...this.#history, stats].slice(-SAMPLES);
+    if (byId('panel-figures').hidden && before.stats) return;
+    for (const [id, text] of Object.entries({ ...texts(stats), ...paths(state) })) setText(byId(`fig-${id}`), unbroken(text));
     const most = Math.max(100_000, ...this.#history.flatMap((one) => [one.up ?? 0, one.down ?? 0]));
     for (const side of ['up', 'down']) {
       const values = this.#history.map((one) => one[side]);
@@ -37,7 +37,7 @@ const size = (one) => {
 const number = (value, unit) => (value === null || value === undefined ? '–' : `${Math.round(value)} ${unit}`);
 
 /** Flows between machines: what the arithmetic of the mode says, and what was counted. */
-function paths({ room, figures, ...state }) {
+function paths({ room, stats, ...state }) {
   const people = room?.participants.filter((one) => !one.viewer).length ?? 0;
   const own = room ? ownPaths(targetOf({ room, ...state }), people) : {};
   const { expected, measured } = room?.paths ?? {};
@@ -46,31 +46,31 @@ function paths({ room, figures, ...state }) {
     'paths-expected': count(expected?.outside),
     'paths-measured': count(measured?.outside),
     'own-up-expected': count(own.up),
-    'own-up-measured': count(figures?.paths?.up),
+    'own-up-measured': count(stats?.paths?.up),
     'own-down-expected': count(own.down),
-    'own-down-measured': count(figures?.paths?.down),
+    'own-down-measured': count(stats?.paths?.down),
   };
 }
 
-function texts(figures) {
-  const { video, audio, sent = [] } = figures ?? {};
+function texts(stats) {
+  const { video, audio, sent = [] } = stats ?? {};
   const camera = sent.find((one) => one.role === 'camera');
   const screen = sent.find((one) => one.role === 'screen');
   const mic = sent.find((one) => one.role === 'mic');
   return {
-    up: formatBitrate(figures?.up),
-    down: formatBitrate(figures?.down),
-    rtt: figures?.rtt === null || figures?.rtt === undefined ? '–' : `${figures.rtt.toFixed(figures.rtt < 10 ? 1 : 0)} ms`,
+    up: formatBitrate(stats?.up),
+    down: formatBitrate(stats?.down),
+    rtt: stats?.rtt === null || stats?.rtt === undefined ? '–' : `${stats.rtt.toFixed(stats.rtt < 10 ? 1 : 0)} ms`,
     'in-size': size(video),
     'in-fps': number(video?.fps, 'fps'),
     'in-loss': formatShare(video?.loss),
     'in-freezes': video ? `${video.freezeCount} (${video.totalFreezesDuration.toFixed(1)} s)` : '–',
-    'in-delay': delays(figures),
+    'in-delay': delays(stats),
     'in-decoding': video?.decoding === null || video?.decoding === undefined ? '–' : `${video.decoding.toFixed(3)} cores`,
     'in-jitter': number(video?.jitter, 'ms'),
     'in-bitrate': video || audio ? formatBitrate((video?.bitrate ?? 0) + (audio?.bitrate ?? 0)) : '–',
     'in-codec': [video?.codec, audio?.codec].filter(Boolean).join(' + ') || '–',
-    ...server(figures?.server),
+    ...server(stats?.server),
     'out-camera': describe(camera),
     'out-screen': describe(screen),
     'out-mic': mic ? `${mic.codec ?? ''} ${formatBitrate(mic.bitrate)}`.trim() : 'off',
@@ -89,8 +89,8 @@ function server(load) {
 }
 
 /** From leaving the server, or who sends, to being played: picture and sound. */
-function delays(figures) {
-  const { rtt, video, audio } = figures ?? {};
+function delays(stats) {
+  const { rtt, video, audio } = stats ?? {};
   const one = (kind) => (kind?.waiting === null || kind?.waiting === undefined ? '–' : `${Math.round((rtt ?? 0) / 2 + kind.waiting)}`);
   return video || audio ? `${one(video)} / ${one(audio)} ms` : '–';
 }

@@ -2,7 +2,8 @@
 
 import { numberOf, sourceKey } from '../base/participant.js';
 import { people } from '../base/state.js';
-import { capacity, tileRects } from './layout.js';
+import { capacity } from './layout.js';
+import { scene, spotlit } from './scene.js';
 
 /**
  * `{tiles, more}`: `tiles` each `{key, participant, number, role, row, off, stalled, expects, x, y,
@@ -18,9 +19,10 @@ export function stageTiles(state, target) {
     .sort((a, b) => numberOf(a.id) - numberOf(b.id))
     .flatMap((row) => (row.screen === 'live' ? [tile(row, 'camera'), tile(row, 'screen')] : [tile(row, 'camera')]))
     .map((one) => ({ ...one, ...prospects(one, state, target) }));
-  const spot = spotlit(sources, state);
+  const choice = { pinned: room.pinned, lastSpeaker: state.lastSpeaker };
+  const spot = sources[spotlit({ shown: sources, ...choice })];
   const shown = select(sources, spot, capacity(room.layout));
-  const rects = tileRects(room.canvas, room.layout, shown.length, shown.indexOf(spot));
+  const { rects } = scene({ canvas: room.canvas, layout: room.layout, shown, ...choice });
   const tiles = shown.map((one, i) => ({ ...one, ...rects[i] })).filter((one) => one.w > 0);
   const hidden = sources.filter((one) => !shown.includes(one));
   if (!hidden.length) return { tiles, more: null };
@@ -42,15 +44,6 @@ function prospects({ participant, role, row }, state, target) {
   const has = state.slots.some((slot) => slot.participant === participant && slot.role === role);
   // Before the first table nobody has one yet.
   return { off, stalled, expects: has || state.slots.length === 0 };
-}
-
-/** The pinned, else a shared screen, else whoever spoke last. */
-function spotlit(sources, { room, lastSpeaker }) {
-  const camera = (id) => sources.find((one) => one.participant === id && one.role === 'camera');
-  return (room.pinned && camera(room.pinned))
-    ?? sources.find((one) => one.role === 'screen')
-    ?? (lastSpeaker && camera(lastSpeaker))
-    ?? sources[0];
 }
 
 /** As many as have room; where not all do, those with a picture before those without. */

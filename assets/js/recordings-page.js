@@ -11,7 +11,8 @@ import { toast } from './ui/toast.js';
 /** How often the list is asked for while something in it goes on, ms. */
 const REFRESH = 5_000;
 
-const KEEPS_NONE = 'This server keeps no recordings. Whoever runs it can turn them on with --recordings and the name of a folder.';
+const KEEPS_NONE =
+  'This server keeps no recordings. Whoever runs it can turn them on with --recordings and the name of a folder.';
 
 const api = new RecordingsApi();
 const player = new Player();
@@ -86,7 +87,10 @@ function go(offset) {
 /** Asks before a recording is deleted. */
 function ask(recording) {
   doomed = recording;
-  setText(byId('confirm-text'), `${recording.room}, ${startedText(recording)}, ${clock(recording.duration_ms)} long. It cannot be brought back.`);
+  setText(
+    byId('confirm-text'),
+    `${recording.room}, ${startedText(recording)}, ${clock(recording.duration_ms)} long. It cannot be brought back.`,
+  );
   byId('confirm').showModal();
 }
 
@@ -110,7 +114,10 @@ async function remove() {
 function start() {
   byId('archive-room').hidden = !asked.room;
   setText(byId('archive-room-name'), asked.room ?? '');
-  setText(byId('archive-empty-text'), asked.room ? 'Nothing has been recorded in this room.' : 'Nothing has been recorded yet.');
+  setText(
+    byId('archive-empty-text'),
+    asked.room ? 'Nothing has been recorded in this room.' : 'Nothing has been recorded yet.',
+  );
   api.token = new URLSearchParams(location.hash.slice(1)).get('token') ?? loadToken();
   byId('token').value = api.token;
   byId('token-form').addEventListener('submit', (event) => {

@@ -6,9 +6,21 @@ import { nextSpeaking } from '../../assets/js/call/speaker-detector.js';
 import { isSettled, MIX, nextAudio } from '../../assets/js/playback/audio-switch.js';
 import { GapMeter } from '../../assets/js/playback/gaps.js';
 
-const one = (id, flows = '', slot = flows.includes('f')) => ({ id, mesh: flows.includes('m'), forward: flows.includes('f'), slot });
+const one = (id, flows = '', slot = flows.includes('f')) => ({
+  id,
+  mesh: flows.includes('m'),
+  forward: flows.includes('f'),
+  slot,
+});
 const facts = (target, people, more = {}) => ({
-  target, people, covered: false, mixFlows: false, mixSince: null, now: 10_000, since: 9_900, ...more,
+  target,
+  people,
+  covered: false,
+  mixFlows: false,
+  mixSince: null,
+  now: 10_000,
+  since: 9_900,
+  ...more,
 });
 const by = (source, ...ids) => ({ mix: false, people: Object.fromEntries(ids.map((id) => [id, source])) });
 
@@ -16,10 +28,22 @@ test('from the mix to slots when all that are assigned flow, in one step', () =>
   const mix = { mixFlows: true };
   assert.equal(nextAudio(MIX, facts('sfu', [one('p2', 'f'), one('p3', '', true)], mix)), MIX);
   assert.deepEqual(nextAudio(MIX, facts('sfu', [one('p2', 'f'), one('p3', 'f')], mix)), by('forward', 'p2', 'p3'));
-  assert.deepEqual(nextAudio(MIX, facts('sfu', [one('p2', 'f'), one('p3', '')], mix)), by('forward', 'p2', 'p3'), 'who has no slot is not waited for');
+  assert.deepEqual(
+    nextAudio(MIX, facts('sfu', [one('p2', 'f'), one('p3', '')], mix)),
+    by('forward', 'p2', 'p3'),
+    'who has no slot is not waited for',
+  );
   assert.equal(nextAudio(MIX, facts('sfu', [one('p2')], mix)), MIX, 'before the table there is nothing');
-  assert.deepEqual(nextAudio(MIX, facts('sfu', [one('p2', '', true)], { ...mix, since: 0 })), by('forward', 'p2'), 'nobody holds up all for long');
-  assert.deepEqual(nextAudio(MIX, facts('sfu', [one('p2', 'f'), one('p3', '', true)], { ...mix, since: 9_800 })), by('forward', 'p2', 'p3'), 'and hardly at all where somebody is heard');
+  assert.deepEqual(
+    nextAudio(MIX, facts('sfu', [one('p2', '', true)], { ...mix, since: 0 })),
+    by('forward', 'p2'),
+    'nobody holds up all for long',
+  );
+  assert.deepEqual(
+    nextAudio(MIX, facts('sfu', [one('p2', 'f'), one('p3', '', true)], { ...mix, since: 9_800 })),
+    by('forward', 'p2', 'p3'),
+    'and hardly at all where somebody is heard',
+  );
 });
 
 test('back to the mix when it flows, and has had time to fill', () => {
@@ -38,7 +62,10 @@ test('back to the mix when it flows, and has had time to fill', () => {
 
 test('to the mesh when it covers everybody, whatever was heard before', () => {
   const people = [one('p2', 'm'), one('p3', 'm')];
-  const before = [[MIX, people, true], [by('forward', 'p2', 'p3'), [one('p2', 'mf'), one('p3', 'mf')], false]];
+  const before = [
+    [MIX, people, true],
+    [by('forward', 'p2', 'p3'), [one('p2', 'mf'), one('p3', 'mf')], false],
+  ];
   for (const [heard, flows, mixFlows] of before) {
     const mix = { mixFlows, mixSince: mixFlows ? 0 : null };
     assert.equal(nextAudio(heard, facts('p2p', flows, mix)), heard);
@@ -48,10 +75,10 @@ test('to the mesh when it covers everybody, whatever was heard before', () => {
 
 test('from the mesh each person goes over by themselves', () => {
   const heard = by('mesh', 'p2', 'p3');
-  assert.deepEqual(
-    nextAudio(heard, facts('sfu', [one('p2', 'mf'), one('p3', 'm', true)])),
-    { mix: false, people: { p2: 'forward', p3: 'mesh' } },
-  );
+  assert.deepEqual(nextAudio(heard, facts('sfu', [one('p2', 'mf'), one('p3', 'm', true)])), {
+    mix: false,
+    people: { p2: 'forward', p3: 'mesh' },
+  });
   assert.equal(nextAudio(heard, facts('mcu', [one('p2', 'm'), one('p3', 'm')])), heard);
   assert.equal(nextAudio(heard, facts('mcu', [one('p2', 'm'), one('p3', 'm')], { mixFlows: true, mixSince: 0 })), MIX);
 });
@@ -79,7 +106,16 @@ test('whatever flows whenever, nobody is heard twice and it comes to an end', ()
         since = now;
       }
       const people = ids.slice(0, 1 + random(3)).map((id) => one(id, ['', 'm', 'f', 'mf'][random(4)], random(2) === 1));
-      heard = nextAudio(heard, facts(target, people, { now, since, covered: random(4) === 0, mixFlows: random(2) === 1, mixSince: now - random(900) }));
+      heard = nextAudio(
+        heard,
+        facts(target, people, {
+          now,
+          since,
+          covered: random(4) === 0,
+          mixFlows: random(2) === 1,
+          mixSince: now - random(900),
+        }),
+      );
       if (heard.mix) assert.deepEqual(heard.people, {}, 'the mix has everybody already');
       else assert.ok(Object.values(heard.people).every((source) => ['forward', 'mesh'].includes(source)));
     }
@@ -106,7 +142,10 @@ test('gaps are the longest time without, the open one included', () => {
   gaps.aged('p3', 20);
   gaps.aged('p3', 90);
   gaps.aged('p3', 10);
-  assert.deepEqual(gaps.report(250), { p2: { since: 20, largest: 170, count: 4 }, p3: { since: 10, largest: 90, count: 3 } });
+  assert.deepEqual(gaps.report(250), {
+    p2: { since: 20, largest: 170, count: 4 },
+    p3: { since: 10, largest: 90, count: 3 },
+  });
   assert.equal(gaps.report(1_000).p2.largest, 770);
   gaps.keep(['p3']);
   assert.deepEqual(Object.keys(gaps.report(1_000)), ['p3']);

@@ -3,7 +3,16 @@ import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
 
 import {
-  captureProblem, causeForCode, environmentProblem, isFinalBye, KNOWN_CODES, passesByItself, wordsForBye, wordsForCode, wordsForDevice, wordsForLoss,
+  captureProblem,
+  causeForCode,
+  environmentProblem,
+  isFinalBye,
+  KNOWN_CODES,
+  passesByItself,
+  wordsForBye,
+  wordsForCode,
+  wordsForDevice,
+  wordsForLoss,
 } from '../../assets/js/base/errors.js';
 
 const snake = (name) => name.replace(/(?<!^)[A-Z]/g, '_$&').toLowerCase();
@@ -16,12 +25,21 @@ function wireNames(file, name) {
 }
 
 /** Only HTTP answers carry these; a page never sends what would bring them. */
-const HTTP_ONLY = ['unsupported_media_type', 'ice_restart_unsupported', 'precondition_failed', 'precondition_required', 'method_not_allowed'];
+const HTTP_ONLY = [
+  'unsupported_media_type',
+  'ice_restart_unsupported',
+  'precondition_failed',
+  'precondition_required',
+  'method_not_allowed',
+];
 
 test('every error code that can meet a page has words', () => {
   const codes = wireNames('protocol.rs', 'ErrorCode').filter((code) => !HTTP_ONLY.includes(code));
   assert.ok(codes.length > 15);
-  assert.deepEqual(codes.filter((code) => !KNOWN_CODES.includes(code)), []);
+  assert.deepEqual(
+    codes.filter((code) => !KNOWN_CODES.includes(code)),
+    [],
+  );
 });
 
 test('an unknown code falls back to the words of the server', () => {
@@ -38,7 +56,10 @@ test('every bye has words, and only those that pass lead to a reconnection', () 
   const reasons = wireNames('room/view.rs', 'ByeReason');
   assert.ok(reasons.length > 5);
   for (const reason of reasons) assert.notEqual(wordsForBye(reason), wordsForBye('unheard_of'), reason);
-  assert.deepEqual(reasons.filter((reason) => !isFinalBye(reason)), ['server_shutdown', 'connection_failed', 'too_slow', 'internal']);
+  assert.deepEqual(
+    reasons.filter((reason) => !isFinalBye(reason)),
+    ['server_shutdown', 'connection_failed', 'too_slow', 'internal'],
+  );
 });
 
 test('a reconnecting page waits for what passes and gives up on what does not', () => {
@@ -49,7 +70,10 @@ test('a reconnecting page waits for what passes and gives up on what does not', 
 test('device failures say what to do', () => {
   const failed = (name, message = '') => ({ name, message });
   assert.match(wordsForDevice('camera', failed('NotAllowedError')), /camera is blocked.*Allow it/);
-  assert.match(wordsForDevice('mic', failed('NotAllowedError', 'Permission denied by system')), /system.*microphone|microphone.*system/);
+  assert.match(
+    wordsForDevice('mic', failed('NotAllowedError', 'Permission denied by system')),
+    /system.*microphone|microphone.*system/,
+  );
   assert.match(wordsForDevice('mic', failed('NotFoundError')), /No microphone was found/);
   assert.match(wordsForDevice('camera', failed('NotReadableError')), /in use/);
   assert.equal(wordsForDevice('screen', failed('NotAllowedError')), null, 'closing the picker is no failure');
@@ -58,8 +82,15 @@ test('device failures say what to do', () => {
 });
 
 test('a browser that cannot call is told so', () => {
-  class Peer { addTransceiver() {} }
-  const good = { RTCPeerConnection: Peer, WebSocket: Peer, isSecureContext: true, navigator: { mediaDevices: { getUserMedia() {} } } };
+  class Peer {
+    addTransceiver() {}
+  }
+  const good = {
+    RTCPeerConnection: Peer,
+    WebSocket: Peer,
+    isSecureContext: true,
+    navigator: { mediaDevices: { getUserMedia() {} } },
+  };
   assert.equal(environmentProblem(good), null);
   assert.match(environmentProblem({ ...good, RTCPeerConnection: undefined }), /WebRTC/);
   assert.equal(captureProblem(good), null);

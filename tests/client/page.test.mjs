@@ -51,15 +51,20 @@ test('text from people is never parsed as HTML', () => {
 
 test('every script belongs to a page', () => {
   const used = new Set(pages.flatMap((page) => [...page.scripts]));
-  assert.deepEqual(scripts.filter((name) => !used.has(name)), []);
+  assert.deepEqual(
+    scripts.filter((name) => !used.has(name)),
+    [],
+  );
 });
 
 /** The floors of main.js: a script uses its own folder and those of lower floors. */
 const FLOORS = { base: 0, call: 1, playback: 1, recordings: 1, ui: 2, '.': 3 };
 
 test('imports lead down the floors and never round in a circle', () => {
-  const imports = (name) => [...sources.get(name).matchAll(/from '(\.[^']+)'/g)]
-    .map(([, other]) => path.posix.join(path.posix.dirname(name), other));
+  const imports = (name) =>
+    [...sources.get(name).matchAll(/from '(\.[^']+)'/g)].map(([, other]) =>
+      path.posix.join(path.posix.dirname(name), other),
+    );
   const counts = {};
   for (const name of scripts) {
     const folder = path.posix.dirname(name);
@@ -82,10 +87,14 @@ test('every element and icon the scripts name is in the page', () => {
   for (const { name: page, html, scripts: names, ids } of pages) {
     for (const name of names) {
       const source = sources.get(name);
-      for (const [, id] of source.matchAll(/(?:byId|#onClick)\('([^']+)'/g)) assert.ok(ids.includes(id), `${id} in ${name} of ${page}`);
-      for (const [, id] of source.matchAll(/\bicon\('([^']+)'/g)) assert.ok(ids.includes(`i-${id}`), `${id} in ${name} of ${page}`);
+      for (const [, id] of source.matchAll(/(?:byId|#onClick)\('([^']+)'/g))
+        assert.ok(ids.includes(id), `${id} in ${name} of ${page}`);
+      for (const [, id] of source.matchAll(/\bicon\('([^']+)'/g))
+        assert.ok(ids.includes(`i-${id}`), `${id} in ${name} of ${page}`);
     }
-    for (const [, id] of html.matchAll(/(?:href="#|aria-controls="|aria-labelledby="|aria-describedby="|for=")([^"]+)"/g)) {
+    for (const [, id] of html.matchAll(
+      /(?:href="#|aria-controls="|aria-labelledby="|aria-describedby="|for=")([^"]+)"/g,
+    )) {
       assert.ok(ids.includes(id), `${id} in ${page}`);
     }
   }

@@ -12,6 +12,9 @@ for (const { name, large, tiles, last_speaker: lastSpeaker, ...given } of cases)
   test(`scene: ${name}`, () => {
     const { large: found, rects } = scene({ ...given, lastSpeaker });
     assert.equal(found, large ?? -1);
-    assert.deepEqual(rects.map((rect) => rect && [rect.x, rect.y, rect.w, rect.h]), tiles);
+    assert.deepEqual(
+      rects.map((rect) => rect && [rect.x, rect.y, rect.w, rect.h]),
+      tiles,
+    );
   });
 }

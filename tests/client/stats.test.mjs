@@ -3,7 +3,13 @@ import { test } from 'node:test';
 
 import { digest as digestAll, formatBitrate, formatShare, sparkline } from '../../assets/js/call/stats.js';
 
-const ROLES = new Map([['0', 'mic'], ['1', 'camera'], ['3', 'mix-audio'], ['4', 'mix-video'], ['13', 'forward-video']]);
+const ROLES = new Map([
+  ['0', 'mic'],
+  ['1', 'camera'],
+  ['3', 'mix-audio'],
+  ['4', 'mix-video'],
+  ['13', 'forward-video'],
+]);
 
 const PEOPLE = new Map([['13', 'p3']]);
 const digest = (previous, report, roles) => digestAll(previous, [{ id: 'server', report, roles, people: PEOPLE }]);
@@ -12,13 +18,56 @@ const digest = (previous, report, roles) => digestAll(previous, [{ id: 'server',
 function report(seconds, { pair = {}, transport = {}, video = {} } = {}) {
   const timestamp = 1_000_000 + seconds * 1000;
   const stats = [
-    { id: 'T', type: 'transport', selectedCandidatePairId: 'P', bytesSent: 10_000 * seconds, bytesReceived: 100_000 * seconds, ...transport },
+    {
+      id: 'T',
+      type: 'transport',
+      selectedCandidatePairId: 'P',
+      bytesSent: 10_000 * seconds,
+      bytesReceived: 100_000 * seconds,
+      ...transport,
+    },
     { id: 'P', type: 'candidate-pair', state: 'succeeded', nominated: true, currentRoundTripTime: 0.0124, ...pair },
     { id: 'C', type: 'codec', mimeType: 'video/H264' },
-    { id: 'V', type: 'inbound-rtp', mid: '4', kind: 'video', codecId: 'C', bytesReceived: 90_000 * seconds, packetsReceived: 99 * seconds, packetsLost: seconds, frameWidth: 1280, frameHeight: 720, framesPerSecond: 30, framesDecoded: 30 * seconds, freezeCount: 1, totalFreezesDuration: 0.4, ...video },
+    {
+      id: 'V',
+      type: 'inbound-rtp',
+      mid: '4',
+      kind: 'video',
+      codecId: 'C',
+      bytesReceived: 90_000 * seconds,
+      packetsReceived: 99 * seconds,
+      packetsLost: seconds,
+      frameWidth: 1280,
+      frameHeight: 720,
+      framesPerSecond: 30,
+      framesDecoded: 30 * seconds,
+      freezeCount: 1,
+      totalFreezesDuration: 0.4,
+      ...video,
+    },
     { id: 'F', type: 'inbound-rtp', mid: '13', kind: 'video', framesDecoded: 7 },
-    { id: 'A', type: 'inbound-rtp', mid: '3', kind: 'audio', bytesReceived: 5_000 * seconds, totalAudioEnergy: 2, audioLevel: 0.5, concealedSamples: 3 },
-    { id: 'O', type: 'outbound-rtp', mid: '1', kind: 'video', bytesSent: 8_000 * seconds, frameWidth: 640, frameHeight: 360, framesPerSecond: 15, qualityLimitationReason: 'cpu', remoteId: 'R' },
+    {
+      id: 'A',
+      type: 'inbound-rtp',
+      mid: '3',
+      kind: 'audio',
+      bytesReceived: 5_000 * seconds,
+      totalAudioEnergy: 2,
+      audioLevel: 0.5,
+      concealedSamples: 3,
+    },
+    {
+      id: 'O',
+      type: 'outbound-rtp',
+      mid: '1',
+      kind: 'video',
+      bytesSent: 8_000 * seconds,
+      frameWidth: 640,
+      frameHeight: 360,
+      framesPerSecond: 15,
+      qualityLimitationReason: 'cpu',
+      remoteId: 'R',
+    },
     { id: 'R', type: 'remote-inbound-rtp', fractionLost: 0.02 },
   ].map((stat) => ({ timestamp, ...stat }));
   return new Map(stats.map((stat) => [stat.id, stat]));
@@ -45,7 +94,10 @@ test('a slot through which nothing flows does not count', () => {
 });
 
 test('decoding and waiting are those between two reports', () => {
-  const at = (seconds, decode) => report(seconds, { video: { totalDecodeTime: decode, jitterBufferDelay: 0.9 * seconds, jitterBufferEmittedCount: 30 * seconds } });
+  const at = (seconds, decode) =>
+    report(seconds, {
+      video: { totalDecodeTime: decode, jitterBufferDelay: 0.9 * seconds, jitterBufferEmittedCount: 30 * seconds },
+    });
   const first = digest(null, at(1, 0.5), ROLES);
   assert.deepEqual([first.video.decoding, first.video.waiting], [null, null]);
   const { video, audio } = digest(first, at(3, 0.62), ROLES);
@@ -58,12 +110,39 @@ test('decoding and waiting are those between two reports', () => {
 function direct(seconds, n) {
   const timestamp = 1_000_000 + seconds * 1000;
   const stats = [
-    { id: 'T', type: 'transport', selectedCandidatePairId: 'P', bytesSent: 1_000 * n * seconds, bytesReceived: 2_000 * n * seconds },
+    {
+      id: 'T',
+      type: 'transport',
+      selectedCandidatePairId: 'P',
+      bytesSent: 1_000 * n * seconds,
+      bytesReceived: 2_000 * n * seconds,
+    },
     { id: 'P', type: 'candidate-pair', currentRoundTripTime: 0.01 * n },
     { id: 'C', type: 'codec', mimeType: 'video/VP8' },
-    { id: 'V', type: 'inbound-rtp', mid: '1', kind: 'video', codecId: 'C', bytesReceived: 1_500 * n * seconds, packetsReceived: 100 * seconds, packetsLost: 0, frameWidth: 320 * n, frameHeight: 180 * n, framesPerSecond: 10 * n, framesDecoded: 5 },
+    {
+      id: 'V',
+      type: 'inbound-rtp',
+      mid: '1',
+      kind: 'video',
+      codecId: 'C',
+      bytesReceived: 1_500 * n * seconds,
+      packetsReceived: 100 * seconds,
+      packetsLost: 0,
+      frameWidth: 320 * n,
+      frameHeight: 180 * n,
+      framesPerSecond: 10 * n,
+      framesDecoded: 5,
+    },
     { id: 'A', type: 'inbound-rtp', mid: '0', kind: 'audio', bytesReceived: 500 * n * seconds, totalAudioEnergy: n },
-    { id: 'O', type: 'outbound-rtp', mid: '1', kind: 'video', bytesSent: 900 * n * seconds, frameWidth: 320, frameHeight: 180 },
+    {
+      id: 'O',
+      type: 'outbound-rtp',
+      mid: '1',
+      kind: 'video',
+      bytesSent: 900 * n * seconds,
+      frameWidth: 320,
+      frameHeight: 180,
+    },
     { id: 'S', type: 'outbound-rtp', mid: '2', kind: 'video', bytesSent: 0 },
   ].map((stat) => ({ timestamp, ...stat }));
   return new Map(stats.map((stat) => [stat.id, stat]));
@@ -81,20 +160,39 @@ test('the connections of a mesh are summed, and each is a path of its own', () =
   assert.equal(figures.down, 48_000);
   assert.equal(figures.rtt, 15, 'of the direct ones, in the mean');
   assert.deepEqual(figures.paths, { up: 2, down: 2 }, 'through the server nothing flows');
-  assert.deepEqual([figures.video.streams, figures.video.frameWidth, figures.video.fps, figures.video.bitrate], [2, 640, 15, 36_000]);
+  assert.deepEqual(
+    [figures.video.streams, figures.video.frameWidth, figures.video.fps, figures.video.bitrate],
+    [2, 640, 15, 36_000],
+  );
   assert.equal(figures.audio.totalAudioEnergy, 3);
-  assert.deepEqual(figures.sent.map(({ role, streams, bitrate }) => [role, streams, bitrate]), [['camera', 2, 21_600]]);
+  assert.deepEqual(
+    figures.sent.map(({ role, streams, bitrate }) => [role, streams, bitrate]),
+    [['camera', 2, 21_600]],
+  );
 });
 
 test('forwarded, the sound and the picture of a person are one path', () => {
   const at = (seconds) => {
-    const stat = (id, mid, kind) => [id, { id, type: 'inbound-rtp', mid, kind, timestamp: seconds * 1000, bytesReceived: 100 * seconds }];
-    return [{
-      id: 'server',
-      report: new Map([stat('a', '5', 'audio'), stat('b', '13', 'video'), stat('c', '14', 'video')]),
-      roles: new Map([['5', 'forward-audio'], ['13', 'forward-video'], ['14', 'forward-video']]),
-      people: new Map([['5', 'p2'], ['13', 'p2'], ['14', 'p3']]),
-    }];
+    const stat = (id, mid, kind) => [
+      id,
+      { id, type: 'inbound-rtp', mid, kind, timestamp: seconds * 1000, bytesReceived: 100 * seconds },
+    ];
+    return [
+      {
+        id: 'server',
+        report: new Map([stat('a', '5', 'audio'), stat('b', '13', 'video'), stat('c', '14', 'video')]),
+        roles: new Map([
+          ['5', 'forward-audio'],
+          ['13', 'forward-video'],
+          ['14', 'forward-video'],
+        ]),
+        people: new Map([
+          ['5', 'p2'],
+          ['13', 'p2'],
+          ['14', 'p3'],
+        ]),
+      },
+    ];
   };
   assert.deepEqual(digestAll(digestAll(null, at(1)), at(2)).paths, { up: 0, down: 2 });
 });
@@ -106,7 +204,10 @@ test('what is sent carries its role and what the other side lost', () => {
 });
 
 test('without transport stats the selected pair is used, as in Firefox', () => {
-  const pair = (bytes) => ({ pair: { selected: true, bytesSent: bytes, bytesReceived: bytes }, transport: { type: 'other' } });
+  const pair = (bytes) => ({
+    pair: { selected: true, bytesSent: bytes, bytesReceived: bytes },
+    transport: { type: 'other' },
+  });
   const first = digest(null, report(1, pair(0)), ROLES);
   const second = digest(first, report(2, pair(1_000)), ROLES);
   assert.equal(second.up, 8_000);
@@ -120,11 +221,20 @@ test('a new connection whose counters start again gives no negative rate', () =>
 
 test('an empty report gives unknown figures', () => {
   const figures = digest(null, new Map(), ROLES);
-  assert.deepEqual([figures.up, figures.down, figures.rtt, figures.video, figures.paths], [null, null, null, null, null]);
+  assert.deepEqual(
+    [figures.up, figures.down, figures.rtt, figures.video, figures.paths],
+    [null, null, null, null, null],
+  );
 });
 
 test('figures are written for people', () => {
-  assert.deepEqual([null, 0, 320_400, 999_600, 1_540_000].map(formatBitrate), ['–', '0 kbit/s', '320 kbit/s', '1.0 Mbit/s', '1.5 Mbit/s']);
+  assert.deepEqual([null, 0, 320_400, 999_600, 1_540_000].map(formatBitrate), [
+    '–',
+    '0 kbit/s',
+    '320 kbit/s',
+    '1.0 Mbit/s',
+    '1.5 Mbit/s',
+  ]);
   assert.equal(formatShare(0.0042), '0.4 %');
 });
 

@@ -13,8 +13,16 @@ test('a frame belongs to the one whose newest frame is not older', () => {
   assert.deepEqual(csrcOf([source(7, 9000)], 5000), { number: 7, certain: true }, 'Chromium is ahead');
   assert.deepEqual(csrcOf([source(7, 2000)], 5000), { number: 7, certain: false }, 'Firefox is behind');
   assert.deepEqual(csrcOf([source(7, 4000), source(8, 5000)], 5000), { number: 8, certain: true }, 'after a handover');
-  assert.deepEqual(csrcOf([source(7, 4000), source(8, 5000)], 4000), { number: 0, certain: false }, 'around one, nobody’s');
-  assert.deepEqual(csrcOf([source(7, 0xffff_fff0, 1), source(8, 20, 2)], 10), { number: 8, certain: true }, 'timestamps wrap');
+  assert.deepEqual(
+    csrcOf([source(7, 4000), source(8, 5000)], 4000),
+    { number: 0, certain: false },
+    'around one, nobody’s',
+  );
+  assert.deepEqual(
+    csrcOf([source(7, 0xffff_fff0, 1), source(8, 20, 2)], 10),
+    { number: 8, certain: true },
+    'timestamps wrap',
+  );
   assert.deepEqual(csrcOf([], 5000), { number: null, certain: false });
   assert.deepEqual(csrcOf(undefined, 5000), { number: null, certain: false });
   assert.deepEqual(csrcOf([source(7, 1, 50), source(8, 2, 60)], undefined), { number: 8, certain: false });
@@ -33,8 +41,14 @@ test('the target is the room’s mode in p2p, else how the server serves', () =>
 });
 
 const facts = (more) => ({
-  target: 'sfu', now: 10_000, since: 9_900, covered: false, slotsHeld: false,
-  composite: { first: 9_950, last: 9_990 }, tiles: [], ...more,
+  target: 'sfu',
+  now: 10_000,
+  since: 9_900,
+  covered: false,
+  slotsHeld: false,
+  composite: { first: 9_950, last: 9_990 },
+  tiles: [],
+  ...more,
 });
 const tile = (ready, expects = true) => ({ ready, expects, fresh: ready });
 
@@ -53,7 +67,8 @@ test('the composite stays until the mesh reaches everybody, or it has died', () 
 });
 
 test('after a mesh the composite has time to fill', () => {
-  const back = (first) => facts({ target: 'mcu', direct: true, tiles: [tile(true)], composite: { first, last: 9_990 } });
+  const back = (first) =>
+    facts({ target: 'mcu', direct: true, tiles: [tile(true)], composite: { first, last: 9_990 } });
   assert.equal(nextView(View.Tiles, back(9_800)), View.Tiles);
   assert.equal(nextView(View.Tiles, back(9_300)), View.Composite);
 });
@@ -62,13 +77,29 @@ test('tiles stay until the composite moves and the slots are empty', () => {
   const back = (more) => facts({ target: 'mcu', tiles: [tile(true)], ...more });
   assert.equal(nextView(View.Tiles, back()), View.Composite);
   assert.equal(nextView(View.Tiles, back({ slotsHeld: true })), View.Tiles);
-  assert.equal(nextView(View.Tiles, back({ slotsHeld: true, composite: { first: 6_000, last: 9_990 } })), View.Composite, 'not for ever');
+  assert.equal(
+    nextView(View.Tiles, back({ slotsHeld: true, composite: { first: 6_000, last: 9_990 } })),
+    View.Composite,
+    'not for ever',
+  );
   assert.equal(nextView(View.Tiles, back({ composite: { first: null, last: null } })), View.Tiles);
-  assert.equal(nextView(View.Tiles, back({ composite: { first: null, last: null }, since: 0, tiles: [tile(false)] })), View.Composite, 'when nothing moves it says so');
+  assert.equal(
+    nextView(View.Tiles, back({ composite: { first: null, last: null }, since: 0, tiles: [tile(false)] })),
+    View.Composite,
+    'when nothing moves it says so',
+  );
 });
 
 const picture = (key, more = {}) => ({
-  key, source: 'forward', participant: 'p2', role: 'camera', csrc: 2, frames: 5, last: 9_990, gone: false, ...more,
+  key,
+  source: 'forward',
+  participant: 'p2',
+  role: 'camera',
+  csrc: 2,
+  frames: 5,
+  last: 9_990,
+  gone: false,
+  ...more,
 });
 const ben = { participant: 'p2', number: 2, role: 'camera', off: false, stalled: false };
 const choose = (pictures, context = {}, tileOf = ben) =>
@@ -108,8 +139,16 @@ test('a picture that stands still gives way, unless its replacement is on the wa
   assert.equal(choose([picture('a', old)], { current: 'a' }), null);
   assert.equal(choose([picture('a', old)], { current: 'a', target: 'p2p' }), 'a');
   assert.equal(choose([picture('a', { last: 4_000 })], { current: 'a', target: 'p2p' }), null, 'for a while');
-  assert.equal(choose([picture('a', { last: 9_400 })], {}, { ...ben, stalled: true }), null, 'at once when the server says so');
-  assert.equal(choose([picture('a', { ...old, role: 'screen' })], {}, { ...ben, role: 'screen' }), 'a', 'a screen may stand still');
+  assert.equal(
+    choose([picture('a', { last: 9_400 })], {}, { ...ben, stalled: true }),
+    null,
+    'at once when the server says so',
+  );
+  assert.equal(
+    choose([picture('a', { ...old, role: 'screen' })], {}, { ...ben, role: 'screen' }),
+    'a',
+    'a screen may stand still',
+  );
   assert.equal(choose([picture('o', { ...old, source: 'own' })]), 'o');
 });
 

@@ -17,14 +17,18 @@ const CODES = {
   bad_offer: 'The server could not read what this browser offered. Try a current Chrome, Edge, Firefox or Safari.',
   too_many_mlines: 'This page asks for more streams than the server allows. Tell whoever runs the server.',
   bad_tracks: 'The server could not match this browser’s streams. Reload the page and try again.',
-  unsupported_codec: 'This browser and the server share no video or audio format. Try a current Chrome, Edge, Firefox or Safari.',
+  unsupported_codec:
+    'This browser and the server share no video or audio format. Try a current Chrome, Edge, Firefox or Safari.',
   not_found: 'That is no longer there. The person or the room may have gone.',
   room_exists: 'A room of that name exists already. Choose another name or join it.',
-  mode_unavailable: 'This room cannot change to that. Direct calls take up to six people, all of them in a page like this one, and cannot be recorded: stop recording first.',
-  recording_unavailable: 'Nothing can be recorded here. In a direct call there is nothing at the server: change to Mixed or Forwarded. In any other, this server keeps no recordings; whoever runs it can turn them on with --recordings.',
+  mode_unavailable:
+    'This room cannot change to that. Direct calls take up to six people, all of them in a page like this one, and cannot be recorded: stop recording first.',
+  recording_unavailable:
+    'Nothing can be recorded here. In a direct call there is nothing at the server: change to Mixed or Forwarded. In any other, this server keeps no recordings; whoever runs it can turn them on with --recordings.',
   too_many_recordings: 'This room is being recorded as often as it may be. Stop one of its recordings first.',
   recording_goes_on: 'That recording still goes on. Stop it, then delete it.',
-  storage_full: 'The server’s disk is too full to record. Delete recordings nobody needs, or tell whoever runs the server.',
+  storage_full:
+    'The server’s disk is too full to record. Delete recordings nobody needs, or tell whoever runs the server.',
   storage_unusable: 'The server cannot write to its folder of recordings. Tell whoever runs it.',
   internal: 'Something went wrong in the server. Try again; if it stays, tell whoever runs it.',
 };
@@ -51,7 +55,8 @@ const BYES = {
   removed: 'You were removed from the room by its operator.',
   replaced: 'You are in this room from another window or device now.',
   connection_failed: 'The connection for picture and sound was lost.',
-  fingerprint_mismatch: 'The media connection was not encrypted for this page, so the server closed it. A device on your network may be interfering; try another network.',
+  fingerprint_mismatch:
+    'The media connection was not encrypted for this page, so the server closed it. A device on your network may be interfering; try another network.',
   too_slow: 'Your connection was too slow for the server.',
   protocol_error: 'This page and the server do not understand each other. Reload the page.',
   internal: 'Something went wrong in the server.',
@@ -69,7 +74,8 @@ const LOSSES = {
   silent: 'The server did not answer in time.',
   closed: 'The connection to the server was lost.',
   network: 'The network connection was lost.',
-  media: 'Picture and sound cannot get through. A firewall may block UDP; another network or a VPN switched off may help.',
+  media:
+    'Picture and sound cannot get through. A firewall may block UDP; another network or a VPN switched off may help.',
   browser: 'This browser could not set up the call. Reload the page, or try another browser.',
 };
 

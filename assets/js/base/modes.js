@@ -8,7 +8,8 @@ export const MODE_WORDS = Object.freeze({
   mcu: {
     name: 'Mixed',
     short: 'MCU',
-    about: 'The server makes one picture and one sound of everybody. The least data for each person, however many there are.',
+    about:
+      'The server makes one picture and one sound of everybody. The least data for each person, however many there are.',
     now: 'The server mixes now: one picture for everybody',
   },
   sfu: {

@@ -95,7 +95,10 @@ function reduceServer(state, message) {
     case 'room': {
       const { type: _, ...room } = message;
       const after = { ...state, room: { tiles: [], participants: [], pinned: null, ...room } };
-      return withSpeaker(after, after.room.participants.filter((one) => one.speaking).map((one) => one.id));
+      return withSpeaker(
+        after,
+        after.room.participants.filter((one) => one.speaking).map((one) => one.id),
+      );
     }
     case 'slots':
       return { ...state, slots: message.slots, served: message.mode ?? state.served };

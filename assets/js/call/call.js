@@ -88,9 +88,11 @@ export class Call {
   }
 
   #enqueue(step) {
-    this.#queue = this.#queue.then(() => (this.#closed ? undefined : step())).catch((error) => {
-      if (!this.#closed) this.onError(error);
-    });
+    this.#queue = this.#queue
+      .then(() => (this.#closed ? undefined : step()))
+      .catch((error) => {
+        if (!this.#closed) this.onError(error);
+      });
   }
 
   get #closed() {

@@ -12,9 +12,10 @@ const PERMISSION = { mic: 'microphone', camera: 'camera' };
 /** The devices by role, as `{id, label}`; labels are empty until the user has allowed one. */
 export async function listDevices() {
   const all = (await navigator.mediaDevices?.enumerateDevices?.()) ?? [];
-  const of = (kind) => all
-    .filter((device) => device.kind === kind && device.deviceId)
-    .map((device) => ({ id: device.deviceId, label: device.label }));
+  const of = (kind) =>
+    all
+      .filter((device) => device.kind === kind && device.deviceId)
+      .map((device) => ({ id: device.deviceId, label: device.label }));
   return { mic: of('audioinput'), camera: of('videoinput') };
 }
 

@@ -7,11 +7,7 @@
 export function encodingFor(capture, settings) {
   const over = (have, want) => (have > 0 && want > 0 ? have / want : 1);
   const encoding = {
-    scaleResolutionDownBy: Math.max(
-      1,
-      over(settings.width, capture.width),
-      over(settings.height, capture.height),
-    ),
+    scaleResolutionDownBy: Math.max(1, over(settings.width, capture.width), over(settings.height, capture.height)),
   };
   if (capture.fps > 0) encoding.maxFramerate = capture.fps;
   if (capture.bitrate > 0) encoding.maxBitrate = capture.bitrate;
@@ -29,6 +25,9 @@ export function encodingsFor(rids, capture, settings) {
   const limits = asked.map((layer) => layer && encodingFor({ fps: capture?.fps ?? 0, ...layer }, settings ?? {}));
   return rids.map((_, i) => {
     const neighbour = limits.slice(i).find(Boolean) ?? limits.findLast(Boolean);
-    return { ...(limits[i] ?? { scaleResolutionDownBy: neighbour?.scaleResolutionDownBy ?? 1 }), active: Boolean(asked[i]) };
+    return {
+      ...(limits[i] ?? { scaleResolutionDownBy: neighbour?.scaleResolutionDownBy ?? 1 }),
+      active: Boolean(asked[i]),
+    };
   });
 }

@@ -86,7 +86,10 @@ export class LocalMedia {
     track.addEventListener('ended', () => {
       if (this.#tracks[role] !== track) return;
       this.#tracks[role] = null;
-      this.#changed(role, role === 'screen' ? null : `Your ${role === 'mic' ? 'microphone' : 'camera'} was disconnected.`);
+      this.#changed(
+        role,
+        role === 'screen' ? null : `Your ${role === 'mic' ? 'microphone' : 'camera'} was disconnected.`,
+      );
     });
     this.#changed(role, null);
   }

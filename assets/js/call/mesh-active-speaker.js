@@ -48,7 +48,8 @@ export class MeshActiveSpeaker {
     }
     this.#since = nextSpeaking(this.#since, levels, performance.now());
     const heard = { levels: roundedAll(levels), speaking: Object.keys(this.#since).sort() };
-    if (JSON.stringify(heard) !== JSON.stringify(meshAudio)) store.dispatch({ type: 'local/mesh-audio', meshAudio: heard });
+    if (JSON.stringify(heard) !== JSON.stringify(meshAudio))
+      store.dispatch({ type: 'local/mesh-audio', meshAudio: heard });
   }
 }
 

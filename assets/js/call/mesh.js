@@ -94,16 +94,19 @@ export class Mesh {
 
   #open(id, offers) {
     const { self } = this.#env.store.get();
-    const peer = new Peer({
-      id,
-      polite: numberOf(self) > numberOf(id),
-      configuration: { iceServers: this.#iceServers, iceTransportPolicy: this.#env.iceTransportPolicy },
-      tracks: () => this.#env.media.tracks,
-      captures: () => this.#captures,
-      send: (data) => this.#env.send({ type: 'signal', to: id, data }),
-      onMedia: (one) => this.#env.onMedia(one),
-      onState: () => this.#tick(),
-    }, offers);
+    const peer = new Peer(
+      {
+        id,
+        polite: numberOf(self) > numberOf(id),
+        configuration: { iceServers: this.#iceServers, iceTransportPolicy: this.#env.iceTransportPolicy },
+        tracks: () => this.#env.media.tracks,
+        captures: () => this.#captures,
+        send: (data) => this.#env.send({ type: 'signal', to: id, data }),
+        onMedia: (one) => this.#env.onMedia(one),
+        onState: () => this.#tick(),
+      },
+      offers,
+    );
     this.#entries.set(id, { peer, until: null, doneSent: false, doneReceived: false });
     return peer;
   }
@@ -155,12 +158,16 @@ export class Mesh {
     const links = {};
     const receiving = [];
     const own = this.#env.media.tracks;
-    const pictures = ['camera', 'screen'].filter((role) => own[role]).map((role) => sourceKey({ participant: state.self, role }));
+    const pictures = ['camera', 'screen']
+      .filter((role) => own[role])
+      .map((role) => sourceKey({ participant: state.self, role }));
     for (const [id, { peer }] of this.#entries) {
       const at = Object.fromEntries(UPLINKS.map((role) => [role, lastMedia(peer.receiver(role))]));
       links[id] = peer.state;
-      if (people.has(id) && isReceiving(people.get(id), { state: peer.state, since: peer.since, ...at }, now)) receiving.push(id);
-      for (const role of ['camera', 'screen']) if (at[role] !== null && now - at[role] < FLOW_HOLD) pictures.push(sourceKey({ participant: id, role }));
+      if (people.has(id) && isReceiving(people.get(id), { state: peer.state, since: peer.since, ...at }, now))
+        receiving.push(id);
+      for (const role of ['camera', 'screen'])
+        if (at[role] !== null && now - at[role] < FLOW_HOLD) pictures.push(sourceKey({ participant: id, role }));
     }
     receiving.sort((a, b) => numberOf(a) - numberOf(b));
     const able = [...people.values()].filter((one) => one.id !== state.self && one.connected && !one.viewer);

@@ -65,7 +65,10 @@ export class Peer {
       this.#renew();
       const stream = new MediaStream();
       const transceivers = UPLINKS.map((role) => {
-        const transceiver = this.#pc.addTransceiver(KINDS[role], { direction: 'sendrecv', streams: role === 'screen' ? [] : [stream] });
+        const transceiver = this.#pc.addTransceiver(KINDS[role], {
+          direction: 'sendrecv',
+          streams: role === 'screen' ? [] : [stream],
+        });
         preferCodecs(transceiver, role);
         return transceiver;
       });
@@ -172,9 +175,11 @@ export class Peer {
   }
 
   #enqueue(step) {
-    this.#queue = this.#queue.then(() => (this.#closed ? undefined : step())).catch((error) => {
-      if (!this.#closed) console.warn(`mesh with ${this.id}`, error);
-    });
+    this.#queue = this.#queue
+      .then(() => (this.#closed ? undefined : step()))
+      .catch((error) => {
+        if (!this.#closed) console.warn(`mesh with ${this.id}`, error);
+      });
   }
 
   #stateChanged(state) {

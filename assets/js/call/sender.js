@@ -49,9 +49,11 @@ export class Sender {
 
   #enqueue(step) {
     // Hints: a browser that refuses one sends more than it needs to, and the call goes on.
-    this.#turn = this.#turn.then(() => (this.#closed ? undefined : step())).catch((error) => {
-      if (!this.#closed) console.warn(error);
-    });
+    this.#turn = this.#turn
+      .then(() => (this.#closed ? undefined : step()))
+      .catch((error) => {
+        if (!this.#closed) console.warn(error);
+      });
     return this.#turn;
   }
 
@@ -63,7 +65,11 @@ export class Sender {
   #wanted(encodings) {
     const settings = this.#sender.track?.getSettings();
     if (encodings.length > 1) {
-      const wanted = encodingsFor(encodings.map((one) => one.rid), this.#capture, settings);
+      const wanted = encodingsFor(
+        encodings.map((one) => one.rid),
+        this.#capture,
+        settings,
+      );
       return wanted.map((one) => ({ ...one, active: one.active && this.#active }));
     }
     // The first of several is left where the server takes but one: it was to be the smallest.

@@ -96,7 +96,15 @@ export class Session {
       link.description = description;
       await link.socket.opened;
       if (this.#link !== link) return;
-      link.socket.send({ type: 'join', version: PROTOCOL_VERSION, ...this.#who, resume: this.#resume, view: this.#view, limits: this.#limits, ...media });
+      link.socket.send({
+        type: 'join',
+        version: PROTOCOL_VERSION,
+        ...this.#who,
+        resume: this.#resume,
+        view: this.#view,
+        limits: this.#limits,
+        ...media,
+      });
     } catch (error) {
       console.error(error);
       this.#lost(link, 'browser');

@@ -43,7 +43,7 @@ export function digest(previous, connections) {
     totals: Object.fromEntries(parts.map((part) => [part.id, part.totals])),
     up: sumKnown(parts.map((part) => part.up)),
     down: sumKnown(parts.map((part) => part.down)),
-    rtt: direct.length ? mean(direct.map((part) => part.totals.rtt)) : parts[0]?.totals.rtt ?? null,
+    rtt: direct.length ? mean(direct.map((part) => part.totals.rtt)) : (parts[0]?.totals.rtt ?? null),
     video: combineVideo(inbound.filter((one) => one.kind === 'video')),
     audio: combineAudio(inbound.filter((one) => one.kind === 'audio')),
     sent: combineSent(parts.flatMap((part) => part.sent)),
@@ -87,7 +87,7 @@ function digestOne({ id, report, roles, people }, since) {
 /** Whose way a stream came: the mix is the server's, a slot is its person's. */
 function sourceOf(stat, role, id, people) {
   if (role === 'mesh') return id;
-  return role.startsWith('mix') ? 'mix' : people?.get(stat.mid) ?? stat.mid;
+  return role.startsWith('mix') ? 'mix' : (people?.get(stat.mid) ?? stat.mid);
 }
 
 /** In the mesh the m-lines are mic, camera and screen, in this order. */
@@ -138,7 +138,14 @@ function receivedOf(stat, { codecs, since, totals, seconds }) {
 }
 
 const codecsOf = (all) => [...new Set(all.map((one) => one.codec).filter(Boolean))].join(', ') || null;
-const jitterOf = (all) => Math.round(1000 * most(all.map((one) => one.stat), 'jitter'));
+const jitterOf = (all) =>
+  Math.round(
+    1000 *
+      most(
+        all.map((one) => one.stat),
+        'jitter',
+      ),
+  );
 
 /** What several streams of one kind have in common; null where there is none. */
 function combine(all) {
@@ -165,8 +172,9 @@ function combineVideo(all) {
     sizes: new Set(stats.map((stat) => `${stat.frameWidth}x${stat.frameHeight}`)).size,
     fps: sum(stats, 'framesPerSecond') / stats.length,
     ...Object.fromEntries(
-      ['framesDecoded', 'framesDropped', 'freezeCount', 'totalFreezesDuration', 'keyFramesDecoded', 'pliCount']
-        .map((key) => [key, sum(stats, key)]),
+      ['framesDecoded', 'framesDropped', 'freezeCount', 'totalFreezesDuration', 'keyFramesDecoded', 'pliCount'].map(
+        (key) => [key, sum(stats, key)],
+      ),
     ),
   };
 }

@@ -28,7 +28,9 @@ export class AudioOutputs {
     this.#drop('forward');
     const mix = this.#outputs.get('mix');
     mix.receiver = downlinks.find(({ role }) => role === 'mix-audio').receiver;
-    this.#slots = new Map(downlinks.filter(({ role }) => role === 'forward-audio').map(({ mid, receiver }) => [mid, receiver]));
+    this.#slots = new Map(
+      downlinks.filter(({ role }) => role === 'forward-audio').map(({ mid, receiver }) => [mid, receiver]),
+    );
     this.#unblock(false);
     this.#play(mix);
   }
@@ -130,8 +132,11 @@ export class AudioOutputs {
 
   /** How long the sound of `id`, as it is heard now, has been missing, ms; null if never there. */
   age(id, now) {
-    const output = this.#heard?.mix ? this.#outputs.get('mix')
-      : this.#heard?.people[id] === 'mesh' ? this.#outputs.get(`mesh/${id}`) : this.#slotOf(id);
+    const output = this.#heard?.mix
+      ? this.#outputs.get('mix')
+      : this.#heard?.people[id] === 'mesh'
+        ? this.#outputs.get(`mesh/${id}`)
+        : this.#slotOf(id);
     const last = lastMedia(output?.receiver);
     return last === null ? null : Math.max(0, now - last);
   }

@@ -33,7 +33,10 @@ export function nextAudio(heard, facts) {
   return same(heard, next) ? heard : next;
 }
 
-const each = (people, source) => ({ mix: false, people: Object.fromEntries(people.map((one) => [one.id, source(one)])) });
+const each = (people, source) => ({
+  mix: false,
+  people: Object.fromEntries(people.map((one) => [one.id, source(one)])),
+});
 
 function towardsMix(heard, { mixFlows, mixSince, people, now, since }) {
   if (heard.mix) return MIX;

@@ -14,7 +14,7 @@
 // - A browser that lists none (Safari, on video) leaves it to the `slots` message.
 
 /** Whether RTP timestamp `a` is not older than `b`; they wrap at 2^32. */
-const notOlder = (a, b) => ((a - b) >>> 0) < 0x8000_0000;
+const notOlder = (a, b) => (a - b) >>> 0 < 0x8000_0000;
 
 /**
  * The participant number of a frame: `{number, certain}`. `number` is null when nothing is known

@@ -35,9 +35,11 @@ export class GapMeter {
 
   /** By key, ms: `since` the last time, `largest` gap so far (the open one included), `count`. */
   report(now) {
-    return Object.fromEntries([...this.#seen].map(([key, one]) => {
-      const since = one.last === null ? one.since : Math.max(0, now - one.last);
-      return [key, { since: Math.round(since), largest: Math.round(Math.max(one.largest, since)), count: one.count }];
-    }));
+    return Object.fromEntries(
+      [...this.#seen].map(([key, one]) => {
+        const since = one.last === null ? one.since : Math.max(0, now - one.last);
+        return [key, { since: Math.round(since), largest: Math.round(Math.max(one.largest, since)), count: one.count }];
+      }),
+    );
   }
 }

@@ -26,7 +26,7 @@ export function tileRects({ width, height }, layout, people, spotlit = 0) {
   const { stage, strip } = split(whole);
   const [large] = pack(stage, aspect, 1);
   const small = pack(strip, aspect, Math.min(MAX_STRIP, people - 1));
-  return Array.from({ length: people }, (_, i) => (i === star ? large : small[i < star ? i : i - 1] ?? null));
+  return Array.from({ length: people }, (_, i) => (i === star ? large : (small[i < star ? i : i - 1] ?? null)));
 }
 
 const fill = (rects, count) => Array.from({ length: count }, (_, i) => rects[i] ?? null);

@@ -48,7 +48,11 @@ export class Playback {
     this.#store = store;
     this.#onTiles = onTiles;
     this.#stage = stage;
-    this.#videos = new VideoElements({ host: stage.pictures, composite: stage.video, onFrame: (one, news) => this.#frame(one, news) });
+    this.#videos = new VideoElements({
+      host: stage.pictures,
+      composite: stage.video,
+      onFrame: (one, news) => this.#frame(one, news),
+    });
     this.#audio = new AudioOutputs({ video: stage.video, onBlocked: (blocked) => stage.askForClick(blocked) });
     stage.onHear(() => this.#audio.hear());
     store.subscribe((state, before) => this.#changed(state, before));
@@ -89,7 +93,10 @@ export class Playback {
   /** Whether anything that comes directly from `id` is still seen or heard. */
   usesMesh(id) {
     if (this.#heard.people[id] === 'mesh') return true;
-    return this.#view === View.Tiles && this.#tiles.some((tile) => tile.participant === id && tile.picture?.source === 'mesh');
+    return (
+      this.#view === View.Tiles &&
+      this.#tiles.some((tile) => tile.participant === id && tile.picture?.source === 'mesh')
+    );
   }
 
   #own(tracks) {
@@ -114,7 +121,9 @@ export class Playback {
       return;
     }
     if (state.slots !== before.slots) this.#assign(state);
-    const same = ['room', 'slots', 'served', 'self', 'mesh', 'meshAudio', 'phase', 'lastSpeaker'].every((key) => state[key] === before[key]);
+    const same = ['room', 'slots', 'served', 'self', 'mesh', 'meshAudio', 'phase', 'lastSpeaker'].every(
+      (key) => state[key] === before[key],
+    );
     if (!same) this.#look();
   }
 
@@ -169,9 +178,16 @@ export class Playback {
       since: this.#since,
       covered: this.#covered,
       composite: { first: this.#compositeFirst, last: this.#videos.composite.last },
-      slotsHeld: pictures.some((one) => one.source === 'forward' && one.participant !== null && !one.gone && now - (one.last ?? -Infinity) < DEAD),
+      slotsHeld: pictures.some(
+        (one) =>
+          one.source === 'forward' && one.participant !== null && !one.gone && now - (one.last ?? -Infinity) < DEAD,
+      ),
       direct: tiles.some(({ picture }) => picture?.source === 'mesh' && now - picture.last < DEAD),
-      tiles: tiles.map(({ picture, expects }) => ({ ready: picture !== null, expects, fresh: Boolean(picture) && picture.source !== 'own' && now - picture.last < DEAD })),
+      tiles: tiles.map(({ picture, expects }) => ({
+        ready: picture !== null,
+        expects,
+        fresh: Boolean(picture) && picture.source !== 'own' && now - picture.last < DEAD,
+      })),
     });
     if (view !== this.#view) this.#stage.pictured();
     this.#view = view;
@@ -185,7 +201,13 @@ export class Playback {
 
   #sound(state, now) {
     const others = state.room?.participants.filter((one) => one.id !== state.self && !one.viewer) ?? [];
-    const facts = { ...this.#audio.facts(others, now), target: this.#target, since: this.#since, covered: this.#covered, now };
+    const facts = {
+      ...this.#audio.facts(others, now),
+      target: this.#target,
+      since: this.#since,
+      covered: this.#covered,
+      now,
+    };
     const heard = nextAudio(this.#heard, facts);
     if (heard !== this.#heard) {
       this.#heard = heard;
@@ -237,9 +259,12 @@ export class Playback {
   report() {
     const now = performance.now();
     const composite = this.#videos.composite;
-    const shown = this.#view === View.Composite
-      ? (this.#store.get().room?.tiles ?? []).map(({ participant, role }) => describe({ participant, role, picture: composite }, 'composite'))
-      : this.#tiles.map((tile) => describe(tile));
+    const shown =
+      this.#view === View.Composite
+        ? (this.#store.get().room?.tiles ?? []).map(({ participant, role }) =>
+            describe({ participant, role, picture: composite }, 'composite'),
+          )
+        : this.#tiles.map((tile) => describe(tile));
     return {
       target: this.#target,
       view: this.#view,

@@ -33,7 +33,13 @@ export function stageTiles(state, target) {
   return { tiles: tiles.filter((one) => one !== last), more: { rows: [...new Set(rows)], x, y, w, h } };
 }
 
-const tile = (row, role) => ({ key: sourceKey({ participant: row.id, role }), participant: row.id, number: numberOf(row.id), role, row });
+const tile = (row, role) => ({
+  key: sourceKey({ participant: row.id, role }),
+  participant: row.id,
+  number: numberOf(row.id),
+  role,
+  row,
+});
 
 /** Whether a tile is to have a picture, and whether one is on its way. */
 function prospects({ participant, role, row }, state, target) {

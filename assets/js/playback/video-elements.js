@@ -42,7 +42,9 @@ export class VideoElements {
   /** Takes the forward slots of a connection; those of an older one keep their last frame. */
   attach(downlinks) {
     this.#epoch += 1;
-    this.#slots = new Map(downlinks.filter(({ role }) => role === 'forward-video').map(({ mid, receiver }) => [mid, receiver]));
+    this.#slots = new Map(
+      downlinks.filter(({ role }) => role === 'forward-video').map(({ mid, receiver }) => [mid, receiver]),
+    );
   }
 
   /** The picture of a slot; in a call that is never forwarded there is none. */

@@ -102,5 +102,6 @@ const SOURCE = { mcu: null, sfu: 'forward', p2p: 'mesh' };
 
 /** What is shown stays for a while after its last frame, when what replaces it is on the way. */
 const holds = (picture, { target, now, current }) =>
-  picture.key === current && now - picture.last < GIVE_UP
-  && (picture.gone || (picture.source !== 'own' && picture.source !== SOURCE[target]));
+  picture.key === current &&
+  now - picture.last < GIVE_UP &&
+  (picture.gone || (picture.source !== 'own' && picture.source !== SOURCE[target]));

@@ -7,7 +7,11 @@ export const FORMATS = Object.freeze([
   { key: 'mp4', name: 'Video, MP4', about: 'H.264 and Opus. Plays in most browsers and players.' },
   { key: 'webm', name: 'Video, WebM', about: 'VP8 and Opus, free of patents. Plays in browsers, VLC and the like.' },
   { key: 'ogg', name: 'Sound only', about: 'An Ogg file with Opus, some 20 MB an hour.' },
-  { key: 'tracks', name: 'Everybody by themselves', about: 'A file for each microphone, camera and screen, as it came: to be cut later.' },
+  {
+    key: 'tracks',
+    name: 'Everybody by themselves',
+    about: 'A file for each microphone, camera and screen, as it came: to be cut later.',
+  },
 ]);
 
 const SHORT = { mp4: 'MP4', webm: 'WebM', ogg: 'Ogg, sound only', tracks: 'Tracks' };
@@ -19,7 +23,11 @@ export const formatName = (format) => SHORT[format] ?? format;
 export const formatOf = ({ kind, format }) => (kind === 'tracks' ? 'tracks' : format);
 
 /** What asks for a recording of a key of `FORMATS`. */
-export const startOf = (key) => ({ type: 'record', action: 'start', ...(key === 'tracks' ? { kind: 'tracks' } : { format: key, kind: 'composite' }) });
+export const startOf = (key) => ({
+  type: 'record',
+  action: 'start',
+  ...(key === 'tracks' ? { kind: 'tracks' } : { format: key, kind: 'composite' }),
+});
 
 /** The element that plays a format. */
 export const playerFor = (format) => (format === 'ogg' ? 'audio' : 'video');
@@ -36,7 +44,8 @@ export function listUrl({ room, offset }) {
 }
 
 /** A recording in the REST API. */
-export const recordingUrl = ({ room, id }) => `${API}/rooms/${encodeURIComponent(room)}/recordings/${encodeURIComponent(id)}`;
+export const recordingUrl = ({ room, id }) =>
+  `${API}/rooms/${encodeURIComponent(room)}/recordings/${encodeURIComponent(id)}`;
 
 /** Where a player or a download finds the file; these cannot set headers, so a token is in the query. */
 export function fileUrl(recording, token, download = false) {
@@ -55,9 +64,14 @@ export function filesOf(recording, token) {
   const query = new URLSearchParams({ download: '1', ...(token && { token }) });
   const url = (file) => `${recordingUrl(recording)}/files/${encodeURIComponent(file)}?${query}`;
   const track = ({ file, name, role, start_ms: start, bytes }) => ({
-    name: `${name || file}, ${ROLES[role] ?? role}`, about: `from ${clock(start)}, ${sizeText(bytes)}`, url: url(file),
+    name: `${name || file}, ${ROLES[role] ?? role}`,
+    about: `from ${clock(start)}, ${sizeText(bytes)}`,
+    url: url(file),
   });
-  return [...(recording.tracks ?? []).map(track), { name: 'Events', about: 'who came, went and spoke', url: url('events.jsonl') }];
+  return [
+    ...(recording.tracks ?? []).map(track),
+    { name: 'Events', about: 'who came, went and spoke', url: url('events.jsonl') },
+  ];
 }
 
 const MARKERS = { join: 'joins', leave: 'leaves', speaker: 'speaks' };
@@ -111,7 +125,8 @@ function sentence(text) {
 }
 
 /** Whether there is something to play: a file that holds more than its head. */
-export const isPlayable = ({ kind, state, bytes, duration_ms: length }) => kind !== 'tracks' && state !== 'recording' && bytes > 0 && length > 0;
+export const isPlayable = ({ kind, state, bytes, duration_ms: length }) =>
+  kind !== 'tracks' && state !== 'recording' && bytes > 0 && length > 0;
 
 /** What is said of it in one line. */
 export function factsOf(recording) {

@@ -67,7 +67,10 @@ export class Chat {
 }
 
 function row(line) {
-  return el('li', { class: line.own ? 'line line--own' : 'line' },
+  return el(
+    'li',
+    { class: line.own ? 'line line--own' : 'line' },
     el('span', { class: 'line__name', text: line.own ? 'You' : line.name }),
-    el('p', { class: 'line__text', text: line.text }));
+    el('p', { class: 'line__text', text: line.text }),
+  );
 }

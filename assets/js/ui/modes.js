@@ -17,7 +17,9 @@ export class Modes {
     for (const id of ['mode-bar', 'mode-choices']) {
       byId(id).addEventListener('change', ({ target }) => this.ask(target.value));
     }
-    byId('view-choices').addEventListener('change', ({ target }) => session.view(target.value === 'room' ? null : target.value));
+    byId('view-choices').addEventListener('change', ({ target }) =>
+      session.view(target.value === 'room' ? null : target.value),
+    );
   }
 
   /** Asks the room for a mode. */
@@ -63,16 +65,22 @@ function check(name, value) {
 
 function segment(mode) {
   const { name, short, about } = MODE_WORDS[mode];
-  const label = el('label', { class: 'segment', title: `${short}: ${about} (${1 + MODES.indexOf(mode)})` },
+  const label = el(
+    'label',
+    { class: 'segment', title: `${short}: ${about} (${1 + MODES.indexOf(mode)})` },
     el('input', { type: 'radio', name: 'mode-segment', value: mode, 'aria-label': `${name}, ${short}` }),
-    el('span', { text: name }));
+    el('span', { text: name }),
+  );
   return label;
 }
 
 function card(group, value, { name, short, about }) {
   const title = el('span', { class: 'choice__name', text: name });
   if (short) title.append(' ', el('span', { class: 'badge', text: short }));
-  return el('label', { class: 'choice' },
+  return el(
+    'label',
+    { class: 'choice' },
     el('input', { type: 'radio', name: group, value }),
-    el('span', { class: 'choice__text' }, title, el('span', { class: 'choice__about', text: about })));
+    el('span', { class: 'choice__text' }, title, el('span', { class: 'choice__about', text: about })),
+  );
 }

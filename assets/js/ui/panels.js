@@ -13,7 +13,9 @@ export class Panels {
     this.#onChange = onChange;
     for (const name of NAMES) {
       byId(`toggle-${name}`).addEventListener('click', () => this.toggle(name));
-      byId(`panel-${name}`).querySelector('.panel__close').addEventListener('click', () => this.close(true));
+      byId(`panel-${name}`)
+        .querySelector('.panel__close')
+        .addEventListener('click', () => this.close(true));
     }
   }
 

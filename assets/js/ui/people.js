@@ -29,13 +29,26 @@ export class People {
   }
 
   #create(row) {
-    const button = el('button', { class: 'person', type: 'button' },
+    const button = el(
+      'button',
+      { class: 'person', type: 'button' },
       el('span', { class: `avatar avatar--${avatarTone(row.id)}`, 'aria-hidden': 'true' }),
-      el('span', { class: 'person__text' },
+      el(
+        'span',
+        { class: 'person__text' },
         el('span', { class: 'person__name' }),
-        el('span', { class: 'person__note' })),
+        el('span', { class: 'person__note' }),
+      ),
       el('span', { class: 'person__level', 'aria-hidden': 'true' }, el('span')),
-      el('span', { class: 'person__icons', 'aria-hidden': 'true' }, icon('screen'), icon('camera'), icon('mic'), icon('pin')));
+      el(
+        'span',
+        { class: 'person__icons', 'aria-hidden': 'true' },
+        icon('screen'),
+        icon('camera'),
+        icon('mic'),
+        icon('pin'),
+      ),
+    );
     button.addEventListener('click', () => this.#onPin(row.id));
     return el('li', {}, button);
   }
@@ -54,7 +67,10 @@ export class People {
     level.firstElementChild.style.transform = `scaleY(${row.level.toFixed(2)})`;
     toggle(screen, row.screen === 'live');
     toggle(pinned, row.pinned);
-    for (const [svg, name, state] of [[camera, 'camera', row.camera], [mic, 'mic', row.mic]]) {
+    for (const [svg, name, state] of [
+      [camera, 'camera', row.camera],
+      [mic, 'mic', row.mic],
+    ]) {
       setIcon({ querySelector: () => svg.firstElementChild }, state === 'live' ? name : `${name}-off`);
       svg.classList.toggle('icon--off', state !== 'live');
       svg.classList.toggle('icon--warn', state === 'stalled');

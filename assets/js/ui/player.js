@@ -34,14 +34,16 @@ export class Player {
   #listMarkers(markers, media) {
     const list = byId('player-moments');
     list.hidden = markers.length === 0;
-    list.replaceChildren(...markers.map(({ at, name }) => {
-      const button = el('button', { class: 'quiet', type: 'button', text: name });
-      button.addEventListener('click', () => {
-        media.currentTime = at;
-        media.play().catch(() => {});
-      });
-      return el('li', {}, button);
-    }));
+    list.replaceChildren(
+      ...markers.map(({ at, name }) => {
+        const button = el('button', { class: 'quiet', type: 'button', text: name });
+        button.addEventListener('click', () => {
+          media.currentTime = at;
+          media.play().catch(() => {});
+        });
+        return el('li', {}, button);
+      }),
+    );
   }
 
   #failed(media) {

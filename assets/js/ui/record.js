@@ -4,7 +4,8 @@ import { byId, el, reconcile, setLabel, setText } from '../base/dom.js';
 import { Phase, recordings } from '../base/state.js';
 import { FORMATS, formatName, formatOf, pageUrl, startOf } from '../recordings/recordings.js';
 
-const DIRECT = 'In a direct call nothing passes through the server, so there is nothing it could record. Change to Mixed or Forwarded first.';
+const DIRECT =
+  'In a direct call nothing passes through the server, so there is nothing it could record. Change to Mixed or Forwarded first.';
 const KEEPS_NONE = 'This server keeps no recordings. Whoever runs it can turn them on with --recordings.';
 
 export class Record {
@@ -81,18 +82,33 @@ export class Record {
   #row(recording) {
     const { id } = recording;
     const format = formatOf(recording);
-    const stop = el('button', { class: 'secondary', type: 'button', text: 'Stop', 'aria-label': `Stop recording ${formatName(format)}` });
+    const stop = el('button', {
+      class: 'secondary',
+      type: 'button',
+      text: 'Stop',
+      'aria-label': `Stop recording ${formatName(format)}`,
+    });
     stop.addEventListener('click', () => this.#stop(id));
-    return el('li', { class: 'take-now' },
+    return el(
+      'li',
+      { class: 'take-now' },
       el('span', { class: 'recorded__dot', 'aria-hidden': 'true' }),
       el('span', { class: 'take-now__text', text: `Recording ${formatName(format)}` }),
-      stop);
+      stop,
+    );
   }
 }
 
 function card({ key, name, about }) {
-  return el('label', { class: 'choice' },
+  return el(
+    'label',
+    { class: 'choice' },
     el('input', { type: 'radio', name: 'record-format', value: key }),
-    el('span', { class: 'choice__text' },
-      el('span', { class: 'choice__name', text: name }), el('span', { class: 'choice__about', text: about })));
+    el(
+      'span',
+      { class: 'choice__text' },
+      el('span', { class: 'choice__name', text: name }),
+      el('span', { class: 'choice__about', text: about }),
+    ),
+  );
 }

@@ -29,7 +29,11 @@ export class RecordingsList {
   }
 
   #play(recording) {
-    const button = el('button', { class: 'take__play', type: 'button', 'aria-label': `Play ${spoken(recording)}`, title: 'Play' }, icon('play'));
+    const button = el(
+      'button',
+      { class: 'take__play', type: 'button', 'aria-label': `Play ${spoken(recording)}`, title: 'Play' },
+      icon('play'),
+    );
     button.disabled = !isPlayable(recording);
     button.addEventListener('click', () => this.#onPlay(recording));
     return button;
@@ -38,12 +42,22 @@ export class RecordingsList {
   #actions(recording, token) {
     const actions = el('div', { class: 'take__actions' });
     if (recording.state === 'recording') return actions;
-    const remove = el('button', { class: 'quiet', type: 'button', 'aria-label': `Delete ${spoken(recording)}`, title: 'Delete' }, icon('delete'));
+    const remove = el(
+      'button',
+      { class: 'quiet', type: 'button', 'aria-label': `Delete ${spoken(recording)}`, title: 'Delete' },
+      icon('delete'),
+    );
     remove.addEventListener('click', () => this.#onDelete(recording));
     // Tracks are files of their own, each with its link.
     if (recording.bytes > 0 && recording.kind !== 'tracks') {
       const name = `Download ${spoken(recording)}`;
-      actions.append(el('a', { class: 'quiet', href: fileUrl(recording, token, true), 'aria-label': name, title: 'Download' }, icon('download')));
+      actions.append(
+        el(
+          'a',
+          { class: 'quiet', href: fileUrl(recording, token, true), 'aria-label': name, title: 'Download' },
+          icon('download'),
+        ),
+      );
     }
     actions.append(remove);
     return actions;
@@ -56,8 +70,16 @@ function textOf(recording, token) {
   const { tone, name, reason } = statusOf(recording);
   const title = el('p', { class: 'take__title' }, el('strong', { text: recording.room }));
   if (name) title.append(el('span', { class: `badge badge--${tone}`, text: name }));
-  const text = el('div', { class: 'take__text' }, title,
-    el('p', { class: 'take__facts' }, ...[startedText(recording), ...factsOf(recording)].map((fact) => el('span', { text: fact }))));
+  const text = el(
+    'div',
+    { class: 'take__text' },
+    title,
+    el(
+      'p',
+      { class: 'take__facts' },
+      ...[startedText(recording), ...factsOf(recording)].map((fact) => el('span', { text: fact })),
+    ),
+  );
   for (const line of [whoText(recording), reason]) if (line) text.append(el('p', { class: 'take__note', text: line }));
   const files = filesOf(recording, token);
   if (files.length) text.append(filesList(files));
@@ -67,6 +89,10 @@ function textOf(recording, token) {
 /** The files of a recording of tracks, folded away. */
 function filesList(files) {
   const entry = ({ name, about, url }) => el('li', {}, el('a', { href: url, text: name }), ` ${about}`);
-  return el('details', { class: 'take__files' },
-    el('summary', { text: files.length === 1 ? '1 file' : `${files.length} files` }), el('ul', {}, ...files.map(entry)));
+  return el(
+    'details',
+    { class: 'take__files' },
+    el('summary', { text: files.length === 1 ? '1 file' : `${files.length} files` }),
+    el('ul', {}, ...files.map(entry)),
+  );
 }

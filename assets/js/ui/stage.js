@@ -112,16 +112,28 @@ export class Stage {
   }
 
   #createTile(tile) {
-    const button = el('button', { class: 'tile', type: 'button' },
-      el('span', { class: `tile__avatar tile__avatar--${avatarTone(tile.participant)}`, 'aria-hidden': 'true' }, el('span')),
+    const button = el(
+      'button',
+      { class: 'tile', type: 'button' },
+      el(
+        'span',
+        { class: `tile__avatar tile__avatar--${avatarTone(tile.participant)}`, 'aria-hidden': 'true' },
+        el('span'),
+      ),
       el('span', { class: 'tile__label', 'aria-hidden': 'true' }, icon('mic-off'), el('span')),
-      el('span', { class: 'tile__chip', 'aria-hidden': 'true' }, icon('pin'), el('span')));
+      el('span', { class: 'tile__chip', 'aria-hidden': 'true' }, icon('pin'), el('span')),
+    );
     button.addEventListener('click', () => this.#onPin(tile.participant));
     return button;
   }
 
   #createMore() {
-    const button = el('button', { class: 'tile tile--more', type: 'button' }, el('strong'), el('span', { 'aria-hidden': 'true' }));
+    const button = el(
+      'button',
+      { class: 'tile tile--more', type: 'button' },
+      el('strong'),
+      el('span', { 'aria-hidden': 'true' }),
+    );
     button.addEventListener('click', () => this.#onMore());
     return button;
   }

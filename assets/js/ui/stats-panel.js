@@ -17,7 +17,8 @@ export class StatsPanel {
     if (!stats) this.#history = [];
     else if (stats !== before.stats) this.#history = [...this.#history, stats].slice(-SAMPLES);
     if (byId('panel-figures').hidden && before.stats) return;
-    for (const [id, text] of Object.entries({ ...texts(stats), ...paths(state) })) setText(byId(`fig-${id}`), unbroken(text));
+    for (const [id, text] of Object.entries({ ...texts(stats), ...paths(state) }))
+      setText(byId(`fig-${id}`), unbroken(text));
     const most = Math.max(100_000, ...this.#history.flatMap((one) => [one.up ?? 0, one.down ?? 0]));
     for (const side of ['up', 'down']) {
       const values = this.#history.map((one) => one[side]);
@@ -66,7 +67,8 @@ function texts(stats) {
     'in-loss': formatShare(video?.loss),
     'in-freezes': video ? `${video.freezeCount} (${video.totalFreezesDuration.toFixed(1)} s)` : '–',
     'in-delay': delays(stats),
-    'in-decoding': video?.decoding === null || video?.decoding === undefined ? '–' : `${video.decoding.toFixed(3)} cores`,
+    'in-decoding':
+      video?.decoding === null || video?.decoding === undefined ? '–' : `${video.decoding.toFixed(3)} cores`,
     'in-jitter': number(video?.jitter, 'ms'),
     'in-bitrate': video || audio ? formatBitrate((video?.bitrate ?? 0) + (audio?.bitrate ?? 0)) : '–',
     'in-codec': [video?.codec, audio?.codec].filter(Boolean).join(' + ') || '–',
@@ -91,7 +93,8 @@ function server(load) {
 /** From leaving the server, or who sends, to being played: picture and sound. */
 function delays(stats) {
   const { rtt, video, audio } = stats ?? {};
-  const one = (kind) => (kind?.waiting === null || kind?.waiting === undefined ? '–' : `${Math.round((rtt ?? 0) / 2 + kind.waiting)}`);
+  const one = (kind) =>
+    kind?.waiting === null || kind?.waiting === undefined ? '–' : `${Math.round((rtt ?? 0) / 2 + kind.waiting)}`;
   return video || audio ? `${one(video)} / ${one(audio)} ms` : '–';
 }
 

@@ -1,5 +1,10 @@
-// Every failure that can meet a page, in words a person can act on; pure.
+// Every failure that a page can meet, in words a person can act on; pure.
 
+/** @import {UplinkRole} from './config.js' */
+
+/** @typedef {'unreachable' | 'silent' | 'closed' | 'network' | 'media' | 'browser'} Loss Why a connection was lost. */
+
+/** @type {{[code: string]: string}} */
 const CODES = {
   bad_message: 'The server did not understand this page. Reload it to get the current version.',
   unsupported_version: 'This page and the server speak different versions. Reload the page.',
@@ -33,21 +38,34 @@ const CODES = {
   internal: 'Something went wrong in the server. Try again; if it stays, tell whoever runs it.',
 };
 
-/** What to say for an `error` message of the server. */
+/**
+ * What to say for an `error` message of the server: words for its `code` or, for an unknown one, its
+ * own `message`.
+ *
+ * @param {string} code
+ * @param {string} [message]
+ */
 export function wordsForCode(code, message) {
   return CODES[code] ?? (message ? `The server refused: ${message}` : 'The server refused the request. Try again.');
 }
 
-/** The same without the advice, for a page that tries again by itself. */
+/**
+ * The cause alone of an `error` message, without advice, for a page that tries again by itself.
+ *
+ * @param {string} code
+ * @param {string} [message]
+ */
 export const causeForCode = (code, message) => `${wordsForCode(code, message).split('. ')[0].replace(/\.$/, '')}.`;
 
 /** The codes this page has words for. */
 export const KNOWN_CODES = Object.freeze(Object.keys(CODES));
 
-/** Refusals of a join that may pass by themselves: a reconnecting page keeps trying. */
 const PASSING = new Set(['server_busy', 'room_full', 'shutting_down', 'rate_limited', 'internal']);
+
+/** Whether a join that was refused with `code` may succeed later. @param {string} code */
 export const passesByItself = (code) => PASSING.has(code);
 
+/** @type {{[reason: string]: string}} */
 const BYES = {
   left: 'You left the room.',
   server_shutdown: 'The server is restarting.',
@@ -62,13 +80,15 @@ const BYES = {
   internal: 'Something went wrong in the server.',
 };
 
-/** What to say for a `bye` of the server. */
+/** What to say for a `bye` message of the server. @param {string} reason */
 export const wordsForBye = (reason) => BYES[reason] ?? 'The server ended the connection.';
 
-/** After these the page does not come back by itself. */
 const FINAL_BYES = new Set(['left', 'room_closed', 'removed', 'replaced', 'fingerprint_mismatch', 'protocol_error']);
+
+/** Whether the page stays away after a `bye` with `reason`. After all others it comes back by itself. @param {string} reason */
 export const isFinalBye = (reason) => FINAL_BYES.has(reason);
 
+/** @type {{[cause in Loss]: string}} */
 const LOSSES = {
   unreachable: 'The server cannot be reached. Check your network connection and the address, then try again.',
   silent: 'The server did not answer in time.',
@@ -79,10 +99,10 @@ const LOSSES = {
   browser: 'This browser could not set up the call. Reload the page, or try another browser.',
 };
 
-/** What to say when the connection could not be made or was lost. */
+/** What to say when the connection could not be made or was lost. @param {Loss} cause */
 export const wordsForLoss = (cause) => LOSSES[cause] ?? LOSSES.closed;
 
-/** What is still possible, before a call and in it. */
+/** What is still possible without a device, before a call and in it. @type {{[role in UplinkRole]?: string}} */
 const WITHOUT = {
   camera: 'Without it the others see your initials.',
   mic: 'Without it you can listen and watch.',
@@ -95,8 +115,11 @@ export const BOTH_REFUSED =
   'Camera and microphone are blocked for this page. Allow them with the icon beside the address, then choose them again. Without them you can listen and watch.';
 
 /**
- * What to say when a device cannot be had; `error` as getUserMedia or getDisplayMedia rejects.
- * Null where there is nothing to say: closing the screen picker is an answer, not a failure.
+ * What to say when a device could not be opened; `error` is that of getUserMedia or
+ * getDisplayMedia. Null where there is nothing to say: closing the screen picker is no failure.
+ *
+ * @param {UplinkRole} role
+ * @param {{name?: string, message?: string} | undefined} error
  */
 export function wordsForDevice(role, error) {
   const device = DEVICE[role];
@@ -124,7 +147,7 @@ export function wordsForDevice(role, error) {
   }
 }
 
-/** Why this browser cannot make a call at all, or null. `scope` is the window. */
+/** Why this browser cannot make a call at all, or null. @param {Window & typeof globalThis} scope */
 export function environmentProblem(scope) {
   if (!scope.RTCPeerConnection || !scope.RTCPeerConnection.prototype?.addTransceiver) {
     return 'This browser has no WebRTC, which calls need. Use a current Chrome, Edge, Firefox or Safari, and check that no extension turns WebRTC off.';
@@ -133,9 +156,9 @@ export function environmentProblem(scope) {
   return null;
 }
 
-/** Why camera and microphone cannot be used on this page, or null. */
+/** Why camera and microphone cannot be used on this page, or null. @param {Window} scope */
 export function captureProblem(scope) {
-  if (scope.navigator.mediaDevices?.getUserMedia) return null;
+  if (scope.navigator.mediaDevices?.getUserMedia !== undefined) return null;
   return scope.isSecureContext === false
     ? 'Browsers give camera and microphone only to secure pages. Open this page over https:// (or on localhost) to be seen and heard; listening works here.'
     : 'This browser gives no access to camera and microphone. You can listen and watch.';

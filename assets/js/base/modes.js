@@ -1,7 +1,9 @@
-// The three ways a room's media travels, in words; pure.
+// The three modes of a room, in words; pure.
+
+/** @import {Mode} from '../../../tests/client/types/protocol.d.ts' */
 
 /** The modes in the order of the controls. */
-export const MODES = Object.freeze(['mcu', 'sfu', 'p2p']);
+export const MODES = Object.freeze(/** @type {const} */ (['mcu', 'sfu', 'p2p']));
 
 /** By mode: `name` for people, `short` the technical one, `about` and `now`. */
 export const MODE_WORDS = Object.freeze({
@@ -26,14 +28,23 @@ export const MODE_WORDS = Object.freeze({
   },
 });
 
-/** A view of one's own, for the controls: the mode of the `view` message, null follows the room. */
+/**
+ * The choices of a mode for oneself: `mode` is that of the `view` message, null follows the room.
+ *
+ * @type {readonly {mode: Mode | null, name: string, about: string}[]}
+ */
 export const VIEWS = Object.freeze([
   { mode: null, name: 'As the room', about: 'Whatever is chosen above.' },
   { mode: 'mcu', name: 'Mixed for me', about: 'Saves data: one stream comes in, not one of each person.' },
   { mode: 'sfu', name: 'Forwarded for me', about: 'Everybody’s own picture, whatever the others choose.' },
 ]);
 
-/** The paths of a person in a call of `people`: how many flows leave them and reach them. */
+/**
+ * The paths of one participant in a call of `people`: how many flows leave them and reach them.
+ *
+ * @param {Mode} mode
+ * @param {number} people
+ */
 export function ownPaths(mode, people) {
   const others = Math.max(0, people - 1);
   return { mcu: { up: 1, down: 1 }, sfu: { up: 1, down: others }, p2p: { up: others, down: others } }[mode];

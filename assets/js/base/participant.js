@@ -1,7 +1,14 @@
-// The ids of participants, and of what they send; pure.
+// The ids of participants and of their pictures; pure.
 
-/** The number in a participant id: 7 of `p7`. */
+/** @import {ParticipantId, Role} from '../../../tests/client/types/protocol.d.ts' */
+
+/** The number in a participant id: 7 of `p7`. @param {ParticipantId | null} id */
 export const numberOf = (id) => Number(String(id).slice(1));
 
-/** What tells one picture of a person from another: one person can fill a camera and a screen tile. */
+/**
+ * A key of one uplink of one participant, such as `p7/screen`: a camera and a screen of the same
+ * participant can have a tile each.
+ *
+ * @param {{participant: ParticipantId | null, role: Role}} source
+ */
 export const sourceKey = ({ participant, role }) => `${participant}/${role}`;

@@ -1,4 +1,4 @@
-// Room ids a person can say aloud, and what people type made into one.
+// Room ids that can be said aloud, and room ids made of what people type.
 
 const STONES = [
   'amber',
@@ -45,6 +45,7 @@ const PLACES = [
   'villa',
 ];
 
+/** @param {string[]} list @param {() => number} random */
 const pick = (list, random) => list[Math.floor(random() * list.length)];
 
 /** A friendly random room id, such as `lapis-arcade-42`. */
@@ -52,7 +53,11 @@ export function randomRoom(random = Math.random) {
   return `${pick(STONES, random)}-${pick(PLACES, random)}-${10 + Math.floor(random() * 90)}`;
 }
 
-/** `text` as a room id (`[A-Za-z0-9_-]{1,64}`), or an empty string if nothing of it can stay. */
+/**
+ * `text` as a room id (`[A-Za-z0-9_-]{1,64}`), or an empty string if nothing of it can stay.
+ *
+ * @param {string} text
+ */
 export function roomIdFrom(text) {
   return text
     .normalize('NFKD')
@@ -63,7 +68,7 @@ export function roomIdFrom(text) {
     .slice(0, 64);
 }
 
-/** The room named by a path `/r/{room}`, or null. */
+/** The room named by a path `/r/{room}`, or null. @param {string} pathname */
 export function roomFromPath(pathname) {
   const match = /^\/r\/([^/]+)\/?$/.exec(pathname);
   if (!match) return null;

@@ -1,57 +1,175 @@
 // What the page knows: a pure reducer over the server's messages and a few local events
 // (`local/...`). Nothing here touches the DOM, a socket or a clock.
 
+/** @import {Mode, ParticipantId, ParticipantState, RecordingState} from '../../../tests/client/types/protocol.d.ts' */
+/** @import {Report, RoomId, RoomState, ServerMessage, SlotState} from '../../../tests/client/types/protocol.d.ts' */
+/** @import {UplinkRole} from './config.js' */
+
 import { levelFraction } from './levels.js';
 import { MODE_WORDS } from './modes.js';
 import { sourceKey } from './participant.js';
 
-/** Where the call is in its life. */
-export const Phase = Object.freeze({
-  Idle: 'idle',
-  Joining: 'joining',
-  InCall: 'in-call',
-  Reconnecting: 'reconnecting',
+/** The phases of a call. */
+export const Phase = Object.freeze(
+  /** @type {const} */ ({
+    Idle: 'idle',
+    Joining: 'joining',
+    InCall: 'in-call',
+    Reconnecting: 'reconnecting',
+  }),
+);
+
+/** @typedef {typeof Phase[keyof typeof Phase]} PhaseName */
+
+/**
+ * @typedef {object} State
+ * @property {PhaseName} phase
+ * @property {RoomId | null} roomId
+ * @property {ParticipantId | null} self the own participant, once welcomed
+ * @property {RoomState | null} room the last `room` message
+ * @property {Mode | null} served how the server serves this page; null before it has said so
+ * @property {SlotState[]} slots who is in which forward m-line
+ * @property {boolean} wanted whether the server needs what is sent to it
+ * @property {ParticipantId | null} lastSpeaker
+ * @property {MeshState} mesh
+ * @property {MeshAudio | null} meshAudio null where the server measures levels
+ * @property {{[id: ParticipantId]: number}} levels sound levels in dBov
+ * @property {ChatLine[]} chat in the order of arrival
+ * @property {Notice | null} notice why the call has ended or is interrupted
+ * @property {{attempt: number, delay: number} | null} retry set while the page reconnects
+ * @property {Stats | null} stats the newest digest of call/stats.js
+ */
+
+/**
+ * The mesh as far as media is concerned.
+ *
+ * @typedef {object} MeshState
+ * @property {{[id: ParticipantId]: RTCPeerConnectionState}} links state of each connection
+ * @property {ParticipantId[]} receiving the members whose media arrives directly
+ * @property {string[]} pictures keys (`sourceKey`) of the pictures that arrive, and of the own ones
+ * @property {boolean} covered whether media arrives from all members that can be reached
+ */
+
+/**
+ * What the page measures in the mesh, where no server does.
+ *
+ * @typedef {object} MeshAudio
+ * @property {{[id: ParticipantId]: number}} levels dBov
+ * @property {ParticipantId[]} speaking
+ */
+
+/** @typedef {{from: ParticipantId | null, name: string, text: string, own: boolean, pending: boolean}} ChatLine */
+
+/** @typedef {{tone: 'info' | 'error', text: string, code: string | null}} Notice */
+
+/**
+ * Statistics of the whole call since the digest before. Bitrates are in bit/s, times in ms, losses
+ * fractions; null is unknown.
+ *
+ * @typedef {object} Stats
+ * @property {number | null} up bitrate of all connections, as the transports count it
+ * @property {number | null} down
+ * @property {number | null} rtt
+ * @property {(InboundStats & VideoStats) | null} video
+ * @property {(InboundStats & AudioStats) | null} audio
+ * @property {SentStats[]} sent one entry for each role
+ * @property {{up: number, down: number} | null} paths how many flows left this page and reached it
+ * @property {Report | null} [server] load of the server, while somebody looks at it
+ * @property {{[id: string]: object}} [totals] counters of each connection, for the next digest
+ */
+
+/**
+ * Everything received of one kind.
+ *
+ * @typedef {object} InboundStats
+ * @property {number} streams
+ * @property {string | null} codec
+ * @property {number | null} bitrate
+ * @property {number} jitter
+ * @property {number} loss
+ * @property {number | null} decoding cores of this machine that decoding takes
+ * @property {number | null} waiting time in the jitter buffer and the decoder, in the mean
+ */
+
+/**
+ * Sums over all video streams, as in RTCInboundRtpStreamStats; size and rate are those of the
+ * largest stream and of the mean one.
+ *
+ * @typedef {object} VideoStats
+ * @property {number} frameWidth
+ * @property {number} frameHeight
+ * @property {number} sizes how many different sizes there are
+ * @property {number} fps
+ * @property {number} framesDecoded
+ * @property {number} framesDropped
+ * @property {number} freezeCount
+ * @property {number} totalFreezesDuration seconds
+ * @property {number} keyFramesDecoded
+ * @property {number} pliCount
+ */
+
+/** @typedef {{audioLevel: number, totalAudioEnergy: number, totalSamplesReceived: number, concealedSamples: number}} AudioStats */
+
+/**
+ * Everything sent on one uplink.
+ *
+ * @typedef {object} SentStats
+ * @property {string} role
+ * @property {number} streams
+ * @property {string | null} codec
+ * @property {number | null} bitrate
+ * @property {number} frameWidth
+ * @property {number} frameHeight
+ * @property {number} fps
+ * @property {string} limitedBy RTCQualityLimitationReason
+ * @property {number | null} loss
+ */
+
+/**
+ * @typedef {{type: 'local/join', room: RoomId}
+ *   | {type: 'local/connected'}
+ *   | {type: 'local/lost', text: string, code?: string | null, attempt: number, delay: number}
+ *   | {type: 'local/ended', tone: 'info' | 'error', text: string, code?: string | null}
+ *   | {type: 'local/stats', stats: Stats}
+ *   | {type: 'local/chat-sent', text: string}
+ *   | {type: 'local/mesh', mesh: MeshState}
+ *   | {type: 'local/mesh-audio', meshAudio: MeshAudio | null}
+ *   | {type: 'local/levels-expired'}} LocalEvent
+ */
+
+/** A participant as lists and tiles show them. @typedef {ParticipantState & {own: boolean, pinned: boolean, level: number}} Row */
+
+/** @typedef {ReturnType<typeof createStore>} Store */
+
+/** @type {MeshState} */
+const NO_MESH = { links: {}, receiving: [], pictures: [], covered: false };
+
+/** The state of a page that has not joined. @returns {State} */
+export const initialState = () => ({
+  phase: Phase.Idle,
+  roomId: null,
+  self: null,
+  room: null,
+  served: null,
+  slots: [],
+  wanted: true,
+  lastSpeaker: null,
+  mesh: NO_MESH,
+  meshAudio: null,
+  levels: {},
+  chat: [],
+  notice: null,
+  retry: null,
+  stats: null,
 });
 
-const NO_MESH = Object.freeze({ links: {}, receiving: [], pictures: [], covered: false });
-
-/** @returns the state of a page that has not joined */
-export function initialState() {
-  return {
-    phase: Phase.Idle,
-    /** The room's id. */
-    roomId: null,
-    /** The own participant id, once welcomed. */
-    self: null,
-    /** The last `room` message. */
-    room: null,
-    /** How the server serves this page: `mcu`, `sfu` or `p2p`; null before it has said so. */
-    served: null,
-    /** `{mid, participant, role}` of each forward m-line. */
-    slots: [],
-    /** Whether the server has any use for what is sent to it. */
-    wanted: true,
-    /** Who spoke last: the spotlight's choice when nobody is pinned. */
-    lastSpeaker: null,
-    /** The mesh: `links` (states) by participant, `receiving` from whom, `pictures` (as
-     *  `p2/camera`) that come, `covered` whether they are everybody. */
-    mesh: NO_MESH,
-    /** In the mesh, where no server listens: `{levels, speaking}`, else null. */
-    meshAudio: null,
-    /** Sound levels in dBov by participant. */
-    levels: {},
-    /** `{from, name, text, own, pending}` in order of arrival. */
-    chat: [],
-    /** Why the call ended or is interrupted: `{tone: 'info'|'error', text, code}`. */
-    notice: null,
-    /** While reconnecting: `{attempt, delay}`. */
-    retry: null,
-    /** The last digest of stats.js. */
-    stats: null,
-  };
-}
-
-/** The state after `event`; the same object if nothing changed. */
+/**
+ * The state after `event`; the same object if nothing has changed.
+ *
+ * @param {State} state
+ * @param {LocalEvent | ServerMessage} event
+ * @returns {State}
+ */
 export function reduce(state, event) {
   switch (event.type) {
     case 'local/join':
@@ -88,17 +206,18 @@ export function reduce(state, event) {
   }
 }
 
+/** @param {State} state @param {ServerMessage} message @returns {State} */
 function reduceServer(state, message) {
   switch (message.type) {
     case 'welcome':
       return { ...state, self: message.participant, slots: [], wanted: true };
     case 'room': {
-      const { type: _, ...room } = message;
-      const after = { ...state, room: { tiles: [], participants: [], pinned: null, ...room } };
-      return withSpeaker(
-        after,
-        after.room.participants.filter((one) => one.speaking).map((one) => one.id),
-      );
+      const { type: _, ...told } = message;
+      /** @type {Pick<RoomState, 'tiles' | 'participants' | 'pinned'>} */
+      const defaults = { tiles: [], participants: [], pinned: null };
+      const room = { ...defaults, ...told };
+      const speaking = room.participants.filter((one) => one.speaking).map((one) => one.id);
+      return withSpeaker({ ...state, room }, speaking);
     }
     case 'slots':
       return { ...state, slots: message.slots, served: message.mode ?? state.served };
@@ -116,10 +235,18 @@ function reduceServer(state, message) {
   }
 }
 
-/** The last speaker stays who it is while they speak, and after, until somebody else does. */
+/**
+ * The last speaker stays the same until they are silent and somebody else speaks.
+ *
+ * @param {State} state
+ * @param {ParticipantId[]} speaking
+ */
 const withSpeaker = (state, speaking) =>
-  !speaking.length || speaking.includes(state.lastSpeaker) ? state : { ...state, lastSpeaker: speaking[0] };
+  !speaking.length || (state.lastSpeaker !== null && speaking.includes(state.lastSpeaker))
+    ? state
+    : { ...state, lastSpeaker: speaking[0] };
 
+/** @param {State} state @param {string} text @returns {ChatLine} */
 const ownLine = (state, text) => ({
   from: state.self,
   name: nameOf(state, state.self),
@@ -128,7 +255,13 @@ const ownLine = (state, text) => ({
   pending: true,
 });
 
-/** Own texts are shown when sent; their echo from the server only confirms them. */
+/**
+ * An own text is shown when it is sent. Its echo from the server only confirms it.
+ *
+ * @param {State} state
+ * @param {{from: ParticipantId, text: string}} message
+ * @returns {ChatLine[]}
+ */
 function withChat(state, { from, text }) {
   if (from === state.self) {
     const echoed = state.chat.findIndex((line) => line.pending && line.text === text);
@@ -140,23 +273,34 @@ function withChat(state, { from, text }) {
   return [...state.chat, { from, name: nameOf(state, from), text, own, pending: false }];
 }
 
-/** The participant `id` of the room, or null. */
+/** The participant `id` of the room, or null. @param {State} state @param {ParticipantId | null} id */
 export function participant(state, id) {
   return state.room?.participants.find((one) => one.id === id) ?? null;
 }
 
-/** The name of participant `id`, or its id where the room does not know it. */
+/**
+ * The name of participant `id`, or the id itself where the room does not know it.
+ *
+ * @param {State} state
+ * @param {ParticipantId | null} id
+ */
 export const nameOf = (state, id) => participant(state, id)?.name ?? id ?? '';
 
 /**
- * A participant as the mesh shows them. The server, which gets nothing of them then, can only
- * say what they have muted.
+ * A participant as the mesh shows them. The server gets nothing of them then, and only knows what
+ * they have muted.
+ *
+ * @param {State} state
+ * @param {ParticipantState} one
+ * @returns {ParticipantState}
  */
 function direct(state, one) {
   const { mesh, meshAudio } = state;
   const reached = one.id === state.self || mesh.receiving.includes(one.id);
   if (!meshAudio || !reached) return one;
+  /** @param {UplinkRole} role */
   const comes = (role) => mesh.pictures.includes(sourceKey({ participant: one.id, role }));
+  /** @param {UplinkRole} role */
   const flowing = (role) => (one[role] === 'stalled' || (one[role] === 'none' && comes(role)) ? 'live' : one[role]);
   const mic = flowing('mic');
   return {
@@ -168,22 +312,33 @@ function direct(state, one) {
   };
 }
 
-/** What the people list shows, oneself first, then in the order of joining. */
+/**
+ * The rows of the list of people: oneself first, then the others in the order of joining.
+ *
+ * @param {State} state
+ * @returns {Row[]}
+ */
 export function people(state) {
-  const all = state.room?.participants ?? [];
-  const rows = all.map((one) => {
+  const { room } = state;
+  const rows = (room?.participants ?? []).map((one) => {
     const seen = direct(state, one);
     return {
       ...seen,
       own: one.id === state.self,
-      pinned: state.room.pinned === one.id,
+      pinned: room?.pinned === one.id,
       level: seen.mic === 'live' ? levelFraction((state.meshAudio ?? state).levels[one.id]) : 0,
     };
   });
   return [...rows.filter((row) => row.own), ...rows.filter((row) => !row.own)];
 }
 
-/** What serves this page from now on: `mcu`, `sfu` or `p2p`. */
+/**
+ * The mode in which this page is served from now on. It is ahead of what is seen and heard while
+ * one mode takes the place of another.
+ *
+ * @param {Pick<State, 'room' | 'served' | 'self'>} state
+ * @returns {Mode}
+ */
 export function targetOf({ room, served, self }) {
   if (!room) return served ?? 'mcu';
   if (room.mode === 'p2p') return 'p2p';
@@ -192,10 +347,20 @@ export function targetOf({ room, served, self }) {
   return room.participants.find((one) => one.id === self)?.view ?? room.mode;
 }
 
-/** What the pin message should name after a click on `id`: null takes the pin away. */
+/**
+ * The participant of the `pin` message for a click on `id`: null unpins whoever is pinned already.
+ *
+ * @param {State} state
+ * @param {ParticipantId} id
+ */
 export const nextPin = (state, id) => (state.room?.pinned === id ? null : id);
 
-/** The text a screen reader hears for a person or their tile. */
+/**
+ * The text a screen reader speaks for a person or their tile.
+ *
+ * @param {Row} row
+ * @param {string} role that of the tile
+ */
 export function spokenLabel(row, role = 'camera') {
   const parts = [row.own ? `${row.name} (you)` : row.name];
   if (role === 'screen') parts.push('shared screen');
@@ -208,27 +373,40 @@ export function spokenLabel(row, role = 'camera') {
   return parts.join(', ');
 }
 
-/** Names as a phrase; more than three are counted. */
+/** Names as a phrase. Of more than three, two are named and the others counted. @param {string[]} names */
 export function listOf(names) {
   if (names.length > 3) return `${names[0]}, ${names[1]} and ${names.length - 2} others`;
   return names.length < 2 ? names.join('') : `${names.slice(0, -1).join(', ')} and ${names.at(-1)}`;
 }
 
-/** The recordings of the room that go on: `{id, format}`. */
+/** The recordings of the room that are going on. @param {State} state @returns {RecordingState[]} */
 export const recordings = (state) => state.room?.recordings ?? [];
 
-/** What is said of being recorded; also to somebody who has just come in. */
+/**
+ * What is announced when recording begins or ends; it is announced to somebody who has just
+ * joined, too.
+ *
+ * @param {State} before
+ * @param {State} after
+ */
 function recordingSaid(before, after) {
   const [was, is] = [before, after].map((state) => recordings(state).length > 0);
   if (was === is || !after.room) return [];
   return [is ? 'This call is being recorded' : 'This call is no longer recorded'];
 }
 
-/** What changed between two states that is worth saying aloud. */
+/**
+ * The changes between two states that are announced, as sentences: recording, joins and leaves,
+ * the mode.
+ *
+ * @param {State} before
+ * @param {State} after
+ */
 export function announcements(before, after) {
   return [...recordingSaid(before, after), ...othersSaid(before, after)];
 }
 
+/** @param {State} before @param {State} after */
 function othersSaid(before, after) {
   if (!before.room || !after.room || before.self !== after.self) return [];
   const had = new Map(before.room.participants.map((one) => [one.id, one.name]));
@@ -242,13 +420,16 @@ function othersSaid(before, after) {
   return said;
 }
 
-/** A store: the state, and who wants to hear of its changes. */
+/** Holds the state, and calls its listeners with the new and the old state after every change. */
 export function createStore() {
   let state = initialState();
+  /** @type {Set<(state: State, before: State) => void>} */
   const listeners = new Set();
   return {
     get: () => state,
+    /** @param {(state: State, before: State) => void} listener */
     subscribe: (listener) => listeners.add(listener),
+    /** @param {LocalEvent | ServerMessage} event */
     dispatch(event) {
       const before = state;
       state = reduce(state, event);

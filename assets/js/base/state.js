@@ -75,7 +75,7 @@ export const Phase = Object.freeze(
  * @property {SentStats[]} sent one entry for each role
  * @property {{up: number, down: number} | null} paths how many flows left this page and reached it
  * @property {Report | null} [server] load of the server, while somebody looks at it
- * @property {{[id: string]: object}} [totals] counters of each connection, for the next digest
+ * @property {{[id: string]: any}} [totals] counters of each connection, for the next digest
  */
 
 /**

@@ -1,5 +1,8 @@
-// The codecs of each m-line, the preferred first.
+// The codecs of each m-line, the preferred one first.
 
+/** @import {Role} from '../../../tests/client/types/protocol.d.ts' */
+
+/** @type {{[role in Role]: string[]}} */
 const CODECS = {
   mic: ['opus'],
   camera: ['vp8', 'h264', 'vp9'],
@@ -10,13 +13,19 @@ const CODECS = {
   'forward-video': ['vp8', 'h264', 'vp9'],
 };
 
-/** Whether an m-line of this role carries sound. */
+/** Whether an m-line of this role carries sound. @param {Role} role */
 export const isAudio = (role) => role === 'mic' || role.endsWith('-audio');
 
-/** Where the browser can, moves the codecs wanted for `role` to the front. */
+/**
+ * Moves the codecs wanted for `role` to the front, where the browser can.
+ *
+ * @param {RTCRtpTransceiver} transceiver
+ * @param {Role} role
+ */
 export function preferCodecs(transceiver, role) {
   const wanted = CODECS[role];
   const known = RTCRtpReceiver.getCapabilities?.(transceiver.receiver.track.kind)?.codecs ?? [];
+  /** @param {RTCRtpCodec} codec */
   const rank = (codec) => {
     const at = wanted.indexOf(codec.mimeType.split('/')[1].toLowerCase());
     return at < 0 ? wanted.length : at;

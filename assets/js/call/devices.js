@@ -1,17 +1,25 @@
-// Cameras and microphones: what there is, opening them, and how loud one is.
+// Cameras and microphones: the list of them, opening them, and the level of one.
+
+/** @import {DeviceRole} from '../base/config.js' */
 
 import { dbovOf } from '../base/levels.js';
 
+/** @typedef {{track?: MediaStreamTrack, error?: any}} Opened a device that was opened, or why it was not */
+
+/** @type {{[role in DeviceRole]: MediaTrackConstraints}} */
 const CONSTRAINTS = {
   mic: { echoCancellation: true, noiseSuppression: true, autoGainControl: true, channelCount: { ideal: 1 } },
   camera: { width: { ideal: 1280 }, height: { ideal: 720 }, frameRate: { ideal: 30 } },
 };
+/** @type {{[role in DeviceRole]: string}} */
 const KIND = { mic: 'audio', camera: 'video' };
+/** @type {{[role in DeviceRole]: PermissionName}} */
 const PERMISSION = { mic: 'microphone', camera: 'camera' };
 
-/** The devices by role, as `{id, label}`; labels are empty until the user has allowed one. */
+/** The devices by role, as `{id, label}`. Labels are empty until the user has allowed a device. */
 export async function listDevices() {
   const all = (await navigator.mediaDevices?.enumerateDevices?.()) ?? [];
+  /** @param {MediaDeviceKind} kind */
   const of = (kind) =>
     all
       .filter((device) => device.kind === kind && device.deviceId)
@@ -19,16 +27,22 @@ export async function listDevices() {
   return { mic: of('audioinput'), camera: of('videoinput') };
 }
 
-/** Calls `listener` whenever a device comes or goes. */
+/** Calls `listener` whenever a device comes or goes. @param {() => void} listener */
 export function onDeviceChange(listener) {
   navigator.mediaDevices?.addEventListener?.('devicechange', listener);
 }
 
+/** @param {DeviceRole} role @param {string | undefined} id @returns {MediaTrackConstraints} */
 const constraints = (role, id) => ({
   ...CONSTRAINTS[role],
   ...(id ? { deviceId: { exact: id } } : {}),
 });
 
+/**
+ * @param {DeviceRole[]} roles
+ * @param {{[role in DeviceRole]?: string}} choice
+ * @returns {Promise<{[role in DeviceRole]?: Opened}>}
+ */
 async function capture(roles, choice) {
   const wanted = Object.fromEntries(roles.map((role) => [KIND[role], constraints(role, choice[role])]));
   const stream = await navigator.mediaDevices.getUserMedia(wanted);
@@ -37,17 +51,29 @@ async function capture(roles, choice) {
   );
 }
 
-/** Opens one device: `{track}` or `{error}`. A remembered one that is gone gives the default. */
+/**
+ * Opens one device. Where the device `id` is no longer there the default one is opened.
+ *
+ * @param {DeviceRole} role
+ * @param {string} id empty for the default device
+ * @returns {Promise<Opened>}
+ */
 export async function openDevice(role, id) {
   try {
-    return (await capture([role], { [role]: id }))[role];
+    return (await capture([role], { [role]: id }))[role] ?? {};
   } catch (error) {
-    if (error.name === 'OverconstrainedError' && id) return openDevice(role, '');
+    if (/** @type {any} */ (error).name === 'OverconstrainedError' && id) return openDevice(role, '');
     return { error };
   }
 }
 
-/** Opens several with one question to the user; by role `{track}` or `{error}`. */
+/**
+ * Opens several devices with one question to the user.
+ *
+ * @param {DeviceRole[]} roles
+ * @param {{[role in DeviceRole]: string}} choice device ids
+ * @returns {Promise<{[role in DeviceRole]?: Opened}>}
+ */
 export async function openDevices(roles, choice) {
   if (roles.length < 2) return openEach(roles, choice, null);
   try {
@@ -57,8 +83,16 @@ export async function openDevices(roles, choice) {
   }
 }
 
-/** One of two failed: find out which. After a refusal, only what is allowed is tried again. */
+/**
+ * Opens devices one by one, to find out which of them failed. After a refusal only those that are
+ * allowed are tried again.
+ *
+ * @param {DeviceRole[]} roles
+ * @param {{[role in DeviceRole]: string}} choice
+ * @param {any} failure
+ */
 async function openEach(roles, choice, failure) {
+  /** @type {{[role in DeviceRole]?: Opened}} */
   const results = {};
   for (const role of roles) {
     const refused = failure?.name === 'NotAllowedError' && !(await isGranted(role));
@@ -67,6 +101,7 @@ async function openEach(roles, choice, failure) {
   return results;
 }
 
+/** @param {DeviceRole} role */
 async function isGranted(role) {
   try {
     return (await navigator.permissions.query({ name: PERMISSION[role] })).state === 'granted';
@@ -75,18 +110,22 @@ async function isGranted(role) {
   }
 }
 
-/** Measures a microphone track; one meter at a time. */
+/** Measures the level of a microphone track. */
 export class LevelMeter {
+  /** @type {AudioContext | null} */
   #context = null;
+  /** @type {MediaStreamAudioSourceNode | null} */
   #source = null;
+  /** @type {AnalyserNode | null} */
   #analyser = null;
   #samples = new Float32Array(1024);
 
-  /** Listens to `track`, or to nothing. */
+  /** Listens to `track`, or to nothing. @param {MediaStreamTrack | null} track */
   attach(track) {
     this.#source?.disconnect();
     this.#source = null;
-    const Context = window.AudioContext ?? window.webkitAudioContext;
+    /** @type {typeof AudioContext | undefined} */
+    const Context = window.AudioContext ?? /** @type {any} */ (window).webkitAudioContext;
     if (!track || !Context) return;
     this.#context ??= new Context();
     this.#analyser ??= new AnalyserNode(this.#context, { fftSize: 2048 });
@@ -97,7 +136,7 @@ export class LevelMeter {
     this.#context.resume().catch(() => {});
   }
 
-  /** Resumes after a click or key, for browsers that insist on one. */
+  /** Resumes after a click or a key, for browsers that insist on one. */
   wake() {
     this.#context?.resume().catch(() => {});
   }
@@ -105,7 +144,7 @@ export class LevelMeter {
   /** The level now, dBov. */
   read() {
     if (!this.#source) return -127;
-    this.#analyser.getFloatTimeDomainData(this.#samples);
+    this.#analyser?.getFloatTimeDomainData(this.#samples);
     return dbovOf(this.#samples);
   }
 

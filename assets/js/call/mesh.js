@@ -1,31 +1,58 @@
-// The connections with the other members in mode p2p: whom to have one with, from whom media
-// arrives, and when one is done with. Negotiation itself is in peer.js.
+// The connections with the other members in mode p2p: which there are, whose media arrives, and
+// when one is no longer needed. Negotiation itself is in peer.js.
 
-import { MESH_FAREWELL, UPLINKS } from '../base/config.js';
+/** @import {ClientMessage, IceServer, Mode, ParticipantId} from '../../../tests/client/types/protocol.d.ts' */
+/** @import {UplinkRole} from '../base/config.js' */
+/** @import {MeshState, State, Store} from '../base/state.js' */
+/** @import {Capture} from './encodings.js' */
+/** @import {LocalMedia} from './local-media.js' */
+/** @import {PeerMessage} from './peer.js' */
+
+import { MESH_FAREWELL, UPLINKS, VIDEO_UPLINKS } from '../base/config.js';
 import { numberOf, sourceKey } from '../base/participant.js';
 import { lastMedia } from '../base/receivers.js';
 import { targetOf } from '../base/state.js';
 import { FLOW_HOLD, isReceiving, meshPlan } from './negotiation.js';
 import { Peer } from './peer.js';
 
+/** Time between two looks at the media of all connections, ms. */
 const TICK = 100;
+
+/**
+ * A connection and its end: `until` is when it ends at the latest, null in mode p2p; a side that
+ * does not need it any more says `done`, and when both have, it ends at once.
+ *
+ * @typedef {{peer: Peer, until: number | null, doneSent: boolean, doneReceived: boolean}} Entry
+ */
+
+/**
+ * @typedef {object} MeshEnv
+ * @property {Store} store
+ * @property {Pick<LocalMedia, 'tracks' | 'onChange'>} media
+ * @property {(message: ClientMessage) => boolean} send
+ * @property {RTCIceTransportPolicy} iceTransportPolicy
+ * @property {(peer: Peer) => void} onMedia called when a member's receivers are there, or others
+ * @property {(id: ParticipantId) => void} onGone called when a member's connection has ended
+ * @property {(id: ParticipantId) => boolean} inUse whether media of this member is still seen or heard
+ */
 
 export class Mesh {
   #env;
-  /** By participant: `{peer, until, doneSent, doneReceived}`. */
+  /** @type {Map<ParticipantId, Entry>} */
   #entries = new Map();
+  /** The newest `capture` messages by role, for connections to come. @type {Map<string, Capture>} */
   #captures = new Map();
+  /** @type {IceServer[]} */
   #iceServers = [];
+  /** Whether the page has joined again and has yet to offer to everybody. */
   #returning = false;
+  /** The members in the last `mesh` message. @type {ParticipantId[] | null} */
   #reported = null;
+  /** @type {Mode | null} */
   #mode = null;
   #timer = 0;
 
-  /**
-   * `env`: `store`, `media`, `send(message)`, `iceTransportPolicy`, `onMedia(peer)` when a
-   * member's receivers are there or others, `onGone(id)`, `inUse(id)` whether anything of them
-   * is still seen or heard.
-   */
+  /** @param {MeshEnv} env */
   constructor(env) {
     this.#env = env;
     env.store.subscribe((state, before) => this.#update(state, before));
@@ -34,24 +61,30 @@ export class Mesh {
     });
   }
 
-  /** The page is in the room, for the first time or again. */
+  /**
+   * Takes the ICE servers of `welcome`; `returning` is true after a reconnection.
+   *
+   * @param {IceServer[]} iceServers
+   * @param {boolean} returning
+   */
   welcome(iceServers, returning) {
     this.#iceServers = iceServers;
     this.#returning = returning;
     this.#reported = null;
   }
 
-  /** Obeys a `capture` message, also for connections to come. */
+  /** Obeys a `capture` message, now and on connections to come. @param {Capture} message */
   capture(message) {
     this.#captures.set(message.role, message);
     for (const { peer } of this.#entries.values()) peer.capture(message);
   }
 
-  /** The connections, for figures and tests. */
+  /** The connections. */
   get peers() {
     return [...this.#entries.values()].map(({ peer }) => peer);
   }
 
+  /** @param {State} state @param {State} before */
   #update(state, before) {
     if (state.room === before.room && state.self === before.self && state.phase === before.phase) return;
     if (state.phase === 'idle') {
@@ -68,6 +101,7 @@ export class Mesh {
     this.#tick();
   }
 
+  /** @param {Mode} mode */
   #modeChanged(mode) {
     this.#mode = mode;
     this.#reported = null;
@@ -78,6 +112,7 @@ export class Mesh {
     }
   }
 
+  /** Makes the connections that are missing. @param {State} state */
   #connect(state) {
     const plan = meshPlan(state, { returning: this.#returning });
     for (const { id, offers } of plan) {
@@ -92,6 +127,7 @@ export class Mesh {
     if (plan.length || this.#mode !== 'p2p') this.#returning = false;
   }
 
+  /** @param {ParticipantId} id @param {boolean} offers whether this side makes the offer */
   #open(id, offers) {
     const { self } = this.#env.store.get();
     const peer = new Peer(
@@ -111,16 +147,18 @@ export class Mesh {
     return peer;
   }
 
-  /** Takes in a `signal` message. */
+  /** Takes a `signal` message. @param {{from: ParticipantId, data: unknown}} message */
   signal({ from, data }) {
     if (!data || typeof data !== 'object') return;
+    const message = /** @type {PeerMessage & {done?: boolean}} */ (data);
     const { room } = this.#env.store.get();
     const entry = this.#entries.get(from);
-    if (data.done === true) this.#done(from, entry);
-    else if (entry) entry.peer.receive(data);
-    else if (data.description?.type === 'offer' && room?.mode === 'p2p') this.#open(from, false).receive(data);
+    if (message.done === true) this.#done(from, entry);
+    else if (entry) entry.peer.receive(message);
+    else if (message.description?.type === 'offer' && room?.mode === 'p2p') this.#open(from, false).receive(message);
   }
 
+  /** The other side does not need the connection any more. @param {ParticipantId} id @param {Entry | undefined} entry */
   #done(id, entry) {
     if (!entry) return;
     if (this.#mode === 'p2p') {
@@ -134,6 +172,7 @@ export class Mesh {
     this.#tick();
   }
 
+  /** Ends connections that are no longer needed, and reports the others. */
   #tick() {
     const now = performance.now();
     for (const [id, entry] of this.#entries) {
@@ -151,36 +190,48 @@ export class Mesh {
     this.#report(now);
   }
 
+  /** Tells the server and the store whose media arrives. @param {number} now */
   #report(now) {
     const { store } = this.#env;
     const state = store.get();
-    const people = new Map(state.room?.participants.map((one) => [one.id, one]));
-    const links = {};
-    const receiving = [];
-    const own = this.#env.media.tracks;
-    const pictures = ['camera', 'screen']
-      .filter((role) => own[role])
-      .map((role) => sourceKey({ participant: state.self, role }));
-    for (const [id, { peer }] of this.#entries) {
-      const at = Object.fromEntries(UPLINKS.map((role) => [role, lastMedia(peer.receiver(role))]));
-      links[id] = peer.state;
-      if (people.has(id) && isReceiving(people.get(id), { state: peer.state, since: peer.since, ...at }, now))
-        receiving.push(id);
-      for (const role of ['camera', 'screen'])
-        if (at[role] !== null && now - at[role] < FLOW_HOLD) pictures.push(sourceKey({ participant: id, role }));
-    }
-    receiving.sort((a, b) => numberOf(a) - numberOf(b));
-    const able = [...people.values()].filter((one) => one.id !== state.self && one.connected && !one.viewer);
-    const covered = targetOf(state) === 'p2p' && able.every((one) => receiving.includes(one.id));
+    const mesh = this.#observe(state, now);
+    const { receiving } = mesh;
     // In one step: what the server is told, and what is heard from now on.
     if (this.#mode === 'p2p' && String(receiving) !== String(this.#reported ?? [])) {
       if (this.#env.send({ type: 'mesh', receiving })) this.#reported = receiving;
     }
-    const mesh = { links, receiving, pictures, covered };
     if (JSON.stringify(mesh) === JSON.stringify(state.mesh)) return;
     store.dispatch({ type: 'local/mesh', mesh });
   }
 
+  /** @param {State} state @param {number} now @returns {MeshState} */
+  #observe(state, now) {
+    const people = new Map(state.room?.participants.map((one) => [one.id, one]));
+    /** @type {MeshState['links']} */
+    const links = {};
+    /** @type {ParticipantId[]} */
+    const receiving = [];
+    const own = this.#env.media.tracks;
+    const pictures = VIDEO_UPLINKS.filter((role) => own[role]).map((role) =>
+      sourceKey({ participant: state.self, role }),
+    );
+    for (const [id, { peer }] of this.#entries) {
+      const at = /** @type {{[role in UplinkRole]: number | null}} */ (
+        Object.fromEntries(UPLINKS.map((role) => [role, lastMedia(peer.receiver(role))]))
+      );
+      links[id] = peer.state;
+      const person = people.get(id);
+      if (person && isReceiving(person, { state: peer.state, since: peer.since, ...at }, now)) receiving.push(id);
+      const flowing = VIDEO_UPLINKS.filter((role) => now - (at[role] ?? -Infinity) < FLOW_HOLD);
+      pictures.push(...flowing.map((role) => sourceKey({ participant: id, role })));
+    }
+    receiving.sort((a, b) => numberOf(a) - numberOf(b));
+    const able = [...people.values()].filter((one) => one.id !== state.self && one.connected && !one.viewer);
+    const covered = targetOf(state) === 'p2p' && able.every((one) => receiving.includes(one.id));
+    return { links, receiving, pictures, covered };
+  }
+
+  /** @param {ParticipantId} id */
   #close(id) {
     this.#entries.get(id)?.peer.close();
     this.#entries.delete(id);

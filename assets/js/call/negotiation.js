@@ -1,22 +1,33 @@
-// How two members settle who offers and who answers: "perfect negotiation" (W3C WebRTC section
-// 10.7) with one addition, an offer from somebody who begins anew; pure.
+// How two members of the mesh settle who offers and who answers: "perfect negotiation" (W3C WebRTC
+// section 10.7) with one addition, an offer from a member who starts over; pure.
+
+/** @import {ParticipantId, ParticipantState} from '../../../tests/client/types/protocol.d.ts' */
+/** @import {UplinkRole} from '../base/config.js' */
+/** @import {State} from '../base/state.js' */
 
 import { numberOf } from '../base/participant.js';
 
 /** What to do with an offer that came. */
-export const Verdict = Object.freeze({
-  /** Ours goes first; what came, and its candidates, are dropped. */
-  Ignore: 'ignore',
-  /** Answer it with the connection there is, which takes back an offer of its own. */
-  Answer: 'answer',
-  /** Answer it with a new connection, in place of the one there is. */
-  Renew: 'renew',
-});
+export const Verdict = Object.freeze(
+  /** @type {const} */ ({
+    /** The own offer goes first. The other one and its candidates are dropped. */
+    Ignore: 'ignore',
+    /** Answer on the existing connection. An own offer is rolled back. */
+    Answer: 'answer',
+    /** Answer on a new connection, which replaces the existing one. */
+    Renew: 'renew',
+  }),
+);
 
 /**
- * Judges an offer. `polite` whether we give way; `mine` the connection there is or null:
- * `{offering, fingerprint}`, whether an offer of ours is out or being made, and the fingerprint of
- * the other side's certificate as it last described it, null before it has; `theirs` the offer's.
+ * Judges an offer.
+ *
+ * @param {object} facts
+ * @param {boolean} facts.polite whether this side gives way
+ * @param {{offering: boolean, fingerprint: string | null} | null} facts.mine the existing connection:
+ *   whether an own offer is out or being made, and the fingerprint of the other side's certificate
+ *   in its last description, null before it has sent one
+ * @param {string | null} facts.theirs the fingerprint in the offer
  */
 export function judgeOffer({ polite, mine, theirs }) {
   if (!mine) return Verdict.Renew;
@@ -30,18 +41,27 @@ export function judgeOffer({ polite, mine, theirs }) {
   return mine.offering && !polite ? Verdict.Ignore : Verdict.Answer;
 }
 
-/** The certificate's fingerprint in an SDP; all m-lines are bundled and have one. */
+/**
+ * The certificate's fingerprint in an SDP, or null. All m-lines are bundled and have the same one.
+ *
+ * @param {string | undefined} sdp
+ */
 export function fingerprintOf(sdp) {
   const found = /^a=fingerprint:(\S+ \S+)/m.exec(sdp ?? '');
   return found ? found[1].toLowerCase() : null;
 }
 
 /**
- * Whom to have a connection with, and who makes the offer: `{id, polite, offers}`. `returning`
- * is true after this page has joined again: then it offers to everybody who was there.
+ * The connections to have in mode p2p, and which side offers. `returning` is true after this page
+ * has joined again: then it offers to everybody who was there before.
+ *
+ * @param {Pick<State, 'room' | 'self'>} state
+ * @param {{returning?: boolean}} how
+ * @returns {{id: ParticipantId, polite: boolean, offers: boolean}[]}
  */
 export function meshPlan({ room, self }, { returning = false } = {}) {
   if (room?.mode !== 'p2p') return [];
+  /** @param {ParticipantState} one */
   const able = (one) => one.connected && !one.viewer;
   const own = room.participants.find((one) => one.id === self);
   if (!own || !able(own)) return [];
@@ -53,21 +73,33 @@ export function meshPlan({ room, self }, { returning = false } = {}) {
     });
 }
 
-/** How long a sound or picture may be silent and still count as flowing, ms. */
+/** How long a sound or a picture may be silent and still count as flowing, ms. */
 export const FLOW_HOLD = 2_000;
 
-/** How long one uplink of somebody may be missing when another one is there, ms. */
+/** How long one uplink of a member may be missing while another one arrives, ms. */
 export const FLOW_PATIENCE = 1_500;
 
 /**
- * Whether media arrives from a member. `person` as in `room`; `link` `{state, since, mic,
- * camera}`: the connection's state and when it came up, and when sound and picture last came, all
- * ms or null. Whoever has nothing to send is reached when the connection is up.
+ * What is known of the connection with a member: its state, when it came up, and when the media of
+ * each uplink last arrived, ms or null.
+ *
+ * @typedef {{state: RTCPeerConnectionState, since: number | null} & {[role in UplinkRole]?: number | null}} Link
+ */
+
+/**
+ * Whether media arrives from a member. All uplinks that are on have to arrive, or after a while any
+ * of them; a member without any is reached as soon as the connection is up.
+ *
+ * @param {ParticipantState} person
+ * @param {Link} link
+ * @param {number} now
  */
 export function isReceiving(person, link, now) {
   if (link.state !== 'connected') return false;
-  const expected = ['mic', 'camera'].filter((role) => ['live', 'stalled'].includes(person[role]));
-  const flows = (role) => link[role] !== null && now - link[role] < FLOW_HOLD;
+  const roles = /** @type {const} */ (['mic', 'camera']);
+  const expected = roles.filter((role) => ['live', 'stalled'].includes(person[role]));
+  /** @param {UplinkRole} role */
+  const flows = (role) => now - (link[role] ?? -Infinity) < FLOW_HOLD;
   if (expected.every(flows)) return true;
-  return expected.some(flows) && now - link.since > FLOW_PATIENCE;
+  return expected.some(flows) && now - (link.since ?? 0) > FLOW_PATIENCE;
 }

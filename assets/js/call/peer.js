@@ -1,5 +1,9 @@
-// A connection with one other member. It is negotiated through `send`; what came first is
-// handled first, whatever the browser is busy with.
+// The connection with one other member of the mesh. Messages of the other side are handled in the
+// order in which they came, one after the other.
+
+/** @import {MeshCandidate, MeshDescription, ParticipantId} from '../../../tests/client/types/protocol.d.ts' */
+/** @import {UplinkRole} from '../base/config.js' */
+/** @import {Capture} from './encodings.js' */
 
 import { MESH_DEADLINE, UPLINKS } from '../base/config.js';
 import { preferCodecs } from './codecs.js';
@@ -8,27 +12,45 @@ import { Sender } from './sender.js';
 
 const KINDS = { mic: 'audio', camera: 'video', screen: 'video' };
 
+/**
+ * What members send each other: a description or a candidate, null after the last one.
+ *
+ * @typedef {{description?: MeshDescription, candidate?: MeshCandidate | null}} PeerMessage
+ */
+
+/**
+ * @typedef {object} PeerEnv
+ * @property {ParticipantId} id of the other side
+ * @property {boolean} polite whether this side gives way when offers cross
+ * @property {RTCConfiguration} configuration
+ * @property {() => {[role in UplinkRole]: MediaStreamTrack | null}} tracks the own tracks
+ * @property {() => Map<string, Capture>} captures the newest `capture` messages by role
+ * @property {(message: PeerMessage) => void} send
+ * @property {(peer: Peer) => void} onMedia called when the receivers are there, or others
+ * @property {(peer: Peer) => void} onState called when the state of the connection has changed
+ */
+
 export class Peer {
   #env;
+  /** @type {RTCPeerConnection | null} */
   #pc = null;
-  /** By role: `{receiver, sender}`. */
-  #media = {};
+  /** @type {Map<UplinkRole, {receiver: RTCRtpReceiver, sender: Sender}>} */
+  #media = new Map();
   #queue = Promise.resolve();
+  /** Whether an own offer is out or being made. */
   #offering = false;
-  /** Candidates that came before the description they belong to. */
+  /** Candidates that came before the description they belong to. @type {MeshCandidate[]} */
   #early = [];
+  /** Whether the last offer was ignored; its candidates are ignored, too. */
   #ignoring = false;
   #timer = 0;
+  /** @type {number | null} */
   #since = null;
+  /** Whether ICE was restarted since the connection was last up. */
   #restarted = false;
   #closed = false;
-  offers;
 
-  /**
-   * `env`: `id`, `polite`, `configuration` of the RTCPeerConnection, `tracks()` and `captures()`
-   * by role, `send(data)`, `onMedia(peer)` when the receivers are there or others, `onState(peer)`.
-   * `offers` says which side begins.
-   */
+  /** @param {PeerEnv} env @param {boolean} offers whether this side makes the offer */
   constructor(env, offers) {
     this.#env = env;
     this.offers = offers;
@@ -49,26 +71,24 @@ export class Peer {
     return this.#pc?.connectionState ?? 'new';
   }
 
-  /** When the connection came up, ms, or null. */
+  /** When the connection came up, ms of performance.now(), or null. */
   get since() {
     return this.#since;
   }
 
-  /** The RTCRtpReceiver of an uplink of the other side, or null. */
+  /** The receiver of an uplink of the other side, or null. @param {UplinkRole} role */
   receiver(role) {
-    return this.#media[role]?.receiver ?? null;
+    return this.#media.get(role)?.receiver ?? null;
   }
 
   /** Makes a new connection and offers it. */
   begin() {
     this.#enqueue(async () => {
-      this.#renew();
+      const pc = this.#renew();
       const stream = new MediaStream();
       const transceivers = UPLINKS.map((role) => {
-        const transceiver = this.#pc.addTransceiver(KINDS[role], {
-          direction: 'sendrecv',
-          streams: role === 'screen' ? [] : [stream],
-        });
+        const streams = role === 'screen' ? [] : [stream];
+        const transceiver = pc.addTransceiver(KINDS[role], { direction: 'sendrecv', streams });
         preferCodecs(transceiver, role);
         return transceiver;
       });
@@ -77,11 +97,12 @@ export class Peer {
     });
   }
 
+  /** Replaces the connection with a new one. */
   #renew() {
     this.#pc?.close();
-    this.#pc = new RTCPeerConnection({ bundlePolicy: 'max-bundle', ...this.#env.configuration });
-    const pc = this.#pc;
-    this.#media = {};
+    const pc = new RTCPeerConnection({ bundlePolicy: 'max-bundle', ...this.#env.configuration });
+    this.#pc = pc;
+    this.#media.clear();
     this.#early = [];
     this.#offering = false;
     this.#since = null;
@@ -93,49 +114,55 @@ export class Peer {
     pc.addEventListener('connectionstatechange', () => {
       if (pc === this.#pc) this.#stateChanged(pc.connectionState);
     });
+    return pc;
   }
 
+  /** Takes the transceivers of a negotiated connection, in the order of UPLINKS. @param {RTCRtpTransceiver[]} transceivers */
   async #adopt(transceivers) {
-    transceivers.forEach((transceiver, i) => {
+    transceivers.forEach(({ receiver, sender }, i) => {
       const role = UPLINKS[i];
-      if (!role || transceiver.receiver.track.kind !== KINDS[role]) return;
-      this.#media[role] = { receiver: transceiver.receiver, sender: new Sender(transceiver.sender) };
+      if (!role || receiver.track.kind !== KINDS[role]) return;
+      this.#media.set(role, { receiver, sender: new Sender(sender) });
     });
     const captures = this.#env.captures();
-    for (const [role, { sender }] of Object.entries(this.#media)) {
-      if (captures.has(role)) sender.setCapture(captures.get(role));
+    for (const [role, { sender }] of this.#media) {
+      const capture = captures.get(role);
+      if (capture) sender.setCapture(capture);
       await sender.setTrack(this.#env.tracks()[role]);
     }
     this.#env.onMedia(this);
   }
 
+  /** @param {RTCOfferOptions} [options] */
   async #offer(options) {
-    const pc = this.#pc;
+    const pc = /** @type {RTCPeerConnection} */ (this.#pc);
     this.#offering = true;
     await pc.setLocalDescription(await pc.createOffer(options));
     this.#describe();
   }
 
+  /** Sends the local description. */
   #describe() {
-    const { type, sdp } = this.#pc.localDescription;
+    const { type, sdp } = /** @type {MeshDescription} */ (this.#pc?.localDescription);
     this.#env.send({ description: { type, sdp } });
   }
 
-  /** Takes in what the other side sent. */
+  /** Takes a message of the other side. @param {PeerMessage} message */
   receive({ description, candidate }) {
     if (description?.type === 'offer') this.#enqueue(() => this.#offered(description));
     else if (description?.type === 'answer') this.#enqueue(() => this.#answered(description));
     else if (candidate) this.#enqueue(() => this.#candidate(candidate));
   }
 
+  /** @param {MeshDescription} description */
   async #offered(description) {
-    const mine = this.#pc && { offering: this.#offering, fingerprint: fingerprintOf(this.#pc.remoteDescription?.sdp) };
+    const last = this.#pc?.remoteDescription?.sdp;
+    const mine = this.#pc && { offering: this.#offering, fingerprint: fingerprintOf(last) };
     const verdict = judgeOffer({ polite: this.#env.polite, mine, theirs: fingerprintOf(description.sdp) });
     this.#ignoring = verdict === Verdict.Ignore;
     if (this.#ignoring) return;
-    if (verdict === Verdict.Renew) this.#renew();
+    const pc = !this.#pc || verdict === Verdict.Renew ? this.#renew() : this.#pc;
     this.#offering = false;
-    const pc = this.#pc;
     const first = pc.remoteDescription === null;
     await pc.setRemoteDescription(description);
     if (first) {
@@ -151,6 +178,7 @@ export class Peer {
     await this.#described();
   }
 
+  /** @param {MeshDescription} description */
   async #answered(description) {
     // An answer to an offer that was taken back, or to a connection that was replaced.
     if (this.#pc?.signalingState !== 'have-local-offer') return;
@@ -161,12 +189,13 @@ export class Peer {
     await this.#described();
   }
 
-  /** Both descriptions stand: limits can be set, and early candidates added. */
+  /** Both descriptions are set: limits can be set, and early candidates added. */
   async #described() {
-    for (const { sender } of Object.values(this.#media)) sender.apply();
+    for (const { sender } of this.#media.values()) sender.apply();
     for (const candidate of this.#early.splice(0)) await this.#candidate(candidate);
   }
 
+  /** @param {MeshCandidate} candidate */
   async #candidate(candidate) {
     if (this.#ignoring || !this.#pc) return;
     if (!this.#pc.remoteDescription) this.#early.push(candidate);
@@ -174,6 +203,7 @@ export class Peer {
     else await this.#pc.addIceCandidate(candidate).catch(console.warn);
   }
 
+  /** @param {() => Promise<void>} step */
   #enqueue(step) {
     this.#queue = this.#queue
       .then(() => (this.#closed ? undefined : step()))
@@ -182,6 +212,7 @@ export class Peer {
       });
   }
 
+  /** @param {RTCPeerConnectionState} state */
   #stateChanged(state) {
     if (state === 'connected') {
       clearTimeout(this.#timer);
@@ -193,7 +224,7 @@ export class Peer {
     this.#env.onState(this);
   }
 
-  /** The offering side restarts ICE, once; whatever does not come up by that is begun anew. */
+  /** The side that offers restarts ICE once. If that does not help the connection is made anew. */
   #failed() {
     this.#arm(this.offers ? MESH_DEADLINE : 2 * MESH_DEADLINE);
     if (!this.offers || this.#restarted) return;
@@ -201,24 +232,25 @@ export class Peer {
     this.#enqueue(() => this.#offer({ iceRestart: true }));
   }
 
+  /** Makes the connection anew after `ms`, unless it comes up before. @param {number} ms */
   #arm(ms) {
     clearTimeout(this.#timer);
     this.#timer = setTimeout(() => this.begin(), ms);
   }
 
-  /** Sends `track` on an uplink, or nothing. */
+  /** Sends `track` on an uplink, or nothing. @param {UplinkRole} role @param {MediaStreamTrack | null} track */
   setTrack(role, track) {
-    this.#media[role]?.sender.setTrack(track).catch(console.warn);
+    this.#media.get(role)?.sender.setTrack(track).catch(console.warn);
   }
 
-  /** Obeys a `capture` message. */
+  /** Obeys a `capture` message. @param {Capture} message */
   capture(message) {
-    this.#media[message.role]?.sender.setCapture(message);
+    for (const [role, { sender }] of this.#media) if (role === message.role) sender.setCapture(message);
   }
 
-  /** Whether to send at all. */
+  /** Sends, or stops sending altogether. @param {boolean} active */
   setActive(active) {
-    for (const { sender } of Object.values(this.#media)) sender.setActive(active);
+    for (const { sender } of this.#media.values()) sender.setActive(active);
   }
 
   close() {
@@ -228,5 +260,10 @@ export class Peer {
   }
 }
 
-/** A candidate as the protocol has it; the fragment lets the other side drop those of an older offer. */
+/**
+ * A candidate as the protocol has it. With its fragment the other side can drop those of an older
+ * offer.
+ *
+ * @param {RTCIceCandidate} candidate
+ */
 const plain = ({ candidate, sdpMid, usernameFragment }) => ({ candidate, sdpMid, usernameFragment });

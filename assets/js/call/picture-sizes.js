@@ -1,11 +1,19 @@
 // Tells the server how large forwarded pictures are drawn, so that it sends none larger than that.
 
-/** How long a window that is being resized is waited for, ms. */
+/** @import {ClientMessage, ParticipantId, PictureSize, Role, Size} from '../../../tests/client/types/protocol.d.ts' */
+
+/** @typedef {{participant: ParticipantId, role: Role, h: number, off: boolean, row: {own: boolean}}} Drawn a tile */
+
+/** How long to wait while a window is being resized, ms. */
 const CALM = 200;
 
 /**
- * The `pictures` of a `sizes` message for `tiles`, as they stand on a `canvas` that is drawn
- * `height` pixels of the screen high; pure.
+ * The `pictures` of a `sizes` message; pure.
+ *
+ * @param {Drawn[]} tiles
+ * @param {Size} canvas the one that tiles are placed on
+ * @param {number} height of the canvas on the screen, pixels
+ * @returns {PictureSize[]}
  */
 export function pictureSizes(tiles, canvas, height) {
   return tiles
@@ -16,12 +24,19 @@ export function pictureSizes(tiles, canvas, height) {
 export class PictureSizes {
   #frame;
   #send;
+  /** @type {Drawn[]} */
   #tiles = [];
+  /** @type {Size | null} */
   #canvas = null;
+  /** What the server was told last, as JSON. */
   #told = '';
   #timer = 0;
 
-  /** `frame` is the element all tiles stand in; `send(message)` is false while nobody listens. */
+  /**
+   * @param {object} env
+   * @param {HTMLElement} env.frame the element that all tiles are in
+   * @param {(message: ClientMessage) => boolean} env.send false while there is no connection
+   */
   constructor({ frame, send }) {
     this.#frame = frame;
     this.#send = send;
@@ -29,7 +44,7 @@ export class PictureSizes {
     document.addEventListener('visibilitychange', () => this.#tell());
   }
 
-  /** The tiles stand like this now. */
+  /** Takes the tiles as they are placed now. @param {Drawn[]} tiles @param {Size} canvas */
   take(tiles, canvas) {
     const moved = tiles.length !== this.#tiles.length;
     this.#tiles = tiles;
@@ -38,7 +53,7 @@ export class PictureSizes {
     else this.#soon();
   }
 
-  /** Another connection: the server knows nothing yet. */
+  /** Starts over on a new connection, of which the server knows nothing yet. */
   reset() {
     this.#told = '';
     this.#soon();

@@ -1,16 +1,23 @@
 // One signalling WebSocket: JSON text in both directions, one tagged object a message.
 
-/** The signalling address of the page at `location`. */
+/** @import {ClientMessage, ServerMessage} from '../../../tests/client/types/protocol.d.ts' */
+
+/** The signalling address of the page at `location`. @param {{protocol: string, host: string}} location */
 export function signallingUrl(location) {
   return `${location.protocol === 'https:' ? 'wss' : 'ws'}://${location.host}/ws`;
 }
 
 export class Signalling {
+  /** @type {WebSocket | null} */
   #socket;
 
   /**
-   * Connects at once. `onMessage` gets every object with a `type`; `onClose` is called once,
-   * unless `close` was called before.
+   * Connects at once.
+   *
+   * @param {string} url
+   * @param {object} callbacks
+   * @param {(message: ServerMessage) => void} callbacks.onMessage called with every object that has a `type`
+   * @param {() => void} callbacks.onClose called once, unless `close` was called before
    */
   constructor(url, { onMessage, onClose }) {
     const socket = new WebSocket(url);
@@ -28,14 +35,14 @@ export class Signalling {
     });
   }
 
-  /** Sends one message; false if the connection is not open. */
+  /** Sends one message; false if the connection is not open. @param {ClientMessage} message */
   send(message) {
     if (this.#socket?.readyState !== WebSocket.OPEN) return false;
     this.#socket.send(JSON.stringify(message));
     return true;
   }
 
-  /** Closes after what was sent; no callback follows. */
+  /** Closes once everything is sent; no callback follows. */
   close() {
     const socket = this.#socket;
     this.#socket = null;
@@ -43,7 +50,13 @@ export class Signalling {
   }
 }
 
-/** The message in `data`, or null: a server newer than the page may say things unknown here. */
+/**
+ * The message in `data`, or null if it is none. A server newer than the page may send messages of
+ * types that are unknown here.
+ *
+ * @param {string} data
+ * @returns {ServerMessage | null}
+ */
 function parse(data) {
   try {
     const message = JSON.parse(data);

@@ -1,49 +1,107 @@
-// Figures of a call out of RTCStatsReports, that of the connection with the server and those of
+// Statistics of a call from its RTCStatsReports, that of the connection with the server and those of
 // the mesh together; pure.
 
-/** A digest with every figure unknown. */
+/** @import {Mid, ParticipantId, Role} from '../../../tests/client/types/protocol.d.ts' */
+/** @import {InboundStats, SentStats, Stats} from '../base/state.js' */
+
+/**
+ * One connection and its report.
+ *
+ * @typedef {object} Connection
+ * @property {string} id
+ * @property {{values: () => Iterable<Stat>, get: (id: string) => Stat | undefined}} report
+ * @property {Map<Mid | null, Role> | 'mesh'} roles what each m-line is for; `mesh` for a direct connection
+ * @property {Map<Mid, ParticipantId | null>} [people] who is in which forward slot
+ */
+
+/** A member of an RTCStatsReport. Its fields depend on its type and on the browser. @typedef {any} Stat */
+
+/** Counters of one RTP stream, for the next digest. @typedef {{[name: string]: number | undefined}} Counters */
+
+/** @typedef {{at: number, sent?: number, received?: number, rtt: number | null, streams: {[id: string]: Counters}}} Totals */
+
+/**
+ * What the digest of one stream needs to know of its connection.
+ *
+ * @typedef {object} Context
+ * @property {Connection['report']} report
+ * @property {Map<string, string | null>} codecs names by id
+ * @property {Totals | undefined} since
+ * @property {Totals} totals
+ * @property {number} seconds between the two
+ */
+
+/** @typedef {ReturnType<typeof receivedOf> & {from: string | null}} Inbound */
+/** @typedef {ReturnType<typeof sentOf>} Sent */
+/** @typedef {ReturnType<typeof digestOne>} Part */
+
+/** A digest in which everything is unknown. @type {Stats} */
 const EMPTY = Object.freeze({ up: null, down: null, rtt: null, video: null, audio: null, sent: [], paths: null });
 
+/**
+ * Bit/s between two counters of bytes; null where one is unknown.
+ *
+ * @param {number | undefined} now
+ * @param {number | undefined} before
+ * @param {number} seconds
+ */
 const rate = (now, before, seconds) =>
   before !== undefined && now !== undefined && seconds > 0
     ? Math.max(0, Math.round((8 * (now - before)) / seconds))
     : null;
 
-/** How much a total has grown for each of `count`; null where that is not known. */
+/** @param {number | undefined} now @param {number | undefined} before */
+const growth = (now, before) => (now !== undefined && before !== undefined ? now - before : 0);
+
+/**
+ * The growth of a total for each of `count`; null where it is unknown.
+ *
+ * @param {number | undefined} now
+ * @param {number | undefined} before
+ * @param {number} count
+ */
 const each = (now, before, count) =>
   before !== undefined && now !== undefined && count > 0 ? Math.max(0, now - before) / count : null;
-const thousandth = (seconds) => (seconds === null ? null : 1000 * seconds);
 
+/** @param {number | null} seconds */
+const milliseconds = (seconds) => (seconds === null ? null : 1000 * seconds);
+
+/** @param {number} part @param {number} rest */
 const share = (part, rest) => (part + rest > 0 ? part / (part + rest) : 0);
+/** @param {Stat[]} all @param {string} key @returns {number} */
 const sum = (all, key) => all.reduce((total, one) => total + (one[key] ?? 0), 0);
+/** @template {string} Key @param {Stat[]} all @param {Key[]} keys @returns {{[key in Key]: number}} */
+const sums = (all, keys) => /** @type {any} */ (Object.fromEntries(keys.map((key) => [key, sum(all, key)])));
+/** @param {Stat[]} all @param {string} key @returns {number} */
 const most = (all, key) => all.reduce((top, one) => Math.max(top, one[key] ?? 0), 0);
-/** Sums what is known; null where nothing is. */
+
+/** The sum of all known values; null where none is known. @param {(number | null)[]} values @returns {number | null} */
 const sumKnown = (values) => values.reduce((total, value) => (value === null ? total : (total ?? 0) + value), null);
 
-/** The mean of what is known; null where nothing is. */
+/** The mean of all known values; null where none is known. @param {(number | null)[]} values */
 const meanKnown = (values) => {
   const known = values.filter((value) => value !== null);
   return known.length ? mean(known) : null;
 };
 
 /**
- * The figures since `previous` (the last digest or null). `connections` are each `{id, report,
- * roles, people}`: `roles` maps mids to roles (`mesh` for all of a direct connection's), `people`
- * mids of forward slots to participants. Bitrates in bit/s, times in ms, losses as fractions;
- * null where unknown. `decoding` is in cores, of this page's processor; `waiting` is how long what
- * came stays in the jitter buffer and the decoder. `paths` counts what flowed since: `{up, down}` of this page.
+ * The statistics since `previous`, the last digest. At the first digest rates are unknown.
+ *
+ * @param {Stats | null} previous
+ * @param {Connection[]} connections
+ * @returns {Stats}
  */
 export function digest(previous, connections) {
   const since = previous?.totals;
   const parts = connections.map((one) => digestOne(one, since?.[one.id]));
   const inbound = parts.flatMap((part) => part.inbound);
-  const direct = parts.filter((part) => part.direct && part.totals.rtt !== null);
+  const rtts = parts.flatMap(({ direct, totals }) => (direct && totals.rtt !== null ? [totals.rtt] : []));
   return {
     ...EMPTY,
     totals: Object.fromEntries(parts.map((part) => [part.id, part.totals])),
     up: sumKnown(parts.map((part) => part.up)),
     down: sumKnown(parts.map((part) => part.down)),
-    rtt: direct.length ? mean(direct.map((part) => part.totals.rtt)) : (parts[0]?.totals.rtt ?? null),
+    rtt: rtts.length ? mean(rtts) : (parts[0]?.totals.rtt ?? null),
     video: combineVideo(inbound.filter((one) => one.kind === 'video')),
     audio: combineAudio(inbound.filter((one) => one.kind === 'audio')),
     sent: combineSent(parts.flatMap((part) => part.sent)),
@@ -51,27 +109,42 @@ export function digest(previous, connections) {
   };
 }
 
+/** To one decimal. @param {number[]} values */
 const mean = (values) => Math.round((10 * values.reduce((a, b) => a + b, 0)) / values.length) / 10;
 
-/** One way from somebody counts once, its sound and picture together. */
+/** The flows that carried anything. Sound and picture of one participant are one flow. @param {Part[]} parts */
 function countPaths(parts) {
   const sources = new Set(parts.flatMap((part) => part.inbound.map((one) => one.from)));
   return { up: parts.filter((part) => part.sent.length).length, down: sources.size };
 }
 
+/**
+ * The digest of one connection.
+ *
+ * @param {Connection} connection
+ * @param {Totals | undefined} since its counters of the last time
+ */
 function digestOne({ id, report, roles, people }, since) {
   const all = [...report.values()];
   const codecs = new Map(all.filter((s) => s.type === 'codec').map((s) => [s.id, codecName(s)]));
+  /** @type {Totals} */
   const totals = { at: most(all, 'timestamp'), ...transportTotals(report, all), streams: {} };
   const seconds = since ? (totals.at - since.at) / 1000 : 0;
   const context = { report, codecs, since, totals, seconds };
-  const roleOf = (stat) => (roles === 'mesh' ? 'mesh' : roles.get(stat.mid));
-  const inbound = all
-    .filter((stat) => stat.type === 'inbound-rtp' && roleOf(stat))
-    .map((stat) => ({ ...receivedOf(stat, context), from: sourceOf(stat, roleOf(stat), id, people) }));
-  const sent = all
-    .filter((stat) => stat.type === 'outbound-rtp' && roleOf(stat))
-    .map((stat) => sentOf(stat, roles === 'mesh' ? meshRole(stat) : roleOf(stat), context));
+  /** The streams of a type that have a role. @param {string} type @returns {[Stat, string][]} */
+  const streams = (type) =>
+    all.flatMap((stat) => {
+      const role = roles === 'mesh' ? 'mesh' : roles.get(stat.mid);
+      return stat.type === type && role ? [[stat, role]] : [];
+    });
+  const inbound = streams('inbound-rtp').map(([stat, role]) => ({
+    ...receivedOf(stat, context),
+    from: sourceOf(stat, role, id, people),
+  }));
+  const sent = streams('outbound-rtp').map(([stat, role]) =>
+    sentOf(stat, role === 'mesh' ? meshRole(stat) : role, context),
+  );
+  /** @param {{flows: boolean}} one */
   const flowing = (one) => one.flows;
   return {
     id,
@@ -84,18 +157,33 @@ function digestOne({ id, report, roles, people }, since) {
   };
 }
 
-/** Whose way a stream came: the mix is the server's, a slot is its person's. */
+/**
+ * What counts as one flow: the mix, or everything from one participant.
+ *
+ * @param {Stat} stat
+ * @param {string} role
+ * @param {string} id that of the connection
+ * @param {Connection['people']} people
+ * @returns {string | null}
+ */
 function sourceOf(stat, role, id, people) {
   if (role === 'mesh') return id;
   return role.startsWith('mix') ? 'mix' : (people?.get(stat.mid) ?? stat.mid);
 }
 
-/** In the mesh the m-lines are mic, camera and screen, in this order. */
+/** In the mesh the m-lines are mic, camera and screen, in this order. @param {Stat} stat */
 const meshRole = (stat) => (stat.kind === 'audio' ? 'mic' : stat.mid === '2' ? 'screen' : 'camera');
 
+/** @param {Stat} stat */
 const codecName = (stat) => (stat.mimeType ?? '').replace(/^(audio|video)\//, '') || null;
 
-/** Chromium names the pair in use in `transport`; Firefox marks the pair itself. */
+/**
+ * Counters of the candidate pair in use. Chromium names the pair in `transport`; Firefox marks the
+ * pair itself.
+ *
+ * @param {Connection['report']} report
+ * @param {Stat[]} all
+ */
 function transportTotals(report, all) {
   const transport = all.find((s) => s.type === 'transport' && s.selectedCandidatePairId);
   const pairs = all.filter((s) => s.type === 'candidate-pair');
@@ -111,9 +199,15 @@ function transportTotals(report, all) {
   };
 }
 
-/** Whether bytes came or went since the last digest; at the first, whether any ever did. */
+/**
+ * Whether bytes came or went since the last digest; at the first, whether any ever did.
+ *
+ * @param {number | undefined} bytes
+ * @param {Counters | undefined} before
+ */
 const hasFlowed = (bytes, before) => (bytes ?? 0) > (before?.bytes ?? 0);
 
+/** @param {Stat} stat @param {Context} context */
 function receivedOf(stat, { codecs, since, totals, seconds }) {
   const before = since?.streams[stat.id];
   const { totalDecodeTime: decoding, framesDecoded: frames } = stat;
@@ -131,13 +225,15 @@ function receivedOf(stat, { codecs, since, totals, seconds }) {
     received: Math.max(0, received - (before?.received ?? 0)),
     decoding: each(decoding, before?.decoding, seconds),
     waiting: sumKnown([
-      thousandth(each(buffered, before?.buffered, emitted - before?.emitted)),
-      thousandth(each(decoding, before?.decoding, frames - before?.frames)),
+      milliseconds(each(buffered, before?.buffered, growth(emitted, before?.emitted))),
+      milliseconds(each(decoding, before?.decoding, growth(frames, before?.frames))),
     ]),
   };
 }
 
+/** @param {{codec: string | null}[]} all */
 const codecsOf = (all) => [...new Set(all.map((one) => one.codec).filter(Boolean))].join(', ') || null;
+/** The largest jitter, ms. @param {{stat: Stat}[]} all */
 const jitterOf = (all) =>
   Math.round(
     1000 *
@@ -147,9 +243,8 @@ const jitterOf = (all) =>
       ),
   );
 
-/** What several streams of one kind have in common; null where there is none. */
+/** What streams of both kinds have. @param {Inbound[]} all @returns {InboundStats} */
 function combine(all) {
-  if (!all.length) return null;
   return {
     streams: all.length,
     codec: codecsOf(all),
@@ -161,6 +256,7 @@ function combine(all) {
   };
 }
 
+/** All received pictures; null where there is none. @param {Inbound[]} all @returns {Stats['video']} */
 function combineVideo(all) {
   if (!all.length) return null;
   const stats = all.map((one) => one.stat);
@@ -171,26 +267,29 @@ function combineVideo(all) {
     frameHeight: largest.frameHeight ?? 0,
     sizes: new Set(stats.map((stat) => `${stat.frameWidth}x${stat.frameHeight}`)).size,
     fps: sum(stats, 'framesPerSecond') / stats.length,
-    ...Object.fromEntries(
-      ['framesDecoded', 'framesDropped', 'freezeCount', 'totalFreezesDuration', 'keyFramesDecoded', 'pliCount'].map(
-        (key) => [key, sum(stats, key)],
-      ),
-    ),
+    ...sums(stats, [
+      'framesDecoded',
+      'framesDropped',
+      'freezeCount',
+      'totalFreezesDuration',
+      'keyFramesDecoded',
+      'pliCount',
+    ]),
   };
 }
 
+/** All received sound; null where there is none. @param {Inbound[]} all @returns {Stats['audio']} */
 function combineAudio(all) {
   if (!all.length) return null;
   const stats = all.map((one) => one.stat);
   return {
     ...combine(all),
     audioLevel: most(stats, 'audioLevel'),
-    ...Object.fromEntries(
-      ['totalAudioEnergy', 'totalSamplesReceived', 'concealedSamples'].map((key) => [key, sum(stats, key)]),
-    ),
+    ...sums(stats, ['totalAudioEnergy', 'totalSamplesReceived', 'concealedSamples']),
   };
 }
 
+/** @param {Stat} stat @param {string} role @param {Context} context */
 function sentOf(stat, role, { report, codecs, since, totals, seconds }) {
   const before = since?.streams[stat.id];
   totals.streams[stat.id] = { bytes: stat.bytesSent };
@@ -207,7 +306,7 @@ function sentOf(stat, role, { report, codecs, since, totals, seconds }) {
   };
 }
 
-/** One entry for each role, over all connections it is sent on. */
+/** One entry for each role, over all connections it is sent on. @param {Sent[]} all @returns {SentStats[]} */
 function combineSent(all) {
   return [...new Set(all.map((one) => one.role))].map((role) => {
     const same = all.filter((one) => one.role === role);
@@ -224,18 +323,24 @@ function combineSent(all) {
   });
 }
 
-/** A bitrate for people: `1.5 Mbit/s`, `320 kbit/s`. */
+/** A bitrate for people: `1.5 Mbit/s`, `320 kbit/s`. @param {number | null} [bits] */
 export function formatBitrate(bits) {
   if (bits === null || bits === undefined) return '–';
   if (bits >= 999_500) return `${(bits / 1e6).toFixed(1)} Mbit/s`;
   return `${Math.round(bits / 1000)} kbit/s`;
 }
 
-/** A fraction for people: `0.4 %`. */
+/** A fraction for people: `0.4 %`. @param {number | null} [fraction] */
 export const formatShare = (fraction) =>
   fraction === null || fraction === undefined ? '–' : `${(100 * fraction).toFixed(1)} %`;
 
-/** The `points` of a polyline for `values` in a `width` by `height` box, newest at the right. */
+/**
+ * The `points` of a polyline for `values` in a `width` by `height` box, the newest at the right.
+ *
+ * @param {(number | null)[]} values
+ * @param {{width: number, height: number, slots: number, most: number}} box `slots` is how many
+ *   values fill it, `most` the value at its top
+ */
 export function sparkline(values, { width, height, slots, most: top }) {
   const step = width / (slots - 1);
   const start = slots - values.length;

@@ -3,13 +3,12 @@
 
 /** @import {IceServer, Mid, Role, Track} from '../../../tests/client/types/protocol.d.ts' */
 /** @import {UplinkRole} from '../base/config.js' */
+/** @import {Downlink} from '../base/receivers.js' */
 /** @import {Capture} from './encodings.js' */
 
 import { CAMERA_ENCODINGS, isUplink, OFFERED_ROLES, UPLINKS } from '../base/config.js';
 import { isAudio, preferCodecs } from './codecs.js';
 import { Sender } from './sender.js';
-
-/** @typedef {{role: Role, mid: Mid | null, receiver: RTCRtpReceiver}} Downlink an m-line that receives */
 
 export class Call {
   #pc;

@@ -1,61 +1,86 @@
-// Every sound of the page: the mix in the composite's <video>, one <audio> for each forward slot
-// that was ever used and each member of the mesh. All play all the time, and what is not to be heard is muted: so a
-// change from one to another takes no time, and what flows can be known without being heard
+// Every sound of the page: the mix in the composite's <video>, and one <audio> for each forward slot
+// that was ever used and each member of the mesh. All play all the time, and those that are not to
+// be heard are muted: so a switch takes no time, and what flows is known without being heard
 // (Chromium stops reporting on a track that is disabled instead).
+
+/** @import {Mid, ParticipantId, ParticipantState, SlotState} from '../../../tests/client/types/protocol.d.ts' */
+/** @import {Downlink, MeshMember} from '../base/receivers.js' */
+/** @import {Facts, Heard} from './audio-switch.js' */
 
 import { lastMedia } from '../base/receivers.js';
 
 /** Sound that came within this time flows, ms: packets of 20 ms, and a busy page. */
 const FLOWS = 120;
 
+/**
+ * @typedef {object} Output
+ * @property {'mix' | 'forward' | 'mesh'} kind
+ * @property {HTMLMediaElement} element
+ * @property {RTCRtpReceiver | null} receiver
+ * @property {ParticipantId | null} participant null for the mix and an empty slot
+ */
+
 export class AudioOutputs {
+  /** @type {Output} */
+  #mix;
+  /** All but the mix, by key. @type {Map<string, Output>} */
   #outputs = new Map();
   #blocked = false;
+  /** @type {Heard | null} */
   #heard = null;
   #onBlocked;
+  /** When the mix began to flow; null while it does not. @type {number | null} */
   #mixSince = null;
-  /** Receivers of the forward slots by mid. */
+  /** Receivers of the forward slots. @type {Map<Mid | null, RTCRtpReceiver>} */
   #slots = new Map();
 
-  /** `video` plays the mix; `onBlocked(blocked)` is told when the browser wants a click first. */
+  /**
+   * @param {object} env
+   * @param {HTMLVideoElement} env.video the element that plays the mix
+   * @param {(blocked: boolean) => void} env.onBlocked told whether the browser wants a click first
+   */
   constructor({ video, onBlocked }) {
     this.#onBlocked = onBlocked;
-    this.#outputs.set('mix', { kind: 'mix', element: video, receiver: null });
+    this.#mix = { kind: 'mix', element: video, receiver: null, participant: null };
   }
 
-  /** Takes what a connection with the server brings, and plays the mix. */
+  get #all() {
+    return [this.#mix, ...this.#outputs.values()];
+  }
+
+  /** Takes the m-lines of a connection with the server, and plays the mix. @param {Downlink[]} downlinks */
   attach(downlinks) {
     this.#drop('forward');
-    const mix = this.#outputs.get('mix');
-    mix.receiver = downlinks.find(({ role }) => role === 'mix-audio').receiver;
-    this.#slots = new Map(
-      downlinks.filter(({ role }) => role === 'forward-audio').map(({ mid, receiver }) => [mid, receiver]),
-    );
+    this.#mix.receiver = downlinks.find(({ role }) => role === 'mix-audio')?.receiver ?? null;
+    const slots = downlinks.filter(({ role }) => role === 'forward-audio');
+    this.#slots = new Map(slots.map(({ mid, receiver }) => [mid, receiver]));
     this.#unblock(false);
-    this.#play(mix);
+    this.#play(this.#mix);
   }
 
-  async #play(output) {
+  /** @param {Output} output */
+  async #play({ element }) {
     try {
-      await output.element.play();
+      await element.play();
     } catch (error) {
-      if (error.name !== 'NotAllowedError') return;
+      if (/** @type {Error} */ (error).name !== 'NotAllowedError') return;
       // Without a click on the page browsers play only what makes no sound.
       this.#unblock(true);
-      output.element.play().catch(console.warn);
+      element.play().catch(console.warn);
     }
   }
 
+  /** @param {boolean} blocked */
   #unblock(blocked) {
     this.#blocked = blocked;
     this.#onBlocked(blocked);
-    this.#gate();
+    this.#mute();
   }
 
-  /** After a click: everything is heard that should be. */
+  /** Plays everything, after the click that the browser wanted. */
   hear() {
     this.#unblock(false);
-    for (const { element } of this.#outputs.values()) element.play().catch(console.warn);
+    for (const { element } of this.#all) element.play().catch(console.warn);
   }
 
   /** Whether the browser waits for a click. */
@@ -63,55 +88,64 @@ export class AudioOutputs {
     return this.#blocked;
   }
 
-  #add(key, output) {
+  /** @param {string} key @param {'forward' | 'mesh'} kind @param {RTCRtpReceiver} receiver @param {ParticipantId | null} participant */
+  #add(key, kind, receiver, participant) {
     this.#remove(key);
     const element = document.createElement('audio');
     element.muted = true;
-    element.srcObject = new MediaStream([output.receiver.track]);
-    this.#outputs.set(key, { ...output, element });
+    element.srcObject = new MediaStream([receiver.track]);
+    this.#outputs.set(key, { kind, element, receiver, participant });
     element.play().catch(() => {});
-    this.#gate();
+    this.#mute();
   }
 
+  /** @param {string} key */
   #remove(key) {
     const output = this.#outputs.get(key);
-    if (!output || output.kind === 'mix') return;
+    if (!output) return;
     output.element.pause();
     output.element.srcObject = null;
     this.#outputs.delete(key);
   }
 
+  /** @param {'forward' | 'mesh'} kind */
   #drop(kind) {
     for (const [key, output] of this.#outputs) if (output.kind === kind) this.#remove(key);
   }
 
-  /** Obeys a `slots` message. */
+  /** Obeys a `slots` message. @param {SlotState[]} slots */
   assign(slots) {
     for (const { mid, participant } of slots) {
       const key = `forward/${mid}`;
       const receiver = this.#slots.get(mid);
-      // In a call that is never forwarded they cost nothing.
-      if (!this.#outputs.has(key) && participant !== null && receiver) this.#add(key, { kind: 'forward', receiver });
       const output = this.#outputs.get(key);
       if (output) output.participant = participant;
+      // In a call that is never forwarded slots cost nothing.
+      else if (participant !== null && receiver) this.#add(key, 'forward', receiver, participant);
     }
-    this.#gate();
+    this.#mute();
   }
 
-  /** Takes the microphone of a member of the mesh. */
+  /** Takes the microphone of a member of the mesh. @param {MeshMember} peer */
   addMesh(peer) {
     const receiver = peer.receiver('mic');
-    if (receiver) this.#add(`mesh/${peer.id}`, { kind: 'mesh', participant: peer.id, receiver });
+    if (receiver) this.#add(`mesh/${peer.id}`, 'mesh', receiver, peer.id);
   }
 
-  /** A member's connection has ended. */
+  /** Drops the sound of a member whose connection has ended. @param {ParticipantId} id */
   removeMesh(id) {
     this.#remove(`mesh/${id}`);
   }
 
-  /** What flows, for audio-switch.js: `{people, mixFlows, mixSince}`; `others` as in `room`. */
+  /**
+   * Which sounds flow, for audio-switch.js.
+   *
+   * @param {ParticipantState[]} others
+   * @param {number} now
+   * @returns {Pick<Facts, 'people' | 'mixFlows' | 'mixSince'>}
+   */
   facts(others, now) {
-    const mixFlows = flows(this.#outputs.get('mix'), now);
+    const mixFlows = flows(this.#mix, now);
     if (!mixFlows) this.#mixSince = null;
     else this.#mixSince ??= now;
     const people = others.map(({ id, mic }) => {
@@ -126,47 +160,52 @@ export class AudioOutputs {
     return { people, mixFlows, mixSince: this.#mixSince };
   }
 
+  /** @param {ParticipantId} id */
   #slotOf(id) {
     return [...this.#outputs.values()].find((one) => one.kind === 'forward' && one.participant === id);
   }
 
-  /** How long the sound of `id`, as it is heard now, has been missing, ms; null if never there. */
+  /**
+   * How old the newest sound of a participant is, from the source that is heard now, ms; null if
+   * there never was any.
+   *
+   * @param {ParticipantId} id
+   * @param {number} now
+   */
   age(id, now) {
-    const output = this.#heard?.mix
-      ? this.#outputs.get('mix')
-      : this.#heard?.people[id] === 'mesh'
-        ? this.#outputs.get(`mesh/${id}`)
-        : this.#slotOf(id);
-    const last = lastMedia(output?.receiver);
+    const direct = this.#heard?.people[id] === 'mesh';
+    const own = direct ? this.#outputs.get(`mesh/${id}`) : this.#slotOf(id);
+    const last = lastMedia((this.#heard?.mix ? this.#mix : own)?.receiver);
     return last === null ? null : Math.max(0, now - last);
   }
 
-  /** Lets hear what `heard` of audio-switch.js says, all in one step. */
+  /** Switches to what `heard` says, all in one step. @param {Heard} heard */
   apply(heard) {
     this.#heard = heard;
-    this.#gate();
+    this.#mute();
   }
 
-  #gate() {
-    const { mix = true, people = {} } = this.#heard ?? {};
-    for (const { kind, participant, element } of this.#outputs.values()) {
+  #mute() {
+    const { mix, people } = this.#heard ?? { mix: true, people: {} };
+    for (const { kind, participant, element } of this.#all) {
       const audible = kind === 'mix' ? mix : !mix && participant !== null && people[participant] === kind;
       const muted = this.#blocked || !audible;
       if (element.muted !== muted) element.muted = muted;
     }
   }
 
-  /** Forgets everything. */
+  /** Drops everything but the mix, which has no receiver then. */
   clear() {
     this.#drop('forward');
     this.#drop('mesh');
     this.#slots.clear();
     this.#heard = null;
-    this.#outputs.get('mix').receiver = null;
+    this.#mix.receiver = null;
     this.#unblock(false);
   }
 }
 
+/** @param {Output | undefined} output @param {number} now */
 function flows(output, now) {
   const last = lastMedia(output?.receiver);
   return last !== null && now - last < FLOWS;

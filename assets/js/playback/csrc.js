@@ -13,13 +13,17 @@
 //   asked again a moment later.
 // - A browser that lists none (Safari, on video) leaves it to the `slots` message.
 
-/** Whether RTP timestamp `a` is not older than `b`; they wrap at 2^32. */
+/** Whether RTP timestamp `a` is not older than `b`; they wrap at 2^32. @param {number} a @param {number} b */
 const notOlder = (a, b) => (a - b) >>> 0 < 0x8000_0000;
 
 /**
- * The participant number of a frame: `{number, certain}`. `number` is null when nothing is known
- * and 0, which is nobody's, when it could be more than one's. `sources` is what
- * getContributingSources gives, `rtpTimestamp` the frame's or undefined.
+ * The number of the participant whose a frame is, and whether that is certain. It is null when
+ * nothing is known, and 0, which is nobody's number, when it could be that of several.
+ *
+ * @param {Pick<RTCRtpContributingSource, 'source' | 'rtpTimestamp' | 'timestamp'>[] | undefined} sources
+ *   as getContributingSources gives them
+ * @param {number | undefined} rtpTimestamp of the frame
+ * @returns {{number: number | null, certain: boolean}}
  */
 export function csrcOf(sources, rtpTimestamp) {
   if (!sources?.length) return { number: null, certain: false };

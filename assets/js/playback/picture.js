@@ -1,36 +1,60 @@
-// One moving picture on the stage: a <video>, whose frames are counted, and whose they are.
+// One moving picture on the stage: a <video> whose frames are counted, and whose they are.
+
+/** @import {ParticipantId, Role} from '../../../tests/client/types/protocol.d.ts' */
 
 import { csrcOf } from './csrc.js';
 
-/** How long after a frame that could not be told apart it is asked again whose it is, ms. */
+/** How long after a frame of uncertain CSRC the browser is asked again, ms. */
 const ASK_AGAIN = 30;
 
-/** A frame after nothing for this long is news, ms. */
+/** After how long without frames the next one is news, ms. */
 const BREAK = 1_000;
 
-/** How long frames of the one before may still come after a slot has changed hands, ms. */
+/** How long frames of the previous participant may still come after a slot has changed hands, ms. */
 const HANDOVER = 300;
+
+/** @typedef {'composite' | 'own' | 'forward' | 'mesh'} PictureSource */
+
+/**
+ * @typedef {object} PictureOptions
+ * @property {string} key unique on the page
+ * @property {PictureSource} source
+ * @property {ParticipantId | null} [participant]
+ * @property {Role | null} [role]
+ * @property {RTCRtpReceiver | null} [receiver] of a forward slot; it is asked whose each frame is
+ * @property {HTMLVideoElement} [element] an existing one, else a new one is made
+ */
+
+/**
+ * Called after every frame shown. `news` is true for the first frame, the first after a break, and
+ * one of somebody else.
+ *
+ * @typedef {(picture: Picture, news: boolean) => void} OnFrame
+ */
 
 export class Picture {
   #onFrame;
   #handle = 0;
   #handover = -Infinity;
 
-  /**
-   * `key` is unique on the page; `source` composite, own, forward or mesh; `receiver` that of a
-   * forward slot, which is asked whose each frame is. `onFrame(picture, news)` follows every frame
-   * shown, `news` true for the first, the first after a break, and one of somebody else. `element` is an existing <video> or none.
-   */
+  /** @param {PictureOptions & {onFrame: OnFrame}} options */
   constructor({ key, source, participant = null, role = null, receiver = null, element, onFrame }) {
-    Object.assign(this, { key, source, participant, role, receiver });
+    this.key = key;
+    this.source = source;
+    this.participant = participant;
+    this.role = role;
+    this.receiver = receiver;
     this.#onFrame = onFrame;
     this.element = element ?? newVideo();
-    /** Frames since it was last taken for empty, and when the newest was shown, ms. */
+    /** The last participant of a forward slot. @type {ParticipantId | null} */
+    this.held = null;
+    /** Frames since it was last emptied. */
     this.frames = 0;
+    /** When the newest frame was shown, ms of performance.now(). @type {number | null} */
     this.last = null;
-    /** Whose the newest frame is by its CSRC; 0 nobody's for certain, null if it does not say. */
+    /** The CSRC of the newest frame; 0 if uncertain, null if it has none. @type {number | null} */
     this.csrc = null;
-    /** Its connection has ended; the last frame stands. */
+    /** Its connection has ended; the last frame stays. */
     this.gone = false;
   }
 
@@ -42,7 +66,7 @@ export class Picture {
     return this.element.videoHeight;
   }
 
-  /** Plays `stream`; rejects where the browser does not let it. */
+  /** Plays `stream`; rejects where the browser does not allow it. @param {MediaStream} stream */
   play(stream) {
     this.element.srcObject = stream;
     this.#watch();
@@ -51,11 +75,12 @@ export class Picture {
 
   #watch() {
     const { element } = this;
-    if (!element.requestVideoFrameCallback) {
-      element.ontimeupdate = () => this.#frame(performance.now(), {});
+    if (!('requestVideoFrameCallback' in element)) {
+      /** @type {HTMLVideoElement} */ (element).ontimeupdate = () => this.#frame(performance.now(), {});
       return;
     }
     element.cancelVideoFrameCallback(this.#handle);
+    /** @type {VideoFrameRequestCallback} */
     const next = (now, metadata) => {
       this.#handle = element.requestVideoFrameCallback(next);
       this.#frame(now, metadata);
@@ -63,9 +88,10 @@ export class Picture {
     this.#handle = element.requestVideoFrameCallback(next);
   }
 
+  /** @param {number} now @param {{rtpTimestamp?: number}} metadata */
   #frame(now, { rtpTimestamp }) {
     const before = this.csrc;
-    const news = this.frames === 0 || now - this.last > BREAK;
+    const news = this.frames === 0 || now - (this.last ?? 0) > BREAK;
     this.frames += 1;
     this.last = now;
     if (this.#ask(rtpTimestamp)) setTimeout(() => this.#askAgain(rtpTimestamp), ASK_AGAIN);
@@ -74,13 +100,14 @@ export class Picture {
     this.#onFrame(this, news || this.csrc !== before);
   }
 
+  /** @param {number | undefined} rtpTimestamp */
   #askAgain(rtpTimestamp) {
     const before = this.csrc;
     this.#ask(rtpTimestamp);
     if (this.csrc !== before) this.#onFrame(this, true);
   }
 
-  /** Finds out whose the newest frame is; true if that may still change. */
+  /** Finds out whose the newest frame is; true if that may still change. @param {number | undefined} rtpTimestamp */
   #ask(rtpTimestamp) {
     if (!this.receiver) return false;
     const { number, certain } = csrcOf(this.receiver.getContributingSources?.(), rtpTimestamp);
@@ -88,7 +115,7 @@ export class Picture {
     return number !== null && !certain;
   }
 
-  /** What was shown so far counts no longer: something else comes, or the same after a break. */
+  /** Forgets the frames so far: they are of somebody else, or of before a break. */
   empty() {
     this.frames = 0;
     this.csrc = null;

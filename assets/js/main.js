@@ -11,6 +11,21 @@
 //
 // call/ and playback/ meet in the store (base/state.js) and here.
 
+/** @import {ClientMessage, Limits, Mode, ParticipantId} from '../../tests/client/types/protocol.d.ts' */
+/** @import {UplinkRole} from './base/config.js' */
+/** @import {State} from './base/state.js' */
+/** @import {Who} from './call/session.js' */
+/** @import {PanelName} from './ui/panels.js' */
+
+/**
+ * A part of the page. It draws itself after every change of the state, and is told of those of the
+ * own tracks.
+ *
+ * @typedef {object} Part
+ * @property {(state: State, before: State) => void} render
+ * @property {(role: UplinkRole, problem: string | null) => void} [mediaChanged]
+ */
+
 import { byId } from './base/dom.js';
 import { captureProblem, environmentProblem } from './base/errors.js';
 import { loadChoices } from './base/preferences.js';
@@ -74,6 +89,7 @@ const panels = new Panels({ onChange: panelChanged });
 const settings = new Settings({ media, session });
 const chat = new Chat({ onSend: (text) => session.chat(text), isOpen: () => panels.open === 'chat' });
 const join = new Join({ media, onJoin: enter });
+/** @type {Part[]} */
 const parts = [
   join,
   stage,
@@ -86,21 +102,25 @@ const parts = [
   new People({ onPin: pin }),
 ];
 
+/** @param {ParticipantId} id */
 function pin(id) {
   session.send({ type: 'pin', participant: nextPin(store.get(), id) });
 }
 
+/** @param {string} text @param {string} code */
 function refused(text, code) {
   toast(text, 'error');
   modes.sync(store.get());
   record.refused(code, store.get());
 }
 
+/** @param {PanelName | null} name */
 function panelChanged(name) {
   if (name === 'chat') chat.read();
   if (name === 'settings') settings.refresh();
 }
 
+/** @param {Who} who */
 function enter(who) {
   history.replaceState(null, '', `/r/${who.room}${location.search}`);
   document.title = `${who.room} – Tessera`;
@@ -116,13 +136,14 @@ store.subscribe((state, before) => {
   for (const text of announcements(before, state)) toast(text);
 });
 
+/** @param {State} state @param {State} before */
 function phaseChanged(state, before) {
   if (state.phase === Phase.Idle) {
     panels.close();
     media.settle().then(() => join.listDevices());
     join.enter(state.notice?.code);
   } else if (before.phase === Phase.Idle) {
-    // A page that joins by its address never showed them.
+    // A page that joins by its address has not shown these yet.
     for (const text of join.problems) toast(text, 'error');
     join.exit();
     byId('call').focus();
@@ -141,7 +162,7 @@ onDeviceChange(() => {
   join.listDevices();
   settings.refresh();
 });
-// A page that goes away says so, and its tile goes at once.
+// A page that is closed says so, and its tile goes at once.
 window.addEventListener('pagehide', () => session.leave());
 
 /** For tests and for a curious console. */
@@ -149,6 +170,7 @@ window.tessera = {
   state: () => {
     const { stats, ...state } = store.get();
     const { totals: _, ...shown } = stats ?? {};
+    /** @param {UplinkRole} role */
     const on = (role) => media.isOn(role);
     return JSON.parse(
       JSON.stringify({
@@ -164,8 +186,11 @@ window.tessera = {
   },
   join: enter,
   leave: () => session.leave(),
+  /** @param {ClientMessage} message */
   send: (message) => session.send(message),
+  /** @param {Mode | null} mode */
   view: (mode) => session.view(mode),
+  /** @param {Partial<Limits>} limits */
   limit: (limits) => session.limit(limits),
   resetGaps: () => playback.resetGaps(),
   get pc() {

@@ -1,5 +1,8 @@
 // The page of recordings: lists them, plays one, deletes one.
 
+/** @import {Page, Recording} from '../../tests/client/types/protocol.d.ts' */
+/** @import {Refusal} from './recordings/recordings-api.js' */
+
 import { byId, setText } from './base/dom.js';
 import { loadToken, saveToken } from './base/preferences.js';
 import { RecordingsApi } from './recordings/recordings-api.js';
@@ -8,7 +11,7 @@ import { Player } from './ui/player.js';
 import { RecordingsList } from './ui/recordings-list.js';
 import { toast } from './ui/toast.js';
 
-/** How often the list is asked for while something in it goes on, ms. */
+/** Time between two requests for the list while a recording in it is going on, ms. */
 const REFRESH = 5_000;
 
 const KEEPS_NONE =
@@ -18,27 +21,28 @@ const api = new RecordingsApi();
 const player = new Player();
 const list = new RecordingsList({ onPlay: (recording) => player.show(recording, api.token), onDelete: ask });
 let asked = askedFor(location.search);
-/** The page of the list that is shown, or null. */
+/** The page of the list that is shown. @type {Page | null} */
 let listed = null;
-/** What the confirmation was last opened about, until it is deleted. */
+/** The recording that the confirmation is about. @type {Recording | null} */
 let doomed = null;
 let timer = 0;
 
-/** Asks the server for the page that is wanted, and shows it. */
+/** Asks the server for the page that is wanted, and shows it. @returns {Promise<void>} */
 async function load() {
   clearTimeout(timer);
   const wanted = asked;
   try {
     const page = await api.list(wanted);
     if (wanted !== asked) return;
-    // What stood here was deleted meanwhile.
+    // All recordings of this page were deleted meanwhile.
     if (!page.recordings.length && wanted.offset > 0) return go(0);
     show(page);
   } catch (error) {
-    if (wanted === asked) refused(error);
+    if (wanted === asked) refused(/** @type {Refusal} */ (error));
   }
 }
 
+/** @param {Page} page */
 function show(page) {
   listed = page;
   saveToken(api.token);
@@ -54,11 +58,12 @@ function show(page) {
   if (page.recordings.some(({ state }) => state === 'recording')) timer = setTimeout(refresh, REFRESH);
 }
 
-/** A page nobody looks at asks nothing; it is asked again when it is seen. */
+/** Loads the list again. A page in the background waits until it is seen. */
 function refresh() {
   if (!document.hidden) load();
 }
 
+/** @param {Refusal} error */
 function refused(error) {
   if (error.code !== 'unauthorized') {
     console.warn(error);
@@ -73,18 +78,23 @@ function refused(error) {
   byId('token').focus();
 }
 
+/** @param {string} text */
 function notice(text) {
   byId('archive-notice').hidden = !text;
   setText(byId('archive-notice'), text);
 }
 
+/** The pages beside the one that is shown. */
+const beside = () => listed && paging({ ...listed, shown: listed.recordings.length });
+
+/** Shows the page that begins at `offset`. @param {number} offset */
 function go(offset) {
   asked = { ...asked, offset };
   history.replaceState(null, '', pageUrl(asked));
   return load();
 }
 
-/** Asks before a recording is deleted. */
+/** Asks before a recording is deleted. @param {Recording} recording */
 function ask(recording) {
   doomed = recording;
   setText(
@@ -104,8 +114,9 @@ async function remove() {
     await api.delete(recording);
     toast('Recording deleted');
   } catch (error) {
+    const { code, message } = /** @type {Refusal} */ (error);
     // Somebody else was faster: that is what was wanted.
-    if (error.code !== 'not_found') toast(error.message, 'error');
+    if (code !== 'not_found') toast(message, 'error');
   }
   byId('archive-title').focus();
   await load();
@@ -125,8 +136,8 @@ function start() {
     api.token = byId('token').value.trim();
     load();
   });
-  byId('newer').addEventListener('click', () => go(paging({ ...listed, shown: listed.recordings.length }).newer ?? 0));
-  byId('older').addEventListener('click', () => go(paging({ ...listed, shown: listed.recordings.length }).older ?? 0));
+  byId('newer').addEventListener('click', () => go(beside()?.newer ?? 0));
+  byId('older').addEventListener('click', () => go(beside()?.older ?? 0));
   byId('confirm-keep').addEventListener('click', () => byId('confirm').close());
   byId('confirm-delete').addEventListener('click', remove);
   document.addEventListener('visibilitychange', refresh);

@@ -124,8 +124,7 @@ export class LevelMeter {
   attach(track) {
     this.#source?.disconnect();
     this.#source = null;
-    /** @type {typeof AudioContext | undefined} */
-    const Context = window.AudioContext ?? /** @type {any} */ (window).webkitAudioContext;
+    const Context = window.AudioContext ?? window.webkitAudioContext;
     if (!track || !Context) return;
     this.#context ??= new Context();
     this.#analyser ??= new AnalyserNode(this.#context, { fftSize: 2048 });

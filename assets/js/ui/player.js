@@ -1,10 +1,13 @@
 // A recording played over the page of recordings.
 
+/** @import {Recording} from '../../../tests/client/types/protocol.d.ts' */
+
 import { byId, el, setText } from '../base/dom.js';
 import { fileUrl, markersOf, playerFor, startedText, wordsForPlayback } from '../recordings/recordings.js';
 
 export class Player {
   #dialog = byId('player');
+  /** @type {HTMLMediaElement | null} */
   #media = null;
 
   constructor() {
@@ -13,7 +16,7 @@ export class Player {
     byId('player-close').addEventListener('click', () => this.#dialog.close());
   }
 
-  /** Opens the player with `recording` and begins to play it. */
+  /** Opens the player with `recording` and begins to play it. @param {Recording} recording @param {string} token */
   show(recording, token) {
     this.#unload();
     setText(byId('player-title'), recording.room);
@@ -30,7 +33,7 @@ export class Player {
     media.play().catch(() => {});
   }
 
-  /** Lists the markers; each is played from with a click. */
+  /** Lists the markers; a click plays from there. @param {{at: number, name: string}[]} markers @param {HTMLMediaElement} media */
   #listMarkers(markers, media) {
     const list = byId('player-moments');
     list.hidden = markers.length === 0;
@@ -46,6 +49,7 @@ export class Player {
     );
   }
 
+  /** @param {HTMLMediaElement} media */
   #failed(media) {
     if (media !== this.#media) return;
     const notice = byId('player-notice');

@@ -1,5 +1,7 @@
 // The list of recordings.
 
+/** @import {Recording} from '../../../tests/client/types/protocol.d.ts' */
+
 import { byId, el, icon, reconcile } from '../base/dom.js';
 import { factsOf, filesOf, fileUrl, isPlayable, statusOf, startedText, whoText } from '../recordings/recordings.js';
 
@@ -7,13 +9,17 @@ export class RecordingsList {
   #onPlay;
   #onDelete;
 
-  /** `onPlay(recording)` and `onDelete(recording)` are called for clicks. */
+  /**
+   * @param {object} env
+   * @param {(recording: Recording) => void} env.onPlay called for a click
+   * @param {(recording: Recording) => void} env.onDelete called for a click
+   */
   constructor({ onPlay, onDelete }) {
     this.#onPlay = onPlay;
     this.#onDelete = onDelete;
   }
 
-  /** Shows `recordings`; downloads carry `token`. */
+  /** Shows `recordings`; downloads carry `token`. @param {Recording[]} recordings @param {string} token */
   show(recordings, token) {
     reconcile(byId('takes'), recordings, {
       key: ({ id }) => id,
@@ -28,6 +34,7 @@ export class RecordingsList {
     });
   }
 
+  /** @param {Recording} recording */
   #play(recording) {
     const button = el(
       'button',
@@ -39,6 +46,7 @@ export class RecordingsList {
     return button;
   }
 
+  /** @param {Recording} recording @param {string} token */
   #actions(recording, token) {
     const actions = el('div', { class: 'take__actions' });
     if (recording.state === 'recording') return actions;
@@ -64,8 +72,10 @@ export class RecordingsList {
   }
 }
 
+/** The name of a recording for screen readers. @param {Recording} recording */
 const spoken = (recording) => `${recording.room}, ${startedText(recording)}`;
 
+/** @param {Recording} recording @param {string} token */
 function textOf(recording, token) {
   const { tone, name, reason } = statusOf(recording);
   const title = el('p', { class: 'take__title' }, el('strong', { text: recording.room }));
@@ -86,8 +96,9 @@ function textOf(recording, token) {
   return text;
 }
 
-/** The files of a recording of tracks, folded away. */
+/** The files of a recording of tracks, folded away. @param {{name: string, about: string, url: string}[]} files */
 function filesList(files) {
+  /** @param {{name: string, about: string, url: string}} file */
   const entry = ({ name, about, url }) => el('li', {}, el('a', { href: url, text: name }), ` ${about}`);
   return el(
     'details',

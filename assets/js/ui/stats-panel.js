@@ -1,16 +1,22 @@
-// The panel of live figures.
+// The panel of live statistics.
+
+/** @import {Report} from '../../../tests/client/types/protocol.d.ts' */
+/** @import {InboundStats, SentStats, State, Stats} from '../base/state.js' */
 
 import { byId, setText } from '../base/dom.js';
 import { ownPaths } from '../base/modes.js';
 import { targetOf } from '../base/state.js';
 import { formatBitrate, formatShare, sparkline } from '../call/stats.js';
 
+/** How many digests the chart shows. */
 const SAMPLES = 60;
 const CHART = { width: 240, height: 48, slots: SAMPLES };
 
 export class StatsPanel {
+  /** @type {Stats[]} */
   #history = [];
 
+  /** @param {State} state @param {State} before */
   render(state, before) {
     if (state.stats === before.stats && state.room === before.room) return;
     const stats = state.stats;
@@ -20,39 +26,43 @@ export class StatsPanel {
     for (const [id, text] of Object.entries({ ...texts(stats), ...paths(state) }))
       setText(byId(`fig-${id}`), unbroken(text));
     const most = Math.max(100_000, ...this.#history.flatMap((one) => [one.up ?? 0, one.down ?? 0]));
-    for (const side of ['up', 'down']) {
+    for (const side of /** @type {const} */ (['up', 'down'])) {
       const values = this.#history.map((one) => one[side]);
       byId(`chart-${side}`).setAttribute('points', sparkline(values, { ...CHART, most: most * 1.1 }));
     }
   }
 }
 
-/** Keeps a number and its unit on one line. */
+/** Keeps a number and its unit on one line. @param {string} text */
 const unbroken = (text) => text.replaceAll(/(\d) (?=[a-zA-Z×%])|× /g, (space) => space.replace(' ', '\u00a0'));
 
+/** @param {{frameWidth: number, frameHeight: number, streams: number, sizes?: number} | null | undefined} one */
 const size = (one) => {
   if (!one?.frameWidth) return '–';
-  const many = one.streams > 1 ? `${one.streams}${one.sizes > 1 ? ', up to ' : ' of '}` : '';
+  const many = one.streams > 1 ? `${one.streams}${(one.sizes ?? 0) > 1 ? ', up to ' : ' of '}` : '';
   return `${many}${one.frameWidth} × ${one.frameHeight}`;
 };
+/** @param {number | null | undefined} value @param {string} unit */
 const number = (value, unit) => (value === null || value === undefined ? '–' : `${Math.round(value)} ${unit}`);
 
-/** Flows between machines: what the arithmetic of the mode says, and what was counted. */
+/** Flows between machines: how many the mode needs, and how many were counted. @param {State} state */
 function paths({ room, stats, ...state }) {
   const people = room?.participants.filter((one) => !one.viewer).length ?? 0;
-  const own = room ? ownPaths(targetOf({ room, ...state }), people) : {};
+  const own = room ? ownPaths(targetOf({ room, ...state }), people) : null;
   const { expected, measured } = room?.paths ?? {};
+  /** @param {number | null | undefined} value */
   const count = (value) => (value === null || value === undefined ? '–' : String(value));
   return {
     'paths-expected': count(expected?.outside),
     'paths-measured': count(measured?.outside),
-    'own-up-expected': count(own.up),
+    'own-up-expected': count(own?.up),
     'own-up-measured': count(stats?.paths?.up),
-    'own-down-expected': count(own.down),
+    'own-down-expected': count(own?.down),
     'own-down-measured': count(stats?.paths?.down),
   };
 }
 
+/** @param {Stats | null} stats @returns {{[id: string]: string}} */
 function texts(stats) {
   const { video, audio, sent = [] } = stats ?? {};
   const camera = sent.find((one) => one.role === 'camera');
@@ -77,11 +87,11 @@ function texts(stats) {
     'out-screen': describe(screen),
     'out-mic': mic ? `${mic.codec ?? ''} ${formatBitrate(mic.bitrate)}`.trim() : 'off',
     'out-loss': formatShare(camera?.loss ?? mic?.loss),
-    'out-limit': LIMITS[camera?.limitedBy] ?? '–',
+    'out-limit': LIMITS[camera?.limitedBy ?? ''] ?? '–',
   };
 }
 
-/** What the server's process takes of its machine. */
+/** The load of the server's process on its machine. @param {Report | null | undefined} load */
 function server(load) {
   const limit = load?.cores_limit ? ` of ${Number(load.cores_limit.toFixed(2))}` : '';
   return {
@@ -90,16 +100,19 @@ function server(load) {
   };
 }
 
-/** From leaving the server, or who sends, to being played: picture and sound. */
+/** Delays of picture and sound, from the sender of the stream to being played. @param {Stats | null} stats */
 function delays(stats) {
   const { rtt, video, audio } = stats ?? {};
+  /** @param {InboundStats | null | undefined} kind */
   const one = (kind) =>
     kind?.waiting === null || kind?.waiting === undefined ? '–' : `${Math.round((rtt ?? 0) / 2 + kind.waiting)}`;
   return video || audio ? `${one(video)} / ${one(audio)} ms` : '–';
 }
 
+/** @type {{[reason: string]: string}} */
 const LIMITS = { none: 'nothing', cpu: 'this computer', bandwidth: 'the network', other: 'the browser' };
 
+/** @param {SentStats | undefined} stream */
 const describe = (stream) =>
   stream?.frameWidth
     ? `${size(stream)}, ${number(stream.fps, 'fps')}, ${stream.codec ?? ''} ${formatBitrate(stream.bitrate)}`

@@ -102,6 +102,21 @@ test('every element and icon the scripts name is in the page', () => {
   }
 });
 
+test('the types of elements are those of the pages', () => {
+  const types = readFileSync(new URL('types/elements.d.ts', import.meta.url), 'utf8');
+  const declared = [...types.matchAll(/^  '?([\w-]+)'?: HTML(\w+)Element;/gm)];
+  assert.ok(declared.length > 30);
+  const tags = { Anchor: 'a', FieldSet: 'fieldset', TextArea: 'textarea' };
+  for (const [, id, type] of declared) {
+    const tag = tags[type] ?? type.toLowerCase();
+    const element = new RegExp(`<${tag}\\s[^>]*\\bid="${id}"`);
+    assert.ok(
+      pages.some(({ html }) => element.test(html)),
+      `${id} is a ${tag}`,
+    );
+  }
+});
+
 test('ids are unique, and every button has a name', () => {
   let buttons = 0;
   for (const { html, ids } of pages) {

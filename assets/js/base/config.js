@@ -9,7 +9,9 @@
 /** The only protocol version there is (docs/PROTOCOL.md). */
 export const PROTOCOL_VERSION = 1;
 
-/** Forward slots offered of each kind. With more participants than slots the server rotates them. */
+/**
+ * Forward slots offered of each kind. With more participants than slots the server rotates them.
+ */
 export const FORWARD_SLOTS = 8;
 
 /** Longest time from opening the WebSocket to `welcome`, ms. */

@@ -2,7 +2,10 @@
 
 /** @import {UplinkRole} from './config.js' */
 
-/** @typedef {'unreachable' | 'silent' | 'closed' | 'network' | 'media' | 'browser'} Loss Why a connection was lost. */
+/**
+ * @typedef {'unreachable' | 'silent' | 'closed' | 'network' | 'media' | 'browser'} Loss Why a
+ *   connection was lost.
+ */
 
 /** @type {{[code: string]: string}} */
 const CODES = {
@@ -39,8 +42,8 @@ const CODES = {
 };
 
 /**
- * What to say for an `error` message of the server: words for its `code` or, for an unknown one, its
- * own `message`.
+ * What to say for an `error` message of the server: words for its `code` or, for an unknown one,
+ * its own `message`.
  *
  * @param {string} code
  * @param {string} [message]
@@ -85,7 +88,12 @@ export const wordsForBye = (reason) => BYES[reason] ?? 'The server ended the con
 
 const FINAL_BYES = new Set(['left', 'room_closed', 'removed', 'replaced', 'fingerprint_mismatch', 'protocol_error']);
 
-/** Whether the page stays away after a `bye` with `reason`. After all others it comes back by itself. @param {string} reason */
+/**
+ * Whether the page stays away after a `bye` with `reason`. After all others it comes back by
+ * itself.
+ *
+ * @param {string} reason
+ */
 export const isFinalBye = (reason) => FINAL_BYES.has(reason);
 
 /** @type {{[cause in Loss]: string}} */
@@ -102,7 +110,11 @@ const LOSSES = {
 /** What to say when the connection could not be made or was lost. @param {Loss} cause */
 export const wordsForLoss = (cause) => LOSSES[cause] ?? LOSSES.closed;
 
-/** What is still possible without a device, before a call and in it. @type {{[role in UplinkRole]?: string}} */
+/**
+ * What is still possible without a device, before a call and in it.
+ *
+ * @type {{[role in UplinkRole]?: string}}
+ */
 const WITHOUT = {
   camera: 'Without it the others see your initials.',
   mic: 'Without it you can listen and watch.',
@@ -147,7 +159,11 @@ export function wordsForDevice(role, error) {
   }
 }
 
-/** Why this browser cannot make a call at all, or null. @param {Window & typeof globalThis} scope */
+/**
+ * Why this browser cannot make a call at all, or null.
+ *
+ * @param {Window & typeof globalThis} scope
+ */
 export function environmentProblem(scope) {
   if (!scope.RTCPeerConnection || !scope.RTCPeerConnection.prototype?.addTransceiver) {
     return 'This browser has no WebRTC, which calls need. Use a current Chrome, Edge, Firefox or Safari, and check that no extension turns WebRTC off.';

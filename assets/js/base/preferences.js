@@ -14,7 +14,11 @@ function attempt(action) {
   }
 }
 
-/** The stored name, devices and data saver; an empty text for each that is not stored. @returns {Choices} */
+/**
+ * The stored name, devices and data saver; an empty text for each that is not stored.
+ *
+ * @returns {Choices}
+ */
 export function loadChoices() {
   const stored = attempt(() => JSON.parse(localStorage.getItem(KEY) ?? 'null'));
   /** @param {unknown} value */
@@ -30,7 +34,9 @@ export function loadChoices() {
 /** Stores what `loadChoices` gives back. @param {Choices} choices */
 export const saveChoices = (choices) => attempt(() => localStorage.setItem(KEY, JSON.stringify(choices)));
 
-/** The server's token, stored for this tab only, as it is a secret; an empty text if there is none. */
+/**
+ * The server's token, stored for this tab only, as it is a secret; an empty text if there is none.
+ */
 export const loadToken = () => attempt(() => sessionStorage.getItem(TOKEN)) ?? '';
 
 /** Stores the server's token for this tab. @param {string} token */

@@ -3,9 +3,17 @@
 /** @import {Mid, ParticipantId, Role} from '../../../tests/client/types/protocol.d.ts' */
 /** @import {UplinkRole} from './config.js' */
 
-/** An m-line of the connection with the server that receives. @typedef {{role: Role, mid: Mid | null, receiver: RTCRtpReceiver}} Downlink */
+/**
+ * An m-line of the connection with the server that receives.
+ *
+ * @typedef {{role: Role, mid: Mid | null, receiver: RTCRtpReceiver}} Downlink
+ */
 
-/** A member of the mesh. @typedef {{id: ParticipantId, receiver: (role: UplinkRole) => RTCRtpReceiver | null}} MeshMember */
+/**
+ * A member of the mesh.
+ *
+ * @typedef {{id: ParticipantId, receiver: (role: UplinkRole) => RTCRtpReceiver | null}} MeshMember
+ */
 
 /**
  * When a frame or a sound of this receiver was last delivered, ms of performance.now(); null

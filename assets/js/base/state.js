@@ -58,7 +58,10 @@ export const Phase = Object.freeze(
  * @property {ParticipantId[]} speaking
  */
 
-/** @typedef {{from: ParticipantId | null, name: string, text: string, own: boolean, pending: boolean}} ChatLine */
+/**
+ * @typedef {{from: ParticipantId | null, name: string, text: string, own: boolean, pending:
+ *   boolean}} ChatLine
+ */
 
 /** @typedef {{tone: 'info' | 'error', text: string, code: string | null}} Notice */
 
@@ -108,7 +111,10 @@ export const Phase = Object.freeze(
  * @property {number} pliCount
  */
 
-/** @typedef {{audioLevel: number, totalAudioEnergy: number, totalSamplesReceived: number, concealedSamples: number}} AudioStats */
+/**
+ * @typedef {{audioLevel: number, totalAudioEnergy: number, totalSamplesReceived: number,
+ *   concealedSamples: number}} AudioStats
+ */
 
 /**
  * Everything sent on one uplink.
@@ -137,7 +143,11 @@ export const Phase = Object.freeze(
  *   | {type: 'local/levels-expired'}} LocalEvent
  */
 
-/** A participant as lists and tiles show them. @typedef {ParticipantState & {own: boolean, pinned: boolean, level: number}} Row */
+/**
+ * A participant as lists and tiles show them.
+ *
+ * @typedef {ParticipantState & {own: boolean, pinned: boolean, level: number}} Row
+ */
 
 /** @typedef {ReturnType<typeof createStore>} Store */
 
@@ -273,7 +283,12 @@ function withChat(state, { from, text }) {
   return [...state.chat, { from, name: nameOf(state, from), text, own, pending: false }];
 }
 
-/** The participant `id` of the room, or null. @param {State} state @param {ParticipantId | null} id */
+/**
+ * The participant `id` of the room, or null.
+ *
+ * @param {State} state
+ * @param {ParticipantId | null} id
+ */
 export function participant(state, id) {
   return state.room?.participants.find((one) => one.id === id) ?? null;
 }
@@ -348,7 +363,8 @@ export function targetOf({ room, served, self }) {
 }
 
 /**
- * The participant of the `pin` message for a click on `id`: null unpins whoever is pinned already.
+ * The participant of the `pin` message for a click on `id`: null where that participant is
+ * pinned already, which unpins them.
  *
  * @param {State} state
  * @param {ParticipantId} id
@@ -373,13 +389,22 @@ export function spokenLabel(row, role = 'camera') {
   return parts.join(', ');
 }
 
-/** Names as a phrase. Of more than three, two are named and the others counted. @param {string[]} names */
+/**
+ * Names as a phrase. Of more than three, two are named and the others counted.
+ *
+ * @param {string[]} names
+ */
 export function listOf(names) {
   if (names.length > 3) return `${names[0]}, ${names[1]} and ${names.length - 2} others`;
   return names.length < 2 ? names.join('') : `${names.slice(0, -1).join(', ')} and ${names.at(-1)}`;
 }
 
-/** The recordings of the room that are going on. @param {State} state @returns {RecordingState[]} */
+/**
+ * The recordings of the room that are going on.
+ *
+ * @param {State} state
+ * @returns {RecordingState[]}
+ */
 export const recordings = (state) => state.room?.recordings ?? [];
 
 /**

@@ -97,7 +97,12 @@ export class Call {
     });
   }
 
-  /** Adds a candidate of the server; null says there are no more. @param {Mid} mid @param {string | null} candidate */
+  /**
+   * Adds a candidate of the server; null says there are no more.
+   *
+   * @param {Mid} mid
+   * @param {string | null} candidate
+   */
   addCandidate(mid, candidate) {
     this.#enqueue(async () => {
       if (candidate === null) return;
@@ -119,7 +124,10 @@ export class Call {
     return this.#pc.connectionState === 'closed';
   }
 
-  /** @param {RTCIceCandidate | null} candidate @param {(mid: Mid, line: string | null) => void} onCandidate */
+  /**
+   * @param {RTCIceCandidate | null} candidate
+   * @param {(mid: Mid, line: string | null) => void} onCandidate
+   */
   #local(candidate, onCandidate) {
     if (candidate === null) {
       onCandidate(this.#transceivers[0].mid ?? '0', null);
@@ -135,7 +143,12 @@ export class Call {
       .filter(({ role }) => !isUplink(role));
   }
 
-  /** Sends `track` on an uplink, or nothing. @param {UplinkRole} role @param {MediaStreamTrack | null} track */
+  /**
+   * Sends `track` on an uplink, or nothing.
+   *
+   * @param {UplinkRole} role
+   * @param {MediaStreamTrack | null} track
+   */
   async setTrack(role, track) {
     try {
       await this.#senders.get(role)?.setTrack(track);

@@ -2,7 +2,10 @@
 
 /** @import {Limits} from '../../../tests/client/types/protocol.d.ts' */
 
-/** @typedef {{key: string, name: string, limits: Partial<Limits>}} DataSaver `limits` is for the server */
+/**
+ * @typedef {{key: string, name: string, limits: Partial<Limits>}} DataSaver `limits` is for the
+ *   server
+ */
 
 /** The data savers in the order of the control. @type {readonly DataSaver[]} */
 export const SAVERS = Object.freeze([

@@ -4,7 +4,10 @@
 
 import { dbovOf } from '../base/levels.js';
 
-/** @typedef {{track?: MediaStreamTrack, error?: any}} Opened a device that was opened, or why it was not */
+/**
+ * @typedef {{track?: MediaStreamTrack, error?: any}} Opened a device that was opened, or why it was
+ *   not
+ */
 
 /** @type {{[role in DeviceRole]: MediaTrackConstraints}} */
 const CONSTRAINTS = {

@@ -60,7 +60,12 @@ export class LocalMedia {
     for (const role of wanted) this.#take(role, results[role] ?? {}, words);
   }
 
-  /** Changes one device, on the join screen or in a call. @param {DeviceRole} role @param {string} id */
+  /**
+   * Changes one device, on the join screen or in a call.
+   *
+   * @param {DeviceRole} role
+   * @param {string} id
+   */
   async choose(role, id) {
     this.#choice[role] = id;
     this.#drop(role);
@@ -68,7 +73,12 @@ export class LocalMedia {
     else await this.#openOne(role);
   }
 
-  /** Changes one device in a call, where a camera that is off stays off. @param {DeviceRole} role @param {string} id */
+  /**
+   * Changes one device in a call, where a camera that is off stays off.
+   *
+   * @param {DeviceRole} role
+   * @param {string} id
+   */
   async switchTo(role, id) {
     const off = this.#tracks[role] === null && this.#choice[role] !== NONE;
     if (off && id !== NONE) this.#choice[role] = id;
@@ -91,7 +101,11 @@ export class LocalMedia {
     }
   }
 
-  /** @param {UplinkRole} role @param {Opened} opened @param {string | null} words what to say of a failure */
+  /**
+   * @param {UplinkRole} role
+   * @param {Opened} opened
+   * @param {string | null} words what to say of a failure
+   */
   #take(role, { track, error }, words = null) {
     if (!track) {
       // A device that failed is no longer the chosen one, so that choosing it tries again.

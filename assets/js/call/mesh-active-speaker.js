@@ -61,5 +61,9 @@ export class MeshActiveSpeaker {
   }
 }
 
-/** Whole decibels: a smaller change cannot be seen and need not be drawn. @param {{[id: string]: number}} levels */
+/**
+ * Whole decibels: a smaller change cannot be seen and need not be drawn.
+ *
+ * @param {{[id: string]: number}} levels
+ */
 const roundedAll = (levels) => Object.fromEntries(Object.entries(levels).map(([id, dbov]) => [id, Math.round(dbov)]));

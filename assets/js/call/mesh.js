@@ -40,7 +40,11 @@ export class Mesh {
   #env;
   /** @type {Map<ParticipantId, Entry>} */
   #entries = new Map();
-  /** The newest `capture` messages by role, for connections to come. @type {Map<string, Capture>} */
+  /**
+   * The newest `capture` messages by role, for connections to come.
+   *
+   * @type {Map<string, Capture>}
+   */
   #captures = new Map();
   /** @type {IceServer[]} */
   #iceServers = [];
@@ -158,7 +162,12 @@ export class Mesh {
     else if (message.description?.type === 'offer' && room?.mode === 'p2p') this.#open(from, false).receive(message);
   }
 
-  /** The other side does not need the connection any more. @param {ParticipantId} id @param {Entry | undefined} entry */
+  /**
+   * The other side does not need the connection any more.
+   *
+   * @param {ParticipantId} id
+   * @param {Entry | undefined} entry
+   */
   #done(id, entry) {
     if (!entry) return;
     if (this.#mode === 'p2p') {

@@ -117,7 +117,11 @@ export class Peer {
     return pc;
   }
 
-  /** Takes the transceivers of a negotiated connection, in the order of UPLINKS. @param {RTCRtpTransceiver[]} transceivers */
+  /**
+   * Takes the transceivers of a negotiated connection, in the order of UPLINKS.
+   *
+   * @param {RTCRtpTransceiver[]} transceivers
+   */
   async #adopt(transceivers) {
     transceivers.forEach(({ receiver, sender }, i) => {
       const role = UPLINKS[i];
@@ -238,7 +242,12 @@ export class Peer {
     this.#timer = setTimeout(() => this.begin(), ms);
   }
 
-  /** Sends `track` on an uplink, or nothing. @param {UplinkRole} role @param {MediaStreamTrack | null} track */
+  /**
+   * Sends `track` on an uplink, or nothing.
+   *
+   * @param {UplinkRole} role
+   * @param {MediaStreamTrack | null} track
+   */
   setTrack(role, track) {
     this.#media.get(role)?.sender.setTrack(track).catch(console.warn);
   }

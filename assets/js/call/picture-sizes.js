@@ -2,7 +2,10 @@
 
 /** @import {ClientMessage, ParticipantId, PictureSize, Role, Size} from '../../../tests/client/types/protocol.d.ts' */
 
-/** @typedef {{participant: ParticipantId, role: Role, h: number, off: boolean, row: {own: boolean}}} Drawn a tile */
+/**
+ * @typedef {{participant: ParticipantId, role: Role, h: number, off: boolean, row: {own: boolean}}}
+ *   Drawn a tile
+ */
 
 /** How long to wait while a window is being resized, ms. */
 const CALM = 200;

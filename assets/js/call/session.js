@@ -1,6 +1,7 @@
 // A stay in a room through every reconnection: one Signalling and one Call at a time.
 
-/** @import {ByeReason, ClientMessage, IceServer, Limits, Mode, ServerMessage} from '../../../tests/client/types/protocol.d.ts' */
+/** @import {ByeReason, ClientMessage, IceServer} from '../../../tests/client/types/protocol.d.ts' */
+/** @import {Limits, Mode, ServerMessage} from '../../../tests/client/types/protocol.d.ts' */
 /** @import {UplinkRole} from '../base/config.js' */
 /** @import {Loss} from '../base/errors.js' */
 /** @import {Store} from '../base/state.js' */
@@ -20,7 +21,9 @@ import { backoffDelay } from './backoff.js';
 import { Call } from './call.js';
 import { Signalling } from './signalling.js';
 
-/** @typedef {{room: string, name: string, token?: string | null}} Who where to enter, and as whom */
+/**
+ * @typedef {{room: string, name: string, token?: string | null}} Who where to enter, and as whom
+ */
 
 /**
  * @typedef {object} SessionEnv
@@ -110,7 +113,11 @@ export class Session {
     this.#end('info', wordsForBye('left'), 'left');
   }
 
-  /** Sends a message in the call; false while there is no connection. @param {ClientMessage} message */
+  /**
+   * Sends a message in the call; false while there is no connection.
+   *
+   * @param {ClientMessage} message
+   */
   send(message) {
     return Boolean(this.#link?.welcomed && this.#link.socket?.send(message));
   }
@@ -208,7 +215,11 @@ export class Session {
     }
   }
 
-  /** @param {Link} link @param {Call} call @param {{ice_servers: IceServer[], resume: string}} message */
+  /**
+   * @param {Link} link
+   * @param {Call} call
+   * @param {{ice_servers: IceServer[], resume: string}} message
+   */
   #welcomed(link, call, { ice_servers: iceServers, resume }) {
     link.welcomed = true;
     const returning = this.#entered;

@@ -2,7 +2,11 @@
 
 /** @import {ClientMessage, ServerMessage} from '../../../tests/client/types/protocol.d.ts' */
 
-/** The signalling address of the page at `location`. @param {{protocol: string, host: string}} location */
+/**
+ * The signalling address of the page at `location`.
+ *
+ * @param {{protocol: string, host: string}} location
+ */
 export function signallingUrl(location) {
   return `${location.protocol === 'https:' ? 'wss' : 'ws'}://${location.host}/ws`;
 }

@@ -48,7 +48,11 @@ export class StatsCollector {
     }
   }
 
-  /** The server's report of its load; null where it gives none. @returns {Promise<Report | null>} */
+  /**
+   * The server's report of its load; null where it gives none.
+   *
+   * @returns {Promise<Report | null>}
+   */
   async #load() {
     if (!this.#env.watched()) return null;
     const answer = await fetch('/api/v1/server', { signal: AbortSignal.timeout(PERIOD) }).catch(() => null);

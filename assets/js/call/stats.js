@@ -1,5 +1,5 @@
-// Statistics of a call from its RTCStatsReports, that of the connection with the server and those of
-// the mesh together; pure.
+// Statistics of a call from its RTCStatsReports, that of the connection with the server and those
+// of the mesh together; pure.
 
 /** @import {Mid, ParticipantId, Role} from '../../../tests/client/types/protocol.d.ts' */
 /** @import {InboundStats, SentStats, Stats} from '../base/state.js' */
@@ -14,11 +14,22 @@
  * @property {Map<Mid, ParticipantId | null>} [people] who is in which forward slot
  */
 
-/** A member of an RTCStatsReport. Its fields depend on its type and on the browser. @typedef {any} Stat */
+/**
+ * A member of an RTCStatsReport. Its fields depend on its type and on the browser.
+ *
+ * @typedef {any} Stat
+ */
 
-/** Counters of one RTP stream, for the next digest. @typedef {{[name: string]: number | undefined}} Counters */
+/**
+ * Counters of one RTP stream, for the next digest.
+ *
+ * @typedef {{[name: string]: number | undefined}} Counters
+ */
 
-/** @typedef {{at: number, sent?: number, received?: number, rtt: number | null, streams: {[id: string]: Counters}}} Totals */
+/**
+ * @typedef {{at: number, sent?: number, received?: number, rtt: number | null, streams: {[id:
+ *   string]: Counters}}} Totals
+ */
 
 /**
  * What the digest of one stream needs to know of its connection.
@@ -70,12 +81,22 @@ const milliseconds = (seconds) => (seconds === null ? null : 1000 * seconds);
 const share = (part, rest) => (part + rest > 0 ? part / (part + rest) : 0);
 /** @param {Stat[]} all @param {string} key @returns {number} */
 const sum = (all, key) => all.reduce((total, one) => total + (one[key] ?? 0), 0);
-/** @template {string} Key @param {Stat[]} all @param {Key[]} keys @returns {{[key in Key]: number}} */
+/**
+ * @template {string} Key
+ * @param {Stat[]} all
+ * @param {Key[]} keys
+ * @returns {{[key in Key]: number}}
+ */
 const sums = (all, keys) => /** @type {any} */ (Object.fromEntries(keys.map((key) => [key, sum(all, key)])));
 /** @param {Stat[]} all @param {string} key @returns {number} */
 const most = (all, key) => all.reduce((top, one) => Math.max(top, one[key] ?? 0), 0);
 
-/** The sum of all known values; null where none is known. @param {(number | null)[]} values @returns {number | null} */
+/**
+ * The sum of all known values; null where none is known.
+ *
+ * @param {(number | null)[]} values
+ * @returns {number | null}
+ */
 const sumKnown = (values) => values.reduce((total, value) => (value === null ? total : (total ?? 0) + value), null);
 
 /** The mean of all known values; null where none is known. @param {(number | null)[]} values */
@@ -112,7 +133,11 @@ export function digest(previous, connections) {
 /** To one decimal. @param {number[]} values */
 const mean = (values) => Math.round((10 * values.reduce((a, b) => a + b, 0)) / values.length) / 10;
 
-/** The flows that carried anything. Sound and picture of one participant are one flow. @param {Part[]} parts */
+/**
+ * The flows that carried anything. Sound and picture of one participant are one flow.
+ *
+ * @param {Part[]} parts
+ */
 function countPaths(parts) {
   const sources = new Set(parts.flatMap((part) => part.inbound.map((one) => one.from)));
   return { up: parts.filter((part) => part.sent.length).length, down: sources.size };
@@ -256,7 +281,12 @@ function combine(all) {
   };
 }
 
-/** All received pictures; null where there is none. @param {Inbound[]} all @returns {Stats['video']} */
+/**
+ * All received pictures; null where there is none.
+ *
+ * @param {Inbound[]} all
+ * @returns {Stats['video']}
+ */
 function combineVideo(all) {
   if (!all.length) return null;
   const stats = all.map((one) => one.stat);
@@ -278,7 +308,12 @@ function combineVideo(all) {
   };
 }
 
-/** All received sound; null where there is none. @param {Inbound[]} all @returns {Stats['audio']} */
+/**
+ * All received sound; null where there is none.
+ *
+ * @param {Inbound[]} all
+ * @returns {Stats['audio']}
+ */
 function combineAudio(all) {
   if (!all.length) return null;
   const stats = all.map((one) => one.stat);
@@ -306,7 +341,12 @@ function sentOf(stat, role, { report, codecs, since, totals, seconds }) {
   };
 }
 
-/** One entry for each role, over all connections it is sent on. @param {Sent[]} all @returns {SentStats[]} */
+/**
+ * One entry for each role, over all connections it is sent on.
+ *
+ * @param {Sent[]} all
+ * @returns {SentStats[]}
+ */
 function combineSent(all) {
   return [...new Set(all.map((one) => one.role))].map((role) => {
     const same = all.filter((one) => one.role === role);

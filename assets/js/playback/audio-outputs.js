@@ -1,7 +1,7 @@
-// Every sound of the page: the mix in the composite's <video>, and one <audio> for each forward slot
-// that was ever used and each member of the mesh. All play all the time, and those that are not to
-// be heard are muted: so a switch takes no time, and what flows is known without being heard
-// (Chromium stops reporting on a track that is disabled instead).
+// Every sound of the page: the mix in the composite's <video>, and one <audio> for each forward
+// slot that was ever used and each member of the mesh. All play all the time, and those that are
+// not to be heard are muted: so a switch takes no time, and what flows is known without being
+// heard (Chromium stops reporting on a track that is disabled instead).
 
 /** @import {Mid, ParticipantId, ParticipantState, SlotState} from '../../../tests/client/types/protocol.d.ts' */
 /** @import {Downlink, MeshMember} from '../base/receivers.js' */
@@ -48,7 +48,11 @@ export class AudioOutputs {
     return [this.#mix, ...this.#outputs.values()];
   }
 
-  /** Takes the m-lines of a connection with the server, and plays the mix. @param {Downlink[]} downlinks */
+  /**
+   * Takes the m-lines of a connection with the server, and plays the mix.
+   *
+   * @param {Downlink[]} downlinks
+   */
   attach(downlinks) {
     this.#drop('forward');
     this.#mix.receiver = downlinks.find(({ role }) => role === 'mix-audio')?.receiver ?? null;
@@ -88,7 +92,12 @@ export class AudioOutputs {
     return this.#blocked;
   }
 
-  /** @param {string} key @param {'forward' | 'mesh'} kind @param {RTCRtpReceiver} receiver @param {ParticipantId | null} participant */
+  /**
+   * @param {string} key
+   * @param {'forward' | 'mesh'} kind
+   * @param {RTCRtpReceiver} receiver
+   * @param {ParticipantId | null} participant
+   */
   #add(key, kind, receiver, participant) {
     this.#remove(key);
     const element = document.createElement('audio');

@@ -34,7 +34,7 @@
 /** How long a sound may be missing before the others are switched without it, ms. */
 const PATIENCE = 1_500;
 
-/** The same for a forward slot, ms: the server ends the mix soon after, whoever is missing. */
+/** The same for a forward slot, ms: the server ends the mix soon after, even if some are missing. */
 const SLOT_PATIENCE = 150;
 
 /**
@@ -43,7 +43,9 @@ const SLOT_PATIENCE = 150;
  */
 const FILLING = Object.freeze({ forward: 110, mesh: 300 });
 
-/** How long the mix flows before it is heard in p2p because somebody cannot be reached directly, ms. */
+/**
+ * How long the mix flows before it is heard in p2p because somebody cannot be reached directly, ms.
+ */
 const RELUCTANCE = 300;
 
 /** What is heard at the beginning. @type {Heard} */

@@ -13,7 +13,12 @@
 //   asked again a moment later.
 // - A browser that lists none (Safari, on video) leaves it to the `slots` message.
 
-/** Whether RTP timestamp `a` is not older than `b`; they wrap at 2^32. @param {number} a @param {number} b */
+/**
+ * Whether RTP timestamp `a` is not older than `b`; they wrap at 2^32.
+ *
+ * @param {number} a
+ * @param {number} b
+ */
 const notOlder = (a, b) => (a - b) >>> 0 < 0x8000_0000;
 
 /**

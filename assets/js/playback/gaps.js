@@ -25,7 +25,12 @@ export class GapMeter {
     }
   }
 
-  /** The newest media of `key` is `age` ms old now. @param {ParticipantId} key @param {number | null} age */
+  /**
+   * The newest media of `key` is `age` ms old now.
+   *
+   * @param {ParticipantId} key
+   * @param {number | null} age
+   */
   aged(key, age) {
     if (age === null) return;
     const { largest, count } = this.#seen.get(key) ?? { largest: 0, count: 0 };

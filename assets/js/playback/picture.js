@@ -10,7 +10,9 @@ const ASK_AGAIN = 30;
 /** After how long without frames the next one is news, ms. */
 const BREAK = 1_000;
 
-/** How long frames of the previous participant may still come after a slot has changed hands, ms. */
+/**
+ * How long frames of the previous participant may still come after a slot has changed hands, ms.
+ */
 const HANDOVER = 300;
 
 /** @typedef {'composite' | 'own' | 'forward' | 'mesh'} PictureSource */
@@ -107,7 +109,11 @@ export class Picture {
     if (this.csrc !== before) this.#onFrame(this, true);
   }
 
-  /** Finds out whose the newest frame is; true if that may still change. @param {number | undefined} rtpTimestamp */
+  /**
+   * Finds out whose the newest frame is; true if that may still change.
+   *
+   * @param {number | undefined} rtpTimestamp
+   */
   #ask(rtpTimestamp) {
     if (!this.receiver) return false;
     const { number, certain } = csrcOf(this.receiver.getContributingSources?.(), rtpTimestamp);

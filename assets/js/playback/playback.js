@@ -1,6 +1,6 @@
 // What is seen and heard, and when that changes: asks the pure rules (video-switch.js,
-// audio-switch.js) whenever something they depend on has changed, and often while one mode takes the
-// place of another.
+// audio-switch.js) whenever something they depend on has changed, and often while one mode takes
+// the place of another.
 
 /** @import {Mode, ParticipantId, Role, Size} from '../../../tests/client/types/protocol.d.ts' */
 /** @import {UplinkRole} from '../base/config.js' */
@@ -37,9 +37,18 @@ const INPUTS = ['room', 'slots', 'served', 'self', 'mesh', 'meshAudio', 'phase',
 
 /** The own tracks by role. @typedef {{[role in UplinkRole]: MediaStreamTrack | null}} Tracks */
 
-/** A tile and the picture it shows, null for its avatar. @typedef {Tile & {picture: Picture | null}} Shown */
+/**
+ * A tile and the picture it shows, null for its avatar.
+ *
+ * @typedef {Tile & {picture: Picture | null}} Shown
+ */
 
-/** What the stage shows. @typedef {{state: State, view: ViewName, tiles: Shown[], more: More | null, pictures: Picture[]}} Scene */
+/**
+ * What the stage shows.
+ *
+ * @typedef {{state: State, view: ViewName, tiles: Shown[], more: More | null, pictures: Picture[]}}
+ *   Scene
+ */
 
 /**
  * The part of the page that shows pictures, as ui/stage.js is.
@@ -148,7 +157,11 @@ export class Playback {
     this.#look();
   }
 
-  /** Whether anything that comes directly from `id` is still seen or heard. @param {ParticipantId} id */
+  /**
+   * Whether anything that comes directly from `id` is still seen or heard.
+   *
+   * @param {ParticipantId} id
+   */
   usesMesh(id) {
     if (this.#heard.people[id] === 'mesh') return true;
     return (

@@ -26,7 +26,11 @@ import { scene, spotlit } from './scene.js';
 
 /** @typedef {Source & Rect} Tile */
 
-/** The tile that stands for everybody without one; `rows` are those people. @typedef {{rows: Row[]} & Rect} More */
+/**
+ * The tile that stands for everybody without one; `rows` are those people.
+ *
+ * @typedef {{rows: Row[]} & Rect} More
+ */
 
 /**
  * The tiles of the stage in the order of the composite, and where there are too many people one
@@ -63,7 +67,13 @@ export function stageTiles(state, target) {
   return { tiles: tiles.filter((one) => one !== last), more: { rows: [...new Set(rows)], x, y, w, h } };
 }
 
-/** @param {Row} row @param {VideoRole} role @param {State} state @param {Mode} target @returns {Source} */
+/**
+ * @param {Row} row
+ * @param {VideoRole} role
+ * @param {State} state
+ * @param {Mode} target
+ * @returns {Source}
+ */
 const source = (row, role, state, target) => ({
   key: sourceKey({ participant: row.id, role }),
   participant: row.id,
@@ -73,7 +83,14 @@ const source = (row, role, state, target) => ({
   ...prospects(row, role, state, target),
 });
 
-/** Whether a picture is shown at all, and whether one will come. @param {Row} row @param {VideoRole} role @param {State} state @param {Mode} target */
+/**
+ * Whether a picture is shown at all, and whether one will come.
+ *
+ * @param {Row} row
+ * @param {VideoRole} role
+ * @param {State} state
+ * @param {Mode} target
+ */
 function prospects(row, role, state, target) {
   const off = !row.own && (row[role] === 'muted' || row[role] === 'none');
   const stalled = row[role] === 'stalled' && target !== 'p2p';

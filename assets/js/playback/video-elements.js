@@ -54,7 +54,11 @@ export class VideoElements {
     this.#pictures.delete(key);
   }
 
-  /** Takes the forward slots of a connection. Those of an older one keep their last frame. @param {Downlink[]} downlinks */
+  /**
+   * Takes the forward slots of a connection. Those of an older one keep their last frame.
+   *
+   * @param {Downlink[]} downlinks
+   */
   attach(downlinks) {
     this.#epoch += 1;
     const slots = downlinks.filter(({ role }) => role === 'forward-video');
@@ -104,7 +108,13 @@ export class VideoElements {
     for (const role of VIDEO_UPLINKS) this.#remove(`mesh/${id}/${role}`);
   }
 
-  /** Shows an own track, or none. @param {ParticipantId | null} participant @param {VideoRole} role @param {MediaStreamTrack | null} track */
+  /**
+   * Shows an own track, or none.
+   *
+   * @param {ParticipantId | null} participant
+   * @param {VideoRole} role
+   * @param {MediaStreamTrack | null} track
+   */
   setOwn(participant, role, track) {
     const key = `own/${role}`;
     const old = this.#pictures.get(key);
@@ -114,14 +124,23 @@ export class VideoElements {
     else this.#remove(key);
   }
 
-  /** Forgets the frames of an uplink that was turned off. @param {ParticipantId} participant @param {VideoRole} role */
+  /**
+   * Forgets the frames of an uplink that was turned off.
+   *
+   * @param {ParticipantId} participant
+   * @param {VideoRole} role
+   */
   empty(participant, role) {
     for (const one of this.#pictures.values()) {
       if (one.participant === participant && one.role === role && one.source !== 'own') one.empty();
     }
   }
 
-  /** Removes pictures of ended connections whose keys are not in `kept`. @param {Set<string>} kept */
+  /**
+   * Removes pictures of ended connections whose keys are not in `kept`.
+   *
+   * @param {Set<string>} kept
+   */
   prune(kept) {
     for (const [key, picture] of this.#pictures) if (picture.gone && !kept.has(key)) this.#remove(key);
   }

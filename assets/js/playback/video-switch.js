@@ -43,7 +43,11 @@ export const View = Object.freeze(/** @type {const} */ ({ Composite: 'composite'
  * @typedef {{participant: ParticipantId, number: number, role: Role, off: boolean, stalled: boolean}} Wanting
  */
 
-/** `current` is the key of the picture that is shown now. @typedef {{target: Mode, now: number, current: string | undefined}} Context */
+/**
+ * `current` is the key of the picture that is shown now.
+ *
+ * @typedef {{target: Mode, now: number, current: string | undefined}} Context
+ */
 
 /** How long a tile without its picture may hold up the others before it shows its avatar. */
 export const TILE_PATIENCE = 1_500;
@@ -152,7 +156,7 @@ function isStill({ source, last }, { role, stalled }, now) {
 function carries(picture, tile, { target, current }) {
   if (picture.csrc !== null && picture.csrc !== tile.number) return false;
   if (picture.participant === tile.participant && picture.role === tile.role) return true;
-  // On the way out of forwarding the slot is empty already, and the last frame still says whose it is.
+  // On the way out of forwarding the slot is empty already, and its last frame says whose it is.
   const leaving = target !== 'sfu' || picture.gone;
   return leaving && picture.participant === null && picture.csrc === tile.number && picture.key === current;
 }

@@ -6,7 +6,10 @@
 import { wordsForCode, wordsForLoss } from '../base/errors.js';
 import { listUrl, recordingUrl } from './recordings.js';
 
-/** A request that has failed. Its code is that of the protocol or `unreachable`, its message for people. */
+/**
+ * A request that has failed. Its code is that of the protocol or `unreachable`, its message for
+ * people.
+ */
 export class Refusal extends Error {
   /** @param {string} code @param {string} message */
   constructor(code, message) {

@@ -1,14 +1,23 @@
 // Recordings in words and numbers, and their addresses on the server; pure.
 
-/** @import {ClientMessage, Container, Marker, Recording, RecordingState, RoomId, TrackFile} from '../../../tests/client/types/protocol.d.ts' */
+/** @import {ClientMessage, Container, Marker, Recording} from '../../../tests/client/types/protocol.d.ts' */
+/** @import {RecordingState, RoomId, TrackFile} from '../../../tests/client/types/protocol.d.ts' */
 
 /** A choice of what to record. @typedef {Container | 'tracks'} FormatKey */
 
-/** The part of the list that is asked for: of one room, or with null of all. @typedef {{room: RoomId | null, offset: number}} Asked */
+/**
+ * The part of the list that is asked for: of one room, or with null of all.
+ *
+ * @typedef {{room: RoomId | null, offset: number}} Asked
+ */
 
 import { listOf } from '../base/state.js';
 
-/** What can be recorded, in the order of the control. @type {readonly {key: FormatKey, name: string, about: string}[]} */
+/**
+ * What can be recorded, in the order of the control.
+ *
+ * @type {readonly {key: FormatKey, name: string, about: string}[]}
+ */
 export const FORMATS = Object.freeze([
   { key: 'mp4', name: 'Video, MP4', about: 'H.264 and Opus. Plays in most browsers and players.' },
   { key: 'webm', name: 'Video, WebM', about: 'VP8 and Opus, free of patents. Plays in browsers, VLC and the like.' },
@@ -60,8 +69,8 @@ export const recordingUrl = ({ room, id }) =>
   `${API}/rooms/${encodeURIComponent(room)}/recordings/${encodeURIComponent(id)}`;
 
 /**
- * The address of the file for a player or a download. These cannot set headers, so a token is in the
- * query.
+ * The address of the file for a player or a download. These cannot set headers, so a token is in
+ * the query.
  *
  * @param {Recording} recording
  * @param {string} token or an empty text
@@ -78,7 +87,12 @@ export function fileUrl(recording, token, download = false) {
 /** @type {{[role: string]: string}} */
 const ROLES = { mic: 'microphone', camera: 'camera', screen: 'screen' };
 
-/** The files of a recording of tracks; of another kind, none. @param {Recording} recording @param {string} token */
+/**
+ * The files of a recording of tracks; of another kind, none.
+ *
+ * @param {Recording} recording
+ * @param {string} token
+ */
 export function filesOf(recording, token) {
   if (recording.kind !== 'tracks' || recording.state === 'recording') return [];
   const query = new URLSearchParams({ download: '1', ...(token && { token }) });
@@ -96,7 +110,11 @@ export function filesOf(recording, token) {
   ];
 }
 
-/** What the participant does, by the type of the marker. @type {{[type in Marker['type']]?: string}} */
+/**
+ * What the participant does, by the type of the marker.
+ *
+ * @type {{[type in Marker['type']]?: string}}
+ */
 const MARKERS = { join: 'joins', leave: 'leaves', speaker: 'speaks' };
 
 /**
@@ -119,7 +137,11 @@ export function clock(ms) {
   return h ? `${h}:${two(m)}:${two(s)}` : `${m}:${two(s)}`;
 }
 
-/** Bytes in the largest unit that leaves a whole number, in powers of ten as disks are sold. @param {number} bytes */
+/**
+ * Bytes in the largest unit that leaves a whole number, in powers of ten as disks are sold.
+ *
+ * @param {number} bytes
+ */
 export function sizeText(bytes) {
   const units = ['bytes', 'kB', 'MB', 'GB', 'TB'];
   let at = 0;
@@ -167,7 +189,11 @@ function sentence(text) {
   return /[.!?]$/.test(whole) ? whole : `${whole}.`;
 }
 
-/** Whether there is something to play: one file, with something in it. @param {Recording} recording */
+/**
+ * Whether there is something to play: one file, with something in it.
+ *
+ * @param {Recording} recording
+ */
 export const isPlayable = ({ kind, state, bytes, duration_ms: length }) =>
   kind !== 'tracks' && state !== 'recording' && bytes > 0 && length > 0;
 
@@ -197,7 +223,12 @@ export function paging({ total, offset, shown }) {
   };
 }
 
-/** The part of the list that an address of the page asks for. @param {string} search @returns {Asked} */
+/**
+ * The part of the list that an address of the page asks for.
+ *
+ * @param {string} search
+ * @returns {Asked}
+ */
 export function askedFor(search) {
   const query = new URLSearchParams(search);
   const offset = Number(query.get('offset') ?? 0);

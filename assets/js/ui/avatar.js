@@ -16,5 +16,9 @@ export function initials(name) {
 /** How many background colours avatars have. The composite draws the same ones. */
 export const TONES = 10;
 
-/** The number of a participant's background colour, the same as in the composite. @param {ParticipantId} id */
+/**
+ * The number of a participant's background colour, the same as in the composite.
+ *
+ * @param {ParticipantId} id
+ */
 export const avatarTone = (id) => numberOf(id) % TONES || 0;

@@ -131,7 +131,11 @@ export class Controls {
     this.#show();
   }
 
-  /** An uplink that is on here and muted in the room was muted by an operator. @param {State} state */
+  /**
+   * An uplink that is on here and muted in the room was muted by an operator.
+   *
+   * @param {State} state
+   */
   #judge(state) {
     const own = participant(state, state.self);
     for (const role of HOLDABLE) {

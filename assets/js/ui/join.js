@@ -77,7 +77,11 @@ export class Join {
     await this.listDevices();
   }
 
-  /** Prepares the screen, which comes into view. @param {string | null} [code] why a call has ended, if there was one */
+  /**
+   * Prepares the screen, which comes into view.
+   *
+   * @param {string | null} [code] why a call has ended, if there was one
+   */
   enter(code = null) {
     document.title = 'Tessera';
     this.#preview();

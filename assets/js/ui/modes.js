@@ -51,7 +51,11 @@ export class Modes {
     byId('view-note').hidden = mode !== 'p2p';
   }
 
-  /** Shows how this page is served, which is not the room's mode where it asked for another. @param {State} state */
+  /**
+   * Shows how this page is served, which is not the room's mode where it asked for another.
+   *
+   * @param {State} state
+   */
   #badge(state) {
     const target = targetOf(state);
     const served = target === 'p2p' && !state.mesh.covered && state.served ? state.served : target;
@@ -68,7 +72,12 @@ export class Modes {
 /** The value of the radio button that was chosen. @param {Event} event */
 const valueOf = (event) => /** @type {HTMLInputElement} */ (event.target).value;
 
-/** Checks the radio button `name` that has this value. @param {string} name @param {string} value */
+/**
+ * Checks the radio button `name` that has this value.
+ *
+ * @param {string} name
+ * @param {string} value
+ */
 function check(name, value) {
   /** @type {NodeListOf<HTMLInputElement>} */
   const inputs = document.querySelectorAll(`input[name="${name}"]`);

@@ -12,7 +12,10 @@ export class Panels {
   #open = null;
   #onChange;
 
-  /** @param {{onChange: (name: PanelName | null) => void}} env `onChange` is called with the open panel, or null */
+  /**
+   * @param {{onChange: (name: PanelName | null) => void}} env `onChange` is called with the open
+   *   panel, or null
+   */
   constructor({ onChange }) {
     this.#onChange = onChange;
     for (const name of NAMES) {

@@ -16,7 +16,12 @@ export class Player {
     byId('player-close').addEventListener('click', () => this.#dialog.close());
   }
 
-  /** Opens the player with `recording` and begins to play it. @param {Recording} recording @param {string} token */
+  /**
+   * Opens the player with `recording` and begins to play it.
+   *
+   * @param {Recording} recording
+   * @param {string} token
+   */
   show(recording, token) {
     this.#unload();
     setText(byId('player-title'), recording.room);
@@ -33,7 +38,12 @@ export class Player {
     media.play().catch(() => {});
   }
 
-  /** Lists the markers; a click plays from there. @param {{at: number, name: string}[]} markers @param {HTMLMediaElement} media */
+  /**
+   * Lists the markers; a click plays from there.
+   *
+   * @param {{at: number, name: string}[]} markers
+   * @param {HTMLMediaElement} media
+   */
   #listMarkers(markers, media) {
     const list = byId('player-moments');
     list.hidden = markers.length === 0;

@@ -45,7 +45,12 @@ export class Record {
     this.#session.send({ type: 'record', action: 'stop', recording: id });
   }
 
-  /** Takes an error of the call: it may be the answer to a start. @param {string} code @param {State} state */
+  /**
+   * Takes an error of the call: it may be the answer to a start.
+   *
+   * @param {string} code
+   * @param {State} state
+   */
   refused(code, state) {
     this.#asked = false;
     if (code === 'recording_unavailable' && state.room?.mode !== 'p2p') this.#keepsNone = true;

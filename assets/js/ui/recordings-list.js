@@ -19,7 +19,12 @@ export class RecordingsList {
     this.#onDelete = onDelete;
   }
 
-  /** Shows `recordings`; downloads carry `token`. @param {Recording[]} recordings @param {string} token */
+  /**
+   * Shows `recordings`; downloads carry `token`.
+   *
+   * @param {Recording[]} recordings
+   * @param {string} token
+   */
   show(recordings, token) {
     reconcile(byId('takes'), recordings, {
       key: ({ id }) => id,
@@ -96,7 +101,11 @@ function textOf(recording, token) {
   return text;
 }
 
-/** The files of a recording of tracks, folded away. @param {{name: string, about: string, url: string}[]} files */
+/**
+ * The files of a recording of tracks, folded away.
+ *
+ * @param {{name: string, about: string, url: string}[]} files
+ */
 function filesList(files) {
   /** @param {{name: string, about: string, url: string}} file */
   const entry = ({ name, about, url }) => el('li', {}, el('a', { href: url, text: name }), ` ${about}`);

@@ -14,7 +14,12 @@ import { View } from '../playback/video-switch.js';
 import { avatarTone, initials } from './avatar.js';
 import { tilePlacement } from './placement.js';
 
-/** A tile of either kind. The composite has its picture in itself. @typedef {Rect & {key: string, participant: ParticipantId, role: Role, row: Row, picture?: Picture | null}} Button */
+/**
+ * A tile of either kind. The composite has its picture in itself.
+ *
+ * @typedef {Rect & {key: string, participant: ParticipantId, role: Role, row: Row, picture?:
+ *   Picture | null}} Button
+ */
 
 /** The canvas before the room is known. */
 const NOWHERE = { width: 16, height: 9 };
@@ -113,7 +118,11 @@ export class Stage {
     setText(byId('waiting-text'), state.phase === Phase.Joining ? 'Connecting…' : 'Waiting for the picture…');
   }
 
-  /** Shows the tiles of the stage with their pictures, or those of the composite. @param {Scene} scene */
+  /**
+   * Shows the tiles of the stage with their pictures, or those of the composite.
+   *
+   * @param {Scene} scene
+   */
   show({ state, view, tiles, more, pictures }) {
     const canvas = state.room?.canvas ?? NOWHERE;
     this.#frame.style.setProperty('--ratio', String(canvas.width / canvas.height));
@@ -159,7 +168,12 @@ export class Stage {
   }
 }
 
-/** The tiles of the composite, with the participants in them. @param {State} state @returns {Button[]} */
+/**
+ * The tiles of the composite, with the participants in them.
+ *
+ * @param {State} state
+ * @returns {Button[]}
+ */
 function compositeTiles(state) {
   const rows = new Map(people(state).map((row) => [row.id, row]));
   return (state.room?.tiles ?? []).flatMap((tile) => {
@@ -178,7 +192,13 @@ function place(element, tile, canvas) {
   for (const side of SIDES) if (element.style[side] !== where[side]) element.style[side] = where[side];
 }
 
-/** Puts every picture under its tile. One without a tile is hidden. @param {Shown[]} tiles @param {Picture[]} pictures @param {Size} canvas */
+/**
+ * Puts every picture under its tile. One without a tile is hidden.
+ *
+ * @param {Shown[]} tiles
+ * @param {Picture[]} pictures
+ * @param {Size} canvas
+ */
 function placePictures(tiles, pictures, canvas) {
   const seen = new Map(tiles.map((tile) => [tile.picture, tile]));
   for (const picture of pictures) {

@@ -36,7 +36,10 @@ export class StatsPanel {
 /** Keeps a number and its unit on one line. @param {string} text */
 const unbroken = (text) => text.replaceAll(/(\d) (?=[a-zA-Z×%])|× /g, (space) => space.replace(' ', '\u00a0'));
 
-/** @param {{frameWidth: number, frameHeight: number, streams: number, sizes?: number} | null | undefined} one */
+/**
+ * @param {{frameWidth: number, frameHeight: number, streams: number, sizes?: number} | null |
+ *   undefined} one
+ */
 const size = (one) => {
   if (!one?.frameWidth) return '–';
   const many = one.streams > 1 ? `${one.streams}${(one.sizes ?? 0) > 1 ? ', up to ' : ' of '}` : '';
@@ -45,7 +48,11 @@ const size = (one) => {
 /** @param {number | null | undefined} value @param {string} unit */
 const number = (value, unit) => (value === null || value === undefined ? '–' : `${Math.round(value)} ${unit}`);
 
-/** Flows between machines: how many the mode needs, and how many were counted. @param {State} state */
+/**
+ * Flows between machines: how many the mode needs, and how many were counted.
+ *
+ * @param {State} state
+ */
 function paths({ room, stats, ...state }) {
   const people = room?.participants.filter((one) => !one.viewer).length ?? 0;
   const own = room ? ownPaths(targetOf({ room, ...state }), people) : null;
@@ -100,7 +107,11 @@ function server(load) {
   };
 }
 
-/** Delays of picture and sound, from the sender of the stream to being played. @param {Stats | null} stats */
+/**
+ * Delays of picture and sound, from the sender of the stream to being played.
+ *
+ * @param {Stats | null} stats
+ */
 function delays(stats) {
   const { rtt, video, audio } = stats ?? {};
   /** @param {InboundStats | null | undefined} kind */

@@ -45,9 +45,11 @@ fmt-check:
 # The page's scripts. npm is used here alone: what is installed checks them and is no part of them.
 client_tools := tests/client/node_modules
 client_scripts := assets/js 'tests/client/*.mjs' tests/common/browser/probe.js
+client_scripts += tests/client/types/browser.d.ts tests/client/types/elements.d.ts
 
 lint-client: $(client_tools)/.package-lock.json
 	$(client_tools)/.bin/prettier --check $(client_scripts)
+	$(client_tools)/.bin/tsc --project tests/client
 
 # Also when the lock file has changed since.
 $(client_tools)/.package-lock.json: tests/client/package-lock.json | packages-lint

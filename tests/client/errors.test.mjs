@@ -1,5 +1,4 @@
 import assert from 'node:assert/strict';
-import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
 
 import {
@@ -14,15 +13,7 @@ import {
   wordsForDevice,
   wordsForLoss,
 } from '../../assets/js/base/errors.js';
-
-const snake = (name) => name.replace(/(?<!^)[A-Z]/g, '_$&').toLowerCase();
-
-/** The variants of an enum in the server's source, as they stand on the wire. */
-function wireNames(file, name) {
-  const source = readFileSync(new URL(`../../src/${file}`, import.meta.url), 'utf8');
-  const body = source.split(`pub enum ${name} {`)[1].split('\n}')[0];
-  return [...body.matchAll(/^    ([A-Z]\w+),/gm)].map((match) => snake(match[1]));
-}
+import { wireNames } from './wire-types.mjs';
 
 /** Only HTTP answers carry these; a page never sends what would bring them. */
 const HTTP_ONLY = [
@@ -34,7 +25,7 @@ const HTTP_ONLY = [
 ];
 
 test('every error code that can meet a page has words', () => {
-  const codes = wireNames('protocol.rs', 'ErrorCode').filter((code) => !HTTP_ONLY.includes(code));
+  const codes = wireNames('ErrorCode').filter((code) => !HTTP_ONLY.includes(code));
   assert.ok(codes.length > 15);
   assert.deepEqual(
     codes.filter((code) => !KNOWN_CODES.includes(code)),
@@ -53,7 +44,7 @@ test('while the page retries by itself it gives causes, not advice', () => {
 });
 
 test('every bye has words, and only those that pass lead to a reconnection', () => {
-  const reasons = wireNames('room/view.rs', 'ByeReason');
+  const reasons = wireNames('ByeReason');
   assert.ok(reasons.length > 5);
   for (const reason of reasons) assert.notEqual(wordsForBye(reason), wordsForBye('unheard_of'), reason);
   assert.deepEqual(

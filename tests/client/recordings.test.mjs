@@ -1,5 +1,4 @@
 import assert from 'node:assert/strict';
-import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
 
 import { RecordingsApi } from '../../assets/js/recordings/recordings-api.js';
@@ -26,6 +25,7 @@ import {
   whoText,
   wordsForPlayback,
 } from '../../assets/js/recordings/recordings.js';
+import { wireNamesOf } from './wire-types.mjs';
 
 const recording = {
   id: 'r1-20261121T101500Z-3f9a',
@@ -45,9 +45,7 @@ const recording = {
 };
 
 test('the formats offered are those of the server, and each has a short name', () => {
-  const source = readFileSync(new URL('../../src/media/recorder/mod.rs', import.meta.url), 'utf8');
-  const body = source.split('pub enum Container {')[1].split('\n}')[0];
-  const server = [...body.matchAll(/^    ([A-Z]\w+),/gm)].map((match) => match[1].toLowerCase());
+  const server = wireNamesOf('Recording', 'format');
   assert.deepEqual(FORMATS.map(({ key }) => key).sort(), [...server, 'tracks'].sort());
   for (const { key } of FORMATS) assert.notEqual(formatName(key), key);
   assert.deepEqual(['mp4', 'webm', 'ogg'].map(playerFor), ['video', 'video', 'audio']);
@@ -102,15 +100,9 @@ test('the moments of a recording say when and what', () => {
     { at: 3_599.6, name: '1:00:00 Ann leaves' },
   ]);
   assert.deepEqual(markersOf(recording), []);
-  const source = readFileSync(new URL('../../src/archive/markers.rs', import.meta.url), 'utf8');
-  const server = [
-    ...source
-      .split('pub enum Moment {')[1]
-      .split('\n}')[0]
-      .matchAll(/^    ([A-Z]\w+),/gm),
-  ];
+  const server = wireNamesOf('Marker', 'type');
   assert.equal(server.length, 3);
-  for (const [, type] of server) assert.equal(markersOf({ markers: [marker(1, type.toLowerCase(), 'Ann')] }).length, 1);
+  for (const type of server) assert.equal(markersOf({ markers: [marker(1, type, 'Ann')] }).length, 1);
 });
 
 test('what did not end as it should says so and why', () => {
@@ -122,16 +114,9 @@ test('what did not end as it should says so and why', () => {
   });
   assert.equal(statusOf({ state: 'finished', reason: 'it is as long as a recording may be' }).name, 'Ended by itself');
   assert.equal(statusOf({ state: 'later', reason: null }).name, 'later');
-  const entry = readFileSync(new URL('../../src/archive/entry.rs', import.meta.url), 'utf8');
-  const states = [
-    ...entry
-      .split('pub enum Standing {')[1]
-      .split('\n}')[0]
-      .matchAll(/^    ([A-Z]\w+),/gm),
-  ];
+  const states = wireNamesOf('Recording', 'state');
   assert.equal(states.length, 4);
-  for (const [, state] of states)
-    assert.notEqual(statusOf({ state: state.toLowerCase(), reason: 'x' }).name, state.toLowerCase());
+  for (const state of states) assert.notEqual(statusOf({ state, reason: 'x' }).name, state);
 });
 
 test('only what has something in it can be played', () => {

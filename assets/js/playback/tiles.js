@@ -1,6 +1,6 @@
 // The tiles of a stage that the page draws: who has one, and where; pure.
 
-/** @import {Mode, ParticipantId, Role} from '../../../tests/client/types/protocol.d.ts' */
+/** @import {Mode, ParticipantId} from '../../../tests/client/types/protocol.d.ts' */
 /** @import {VideoRole} from '../base/config.js' */
 /** @import {Row, State} from '../base/state.js' */
 /** @import {Rect} from './layout.js' */

@@ -190,7 +190,7 @@ test('a file that does not play says what to do', () => {
   assert.match(wordsForPlayback(2), /network/);
 });
 
-test('the archive sends its token, and turns refusals into words', async (t) => {
+test('the API sends its token, and turns refusals into words', async (t) => {
   const seen = [];
   const answers = [
     Response.json({ recordings: [recording], total: 1, offset: 0 }),

@@ -12,7 +12,7 @@ NEXTEST_PROFILE ?= default
 ARGS ?=
 
 .PHONY: help run test test-rust test-client lint fmt-check lint-client clippy doc deny bench doctor
-.PHONY: image packages-run packages-test packages-lint
+.PHONY: types image packages-run packages-test packages-lint
 
 help: ## list these commands
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1 \2/p' $(MAKEFILE_LIST) | \
@@ -55,6 +55,9 @@ lint-client: $(client_tools)/.package-lock.json
 $(client_tools)/.package-lock.json: tests/client/package-lock.json | packages-lint
 	npm ci --prefix tests/client --no-audit --no-fund
 	touch $@
+
+types: packages-run ## write the protocol's types for the page's type checker
+	TESSERA_WRITE_TYPES=1 $(CARGO) test --locked --lib protocol_types
 
 clippy:
 	$(CARGO) clippy --locked --all-targets -- -D warnings

@@ -26,6 +26,7 @@ use crate::turn::policy::Network;
 
 /// A video codec of the mix.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
 #[serde(rename_all = "lowercase")]
 pub enum VideoCodec {
     /// H.264 constrained baseline, RFC 6184.

@@ -15,6 +15,7 @@ pub struct BadRoomId;
 
 /// A meeting's name: `[A-Za-z0-9_-]{1,64}`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
 #[serde(try_from = "String", into = "String")]
 pub struct RoomId(String);
 
@@ -69,6 +70,8 @@ impl fmt::Display for RoomId {
 /// One connection in a room, `p1`, `p2`, ... in the order of joining. Unique within the
 /// life of its room and never used again in it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
+#[cfg_attr(test, ts(type = "string"))]
 #[serde(try_from = "String", into = "String")]
 pub struct ParticipantId(u32);
 
@@ -123,6 +126,7 @@ impl std::str::FromStr for ParticipantId {
 
 /// The identification tag of an m-line (`a=mid`, RFC 8843).
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
 pub struct Mid(pub String);
 
 impl fmt::Display for Mid {
@@ -139,6 +143,7 @@ pub struct BadRid;
 /// The name of one of a camera's encodings (`a=rid`, RFC 8851): `[A-Za-z0-9]{1,16}`, as RFC 8852
 /// section 3 spells them, and shorter.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
 #[serde(try_from = "String", into = "String")]
 pub struct Rid(String);
 
@@ -185,6 +190,7 @@ impl fmt::Display for Rid {
 
 /// What an m-line of a join is for. Fixed for the life of the connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
 #[serde(rename_all = "kebab-case")]
 pub enum Role {
     /// Uplink audio.

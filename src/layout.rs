@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 /// How tiles are arranged on the canvas.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
 #[serde(rename_all = "lowercase")]
 pub enum LayoutKind {
     /// Equal tiles, as large as they can be.
@@ -17,6 +18,7 @@ pub enum LayoutKind {
 
 /// A size in pixels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
 pub struct Size {
     /// Pixels.
     pub width: u32,

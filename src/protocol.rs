@@ -22,6 +22,7 @@ pub const VERSION: u32 = 1;
 
 /// One m-line of the offer and what it is for.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
 pub struct Track {
     /// The m-line's `a=mid`.
     pub mid: Mid,
@@ -31,6 +32,7 @@ pub struct Track {
 
 /// What a client sends.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
 #[serde(tag = "type", rename_all = "kebab-case")]
 pub enum ClientMessage {
     /// The first message: enter a room with an SDP offer.
@@ -53,7 +55,7 @@ pub enum ClientMessage {
         mode: Option<Mode>,
     },
     /// Ask for no more than that from now on.
-    Limits(Limits),
+    Limits(#[cfg_attr(test, ts(type = "Partial<Limits>"))] Limits),
     /// In mode `p2p`: from whom media arrives directly. Sent whenever that changes.
     Mesh {
         /// The members, in any order.
@@ -92,6 +94,7 @@ pub enum ClientMessage {
         /// The addressee.
         to: ParticipantId,
         /// Not looked at by the server.
+        #[cfg_attr(test, ts(type = "unknown"))]
         data: serde_json::Value,
     },
     /// Begin or end a recording of the room.
@@ -102,6 +105,7 @@ pub enum ClientMessage {
 
 /// The body of [`ClientMessage::Record`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
 #[serde(tag = "action", rename_all = "lowercase")]
 pub enum Record {
     /// Begin one.
@@ -115,6 +119,8 @@ pub enum Record {
 
 /// The body of `POST /api/v1/rooms/{room}/recordings`, and of a [`Record::Start`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
+#[cfg_attr(test, ts(as = "RecordingWords"))]
 #[serde(try_from = "RecordingWords", into = "RecordingWords")]
 pub struct StartRecording {
     /// What of the room is to be recorded, and as what.
@@ -123,6 +129,7 @@ pub struct StartRecording {
 
 /// A [`StartRecording`] as it is written.
 #[derive(Serialize, Deserialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
 struct RecordingWords {
     /// `mp4`, `webm` or `ogg` (sound alone) for the mix; `webm` or nothing for tracks.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -160,6 +167,7 @@ impl From<StartRecording> for RecordingWords {
 
 /// How large a picture is drawn.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
 pub struct PictureSize {
     /// Whose.
     pub participant: ParticipantId,
@@ -171,6 +179,7 @@ pub struct PictureSize {
 
 /// The body of [`ClientMessage::Join`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
 pub struct Join {
     /// [`VERSION`].
     pub version: u32,
@@ -190,6 +199,7 @@ pub struct Join {
     pub view: Option<Mode>,
     /// What is wanted at most, as in [`ClientMessage::Limits`].
     #[serde(default)]
+    #[cfg_attr(test, ts(type = "Partial<Limits>"))]
     pub limits: Limits,
     /// The SDP offer.
     pub offer: String,
@@ -199,6 +209,7 @@ pub struct Join {
 
 /// What the server sends.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
 #[serde(tag = "type", rename_all = "kebab-case")]
 pub enum ServerMessage {
     /// The join is accepted; an `answer` follows.
@@ -275,6 +286,7 @@ pub enum ServerMessage {
         /// The sender.
         from: ParticipantId,
         /// As the sender gave it.
+        #[cfg_attr(test, ts(type = "unknown"))]
         data: serde_json::Value,
     },
     /// Something the client asked for was refused; the connection stays.
@@ -293,6 +305,7 @@ pub enum ServerMessage {
 
 /// One of a camera's encodings that is to be sent.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
 pub struct LayerCapture {
     /// Its name in the offer (`a=rid`).
     pub rid: Rid,
@@ -307,6 +320,7 @@ pub struct LayerCapture {
 /// What members say to each other in the `data` of [`ClientMessage::Signal`] in mode `p2p`. The
 /// server does not look at it; bots and the page do.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
 #[serde(rename_all = "lowercase")]
 pub enum MeshSignal {
     /// An offer or answer, as `RTCSessionDescription` is written.
@@ -319,6 +333,7 @@ pub enum MeshSignal {
 
 /// `RTCSessionDescriptionInit`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
 pub struct MeshDescription {
     /// `offer` or `answer`.
     #[serde(rename = "type")]
@@ -329,6 +344,7 @@ pub struct MeshDescription {
 
 /// The two kinds of description that members exchange.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
 #[serde(rename_all = "lowercase")]
 pub enum MeshDescriptionKind {
     /// An offer.
@@ -339,6 +355,7 @@ pub enum MeshDescriptionKind {
 
 /// `RTCIceCandidateInit`, the members used here.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
 pub struct MeshCandidate {
     /// The `candidate:` line.
     pub candidate: String,
@@ -349,19 +366,23 @@ pub struct MeshCandidate {
 
 /// An entry of `ice_servers`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
 pub struct IceServer {
     /// `stun:` and `turn:` URLs.
     pub urls: Vec<String>,
     /// TURN user name.
+    #[cfg_attr(test, ts(optional))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub username: Option<String>,
     /// TURN password.
+    #[cfg_attr(test, ts(optional))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub credential: Option<String>,
 }
 
 /// The stable code of an error, on the WebSocket and in HTTP bodies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
 #[serde(rename_all = "snake_case")]
 pub enum ErrorCode {
     /// Not JSON, not a known type, or a field is wrong.
@@ -430,6 +451,7 @@ pub enum ErrorCode {
 
 /// The body of every HTTP error.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
 pub struct ErrorBody {
     /// The one member.
     pub error: ErrorDetail,
@@ -437,6 +459,7 @@ pub struct ErrorBody {
 
 /// What [`ErrorBody`] holds.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
 pub struct ErrorDetail {
     /// Stable.
     pub code: ErrorCode,
@@ -446,6 +469,7 @@ pub struct ErrorDetail {
 
 /// A room in the REST API.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
 pub struct RoomResource {
     /// The room's id.
     pub id: RoomId,

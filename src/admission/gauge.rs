@@ -45,6 +45,7 @@ const LEAST: f64 = 0.2;
 #[derive(
     Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
 )]
+#[cfg_attr(test, derive(ts_rs::TS))]
 #[serde(rename_all = "snake_case")]
 pub enum Pressure {
     /// Nothing.
@@ -88,6 +89,7 @@ impl Pressure {
 
 /// One value for each mode.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
 pub struct PerMode<T> {
     /// Mixed.
     pub mcu: T,

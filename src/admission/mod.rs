@@ -25,6 +25,7 @@ pub struct Busy;
 
 /// What the server says of its load.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
 pub struct Report {
     /// Cores in use, over the last seconds.
     pub cores_used: f64,

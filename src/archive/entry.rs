@@ -21,6 +21,7 @@ pub struct BadRecordingId;
 /// A recording's name and the stem of its files: `{room}-{date}T{time}Z-{4 hex digits}`.
 /// Its characters cannot lead out of a folder.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
 #[serde(try_from = "String", into = "String")]
 pub struct RecordingId(String);
 
@@ -75,6 +76,7 @@ impl fmt::Display for RecordingId {
 
 /// What is recorded of a room.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
 #[serde(rename_all = "lowercase")]
 pub enum Kind {
     /// The mix, as a viewer gets it.
@@ -131,6 +133,7 @@ impl Kind {
 
 /// A file of a recording of tracks.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
 pub struct TrackFile {
     /// Its name in the recording's folder.
     pub file: String,
@@ -150,6 +153,7 @@ pub struct TrackFile {
 
 /// How a recording stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
 #[serde(rename_all = "lowercase")]
 pub enum Standing {
     /// It goes on.
@@ -164,6 +168,7 @@ pub enum Standing {
 
 /// A recording.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
 pub struct Recording {
     /// Its id.
     pub id: RecordingId,
@@ -213,6 +218,7 @@ impl Recording {
 
 /// Some of the recordings, the newest first.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
 pub struct Page {
     /// Those of this page.
     pub recordings: Vec<Recording>,

@@ -27,6 +27,7 @@ pub const VERSION: u32 = 1;
 
 /// What a track is encoded as.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
 #[serde(rename_all = "lowercase")]
 pub enum TrackCodec {
     /// VP8.

@@ -19,6 +19,7 @@ pub(super) const TITLE: usize = 64;
 
 /// What happened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
 #[serde(rename_all = "lowercase")]
 pub enum Moment {
     /// Somebody is there from now on.
@@ -31,6 +32,7 @@ pub enum Moment {
 
 /// A moment of a recording.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
 pub struct Marker {
     /// When, ms from the recording's beginning.
     pub at_ms: u64,

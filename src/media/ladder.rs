@@ -202,6 +202,7 @@ fn check_size(what: String, size: Size) -> Result<(), LadderError> {
 
 /// What a viewer asks for at most, whatever their link can carry.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
 #[serde(rename_all = "camelCase", default)]
 pub struct Limits {
     /// bit/s, sound and picture together.

@@ -14,6 +14,7 @@ use crate::topology::{Mode, Paths};
 
 /// State of an uplink as others see it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
 #[serde(rename_all = "lowercase")]
 pub enum UplinkState {
     /// Never offered, or nothing has arrived on it yet.
@@ -28,6 +29,7 @@ pub enum UplinkState {
 
 /// A participant in `room`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
 pub struct ParticipantState {
     /// `p1`, ...
     pub id: ParticipantId,
@@ -51,6 +53,7 @@ pub struct ParticipantState {
 
 /// A forward slot of a participant.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
 pub struct SlotState {
     /// The m-line.
     pub mid: Mid,
@@ -62,6 +65,7 @@ pub struct SlotState {
 
 /// The paths of a room: what the arithmetic says and what was counted.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
 pub struct MeasuredPaths {
     /// For as many people in this mode ([`crate::topology::Topology::paths`]).
     pub expected: Paths,
@@ -71,6 +75,7 @@ pub struct MeasuredPaths {
 
 /// A rectangle of the composite, in canvas pixels.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
 pub struct TileState {
     /// Who is in it.
     pub participant: ParticipantId,
@@ -88,6 +93,7 @@ pub struct TileState {
 
 /// A recording that goes on.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
 pub struct RecordingState {
     /// Its id.
     pub id: RecordingId,
@@ -99,6 +105,7 @@ pub struct RecordingState {
 
 /// Everything a page draws.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
 pub struct RoomState {
     /// The mode in force.
     pub mode: Mode,
@@ -120,6 +127,7 @@ pub struct RoomState {
 
 /// One participant's sound level.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
 pub struct Level {
     /// Whose.
     pub participant: ParticipantId,
@@ -129,6 +137,7 @@ pub struct Level {
 
 /// Why the server ends a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
 #[serde(rename_all = "snake_case")]
 pub enum ByeReason {
     /// The client asked.

@@ -52,6 +52,7 @@ const SILENCE: [u8; 3] = [0xF8, 0xFF, 0xFE];
 
 /// A container, and with it the codecs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
 #[serde(rename_all = "lowercase")]
 pub enum Container {
     /// ISO base media file format: H.264 and Opus.

@@ -11,8 +11,8 @@ NEXTEST_PROFILE ?= default
 # Arguments for `make run`: make run ARGS="--listen 0.0.0.0:8080"
 ARGS ?=
 
-.PHONY: help run test test-rust test-client lint fmt-check clippy doc deny bench doctor image
-.PHONY: packages-run packages-test
+.PHONY: help run test test-rust test-client lint fmt-check lint-client clippy doc deny bench doctor
+.PHONY: types image packages-run packages-test packages-lint
 
 help: ## list these commands
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1 \2/p' $(MAKEFILE_LIST) | \
@@ -37,10 +37,27 @@ test-rust:
 test-client:
 	node --test tests/client/*.test.mjs
 
-lint: packages-run fmt-check clippy doc deny ## formatting, clippy, rustdoc, licences and advisories
+lint: packages-run fmt-check lint-client clippy doc deny ## formatting, types, clippy, rustdoc, licences, advisories
 
 fmt-check:
 	$(CARGO) fmt --check
+
+# The page's scripts. npm is used here alone: what is installed checks them and is no part of them.
+client_tools := tests/client/node_modules
+client_scripts := assets/js 'tests/client/*.mjs' tests/common/browser/probe.js
+client_scripts += tests/client/types/browser.d.ts tests/client/types/elements.d.ts
+
+lint-client: $(client_tools)/.package-lock.json
+	$(client_tools)/.bin/prettier --check $(client_scripts)
+	$(client_tools)/.bin/tsc --project tests/client
+
+# Also when the lock file has changed since.
+$(client_tools)/.package-lock.json: tests/client/package-lock.json | packages-lint
+	npm ci --prefix tests/client --no-audit --no-fund
+	touch $@
+
+types: packages-run ## write the protocol's types for the page's type checker
+	TESSERA_WRITE_TYPES=1 $(CARGO) test --locked --lib protocol_types
 
 clippy:
 	$(CARGO) clippy --locked --all-targets -- -D warnings
@@ -63,6 +80,9 @@ image: ## build the container image
 packages-run:
 	@scripts/check-rust
 	@scripts/install-packages runtime build
+
+packages-lint:
+	@scripts/install-packages lint
 
 packages-test:
 	@scripts/check-rust

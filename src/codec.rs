@@ -8,6 +8,7 @@ use thiserror::Error;
 
 /// A video codec. Its text is its name on the wire.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
 #[serde(rename_all = "lowercase")]
 pub enum VideoCodec {
     /// H.264, constrained baseline profile (RFC 6184).
@@ -58,6 +59,7 @@ impl fmt::Display for VideoCodec {
 
 /// The codec of an RTP stream, which determines how the bytes after the RTP header are read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
 #[serde(rename_all = "lowercase")]
 pub enum Codec {
     /// VP8 with the payload format of RFC 7741.
@@ -127,6 +129,7 @@ impl From<VideoCodec> for Codec {
 
 /// A container of a recorded mix, which decides its codecs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
 #[serde(rename_all = "lowercase")]
 pub enum Container {
     /// MP4 (ISO base media file format) with H.264 and Opus.

@@ -15,6 +15,7 @@ pub struct BadRoomId;
 
 /// The name of a room: `[A-Za-z0-9_-]{1,64}`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
 #[serde(try_from = "String", into = "String")]
 pub struct RoomId(String);
 
@@ -68,6 +69,8 @@ impl fmt::Display for RoomId {
 
 /// A participant of a room: `p1`, `p2`, ... in the order of joining. A room never uses an id twice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
+#[cfg_attr(test, ts(type = "string"))]
 #[serde(try_from = "String", into = "String")]
 pub struct ParticipantId(u32);
 
@@ -122,6 +125,7 @@ impl std::str::FromStr for ParticipantId {
 
 /// The identification tag of an m-line (`a=mid`, RFC 8843).
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
 pub struct Mid(pub String);
 
 impl fmt::Display for Mid {
@@ -138,6 +142,7 @@ pub struct BadRid;
 /// The name of one simulcast encoding of a camera (`a=rid`, RFC 8851): `[A-Za-z0-9]{1,16}`. RFC
 /// 8852 section 3 allows these characters; the length is limited here.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
 #[serde(try_from = "String", into = "String")]
 pub struct Rid(String);
 
@@ -184,6 +189,7 @@ impl fmt::Display for Rid {
 
 /// What an m-line of an offer is for. Fixed for the life of the connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
 #[serde(rename_all = "kebab-case")]
 pub enum Role {
     /// Uplink audio of a microphone.

@@ -16,6 +16,7 @@ use crate::id::{ParticipantId, Role, SourceId};
 
 /// How tiles are arranged on the canvas.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
 #[serde(rename_all = "lowercase")]
 pub enum LayoutKind {
     /// Equal tiles, as large as possible.
@@ -50,6 +51,7 @@ impl FromStr for LayoutKind {
 
 /// A width and a height in pixels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
 pub struct Size {
     /// The width in pixels.
     pub width: u32,
@@ -96,6 +98,7 @@ pub struct Rect {
 
 /// How a picture of another aspect ratio is put in a tile.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
 #[serde(rename_all = "lowercase")]
 pub enum Fit {
     /// All of the picture is shown, with bars.

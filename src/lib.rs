@@ -24,6 +24,8 @@ mod net;
 pub mod process;
 pub mod progress;
 pub mod protocol;
+#[cfg(test)]
+mod protocol_types_tests;
 pub mod remix;
 pub mod room;
 pub mod signalling;

@@ -8,6 +8,7 @@ use thiserror::Error;
 
 /// How a room's media travels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
 #[serde(rename_all = "lowercase")]
 pub enum Mode {
     /// Decoded, composited and mixed here (RFC 7667 section 3.6, Topo-Mixer).
@@ -55,6 +56,7 @@ impl FromStr for Mode {
 /// How many paths a call takes. A path is one one-way media flow between two machines; the
 /// sound and the picture of one person travel together and count as one.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
 pub struct Paths {
     /// Paths with a participant at one end: what people's own links carry.
     pub outside: u64,
@@ -64,6 +66,7 @@ pub struct Paths {
 
 /// How the people of a call are connected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
 pub enum Topology {
     /// Everybody sends to everybody directly.
     #[serde(rename = "p2p")]

@@ -1,22 +1,47 @@
-// Wires the store, the session and the parts of the page together.
+// The page of a call: wires the store, the session and the parts of the page together.
+//
+// The scripts stand on floors. A script imports from its own folder and from lower floors, never
+// from above or beside (tests/client/page.test.mjs):
+//
+//   main.js, recordings-page.js      one for each HTML page
+//   ui/                              panels, dialogs and lists: the only floor that fills elements
+//   call/  playback/  recordings/    connections and what is sent; what is seen and heard; the
+//                                    recordings of the server
+//   base/                            state, words, constants, the DOM
+//
+// call/ and playback/ meet in the store (base/state.js) and here.
 
-import { onDeviceChange } from './devices.js';
-import { byId } from './dom.js';
-import { captureProblem, environmentProblem } from './errors.js';
-import { FigureTaker } from './figure-taker.js';
-import { Listener } from './listener.js';
-import { LocalMedia, NONE } from './media.js';
-import { Mesh } from './mesh.js';
-import { Playback } from './playback.js';
-import { loadChoices } from './prefs.js';
-import { randomRoom, roomFromPath } from './room-name.js';
-import { Session } from './session.js';
-import { signallingUrl } from './signalling.js';
-import { Sizes } from './sizes.js';
-import { announcements, createStore, nextPin, Phase } from './state.js';
+/** @import {ClientMessage, Limits, Mode, ParticipantId} from '../../tests/client/types/protocol.d.ts' */
+/** @import {UplinkRole} from './base/config.js' */
+/** @import {State} from './base/state.js' */
+/** @import {Who} from './call/session.js' */
+/** @import {PanelName} from './ui/panels.js' */
+
+/**
+ * A part of the page. It draws itself after every change of the state, and is told of those of the
+ * own tracks.
+ *
+ * @typedef {object} Part
+ * @property {(state: State, before: State) => void} render
+ * @property {(role: UplinkRole, problem: string | null) => void} [mediaChanged]
+ */
+
+import { byId } from './base/dom.js';
+import { captureProblem, environmentProblem } from './base/errors.js';
+import { loadChoices } from './base/preferences.js';
+import { randomRoom, roomFromPath } from './base/room-name.js';
+import { announcements, createStore, nextPin, Phase } from './base/state.js';
+import { onDeviceChange } from './call/devices.js';
+import { LocalMedia, NONE } from './call/local-media.js';
+import { MeshActiveSpeaker } from './call/mesh-active-speaker.js';
+import { Mesh } from './call/mesh.js';
+import { PictureSizes } from './call/picture-sizes.js';
+import { Session } from './call/session.js';
+import { signallingUrl } from './call/signalling.js';
+import { StatsCollector } from './call/stats-collector.js';
+import { Playback } from './playback/playback.js';
 import { Chat } from './ui/chat.js';
 import { Controls } from './ui/controls.js';
-import { Figures } from './ui/figures.js';
 import { Join } from './ui/join.js';
 import { Modes } from './ui/modes.js';
 import { Panels } from './ui/panels.js';
@@ -24,6 +49,7 @@ import { People } from './ui/people.js';
 import { Record } from './ui/record.js';
 import { Settings } from './ui/settings.js';
 import { Stage } from './ui/stage.js';
+import { StatsPanel } from './ui/stats-panel.js';
 import { toast } from './ui/toast.js';
 
 const query = new URLSearchParams(location.search);
@@ -31,7 +57,7 @@ const store = createStore();
 const media = new LocalMedia();
 const iceTransportPolicy = query.get('relay') === '1' ? 'relay' : 'all';
 const stage = new Stage({ onPin: pin, onMore: () => panels.show('people') });
-const sizes = new Sizes({ frame: stage.frame, send: (message) => session.send(message) });
+const sizes = new PictureSizes({ frame: stage.frame, send: (message) => session.send(message) });
 const playback = new Playback({ store, stage, media, onTiles: (tiles, canvas) => sizes.take(tiles, canvas) });
 const mesh = new Mesh({
   store,
@@ -55,14 +81,15 @@ const session = new Session({
   onInterrupted: () => playback.detach(),
   onRefused: refused,
 });
-const listener = new Listener({ store, media, mesh });
-const taker = new FigureTaker({ store, session, mesh, watched: () => !byId('panel-figures').hidden });
+new MeshActiveSpeaker({ store, media, mesh });
+new StatsCollector({ store, session, mesh, watched: () => !byId('panel-figures').hidden });
 const modes = new Modes({ session });
 const record = new Record({ session });
 const panels = new Panels({ onChange: panelChanged });
 const settings = new Settings({ media, session });
 const chat = new Chat({ onSend: (text) => session.chat(text), isOpen: () => panels.open === 'chat' });
 const join = new Join({ media, onJoin: enter });
+/** @type {Part[]} */
 const parts = [
   join,
   stage,
@@ -70,26 +97,30 @@ const parts = [
   new Controls({ media, store, session, stage, panels, modes }),
   modes,
   record,
-  new Figures(),
+  new StatsPanel(),
   settings,
   new People({ onPin: pin }),
 ];
 
+/** @param {ParticipantId} id */
 function pin(id) {
   session.send({ type: 'pin', participant: nextPin(store.get(), id) });
 }
 
+/** @param {string} text @param {string} code */
 function refused(text, code) {
   toast(text, 'error');
   modes.sync(store.get());
   record.refused(code, store.get());
 }
 
+/** @param {PanelName | null} name */
 function panelChanged(name) {
   if (name === 'chat') chat.read();
   if (name === 'settings') settings.refresh();
 }
 
+/** @param {Who} who */
 function enter(who) {
   history.replaceState(null, '', `/r/${who.room}${location.search}`);
   document.title = `${who.room} – Tessera`;
@@ -105,13 +136,14 @@ store.subscribe((state, before) => {
   for (const text of announcements(before, state)) toast(text);
 });
 
+/** @param {State} state @param {State} before */
 function phaseChanged(state, before) {
   if (state.phase === Phase.Idle) {
     panels.close();
     media.settle().then(() => join.listDevices());
     join.enter(state.notice?.code);
   } else if (before.phase === Phase.Idle) {
-    // A page that joins by its address never showed them.
+    // A page that joins by its address has not shown these yet.
     for (const text of join.problems) toast(text, 'error');
     join.exit();
     byId('call').focus();
@@ -130,14 +162,15 @@ onDeviceChange(() => {
   join.listDevices();
   settings.refresh();
 });
-// A page that goes away says so, and its tile goes at once.
+// A page that is closed says so, and its tile goes at once.
 window.addEventListener('pagehide', () => session.leave());
 
 /** For tests and for a curious console. */
 window.tessera = {
   state: () => {
-    const { figures, ...state } = store.get();
-    const { totals: _, ...stats } = figures ?? {};
+    const { stats, ...state } = store.get();
+    const { totals: _, ...shown } = stats ?? {};
+    /** @param {UplinkRole} role */
     const on = (role) => media.isOn(role);
     return JSON.parse(
       JSON.stringify({
@@ -147,14 +180,17 @@ window.tessera = {
         local: { mic: on('mic'), camera: on('camera'), screen: on('screen') },
         muted: byId('video').muted,
         playback: playback.report(),
-        stats: figures ? stats : null,
+        stats: stats ? shown : null,
       }),
     );
   },
   join: enter,
   leave: () => session.leave(),
+  /** @param {ClientMessage} message */
   send: (message) => session.send(message),
+  /** @param {Mode | null} mode */
   view: (mode) => session.view(mode),
+  /** @param {Partial<Limits>} limits */
   limit: (limits) => session.limit(limits),
   resetGaps: () => playback.resetGaps(),
   get pc() {

@@ -26,6 +26,7 @@ pub struct Busy;
 
 /// The load of the server, as `GET /api/v1/server` shows it.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
 pub struct LoadReport {
     /// Number of cores in use, smoothed over the last seconds.
     pub cores_used: f64,

@@ -80,6 +80,7 @@ impl Pressure {
 
 /// One value for each mode of a room.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
 pub struct PerMode<T> {
     /// In mode `mcu`, where media is mixed.
     pub mcu: T,

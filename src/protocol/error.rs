@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 /// The stable code of an error, on the WebSocket and in HTTP bodies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
 #[serde(rename_all = "snake_case")]
 pub enum ErrorCode {
     /// The message is not JSON, its type is unknown, or a field is wrong.
@@ -72,6 +73,7 @@ pub enum ErrorCode {
 
 /// The body of every HTTP error response.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
 pub struct ErrorBody {
     /// The code and the text of the error.
     pub error: ErrorDetail,
@@ -79,6 +81,7 @@ pub struct ErrorBody {
 
 /// The content of an [`ErrorBody`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
 pub struct ErrorDetail {
     /// Stable code, for programs.
     pub code: ErrorCode,

@@ -7,6 +7,7 @@ use crate::id::Mid;
 /// The `data` of a [`ClientMessage::Signal`](super::ClientMessage::Signal) in mode `p2p`. The
 /// server passes it on without reading it; bots and the page use it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
 #[serde(rename_all = "lowercase")]
 pub enum MeshSignal {
     /// An offer or answer, in the form of `RTCSessionDescription`.
@@ -19,6 +20,7 @@ pub enum MeshSignal {
 
 /// A session description, in the form of `RTCSessionDescriptionInit`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
 pub struct MeshDescription {
     /// Whether it is an offer or an answer.
     #[serde(rename = "type")]
@@ -29,6 +31,7 @@ pub struct MeshDescription {
 
 /// The kinds of description that participants exchange.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
 #[serde(rename_all = "lowercase")]
 pub enum MeshDescriptionKind {
     /// An SDP offer.
@@ -39,6 +42,7 @@ pub enum MeshDescriptionKind {
 
 /// An ICE candidate: those members of `RTCIceCandidateInit` that are used here.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
 pub struct MeshCandidate {
     /// The text of the candidate, which begins with `candidate:`.
     pub candidate: String,

@@ -26,6 +26,7 @@ pub const VERSION: u32 = 1;
 
 /// An m-line of the offer and its role.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
 pub struct Track {
     /// The `a=mid` of the m-line.
     pub mid: Mid,
@@ -35,6 +36,7 @@ pub struct Track {
 
 /// A message from a client to the server.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
 #[serde(tag = "type", rename_all = "kebab-case")]
 pub enum ClientMessage {
     /// The first message: enter a room with an SDP offer.
@@ -57,7 +59,7 @@ pub enum ClientMessage {
         mode: Option<Mode>,
     },
     /// Limit what this participant is sent from now on.
-    Limits(Limits),
+    Limits(#[cfg_attr(test, ts(type = "Partial<Limits>"))] Limits),
     /// In mode `p2p`, the participants from whom media arrives directly. Sent on each change.
     Mesh {
         /// All of these participants, in any order.
@@ -95,6 +97,7 @@ pub enum ClientMessage {
         /// Id of the participant who receives it.
         to: ParticipantId,
         /// Content of the message, which the server passes on without reading it.
+        #[cfg_attr(test, ts(type = "unknown"))]
         data: serde_json::Value,
     },
     /// Begin or end a recording of the room.
@@ -105,6 +108,7 @@ pub enum ClientMessage {
 
 /// How large a client draws a forwarded picture.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
 pub struct PictureSize {
     /// Participant who sends the picture.
     pub participant: ParticipantId,
@@ -116,6 +120,7 @@ pub struct PictureSize {
 
 /// The body of [`ClientMessage::Join`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
 pub struct Join {
     /// Protocol version of the client; has to be [`VERSION`].
     pub version: u32,
@@ -135,6 +140,7 @@ pub struct Join {
     pub view: Option<Mode>,
     /// Limits of what the participant is sent, as in [`ClientMessage::Limits`].
     #[serde(default)]
+    #[cfg_attr(test, ts(type = "Partial<Limits>"))]
     pub limits: Limits,
     /// The SDP offer, which is answered once and never renegotiated.
     pub offer: String,
@@ -144,6 +150,7 @@ pub struct Join {
 
 /// A message from the server to a client.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
 #[serde(tag = "type", rename_all = "kebab-case")]
 pub enum ServerMessage {
     /// The join is accepted; an `answer` follows.
@@ -204,6 +211,7 @@ pub enum ServerMessage {
         /// Id of the participant who sent it.
         from: ParticipantId,
         /// Content of the message as it was sent.
+        #[cfg_attr(test, ts(type = "unknown"))]
         data: serde_json::Value,
     },
     /// A request of the client was refused. The connection stays open.
@@ -222,6 +230,7 @@ pub enum ServerMessage {
 
 /// The body of [`ServerMessage::Capture`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
 pub struct Capture {
     /// camera or screen.
     pub role: Role,
@@ -241,6 +250,7 @@ pub struct Capture {
 
 /// One of a camera's encodings that is to be sent.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
 pub struct LayerCapture {
     /// Name of the encoding in the offer (`a=rid`).
     pub rid: Rid,
@@ -254,13 +264,16 @@ pub struct LayerCapture {
 
 /// A STUN or TURN server, in the form of `RTCIceServer`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
 pub struct IceServer {
     /// URLs of the server (`stun:`, `turn:`).
     pub urls: Vec<String>,
     /// User name of the TURN credential.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(test, ts(optional))]
     pub username: Option<String>,
     /// Password of the TURN credential.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(test, ts(optional))]
     pub credential: Option<String>,
 }

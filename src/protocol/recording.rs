@@ -18,6 +18,7 @@ pub struct BadRecordingId;
 /// The id of a recording and the stem of its file names: `{room}-{date}T{time}Z-{4 hex digits}`.
 /// Its characters cannot lead out of a folder.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
 #[serde(try_from = "String", into = "String")]
 pub struct RecordingId(String);
 
@@ -72,6 +73,7 @@ impl fmt::Display for RecordingId {
 
 /// What a recording holds of a room.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
 #[serde(rename_all = "lowercase")]
 pub enum RecordingKind {
     /// The composite and the mix, as a viewer receives them, in one file.
@@ -110,6 +112,7 @@ impl Subject {
 
 /// A file of a recording of tracks, as the catalogue lists it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
 pub struct TrackFile {
     /// Name of the file in the recording's folder.
     pub file: String,
@@ -129,6 +132,7 @@ pub struct TrackFile {
 
 /// The state of a recording.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
 #[serde(rename_all = "lowercase")]
 pub enum RecordingStatus {
     /// It is being written.
@@ -143,6 +147,7 @@ pub enum RecordingStatus {
 
 /// A recording as the catalogue and the REST API show it, and as its metadata file holds it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
 pub struct Recording {
     /// Id of the recording.
     pub id: RecordingId,
@@ -192,6 +197,7 @@ impl Recording {
 
 /// One page of a list of recordings, the newest first.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
 pub struct RecordingPage {
     /// The recordings on this page.
     pub recordings: Vec<Recording>,
@@ -203,6 +209,7 @@ pub struct RecordingPage {
 
 /// The kind of event that a marker stands for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
 #[serde(rename_all = "lowercase")]
 pub enum MarkerKind {
     /// A participant joins; at 0, one who was there when the recording began.
@@ -215,6 +222,7 @@ pub enum MarkerKind {
 
 /// An event of a recording that a player can seek to.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
 pub struct Marker {
     /// Time of the event in ms from the beginning of the file.
     pub at_ms: u64,
@@ -229,6 +237,7 @@ pub struct Marker {
 
 /// The body of [`ClientMessage::Record`](super::ClientMessage::Record).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
 #[serde(tag = "action", rename_all = "lowercase")]
 pub enum Record {
     /// Begin a recording of the room.
@@ -242,6 +251,8 @@ pub enum Record {
 
 /// The body of `POST /api/v1/rooms/{room}/recordings`, and of a [`Record::Start`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
+#[cfg_attr(test, ts(as = "RecordingWords"))]
 #[serde(try_from = "RecordingWords", into = "RecordingWords")]
 pub struct StartRecording {
     /// What to record of the room, and in which container.
@@ -250,6 +261,7 @@ pub struct StartRecording {
 
 /// A [`StartRecording`] as its JSON has it.
 #[derive(Serialize, Deserialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
 struct RecordingWords {
     /// `mp4`, `webm` or `ogg` (sound alone) for the mix; `webm` or nothing for tracks.
     #[serde(default, skip_serializing_if = "Option::is_none")]

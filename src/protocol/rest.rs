@@ -11,6 +11,7 @@ use crate::topology::Mode;
 
 /// A room, as the REST API shows it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
 pub struct RoomResource {
     /// Id of the room.
     pub id: RoomId,
@@ -21,6 +22,7 @@ pub struct RoomResource {
 
 /// The built-in TURN server, as `GET /api/v1/turn` shows it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
 pub struct TurnResource {
     /// All open allocations.
     pub allocations: Vec<AllocationResource>,
@@ -28,6 +30,7 @@ pub struct TurnResource {
 
 /// An allocation of the built-in TURN server.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
 pub struct AllocationResource {
     /// User of its credential: `ROOM/PARTICIPANT`, unless another program issued the credential.
     pub user: String,
@@ -41,6 +44,7 @@ pub struct AllocationResource {
 
 /// The traffic between an allocation and one of its peers.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
 pub struct RelayedResource {
     /// Transport address of the peer.
     pub address: SocketAddr,
@@ -52,6 +56,7 @@ pub struct RelayedResource {
 
 /// Packets that were relayed in one direction.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
 pub struct TrafficResource {
     /// Number of packets.
     pub packets: u64,
@@ -61,6 +66,7 @@ pub struct TrafficResource {
 
 /// The body of `POST /api/v1/rooms`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
 #[serde(deny_unknown_fields)]
 pub struct CreateRoom {
     /// Id of the new room.
@@ -75,6 +81,7 @@ pub struct CreateRoom {
 
 /// The body of `PATCH /api/v1/rooms/{room}`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
 #[serde(deny_unknown_fields)]
 pub struct PatchRoom {
     /// New mode of the room; unchanged if absent.
@@ -87,6 +94,7 @@ pub struct PatchRoom {
 
 /// The body of `PATCH /api/v1/rooms/{room}/participants/{id}`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
 #[serde(deny_unknown_fields)]
 pub struct PatchParticipant {
     /// Whether the microphone is muted for everybody; unchanged if absent.

@@ -14,6 +14,7 @@ use crate::topology::{Mode, Paths};
 #[derive(
     Debug, Clone, Copy, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize,
 )]
+#[cfg_attr(test, derive(ts_rs::TS))]
 pub struct Rung(pub u8);
 
 impl Rung {
@@ -29,6 +30,7 @@ impl Rung {
 
 /// What a viewer asks for at most, whatever their link can carry.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
 #[serde(rename_all = "camelCase", default)]
 pub struct Limits {
     /// Largest bitrate of sound and picture together, in bit/s; unlimited if null.
@@ -41,6 +43,7 @@ pub struct Limits {
 
 /// State of an uplink as other participants see it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
 #[serde(rename_all = "lowercase")]
 pub enum UplinkState {
     /// It was not offered, or no media has arrived on it yet.
@@ -55,6 +58,7 @@ pub enum UplinkState {
 
 /// A participant in the state of a room.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
 pub struct ParticipantState {
     /// Id of the participant in this room.
     pub id: ParticipantId,
@@ -78,6 +82,7 @@ pub struct ParticipantState {
 
 /// A forward slot: a downlink m-line for another participant's stream.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
 pub struct SlotState {
     /// The `a=mid` of the m-line.
     pub mid: Mid,
@@ -89,6 +94,7 @@ pub struct SlotState {
 
 /// The number of media paths of a room, as expected and as measured.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
 pub struct MeasuredPaths {
     /// Paths of this many participants in this mode ([`crate::topology::Topology::paths`]).
     pub expected: Paths,
@@ -98,6 +104,7 @@ pub struct MeasuredPaths {
 
 /// A tile of the composite, in pixels of the canvas.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
 pub struct TileState {
     /// Participant who is shown in it.
     pub participant: ParticipantId,
@@ -115,6 +122,7 @@ pub struct TileState {
 
 /// A recording of the room that is being written.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
 pub struct RecordingState {
     /// Id of the recording.
     pub id: RecordingId,
@@ -126,6 +134,7 @@ pub struct RecordingState {
 
 /// The published state of a room: everything that a page draws.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
 pub struct RoomState {
     /// Mode of the room.
     pub mode: Mode,
@@ -147,6 +156,7 @@ pub struct RoomState {
 
 /// The audio level of a participant.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
 pub struct Level {
     /// Participant whose microphone it is.
     pub participant: ParticipantId,
@@ -156,6 +166,7 @@ pub struct Level {
 
 /// Why the server ends a connection to a client.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
 #[serde(rename_all = "snake_case")]
 pub enum ByeReason {
     /// The client sent `leave`.

@@ -16,6 +16,7 @@ use crate::topology::Mode;
 #[derive(
     Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
 )]
+#[cfg_attr(test, derive(ts_rs::TS))]
 #[serde(rename_all = "snake_case")]
 pub enum Pressure {
     /// It saves on nothing.
@@ -33,6 +34,7 @@ pub enum Pressure {
 
 /// Everything that is measured of a room.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
 pub struct RoomStats {
     /// The room's id.
     pub id: RoomId,
@@ -58,6 +60,7 @@ pub struct RoomStats {
 
 /// Figures of one participant.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
 pub struct ParticipantStats {
     /// The participant.
     pub id: ParticipantId,
@@ -78,6 +81,7 @@ pub struct ParticipantStats {
 
 /// What is known of the link to a participant.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
 pub struct LinkStats {
     /// bit/s that arrive, all headers included (libwebrtc: acknowledged bitrate).
     pub arriving_bps: u32,
@@ -91,6 +95,7 @@ pub struct LinkStats {
 
 /// Packets of a connection that were lost, asked for and sent again.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
 pub struct RepairStats {
     /// Requests made for a packet (NACK, RFC 4585 section 6.2.1).
     pub asked: u64,
@@ -106,6 +111,7 @@ pub struct RepairStats {
 
 /// Counters of one RTP stream.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
 pub struct StreamStats {
     /// RTP packets.
     pub packets: u64,
@@ -121,6 +127,7 @@ pub struct StreamStats {
 
 /// Counters of an uplink: of all its encodings together, and of each if they have names.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
 pub struct UplinkStats {
     /// All encodings together.
     #[serde(flatten)]
@@ -132,6 +139,7 @@ pub struct UplinkStats {
 
 /// Counters of one encoding of a simulcast camera.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
 pub struct LayerStats {
     /// Its name in the offer (`a=rid`).
     pub rid: Rid,
@@ -149,6 +157,7 @@ pub struct LayerStats {
 
 /// Figures of one encoder of the mixer.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
 pub struct RenditionStats {
     /// Its RTP stream.
     #[serde(flatten)]
@@ -164,6 +173,7 @@ pub struct RenditionStats {
 
 /// What an encoder of the mixer encodes.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
 #[serde(tag = "kind", rename_all = "lowercase")]
 pub enum OutputStats {
     /// The composite.
@@ -193,6 +203,7 @@ pub enum OutputStats {
 
 /// Figures of the whole server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
 pub struct ServerStats {
     /// GStreamer pipelines that exist.
     pub pipelines: i64,

@@ -62,12 +62,17 @@ export class FakePeerConnection extends EventTarget {
     this.localDescription = description;
     this.signalingState = description.type === 'offer' ? 'have-local-offer' : 'stable';
     // A task of its own, after whoever waits for the description has gone on.
-    setImmediate(() => this.#emit('icecandidate', { candidate: { candidate: `c${this.fingerprint}`, sdpMid: '0', usernameFragment: 'u' } }));
+    setImmediate(() =>
+      this.#emit('icecandidate', {
+        candidate: { candidate: `c${this.fingerprint}`, sdpMid: '0', usernameFragment: 'u' },
+      }),
+    );
   }
 
   async setRemoteDescription(description) {
     await null;
-    if (description.type === 'answer' && this.signalingState !== 'have-local-offer') throw new Error(`answer in ${this.signalingState}`);
+    if (description.type === 'answer' && this.signalingState !== 'have-local-offer')
+      throw new Error(`answer in ${this.signalingState}`);
     this.remoteDescription = description;
     if (description.type === 'answer') {
       this.signalingState = 'stable';

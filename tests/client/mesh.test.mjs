@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { afterEach, beforeEach, mock, test } from 'node:test';
 
-import { MESH_FAREWELL } from '../../assets/js/config.js';
-import { Mesh } from '../../assets/js/mesh.js';
-import { createStore } from '../../assets/js/state.js';
+import { MESH_FAREWELL } from '../../assets/js/base/config.js';
+import { createStore } from '../../assets/js/base/state.js';
+import { Mesh } from '../../assets/js/call/mesh.js';
 import { FakePeerConnection, install } from './fake-peer-connection.mjs';
 import { resumeTime, stopTime, tick } from './timers.mjs';
 
@@ -36,7 +36,16 @@ async function pass(ms) {
 }
 
 const person = (id, more) => ({
-  id, name: id, speaking: false, mic: 'live', camera: 'live', screen: 'none', viewer: false, connected: true, view: null, ...more,
+  id,
+  name: id,
+  speaking: false,
+  mic: 'live',
+  camera: 'live',
+  screen: 'none',
+  viewer: false,
+  connected: true,
+  view: null,
+  ...more,
 });
 
 /** A page: its store and mesh. What it sends goes to `room`. */
@@ -117,7 +126,8 @@ class Room {
   async connect() {
     await settle();
     for (const pc of FakePeerConnection.all) {
-      if (pc.connectionState === 'new' && pc.remoteDescription && pc.signalingState === 'stable') pc.become('connected');
+      if (pc.connectionState === 'new' && pc.remoteDescription && pc.signalingState === 'stable')
+        pc.become('connected');
     }
     await pass(FRESH);
   }
@@ -140,12 +150,17 @@ test('everybody has a connection with everybody, and says when media comes on al
   for (const page of pages) {
     const { mesh } = page.store.get();
     assert.ok(mesh.covered, `${page.id}: ${JSON.stringify(mesh)}`);
-    assert.deepEqual(page.reports().at(-1), ['p1', 'p2', 'p3'].filter((id) => id !== page.id));
+    assert.deepEqual(
+      page.reports().at(-1),
+      ['p1', 'p2', 'p3'].filter((id) => id !== page.id),
+    );
   }
 });
 
 test('a connection that is lost is reported, and one that stays is not again', async () => {
-  const { pages: [ann] } = await three();
+  const {
+    pages: [ann],
+  } = await three();
   const before = ann.reports().length;
   await pass(2_000);
   assert.equal(ann.reports().length, before);
@@ -156,14 +171,24 @@ test('a connection that is lost is reported, and one that stays is not again', a
 });
 
 test('after the mode, a connection ends when both sides are done with it', async () => {
-  const { room, pages: [ann, ben] } = await three();
+  const {
+    room,
+    pages: [ann, ben],
+  } = await three();
   ann.used.add('p2');
   await room.publish('sfu');
   await pass(500);
   assert.deepEqual(ann.dones(), ['p3']);
   assert.deepEqual(ben.dones(), ['p1', 'p3']);
-  assert.deepEqual(ann.mesh.peers.map((peer) => peer.id), ['p2'], 'Ann still shows Ben');
-  assert.deepEqual(ben.mesh.peers.map((peer) => peer.id), ['p1']);
+  assert.deepEqual(
+    ann.mesh.peers.map((peer) => peer.id),
+    ['p2'],
+    'Ann still shows Ben',
+  );
+  assert.deepEqual(
+    ben.mesh.peers.map((peer) => peer.id),
+    ['p1'],
+  );
   assert.ok(!ann.store.get().mesh.covered);
   ann.used.clear();
   await pass(500);
@@ -182,7 +207,10 @@ test('nobody can keep a connection for longer than five seconds', async () => {
 });
 
 test('a room that comes back to the mode at once keeps its connections', async () => {
-  const { room, pages: [ann, ben] } = await three();
+  const {
+    room,
+    pages: [ann, ben],
+  } = await three();
   for (const page of [ann, ben]) page.used.add('p1').add('p2');
   const before = ann.mesh.peers.find((peer) => peer.id === 'p2').pc;
   await room.publish('sfu');
@@ -197,7 +225,10 @@ test('a room that comes back to the mode at once keeps its connections', async (
 });
 
 test('whoever leaves is let go of, and whoever joins is reached', async () => {
-  const { room, pages: [ann] } = await three();
+  const {
+    room,
+    pages: [ann],
+  } = await three();
   room.pages.pop().store.dispatch({ type: 'local/ended', tone: 'info', text: '' });
   await room.publish();
   assert.equal(open().length, 2);
@@ -211,11 +242,17 @@ test('whoever leaves is let go of, and whoever joins is reached', async () => {
 });
 
 test('whoever comes back begins anew with everybody', async () => {
-  const { room, pages: [ann, ben] } = await three();
+  const {
+    room,
+    pages: [ann, ben],
+  } = await three();
   const old = ben.mesh.peers.map((peer) => peer.pc);
   ben.store.dispatch({ type: 'local/lost', text: '', attempt: 1, delay: 500 });
   await pass(500);
-  assert.ok(old.every((pc) => pc.connectionState === 'connected'), 'while the server is away the mesh goes on');
+  assert.ok(
+    old.every((pc) => pc.connectionState === 'connected'),
+    'while the server is away the mesh goes on',
+  );
   ben.store.dispatch({ type: 'welcome', participant: 'p2', resume: 's' });
   ben.mesh.welcome([], true);
   ben.store.dispatch({ type: 'local/connected' });

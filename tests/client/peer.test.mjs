@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
-import { MESH_DEADLINE } from '../../assets/js/config.js';
-import { fingerprintOf, isReceiving, judgeOffer, meshPlan, Verdict } from '../../assets/js/negotiation.js';
-import { Peer } from '../../assets/js/peer.js';
+import { MESH_DEADLINE } from '../../assets/js/base/config.js';
+import { fingerprintOf, isReceiving, judgeOffer, meshPlan, Verdict } from '../../assets/js/call/negotiation.js';
+import { Peer } from '../../assets/js/call/peer.js';
 import { FakePeerConnection, install } from './fake-peer-connection.mjs';
 import { resumeTime, stopTime, tick } from './timers.mjs';
 
@@ -28,16 +28,19 @@ class Pair {
   make(id, offers) {
     this[id]?.close();
     const other = id === 'p1' ? 'p2' : 'p1';
-    this[id] = new Peer({
-      id: other,
-      polite: id === 'p2',
-      configuration: { iceServers: [{ urls: ['stun:x'] }] },
-      tracks: () => TRACKS,
-      captures: () => new Map([['camera', { width: 320, height: 180, fps: 15, bitrate: 1 }]]),
-      send: (data) => this.wires[other].push(JSON.parse(JSON.stringify(data))),
-      onMedia() {},
-      onState() {},
-    }, offers);
+    this[id] = new Peer(
+      {
+        id: other,
+        polite: id === 'p2',
+        configuration: { iceServers: [{ urls: ['stun:x'] }] },
+        tracks: () => TRACKS,
+        captures: () => new Map([['camera', { width: 320, height: 180, fps: 15, bitrate: 1 }]]),
+        send: (data) => this.wires[other].push(JSON.parse(JSON.stringify(data))),
+        onMedia() {},
+        onState() {},
+      },
+      offers,
+    );
   }
 
   /** Delivers the next message to `id`; false if there is none. */
@@ -60,12 +63,25 @@ class Pair {
 
   assertConnected() {
     const [a, b] = [this.p1.pc, this.p2.pc];
-    for (const [one, other] of [[a, b], [b, a]]) {
+    for (const [one, other] of [
+      [a, b],
+      [b, a],
+    ]) {
       assert.equal(one.signalingState, 'stable');
       assert.equal(fingerprintOf(one.remoteDescription.sdp), `sha-256 ab:${other.fingerprint}`);
       assert.equal(one.remoteDescription.sdp, other.localDescription.sdp, 'each has the other’s last word');
-      assert.deepEqual(one.transceivers.map(({ kind, direction }) => [kind, direction]), [['audio', 'sendrecv'], ['video', 'sendrecv'], ['video', 'sendrecv']]);
-      assert.deepEqual(one.transceivers.map(({ sender }) => sender.track), [TRACKS.mic, TRACKS.camera, null]);
+      assert.deepEqual(
+        one.transceivers.map(({ kind, direction }) => [kind, direction]),
+        [
+          ['audio', 'sendrecv'],
+          ['video', 'sendrecv'],
+          ['video', 'sendrecv'],
+        ],
+      );
+      assert.deepEqual(
+        one.transceivers.map(({ sender }) => sender.track),
+        [TRACKS.mic, TRACKS.camera, null],
+      );
       assert.ok(one.candidates.includes(`c${other.fingerprint}`), 'candidates arrived');
     }
   }
@@ -89,7 +105,7 @@ test('offers that cross are settled, in whatever order they arrive', async () =>
   for (let order = 0; order < 64; order += 1) {
     const pair = new Pair('p1', 'p2');
     let turn = 0;
-    await pair.flow(() => ((order >> turn++ % 6) & 1 ? 'p1' : 'p2'));
+    await pair.flow(() => ((order >> (turn++ % 6)) & 1 ? 'p1' : 'p2'));
     pair.assertConnected();
     pair.close();
   }
@@ -103,7 +119,10 @@ test('whoever begins anew replaces the connection, and its candidates are not mi
     pair.make(id, true);
     await pair.flow();
     pair.assertConnected();
-    assert.ok(before.every((pc) => pc.signalingState === 'closed'), 'nothing of the old one is left');
+    assert.ok(
+      before.every((pc) => pc.signalingState === 'closed'),
+      'nothing of the old one is left',
+    );
     pair.close();
   }
 });
@@ -182,13 +201,22 @@ test('offers are judged by politeness and by whose certificate they name', () =>
 
 test('the plan: everybody connected who is no viewer, the larger number offers', () => {
   const person = (id, more) => ({ id, connected: true, viewer: false, ...more });
-  const people = [person('p2'), person('p9'), person('p10'), person('p11', { viewer: true }), person('p12', { connected: false })];
+  const people = [
+    person('p2'),
+    person('p9'),
+    person('p10'),
+    person('p11', { viewer: true }),
+    person('p12', { connected: false }),
+  ];
   const room = { mode: 'p2p', participants: people };
   assert.deepEqual(meshPlan({ room, self: 'p9' }), [
     { id: 'p2', polite: true, offers: true },
     { id: 'p10', polite: false, offers: false },
   ]);
-  assert.ok(meshPlan({ room, self: 'p2' }, { returning: true }).every((one) => one.offers), 'who returns offers to all');
+  assert.ok(
+    meshPlan({ room, self: 'p2' }, { returning: true }).every((one) => one.offers),
+    'who returns offers to all',
+  );
   assert.deepEqual(meshPlan({ room: { ...room, mode: 'sfu' }, self: 'p9' }), []);
   assert.deepEqual(meshPlan({ room, self: 'p12' }), [], 'not before the own connection is up');
 });

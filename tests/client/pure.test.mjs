@@ -1,28 +1,48 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
-import { backoffDelay } from '../../assets/js/backoff.js';
-import { OFFERED_ROLES } from '../../assets/js/config.js';
-import { dbovOf, encodingFor, initials, levelFraction, tilePlacement } from '../../assets/js/geometry.js';
-import { randomRoom, roomFromPath, roomIdFrom } from '../../assets/js/room-name.js';
-import { signallingUrl } from '../../assets/js/signalling.js';
+import { OFFERED_ROLES } from '../../assets/js/base/config.js';
+import { dbovOf, levelFraction } from '../../assets/js/base/levels.js';
+import { randomRoom, roomFromPath, roomIdFrom } from '../../assets/js/base/room-name.js';
+import { backoffDelay } from '../../assets/js/call/backoff.js';
+import { encodingFor } from '../../assets/js/call/encodings.js';
+import { signallingUrl } from '../../assets/js/call/signalling.js';
+import { initials } from '../../assets/js/ui/avatar.js';
+import { tilePlacement } from '../../assets/js/ui/placement.js';
 
 test('retries start soon, slow down to 8 s, and are spread', () => {
   const longest = [0, 1, 2, 3, 4, 5, 2000].map((attempt) => backoffDelay(attempt, () => 1));
   assert.deepEqual(longest, [500, 1000, 2000, 4000, 8000, 8000, 8000]);
-  assert.deepEqual([0, 2, 9].map((attempt) => backoffDelay(attempt, () => 0)), [500, 1000, 4000]);
+  assert.deepEqual(
+    [0, 2, 9].map((attempt) => backoffDelay(attempt, () => 0)),
+    [500, 1000, 4000],
+  );
 });
 
 test('tiles are placed in percent of the canvas and never beyond it', () => {
   const canvas = { width: 1280, height: 720 };
-  assert.deepEqual(tilePlacement({ x: 640, y: 360, w: 640, h: 360 }, canvas), { left: '50%', top: '50%', width: '50%', height: '50%' });
-  assert.deepEqual(tilePlacement({ x: 960, y: 0, w: 640, h: 900 }, canvas), { left: '75%', top: '0%', width: '25%', height: '100%' });
+  assert.deepEqual(tilePlacement({ x: 640, y: 360, w: 640, h: 360 }, canvas), {
+    left: '50%',
+    top: '50%',
+    width: '50%',
+    height: '50%',
+  });
+  assert.deepEqual(tilePlacement({ x: 960, y: 0, w: 640, h: 900 }, canvas), {
+    left: '75%',
+    top: '0%',
+    width: '25%',
+    height: '100%',
+  });
   assert.equal(tilePlacement({ x: 0, y: 0, w: 1, h: 1 }, { width: 0, height: 0 }), null);
 });
 
 test('a capture message scales down to fit the tile, never up', () => {
   const capture = { width: 320, height: 180, fps: 15, bitrate: 200_000 };
-  assert.deepEqual(encodingFor(capture, { width: 1280, height: 720 }), { scaleResolutionDownBy: 4, maxFramerate: 15, maxBitrate: 200_000 });
+  assert.deepEqual(encodingFor(capture, { width: 1280, height: 720 }), {
+    scaleResolutionDownBy: 4,
+    maxFramerate: 15,
+    maxBitrate: 200_000,
+  });
   assert.equal(encodingFor(capture, { width: 640, height: 480 }).scaleResolutionDownBy, 480 / 180);
   assert.equal(encodingFor(capture, { width: 160, height: 90 }).scaleResolutionDownBy, 1);
   assert.deepEqual(encodingFor({ width: 0, height: 0, fps: 0, bitrate: 0 }, {}), { scaleResolutionDownBy: 1 });

@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
-import { MODES, MODE_WORDS, ownPaths, VIEWS } from '../../assets/js/modes.js';
-import { Sender } from '../../assets/js/sender.js';
-import { pictureSizes } from '../../assets/js/sizes.js';
+import { MODES, MODE_WORDS, ownPaths, VIEWS } from '../../assets/js/base/modes.js';
+import { pictureSizes } from '../../assets/js/call/picture-sizes.js';
+import { Sender } from '../../assets/js/call/sender.js';
 
 /** An RTCRtpSender that, like a browser's, refuses parameters that are not the newest it gave. */
 class FakeSender {
@@ -40,7 +40,9 @@ test('limits, activity and tracks can be changed at once, and all take effect', 
   const real = new FakeSender();
   const sender = new Sender(real);
   await Promise.all([sender.setTrack(track('video')), sender.setCapture(CAPTURE), sender.setActive(false)]);
-  assert.deepEqual(real.encodings, [{ active: false, scaleResolutionDownBy: 4, maxFramerate: 15, maxBitrate: 200_000 }]);
+  assert.deepEqual(real.encodings, [
+    { active: false, scaleResolutionDownBy: 4, maxFramerate: 15, maxBitrate: 200_000 },
+  ]);
   assert.equal(real.degradationPreference, 'maintain-resolution');
   await sender.setTrack(track('video', 640, 360));
   assert.equal(real.encodings[0].scaleResolutionDownBy, 2, 'limits are for every later track');
@@ -132,7 +134,14 @@ test('before the answer there is nothing to write, and after the end nothing to 
 });
 
 test('pictures are told as high as they are drawn', () => {
-  const tile = (id, h, more) => ({ participant: id, role: 'camera', h, row: { own: id === 'p1' }, off: false, ...more });
+  const tile = (id, h, more) => ({
+    participant: id,
+    role: 'camera',
+    h,
+    row: { own: id === 'p1' },
+    off: false,
+    ...more,
+  });
   const tiles = [tile('p1', 360), tile('p2', 360), tile('p3', 240), tile('p4', 240, { off: true })];
   assert.deepEqual(pictureSizes(tiles, { width: 1280, height: 720 }, 1080), [
     { participant: 'p2', role: 'camera', height: 540 },
@@ -143,7 +152,17 @@ test('pictures are told as high as they are drawn', () => {
 
 test('modes have words, and the paths of one person', () => {
   for (const mode of MODES) for (const key of ['name', 'short', 'about', 'now']) assert.ok(MODE_WORDS[mode][key]);
-  assert.deepEqual(VIEWS.map((view) => view.mode), [null, 'mcu', 'sfu']);
-  assert.deepEqual(MODES.map((mode) => ownPaths(mode, 4)), [{ up: 1, down: 1 }, { up: 1, down: 3 }, { up: 3, down: 3 }]);
+  assert.deepEqual(
+    VIEWS.map((view) => view.mode),
+    [null, 'mcu', 'sfu'],
+  );
+  assert.deepEqual(
+    MODES.map((mode) => ownPaths(mode, 4)),
+    [
+      { up: 1, down: 1 },
+      { up: 1, down: 3 },
+      { up: 3, down: 3 },
+    ],
+  );
   assert.deepEqual(ownPaths('p2p', 0), { up: 0, down: 0 });
 });

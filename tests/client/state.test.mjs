@@ -2,14 +2,37 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
 import {
-  announcements, createStore, initialState, listOf, nextPin, people, Phase, reduce, spokenLabel,
-} from '../../assets/js/state.js';
+  announcements,
+  createStore,
+  initialState,
+  listOf,
+  nextPin,
+  people,
+  Phase,
+  reduce,
+  spokenLabel,
+} from '../../assets/js/base/state.js';
 
 const person = (id, name, more = {}) => ({
-  id, name, speaking: false, mic: 'live', camera: 'live', screen: 'none', viewer: false, connected: true, ...more,
+  id,
+  name,
+  speaking: false,
+  mic: 'live',
+  camera: 'live',
+  screen: 'none',
+  viewer: false,
+  connected: true,
+  ...more,
 });
 const room = (participants, more = {}) => ({
-  type: 'room', mode: 'mcu', layout: 'grid', canvas: { width: 1280, height: 720 }, pinned: null, participants, tiles: [], ...more,
+  type: 'room',
+  mode: 'mcu',
+  layout: 'grid',
+  canvas: { width: 1280, height: 720 },
+  pinned: null,
+  participants,
+  tiles: [],
+  ...more,
 });
 const after = (...events) => events.reduce(reduce, initialState());
 const joined = [
@@ -45,10 +68,19 @@ test('people stand with oneself first and carry level and pin', () => {
   const state = after(
     ...joined,
     room([person('p1', 'Ben'), person('p2', 'Ann'), person('p3', 'Cy', { mic: 'muted' })], { pinned: 'p3' }),
-    { type: 'levels', levels: [{ participant: 'p1', dbov: -12 }, { participant: 'p3', dbov: -12 }] },
+    {
+      type: 'levels',
+      levels: [
+        { participant: 'p1', dbov: -12 },
+        { participant: 'p3', dbov: -12 },
+      ],
+    },
   );
   const rows = people(state);
-  assert.deepEqual(rows.map((row) => row.id), ['p2', 'p1', 'p3']);
+  assert.deepEqual(
+    rows.map((row) => row.id),
+    ['p2', 'p1', 'p3'],
+  );
   assert.equal(rows[1].level, 1);
   assert.equal(rows[2].level, 0, 'who is muted shows no level');
   assert.equal(nextPin(state, 'p3'), null);
@@ -109,7 +141,11 @@ test('everybody hears that they are recorded, also who comes later, and when it 
 });
 
 test('how this page is served, what it may stop sending, and who spoke last', () => {
-  let state = after(...joined, { type: 'slots', mode: 'sfu', slots: [{ mid: '5', participant: 'p1', role: 'mic' }] }, { type: 'uplinks', wanted: false });
+  let state = after(
+    ...joined,
+    { type: 'slots', mode: 'sfu', slots: [{ mid: '5', participant: 'p1', role: 'mic' }] },
+    { type: 'uplinks', wanted: false },
+  );
   assert.deepEqual([state.served, state.slots.length, state.wanted], ['sfu', 1, false]);
   state = reduce(state, room([person('p1', 'Ben', { speaking: true }), person('p2', 'Ann', { speaking: true })]));
   assert.equal(state.lastSpeaker, 'p1');
@@ -124,28 +160,41 @@ test('how this page is served, what it may stop sending, and who spoke last', ()
 test('in the mesh, people are as they come directly', () => {
   const state = after(
     ...joined,
-    room([
-      person('p1', 'Ben', { mic: 'stalled', camera: 'stalled', screen: 'none' }),
-      person('p2', 'Ann', { camera: 'stalled' }),
-      person('p3', 'Cy', { mic: 'muted', camera: 'muted' }),
-      person('p4', 'Di', { camera: 'stalled' }),
-    ], { mode: 'p2p' }),
+    room(
+      [
+        person('p1', 'Ben', { mic: 'stalled', camera: 'stalled', screen: 'none' }),
+        person('p2', 'Ann', { camera: 'stalled' }),
+        person('p3', 'Cy', { mic: 'muted', camera: 'muted' }),
+        person('p4', 'Di', { camera: 'stalled' }),
+      ],
+      { mode: 'p2p' },
+    ),
     { type: 'local/mesh', mesh: { links: {}, receiving: ['p1', 'p3'], pictures: ['p1/screen'], covered: false } },
-    { type: 'local/voices', voices: { levels: { p1: -36, p3: -12 }, speaking: ['p1', 'p3'] } },
+    { type: 'local/mesh-audio', meshAudio: { levels: { p1: -36, p3: -12 }, speaking: ['p1', 'p3'] } },
   );
   const rows = Object.fromEntries(people(state).map((row) => [row.id, row]));
-  assert.deepEqual([rows.p1.mic, rows.p1.camera, rows.p1.screen, rows.p1.speaking, rows.p1.level], ['live', 'live', 'live', true, 0.5]);
+  assert.deepEqual(
+    [rows.p1.mic, rows.p1.camera, rows.p1.screen, rows.p1.speaking, rows.p1.level],
+    ['live', 'live', 'live', true, 0.5],
+  );
   assert.equal(rows.p2.camera, 'live', 'one’s own is what one sends directly');
-  assert.deepEqual([rows.p3.mic, rows.p3.camera, rows.p3.speaking], ['muted', 'muted', false], 'who is muted is not heard');
+  assert.deepEqual(
+    [rows.p3.mic, rows.p3.camera, rows.p3.speaking],
+    ['muted', 'muted', false],
+    'who is muted is not heard',
+  );
   assert.equal(rows.p4.camera, 'stalled', 'who is not reached is what the server says');
   assert.equal(state.lastSpeaker, 'p1');
 });
 
 test('names become phrases', () => {
-  assert.deepEqual(
-    [[], ['A'], ['A', 'B'], ['A', 'B', 'C'], ['A', 'B', 'C', 'D']].map(listOf),
-    ['', 'A', 'A and B', 'A, B and C', 'A, B and 2 others'],
-  );
+  assert.deepEqual([[], ['A'], ['A', 'B'], ['A', 'B', 'C'], ['A', 'B', 'C', 'D']].map(listOf), [
+    '',
+    'A',
+    'A and B',
+    'A, B and C',
+    'A, B and 2 others',
+  ]);
 });
 
 test('a tile says aloud what the eye sees', () => {

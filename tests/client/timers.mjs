@@ -2,7 +2,10 @@
 // Debian 12 and Ubuntu 24.04 have, loses timers that are cleared or set while others fire.
 
 const real = {
-  setTimeout, setInterval, clearTimeout, clearInterval,
+  setTimeout,
+  setInterval,
+  clearTimeout,
+  clearInterval,
 };
 
 let now = 0;

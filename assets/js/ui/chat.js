@@ -1,15 +1,22 @@
 // The text chat.
 
-import { MAX_CHAT } from '../config.js';
-import { byId, el, setText } from '../dom.js';
+/** @import {ChatLine, State} from '../base/state.js' */
+
+import { MAX_CHAT } from '../base/config.js';
+import { byId, el, setText } from '../base/dom.js';
 
 export class Chat {
   #onSend;
   #isOpen;
+  /** @type {ChatLine[]} */
   #shown = [];
   #unread = 0;
 
-  /** `onSend(text)` returns whether it was sent; `isOpen()` whether the panel can be read. */
+  /**
+   * @param {object} env
+   * @param {(text: string) => boolean} env.onSend returns whether the text was sent
+   * @param {() => boolean} env.isOpen whether the panel can be read
+   */
   constructor({ onSend, isOpen }) {
     this.#onSend = onSend;
     this.#isOpen = isOpen;
@@ -27,12 +34,13 @@ export class Chat {
     });
   }
 
+  /** @param {HTMLTextAreaElement} input */
   #submit(input) {
     const text = input.value.trim();
     if (text && this.#onSend(text)) input.value = '';
   }
 
-  /** Everything has been seen. */
+  /** Counts everything as read. */
   read() {
     this.#unread = 0;
     this.#badge();
@@ -40,6 +48,7 @@ export class Chat {
     list.scrollTop = list.scrollHeight;
   }
 
+  /** @param {State} state */
   render(state) {
     if (state.chat === this.#shown) return;
     const list = byId('chat-list');
@@ -66,8 +75,12 @@ export class Chat {
   }
 }
 
+/** @param {ChatLine} line */
 function row(line) {
-  return el('li', { class: line.own ? 'line line--own' : 'line' },
+  return el(
+    'li',
+    { class: line.own ? 'line line--own' : 'line' },
     el('span', { class: 'line__name', text: line.own ? 'You' : line.name }),
-    el('p', { class: 'line__text', text: line.text }));
+    el('p', { class: 'line__text', text: line.text }),
+  );
 }

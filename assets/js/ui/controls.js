@@ -1,17 +1,29 @@
 // The bars above and below the picture, and the keyboard.
 
-import { byId, setIcon, setLabel, setText } from '../dom.js';
-import { MODES } from '../modes.js';
-import { participant, Phase } from '../state.js';
+/** @import {LayoutKind} from '../../../tests/client/types/protocol.d.ts' */
+/** @import {DeviceRole} from '../base/config.js' */
+/** @import {State, Store} from '../base/state.js' */
+/** @import {LocalMedia} from '../call/local-media.js' */
+/** @import {Session} from '../call/session.js' */
+/** @import {Modes} from './modes.js' */
+/** @import {Panels} from './panels.js' */
+/** @import {Stage} from './stage.js' */
+
+import { byId, setIcon, setLabel, setText } from '../base/dom.js';
+import { MODES } from '../base/modes.js';
+import { participant, Phase } from '../base/state.js';
 import { toast } from './toast.js';
 
-/** After an own change, how long until the room's view of it counts, ms. */
+/** How long after an own change the room's view of it is not yet believed, ms. */
 const SETTLE = 1_000;
 
 const HELD = {
   mic: 'Your microphone was muted by an operator',
   camera: 'Your camera was turned off by an operator',
 };
+
+/** @type {readonly DeviceRole[]} */
+const HOLDABLE = ['mic', 'camera'];
 
 export class Controls {
   #media;
@@ -24,6 +36,15 @@ export class Controls {
   #held = { mic: false, camera: false };
   #settling = 0;
 
+  /**
+   * @param {object} env
+   * @param {LocalMedia} env.media
+   * @param {Store} env.store
+   * @param {Session} env.session
+   * @param {Stage} env.stage
+   * @param {Panels} env.panels
+   * @param {Modes} env.modes
+   */
   constructor({ media, store, session, stage, panels, modes }) {
     this.#media = media;
     this.#store = store;
@@ -45,6 +66,7 @@ export class Controls {
     document.addEventListener('keydown', (event) => this.#key(event));
   }
 
+  /** @param {string} id @param {() => void} action */
   #onClick(id, action) {
     byId(id).addEventListener('click', action);
   }
@@ -57,17 +79,19 @@ export class Controls {
     this.#media.setCamera(!this.#media.isOn('camera'));
   }
 
+  /** @param {LayoutKind} layout */
   #layout(layout) {
     this.#session.send({ type: 'layout', layout });
   }
 
+  /** @param {KeyboardEvent} event */
   #key(event) {
     if (this.#store.get().phase === Phase.Idle || byId('shortcuts').open) return;
     if (event.key === 'Escape') {
       if (this.#panels.open) this.#panels.close(true);
       return;
     }
-    const typing = event.target.closest?.('input:not([type="radio"]), textarea, select');
+    const typing = /** @type {Element} */ (event.target).closest?.('input:not([type="radio"]), textarea, select');
     if (typing || event.ctrlKey || event.metaKey || event.altKey || event.repeat) return;
     const action = this.#shortcut(event.key.toLowerCase());
     if (!action) return;
@@ -75,9 +99,11 @@ export class Controls {
     action();
   }
 
+  /** The action of a key. @param {string} key @returns {(() => void) | undefined} */
   #shortcut(key) {
     const other = this.#store.get().room?.layout === 'grid' ? 'spotlight' : 'grid';
-    return {
+    /** @type {{[key: string]: () => void}} */
+    const actions = {
       m: () => this.#toggleMic(),
       v: () => this.#toggleCamera(),
       l: () => this.#layout(other),
@@ -90,11 +116,13 @@ export class Controls {
       r: () => this.#panels.toggle('record'),
       ...Object.fromEntries(MODES.map((mode, i) => [String(i + 1), () => this.#modes.ask(mode)])),
       '?': () => byId('shortcuts').showModal(),
-    }[key];
+    };
+    return actions[key];
   }
 
+  /** The own tracks have changed. */
   mediaChanged() {
-    // Until the room has heard of it, what it says of this uplink is of the time before.
+    // Until the room has heard of it, what it says of this uplink is old.
     clearTimeout(this.#settling);
     this.#settling = setTimeout(() => {
       this.#settling = 0;
@@ -103,10 +131,14 @@ export class Controls {
     this.#show();
   }
 
-  /** An uplink that is on here and muted in the room has been muted by an operator. */
+  /**
+   * An uplink that is on here and muted in the room was muted by an operator.
+   *
+   * @param {State} state
+   */
   #judge(state) {
     const own = participant(state, state.self);
-    for (const role of Object.keys(this.#held)) {
+    for (const role of HOLDABLE) {
       if (own && this.#media.isOn(role)) this.#held[role] = own[role] === 'muted';
     }
     this.#show();
@@ -122,6 +154,14 @@ export class Controls {
     button.setAttribute('aria-pressed', String(sharing));
   }
 
+  /**
+   * Shows the state of an uplink on its button.
+   *
+   * @param {DeviceRole} role
+   * @param {string} whenOn the label while it is on
+   * @param {string} whenOff
+   * @param {string} key
+   */
   #uplink(role, whenOn, whenOff, key) {
     const on = this.#media.isOn(role);
     const held = on && this.#held[role];
@@ -131,12 +171,13 @@ export class Controls {
     button.classList.toggle('control--off', !on || held);
   }
 
+  /** @param {State} state @param {State} before */
   render(state, before) {
     if (state.phase === Phase.Idle) return;
     if (before.phase === Phase.Idle) {
       this.#held = { mic: false, camera: false };
       this.mediaChanged();
-      setText(byId('room-name'), state.roomId);
+      setText(byId('room-name'), state.roomId ?? '');
     }
     if (state.room === before.room) return;
     if (!this.#settling) this.#judge(state);

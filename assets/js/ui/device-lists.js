@@ -1,9 +1,12 @@
-// The lists of cameras and microphones: on the screen before a call, and in the settings in it.
+// The lists of cameras and microphones, on the join screen and in the settings.
 
-import { listDevices } from '../devices.js';
-import { el } from '../dom.js';
-import { NONE } from '../media.js';
-import { loadChoices, saveChoices } from '../prefs.js';
+/** @import {DeviceRole} from '../base/config.js' */
+/** @import {LocalMedia} from '../call/local-media.js' */
+
+import { el } from '../base/dom.js';
+import { loadChoices, saveChoices } from '../base/preferences.js';
+import { listDevices } from '../call/devices.js';
+import { NONE } from '../call/local-media.js';
 
 const TITLES = { mic: 'microphone', camera: 'camera' };
 
@@ -11,10 +14,15 @@ export class DeviceLists {
   #media;
   #selects;
 
-  /** `selects` are the two select elements by role; `onChoose(role, id)` acts on a choice. */
+  /**
+   * @param {object} env
+   * @param {LocalMedia} env.media
+   * @param {{[role in DeviceRole]: HTMLSelectElement}} env.selects
+   * @param {(role: DeviceRole, id: string) => Promise<void>} env.onChoose
+   */
   constructor({ media, selects, onChoose }) {
     this.#media = media;
-    this.#selects = Object.entries(selects);
+    this.#selects = /** @type {[DeviceRole, HTMLSelectElement][]} */ (Object.entries(selects));
     for (const [role, select] of this.#selects) {
       select.addEventListener('change', () => {
         saveChoices({ ...loadChoices(), [role]: select.value });
@@ -23,12 +31,12 @@ export class DeviceLists {
     }
   }
 
-  /** For pages that get no devices at all. */
+  /** Disables the lists, on a page that gets no devices at all. */
   disable() {
     for (const [, select] of this.#selects) select.disabled = true;
   }
 
-  /** Fills the lists; labels come once the user has allowed a device. */
+  /** Fills the lists. Labels come once the user has allowed a device. */
   async refresh() {
     const devices = await listDevices();
     for (const [role, select] of this.#selects) {

@@ -1,14 +1,20 @@
-// The screen before a call: who, where, and with which devices.
+// The screen before a call: name, room and devices.
 
-import { LevelMeter } from '../devices.js';
-import { byId, el, setText } from '../dom.js';
-import { levelFraction } from '../geometry.js';
-import { NONE } from '../media.js';
-import { loadChoices, loadToken, saveChoices, saveToken } from '../prefs.js';
-import { roomIdFrom } from '../room-name.js';
-import { listOf } from '../state.js';
+/** @import {RoomResource} from '../../../tests/client/types/protocol.d.ts' */
+/** @import {DeviceRole, UplinkRole} from '../base/config.js' */
+/** @import {Notice, State} from '../base/state.js' */
+/** @import {LocalMedia} from '../call/local-media.js' */
+
+import { byId, el, setText } from '../base/dom.js';
+import { levelFraction } from '../base/levels.js';
+import { loadChoices, loadToken, saveChoices, saveToken } from '../base/preferences.js';
+import { roomIdFrom } from '../base/room-name.js';
+import { listOf } from '../base/state.js';
+import { LevelMeter } from '../call/devices.js';
+import { NONE } from '../call/local-media.js';
 import { DeviceLists } from './device-lists.js';
 
+/** @type {readonly DeviceRole[]} */
 const ROLES = ['mic', 'camera'];
 const METER_TILES = 16;
 
@@ -19,9 +25,14 @@ export class Join {
   #meter = new LevelMeter();
   #metering = 0;
   #lookup = 0;
+  /** Why a device could not be opened, in words. @type {{[role in DeviceRole]: string | null}} */
   #problems = { mic: null, camera: null };
 
-  /** `media` is the LocalMedia; `onJoin({name, room, token})` enters a room. */
+  /**
+   * @param {object} env
+   * @param {LocalMedia} env.media
+   * @param {(who: {name: string, room: string, token: string}) => void} env.onJoin enters a room
+   */
   constructor({ media, onJoin }) {
     this.#media = media;
     this.#onJoin = onJoin;
@@ -40,7 +51,15 @@ export class Join {
     document.addEventListener('pointerdown', () => this.#meter.wake());
   }
 
-  /** Shows the screen with these values, and opens the devices; resolves when they are open. */
+  /**
+   * Shows the screen with these values, and opens the devices; resolves when they are open.
+   *
+   * @param {object} values
+   * @param {string} values.name
+   * @param {string} values.room
+   * @param {{[role in DeviceRole]?: string}} values.choice device ids
+   * @param {string | null} values.problem why no device can be opened at all
+   */
   async open({ name, room, choice, problem }) {
     byId('name').value = name;
     byId('room').value = room;
@@ -58,7 +77,11 @@ export class Join {
     await this.listDevices();
   }
 
-  /** The screen comes into view, after `code` ended a call if there was one. */
+  /**
+   * Prepares the screen, which comes into view.
+   *
+   * @param {string | null} [code] why a call has ended, if there was one
+   */
   enter(code = null) {
     document.title = 'Tessera';
     this.#preview();
@@ -66,19 +89,20 @@ export class Join {
     byId(this.#firstField(code)).focus({ preventScroll: true });
   }
 
+  /** The id of the element that gets the focus. @param {string | null} code */
   #firstField(code) {
     if (code === 'unauthorized') return 'token';
     return byId('name').value ? 'join-button' : 'name';
   }
 
-  /** The screen goes out of view; the tracks go on into the call. */
+  /** Ends the preview: the screen goes out of view, and the tracks go on into the call. */
   exit() {
     clearInterval(this.#metering);
     this.#meter.close();
     byId('preview').srcObject = null;
   }
 
-  /** Joins, if what was typed will do. */
+  /** Joins, if name and room are given. @param {{name: string, room: string}} typed */
   submit({ name, room }) {
     if (!name) return this.#invalid('name', 'Please give a name; the others see it on your tile.');
     if (!room) return this.#invalid('room', 'Please name a room: letters, digits, “-” and “_”.');
@@ -92,23 +116,26 @@ export class Join {
     return undefined;
   }
 
+  /** @param {string} field @param {string} text */
   #invalid(field, text) {
     this.#notice({ tone: 'error', text });
     byId(field).focus();
   }
 
-  /** Says why no call can be made at all. */
+  /** Says why no call can be made at all. @param {string} text */
   refuse(text) {
     byId('join-fields').disabled = true;
     this.#notice({ tone: 'error', text });
   }
 
+  /** @param {State} state @param {State} before */
   render(state, before) {
     if (state.notice === before.notice || state.phase !== 'idle') return;
     this.#notice(state.notice);
     if (state.notice?.code === 'unauthorized') byId('token-row').hidden = false;
   }
 
+  /** @param {Pick<Notice, 'tone' | 'text'> | null} notice */
   #notice(notice) {
     const box = byId('join-notice');
     box.hidden = !notice;
@@ -122,11 +149,12 @@ export class Join {
     return this.#lists.refresh();
   }
 
-  /** What is wrong with the devices, in words, each once. */
+  /** Why devices could not be opened, in words, each reason once. */
   get problems() {
-    return [...new Set(ROLES.map((role) => this.#problems[role]).filter(Boolean))];
+    return [...new Set(ROLES.map((role) => this.#problems[role]).filter((problem) => problem !== null))];
   }
 
+  /** The own tracks have changed. @param {UplinkRole} role @param {string | null} problem */
   mediaChanged(role, problem) {
     if (byId('join').hidden || role === 'screen') return;
     this.#problems[role] = problem;
@@ -170,6 +198,7 @@ export class Join {
     if (!room || byId('join').hidden) return;
     try {
       const answer = await fetch(`/api/v1/rooms/${room}`);
+      /** @type {Partial<RoomResource>} */
       const there = answer.ok ? await answer.json() : {};
       if (room !== roomIdFrom(byId('room').value)) return;
       setText(byId('room-hint'), hint(answer.status, there));
@@ -179,6 +208,7 @@ export class Join {
   }
 }
 
+/** @param {number} status @param {Partial<RoomResource>} room */
 function hint(status, { participants = [], recordings = [] }) {
   if (status !== 200 && status !== 404) return '';
   const names = participants.map((one) => one.name);

@@ -1,20 +1,24 @@
-// Who is here: one row a person, with what they send and how loud they are.
+// The list of people: one row each, with what they send and how loud they are.
 
-import { byId, el, icon, reconcile, setIcon, setText } from '../dom.js';
-import { avatarTone, initials } from '../geometry.js';
-import { people, spokenLabel } from '../state.js';
+/** @import {ParticipantId, UplinkState} from '../../../tests/client/types/protocol.d.ts' */
+/** @import {Row, State} from '../base/state.js' */
 
-/** What the list depends on. */
-const PARTS = ['room', 'levels', 'self', 'voices', 'mesh', 'slots'];
+import { byId, el, icon, reconcile, setIcon, setText } from '../base/dom.js';
+import { people, spokenLabel } from '../base/state.js';
+import { avatarTone, initials } from './avatar.js';
+
+/** The parts of the state that the list depends on. @type {readonly (keyof State)[]} */
+const PARTS = ['room', 'levels', 'self', 'meshAudio', 'mesh', 'slots'];
 
 export class People {
   #onPin;
 
-  /** `onPin(id)` is called when a person is chosen. */
+  /** @param {{onPin: (id: ParticipantId) => void}} env `onPin` is called when a person is chosen */
   constructor({ onPin }) {
     this.#onPin = onPin;
   }
 
+  /** @param {State} state @param {State} before */
   render(state, before) {
     if (PARTS.every((part) => state[part] === before[part])) return;
     const rows = people(state);
@@ -28,20 +32,35 @@ export class People {
     });
   }
 
+  /** @param {Row} row */
   #create(row) {
-    const button = el('button', { class: 'person', type: 'button' },
+    const button = el(
+      'button',
+      { class: 'person', type: 'button' },
       el('span', { class: `avatar avatar--${avatarTone(row.id)}`, 'aria-hidden': 'true' }),
-      el('span', { class: 'person__text' },
+      el(
+        'span',
+        { class: 'person__text' },
         el('span', { class: 'person__name' }),
-        el('span', { class: 'person__note' })),
+        el('span', { class: 'person__note' }),
+      ),
       el('span', { class: 'person__level', 'aria-hidden': 'true' }, el('span')),
-      el('span', { class: 'person__icons', 'aria-hidden': 'true' }, icon('screen'), icon('camera'), icon('mic'), icon('pin')));
+      el(
+        'span',
+        { class: 'person__icons', 'aria-hidden': 'true' },
+        icon('screen'),
+        icon('camera'),
+        icon('mic'),
+        icon('pin'),
+      ),
+    );
     button.addEventListener('click', () => this.#onPin(row.id));
     return el('li', {}, button);
   }
 
+  /** @param {HTMLElement} item @param {Row} row @param {State} state */
   #update(item, row, state) {
-    const button = item.firstElementChild;
+    const button = /** @type {HTMLElement} */ (item.firstElementChild);
     const [avatar, text, level, icons] = button.children;
     const [screen, camera, mic, pinned] = icons.children;
     setText(avatar, initials(row.name));
@@ -51,25 +70,32 @@ export class People {
     button.setAttribute('aria-label', spokenLabel(row));
     button.setAttribute('aria-pressed', String(row.pinned));
     button.title = row.pinned ? 'Click to unpin' : 'Click to pin to the large tile';
-    level.firstElementChild.style.transform = `scaleY(${row.level.toFixed(2)})`;
+    const bar = /** @type {HTMLElement} */ (level.firstElementChild);
+    bar.style.transform = `scaleY(${row.level.toFixed(2)})`;
     toggle(screen, row.screen === 'live');
     toggle(pinned, row.pinned);
-    for (const [svg, name, state] of [[camera, 'camera', row.camera], [mic, 'mic', row.mic]]) {
-      setIcon({ querySelector: () => svg.firstElementChild }, state === 'live' ? name : `${name}-off`);
-      svg.classList.toggle('icon--off', state !== 'live');
-      svg.classList.toggle('icon--warn', state === 'stalled');
-    }
+    showUplink(camera, 'camera', row.camera);
+    showUplink(mic, 'mic', row.mic);
   }
 }
 
-/** Whether somebody’s picture has no place among those that are forwarded. */
+/** @param {Element} svg @param {string} name @param {UplinkState} state */
+function showUplink(svg, name, state) {
+  setIcon(svg, state === 'live' ? name : `${name}-off`);
+  svg.classList.toggle('icon--off', state !== 'live');
+  svg.classList.toggle('icon--warn', state === 'stalled');
+}
+
+/** Whether the picture of a person has no forward slot. @param {Row} row @param {State} state */
 function lacksSlot(row, { served, slots }) {
   if (served !== 'sfu' || row.own || row.camera !== 'live' || !slots.length) return false;
   return !slots.some((slot) => slot.participant === row.id && slot.role === 'camera');
 }
 
+/** @param {Element} svg @param {boolean} shown */
 const toggle = (svg, shown) => svg.classList.toggle('icon--gone', !shown);
 
+/** What is said below the name. @param {Row} row */
 function note(row) {
   if (!row.connected) return 'connecting…';
   if (row.own) return 'you';

@@ -1,10 +1,13 @@
 // A recording played over the page of recordings.
 
-import { byId, el, setText } from '../dom.js';
-import { fileUrl, momentsOf, playerFor, startedText, wordsForPlayback } from '../recordings.js';
+/** @import {Recording} from '../../../tests/client/types/protocol.d.ts' */
+
+import { byId, el, setText } from '../base/dom.js';
+import { fileUrl, markersOf, playerFor, startedText, wordsForPlayback } from '../recordings/recordings.js';
 
 export class Player {
   #dialog = byId('player');
+  /** @type {HTMLMediaElement | null} */
   #media = null;
 
   constructor() {
@@ -13,7 +16,12 @@ export class Player {
     byId('player-close').addEventListener('click', () => this.#dialog.close());
   }
 
-  /** Opens the player with `recording` and begins to play it. */
+  /**
+   * Opens the player with `recording` and begins to play it.
+   *
+   * @param {Recording} recording
+   * @param {string} token
+   */
   show(recording, token) {
     this.#unload();
     setText(byId('player-title'), recording.room);
@@ -23,27 +31,35 @@ export class Player {
     media.addEventListener('error', () => this.#failed(media));
     this.#media = media;
     byId('player-media').replaceChildren(media);
-    this.#listMoments(momentsOf(recording), media);
+    this.#listMarkers(markersOf(recording), media);
     this.#dialog.showModal();
     media.focus({ preventScroll: true });
     // A browser that wants a click of its own still shows the controls.
     media.play().catch(() => {});
   }
 
-  /** Lists the moments; each is played from with a click. */
-  #listMoments(moments, media) {
+  /**
+   * Lists the markers; a click plays from there.
+   *
+   * @param {{at: number, name: string}[]} markers
+   * @param {HTMLMediaElement} media
+   */
+  #listMarkers(markers, media) {
     const list = byId('player-moments');
-    list.hidden = moments.length === 0;
-    list.replaceChildren(...moments.map(({ at, name }) => {
-      const button = el('button', { class: 'quiet', type: 'button', text: name });
-      button.addEventListener('click', () => {
-        media.currentTime = at;
-        media.play().catch(() => {});
-      });
-      return el('li', {}, button);
-    }));
+    list.hidden = markers.length === 0;
+    list.replaceChildren(
+      ...markers.map(({ at, name }) => {
+        const button = el('button', { class: 'quiet', type: 'button', text: name });
+        button.addEventListener('click', () => {
+          media.currentTime = at;
+          media.play().catch(() => {});
+        });
+        return el('li', {}, button);
+      }),
+    );
   }
 
+  /** @param {HTMLMediaElement} media */
   #failed(media) {
     if (media !== this.#media) return;
     const notice = byId('player-notice');

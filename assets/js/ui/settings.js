@@ -1,13 +1,18 @@
 // The panel in which camera, microphone and data saver are changed during a call.
 
-import { byId, el } from '../dom.js';
-import { loadChoices, saveChoices } from '../prefs.js';
-import { firstSaver, SAVERS, saverOf } from '../saver.js';
+/** @import {UplinkRole} from '../base/config.js' */
+/** @import {LocalMedia} from '../call/local-media.js' */
+/** @import {Session} from '../call/session.js' */
+
+import { byId, el } from '../base/dom.js';
+import { loadChoices, saveChoices } from '../base/preferences.js';
+import { firstSaver, SAVERS, saverOf } from '../call/data-saver.js';
 import { DeviceLists } from './device-lists.js';
 
 export class Settings {
   #lists;
 
+  /** @param {{media: LocalMedia, session: Session}} env */
   constructor({ media, session }) {
     this.#lists = new DeviceLists({
       media,
@@ -17,11 +22,12 @@ export class Settings {
     this.#offerSavers(session);
   }
 
-  /** Shows the devices there are now. */
+  /** Shows the devices that are there now. */
   refresh() {
     return this.#lists.refresh();
   }
 
+  /** @param {Session} session */
   #offerSavers(session) {
     const select = byId('settings-saver');
     select.append(...SAVERS.map(({ key, name }) => el('option', { value: key, text: name })));
@@ -36,6 +42,7 @@ export class Settings {
 
   render() {}
 
+  /** The own tracks have changed. @param {UplinkRole} role */
   mediaChanged(role) {
     if (!byId('panel-settings').hidden && role !== 'screen') this.refresh();
   }

@@ -1,10 +1,27 @@
 // The picture: the composite with invisible buttons over its tiles, or tiles drawn here.
 
-import { byId, el, icon, reconcile, setText } from '../dom.js';
-import { avatarTone, initials, tileKey, tilePlacement } from '../geometry.js';
-import { listOf, people, Phase, spokenLabel } from '../state.js';
-import { View } from '../switching.js';
+/** @import {ParticipantId, Role, Size} from '../../../tests/client/types/protocol.d.ts' */
+/** @import {Row, State} from '../base/state.js' */
+/** @import {Rect} from '../playback/layout.js' */
+/** @import {Picture} from '../playback/picture.js' */
+/** @import {Scene, Shown} from '../playback/playback.js' */
+/** @import {More} from '../playback/tiles.js' */
 
+import { byId, el, icon, reconcile, setText } from '../base/dom.js';
+import { sourceKey } from '../base/participant.js';
+import { listOf, people, Phase, spokenLabel } from '../base/state.js';
+import { View } from '../playback/video-switch.js';
+import { avatarTone, initials } from './avatar.js';
+import { tilePlacement } from './placement.js';
+
+/**
+ * A tile of either kind. The composite has its picture in itself.
+ *
+ * @typedef {Rect & {key: string, participant: ParticipantId, role: Role, row: Row, picture?:
+ *   Picture | null}} Button
+ */
+
+/** The canvas before the room is known. */
 const NOWHERE = { width: 16, height: 9 };
 
 export class Stage {
@@ -12,40 +29,46 @@ export class Stage {
   #frame = byId('frame');
   #onPin;
   #onMore;
+  /** Whether there is something to see. */
   #picture = false;
 
-  /** `onPin(id)` is called when a tile is chosen, `onMore()` for the one of those without. */
+  /**
+   * @param {object} env
+   * @param {(id: ParticipantId) => void} env.onPin called when a tile is chosen
+   * @param {() => void} env.onMore called when the tile that counts the others is chosen
+   */
   constructor({ onPin, onMore }) {
     this.#onPin = onPin;
     this.#onMore = onMore;
     byId('fullscreen').addEventListener('click', () => this.toggleFullscreen());
   }
 
-  /** The <video> of the composite, and where those of the tiles are put. */
+  /** The <video> of the composite. */
   get video() {
     return byId('video');
   }
 
-  /** The element whose size that of all tiles follows. */
+  /** The element that all tiles are in. */
   get frame() {
     return this.#frame;
   }
 
+  /** The element that the <video>s of tiles are put into. */
   get pictures() {
     return byId('pictures');
   }
 
-  /** `listener` is called for a click on "Tap to hear". */
+  /** Calls `listener` for a click on "Tap to hear". @param {() => void} listener */
   onHear(listener) {
     byId('unmute').addEventListener('click', listener);
   }
 
-  /** Shows or takes away "Tap to hear". */
+  /** Shows or hides "Tap to hear". @param {boolean} asked */
   askForClick(asked) {
     byId('unmute').hidden = !asked;
   }
 
-  /** There is something to see: the last picture of an earlier connection goes. */
+  /** There is something to see: removes the last frame of an earlier connection. */
   pictured() {
     if (this.#picture) return;
     this.#picture = true;
@@ -53,13 +76,13 @@ export class Stage {
     byId('waiting').hidden = true;
   }
 
-  /** Keeps the composite's last picture standing while there is no connection. */
+  /** Keeps the composite's last frame while there is no connection. */
   freeze() {
     const { videoWidth: width, videoHeight: height } = this.video;
     if (!this.#picture || !width) return;
     this.#still.width = width;
     this.#still.height = height;
-    this.#still.getContext('2d').drawImage(this.video, 0, 0, width, height);
+    this.#still.getContext('2d')?.drawImage(this.video, 0, 0, width, height);
     this.#still.hidden = false;
     this.#picture = false;
   }
@@ -81,6 +104,7 @@ export class Stage {
     else this.video.webkitEnterFullscreen?.();
   }
 
+  /** @param {State} state */
   render(state) {
     if (state.phase === Phase.Idle) return;
     const away = state.phase === Phase.Reconnecting;
@@ -94,56 +118,89 @@ export class Stage {
     setText(byId('waiting-text'), state.phase === Phase.Joining ? 'Connecting…' : 'Waiting for the picture…');
   }
 
-  /** Shows `tiles` of the stage, or of the composite, with the pictures they have. */
+  /**
+   * Shows the tiles of the stage with their pictures, or those of the composite.
+   *
+   * @param {Scene} scene
+   */
   show({ state, view, tiles, more, pictures }) {
     const canvas = state.room?.canvas ?? NOWHERE;
     this.#frame.style.setProperty('--ratio', String(canvas.width / canvas.height));
     const drawn = view === View.Tiles;
     this.#frame.classList.toggle('frame--tiles', drawn);
     if (drawn) placePictures(tiles, pictures, canvas);
-    const shown = drawn ? [...tiles, ...(more ? [{ ...more, key: 'more' }] : [])] : compositeTiles(state);
+    const others = more ? [{ ...more, key: 'more' }] : [];
+    /** @type {(Button | (More & {key: string}))[]} */
+    const shown = drawn ? [...tiles, ...others] : compositeTiles(state);
     reconcile(byId('tiles'), shown, {
       key: (tile) => tile.key,
-      create: (tile) => (tile.rows ? this.#createMore() : this.#createTile(tile)),
-      update: (button, tile) => (tile.rows ? updateMore(button, tile, canvas) : updateTile(button, tile, canvas)),
+      create: (tile) => ('rows' in tile ? this.#createMore() : this.#createTile(tile)),
+      update: (button, tile) => ('rows' in tile ? updateMore(button, tile, canvas) : updateTile(button, tile, canvas)),
     });
   }
 
+  /** @param {Button} tile */
   #createTile(tile) {
-    const button = el('button', { class: 'tile', type: 'button' },
-      el('span', { class: `tile__avatar tile__avatar--${avatarTone(tile.participant)}`, 'aria-hidden': 'true' }, el('span')),
+    const button = el(
+      'button',
+      { class: 'tile', type: 'button' },
+      el(
+        'span',
+        { class: `tile__avatar tile__avatar--${avatarTone(tile.participant)}`, 'aria-hidden': 'true' },
+        el('span'),
+      ),
       el('span', { class: 'tile__label', 'aria-hidden': 'true' }, icon('mic-off'), el('span')),
-      el('span', { class: 'tile__chip', 'aria-hidden': 'true' }, icon('pin'), el('span')));
+      el('span', { class: 'tile__chip', 'aria-hidden': 'true' }, icon('pin'), el('span')),
+    );
     button.addEventListener('click', () => this.#onPin(tile.participant));
     return button;
   }
 
   #createMore() {
-    const button = el('button', { class: 'tile tile--more', type: 'button' }, el('strong'), el('span', { 'aria-hidden': 'true' }));
+    const button = el(
+      'button',
+      { class: 'tile tile--more', type: 'button' },
+      el('strong'),
+      el('span', { 'aria-hidden': 'true' }),
+    );
     button.addEventListener('click', () => this.#onMore());
     return button;
   }
 }
 
-/** The tiles of the composite, with who is in them. */
+/**
+ * The tiles of the composite, with the participants in them.
+ *
+ * @param {State} state
+ * @returns {Button[]}
+ */
 function compositeTiles(state) {
   const rows = new Map(people(state).map((row) => [row.id, row]));
-  return (state.room?.tiles ?? [])
-    .filter((tile) => rows.has(tile.participant))
-    .map((tile) => ({ ...tile, key: tileKey(tile), row: rows.get(tile.participant) }));
+  return (state.room?.tiles ?? []).flatMap((tile) => {
+    const row = rows.get(tile.participant);
+    return row ? [{ ...tile, key: sourceKey(tile), row }] : [];
+  });
 }
 
+const SIDES = /** @type {const} */ (['left', 'top', 'width', 'height']);
+
+/** @param {HTMLElement} element @param {Rect} tile @param {Size} canvas */
 function place(element, tile, canvas) {
   const where = tilePlacement(tile, canvas);
   element.hidden = where === null;
-  for (const [side, value] of Object.entries(where ?? {})) {
-    if (element.style[side] !== value) element.style[side] = value;
-  }
+  if (!where) return;
+  for (const side of SIDES) if (element.style[side] !== where[side]) element.style[side] = where[side];
 }
 
-/** Every picture under its tile; what has none is not seen. */
+/**
+ * Puts every picture under its tile. One without a tile is hidden.
+ *
+ * @param {Shown[]} tiles
+ * @param {Picture[]} pictures
+ * @param {Size} canvas
+ */
 function placePictures(tiles, pictures, canvas) {
-  const seen = new Map(tiles.filter((tile) => tile.picture).map((tile) => [tile.picture, tile]));
+  const seen = new Map(tiles.map((tile) => [tile.picture, tile]));
   for (const picture of pictures) {
     const tile = seen.get(picture);
     picture.element.classList.toggle('shown', tile !== undefined);
@@ -151,6 +208,7 @@ function placePictures(tiles, pictures, canvas) {
   }
 }
 
+/** @param {HTMLElement} button @param {Button} tile @param {Size} canvas */
 function updateTile(button, tile, canvas) {
   const { row, role } = tile;
   const [avatar, label, chip] = button.children;
@@ -159,15 +217,16 @@ function updateTile(button, tile, canvas) {
   button.setAttribute('aria-pressed', String(row.pinned));
   button.classList.toggle('tile--speaking', row.speaking && role === 'camera');
   button.classList.toggle('tile--covered', !tile.picture);
-  setText(avatar.firstElementChild, initials(row.name));
-  setText(label.lastElementChild, role === 'screen' ? `${row.name}’s screen` : row.name);
+  setText(avatar.children[0], initials(row.name));
+  setText(label.children[1], role === 'screen' ? `${row.name}’s screen` : row.name);
   label.classList.toggle('tile__label--muted', role === 'camera' && row.mic === 'muted');
-  setText(chip.lastElementChild, row.pinned ? 'Unpin' : 'Pin');
+  setText(chip.children[1], row.pinned ? 'Unpin' : 'Pin');
 }
 
+/** @param {HTMLElement} button @param {More} more @param {Size} canvas */
 function updateMore(button, { rows, ...tile }, canvas) {
   place(button, tile, canvas);
   button.setAttribute('aria-label', `${rows.length} more: ${listOf(rows.map((row) => row.name))}`);
-  setText(button.firstElementChild, `+${rows.length}`);
-  setText(button.lastElementChild, 'more');
+  setText(button.children[0], `+${rows.length}`);
+  setText(button.children[1], 'more');
 }

@@ -18,17 +18,25 @@
 
   /** The samples of each tile, but for the strip with the name, and of its middle, by participant. */
   function look() {
-    const { canvas: { width, height }, tiles } = state().room;
+    const {
+      canvas: { width, height },
+      tiles,
+    } = state().room;
     // A quarter of the size: looking must not cost the page the frames it is to show.
     const scaled = (pixels) => Math.max(1, Math.floor(pixels / 4));
     const canvas = new OffscreenCanvas(scaled(width), scaled(height));
     const context = canvas.getContext('2d', { willReadFrequently: true });
     context.drawImage(video(), 0, 0, canvas.width, canvas.height);
     const samples = (...rect) => context.getImageData(...rect.map(scaled)).data;
-    return new Map(tiles.map(({ participant, x, y, w, h }) => [participant, {
-      tile: samples(x, y, w, h * 0.8),
-      middle: samples(x + w / 5, y + h / 5, w * 0.6, h * 0.6),
-    }]));
+    return new Map(
+      tiles.map(({ participant, x, y, w, h }) => [
+        participant,
+        {
+          tile: samples(x, y, w, h * 0.8),
+          middle: samples(x + w / 5, y + h / 5, w * 0.6, h * 0.6),
+        },
+      ]),
+    );
   }
 
   function meanColor(samples) {
@@ -42,7 +50,8 @@
     if (one?.length !== other?.length) return 100;
     let changed = 0;
     for (let i = 0; i < one.length; i += 4) {
-      const by = Math.abs(one[i] - other[i]) + Math.abs(one[i + 1] - other[i + 1]) + Math.abs(one[i + 2] - other[i + 2]);
+      const by =
+        Math.abs(one[i] - other[i]) + Math.abs(one[i + 1] - other[i + 1]) + Math.abs(one[i + 2] - other[i + 2]);
       if (by > 45) changed += 1;
     }
     return (400 * changed) / one.length;

@@ -67,7 +67,7 @@ fn render() -> String {
     all.visit::<protocol::error::ErrorBody>();
     all.visit::<protocol::rest::RoomResource>();
     all.visit::<protocol::recording::RecordingPage>();
-    all.visit::<admission::Report>();
+    all.visit::<admission::LoadReport>();
     // Named in attributes alone.
     all.visit::<protocol::room::Limits>();
     let head = "// Written by `make types` from the server's types. Not to be changed by hand.\n";

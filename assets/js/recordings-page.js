@@ -1,6 +1,6 @@
 // The page of recordings: lists them, plays one, deletes one.
 
-/** @import {Page, Recording} from '../../tests/client/types/protocol.d.ts' */
+/** @import {RecordingPage, Recording} from '../../tests/client/types/protocol.d.ts' */
 /** @import {Refusal} from './recordings/recordings-api.js' */
 
 import { byId, setText } from './base/dom.js';
@@ -21,7 +21,7 @@ const api = new RecordingsApi();
 const player = new Player();
 const list = new RecordingsList({ onPlay: (recording) => player.show(recording, api.token), onDelete: ask });
 let asked = askedFor(location.search);
-/** The page of the list that is shown. @type {Page | null} */
+/** The page of the list that is shown. @type {RecordingPage | null} */
 let listed = null;
 /** The recording that the confirmation is about. @type {Recording | null} */
 let doomed = null;
@@ -42,7 +42,7 @@ async function load() {
   }
 }
 
-/** @param {Page} page */
+/** @param {RecordingPage} page */
 function show(page) {
   listed = page;
   saveToken(api.token);

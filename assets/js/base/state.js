@@ -2,7 +2,7 @@
 // (`local/...`). Nothing here touches the DOM, a socket or a clock.
 
 /** @import {Mode, ParticipantId, ParticipantState, RecordingState} from '../../../tests/client/types/protocol.d.ts' */
-/** @import {Report, RoomId, RoomState, ServerMessage, SlotState} from '../../../tests/client/types/protocol.d.ts' */
+/** @import {LoadReport, RoomId, RoomState, ServerMessage, SlotState} from '../../../tests/client/types/protocol.d.ts' */
 /** @import {UplinkRole} from './config.js' */
 
 import { levelFraction } from './levels.js';
@@ -77,7 +77,7 @@ export const Phase = Object.freeze(
  * @property {(InboundStats & AudioStats) | null} audio
  * @property {SentStats[]} sent one entry for each role
  * @property {{up: number, down: number} | null} paths how many flows left this page and reached it
- * @property {Report | null} [server] load of the server, while somebody looks at it
+ * @property {LoadReport | null} [server] load of the server, while somebody looks at it
  * @property {{[id: string]: any}} [totals] counters of each connection, for the next digest
  */
 

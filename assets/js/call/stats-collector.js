@@ -1,7 +1,7 @@
 // Collects the statistics of the call once a second, from all its connections and, while somebody
 // looks at them, from the server.
 
-/** @import {Report} from '../../../tests/client/types/protocol.d.ts' */
+/** @import {LoadReport} from '../../../tests/client/types/protocol.d.ts' */
 /** @import {Stats, Store} from '../base/state.js' */
 /** @import {Call} from './call.js' */
 /** @import {Mesh} from './mesh.js' */
@@ -51,7 +51,7 @@ export class StatsCollector {
   /**
    * The server's report of its load; null where it gives none.
    *
-   * @returns {Promise<Report | null>}
+   * @returns {Promise<LoadReport | null>}
    */
   async #load() {
     if (!this.#env.watched()) return null;

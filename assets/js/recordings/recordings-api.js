@@ -1,6 +1,6 @@
 // The recordings of the REST API.
 
-/** @import {ErrorBody, Page, Recording} from '../../../tests/client/types/protocol.d.ts' */
+/** @import {ErrorBody, RecordingPage, Recording} from '../../../tests/client/types/protocol.d.ts' */
 /** @import {Asked} from './recordings.js' */
 
 import { wordsForCode, wordsForLoss } from '../base/errors.js';
@@ -22,7 +22,7 @@ export class RecordingsApi {
   /** The server's token, or an empty text. */
   token = '';
 
-  /** One page of the list. @param {Asked} asked @returns {Promise<Page>} */
+  /** One page of the list. @param {Asked} asked @returns {Promise<RecordingPage>} */
   async list(asked) {
     return (await this.#ask('GET', listUrl(asked))).json();
   }

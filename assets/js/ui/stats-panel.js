@@ -1,6 +1,6 @@
 // The panel of live statistics.
 
-/** @import {Report} from '../../../tests/client/types/protocol.d.ts' */
+/** @import {LoadReport} from '../../../tests/client/types/protocol.d.ts' */
 /** @import {InboundStats, SentStats, State, Stats} from '../base/state.js' */
 
 import { byId, setText } from '../base/dom.js';
@@ -98,7 +98,7 @@ function texts(stats) {
   };
 }
 
-/** The load of the server's process on its machine. @param {Report | null | undefined} load */
+/** The load of the server's process on its machine. @param {LoadReport | null | undefined} load */
 function server(load) {
   const limit = load?.cores_limit ? ` of ${Number(load.cores_limit.toFixed(2))}` : '';
   return {

@@ -10,9 +10,11 @@ IMAGE ?= tessera
 NEXTEST_PROFILE ?= default
 # Arguments for `make run`: make run ARGS="--listen 0.0.0.0:8080"
 ARGS ?=
+# How often `make soak` runs its tests.
+RUNS ?= 3
 
 .PHONY: help run test test-rust test-client lint fmt-check lint-client clippy doc deny bench doctor
-.PHONY: types image packages-run packages-test packages-lint
+.PHONY: soak types image packages-run packages-test packages-lint
 
 help: ## list these commands
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1 \2/p' $(MAKEFILE_LIST) | \
@@ -32,6 +34,13 @@ test-rust:
 		echo 'no cargo-nextest here: cargo test, one test at a time, for media tests share the cores'; \
 		set -x; $(CARGO) test --locked --lib --bins --tests -- --test-threads=1; \
 	fi
+
+# Each run tells how long each test took; what they print of freezes and rates goes to the log.
+soak: packages-test ## run what takes minutes on a real network, RUNS times (a quiet machine, please)
+	@for run in $$(seq $(RUNS)); do \
+		echo "run $$run of $(RUNS)"; \
+		$(CARGO) nextest run --locked --profile soak --success-output final; \
+	done
 
 # The page has no build step, so Node is not needed to run Tessera: only these tests want it.
 test-client:

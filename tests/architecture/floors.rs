@@ -57,7 +57,7 @@ pub(crate) const WITHIN: &[(&str, &[&[&str]])] = &[
         &[
             &["mod", "handle", "registry", "actor", "recording"],
             &["state"],
-            &["error"],
+            &["error", "settings"],
         ],
     ),
 ];

@@ -21,6 +21,7 @@ pub(crate) mod pressure;
 pub(crate) mod recordings;
 pub(crate) mod request;
 pub(crate) mod rungs;
+pub(crate) mod running_recording;
 pub(crate) mod slot_allocation;
 pub mod wiring;
 
@@ -33,7 +34,7 @@ pub use request::{Departure, Muter, Reach, Request, RequestId};
 
 use self::layers::Media;
 use self::participant::{Downlinks, Person, Phase, RESUME_GRACE, Sends, Signalling, Uplink};
-use self::recordings::Take;
+use self::running_recording::RunningRecording;
 use self::wiring::{Downlink, Mixing, Wiring};
 use super::error::RoomError;
 use crate::admission::{Busy, Pressure};
@@ -79,7 +80,7 @@ pub struct State {
     /// Sources that are in the mix, and since when.
     pub(crate) mixed: BTreeMap<SourceId, Duration>,
     /// What is being recorded.
-    pub(crate) recordings: BTreeMap<RecordingId, Take>,
+    pub(crate) recordings: BTreeMap<RecordingId, RunningRecording>,
     /// Joins that wait for the server to say whether it has capacity.
     knocking: BTreeMap<RequestId, Person>,
     /// Who speaks by their packets, as told since the last mixer ended.

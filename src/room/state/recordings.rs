@@ -7,6 +7,7 @@ use super::State;
 use super::delivery_path::{HANDOVER_LIMIT, Kind};
 use super::dynacast::{Recorded, best};
 use super::participant::Uplink;
+use super::running_recording::RunningRecording;
 use super::wiring::{TrackFeed, Tracked};
 use crate::id::SourceId;
 use crate::media::bwe::ladder::Rung;
@@ -18,14 +19,6 @@ use crate::topology::Mode;
 
 /// Most recordings of one room at once.
 pub const MAX_RECORDINGS: usize = 4;
-
-/// A recording under way.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Take {
-    subject: Subject,
-    /// When it was asked for.
-    since: Duration,
-}
 
 impl State {
     /// Begins a recording.
@@ -43,7 +36,8 @@ impl State {
             return Err(RoomError::TooManyRecordings { limit });
         }
         let since = now;
-        self.recordings.insert(id, Take { subject, since });
+        self.recordings
+            .insert(id, RunningRecording { subject, since });
         Ok(())
     }
 
@@ -55,7 +49,7 @@ impl State {
 
     /// What the room shows of its recordings.
     pub(crate) fn recordings_shown(&self) -> Vec<RecordingState> {
-        let shown = |(id, take): (&RecordingId, &Take)| RecordingState {
+        let shown = |(id, take): (&RecordingId, &RunningRecording)| RecordingState {
             id: id.clone(),
             kind: take.subject.kind(),
             format: take.subject.format(),
@@ -65,7 +59,7 @@ impl State {
 
     /// The recorders there should be.
     pub(crate) fn desired_recorders(&self) -> BTreeMap<RecordingId, Subject> {
-        let subject = |(id, take): (&RecordingId, &Take)| (id.clone(), take.subject);
+        let subject = |(id, take): (&RecordingId, &RunningRecording)| (id.clone(), take.subject);
         self.recordings.iter().map(subject).collect()
     }
 
@@ -97,7 +91,7 @@ impl State {
     ) -> BTreeMap<(RecordingId, Kind), Output> {
         let painted = self.painted().is_some();
         outputs.retain(|key, _| {
-            let waited = |take: &Take| take.since + HANDOVER_LIMIT <= now;
+            let waited = |take: &RunningRecording| take.since + HANDOVER_LIMIT <= now;
             key.1 == Kind::Sound
                 || painted
                 || self.wired.recorder_feeds.contains_key(key)
@@ -109,7 +103,8 @@ impl State {
     /// The uplinks that recordings of tracks are to be fed: all there are, each in the largest of
     /// its encodings.
     pub(crate) fn desired_tracks(&self, now: Duration) -> Recorded {
-        let of_tracks = |(_, take): &(&RecordingId, &Take)| take.subject == Subject::Tracks;
+        let of_tracks =
+            |(_, take): &(&RecordingId, &RunningRecording)| take.subject == Subject::Tracks;
         let recordings = self.recordings.iter().filter(of_tracks);
         recordings
             .flat_map(|(id, _)| {
@@ -147,7 +142,7 @@ impl State {
 
     /// When recordings begin whatever their picture lacks.
     pub(crate) fn recordings_due(&self) -> impl Iterator<Item = Duration> {
-        let due = |take: &Take| take.since + HANDOVER_LIMIT;
+        let due = |take: &RunningRecording| take.since + HANDOVER_LIMIT;
         self.recordings.values().map(due)
     }
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::delivery_path::{Kind, Route};
 use super::participant::Person;
 use super::pressure::Recorded;
-use super::wiring::{Downlink, Feed, Wiring};
+use super::wiring::{Downlink, Feed, Rate, Wiring};
 use super::{Settings, State};
 use crate::codec::VideoCodec;
 use crate::id::ParticipantId;
@@ -32,15 +32,6 @@ const WEAK: f64 = 180_000.0;
 const WEAK_NO_MORE: f64 = 240_000.0;
 /// Nothing of a moving picture is held longer than this so that it goes out slowly.
 const LONGEST_HELD: Duration = Duration::from_secs(2);
-
-/// What a rendition is encoded at.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Rate {
-    /// bit/s.
-    pub(crate) now: u32,
-    /// bit/s that it begins with.
-    pub(crate) first: u32,
-}
 
 /// A viewer of the composite.
 struct Viewer {

@@ -6,7 +6,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::delivery_path::Kind;
-use super::rungs::Rate;
 use super::slot_allocation::Assignment;
 use crate::admission::Pressure;
 use crate::id::ParticipantId;
@@ -205,6 +204,15 @@ pub(crate) enum Mixing {
     #[default]
     None,
     Running(Box<Mix>),
+}
+
+/// What an encoder of the mixer is told to encode at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Rate {
+    /// bit/s from now on.
+    pub(crate) now: u32,
+    /// bit/s that a new encoder begins with.
+    pub(crate) first: u32,
 }
 
 /// The contents of a mixer.

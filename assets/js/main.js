@@ -99,7 +99,7 @@ const parts = [
   record,
   new StatsPanel(),
   settings,
-  new People({ onPin: pin }),
+  new People({ onPin: pin, onHand: (raised) => session.send({ type: 'hand', raised }) }),
 ];
 
 /** @param {ParticipantId} id */

@@ -100,6 +100,11 @@ pub enum ClientMessage {
         #[cfg_attr(test, ts(type = "unknown"))]
         data: serde_json::Value,
     },
+    /// Raise or lower one's hand.
+    Hand {
+        /// True to raise it.
+        raised: bool,
+    },
     /// Begin or end a recording of the room.
     Record(Record),
     /// Leave; the server answers `bye` and closes.

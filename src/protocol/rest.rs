@@ -110,3 +110,12 @@ pub struct PatchParticipant {
     #[serde(default)]
     pub pinned: Option<bool>,
 }
+
+/// The body of `PUT /api/v1/rooms/{room}/participants/{id}/hand`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
+#[serde(deny_unknown_fields)]
+pub struct PutHand {
+    /// True to raise the participant's hand, false to lower it.
+    pub raised: bool,
+}

@@ -66,6 +66,9 @@ pub struct ParticipantState {
     pub name: String,
     /// Whether they are an active speaker, whose voice is in the mix.
     pub speaking: bool,
+    /// Whether their hand is raised.
+    #[serde(default)]
+    pub hand: bool,
     /// State of the microphone.
     pub mic: UplinkState,
     /// State of the camera.

@@ -7,7 +7,7 @@ use warp::path::Tail;
 use warp::reply::{Reply, Response};
 
 use crate::id::{ParticipantId, Role, RoomId};
-use crate::protocol::rest::{CreateRoom, PatchParticipant, PatchRoom, RoomResource};
+use crate::protocol::rest::{CreateRoom, PatchParticipant, PatchRoom, PutHand, RoomResource};
 use crate::protocol::room::{ByeReason, ParticipantState};
 use crate::room::{Departure, Muter, Request, RoomError, RoomHandle, Wanted};
 
@@ -30,6 +30,7 @@ pub(super) async fn handle(path: Tail, call: Call) -> Response {
             recordings::file(room, id, name, call).await
         }
         ["rooms", room, "participants", id] => participant(room, id, call).await,
+        ["rooms", room, "participants", id, "hand"] => hand(room, id, call).await,
         ["turn"] => turn(&call),
         ["server"] => server(&call),
         _ => Err(ApiError::NotFound("resource")),
@@ -122,6 +123,19 @@ fn turn(call: &Call) -> Result<Response, ApiError> {
         }
         _ => Err(ApiError::MethodNotAllowed("GET, HEAD")),
     }
+}
+
+async fn hand(room: &str, id: &str, call: Call) -> Result<Response, ApiError> {
+    if call.method != Method::PUT {
+        return Err(ApiError::MethodNotAllowed("PUT"));
+    }
+    call.authorize_change()?;
+    let room = find(room, &call)?;
+    let id: ParticipantId = id.parse().map_err(|_| ApiError::NotFound("participant"))?;
+    member(&room, id)?;
+    let PutHand { raised } = call.json().await?;
+    room.ask(Request::Hand(id, raised)).await?;
+    Ok(reply::json(StatusCode::OK, &member(&room, id)?))
 }
 
 async fn participant(room: &str, id: &str, call: Call) -> Result<Response, ApiError> {

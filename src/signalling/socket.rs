@@ -258,6 +258,7 @@ impl Connection {
                 })
                 .await?;
             }
+            ClientMessage::Hand { raised } => room.ask(Request::Hand(*id, raised)).await?,
             ClientMessage::Pin { participant } => room.ask(Request::Pin(participant)).await?,
             ClientMessage::Chat { text } => room.tell(Request::Chat(*id, text.into())).await,
             ClientMessage::Signal { to, data } => {

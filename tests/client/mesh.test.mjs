@@ -39,6 +39,7 @@ const person = (id, more) => ({
   id,
   name: id,
   speaking: false,
+  hand: false,
   mic: 'live',
   camera: 'live',
   screen: 'none',

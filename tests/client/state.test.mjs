@@ -17,6 +17,7 @@ const person = (id, name, more = {}) => ({
   id,
   name,
   speaking: false,
+  hand: false,
   mic: 'live',
   camera: 'live',
   screen: 'none',
@@ -201,6 +202,7 @@ test('a tile says aloud what the eye sees', () => {
   const row = { ...person('p1', 'Ben', { speaking: true, camera: 'muted' }), own: true, pinned: true };
   assert.equal(spokenLabel(row), 'Ben (you), speaking, camera off, pinned');
   assert.equal(spokenLabel(person('p1', 'Ben'), 'screen'), 'Ben, shared screen');
+  assert.equal(spokenLabel(person('p1', 'Ben', { hand: true })), 'Ben, hand raised');
 });
 
 test('a store tells its listeners of changes only', () => {

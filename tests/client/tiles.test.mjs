@@ -69,6 +69,7 @@ const person = (id, more = {}) => ({
   id,
   name: `Name ${id}`,
   speaking: false,
+  hand: false,
   mic: 'live',
   camera: 'live',
   screen: 'none',

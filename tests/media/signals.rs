@@ -6,6 +6,7 @@ use tessera::bots::observe::palette;
 use tessera::bots::{Bot, Path};
 use tessera::id::ParticipantId;
 use tessera::protocol::error::ErrorCode;
+use tessera::protocol::room::ParticipantState;
 use tessera::protocol::{ClientMessage, ServerMessage};
 use tokio::sync::broadcast;
 use tokio::time::timeout;
@@ -84,4 +85,43 @@ async fn third_is_seen(bots: &[Bot]) {
         let room = bot.room().borrow().clone();
         seen.unwrap_or_else(|error| panic!("{}: {error}: {room:?}: {:?}", bot.name(), bot.stats()));
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_raised_hand_is_seen_by_all_whoever_raised_it() {
+    let server = TestServer::start().await;
+    let bots = people(&server, "hands", 2).await;
+    let ann = id(&bots[0]);
+    let seen = |raised: bool| {
+        bots[1].room_when("her hand", move |room| {
+            let mut here = room.participants.iter();
+            here.any(|one| one.id == ann && one.hand == raised)
+        })
+    };
+    seen(false).await.expect("nobody raises a hand by joining");
+    for raised in [true, false] {
+        let hand = ClientMessage::Hand { raised };
+        bots[0].send(hand).expect("an open WebSocket");
+        seen(raised).await.expect("over the WebSocket");
+    }
+    let url = |who: &str| {
+        let path = format!("/api/v1/rooms/hands/participants/{who}/hand");
+        format!("{}{path}", server.url)
+    };
+    let put = |who: &str, body| {
+        let request = reqwest::Client::new().put(url(who)).json(&body);
+        async move { request.send().await.expect("an answer") }
+    };
+    let answer = put(&ann.to_string(), json!({ "raised": true })).await;
+    let participant: ParticipantState = answer.json().await.expect("a participant");
+    assert!(participant.id == ann && participant.hand);
+    seen(true).await.expect("over REST");
+    for (who, body, status) in [
+        ("p99", json!({ "raised": true }), 404),
+        (&*ann.to_string(), json!({ "raised": "yes" }), 400),
+        (&*ann.to_string(), json!({ "lowered": true }), 400),
+    ] {
+        assert_eq!(put(who, body).await.status(), status, "{who}");
+    }
+    seen(true).await.expect("as it was");
 }

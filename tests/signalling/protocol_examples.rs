@@ -13,7 +13,7 @@ use tessera::protocol::mesh::MeshSignal;
 use tessera::protocol::recording::StartRecording;
 use tessera::protocol::recording::{Recording, RecordingPage};
 use tessera::protocol::rest::{
-    CreateRoom, PatchParticipant, PatchRoom, RoomResource, TurnResource,
+    CreateRoom, PatchParticipant, PatchRoom, PutHand, RoomResource, TurnResource,
 };
 use tessera::protocol::room::{ByeReason, ParticipantState};
 use tessera::protocol::{ClientMessage, ServerMessage};
@@ -76,6 +76,7 @@ fn every_example_is_read_and_written_as_it_stands() {
             "rest-rooms" => round_trip::<Vec<RoomResource>>(text),
             "rest-create-room" => round_trip::<CreateRoom>(text),
             "rest-patch-room" => round_trip::<PatchRoom>(text),
+            "rest-put-hand" => round_trip::<PutHand>(text),
             "rest-patch-participant" => round_trip::<PatchParticipant>(text),
             "rest-participant" => round_trip::<ParticipantState>(text),
             "rest-server" => round_trip::<LoadReport>(text),

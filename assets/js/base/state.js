@@ -381,6 +381,7 @@ export function spokenLabel(row, role = 'camera') {
   const parts = [row.own ? `${row.name} (you)` : row.name];
   if (role === 'screen') parts.push('shared screen');
   if (row.speaking) parts.push('speaking');
+  if (row.hand) parts.push('hand raised');
   if (row.mic === 'muted') parts.push('microphone muted');
   if (row.camera === 'muted') parts.push('camera off');
   if (row.camera === 'stalled') parts.push('picture interrupted');

@@ -12,10 +12,16 @@ const PARTS = ['room', 'levels', 'self', 'meshAudio', 'mesh', 'slots'];
 
 export class People {
   #onPin;
+  #raised = false;
 
-  /** @param {{onPin: (id: ParticipantId) => void}} env `onPin` is called when a person is chosen */
-  constructor({ onPin }) {
+  /**
+   * @param {object} env
+   * @param {(id: ParticipantId) => void} env.onPin called when a person is chosen
+   * @param {(raised: boolean) => void} env.onHand called when one's own hand is to be raised or lowered
+   */
+  constructor({ onPin, onHand }) {
     this.#onPin = onPin;
+    byId('toggle-hand').addEventListener('click', () => onHand(!this.#raised));
   }
 
   /** @param {State} state @param {State} before */
@@ -25,6 +31,11 @@ export class People {
     setText(byId('people-count'), rows.length ? String(rows.length) : '');
     setText(byId('people-title-count'), String(rows.length));
     byId('people-alone').hidden = rows.length !== 1;
+    this.#raised = rows.some((row) => row.own && row.hand);
+    const hand = byId('toggle-hand');
+    hand.hidden = !rows.some((row) => row.own);
+    hand.setAttribute('aria-pressed', String(this.#raised));
+    setText(hand.children[1], this.#raised ? 'Lower hand' : 'Raise hand');
     reconcile(byId('people-list'), rows, {
       key: (row) => row.id,
       create: (row) => this.#create(row),
@@ -48,6 +59,7 @@ export class People {
       el(
         'span',
         { class: 'person__icons', 'aria-hidden': 'true' },
+        icon('hand'),
         icon('screen'),
         icon('camera'),
         icon('mic'),
@@ -62,7 +74,7 @@ export class People {
   #update(item, row, state) {
     const button = /** @type {HTMLElement} */ (item.firstElementChild);
     const [avatar, text, level, icons] = button.children;
-    const [screen, camera, mic, pinned] = icons.children;
+    const [hand, screen, camera, mic, pinned] = icons.children;
     setText(avatar, initials(row.name));
     setText(text.children[0], row.name);
     setText(text.children[1], note(row) || (lacksSlot(row, state) ? 'no picture at the moment' : ''));
@@ -72,6 +84,7 @@ export class People {
     button.title = row.pinned ? 'Click to unpin' : 'Click to pin to the large tile';
     const bar = /** @type {HTMLElement} */ (level.firstElementChild);
     bar.style.transform = `scaleY(${row.level.toFixed(2)})`;
+    toggle(hand, row.hand);
     toggle(screen, row.screen === 'live');
     toggle(pinned, row.pinned);
     showUplink(camera, 'camera', row.camera);

@@ -150,6 +150,7 @@ export class Stage {
         el('span'),
       ),
       el('span', { class: 'tile__label', 'aria-hidden': 'true' }, icon('mic-off'), el('span')),
+      el('span', { class: 'tile__hand', 'aria-hidden': 'true' }, icon('hand')),
       el('span', { class: 'tile__chip', 'aria-hidden': 'true' }, icon('pin'), el('span')),
     );
     button.addEventListener('click', () => this.#onPin(tile.participant));
@@ -211,11 +212,12 @@ function placePictures(tiles, pictures, canvas) {
 /** @param {HTMLElement} button @param {Button} tile @param {Size} canvas */
 function updateTile(button, tile, canvas) {
   const { row, role } = tile;
-  const [avatar, label, chip] = button.children;
+  const [avatar, label, hand, chip] = button.children;
   place(button, tile, canvas);
   button.setAttribute('aria-label', spokenLabel(row, role));
   button.setAttribute('aria-pressed', String(row.pinned));
   button.classList.toggle('tile--speaking', row.speaking && role === 'camera');
+  hand.classList.toggle('tile__hand--raised', row.hand && role === 'camera');
   button.classList.toggle('tile--covered', !tile.picture);
   setText(avatar.children[0], initials(row.name));
   setText(label.children[1], role === 'screen' ? `${row.name}’s screen` : row.name);

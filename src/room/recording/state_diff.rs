@@ -92,6 +92,7 @@ mod tests {
             id: ParticipantId::new(n),
             name: format!("Person {n}"),
             speaking: false,
+            hand: false,
             mic: UplinkState::Live,
             camera: UplinkState::Live,
             screen: UplinkState::None,

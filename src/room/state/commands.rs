@@ -60,6 +60,7 @@ impl State {
                 muted,
             } => self.mute(now, who, role, by, muted)?,
             Request::Pin(who) => self.pin(who)?,
+            Request::Hand(who, raised) => self.person(who)?.hand = raised,
             Request::Rename(who, name) => self.person(who)?.name = name,
             Request::Chat(from, text) => {
                 self.person(from)?;

@@ -241,6 +241,8 @@ pub(crate) struct Person {
     /// How they get the others' voices.
     pub(crate) sound: Service,
     pub(crate) sending: Sending,
+    /// Whether their hand is raised.
+    pub(crate) hand: bool,
     /// The mode they asked for instead of the room's.
     pub(crate) view: Option<Mode>,
     /// What they ask for at most.
@@ -272,6 +274,7 @@ impl Person {
             picture: Service::default(),
             sound: Service::default(),
             sending: Sending::Asked,
+            hand: false,
             view: None,
             limits: Limits::default(),
             link: controller::LinkController::default(),
@@ -420,6 +423,7 @@ impl Person {
             id,
             name: self.name.clone(),
             speaking: self.is_heard(),
+            hand: self.hand,
             mic: uplink(Role::Mic),
             camera: uplink(Role::Camera),
             screen: uplink(Role::Screen),

@@ -73,6 +73,8 @@ pub enum Request {
     },
     /// Give a participant the large tile of the spotlight layout; `None` leaves it to the room.
     Pin(Option<ParticipantId>),
+    /// Raise (true) or lower a participant's hand.
+    Hand(ParticipantId, bool),
     /// Change the name on a participant's tile.
     Rename(ParticipantId, String),
     /// Send a text from a participant to everybody.

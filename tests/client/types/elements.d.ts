@@ -41,6 +41,7 @@ export interface Elements {
   'toggle-camera': HTMLButtonElement;
   'toggle-chat': HTMLButtonElement;
   'toggle-figures': HTMLButtonElement;
+  'toggle-hand': HTMLButtonElement;
   'toggle-mic': HTMLButtonElement;
   'toggle-modes': HTMLButtonElement;
   'toggle-people': HTMLButtonElement;

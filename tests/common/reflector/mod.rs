@@ -208,6 +208,7 @@ async fn serve(stream: TcpStream, who: ParticipantId, shared: &Shared) -> anyhow
             id: who,
             name: join.name.clone(),
             speaking: false,
+            hand: false,
             mic: sends(Role::Mic),
             camera: sends(Role::Camera),
             screen: UplinkState::None,

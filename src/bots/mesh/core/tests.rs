@@ -18,6 +18,7 @@ fn member(n: u32) -> ParticipantState {
         id: p(n),
         name: format!("{n}"),
         speaking: false,
+        hand: false,
         mic: UplinkState::Live,
         camera: UplinkState::Live,
         screen: UplinkState::None,

@@ -333,6 +333,11 @@ impl Model {
                 }
                 answer
             }
+            Request::Hand(who, raised) => {
+                let answer = known(who);
+                self.with(who, |person| person.hand = raised);
+                answer
+            }
             Request::Rename(who, name) => {
                 let answer = known(who);
                 self.with(who, |person| person.name = name);

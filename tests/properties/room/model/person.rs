@@ -96,6 +96,8 @@ impl Uplink {
 #[derive(Debug, Clone)]
 pub(crate) struct Person {
     pub(crate) name: String,
+    /// Whether their hand is raised.
+    pub(crate) hand: bool,
     pub(super) joined_at: Duration,
     pub(crate) connected: bool,
     pub(super) lost_at: Option<Duration>,
@@ -122,6 +124,7 @@ impl Person {
     pub(super) fn new(name: String, reach: Reach, now: Duration) -> Self {
         Self {
             name,
+            hand: false,
             joined_at: now,
             connected: false,
             lost_at: None,
@@ -217,6 +220,7 @@ impl Person {
             id,
             name: self.name.clone(),
             speaking: self.is_speaking(),
+            hand: self.hand,
             mic: uplink(Role::Mic),
             camera: uplink(Role::Camera),
             screen: uplink(Role::Screen),

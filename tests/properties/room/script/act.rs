@@ -224,6 +224,10 @@ impl World {
                 let who = who.map(|who| who.find(self));
                 self.asks(Request::Pin(who))
             }
+            Action::Hand(who, raised) => {
+                let who = who.find(self);
+                self.asks(Request::Hand(who, raised))
+            }
             Action::Rename(who, n) => {
                 let who = who.find(self);
                 self.asks(Request::Rename(who, name(n)))

@@ -94,6 +94,7 @@ pub(crate) enum Action {
     Mute(Who, Role, Muter, bool),
     Pin(Option<Who>),
     Rename(Who, u8),
+    Hand(Who, bool),
     Chat(Who),
     Signal(Who, Who),
     /// The room is to be recorded.
@@ -334,6 +335,7 @@ fn requests() -> impl Strategy<Value = Action> {
         2 => layout.prop_map(Action::SetLayout),
         2 => proptest::option::of(who()).prop_map(Action::Pin),
         1 => (who(), any::<u8>()).prop_map(|(w, n)| Action::Rename(w, n)),
+        1 => (who(), any::<bool>()).prop_map(|(w, raised)| Action::Hand(w, raised)),
         1 => who().prop_map(Action::Chat),
         1 => (who(), who()).prop_map(|(a, b)| Action::Signal(a, b)),
         3 => subject.prop_map(Action::Record),

@@ -236,7 +236,7 @@ fn keyframes_are_known_by_their_first_packet() {
     assert!(starts(Codec::Vp8, &[0x10, 0x10]));
     assert!(!starts(Codec::Vp8, &[0x90, 0x80]));
     assert!(starts(Codec::H264, &[0x67, 0x42]));
-    assert!(starts(Codec::H264, &[0x78, 0, 9, 0x67]));
+    assert!(starts(Codec::H264, &[0x78, 0, 2, 0x67, 0x42]));
     assert!(starts(Codec::H264, &[0x7c, 0x85]));
     assert!(!starts(Codec::H264, &[0x7c, 0x05]), "the middle of one");
     assert!(!starts(Codec::H264, &[0x41, 0x9a]));

@@ -1,14 +1,18 @@
-//! The house stands: which file may use which, which code is pure, how full a folder may be.
+//! The house stands: which file may use which, which code is pure, how full a folder may be, and
+//! what the documents say of it.
 //!
 //! The sources are read as text and parsed, nothing is compiled and no GStreamer is needed. What may
-//! be where stands in `floors`; how it is found out, in `source` and `page`; the rules, in `rules`.
+//! be where stands in `floors`; how it is found out, in `source` and `page`; the rules, in `rules`
+//! and, for documents, in `documents`.
 //! Each test names everything that is wrong at once, so that its message serves as a list of work.
 
+mod documents;
 mod files;
 mod floors;
 mod graph;
 mod page;
 mod planted;
+mod planted_documents;
 mod planted_page;
 mod resolve;
 mod rules;
@@ -63,4 +67,16 @@ fn no_folder_is_crowded() {
         let files = Files::of(root, ending);
         assert_none("folders", &rules::crowded(&files));
     }
+}
+
+#[test]
+fn documents_name_what_exists() {
+    let mut documents = documents::documents();
+    assert_none("paths and links", &documents::missing(&documents));
+    let of_parameters = ["docs/ARCHITECTURE.md", "docs/BWE.md"];
+    documents
+        .0
+        .retain(|name, _| of_parameters.contains(&name.as_str()));
+    let sources = Files::of("src", "rs");
+    assert_none("names", &documents::unknown(&documents, &sources));
 }

@@ -52,7 +52,7 @@ pub struct Estimate {
     pub probe_bitrate: Option<u32>,
 }
 
-/// Whether a link carries what is sent over it. Traces of links have the names of old.
+/// Whether a link carries what is sent over it. In traces these are light, steady and heavy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Usage {
     /// It does, and might carry more.

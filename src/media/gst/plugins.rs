@@ -166,7 +166,7 @@ pub fn survey() -> Survey {
 pub(crate) enum H264Encoder {
     /// Cisco's openh264enc, at a third of VP8's cost.
     OpenH264,
-    /// x264enc, under the GPL: better pictures at twice openh264's cost.
+    /// x264enc, under the GPL: better pictures at nearly twice openh264's cost.
     X264,
 }
 

@@ -19,16 +19,17 @@ use crate::protocol::recording::RecordingId;
 
 /// A viewer who is on a rendition and can take this share of its bitrate stays on it.
 const STAYS: f64 = 0.8;
-/// One who is not yet comes to it with this share.
+/// A viewer who is not on a rendition yet comes to it if they can take this share of its bitrate.
 const COMES: f64 = 0.95;
 /// A bitrate that is to change by less than this share is left as it is.
 const STEADY: f64 = 0.05;
 /// bit/s of sound for a link that is weak: it leaves half as much more to the smallest picture, and
 /// speech is hardly the worse for it.
 const LEAN_SOUND: u32 = 24_000;
-/// A link is weak that carries less than this, bit/s with all headers, ...
+/// A link that carries less than this is weak, bit/s with all headers.
 const WEAK: f64 = 180_000.0;
-/// ... until it carries as much.
+/// A mix for a weak link has its full bitrate again once the link carries this, bit/s with all
+/// headers.
 const WEAK_NO_MORE: f64 = 240_000.0;
 /// Nothing of a moving picture is held longer than this so that it goes out slowly.
 const LONGEST_HELD: Duration = Duration::from_secs(2);

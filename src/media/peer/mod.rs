@@ -1,7 +1,7 @@
 //! One participant's connection: a webrtcbin that only transports. It answers one offer, turns
 //! every uplink into a tap and every downlink m-line into a slot, and never renegotiates.
 //!
-//! Threads: [`Peer::answer`] runs on a tokio thread; webrtcbin's callbacks run on threads of
+//! Threads: `Peer::answer` runs on a tokio thread; webrtcbin's callbacks run on threads of
 //! GStreamer, hold weak references only, and send one [`PeerEvent`] each.
 
 pub(crate) mod arrivals;

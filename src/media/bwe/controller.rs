@@ -65,7 +65,7 @@ impl LinkController {
     }
 
     /// Whether what was sent on a better rung still waits on the link. Ends after four seconds.
-    pub fn is_draining(&self) -> bool {
+    pub(crate) fn is_draining(&self) -> bool {
         self.link.is_backing_off() && self.link.updated() < self.selector.moved() + MAX_DRAIN
     }
 
@@ -122,7 +122,7 @@ impl LinkController {
     /// Takes an estimate that came at `now` of a link over which others' pictures are forwarded.
     /// Such a viewer has no rung: they can be sent the encodings there are, and those in `demand`.
     /// Returns how many bytes of packets should be sent again at once, for a packet train.
-    pub fn update_forwarded(
+    pub(crate) fn update_forwarded(
         &mut self,
         now: Duration,
         estimate: &Estimate,

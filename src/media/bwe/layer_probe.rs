@@ -36,14 +36,14 @@ const SHORT: f64 = 0.99;
 
 /// What there is to send over a link, bit/s, RTP headers included.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Demand {
+pub(crate) struct Demand {
     /// What is sent now.
-    pub held: f64,
+    pub(crate) held: f64,
     /// What the link must carry for the next larger encoding of one picture to be sent; `None`
     /// where there is no larger one.
-    pub next: Option<f64>,
+    pub(crate) next: Option<f64>,
     /// What the link must carry for all that is wanted.
-    pub all: f64,
+    pub(crate) all: f64,
 }
 
 impl Demand {

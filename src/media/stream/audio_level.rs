@@ -23,7 +23,7 @@ const HANGOVER: gst::ClockTime = gst::ClockTime::from_mseconds(800);
 /// The level of one uplink, and whether its participant speaks. Written by the streaming thread of
 /// its tap, read on any thread.
 #[derive(Debug)]
-pub struct AudioLevel {
+pub(crate) struct AudioLevel {
     /// Id of the header extension in this connection, 1 to 14.
     extension: u8,
     /// Level of the newest packet, -dBov: 0 to 127.

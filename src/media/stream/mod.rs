@@ -2,9 +2,9 @@
 
 pub mod audio_level;
 pub(crate) mod keyframes;
-pub mod pacer;
+pub(crate) mod pacer;
 mod recent_packets;
 pub(crate) mod rtx_budget;
 pub(crate) mod sanitize;
-pub mod slot;
-pub mod tap;
+pub(crate) mod slot;
+pub(crate) mod tap;

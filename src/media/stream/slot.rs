@@ -174,7 +174,7 @@ impl Slot {
     }
 
     /// The `appsrc` to link to the peer's webrtcbin.
-    pub fn element(&self) -> &gst_app::AppSrc {
+    pub(crate) fn element(&self) -> &gst_app::AppSrc {
         &self.shared.appsrc
     }
 
@@ -184,25 +184,25 @@ impl Slot {
     }
 
     /// The SSRC of everything this slot sends.
-    pub fn ssrc(&self) -> u32 {
+    pub(crate) fn ssrc(&self) -> u32 {
         self.ssrc
     }
 
     /// Caps of the transceiver: the line's, with the slot's SSRC.
-    pub fn caps(&self) -> gst::Caps {
+    pub(crate) fn caps(&self) -> gst::Caps {
         caps_with_ssrc(&self.line, self.ssrc)
     }
 
     /// Paces packets like this from now on, so that large frames are spread;
     /// as they come with `None`.
-    pub fn pace(&self, pacing: Option<Pacing>) {
+    pub(crate) fn pace(&self, pacing: Option<Pacing>) {
         self.shared.pacer.limit(pacing);
     }
 
     /// A function that says of a packet of this slot, by its sequence number, how many bytes it
     /// has; `None` if there is no use in sending it again. Where the picture is paced, packets
     /// before its newest keyframe are not worth the time.
-    pub fn wanted_again(&self) -> Box<dyn Fn(u16) -> Option<usize> + Send + Sync> {
+    pub(crate) fn wanted_again(&self) -> Box<dyn Fn(u16) -> Option<usize> + Send + Sync> {
         let shared = Arc::downgrade(&self.shared);
         Box::new(move |seq| {
             let shared = shared.upgrade()?;
@@ -224,7 +224,7 @@ impl Slot {
     }
 
     /// How many packets were sent so far.
-    pub fn packets(&self) -> u64 {
+    pub(crate) fn packets(&self) -> u64 {
         self.shared.packets.load(Ordering::Relaxed)
     }
 
@@ -280,7 +280,7 @@ impl Slot {
 
     /// Disconnects sources that do not have the slot any more. To be called after `opened` was, and
     /// not on a streaming thread: that of one tap must not wait for another's.
-    pub fn settle(&mut self) {
+    pub(crate) fn settle(&mut self) {
         let (current, next) = {
             let switch = self.shared.switch.lock();
             (switch.current, switch.next)

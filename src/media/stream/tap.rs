@@ -34,15 +34,15 @@ const NO_SEQUENCE: u32 = u32::MAX;
 
 /// What has passed a tap since it was made.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct TapCounters {
+pub(crate) struct TapCounters {
     /// RTP packets that were delivered.
-    pub packets: u64,
+    pub(crate) packets: u64,
     /// Bytes of RTP packets, headers included.
-    pub bytes: u64,
+    pub(crate) bytes: u64,
     /// Keyframe requests sent upstream.
-    pub keyframes_asked: u64,
+    pub(crate) keyframes_asked: u64,
     /// Keyframe requests that another one's keyframe answered.
-    pub keyframes_avoided: u64,
+    pub(crate) keyframes_avoided: u64,
 }
 
 /// A tap of one RTP stream. Cloning shares it. Usable on any thread; packets are delivered on the
@@ -83,7 +83,7 @@ impl std::fmt::Debug for Tap {
 /// delivery that is going on.
 #[derive(Debug)]
 #[must_use]
-pub struct Subscription {
+pub(crate) struct Subscription {
     tap: Tap,
     consumer: u64,
 }

@@ -199,7 +199,7 @@ pub struct Ladder {
 impl Ladder {
     /// The ladder of a canvas of a size, frames a second and bit/s. Renditions that are not smaller
     /// and cheaper than the rung above are left out.
-    pub fn new(renditions: &Renditions, canvas: Size, fps: u32, bitrate: u32) -> Self {
+    pub(crate) fn new(renditions: &Renditions, canvas: Size, fps: u32, bitrate: u32) -> Self {
         let named = renditions.rung.iter();
         let same = named
             .clone()

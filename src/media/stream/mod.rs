@@ -2,9 +2,9 @@
 
 pub mod audio_level;
 pub(crate) mod keyframes;
-pub(crate) mod pacer;
+pub mod pacer;
 mod recent_packets;
 pub(crate) mod rtx_budget;
 pub(crate) mod sanitize;
-pub(crate) mod slot;
+pub mod slot;
 pub(crate) mod tap;

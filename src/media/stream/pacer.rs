@@ -22,12 +22,12 @@ const BURST: f64 = 0.03;
 
 /// How fast the packets of a slot go out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Pacing {
+pub struct Pacing {
     /// Highest rate, bit/s. At 0 nothing goes out.
-    pub(crate) rate: u32,
+    pub rate: u32,
     /// Longest time that a packet is held; the rate is exceeded for that, because encoders keep to
     /// a bitrate only in the long run. Time at a rate of 0 does not count.
-    pub(crate) within: Duration,
+    pub within: Duration,
 }
 
 /// Lets items pass at a rate (a leaky bucket); pure.

@@ -48,7 +48,7 @@ pub(crate) struct TapCounters {
 /// A tap of one RTP stream. Cloning shares it. Usable on any thread; packets are delivered on the
 /// streaming thread of the pipeline that makes them.
 #[derive(Clone)]
-pub struct Tap(Arc<Inner>);
+pub(crate) struct Tap(Arc<Inner>);
 
 struct Inner {
     sink: gst_app::AppSink,

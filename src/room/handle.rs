@@ -34,7 +34,7 @@ pub struct JoinRequest {
     /// The secret of the participant to take over.
     pub resume: Option<String>,
     /// A mode of one's own instead of the room's.
-    pub view: Option<Mode>,
+    pub mode_override: Option<Mode>,
     /// What the joiner wants at most.
     pub limits: Limits,
     /// Whether others can call the joiner (mode `p2p`).

@@ -9,8 +9,8 @@ use crate::id::ParticipantId;
 impl State {
     /// Somebody is heard from now on, or no longer.
     pub(crate) fn heard(&mut self, who: ParticipantId, heard: bool, now: Duration) {
-        if let Some(person) = self.people.get_mut(&who) {
-            person.set_heard(heard, now);
+        if let Some(participant) = self.participants.get_mut(&who) {
+            participant.set_heard(heard, now);
             if heard {
                 self.last_speaker = Some(who);
             }
@@ -26,7 +26,7 @@ impl State {
         if self.wired.mixer != Mixing::None {
             return;
         }
-        let everybody: Vec<ParticipantId> = self.people.keys().copied().collect();
+        let everybody: Vec<ParticipantId> = self.participants.keys().copied().collect();
         for who in everybody {
             let heard = speaking.contains(&who) && self.has_live_voice(who);
             if self.is_heard(who) != heard {
@@ -38,14 +38,14 @@ impl State {
     /// A mixer begins to listen. It reports only who is heard from then on, so nobody is.
     pub(crate) fn hand_over_to_mixer(&mut self, now: Duration) {
         self.speaking = None;
-        for person in self.people.values_mut().filter(|p| p.is_heard()) {
-            person.set_heard(false, now);
+        for participant in self.participants.values_mut().filter(|p| p.is_heard()) {
+            participant.set_heard(false, now);
         }
     }
 
     fn is_heard(&self, who: ParticipantId) -> bool {
-        self.people
+        self.participants
             .get(&who)
-            .is_some_and(|person| person.is_heard())
+            .is_some_and(|participant| participant.is_heard())
     }
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::participant::Person;
+use super::participant::Participant;
 use super::{Effect, Muter, Reach, Request, State};
 use crate::id::{ParticipantId, Role};
 use crate::protocol::room::MeasuredPaths;
@@ -18,12 +18,12 @@ impl State {
     /// the place of somebody else.
     pub(crate) fn admit(
         &self,
-        person: &Person,
+        participant: &Participant,
         taken: Option<ParticipantId>,
     ) -> Result<(), RoomError> {
-        check_view(person.view)?;
+        check_mode_override(participant.mode_override)?;
         let direct = self.mode == Mode::P2p;
-        if direct && person.reach == Reach::HttpOnly {
+        if direct && participant.reach == Reach::HttpOnly {
             let reason = "nobody can call who comes over WHIP or WHEP";
             return Err(RoomError::ModeUnavailable(Mode::P2p, reason));
         }
@@ -31,7 +31,7 @@ impl State {
             true => self.settings.max_participants.min(MAX_MESH),
             false => self.settings.max_participants,
         };
-        match taken.is_some() || self.people.len() < limit {
+        match taken.is_some() || self.participants.len() < limit {
             true => Ok(()),
             false => Err(RoomError::Full { limit }),
         }
@@ -46,11 +46,11 @@ impl State {
     ) -> Result<(), RoomError> {
         match request {
             Request::Mode(mode) => self.set_mode(mode)?,
-            Request::View(who, view) => self.set_view(who, view)?,
-            Request::Limits(who, limits) => self.person(who)?.limits = limits,
+            Request::View(who, mode) => self.set_mode_override(who, mode)?,
+            Request::Limits(who, limits) => self.participant(who)?.limits = limits,
             Request::Mesh(who, receiving) => self.set_mesh(who, receiving)?,
             Request::Heights(who, heights) => {
-                self.person(who)?.heights = heights.into_iter().collect();
+                self.participant(who)?.heights = heights.into_iter().collect();
             }
             Request::Layout(layout) => self.layout = layout,
             Request::Mute {
@@ -60,10 +60,10 @@ impl State {
                 muted,
             } => self.mute(now, who, role, by, muted)?,
             Request::Pin(who) => self.pin(who)?,
-            Request::Rename(who, name) => self.person(who)?.name = name,
+            Request::Rename(who, name) => self.participant(who)?.name = name,
             Request::Chat(from, text) => {
-                self.person(from)?;
-                let everybody = self.people.keys().copied().collect();
+                self.participant(from)?;
+                let everybody = self.participants.keys().copied().collect();
                 effects.push(Effect::TellChat(everybody, from, text));
             }
             Request::Signal { from, to, data } => {
@@ -76,8 +76,8 @@ impl State {
         Ok(())
     }
 
-    fn person(&mut self, who: ParticipantId) -> Result<&mut Person, RoomError> {
-        self.people
+    fn participant(&mut self, who: ParticipantId) -> Result<&mut Participant, RoomError> {
+        self.participants
             .get_mut(&who)
             .ok_or(RoomError::NoSuchParticipant(who))
     }
@@ -88,21 +88,21 @@ impl State {
             if !self.recordings.is_empty() {
                 return refuse("it is being recorded, and the server would have no media");
             }
-            if self.people.len() > MAX_MESH {
+            if self.participants.len() > MAX_MESH {
                 return refuse("it is for 6 people at most");
             }
             // Whether somebody only watches is known of those who are connected.
-            let callable = |person: &Person| match person.is_connected() {
-                true => person.is_reachable(),
-                false => person.reach == Reach::Signalling,
+            let callable = |participant: &Participant| match participant.is_connected() {
+                true => participant.is_reachable(),
+                false => participant.reach == Reach::Signalling,
             };
-            if !self.people.values().all(callable) {
+            if !self.participants.values().all(callable) {
                 return refuse("somebody only watches, or came over WHIP, and cannot be called");
             }
         }
         if mode != Mode::P2p {
             // What is left of the mesh is on its way out, and says nothing of the next one.
-            self.people.values_mut().for_each(|p| p.mesh.clear());
+            self.participants.values_mut().for_each(|p| p.mesh.clear());
         }
         self.mode = mode;
         Ok(())
@@ -114,12 +114,12 @@ impl State {
         who: ParticipantId,
         receiving: Vec<ParticipantId>,
     ) -> Result<(), RoomError> {
-        let here = |from: &ParticipantId| *from != who && self.people.contains_key(from);
+        let here = |from: &ParticipantId| *from != who && self.participants.contains_key(from);
         let receiving = receiving.into_iter().filter(here).collect();
         let in_mesh = self.mode == Mode::P2p;
-        let person = self.person(who)?;
+        let participant = self.participant(who)?;
         if in_mesh {
-            person.mesh = receiving;
+            participant.mesh = receiving;
         }
         Ok(())
     }
@@ -131,17 +131,21 @@ impl State {
         }
         let missing = [from, to]
             .into_iter()
-            .find(|who| !self.people.contains_key(who));
+            .find(|who| !self.participants.contains_key(who));
         match missing {
             Some(who) => Err(RoomError::NoSuchParticipant(who)),
             None => Ok(()),
         }
     }
 
-    fn set_view(&mut self, who: ParticipantId, view: Option<Mode>) -> Result<(), RoomError> {
-        let person = self.person(who)?;
-        check_view(view)?;
-        person.view = view;
+    fn set_mode_override(
+        &mut self,
+        who: ParticipantId,
+        mode_override: Option<Mode>,
+    ) -> Result<(), RoomError> {
+        let participant = self.participant(who)?;
+        check_mode_override(mode_override)?;
+        participant.mode_override = mode_override;
         Ok(())
     }
 
@@ -153,8 +157,8 @@ impl State {
         by: Muter,
         muted: bool,
     ) -> Result<(), RoomError> {
-        let person = self.person(who)?;
-        if let Some(uplink) = person.uplinks.get_mut(&role) {
+        let participant = self.participant(who)?;
+        if let Some(uplink) = participant.uplinks.get_mut(&role) {
             match by {
                 Muter::Owner => uplink.set_muted_by_owner(muted, now),
                 Muter::Operator => uplink.muted_by_operator = muted,
@@ -165,7 +169,7 @@ impl State {
 
     fn pin(&mut self, who: Option<ParticipantId>) -> Result<(), RoomError> {
         if let Some(who) = who {
-            self.person(who)?;
+            self.participant(who)?;
         }
         self.pinned = who;
         Ok(())
@@ -173,11 +177,16 @@ impl State {
 
     /// The paths as they should be, and as they were counted.
     pub(crate) fn paths(&self) -> MeasuredPaths {
-        let talking = |p: &&Person| p.is_connected() && !p.is_viewer();
-        let direct: usize = self.people.values().map(|person| person.mesh.len()).sum();
+        let talking = |p: &&Participant| p.is_connected() && !p.is_viewer();
+        let direct: usize = self
+            .participants
+            .values()
+            .map(|participant| participant.mesh.len())
+            .sum();
         let direct = u64::try_from(direct).unwrap_or(u64::MAX);
         MeasuredPaths {
-            expected: Topology::from(self.mode).paths(self.people.values().filter(talking).count()),
+            expected: Topology::from(self.mode)
+                .paths(self.participants.values().filter(talking).count()),
             measured: Paths {
                 outside: self.counted.outside.saturating_add(direct),
                 inside: self.counted.inside,
@@ -186,8 +195,8 @@ impl State {
     }
 }
 
-fn check_view(view: Option<Mode>) -> Result<(), RoomError> {
-    match view {
+fn check_mode_override(mode_override: Option<Mode>) -> Result<(), RoomError> {
+    match mode_override {
         Some(Mode::P2p) => {
             let reason = "it takes all of a room; one participant alone can have mcu or sfu";
             Err(RoomError::ModeUnavailable(Mode::P2p, reason))

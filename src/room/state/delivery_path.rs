@@ -7,10 +7,10 @@ use std::time::Duration;
 /// nothing must not keep a mixer alive.
 pub(crate) const HANDOVER_LIMIT: Duration = Duration::from_millis(1500);
 /// The same for sound towards forward slots, of which those in a pause may send nothing.
-pub(crate) const VOICES_LIMIT: Duration = Duration::from_millis(200);
+pub(crate) const SOUND_FORWARD_LIMIT: Duration = Duration::from_millis(200);
 /// The same for sound towards the mix, where somebody who spoke lately may have stopped; longer,
 /// and those who do speak would be heard twice.
-pub(crate) const SPEAKERS_LIMIT: Duration = Duration::from_millis(600);
+pub(crate) const SOUND_MIX_LIMIT: Duration = Duration::from_millis(600);
 /// How long forwarded sound goes on beside the mix: what the mixer has taken in has yet to be let
 /// through its gate, encoded, sent and played.
 pub(crate) const SOUND_OVERLAP: Duration = Duration::from_millis(120);
@@ -19,14 +19,12 @@ pub(crate) const PICTURE_OVERLAP: Duration = Duration::from_millis(100);
 
 /// Sound or picture.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Kind {
-    /// What is seen.
+pub(crate) enum MediaKind {
     Picture,
-    /// What is heard.
     Sound,
 }
 
-impl Kind {
+impl MediaKind {
     pub(crate) const BOTH: [Self; 2] = [Self::Picture, Self::Sound];
 }
 
@@ -41,9 +39,9 @@ pub(crate) enum Route {
     Mesh,
 }
 
-/// The service of one kind of media, sound or picture.
+/// The path of one kind of media, sound or picture.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) enum Service {
+pub(crate) enum DeliveryPath {
     /// Not connected yet.
     #[default]
     None,
@@ -57,9 +55,9 @@ pub(crate) enum Service {
     },
 }
 
-impl Service {
+impl DeliveryPath {
     /// Aims at `to`. What was aimed at before and has not come is given up.
-    pub(crate) fn aim(&mut self, to: Route, now: Duration) {
+    pub(crate) fn switch_to(&mut self, to: Route, now: Duration) {
         *self = match *self {
             Self::Steady(from) if from != to => Self::Moving {
                 from,
@@ -67,7 +65,9 @@ impl Service {
                 since: now,
             },
             Self::Moving { from, .. } if from == to => Self::Steady(from),
-            Self::Moving { from, to: aim, .. } if aim != to => Self::Moving {
+            Self::Moving {
+                from, to: pending, ..
+            } if pending != to => Self::Moving {
                 from,
                 to,
                 since: now,
@@ -87,7 +87,7 @@ impl Service {
     }
 
     /// What is aimed at delivers. True if that was awaited.
-    pub(crate) fn arrive(&mut self) -> bool {
+    pub(crate) fn complete(&mut self) -> bool {
         match *self {
             Self::Moving { to, .. } => {
                 *self = Self::Steady(to);
@@ -107,7 +107,7 @@ impl Service {
     }
 
     /// What is on its way, and since when.
-    pub(crate) fn coming(self) -> Option<(Route, Duration)> {
+    pub(crate) fn pending(self) -> Option<(Route, Duration)> {
         match self {
             Self::Moving { to, since, .. } => Some((to, since)),
             _ => None,
@@ -122,37 +122,37 @@ mod tests {
     const T0: Duration = Duration::from_secs(1);
     const T1: Duration = Duration::from_secs(2);
 
-    fn moving(from: Route, to: Route, since: Duration) -> Service {
-        Service::Moving { from, to, since }
+    fn moving(from: Route, to: Route, since: Duration) -> DeliveryPath {
+        DeliveryPath::Moving { from, to, since }
     }
 
     #[test]
     fn the_old_way_goes_on_until_the_new_one_is_there() {
-        let mut service = Service::default();
-        service.aim(Route::Mix, T0);
-        assert_eq!(service, Service::Steady(Route::Mix), "nothing to keep");
-        service.aim(Route::Forward, T1);
-        assert_eq!(service, moving(Route::Mix, Route::Forward, T1));
-        assert!(service.uses(Route::Mix) && service.uses(Route::Forward));
-        assert!(service.arrive() && !service.arrive());
-        assert_eq!(service, Service::Steady(Route::Forward));
+        let mut path = DeliveryPath::default();
+        path.switch_to(Route::Mix, T0);
+        assert_eq!(path, DeliveryPath::Steady(Route::Mix), "nothing to keep");
+        path.switch_to(Route::Forward, T1);
+        assert_eq!(path, moving(Route::Mix, Route::Forward, T1));
+        assert!(path.uses(Route::Mix) && path.uses(Route::Forward));
+        assert!(path.complete() && !path.complete());
+        assert_eq!(path, DeliveryPath::Steady(Route::Forward));
     }
 
     #[test]
     fn a_change_of_mind_gives_up_what_has_not_come() {
-        let mut service = moving(Route::Mix, Route::Forward, T0);
-        service.aim(Route::Forward, T1);
-        assert_eq!(service, moving(Route::Mix, Route::Forward, T0), "no news");
-        service.aim(Route::Mesh, T1);
-        assert_eq!(service, moving(Route::Mix, Route::Mesh, T1));
-        service.aim(Route::Mix, T1);
-        assert_eq!(service, Service::Steady(Route::Mix));
+        let mut path = moving(Route::Mix, Route::Forward, T0);
+        path.switch_to(Route::Forward, T1);
+        assert_eq!(path, moving(Route::Mix, Route::Forward, T0), "no news");
+        path.switch_to(Route::Mesh, T1);
+        assert_eq!(path, moving(Route::Mix, Route::Mesh, T1));
+        path.switch_to(Route::Mix, T1);
+        assert_eq!(path, DeliveryPath::Steady(Route::Mix));
     }
 
     #[test]
     fn the_mesh_is_left_at_once() {
-        let mut service = Service::Steady(Route::Mesh);
-        service.aim(Route::Forward, T0);
-        assert_eq!(service, Service::Steady(Route::Forward));
+        let mut path = DeliveryPath::Steady(Route::Mesh);
+        path.switch_to(Route::Forward, T0);
+        assert_eq!(path, DeliveryPath::Steady(Route::Forward));
     }
 }

@@ -63,7 +63,7 @@ pub enum Input {
         /// Whether others can call them.
         reach: Reach,
         /// The mode they want instead of the room's.
-        view: Option<Mode>,
+        mode_override: Option<Mode>,
         /// What they want at most.
         limits: Limits,
         /// Whom to take over, if they are still here.

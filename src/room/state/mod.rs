@@ -33,7 +33,7 @@ pub use input::{Effect, Input, Lifetime, Settings};
 pub use request::{Departure, Muter, Reach, Request, RequestId};
 
 use self::layers::Media;
-use self::participant::{Downlinks, Person, Phase, RESUME_GRACE, Sends, Signalling, Uplink};
+use self::participant::{Downlinks, Participant, Phase, RESUME_GRACE, Sends, Signalling, Uplink};
 use self::running_recording::RunningRecording;
 use self::wiring::{Downlink, Mixing, Wiring};
 use super::error::RoomError;
@@ -71,7 +71,7 @@ pub struct State {
     pub(crate) pressure: Pressure,
     pub(crate) layout: LayoutKind,
     pub(crate) pinned: Option<ParticipantId>,
-    pub(crate) people: BTreeMap<ParticipantId, Person>,
+    pub(crate) participants: BTreeMap<ParticipantId, Participant>,
     pub(crate) last_ordinal: u32,
     pub(crate) last_speaker: Option<ParticipantId>,
     pub(crate) wired: Wiring,
@@ -82,7 +82,7 @@ pub struct State {
     /// What is being recorded.
     pub(crate) recordings: BTreeMap<RecordingId, RunningRecording>,
     /// Joins that wait for the server to say whether it has capacity.
-    knocking: BTreeMap<RequestId, Person>,
+    knocking: BTreeMap<RequestId, Participant>,
     /// Who speaks by their packets, as told since the last mixer ended.
     pub(crate) speaking: Option<BTreeSet<ParticipantId>>,
     /// What was counted last.
@@ -106,7 +106,7 @@ impl State {
             layout: settings.layout,
             settings,
             pinned: None,
-            people: BTreeMap::new(),
+            participants: BTreeMap::new(),
             last_ordinal: 0,
             last_speaker: None,
             wired: Wiring::default(),
@@ -158,12 +158,15 @@ impl State {
         }
         // What came due since the last input must not be skipped: nobody has looked at it yet.
         let seen = self.last_input;
-        let people = self.people.values().filter_map(|p| p.next_deadline(seen));
+        let people = self
+            .participants
+            .values()
+            .filter_map(|p| p.next_deadline(seen));
         let retries = self.failed_outputs.values().copied();
         people
             .chain(retries)
             .chain([self.mixer_rests_until])
-            .chain(self.next_arrival(seen))
+            .chain(self.next_completion(seen))
             .chain(self.wired.reviews())
             .chain(self.recordings_due())
             .chain(self.wired.lingering())
@@ -183,7 +186,7 @@ impl State {
     }
 
     /// What the room shows of itself.
-    pub fn view(&self) -> RoomState {
+    pub fn published(&self) -> RoomState {
         let tile = |tile: &Tile| TileState {
             participant: tile.source.participant,
             role: tile.source.role,
@@ -197,14 +200,18 @@ impl State {
             layout: self.layout,
             canvas: self.settings.canvas,
             pinned: self.pinned,
-            participants: self.people.iter().map(|(id, p)| p.shown(*id)).collect(),
+            participants: self
+                .participants
+                .iter()
+                .map(|(id, p)| p.published(*id))
+                .collect(),
             tiles: self
                 .wired
                 .scene()
                 .map(|scene| scene.tiles.iter().map(tile).collect())
                 .unwrap_or_default(),
             paths: self.paths(),
-            recordings: self.recordings_shown(),
+            recordings: self.published_recordings(),
         }
     }
 
@@ -214,13 +221,13 @@ impl State {
                 request,
                 name,
                 reach,
-                view,
+                mode_override,
                 limits,
                 takes_over,
             } => {
-                let mut person = Person::new(name, reach, now);
-                (person.view, person.limits) = (view, limits);
-                self.knock(request, person, takes_over, effects);
+                let mut participant = Participant::new(name, reach, now);
+                (participant.mode_override, participant.limits) = (mode_override, limits);
+                self.knock(request, participant, takes_over, effects);
             }
             Input::Admitted(request, outcome) => self.admitted(request, outcome, effects),
             Input::Asked(request, asked) => {
@@ -234,7 +241,9 @@ impl State {
                 uplinks,
                 downlinks,
             } => self.answered(who, uplinks, downlinks),
-            Input::Connected(who) => self.with(who, |person| person.phase = Phase::Connected),
+            Input::Connected(who) => {
+                self.with(who, |participant| participant.phase = Phase::Connected)
+            }
             Input::PeerLost(who, reason) => self.evict(who, reason, effects),
             Input::UplinkBegan(who, role, n) => {
                 self.with_uplink(who, role, |uplink| uplink.begin(n, now));
@@ -273,12 +282,12 @@ impl State {
     }
 
     fn answered(&mut self, who: ParticipantId, uplinks: Vec<(Role, Sends)>, downlinks: Downlinks) {
-        self.with(who, |person| {
-            person.fec = fec::FecController::new(downlinks.mix_protection);
-            person.downlinks = downlinks;
+        self.with(who, |participant| {
+            participant.fec = fec::FecController::new(downlinks.mix_fec);
+            participant.downlinks = downlinks;
             for (role, sends) in uplinks {
                 let fresh = || Uplink::new(sends);
-                person.uplinks.entry(role).or_insert_with(fresh);
+                participant.uplinks.entry(role).or_insert_with(fresh);
             }
         });
     }
@@ -288,24 +297,27 @@ impl State {
     fn knock(
         &mut self,
         request: RequestId,
-        person: Person,
+        participant: Participant,
         takes_over: Option<ParticipantId>,
         effects: &mut Vec<Effect>,
     ) {
-        match takes_over.filter(|who| self.people.contains_key(who)) {
-            Some(who) => self.take_over(request, person, who, effects),
+        match takes_over.filter(|who| self.participants.contains_key(who)) {
+            Some(who) => self.take_over(request, participant, who, effects),
             None => {
-                effects.push(Effect::Admit(request, self.mode_of(person.view)));
-                self.knocking.insert(request, person);
+                effects.push(Effect::Admit(
+                    request,
+                    self.mode_of(participant.mode_override),
+                ));
+                self.knocking.insert(request, participant);
             }
         }
     }
 
     /// The mode in which somebody who asks for `view` would be served.
-    fn mode_of(&self, view: Option<Mode>) -> Mode {
+    fn mode_of(&self, mode_override: Option<Mode>) -> Mode {
         match self.mode {
             Mode::P2p => Mode::P2p,
-            mode => view.unwrap_or(mode),
+            mode => mode_override.unwrap_or(mode),
         }
     }
 
@@ -316,35 +328,35 @@ impl State {
         outcome: Result<(), Busy>,
         effects: &mut Vec<Effect>,
     ) {
-        let Some(person) = self.knocking.remove(&request) else {
+        let Some(participant) = self.knocking.remove(&request) else {
             return;
         };
         let outcome = outcome.map_err(RoomError::from);
-        if let Err(refusal) = outcome.and_then(|()| self.admit(&person, None)) {
+        if let Err(refusal) = outcome.and_then(|()| self.admit(&participant, None)) {
             effects.push(Effect::Settle(request, Err(refusal)));
             return;
         }
         self.last_ordinal += 1;
         let who = ParticipantId::new(self.last_ordinal);
-        self.people.insert(who, person);
+        self.participants.insert(who, participant);
         effects.push(Effect::StartPeer(request, who));
     }
 
     fn take_over(
         &mut self,
         request: RequestId,
-        person: Person,
+        participant: Participant,
         who: ParticipantId,
         effects: &mut Vec<Effect>,
     ) {
-        if let Err(refusal) = self.admit(&person, Some(who)) {
+        if let Err(refusal) = self.admit(&participant, Some(who)) {
             effects.push(Effect::Settle(request, Err(refusal)));
             return;
         }
         effects.push(Effect::Bye(who, ByeReason::Replaced));
         effects.push(Effect::StopPeer(who));
-        self.wired.forget_person(who);
-        self.people.insert(who, person);
+        self.wired.forget_participant(who);
+        self.participants.insert(who, participant);
         effects.push(Effect::StartPeer(request, who));
     }
 
@@ -359,11 +371,11 @@ impl State {
             Departure::Left => self.evict(who, ByeReason::Left, effects),
             Departure::Removed => self.evict(who, ByeReason::Removed, effects),
             Departure::SignallingLost => {
-                if let Some(person) = self.people.get_mut(&who)
-                    && person.signalling == Signalling::Attached
+                if let Some(participant) = self.participants.get_mut(&who)
+                    && participant.signalling == Signalling::Attached
                 {
                     let deadline = now + RESUME_GRACE;
-                    person.signalling = Signalling::Lost { deadline };
+                    participant.signalling = Signalling::Lost { deadline };
                 }
             }
         }
@@ -371,14 +383,14 @@ impl State {
 
     /// Takes somebody out of the room. Doing it twice is a no-op.
     fn evict(&mut self, who: ParticipantId, reason: ByeReason, effects: &mut Vec<Effect>) {
-        if self.people.remove(&who).is_none() {
+        if self.participants.remove(&who).is_none() {
             return;
         }
-        self.wired.forget_person(who);
+        self.wired.forget_participant(who);
         self.pinned = self.pinned.filter(|pinned| *pinned != who);
         self.last_speaker = self.last_speaker.filter(|speaker| *speaker != who);
-        for person in self.people.values_mut() {
-            person.mesh.remove(&who);
+        for participant in self.participants.values_mut() {
+            participant.mesh.remove(&who);
         }
         effects.push(Effect::Bye(who, reason));
         effects.push(Effect::StopPeer(who));
@@ -386,9 +398,9 @@ impl State {
 
     fn evict_overdue(&mut self, now: Duration, effects: &mut Vec<Effect>) {
         let overdue: Vec<ParticipantId> = self
-            .people
+            .participants
             .iter()
-            .filter(|(_, person)| person.is_overdue(now))
+            .filter(|(_, participant)| participant.is_overdue(now))
             .map(|(who, _)| *who)
             .collect();
         for who in overdue {
@@ -397,7 +409,7 @@ impl State {
     }
 
     fn close(&mut self, reason: ByeReason, effects: &mut Vec<Effect>) {
-        let everybody: Vec<ParticipantId> = self.people.keys().copied().collect();
+        let everybody: Vec<ParticipantId> = self.participants.keys().copied().collect();
         for who in everybody {
             self.evict(who, reason, effects);
         }
@@ -422,15 +434,15 @@ impl State {
         effects: &mut Vec<Effect>,
     ) {
         let demand = self.forward_demand(who, now);
-        let person = self.people.get(&who);
-        let audio = person.map(|person| self.least_sound_of(person));
-        let (Some(audio), Some(person)) = (audio, self.people.get_mut(&who)) else {
+        let participant = self.participants.get(&who);
+        let audio = participant.map(|participant| self.min_sound_of(participant));
+        let (Some(audio), Some(participant)) = (audio, self.participants.get_mut(&who)) else {
             return;
         };
         let ladder = &self.settings.ladder;
         let again = match demand {
-            Some(demand) => person.link.update_forwarded(now, estimate, &demand),
-            None => person.link.update(now, estimate, ladder, audio),
+            Some(demand) => participant.link.update_forwarded(now, estimate, &demand),
+            None => participant.link.update(now, estimate, ladder, audio),
         };
         if again > 0 {
             effects.push(Effect::SendAgain(who, again));
@@ -440,28 +452,28 @@ impl State {
     /// Notes the share of packets lost on the way to somebody. Whether that changes what protects
     /// the sound sent to them: mostly it does not, and nothing has to be decided anew.
     fn lost(&mut self, now: Duration, who: ParticipantId, loss: Option<f32>) -> bool {
-        let person = self.people.get_mut(&who);
-        person.is_some_and(|person| {
-            let before = person.fec.fec();
-            person.fec.update(now, loss) != before
+        let participant = self.participants.get_mut(&who);
+        participant.is_some_and(|participant| {
+            let before = participant.fec.fec();
+            participant.fec.update(now, loss) != before
         })
     }
 
     /// Whether an estimate of somebody's link can change anything.
     pub fn cares(&self, who: ParticipantId, estimate: &Estimate) -> bool {
-        let person = self.people.get(&who);
-        person.is_some_and(|person| person.link.cares(estimate))
+        let participant = self.participants.get(&who);
+        participant.is_some_and(|participant| participant.link.cares(estimate))
     }
 
-    fn with(&mut self, who: ParticipantId, change: impl FnOnce(&mut Person)) {
-        if let Some(person) = self.people.get_mut(&who) {
-            change(person);
+    fn with(&mut self, who: ParticipantId, change: impl FnOnce(&mut Participant)) {
+        if let Some(participant) = self.participants.get_mut(&who) {
+            change(participant);
         }
     }
 
     fn with_uplink(&mut self, who: ParticipantId, role: Role, change: impl FnOnce(&mut Uplink)) {
-        self.with(who, |person| {
-            if let Some(uplink) = person.uplinks.get_mut(&role) {
+        self.with(who, |participant| {
+            if let Some(uplink) = participant.uplinks.get_mut(&role) {
                 change(uplink);
             }
         });
@@ -470,7 +482,7 @@ impl State {
     /// Brings the media to what the state asks for now.
     fn rewire(&mut self, now: Duration, effects: &mut Vec<Effect>) {
         self.failed_outputs.retain(|_, until| *until > now);
-        self.aim(now);
+        self.start_handovers(now);
         // A change can be complete as soon as it is wired: there may be nothing to wait for. And what
         // somebody should get follows from what they have, and from what its sender is asked for.
         let mut rounds = 0;
@@ -489,28 +501,28 @@ impl State {
             self.forget_deliveries(&next);
             self.wired = next;
             // Neither must be skipped: both can change what should be.
-            let told = self.set_sending(now);
-            let arrived = self.arrive(now);
+            let upstreams_changed = self.update_upstreams(now);
+            let completed = self.complete_handovers(now);
             // A mixer that has just been started for a recording may have nobody to wait for.
             let recordable = !self.recordings.is_empty() && !was_painted;
             let begins = recordable && self.painted().is_some();
-            if !unsettled && !told && !arrived && !begins {
+            if !unsettled && !upstreams_changed && !completed && !begins {
                 break;
             }
         }
     }
 
     fn publish(&mut self, effects: &mut Vec<Effect>) {
-        let view = self.view();
-        if self.published.as_deref() != Some(&view) {
-            let view = Arc::new(view);
-            self.published = Some(Arc::clone(&view));
-            effects.push(Effect::Publish(view));
+        let published = self.published();
+        if self.published.as_deref() != Some(&published) {
+            let published = Arc::new(published);
+            self.published = Some(Arc::clone(&published));
+            effects.push(Effect::Publish(published));
         }
     }
 
     fn is_unused(&self) -> bool {
-        self.people.is_empty()
+        self.participants.is_empty()
             && self.knocking.is_empty()
             && self.settings.lifetime == Lifetime::WhileUsed
     }

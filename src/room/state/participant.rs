@@ -3,10 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use super::delivery_path::{Kind, Service};
+use super::delivery_path::{DeliveryPath, MediaKind};
 use super::layers::{Layers, Media};
 use super::request::Reach;
-use super::slot_allocation::Claim;
+use super::slot_allocation::Priority;
 use crate::codec::VideoCodec;
 use crate::id::SourceId;
 use crate::id::{Mid, ParticipantId, Rid, Role};
@@ -165,12 +165,12 @@ impl Uplink {
         }
     }
 
-    fn shown(&self, sending: Sending) -> UplinkState {
+    fn published(&self, upstream: Upstream) -> UplinkState {
         match self.layers.media() {
             _ if self.is_muted() => UplinkState::Muted,
             Media::Absent => UplinkState::None,
             Media::Flowing { .. } => UplinkState::Live,
-            Media::Silent { .. } if sending == Sending::Excused => UplinkState::Live,
+            Media::Silent { .. } if upstream == Upstream::Paused => UplinkState::Live,
             Media::Silent { .. } => UplinkState::Stalled,
         }
     }
@@ -184,7 +184,7 @@ pub struct Downlinks {
     /// Whether there is a slot for the mix.
     pub mix_audio: bool,
     /// The forward error correction that the decoder behind that slot makes use of.
-    pub mix_protection: Fec,
+    pub mix_fec: Fec,
     /// The slots for other people's pictures and their codecs, in the order of the m-lines.
     pub forward_video: Vec<(Mid, VideoCodec)>,
     /// The slots for other people's voices, in the order of the m-lines.
@@ -192,44 +192,44 @@ pub struct Downlinks {
 }
 
 impl Downlinks {
-    pub(crate) fn has_mix(&self, kind: Kind) -> bool {
+    pub(crate) fn has_mix(&self, kind: MediaKind) -> bool {
         match kind {
-            Kind::Picture => self.mix_video.is_some(),
-            Kind::Sound => self.mix_audio,
+            MediaKind::Picture => self.mix_video.is_some(),
+            MediaKind::Sound => self.mix_audio,
         }
     }
 
-    pub(crate) fn has_forwards(&self, kind: Kind) -> bool {
+    pub(crate) fn has_forwards(&self, kind: MediaKind) -> bool {
         match kind {
-            Kind::Picture => !self.forward_video.is_empty(),
-            Kind::Sound => !self.forward_audio.is_empty(),
+            MediaKind::Picture => !self.forward_video.is_empty(),
+            MediaKind::Sound => !self.forward_audio.is_empty(),
         }
     }
 }
 
 /// Whether anything needs what somebody sends to the server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Sending {
+pub(crate) enum Upstream {
     /// Their silence says something about them.
-    Asked,
+    Active,
     /// They were told not to.
-    Excused,
+    Paused,
 }
 
 /// Which mix a participant hears.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Voice {
+enum OwnMix {
     /// Not heard: the common mix.
-    Silent,
+    Off,
     /// Heard: one without themselves.
-    Heard,
+    WhileHeard,
     /// Not heard any more, but the own mix is kept until then.
     Lingering { until: Duration },
 }
 
 /// One participant.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Person {
+pub(crate) struct Participant {
     pub(crate) name: String,
     pub(crate) phase: Phase,
     pub(crate) signalling: Signalling,
@@ -237,12 +237,12 @@ pub(crate) struct Person {
     pub(crate) downlinks: Downlinks,
     pub(crate) reach: Reach,
     /// How they get the others' pictures.
-    pub(crate) picture: Service,
+    pub(crate) picture_path: DeliveryPath,
     /// How they get the others' voices.
-    pub(crate) sound: Service,
-    pub(crate) sending: Sending,
+    pub(crate) sound_path: DeliveryPath,
+    pub(crate) upstream: Upstream,
     /// The mode they asked for instead of the room's.
-    pub(crate) view: Option<Mode>,
+    pub(crate) mode_override: Option<Mode>,
     /// What they ask for at most.
     pub(crate) limits: Limits,
     /// What is known of the link to them, and follows from it.
@@ -253,12 +253,12 @@ pub(crate) struct Person {
     pub(crate) mesh: BTreeSet<ParticipantId>,
     /// How high they draw the pictures that are forwarded to them, pixels, as far as they said.
     pub(crate) heights: BTreeMap<SourceId, u32>,
-    voice: Voice,
+    own_mix: OwnMix,
     /// When they were last heard, if they are not now.
     spoke: Option<Duration>,
 }
 
-impl Person {
+impl Participant {
     pub(crate) fn new(name: String, reach: Reach, now: Duration) -> Self {
         Self {
             name,
@@ -269,16 +269,16 @@ impl Person {
             uplinks: BTreeMap::new(),
             downlinks: Downlinks::default(),
             reach,
-            picture: Service::default(),
-            sound: Service::default(),
-            sending: Sending::Asked,
-            view: None,
+            picture_path: DeliveryPath::default(),
+            sound_path: DeliveryPath::default(),
+            upstream: Upstream::Active,
+            mode_override: None,
             limits: Limits::default(),
             link: controller::LinkController::default(),
             fec: fec::FecController::default(),
             mesh: BTreeSet::new(),
             heights: BTreeMap::new(),
-            voice: Voice::Silent,
+            own_mix: OwnMix::Off,
             spoke: None,
         }
     }
@@ -304,15 +304,15 @@ impl Person {
     }
 
     pub(crate) fn is_heard(&self) -> bool {
-        self.voice == Voice::Heard
+        self.own_mix == OwnMix::WhileHeard
     }
 
-    /// How good a claim they have to be forwarded.
-    pub(crate) fn claim(&self) -> Claim {
+    /// How good a priority they have to be forwarded.
+    pub(crate) fn priority(&self) -> Priority {
         match self.spoke {
-            _ if self.is_heard() => Claim::Urgent,
-            Some(at) => Claim::Spoke(at),
-            None => Claim::Silent,
+            _ if self.is_heard() => Priority::Urgent,
+            Some(at) => Priority::Spoke(at),
+            None => Priority::Silent,
         }
     }
 
@@ -320,9 +320,9 @@ impl Person {
         if self.is_heard() {
             self.spoke = Some(now);
         }
-        self.voice = match (heard, self.voice) {
-            (true, _) => Voice::Heard,
-            (false, Voice::Heard) => Voice::Lingering {
+        self.own_mix = match (heard, self.own_mix) {
+            (true, _) => OwnMix::WhileHeard,
+            (false, OwnMix::WhileHeard) => OwnMix::Lingering {
                 until: now + OWN_MIX_LINGER,
             },
             (false, other) => other,
@@ -335,23 +335,23 @@ impl Person {
     }
 
     /// Tells them whether to send. True if that is news.
-    pub(crate) fn set_sending(&mut self, sending: Sending, now: Duration) -> bool {
-        let news = self.sending != sending;
-        if news && sending == Sending::Asked {
+    pub(crate) fn set_upstream(&mut self, upstream: Upstream, now: Duration) -> bool {
+        let news = self.upstream != upstream;
+        if news && upstream == Upstream::Active {
             for uplink in self.uplinks.values_mut() {
                 uplink.restart_silence(now);
             }
         }
-        self.sending = sending;
+        self.upstream = upstream;
         news
     }
 
     /// Whether the sound sent to them is made without theirs.
     pub(crate) fn has_own_mix(&self, now: Duration) -> bool {
-        match self.voice {
-            Voice::Silent => false,
-            Voice::Heard => true,
-            Voice::Lingering { until } => now < until,
+        match self.own_mix {
+            OwnMix::Off => false,
+            OwnMix::WhileHeard => true,
+            OwnMix::Lingering { until } => now < until,
         }
     }
 
@@ -363,7 +363,7 @@ impl Person {
 
     /// When they are taken for gone, if every uplink that ever delivered is silent.
     fn vanishes_at(&self) -> Option<Duration> {
-        if self.sending == Sending::Excused {
+        if self.upstream == Upstream::Paused {
             return None;
         }
         let mut silent = None;
@@ -389,8 +389,8 @@ impl Person {
             Signalling::Lost { deadline } => Some(deadline),
             Signalling::Attached => None,
         };
-        let mix = match self.voice {
-            Voice::Lingering { until } => Some(until),
+        let mix = match self.own_mix {
+            OwnMix::Lingering { until } => Some(until),
             _ => None,
         };
         let uplinks = self.uplinks.values();
@@ -410,11 +410,11 @@ impl Person {
         joining || lost
     }
 
-    pub(crate) fn shown(&self, id: ParticipantId) -> ParticipantState {
+    pub(crate) fn published(&self, id: ParticipantId) -> ParticipantState {
         let uplink = |role| {
             self.uplinks
                 .get(&role)
-                .map_or(UplinkState::None, |uplink| uplink.shown(self.sending))
+                .map_or(UplinkState::None, |uplink| uplink.published(self.upstream))
         };
         ParticipantState {
             id,
@@ -425,7 +425,7 @@ impl Person {
             screen: uplink(Role::Screen),
             viewer: self.is_viewer(),
             connected: self.is_connected(),
-            view: self.view,
+            view: self.mode_override,
         }
     }
 }

@@ -5,8 +5,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use super::delivery_path::Kind;
-use super::slot_allocation::Assignment;
+use super::delivery_path::MediaKind;
+use super::slot_allocation::SlotAllocation;
 use crate::admission::Pressure;
 use crate::id::ParticipantId;
 use crate::id::SourceId;
@@ -119,7 +119,7 @@ pub enum Step {
     /// Encode video at so many bit/s from now on.
     SetBitrate(Output, u32),
     /// Encode a mix with or without forward error correction from now on.
-    Protect(Output, Fec),
+    SetFec(Output, Fec),
     /// Send a participant's composite at this pace from now on; as it comes if that is `None`.
     Pace(ParticipantId, Option<Pacing>),
     /// Feed a participant's slot from an encoding or an uplink, or from nothing.
@@ -140,7 +140,7 @@ pub enum Step {
     /// End a recording.
     StopRecorder(RecordingId),
     /// Save on this from now on.
-    Press(Pressure),
+    SetPressure(Pressure),
     /// Show these tiles.
     SetScene(Scene),
     /// Tell a sender what to send.
@@ -178,7 +178,7 @@ pub(crate) struct Wiring {
     /// What each participant was told of that.
     pub(crate) tables: BTreeMap<ParticipantId, SlotTable>,
     /// Who was told not to send.
-    pub(crate) excused: BTreeSet<ParticipantId>,
+    pub(crate) paused_upstreams: BTreeSet<ParticipantId>,
     /// At which pace the composite goes out to whom; to all others as it comes.
     pub(crate) pacing: BTreeMap<ParticipantId, Pacing>,
     /// Who is told of levels less often.
@@ -186,7 +186,7 @@ pub(crate) struct Wiring {
     /// The recordings.
     pub(crate) recorders: BTreeMap<RecordingId, Subject>,
     /// What they record.
-    pub(crate) recorder_feeds: BTreeMap<(RecordingId, Kind), Output>,
+    pub(crate) recorder_feeds: BTreeMap<(RecordingId, MediaKind), Output>,
     /// The uplinks that are recorded as they come.
     pub(crate) tracks: BTreeMap<(RecordingId, SourceId), TrackFeed>,
 }
@@ -194,8 +194,8 @@ pub(crate) struct Wiring {
 /// Who has a participant's forward slots.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Forwards {
-    pub(crate) video: Assignment,
-    pub(crate) audio: Assignment,
+    pub(crate) video: SlotAllocation,
+    pub(crate) audio: SlotAllocation,
 }
 
 /// Whether there is a mixer, and what is in it.
@@ -225,7 +225,7 @@ pub(crate) struct Mix {
     /// What those of video are encoded at.
     pub(crate) rates: BTreeMap<Output, Rate>,
     /// What protects those of sound.
-    pub(crate) protections: BTreeMap<Output, Fec>,
+    pub(crate) fec: BTreeMap<Output, Fec>,
     /// Those that feed nobody any more, and when they end.
     pub(crate) lingering: BTreeMap<Output, Duration>,
     pub(crate) scene: Scene,
@@ -298,19 +298,19 @@ impl Wiring {
             mix.outputs.remove(&output);
             mix.lingering.remove(&output);
             mix.rates.remove(&output);
-            mix.protections.remove(&output);
+            mix.fec.remove(&output);
         }
         self.feeds.retain(|_, fed| *fed != Feed::Output(output));
         self.recorder_feeds.retain(|_, fed| *fed != output);
     }
 
     /// Forgets the slots of a participant whose peer is gone.
-    pub(crate) fn forget_person(&mut self, who: ParticipantId) {
+    pub(crate) fn forget_participant(&mut self, who: ParticipantId) {
         self.feeds.retain(|(fed, _), _| *fed != who);
         self.captures.remove(&who);
         self.forwards.remove(&who);
         self.tables.remove(&who);
-        self.excused.remove(&who);
+        self.paused_upstreams.remove(&who);
         self.pacing.remove(&who);
         self.reduced_levels.remove(&who);
     }
@@ -338,7 +338,7 @@ impl Wiring {
         };
         let stops = next.mixer == Mixing::None && self.mixer != Mixing::None;
         if old.pressure != new.pressure && !stops {
-            steps.push(Step::Press(new.pressure));
+            steps.push(Step::SetPressure(new.pressure));
         }
         steps.extend(starts(old, new));
         // Before the first keyframe of what is to follow.
@@ -354,12 +354,12 @@ impl Wiring {
             }
             steps.extend(ends(old, new));
         }
-        steps.extend(self.word_steps(next));
+        steps.extend(self.notice_steps(next));
         steps
     }
 
     /// What participants are told.
-    fn word_steps(&self, next: &Self) -> Vec<Step> {
+    fn notice_steps(&self, next: &Self) -> Vec<Step> {
         let captures = next
             .captures
             .iter()
@@ -370,16 +370,16 @@ impl Wiring {
             .iter()
             .filter(|(who, table)| self.tables.get(who) != Some(table))
             .map(|(who, table)| Step::Slots(*who, table.clone()));
-        let excused = next.excused.difference(&self.excused);
-        let asked = self.excused.difference(&next.excused);
+        let paused = next.paused_upstreams.difference(&self.paused_upstreams);
+        let resumed = self.paused_upstreams.difference(&next.paused_upstreams);
         let reduced = next.reduced_levels.difference(&self.reduced_levels);
         let full = self.reduced_levels.difference(&next.reduced_levels);
         captures
             .chain(tables)
             .chain(reduced.map(|who| Step::Levels(*who, LevelRate::Reduced)))
             .chain(full.map(|who| Step::Levels(*who, LevelRate::Full)))
-            .chain(excused.map(|who| Step::Uplinks(*who, false)))
-            .chain(asked.map(|who| Step::Uplinks(*who, true)))
+            .chain(paused.map(|who| Step::Uplinks(*who, false)))
+            .chain(resumed.map(|who| Step::Uplinks(*who, true)))
             .collect()
     }
 
@@ -439,14 +439,14 @@ impl Wiring {
             .iter()
             .filter(|(slot, feed)| self.feeds.get(slot) != Some(feed))
             .map(|((who, downlink), feed)| {
-                let change = self.change_to(*feed, (*who, *downlink), next);
+                let change = self.handoff_to(*feed, (*who, *downlink), next);
                 Step::Feed(*who, *downlink, Some(*feed), change)
             });
         unfed.chain(fed).collect()
     }
 
     /// How a slot gets from what it is fed to `feed`.
-    fn change_to(&self, feed: Feed, slot: (ParticipantId, Downlink), next: &Self) -> Handoff {
+    fn handoff_to(&self, feed: Feed, slot: (ParticipantId, Downlink), next: &Self) -> Handoff {
         let before = self.feeds.get(&slot);
         let paced = next.pacing.contains_key(&slot.0);
         match (before, feed) {
@@ -483,15 +483,15 @@ fn starts(old: &Mix, new: &Mix) -> Vec<Step> {
         let was = old.rates.get(output).map_or(rate.first, |rate| rate.now);
         was != rate.now
     });
-    let protections = new.protections.iter().filter(|(output, protection)| {
-        let was = old.protections.get(output).copied().unwrap_or_default();
-        was != **protection
+    let fec = new.fec.iter().filter(|(output, wanted)| {
+        let was = old.fec.get(output).copied().unwrap_or_default();
+        was != **wanted
     });
     names
         .chain(sources)
         .chain(outputs.map(|output| Step::StartOutput(*output)))
         .chain(rates.map(|(output, rate)| Step::SetBitrate(*output, rate.now)))
-        .chain(protections.map(|(output, protection)| Step::Protect(*output, *protection)))
+        .chain(fec.map(|(output, wanted)| Step::SetFec(*output, *wanted)))
         .collect()
 }
 

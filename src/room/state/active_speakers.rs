@@ -1,4 +1,5 @@
-//! Who is heard: by the mixer where one runs, else by what the packets say (RFC 6464); pure.
+//! Active speakers: as the mixer detects them where one runs, else by the audio levels in the
+//! packets (RFC 6464); pure.
 
 use std::time::Duration;
 
@@ -7,7 +8,7 @@ use super::wiring::Mixing;
 use crate::id::ParticipantId;
 
 impl State {
-    /// Somebody is heard from now on, or no longer.
+    /// Notes that a participant is heard from `now` on, or no longer.
     pub(crate) fn heard(&mut self, who: ParticipantId, heard: bool, now: Duration) {
         if let Some(participant) = self.participants.get_mut(&who) {
             participant.set_heard(heard, now);
@@ -17,8 +18,8 @@ impl State {
         }
     }
 
-    /// Where no mixer runs: who speaks by their packets and is not muted is heard. Until that has
-    /// been told for the first time, those go on who were heard by the last mixer.
+    /// Without a mixer: whoever speaks by their packets and is not muted is heard. Until the first
+    /// report, the speakers that the last mixer detected stay.
     pub(crate) fn listen_to_packets(&mut self, now: Duration) {
         let Some(speaking) = self.speaking.clone() else {
             return;
@@ -35,7 +36,8 @@ impl State {
         }
     }
 
-    /// A mixer begins to listen. It reports only who is heard from then on, so nobody is.
+    /// Notes that a mixer detects speakers from now on. It reports changes only, so nobody is heard
+    /// at first.
     pub(crate) fn hand_over_to_mixer(&mut self, now: Duration) {
         self.speaking = None;
         for participant in self.participants.values_mut().filter(|p| p.is_heard()) {

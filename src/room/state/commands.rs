@@ -1,4 +1,4 @@
-//! What somebody asks of a room and is told the outcome of; pure.
+//! Requests to a room: each is carried out or refused; pure.
 
 use std::time::Duration;
 
@@ -9,13 +9,16 @@ use crate::protocol::room::MeasuredPaths;
 use crate::room::error::RoomError;
 use crate::topology::{Mode, Paths, Topology};
 
-/// Most people in mode `p2p`: everybody sends to everybody else, and links at home carry no
-/// more than five uplinks.
+/// Largest number of participants in mode `p2p`: everybody sends to everybody else, and links at
+/// home carry no more than five uplinks.
 pub const MAX_MESH: usize = 6;
 
 impl State {
-    /// Whether somebody may come in, and whether there is room for them if they do not come in
-    /// the place of somebody else.
+    /// Whether `participant` may join. The limit of participants does not count for one who takes
+    /// over another (`taken`).
+    ///
+    /// # Errors
+    /// [`RoomError::ModeUnavailable`], [`RoomError::Full`].
     pub(crate) fn admit(
         &self,
         participant: &Participant,
@@ -37,7 +40,7 @@ impl State {
         }
     }
 
-    /// Does what somebody asks for, or says why not.
+    /// Carries out a request, or says why not.
     pub(crate) fn requested(
         &mut self,
         now: Duration,
@@ -108,7 +111,8 @@ impl State {
         Ok(())
     }
 
-    /// A report of a mesh that is being left says nothing any more.
+    /// Notes from whom a participant receives directly. Ignored outside mode `p2p`: the report is of
+    /// a mesh that is being left.
     fn set_mesh(
         &mut self,
         who: ParticipantId,
@@ -124,7 +128,7 @@ impl State {
         Ok(())
     }
 
-    /// Messages go from one member to another one, and to nobody else.
+    /// Refuses a signal to its own sender, or from or to a participant who is not here.
     fn may_signal(&self, from: ParticipantId, to: ParticipantId) -> Result<(), RoomError> {
         if from == to {
             return Err(RoomError::SignalToOneself);
@@ -175,7 +179,7 @@ impl State {
         Ok(())
     }
 
-    /// The paths as they should be, and as they were counted.
+    /// The media paths that the room's mode needs, and those that were counted.
     pub(crate) fn paths(&self) -> MeasuredPaths {
         let talking = |p: &&Participant| p.is_connected() && !p.is_viewer();
         let direct: usize = self

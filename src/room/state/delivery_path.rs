@@ -1,23 +1,25 @@
-//! By which way a participant is served, and how they are moved from one to another without a
-//! hole: the old way goes on until the new one delivers; pure.
+//! The delivery path of a participant's media (mix, forward slots or mesh), and the handover from
+//! one to another without a gap: the old path goes on until the new one delivers; pure.
 
 use std::time::Duration;
 
-/// How long the old way goes on for a new one that does not deliver: a camera that sends
-/// nothing must not keep a mixer alive.
+/// Longest handover of pictures: after it the old path ends even if the new one does not deliver.
+/// A camera that sends nothing must not keep a mixer alive.
 pub(crate) const HANDOVER_LIMIT: Duration = Duration::from_millis(1500);
-/// The same for sound towards forward slots, of which those in a pause may send nothing.
+/// Longest handover of sound from the mix to forward slots. Short, because a microphone in a pause
+/// may send nothing.
 pub(crate) const SOUND_FORWARD_LIMIT: Duration = Duration::from_millis(200);
-/// The same for sound towards the mix, where somebody who spoke lately may have stopped; longer,
-/// and those who do speak would be heard twice.
+/// Longest handover of sound from forward slots to the mix. A recent speaker may have stopped, so
+/// it cannot wait for their voice. Were it longer, those who do speak would be heard twice.
 pub(crate) const SOUND_MIX_LIMIT: Duration = Duration::from_millis(600);
-/// How long forwarded sound goes on beside the mix: what the mixer has taken in has yet to be let
-/// through its gate, encoded, sent and played.
+/// How long forwarded sound goes on after the mix contains all speakers. The mix has yet to pass
+/// the gate, the encoder, the network and the jitter buffer.
 pub(crate) const SOUND_OVERLAP: Duration = Duration::from_millis(120);
-/// The same for pictures: what the canvas has drawn has yet to be encoded, sent and decoded.
+/// How long forwarded pictures go on after the composite shows everybody. It has yet to be
+/// encoded, sent and decoded.
 pub(crate) const PICTURE_OVERLAP: Duration = Duration::from_millis(100);
 
-/// Sound or picture.
+/// Kind of media. Each has a delivery path of its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum MediaKind {
     Picture,
@@ -28,26 +30,26 @@ impl MediaKind {
     pub(crate) const BOTH: [Self; 2] = [Self::Picture, Self::Sound];
 }
 
-/// Where a participant's media comes from.
+/// Where the media that a participant receives comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Route {
-    /// The mixer.
+    /// The mixer of this room.
     Mix,
-    /// The others' uplinks, through forward slots.
+    /// The uplinks of others, through forward slots.
     Forward,
-    /// The others themselves.
+    /// The other participants, without the server (mode `p2p`).
     Mesh,
 }
 
-/// The path of one kind of media, sound or picture.
+/// The delivery path of one kind of media to one participant.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) enum DeliveryPath {
-    /// Not connected yet.
+    /// Nothing is delivered: the participant has not connected yet.
     #[default]
     None,
-    /// By one way.
+    /// Delivered by one route.
     Steady(Route),
-    /// By `from` still, until `to` delivers.
+    /// A handover since `since`: both routes are wired until `to` delivers.
     Moving {
         from: Route,
         to: Route,
@@ -56,7 +58,8 @@ pub(crate) enum DeliveryPath {
 }
 
 impl DeliveryPath {
-    /// Aims at `to`. What was aimed at before and has not come is given up.
+    /// Starts a handover to `to` at `now`. A handover to another route that is under way is given
+    /// up.
     pub(crate) fn switch_to(&mut self, to: Route, now: Duration) {
         *self = match *self {
             Self::Steady(from) if from != to => Self::Moving {
@@ -75,7 +78,7 @@ impl DeliveryPath {
             Self::None => Self::Steady(to),
             unchanged => unchanged,
         };
-        // The mesh is not ours to keep up: whoever leaves it looks after that themselves.
+        // The server cannot keep a mesh up: clients that leave it close it themselves.
         if let Self::Moving {
             from: Route::Mesh,
             to,
@@ -86,7 +89,7 @@ impl DeliveryPath {
         }
     }
 
-    /// What is aimed at delivers. True if that was awaited.
+    /// Ends the handover: the new route delivers. True if there was a handover.
     pub(crate) fn complete(&mut self) -> bool {
         match *self {
             Self::Moving { to, .. } => {
@@ -97,7 +100,7 @@ impl DeliveryPath {
         }
     }
 
-    /// Whether this way is in use, or coming to be.
+    /// Whether `route` must be wired: it is in use, or part of a handover.
     pub(crate) fn uses(self, route: Route) -> bool {
         match self {
             Self::None => false,
@@ -106,7 +109,7 @@ impl DeliveryPath {
         }
     }
 
-    /// What is on its way, and since when.
+    /// The route that a handover leads to, and when the handover began.
     pub(crate) fn pending(self) -> Option<(Route, Duration)> {
         match self {
             Self::Moving { to, since, .. } => Some((to, since)),

@@ -1,5 +1,5 @@
-//! Which of a camera's encodings everybody gets, and what senders are asked to send: nothing that
-//! nobody watches; pure.
+//! Which encoding of a camera each viewer gets, and which encodings senders are asked for: none that
+//! nobody watches (LiveKit's dynacast); pure.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -16,49 +16,49 @@ use crate::media::mixer::Scene;
 use crate::protocol::recording::RecordingId;
 use crate::protocol::{Capture, LayerCapture};
 
-/// A slot of somebody.
+/// A slot of a participant.
 type Slot = (ParticipantId, Downlink);
 
-/// What recordings of tracks take.
+/// What recordings of tracks write of each uplink.
 pub(crate) type RecordedTracks = BTreeMap<(RecordingId, SourceId), TrackFeed>;
 
-/// Who takes pictures, beside the mixer.
+/// Consumers of cameras other than the mixer.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Subscribers<'a> {
-    /// Slots, and what they are fed.
+    /// Forward slots, with their feeds.
     pub(crate) forwarded: &'a BTreeMap<Slot, Feed>,
-    /// Recordings.
+    /// Recordings of tracks, with their feeds.
     pub(crate) recorded: &'a RecordedTracks,
 }
 
-/// What is shown to whom.
+/// The sizes in which pictures are shown, and the bitrates that they may have.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Presentation<'a> {
-    /// The composite.
+    /// The composite's tiles.
     pub(crate) scene: &'a Scene,
-    /// What forwarded pictures may take of links that are limited.
+    /// Bitrate limits of forwarded pictures, on links that are limited.
     pub(crate) allocations: &'a Allocations,
 }
 
-/// Somebody who watches a camera, or a recording of it.
+/// One consumer of a camera: a viewer, the mixer or a recording.
 #[derive(Debug, Clone, Copy)]
 struct Subscription {
-    /// Which encoding would be best for them.
+    /// Index of the encoding that suits it best.
     preferred: usize,
-    /// Which they have.
+    /// Index of the encoding that it gets now.
     current: usize,
-    /// The tile in the composite, for the mixer.
+    /// Size of the camera's tile in the composite, if the consumer is the mixer.
     tile: Option<Size>,
 }
 
 impl State {
-    /// The name of the `n`-th encoding of an uplink, if it has one.
+    /// The rid of the `n`-th encoding of an uplink; `None` without simulcast.
     pub(crate) fn rid_of(&self, source: SourceId, n: usize) -> Option<&Rid> {
         let participant = self.participants.get(&source.participant)?;
         participant.uplinks.get(&source.role)?.layers.rids().get(n)
     }
 
-    /// How many slots an encoding of an uplink is forwarded to.
+    /// Number of slots to which the `n`-th encoding of an uplink is forwarded.
     pub(crate) fn viewers_of_layer(&self, source: SourceId, n: usize) -> usize {
         let fed = self.wired.feeds.values();
         let is = |feed: &&Feed| match feed {
@@ -77,8 +77,8 @@ impl State {
         }
     }
 
-    /// What a viewer is to get of a picture that is forwarded to them, within what their link
-    /// carries and they ask for at most.
+    /// The target for a picture forwarded to `who`, within their bandwidth allocation and the limits
+    /// they asked for.
     fn target_of(
         &self,
         who: ParticipantId,
@@ -92,8 +92,8 @@ impl State {
         }
     }
 
-    /// The same for a link that carries anything: as high as they say they draw it, else as it is
-    /// in the composite.
+    /// The target for a picture forwarded to `who` on an unlimited link: as high as they say they
+    /// draw it, else as its tile in the composite.
     pub(crate) fn unlimited_target(
         &self,
         who: ParticipantId,
@@ -113,7 +113,7 @@ impl State {
         }
     }
 
-    /// What a sender was asked to send an encoding at, bit/s.
+    /// Bitrate at which a sender was asked to send an encoding, bit/s. `None` if it was not asked.
     fn asked_bitrate(&self, source: SourceId, n: usize) -> Option<u32> {
         let capture = self.wired.captures.get(&source.participant)?;
         let rid = self.rid_of(source, n);
@@ -127,7 +127,7 @@ impl State {
         }
     }
 
-    /// The encoding of a picture that a slot is fed.
+    /// Index of the encoding of `source` that a slot is fed; `None` if it is fed something else.
     pub(crate) fn current_layer(&self, slot: Slot, source: SourceId) -> Option<usize> {
         match self.wired.feeds.get(&slot) {
             Some(Feed::Uplink {
@@ -139,7 +139,7 @@ impl State {
         }
     }
 
-    /// The encoding of an uplink that a slot should get.
+    /// Index of the encoding of an uplink that a slot should be fed.
     pub(crate) fn forwarded_layer(
         &self,
         slot: Slot,
@@ -152,7 +152,7 @@ impl State {
         uplink.layers.choose(target, self.layer_sizes(), now)
     }
 
-    /// The one that the mixer should decode for a tile of that height.
+    /// Index of the encoding that the mixer should decode for a tile of this height, pixels.
     pub(crate) fn mixed_layer(
         &self,
         source: SourceId,
@@ -166,8 +166,9 @@ impl State {
             .choose(target_of_height(height, current), self.layer_sizes(), now)
     }
 
-    /// Everybody's camera at the size of its tile: then the mixer copies instead of scaling. Of
-    /// one with several encodings, those that somebody gets or should get.
+    /// What each participant should send of their camera. The size is that of its tile, so that the
+    /// mixer copies instead of scaling. With simulcast: the encodings that a consumer gets or should
+    /// get.
     pub(crate) fn desired_captures(
         &self,
         now: Duration,
@@ -261,8 +262,8 @@ impl State {
         viewers.chain(mixed).chain(recorders).collect()
     }
 
-    /// What is to be sent of a camera that has several encodings, the smallest first. Never
-    /// nothing, as whoever sends nothing is taken for gone.
+    /// The encodings that a simulcast camera should send, the smallest first. At least one: a
+    /// participant who sends nothing is taken for gone.
     fn needed(&self, uplink: &Uplink, subscriptions: &[Subscription]) -> Vec<LayerCapture> {
         let (rids, layer_sizes) = (uplink.layers.rids(), self.layer_sizes());
         let layer = |n: usize, size: Size| {
@@ -278,7 +279,8 @@ impl State {
         let size = |n| layer_sizes.size(n, rids.len());
         let one = match (only(&preferred), only(&current)) {
             _ if subscriptions.is_empty() => layer(rids.len() - 1, size(0)),
-            // All want the same and have the same: it becomes what they want, and nobody is moved.
+            // All prefer one encoding and all get one: that one gets the preferred size, and nobody
+            // is moved.
             (Some(preferred), Some(current)) => {
                 layer(current, common_size(size(preferred), subscriptions))
             }
@@ -294,12 +296,13 @@ impl State {
     }
 }
 
-/// The one there is, if there is no other.
+/// The only element of a set; `None` if it has none or several.
 fn only(set: &BTreeSet<usize>) -> Option<usize> {
     set.first().copied().filter(|_| set.len() == 1)
 }
 
-/// The size for subscriptions that want the same: that of the tile, if only the mixer watches.
+/// The size for consumers who all prefer the same encoding, which is `wanted` by default: that of
+/// the tile if only the mixer consumes it, or if the tile is higher.
 fn common_size(wanted: Size, subscriptions: &[Subscription]) -> Size {
     let tile = subscriptions.iter().find_map(|one| one.tile);
     match tile {
@@ -308,7 +311,7 @@ fn common_size(wanted: Size, subscriptions: &[Subscription]) -> Size {
     }
 }
 
-/// What a recording is to get of a camera: the largest.
+/// The target of a recording: the largest encoding.
 pub(crate) fn largest_layer(current: Option<usize>) -> LayerTarget {
     target_of_height(u32::MAX, current)
 }

@@ -1,4 +1,4 @@
-//! By which way each participant is served, and when a change of that is complete; pure.
+//! Which delivery path each participant should have, and when a handover to it is complete; pure.
 
 use std::time::Duration;
 
@@ -15,8 +15,8 @@ use crate::media::mixer::Content;
 use crate::topology::Mode;
 
 impl State {
-    /// The way a participant is to be served: as they or the room want it, as far as the slots
-    /// they have of this kind allow.
+    /// The route by which a participant should receive media of `kind`: by their mode override or
+    /// the room's mode, as far as the slots they negotiated allow.
     pub(crate) fn route_of(&self, participant: &Participant, kind: MediaKind) -> Route {
         if self.mode == Mode::P2p {
             return Route::Mesh;
@@ -30,7 +30,7 @@ impl State {
         }
     }
 
-    /// Aims everybody's service at what is wanted now.
+    /// Starts a handover for everybody whose delivery path is not the wanted one.
     pub(crate) fn start_handovers(&mut self, now: Duration) {
         let route = |participant: &Participant| {
             MediaKind::BOTH.map(|kind| self.route_of(participant, kind))
@@ -49,7 +49,7 @@ impl State {
         }
     }
 
-    /// Completes the changes whose new way delivers. True if there was one.
+    /// Completes the handovers whose new route delivers. True if there was one.
     pub(crate) fn complete_handovers(&mut self, now: Duration) -> bool {
         let completed = |kind| -> Vec<ParticipantId> {
             self.participants
@@ -75,7 +75,7 @@ impl State {
         !pictures.is_empty() || !sounds.is_empty()
     }
 
-    /// When the next change will be complete, whatever happens.
+    /// The next moment later than `after` at which a handover completes by time alone.
     pub(crate) fn next_completion(&self, after: Duration) -> Option<Duration> {
         self.participants
             .keys()
@@ -85,8 +85,8 @@ impl State {
             .min()
     }
 
-    /// When a change that is under way will be complete as things stand; the past if it is.
-    /// `None` where there is none, or where it waits for others without limit.
+    /// When the handover that is under way completes as things stand; in the past if it is due.
+    /// `None` without a handover, or while a mesh is incomplete: that may take any time.
     fn completes_at(&self, who: ParticipantId, kind: MediaKind, now: Duration) -> Option<Duration> {
         let participant = self.participants.get(&who)?;
         let path = match kind {
@@ -95,7 +95,7 @@ impl State {
         };
         let (route, since) = path.pending()?;
         let (delivers, limit) = match (route, kind) {
-            // Who cannot reach somebody directly is served as before for as long as it takes.
+            // Without a full mesh the old path goes on for as long as it takes.
             (Route::Mesh, _) => return self.has_full_mesh(who, participant).then_some(since),
             (Route::Forward, MediaKind::Picture) => (
                 self.slots_open(who, |slot| matches!(slot, Downlink::ForwardVideo(_))),
@@ -116,7 +116,7 @@ impl State {
         Some(delivers.map_or(limit, |at| at.min(limit)))
     }
 
-    /// Whether somebody receives directly from everybody who can be called.
+    /// Whether a participant receives directly from every other one who can be called.
     fn has_full_mesh(&self, who: ParticipantId, participant: &Participant) -> bool {
         self.participants
             .iter()
@@ -124,7 +124,7 @@ impl State {
             .all(|(other, _)| participant.mesh.contains(other))
     }
 
-    /// Since when all fed slots of a kind deliver.
+    /// Since when all fed slots of a kind deliver; `None` while one of them does not.
     fn slots_open(&self, who: ParticipantId, kind: impl Fn(Downlink) -> bool) -> Option<Duration> {
         let mut latest = Duration::ZERO;
         for slot in self.wired.feeds.keys() {
@@ -135,7 +135,8 @@ impl State {
         Some(latest)
     }
 
-    /// When the composite will stand with everybody's picture in it.
+    /// When the viewer sees the composite with everybody's picture in it; `None` while a picture or
+    /// the slot does not deliver.
     fn composite_stands(&self, who: ParticipantId, participant: &Participant) -> Option<Duration> {
         if participant.downlinks.mix_video.is_none() {
             return Some(Duration::ZERO);
@@ -145,7 +146,8 @@ impl State {
         Some(open.max(painted) + PICTURE_OVERLAP)
     }
 
-    /// Since when everybody's picture is in the composite.
+    /// Since when the composite has every picture it should have; `None` while one is missing or no
+    /// mixer runs.
     pub(crate) fn painted(&self) -> Option<Duration> {
         let Mixing::Running(mix) = &self.wired.mixer else {
             return None;
@@ -160,7 +162,8 @@ impl State {
         Some(latest)
     }
 
-    /// When the mix will have the voices of all who speak in it.
+    /// When the listener hears all speakers in the mix; `None` while a voice or the slot does not
+    /// deliver.
     fn mix_sounds(
         &self,
         who: ParticipantId,
@@ -182,12 +185,12 @@ impl State {
         Some(latest + SOUND_OVERLAP)
     }
 
-    /// What feeds a slot.
+    /// The current feed of a slot.
     pub(crate) fn feed_of(&self, who: ParticipantId, slot: Downlink) -> Option<Feed> {
         self.wired.feeds.get(&(who, slot)).copied()
     }
 
-    /// A slot delivers what it was fed.
+    /// Notes that a slot delivers `feed`. Ignored if it has got another feed meanwhile.
     pub(crate) fn slot_opened(
         &mut self,
         now: Duration,
@@ -199,14 +202,14 @@ impl State {
         }
     }
 
-    /// A source is in the mix.
+    /// Notes that the first picture or sound of `source` is in the mix.
     pub(crate) fn source_mixed(&mut self, now: Duration, source: SourceId) {
         if self.wired.decodes(source) {
             self.mixed.entry(source).or_insert(now);
         }
     }
 
-    /// Forgets what delivered by a wiring that is not any more.
+    /// Forgets the deliveries of the current wiring that do not go on in `next`.
     pub(crate) fn forget_deliveries(&mut self, next: &super::wiring::Wiring) {
         let wired = &self.wired;
         // What has failed is in neither.

@@ -1,5 +1,5 @@
-//! What the link of somebody to whom pictures are forwarded is used for: how it is split, and what
-//! it would have to carry for more; pure.
+//! Bandwidth allocation for viewers of forwarded pictures: how their link is split over the
+//! pictures, and what it would have to carry for better ones; pure.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -16,15 +16,15 @@ use crate::media::bwe::controller::{PICTURE_SHARE, SOUND_HEADERS};
 use crate::media::bwe::layer_probe::Demand;
 use crate::media::mixer::Scene;
 
-/// What headers leave of the bits of a picture, percent.
+/// Percent of a picture's bitrate that is left after packet headers.
 const PICTURE_PERCENT: u64 = (PICTURE_SHARE * 100.0) as u64;
 
-/// What viewers' links leave to each picture that is forwarded to them, bit/s. Those whose link is
-/// not limited have no part in it.
+/// Bitrate that each forwarded picture may have, bit/s, by viewer and source. Without an entry it
+/// is not limited.
 pub(crate) type Allocations = BTreeMap<(ParticipantId, SourceId), u32>;
 
 impl State {
-    /// How the links that are limited are split over what is forwarded.
+    /// Splits each limited link over the pictures that are forwarded on it.
     pub(crate) fn allocate_links(
         &self,
         scene: &Scene,
@@ -51,8 +51,8 @@ impl State {
             .collect()
     }
 
-    /// What would be forwarded to somebody if their link carried more; `None` if no picture is
-    /// forwarded to them, or a composite comes beside it.
+    /// What could be forwarded to a participant if their link carried more. `None` if no picture is
+    /// forwarded to them, or they get the composite too.
     pub(crate) fn forward_demand(&self, who: ParticipantId, now: Duration) -> Option<Demand> {
         let participant = self.participants.get(&who)?;
         let all = self.wired.forwards.get(&who)?;
@@ -67,8 +67,8 @@ impl State {
         Some(demand.with_sound(self.sound_beside(who, all), PICTURE_PERCENT))
     }
 
-    /// What each picture that is forwarded to somebody could use of their link, in the order of
-    /// the slots that carry one.
+    /// The bitrates that each picture forwarded to a participant could have, in the order of the
+    /// slots that carry one.
     fn picture_costs(&self, who: ParticipantId, scene: &Scene, all: &Forwards) -> Vec<LayerCosts> {
         let picture = |(n, held): (usize, &Option<Occupant>)| {
             let source = held.as_ref()?.source;
@@ -83,7 +83,7 @@ impl State {
         slots.filter_map(picture).collect()
     }
 
-    /// Splits what sound leaves of `most` bit/s for all that is forwarded to somebody.
+    /// Splits what sound leaves of `most` bit/s over the pictures forwarded to a participant.
     fn allocate(
         &self,
         who: ParticipantId,
@@ -95,7 +95,7 @@ impl State {
         bandwidth_allocation::allocate(left / 100 * PICTURE_PERCENT, pictures)
     }
 
-    /// What the sound comes to that somebody gets beside forwarded pictures, bit/s.
+    /// Bitrate of all sound that a participant gets beside forwarded pictures, bit/s with headers.
     fn sound_beside(&self, who: ParticipantId, forwards: &Forwards) -> u64 {
         let forwarded = forwards.audio.slots.iter().flatten().count();
         let mixed = self.participants.get(&who).is_some_and(|participant| {

@@ -49,20 +49,22 @@ use crate::protocol::recording::RecordingId;
 use crate::protocol::room::{ByeReason, RoomState, TileState};
 use crate::topology::{Mode, Paths};
 
-/// An encoder or mixer that failed is tried again after this.
+/// Pause before a failed encoder or mixer is started again.
 const MIXER_RETRY: Duration = Duration::from_secs(1);
 
-/// How often, at most, what media should be is asked anew because it was something else before.
+/// Most times the desired wiring is computed for one input. It depends on the current wiring, so
+/// it is computed again until nothing changes.
 const ROUNDS: usize = 8;
 
-/// Whether the room takes people in.
+/// Whether the room still takes requests.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Life {
     Open,
     Over,
 }
 
-/// The state of a room.
+/// The state of a room: participants, mode, layout, recordings and the media wiring. It changes by
+/// [`State::handle`] only, which returns the [`Effect`]s to carry out.
 #[derive(Debug)]
 pub struct State {
     pub(crate) settings: Settings,
@@ -75,29 +77,30 @@ pub struct State {
     pub(crate) last_ordinal: u32,
     pub(crate) last_speaker: Option<ParticipantId>,
     pub(crate) wired: Wiring,
-    /// Slots that deliver what they are fed, and since when.
+    /// Slots that deliver their current feed, and since when.
     pub(crate) open: BTreeMap<(ParticipantId, Downlink), Duration>,
-    /// Sources that are in the mix, and since when.
+    /// Sources whose picture or sound is in the mix, and since when.
     pub(crate) mixed: BTreeMap<SourceId, Duration>,
-    /// What is being recorded.
+    /// Running recordings.
     pub(crate) recordings: BTreeMap<RecordingId, RunningRecording>,
-    /// Joins that wait for the server to say whether it has capacity.
+    /// Joins that wait for [`Input::Admitted`].
     knocking: BTreeMap<RequestId, Participant>,
-    /// Who speaks by their packets, as told since the last mixer ended.
+    /// Who speaks by the audio levels in their packets. `None` while a mixer detects speakers, and
+    /// until the first report after it.
     pub(crate) speaking: Option<BTreeSet<ParticipantId>>,
-    /// What was counted last.
+    /// The media paths in use, as last counted.
     pub(crate) counted: Paths,
-    /// Encoders not to be tried before.
+    /// Failed encoders, and when each may be started again.
     pub(crate) failed_outputs: BTreeMap<Output, Duration>,
-    /// The mixer is not to be tried before.
+    /// When a mixer that failed may be started again.
     pub(crate) mixer_rests_until: Duration,
     pub(crate) published: Option<Arc<RoomState>>,
-    /// When the last input came.
+    /// When the last input was handled.
     pub(crate) last_input: Duration,
 }
 
 impl State {
-    /// An empty room.
+    /// The state of an empty room.
     pub fn new(settings: Settings) -> Self {
         Self {
             life: Life::Open,
@@ -123,7 +126,7 @@ impl State {
         }
     }
 
-    /// Takes one input at `now` and returns what is to be done, in order.
+    /// Handles one input at `now`. Returns the effects, to be carried out in order.
     pub fn handle(&mut self, now: Duration, input: Input) -> Vec<Effect> {
         let mut effects = Vec::new();
         if let Input::Loss(who, loss) = input
@@ -175,17 +178,17 @@ impl State {
             .map(|at| at.max(now))
     }
 
-    /// The rungs of its composite.
+    /// The sizes and bitrates in which the composite can be encoded.
     pub fn ladder(&self) -> &Arc<Ladder> {
         &self.settings.ladder
     }
 
-    /// The room's mode.
+    /// The current mode of the room.
     pub fn mode(&self) -> Mode {
         self.mode
     }
 
-    /// What the room shows of itself.
+    /// The state as clients and the REST API see it.
     pub fn published(&self) -> RoomState {
         let tile = |tile: &Tile| TileState {
             participant: tile.source.participant,
@@ -292,8 +295,8 @@ impl State {
         });
     }
 
-    /// Somebody wants in. Who takes over a participant is no more load than that one was; for
-    /// anybody else the server is asked.
+    /// Begins a join. One that takes over a participant adds no load and is decided at once. For any
+    /// other, the server is asked for capacity.
     fn knock(
         &mut self,
         request: RequestId,
@@ -313,7 +316,7 @@ impl State {
         }
     }
 
-    /// The mode in which somebody who asks for `view` would be served.
+    /// The mode in which a participant with this override would be served.
     fn mode_of(&self, mode_override: Option<Mode>) -> Mode {
         match self.mode {
             Mode::P2p => Mode::P2p,
@@ -321,7 +324,7 @@ impl State {
         }
     }
 
-    /// The server has said whether it has capacity for a join.
+    /// Goes on with a join after the server has said whether it has capacity.
     fn admitted(
         &mut self,
         request: RequestId,
@@ -381,7 +384,7 @@ impl State {
         }
     }
 
-    /// Takes somebody out of the room. Doing it twice is a no-op.
+    /// Removes a participant from the room. Doing it twice is a no-op.
     fn evict(&mut self, who: ParticipantId, reason: ByeReason, effects: &mut Vec<Effect>) {
         if self.participants.remove(&who).is_none() {
             return;
@@ -419,7 +422,8 @@ impl State {
         self.settings.lifetime = Lifetime::WhileUsed;
     }
 
-    /// A pipeline that breaks often says so more than once; only the first counts.
+    /// Notes that the decoder of a source failed. A broken pipeline may report it more than once:
+    /// only the first report counts.
     fn source_failed(&mut self, now: Duration, source: SourceId) {
         if self.wired.decodes(source) {
             self.with_uplink(source.participant, source.role, |uplink| uplink.fail(now));
@@ -449,8 +453,8 @@ impl State {
         }
     }
 
-    /// Notes the share of packets lost on the way to somebody. Whether that changes what protects
-    /// the sound sent to them: mostly it does not, and nothing has to be decided anew.
+    /// Notes the share of packets lost on the way to a participant. True if that turns forward error
+    /// correction for them on or off. Mostly it does not, and the wiring need not be computed.
     fn lost(&mut self, now: Duration, who: ParticipantId, loss: Option<f32>) -> bool {
         let participant = self.participants.get_mut(&who);
         participant.is_some_and(|participant| {
@@ -459,7 +463,8 @@ impl State {
         })
     }
 
-    /// Whether an estimate of somebody's link can change anything.
+    /// Whether an estimate of a participant's link can change anything. If not, the caller need not
+    /// make an input of it.
     pub fn cares(&self, who: ParticipantId, estimate: &Estimate) -> bool {
         let participant = self.participants.get(&who);
         participant.is_some_and(|participant| participant.link.cares(estimate))
@@ -479,12 +484,13 @@ impl State {
         });
     }
 
-    /// Brings the media to what the state asks for now.
+    /// Brings the wiring to what the state asks for now, by [`Effect::Media`] steps.
     fn rewire(&mut self, now: Duration, effects: &mut Vec<Effect>) {
         self.failed_outputs.retain(|_, until| *until > now);
         self.start_handovers(now);
-        // A change can be complete as soon as it is wired: there may be nothing to wait for. And what
-        // somebody should get follows from what they have, and from what its sender is asked for.
+        // A handover can be complete as soon as it is wired: there may be nothing to wait for. And
+        // what a participant should get depends on what they have, and on what its sender is asked
+        // for.
         let mut rounds = 0;
         loop {
             let was_painted = self.painted().is_some();

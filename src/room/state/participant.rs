@@ -17,46 +17,50 @@ use crate::protocol::room::Limits;
 use crate::protocol::room::{ParticipantState, UplinkState};
 use crate::topology::Mode;
 
-/// How long a join may take until the connection is up.
+/// Longest time from an accepted join until ICE and DTLS are up. After it the participant is
+/// evicted.
 pub(crate) const CONNECT_DEADLINE: Duration = Duration::from_secs(10);
-/// How long a participant whose WebSocket is gone may come back to be taken over.
+/// How long a participant stays after their WebSocket was lost. A join with their `resume` secret
+/// takes them over until then.
 pub(crate) const RESUME_GRACE: Duration = Duration::from_secs(4);
-/// How long all uplinks may be silent, beyond the second after which silence is noticed, until
-/// the tile goes.
+/// How long all uplinks of a participant may be silent until their tile is removed. It counts from
+/// the report of silence, which comes a second after the last packet.
 const VANISH_AFTER: Duration = Duration::from_secs(3);
-/// How long somebody who fell silent keeps the mix made for them, so that a dialogue does not
-/// start and stop encoders with every sentence.
+/// How long a participant who stopped speaking keeps the mix made without their voice, so that a
+/// dialogue does not start and stop encoders with every sentence.
 const OWN_MIX_LINGER: Duration = Duration::from_secs(3);
-/// First pause before a stream that could not be decoded is tried again; it doubles.
+/// First pause before an uplink whose decoder failed is decoded again. It doubles with each
+/// failure, up to [`RETRY_LONGEST`].
 const RETRY_FIRST: Duration = Duration::from_millis(250);
-/// Longest such pause.
+/// Longest pause before an uplink whose decoder failed is decoded again.
 const RETRY_LONGEST: Duration = Duration::from_secs(8);
-/// A stream that decoded this long has been forgiven.
+/// A decoder failure later than this after the previous one counts as the first again.
 const RETRY_FORGET: Duration = Duration::from_secs(30);
 
-/// How far a connection has come.
+/// How far a participant's media connection has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Phase {
-    /// Until the answer is made and ICE and DTLS are up, or the deadline.
+    /// The answer is being made, or ICE and DTLS are not up yet. Evicted at the deadline.
     Joining { deadline: Duration },
-    /// Media may flow.
+    /// ICE and DTLS are up: media may flow.
     Connected,
 }
 
-/// The signalling connection beside the media.
+/// State of a participant's signalling connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Signalling {
     /// A WebSocket, or an HTTP session, which has none to lose.
     Attached,
-    /// Lost; gone for good at the deadline.
+    /// The WebSocket was lost. The participant is evicted at the deadline unless taken over.
     Lost { deadline: Duration },
 }
 
-/// Whether what arrives can be decoded.
+/// Whether an uplink can be decoded, by what its decoders reported.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Decoding {
     Fine,
-    /// It failed `times`, last at `at`, and is not tried before `until`.
+    /// A decoder failed at `at`, after `times` failures in a row before it. No decoder is started
+    /// before `until`.
     Failed {
         times: u32,
         at: Duration,
@@ -64,23 +68,23 @@ enum Decoding {
     },
 }
 
-/// In what a participant sends on an uplink.
+/// How a participant's uplink is encoded, as negotiated.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Sends {
-    /// The codec of video; `None` for sound.
+    /// The video codec. `None` for sound, which is always Opus.
     pub codec: Option<VideoCodec>,
-    /// The names of a camera's encodings, the smallest first; empty where there is but one.
+    /// The rids of a simulcast camera, the smallest encoding first. Empty without simulcast.
     pub rids: Vec<Rid>,
 }
 
 /// One uplink of a participant.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Uplink {
-    /// What video is sent in; `None` for sound.
+    /// The video codec. `None` for sound.
     pub(crate) codec: Option<VideoCodec>,
     pub(crate) layers: Layers,
     decoding: Decoding,
-    /// Counts the decoders that failed.
+    /// How many decoders of this uplink have failed. A new count makes the mixer decode anew.
     pub(crate) failures: u32,
     muted_by_owner: bool,
     pub(crate) muted_by_operator: bool,
@@ -110,7 +114,7 @@ impl Uplink {
         self.muted_by_owner = muted;
     }
 
-    /// A new tap of an encoding delivers.
+    /// Notes that a new tap of the encoding `layer` delivers since `now`. Forgives decoder failures.
     pub(crate) fn begin(&mut self, layer: usize, now: Duration) {
         if layer < self.layers.count() {
             self.layers.begin(layer, now);
@@ -118,22 +122,22 @@ impl Uplink {
         }
     }
 
-    /// Whether a tap is there.
+    /// Whether media has ever arrived on this uplink.
     pub(crate) fn has_begun(&self) -> bool {
         self.layers.media() != Media::Absent
     }
 
-    /// Whether it may be forwarded.
+    /// Whether this uplink may be forwarded: media has arrived on it and nobody has muted it.
     pub(crate) fn is_live(&self) -> bool {
         self.has_begun() && !self.is_muted()
     }
 
-    /// Silence from now on counts, whatever it was before.
+    /// Counts silence from `now` on, for an uplink that was silent on purpose until now.
     pub(crate) fn restart_silence(&mut self, now: Duration) {
         self.layers.restart_silence(now);
     }
 
-    /// The decoder gave up at `now`.
+    /// Notes that the decoder failed at `now`, and sets when decoding is tried again.
     pub(crate) fn fail(&mut self, now: Duration) {
         let times = match self.decoding {
             Decoding::Failed { times, at, .. } if now < at + RETRY_FORGET => times + 1,
@@ -148,7 +152,8 @@ impl Uplink {
         };
     }
 
-    /// Whether this should be decoded at `now`, if anybody sees or hears it.
+    /// Whether the mixer may decode this uplink at `now`: it is live and no pause after a decoder
+    /// failure is running.
     pub(crate) fn is_usable(&self, now: Duration) -> bool {
         let decodable = match self.decoding {
             Decoding::Fine => true,
@@ -157,7 +162,7 @@ impl Uplink {
         self.is_live() && decodable
     }
 
-    /// When a failed decoder is tried again, if that is still to come.
+    /// When decoding is tried again after a failure; `None` if that moment has passed.
     fn retry_at(&self, now: Duration) -> Option<Duration> {
         match self.decoding {
             Decoding::Failed { until, .. } if until > now => Some(until),
@@ -176,18 +181,18 @@ impl Uplink {
     }
 }
 
-/// What a participant receives.
+/// The downlink slots of a participant, as negotiated.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Downlinks {
-    /// The codec of the composite's slot, if there is one.
+    /// The codec of the slot for the composite. `None` without such a slot.
     pub mix_video: Option<VideoCodec>,
-    /// Whether there is a slot for the mix.
+    /// Whether there is a slot for the sound mix.
     pub mix_audio: bool,
-    /// The forward error correction that the decoder behind that slot makes use of.
+    /// The forward error correction that the receiver's decoder supports for the sound mix.
     pub mix_fec: Fec,
-    /// The slots for other people's pictures and their codecs, in the order of the m-lines.
+    /// The slots for forwarded pictures with their codecs, in the order of the m-lines.
     pub forward_video: Vec<(Mid, VideoCodec)>,
-    /// The slots for other people's voices, in the order of the m-lines.
+    /// The slots for forwarded voices, in the order of the m-lines.
     pub forward_audio: Vec<Mid>,
 }
 
@@ -207,27 +212,29 @@ impl Downlinks {
     }
 }
 
-/// Whether anything needs what somebody sends to the server.
+/// Whether the server needs the media a participant sends to it. Clients are told with the message
+/// `uplinks`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Upstream {
-    /// Their silence says something about them.
+    /// The participant is to send: silence counts against them.
     Active,
-    /// They were told not to.
+    /// The participant was told not to send: silence means nothing.
     Paused,
 }
 
-/// Which mix a participant hears.
+/// Whether a participant gets a mix of their own, without their voice (mix-minus), in place of the
+/// mix of everybody.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum OwnMix {
-    /// Not heard: the common mix.
+    /// Not heard lately: the mix of everybody does not contain them.
     Off,
-    /// Heard: one without themselves.
+    /// Heard now: the own mix.
     WhileHeard,
-    /// Not heard any more, but the own mix is kept until then.
+    /// Not heard any more. The own mix is kept until then.
     Lingering { until: Duration },
 }
 
-/// One participant.
+/// A participant as the state knows them: connection phase, uplinks, downlinks and wishes.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Participant {
     pub(crate) name: String,
@@ -236,25 +243,25 @@ pub(crate) struct Participant {
     pub(crate) uplinks: BTreeMap<Role, Uplink>,
     pub(crate) downlinks: Downlinks,
     pub(crate) reach: Reach,
-    /// How they get the others' pictures.
+    /// How the pictures of others reach them.
     pub(crate) picture_path: DeliveryPath,
-    /// How they get the others' voices.
+    /// How the voices of others reach them.
     pub(crate) sound_path: DeliveryPath,
     pub(crate) upstream: Upstream,
-    /// The mode they asked for instead of the room's.
+    /// The mode they asked for in place of the room's (the wire's `view`).
     pub(crate) mode_override: Option<Mode>,
-    /// What they ask for at most.
+    /// Upper limits of height, frame rate and bitrate that they asked for.
     pub(crate) limits: Limits,
-    /// What is known of the link to them, and follows from it.
+    /// Bandwidth estimation of the link to them: budget, rung and pace.
     pub(crate) link: controller::LinkController,
-    /// What is lost on the way to them, and what should protect their sound from it.
+    /// Loss on the way to them, and whether their mix needs forward error correction.
     pub(crate) fec: fec::FecController,
-    /// From whom they receive media directly.
+    /// Participants from whom they receive media directly (mode `p2p`), as they reported.
     pub(crate) mesh: BTreeSet<ParticipantId>,
-    /// How high they draw the pictures that are forwarded to them, pixels, as far as they said.
+    /// Height in pixels at which they draw each forwarded picture, as far as they reported it.
     pub(crate) heights: BTreeMap<SourceId, u32>,
     own_mix: OwnMix,
-    /// When they were last heard, if they are not now.
+    /// When they last stopped being heard. `None` before that.
     spoke: Option<Duration>,
 }
 
@@ -287,13 +294,13 @@ impl Participant {
         self.phase == Phase::Connected
     }
 
-    /// Has no uplink at all.
+    /// Whether they only watch: they have no uplink at all.
     pub(crate) fn is_viewer(&self) -> bool {
         self.uplinks.is_empty()
     }
 
-    /// What all that is forwarded to them may come to, bit/s, by what their link carries and what
-    /// they ask for; `None` without a limit.
+    /// Upper limit in bit/s of everything forwarded to them: the lesser of their link's budget and
+    /// the limit they asked for. `None` without either.
     pub(crate) fn most_forwarded(&self) -> Option<u64> {
         let link = match self.link.budget() {
             Budget::Limited(bits) => Some(bits as u64),
@@ -307,7 +314,7 @@ impl Participant {
         self.own_mix == OwnMix::WhileHeard
     }
 
-    /// How good a priority they have to be forwarded.
+    /// Their priority in the allocation of forward slots.
     pub(crate) fn priority(&self) -> Priority {
         match self.spoke {
             _ if self.is_heard() => Priority::Urgent,
@@ -329,12 +336,12 @@ impl Participant {
         };
     }
 
-    /// Whether they can be called by others: mode `p2p` is for such only.
+    /// Whether others can open a peer connection to them. Mode `p2p` needs it of everybody.
     pub(crate) fn is_reachable(&self) -> bool {
         self.reach == Reach::Signalling && !self.is_viewer()
     }
 
-    /// Tells them whether to send. True if that is news.
+    /// Notes whether they are to send. True if that changed.
     pub(crate) fn set_upstream(&mut self, upstream: Upstream, now: Duration) -> bool {
         let news = self.upstream != upstream;
         if news && upstream == Upstream::Active {
@@ -346,7 +353,7 @@ impl Participant {
         news
     }
 
-    /// Whether the sound sent to them is made without theirs.
+    /// Whether they get a mix without their own voice at `now`.
     pub(crate) fn has_own_mix(&self, now: Duration) -> bool {
         match self.own_mix {
             OwnMix::Off => false,
@@ -361,7 +368,8 @@ impl Participant {
         self.is_connected() && !self.is_viewer() && self.vanishes_at().is_none_or(|at| now < at)
     }
 
-    /// When they are taken for gone, if every uplink that ever delivered is silent.
+    /// When their tile is removed. `None` unless every uplink that ever delivered is silent without
+    /// being muted.
     fn vanishes_at(&self) -> Option<Duration> {
         if self.upstream == Upstream::Paused {
             return None;
@@ -379,7 +387,7 @@ impl Participant {
         silent
     }
 
-    /// The next moment at which time alone changes something about them.
+    /// The next moment after `now` at which time alone changes something about them.
     pub(crate) fn next_deadline(&self, now: Duration) -> Option<Duration> {
         let joining = match self.phase {
             Phase::Joining { deadline } => Some(deadline),
@@ -403,7 +411,7 @@ impl Participant {
             .min()
     }
 
-    /// Whether a deadline has passed that ends their participation.
+    /// Whether they must be evicted: they did not connect, or did not come back, in time.
     pub(crate) fn is_overdue(&self, now: Duration) -> bool {
         let joining = matches!(self.phase, Phase::Joining { deadline } if now >= deadline);
         let lost = matches!(self.signalling, Signalling::Lost { deadline } if now >= deadline);

@@ -1,17 +1,18 @@
-//! Who gets a participant's forward slots when there are more people than slots; pure.
+//! Which sources get a participant's forward slots when there are more sources than slots
+//! (last-N); pure.
 //!
-//! Whoever has a slot keeps it, so that pictures do not jump about. A free one goes to the
-//! first in rank. One is taken away only for somebody who must be seen or heard now, from
-//! somebody who need not, and not before they have had it for [`MIN_HOLD`].
+//! A source keeps its slot, so that pictures do not jump about. A free slot goes to the source
+//! with the highest priority. A slot is taken away only for a source that is urgent, from one that
+//! is not, and not before that one has had it for [`MIN_HOLD`].
 
 use std::time::Duration;
 
 use crate::id::SourceId;
 
-/// The least time somebody keeps a slot.
+/// Shortest time for which a source keeps a slot that an urgent one waits for.
 pub(crate) const MIN_HOLD: Duration = Duration::from_secs(2);
 
-/// Somebody's uplink that could be forwarded.
+/// An uplink that could be forwarded, and its priority.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Candidate {
     pub(crate) source: SourceId,
@@ -21,31 +22,31 @@ pub(crate) struct Candidate {
 /// How urgently a source should be in a slot. Greater goes first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Priority {
-    /// Has not been heard yet.
+    /// The participant has not been heard yet.
     Silent,
-    /// Was last heard then.
+    /// The participant was last heard then.
     Spoke(Duration),
-    /// Is heard now, is pinned, or is a shared screen.
+    /// The participant is heard now or pinned, or it is a shared screen.
     Urgent,
 }
 
-/// Somebody in a slot, and since when.
+/// The source in a slot, and since when it is there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Occupant {
     pub(crate) source: SourceId,
     pub(crate) since: Duration,
 }
 
-/// The slots as they should be.
+/// The allocation of a participant's slots of one kind.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct SlotAllocation {
     pub(crate) slots: Vec<Option<Occupant>>,
-    /// When somebody who waits may take a slot over.
+    /// When an urgent source that waits may take over a slot; `None` if none waits.
     pub(crate) review: Option<Duration>,
 }
 
-/// Assigns as many slots as `held` has. `candidates` come in the order in which equal priorities
-/// are served.
+/// Allocates as many slots as `held` has, going on from the sources in them. Of candidates with
+/// equal priority the first gets a slot first.
 pub(crate) fn allocate(
     held: &[Option<Occupant>],
     candidates: &[Candidate],

@@ -1,30 +1,30 @@
-//! How what a viewer's link carries is split over the pictures that are forwarded to them; pure.
+//! Bandwidth allocation: how a viewer's link is split over the pictures forwarded to them; pure.
 //!
-//! By max-min fairness, in the steps that there are: the picture that has least is the first to
-//! get a larger encoding, and what one cannot use others get.
+//! By max-min fairness, in steps from one encoding to the next: the picture that has least is the
+//! first to get a larger encoding, and what one cannot use others get.
 
 use crate::media::bwe::layer_probe::Demand;
 
-/// What a picture could use.
+/// The bitrates that one forwarded picture could have.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct LayerCosts {
-    /// What the link must carry for each of its encodings, bit/s, ascending.
+    /// What the link must carry for each of the picture's encodings, bit/s, ascending.
     pub(crate) costs: Vec<u64>,
-    /// What is sent of it now, bit/s.
+    /// Bitrate at which the picture is sent now, bit/s.
     pub(crate) current: u64,
 }
 
-/// Who gets what.
+/// The outcome of [`allocate`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct BandwidthAllocation {
-    /// bit/s for each picture.
+    /// Bitrate for each picture, bit/s, in the order they were given in.
     pub(crate) bitrates: Vec<u64>,
-    /// What the cheapest next step costs beyond that.
+    /// Additional bit/s for the cheapest step to a larger encoding; `None` if there is none.
     next_step: Option<u64>,
 }
 
-/// Splits `budget` bit/s. Every picture gets its least, whether or not that fits: there is nothing
-/// less to send.
+/// Splits `budget` bit/s over `pictures`. Each gets at least its smallest encoding, even beyond the
+/// budget: there is nothing smaller to send.
 pub(crate) fn allocate(budget: u64, pictures: &[LayerCosts]) -> BandwidthAllocation {
     let mut places = vec![0; pictures.len()];
     let cost = |n: usize, place: usize| pictures[n].costs.get(place).copied();
@@ -50,8 +50,8 @@ pub(crate) fn allocate(budget: u64, pictures: &[LayerCosts]) -> BandwidthAllocat
 }
 
 impl BandwidthAllocation {
-    /// What there is to be had beyond this split. What it gives but is not sent yet, because its
-    /// sender has yet to send it, comes before anything else.
+    /// What the link would have to carry for more than this allocation. An encoding that is
+    /// allocated but that its sender does not send yet comes first.
     pub(crate) fn demand(&self, pictures: &[LayerCosts]) -> Demand {
         let given: u64 = self.bitrates.iter().sum();
         let current: u64 = pictures.iter().map(|picture| picture.current).sum();

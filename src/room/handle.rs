@@ -26,72 +26,72 @@ pub enum Roles {
     Play,
 }
 
-/// What somebody needs to say to join.
+/// A request to join a room.
 #[derive(Debug)]
 pub struct JoinRequest {
-    /// 1 to 64 characters, checked by the caller.
+    /// Name on the tile: 1 to 64 characters, checked by the caller.
     pub name: String,
-    /// The secret of the participant to take over.
+    /// The secret that an earlier join got, to take over its participant.
     pub resume: Option<String>,
-    /// A mode of one's own instead of the room's.
-    pub view: Option<Mode>,
-    /// What the joiner wants at most.
+    /// The mode in which the joiner wants to be served, in place of the room's (the wire's `view`).
+    pub mode_override: Option<Mode>,
+    /// Upper limits of what is sent to the joiner.
     pub limits: Limits,
     /// Whether others can call the joiner (mode `p2p`).
     pub reach: Reach,
     /// The SDP offer.
     pub offer: String,
-    /// What its m-lines are for.
+    /// The roles of the offer's m-lines.
     pub roles: Roles,
-    /// Where the room sends what this participant should hear of. When it is full the
-    /// participant is too slow and is removed; when its receiver is dropped, the participant
-    /// has lost its signalling.
+    /// Where the room sends notices to this participant. When the queue is full the participant is
+    /// too slow and is removed. When its receiver is dropped, the participant has lost their
+    /// signalling.
     pub notices: mpsc::Sender<Notice>,
 }
 
-/// A join that was accepted.
+/// The answer to an accepted join.
 #[derive(Debug, Clone)]
 pub struct Joined {
-    /// Who the joiner is.
+    /// The id that the joiner has in this room.
     pub participant: ParticipantId,
-    /// The secret with which a later join takes over.
+    /// The secret with which a later join can take this participant over.
     pub resume: String,
     /// The SDP answer, with the candidates gathered so far.
     pub answer: String,
 }
 
-/// Something a participant should hear of.
+/// A notice of the room to one participant, which signalling turns into a message.
 #[derive(Debug, Clone)]
 pub enum Notice {
-    /// The room's state changed.
+    /// The new published state of the room.
     Room(Arc<RoomState>),
-    /// A candidate of the server that was not in the answer; `None` ends them.
+    /// An ICE candidate of the server that was not in the answer; `None` after the last one.
     Candidate(Mid, Option<String>),
-    /// Sound levels.
+    /// Sound levels of the microphones, dBov.
     Levels(Arc<[Level]>),
-    /// How they are served, and who is in which forward slot.
+    /// The mode in which the participant is served, and who is in which forward slot.
     Slots(Mode, Vec<SlotState>),
-    /// Whether what they send is needed.
+    /// Whether to send: false pauses the participant's upstream, true resumes it.
     Uplinks(bool),
-    /// What a sender should capture.
+    /// The size, frame rate and bitrate at which to send the camera.
     Capture(Capture),
-    /// A text from a member.
+    /// A chat text, and its author.
     Chat(ParticipantId, Arc<str>),
-    /// A message from a member to this one.
+    /// A signal from another participant to this one.
     Signal(ParticipantId, serde_json::Value),
-    /// Something asked for was refused.
+    /// A chat text or signal of this participant was not delivered: its addressee reads too slowly.
     Refused(RoomError),
-    /// The last one: the connection ends.
+    /// The last notice: the participant has been removed for this reason.
     Bye(ByeReason),
 }
 
-/// Answer channel of a command that can be refused.
+/// Answer channel of a command that the room can refuse.
 pub(crate) type Reply<T> = oneshot::Sender<Result<T, RoomError>>;
 
 /// Answer channel of a join.
 pub(crate) type JoinReply = oneshot::Sender<Result<Joined, JoinError>>;
 
-/// What the signalling layer asks of a room.
+/// A command of the signalling layer to the room's task.
 #[derive(Debug)]
 pub(crate) enum Command {
     Join(Box<JoinRequest>, JoinReply),
@@ -134,12 +134,12 @@ impl RoomHandle {
         &self.id
     }
 
-    /// The state last published.
+    /// The state that the room published last.
     pub fn state(&self) -> Arc<RoomState> {
         self.state.borrow().clone()
     }
 
-    /// A receiver that sees every later state.
+    /// A receiver of the published state. It sees the newest one, and may miss some in between.
     pub fn watch(&self) -> watch::Receiver<Arc<RoomState>> {
         self.state.clone()
     }
@@ -159,12 +159,12 @@ impl RoomHandle {
         }
     }
 
-    /// Gives the participant's peer connection a remote candidate.
+    /// Gives a participant's peer connection a remote ICE candidate; `None` after the last one.
     pub async fn candidate(&self, who: ParticipantId, mid: Mid, candidate: Option<String>) {
         self.post(Command::Candidate(who, mid, candidate)).await;
     }
 
-    /// Asks for something and waits for the answer.
+    /// Sends a request to the room and waits for the answer.
     ///
     /// # Errors
     /// What the room refuses, [`RoomError::Closed`].
@@ -173,12 +173,12 @@ impl RoomHandle {
             .await
     }
 
-    /// Asks for something whose outcome nobody waits for.
+    /// Sends a request to the room without waiting for the answer. A refusal is dropped.
     pub async fn tell(&self, request: Request) {
         self.post(Command::Ask(request, None)).await;
     }
 
-    /// Begins a recording.
+    /// Begins a recording of this room in `archive`. Returns when the room has accepted it.
     ///
     /// # Errors
     /// [`RoomError::NothingToRecord`], [`RoomError::TooManyRecordings`], [`RoomError::Archive`],
@@ -204,7 +204,7 @@ impl RoomHandle {
         }
     }
 
-    /// Ends a recording, and returns it when its file has its end.
+    /// Ends a recording. Returns it when its files are complete.
     ///
     /// # Errors
     /// [`RoomError::NoSuchRecording`], [`RoomError::Closed`].
@@ -227,7 +227,7 @@ impl RoomHandle {
         let _ = gone.await;
     }
 
-    /// Live figures.
+    /// Live statistics of the room: bitrates, losses, renditions.
     ///
     /// # Errors
     /// [`RoomError::Closed`].
@@ -237,7 +237,7 @@ impl RoomHandle {
         answer.await.map_err(|_| RoomError::Closed)
     }
 
-    /// Ends the room: everybody gets `reason`, then all media is torn down. Returns when
+    /// Closes the room: everybody is sent `reason`, then all media is torn down. Returns when
     /// that is done.
     pub async fn close(&self, reason: ByeReason) {
         let (done, closed) = oneshot::channel();
@@ -258,11 +258,12 @@ impl RoomHandle {
     }
 }
 
-/// Why [`RoomHandle::join`] failed.
+/// Why a join failed.
 #[derive(Debug)]
 pub(crate) enum JoinError {
-    /// The room ended before it took the request up, which is handed back.
+    /// The room ended before it handled the request. It is handed back, for the room of that name
+    /// that follows.
     RoomGone(Box<JoinRequest>),
-    /// The room said no.
+    /// The room refused the join.
     Refused(RoomError),
 }

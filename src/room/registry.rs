@@ -247,9 +247,9 @@ impl Registry {
             lifetime,
             pressure: *self.shared.admission.watch().borrow(),
         });
-        let (publish, view) = watch::channel(Arc::new(state.view()));
+        let (publish, published) = watch::channel(Arc::new(state.published()));
         let (commands, inbox) = mpsc::channel(COMMAND_QUEUE);
-        let handle = RoomHandle::new(room.clone(), commands, view);
+        let handle = RoomHandle::new(room.clone(), commands, published);
         let (actor, events) = Actor::new(room.clone(), self.shared.clone(), state, publish);
         let registry = self.clone();
         let own = handle.clone();

@@ -289,7 +289,7 @@ impl Connection {
         let request = JoinRequest {
             name: limits::display_name(&join.name)?,
             resume: join.resume,
-            view: join.view,
+            mode_override: join.view,
             limits: join.limits,
             reach: Reach::Signalling,
             offer: join.offer,

@@ -133,7 +133,7 @@ async fn create(flavour: Flavour, room: RoomId, call: Call) -> Result<Response, 
     let request = JoinRequest {
         name,
         resume: None,
-        view: None,
+        mode_override: None,
         limits,
         reach: Reach::HttpOnly,
         offer,

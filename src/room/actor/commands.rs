@@ -1,7 +1,7 @@
 //! What the server asks of a room: each becomes an input of the state, and its answer waits for the
 //! effect that settles it.
 
-use super::connection::Member;
+use super::connection::Connection;
 use super::{Actor, Waiting};
 use crate::id::ParticipantId;
 use crate::room::handle::{Command, Reply};
@@ -16,20 +16,23 @@ impl Actor {
                     .as_ref()
                     .and_then(|secret| self.holder(secret));
                 let name = request.name.clone();
-                let (reach, view, limits) = (request.reach, request.view, request.limits);
+                let (reach, mode_override, limits) =
+                    (request.reach, request.mode_override, request.limits);
                 let request = self.wait(Waiting::Join(request, reply));
                 self.inputs.push_back(Input::Join {
                     request,
                     name,
                     reach,
-                    view,
+                    mode_override,
                     limits,
                     takes_over,
                 });
             }
             Command::Candidate(who, mid, candidate) => {
-                if let (Some(member), Some(candidate)) = (self.members.get_mut(&who), candidate) {
-                    member.add_candidate(mid, candidate);
+                if let (Some(connection), Some(candidate)) =
+                    (self.connections.get_mut(&who), candidate)
+                {
+                    connection.add_candidate(mid, candidate);
                 }
             }
             Command::Ask(request, reply) => self.ask(request, reply),
@@ -73,15 +76,15 @@ impl Actor {
     /// Whether it is a connection that was taken over whose loss is reported: the one that has
     /// the participant now still reads its notices.
     pub(crate) fn is_superseded(&self, who: ParticipantId, how: Departure) -> bool {
-        let reads = |member: &Member| !member.notices.is_closed();
-        how == Departure::SignallingLost && self.members.get(&who).is_some_and(reads)
+        let reads = |connection: &Connection| !connection.notices.is_closed();
+        how == Departure::SignallingLost && self.connections.get(&who).is_some_and(reads)
     }
 
     /// Whose `resume` secret this is.
     fn holder(&self, secret: &str) -> Option<ParticipantId> {
-        self.members
+        self.connections
             .iter()
-            .find(|(_, member)| member.resume == secret)
+            .find(|(_, connection)| connection.resume == secret)
             .map(|(who, _)| *who)
     }
 }

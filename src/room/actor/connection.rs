@@ -41,14 +41,14 @@ const NEGOTIATION_DEADLINE: Duration = Duration::from_secs(8);
 
 /// An encoding of an uplink that delivers.
 #[derive(Debug)]
-pub(crate) struct Flow {
+pub(crate) struct UplinkFlow {
     pub(crate) tap: Tap,
     flowing: bool,
     /// Of its picture, pixels; zero until its packets say it.
     height: u32,
 }
 
-impl Flow {
+impl UplinkFlow {
     pub(crate) fn new(tap: Tap) -> Self {
         Self {
             tap,
@@ -78,11 +78,11 @@ fn since(now: gst::ClockTime, then: gst::ClockTime) -> Duration {
 
 /// Whether somebody is asked to send.
 #[derive(Debug, Clone, Copy)]
-enum Asked {
+enum UpstreamWatch {
     /// Since that running time.
     Since(gst::ClockTime),
     /// They were told not to: their silence means nothing.
-    Not,
+    Paused,
 }
 
 /// A peer that has answered.
@@ -94,12 +94,12 @@ pub(crate) struct Answered {
 
 /// A participant's connections.
 #[derive(Debug)]
-pub(crate) struct Member {
+pub(crate) struct Connection {
     pub(crate) serial: u64,
     pub(crate) notices: mpsc::Sender<Notice>,
     pub(crate) resume: String,
     /// By role and place among the rids.
-    pub(crate) flows: BTreeMap<(Role, usize), Flow>,
+    pub(crate) flows: BTreeMap<(Role, usize), UplinkFlow>,
     /// How often they are told of sound levels.
     pub(crate) levels: LevelRate,
     /// What each slot was fed last.
@@ -107,13 +107,13 @@ pub(crate) struct Member {
     joining: Option<JoinReply>,
     early_candidates: Vec<(Mid, String)>,
     slots: BTreeMap<Downlink, Mid>,
-    asked: Asked,
+    upstream: UpstreamWatch,
     /// What their camera should take, bit/s.
-    camera: Option<u32>,
+    camera_bitrate: Option<u32>,
     peer: Option<Peer>,
 }
 
-impl Member {
+impl Connection {
     pub(crate) fn new(serial: u64, notices: mpsc::Sender<Notice>, reply: JoinReply) -> Self {
         Self {
             serial,
@@ -125,8 +125,8 @@ impl Member {
             joining: Some(reply),
             early_candidates: Vec::new(),
             slots: BTreeMap::new(),
-            asked: Asked::Since(gst::ClockTime::ZERO),
-            camera: None,
+            upstream: UpstreamWatch::Since(gst::ClockTime::ZERO),
+            camera_bitrate: None,
             peer: None,
         }
     }
@@ -257,37 +257,37 @@ impl Member {
     }
 
     /// Notes what their camera is to be sent at.
-    pub(crate) fn ask_for(&mut self, capture: &Capture) {
+    pub(crate) fn set_camera_target(&mut self, capture: &Capture) {
         let layers = capture.layers.iter().map(|layer| layer.bitrate);
-        self.camera = Some(match capture.layers.is_empty() {
+        self.camera_bitrate = Some(match capture.layers.is_empty() {
             true => capture.bitrate,
             false => layers.fold(0, u32::saturating_add),
         });
-        self.bound();
+        self.limit_camera();
     }
 
     /// A tap of an uplink is there.
-    pub(crate) fn flows(&mut self, role: Role, n: usize, tap: Tap) {
-        self.flows.insert((role, n), Flow::new(tap));
-        self.bound();
+    pub(crate) fn add_flow(&mut self, role: Role, n: usize, tap: Tap) {
+        self.flows.insert((role, n), UplinkFlow::new(tap));
+        self.limit_camera();
     }
 
     /// Says it to whoever reads no notices.
-    fn bound(&self) {
+    fn limit_camera(&self) {
         let cameras = self
             .flows
             .range((Role::Camera, 0)..=(Role::Camera, usize::MAX));
         let ssrcs: Vec<u32> = cameras.filter_map(|(_, flow)| flow.tap.ssrc()).collect();
-        if let (Some(bitrate), Some(peer)) = (self.camera, &self.peer) {
+        if let (Some(bitrate), Some(peer)) = (self.camera_bitrate, &self.peer) {
             peer.limit_sender(bitrate, ssrcs);
         }
     }
 
     /// Notes whether they are asked to send.
-    pub(crate) fn ask_to_send(&mut self, wanted: bool) {
-        self.asked = match wanted {
-            true => Asked::Since(running_time()),
-            false => Asked::Not,
+    pub(crate) fn set_upstream(&mut self, wanted: bool) {
+        self.upstream = match wanted {
+            true => UpstreamWatch::Since(running_time()),
+            false => UpstreamWatch::Paused,
         };
     }
 
@@ -325,10 +325,10 @@ impl Member {
             }));
             inputs.extend(height.map(|height| Input::UplinkSized(who, *role, *n, height)));
         }
-        let gone = |peer: &Peer| match self.asked {
+        let gone = |peer: &Peer| match self.upstream {
             // Signalling has a heartbeat of its own.
-            Asked::Not => false,
-            Asked::Since(at) => since(now, peer.last_received().max(at)) > PEER_SILENCE,
+            UpstreamWatch::Paused => false,
+            UpstreamWatch::Since(at) => since(now, peer.last_received().max(at)) > PEER_SILENCE,
         };
         if self.peer.as_ref().is_some_and(gone) {
             inputs.push(Input::PeerLost(who, ByeReason::ConnectionFailed));
@@ -361,7 +361,7 @@ fn downlinks(lines: &[Line]) -> Downlinks {
             (Role::MixVideo, codec) => downlinks.mix_video = codec,
             (Role::MixAudio, _) => {
                 downlinks.mix_audio = true;
-                downlinks.mix_protection = line.fec;
+                downlinks.mix_fec = line.fec;
             }
             (Role::ForwardVideo, Some(codec)) => {
                 downlinks.forward_video.push((line.mid.clone(), codec));

@@ -15,8 +15,8 @@ use std::time::Duration;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::Instant;
 
-use self::active_speakers::Ears;
-use self::connection::{Answered, Member, negotiate};
+use self::active_speakers::PacketSpeakers;
+use self::connection::{Answered, Connection, negotiate};
 
 use super::error::RoomError;
 use super::handle::{Command, JoinError, JoinReply, JoinRequest, Notice, Reply};
@@ -79,7 +79,7 @@ pub(crate) struct Actor {
     state: State,
     began: Instant,
     inputs: VecDeque<Input>,
-    members: HashMap<ParticipantId, Member>,
+    connections: HashMap<ParticipantId, Connection>,
     waiting: HashMap<RequestId, Waiting>,
     closing: Vec<oneshot::Sender<()>>,
     mixer: Option<Mixer>,
@@ -89,7 +89,7 @@ pub(crate) struct Actor {
     publish: watch::Sender<Arc<RoomState>>,
     recorders: Recorders,
     rates: stats::Rates,
-    ears: Ears,
+    packet_speakers: PacketSpeakers,
     beats: u32,
     /// How many times levels were told.
     levels_told: u32,
@@ -110,7 +110,7 @@ impl Actor {
             state,
             began: Instant::now(),
             inputs: VecDeque::new(),
-            members: HashMap::new(),
+            connections: HashMap::new(),
             waiting: HashMap::new(),
             closing: Vec::new(),
             mixer: None,
@@ -120,7 +120,7 @@ impl Actor {
             publish,
             recorders: Recorders::default(),
             rates: stats::Rates::default(),
-            ears: Ears::default(),
+            packet_speakers: PacketSpeakers::default(),
             beats: 0,
             levels_told: 0,
             over: false,
@@ -192,18 +192,30 @@ impl Actor {
     fn event(&mut self, event: Event) {
         match event {
             Event::Answered(who, serial, outcome) => {
-                if let Some(member) = self.members.get_mut(&who).filter(|m| m.serial == serial) {
-                    self.inputs.push_back(member.answered(who, outcome));
+                if let Some(connection) = self
+                    .connections
+                    .get_mut(&who)
+                    .filter(|m| m.serial == serial)
+                {
+                    self.inputs.push_back(connection.answered(who, outcome));
                 }
             }
             Event::Peer(who, serial, event) => {
-                if self.members.get(&who).is_some_and(|m| m.serial == serial) {
+                if self
+                    .connections
+                    .get(&who)
+                    .is_some_and(|m| m.serial == serial)
+                {
                     self.peer_event(who, event);
                 }
             }
             Event::Opened(who, serial, slot, feed) => {
-                if let Some(member) = self.members.get_mut(&who).filter(|m| m.serial == serial) {
-                    if let Some(slot) = member.slot(slot) {
+                if let Some(connection) = self
+                    .connections
+                    .get_mut(&who)
+                    .filter(|m| m.serial == serial)
+                {
+                    if let Some(slot) = connection.slot(slot) {
                         slot.settle();
                     }
                     self.inputs.push_back(Input::SlotOpened(who, slot, feed));
@@ -226,8 +238,8 @@ impl Actor {
                 return;
             }
             PeerEvent::Uplink(role, n, tap) => {
-                if let Some(member) = self.members.get_mut(&who) {
-                    member.flows(role, n, tap);
+                if let Some(connection) = self.connections.get_mut(&who) {
+                    connection.add_flow(role, n, tap);
                 }
                 Input::UplinkBegan(who, role, n)
             }
@@ -278,20 +290,22 @@ impl Actor {
     fn tell_levels(&mut self, levels: Arc<[Level]>) {
         self.levels_told = self.levels_told.wrapping_add(1);
         let is_for_all = self.levels_told.is_multiple_of(LEVELS_APART);
-        for member in self.members.values() {
-            if is_for_all || member.levels == LevelRate::Full {
+        for connection in self.connections.values() {
+            if is_for_all || connection.levels == LevelRate::Full {
                 // A queue that is full has more important things in it.
-                let _ = member.notices.try_send(Notice::Levels(Arc::clone(&levels)));
+                let _ = connection
+                    .notices
+                    .try_send(Notice::Levels(Arc::clone(&levels)));
             }
         }
     }
 
     /// Sends a notice; a participant who does not read theirs is too slow to keep.
     fn tell(&mut self, who: ParticipantId, notice: Notice) {
-        let Some(member) = self.members.get(&who) else {
+        let Some(connection) = self.connections.get(&who) else {
             return;
         };
-        let input = match member.notices.try_send(notice) {
+        let input = match connection.notices.try_send(notice) {
             Ok(()) => return,
             Err(mpsc::error::TrySendError::Full(_)) => Input::PeerLost(who, ByeReason::TooSlow),
             Err(mpsc::error::TrySendError::Closed(_)) => {
@@ -301,27 +315,27 @@ impl Actor {
         self.inputs.push_back(input);
     }
 
-    /// Passes a member's word on to another, or says that it is refused. A queue that is half full
-    /// takes neither: what members send must not make anybody too slow to keep.
+    /// Passes a connection's word on to another, or says that it is refused. A queue that is half full
+    /// takes neither: what connections send must not make anybody too slow to keep.
     fn pass_on(&mut self, from: ParticipantId, to: ParticipantId, notice: Notice) {
         if self.has_time(to) {
             self.tell(to, notice);
-        } else if self.members.contains_key(&to) && self.has_time(from) {
+        } else if self.connections.contains_key(&to) && self.has_time(from) {
             self.tell(from, Notice::Refused(RoomError::TooFast(to)));
         }
     }
 
     /// Whether less than half of somebody's queue waits to be read.
     fn has_time(&self, who: ParticipantId) -> bool {
-        self.members.get(&who).is_some_and(|member| {
-            let queue = &member.notices;
+        self.connections.get(&who).is_some_and(|connection| {
+            let queue = &connection.notices;
             queue.capacity() >= queue.max_capacity() / 2
         })
     }
 
     fn check_liveness(&mut self) {
-        for (who, member) in &mut self.members {
-            self.inputs.extend(member.check_liveness(*who));
+        for (who, connection) in &mut self.connections {
+            self.inputs.extend(connection.check_liveness(*who));
         }
         self.beats = self.beats.wrapping_add(1);
         if self.beats.is_multiple_of(ESTIMATES) {
@@ -329,13 +343,14 @@ impl Actor {
         }
         if let Some(paths) = self
             .rates
-            .sample(&self.members, self.mixer.as_ref(), &self.state)
+            .sample(&self.connections, self.mixer.as_ref(), &self.state)
         {
             self.inputs.push_back(Input::Counted(paths));
         }
         if self.mixer.is_none() {
-            self.inputs.extend(self.ears.listen(&self.members));
-            let levels = self.ears.levels(&self.members);
+            self.inputs
+                .extend(self.packet_speakers.listen(&self.connections));
+            let levels = self.packet_speakers.levels(&self.connections);
             if !levels.is_empty() {
                 self.tell_levels(levels.into());
             }
@@ -346,14 +361,14 @@ impl Actor {
     /// the way to those who hear a mix.
     fn look_at_links(&mut self) {
         let now = self.now();
-        for (who, member) in &self.members {
-            let estimate = member.estimate();
+        for (who, connection) in &self.connections {
+            let estimate = connection.estimate();
             if let Some(estimate) = &estimate {
                 let heard = TracedEstimate::new(now, estimate);
                 tracing::trace!(target: trace::TARGET, participant = %who, %heard);
             }
-            if member.hears_mix() {
-                let loss = member.loss(estimate.as_ref());
+            if connection.hears_mix() {
+                let loss = connection.loss(estimate.as_ref());
                 self.inputs.push_back(Input::Loss(*who, loss));
             }
             if let Some(estimate) = estimate
@@ -373,21 +388,21 @@ impl Actor {
             Effect::Settle(request, outcome) => self.settle_request(request, outcome),
             Effect::StartPeer(request, who) => self.start_peer(request, who),
             Effect::StopPeer(who) => {
-                if let Some(member) = self.members.remove(&who) {
+                if let Some(connection) = self.connections.remove(&who) {
                     tracing::info!(participant = %who, "leaves");
-                    member.refuse_if_joining();
+                    connection.refuse_if_joining();
                 }
             }
             Effect::Bye(who, reason) => {
-                if let Some(member) = self.members.get(&who) {
-                    member.say_bye(reason);
+                if let Some(connection) = self.connections.get(&who) {
+                    connection.say_bye(reason);
                 }
             }
-            Effect::Publish(view) => {
-                self.publish.send_replace(Arc::clone(&view));
-                self.recorders.note(&view);
-                for who in self.members.keys().copied().collect::<Vec<_>>() {
-                    self.tell(who, Notice::Room(Arc::clone(&view)));
+            Effect::Publish(published) => {
+                self.publish.send_replace(Arc::clone(&published));
+                self.recorders.note(&published);
+                for who in self.connections.keys().copied().collect::<Vec<_>>() {
+                    self.tell(who, Notice::Room(Arc::clone(&published)));
                 }
             }
             Effect::TellChat(to, from, text) => {
@@ -398,10 +413,10 @@ impl Actor {
             Effect::TellSignal(to, from, data) => {
                 self.pass_on(from, to, Notice::Signal(from, data));
             }
-            Effect::Media(step) => self.wire(step),
+            Effect::Media(step) => self.run_step(step),
             Effect::SendAgain(who, bytes) => {
-                if let Some(member) = self.members.get(&who) {
-                    member.send_again(bytes);
+                if let Some(connection) = self.connections.get(&who) {
+                    connection.send_again(bytes);
                 }
             }
             Effect::Closed => {
@@ -441,8 +456,8 @@ impl Actor {
             ..
         } = *join;
         tracing::info!(participant = %who, name, "joins");
-        self.members
-            .insert(who, Member::new(serial, notices, reply));
+        self.connections
+            .insert(who, Connection::new(serial, notices, reply));
         let label = format!("{}-{who}", self.id);
         let events = self.events.clone();
         let settings = Arc::clone(&self.shared.settings);
@@ -458,12 +473,12 @@ impl Actor {
     }
 
     fn stats(&self) -> RoomStats {
-        let members: BTreeMap<ParticipantId, &Member> =
-            self.members.iter().map(|(who, m)| (*who, m)).collect();
+        let connections: BTreeMap<ParticipantId, &Connection> =
+            self.connections.iter().map(|(who, m)| (*who, m)).collect();
         stats::report(
             &self.id,
             &self.state,
-            &members,
+            &connections,
             self.mixer.as_ref(),
             &self.rates,
         )

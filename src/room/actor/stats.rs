@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use tokio::time::{Duration, Instant};
 
-use super::connection::Member;
+use super::connection::Connection;
 use crate::codec::Codec;
 use crate::id::SourceId;
 use crate::id::{ParticipantId, Role, RoomId};
@@ -51,7 +51,7 @@ impl Rates {
     /// Samples the counters if a second has passed, and counts the paths on which packets moved.
     pub(crate) fn sample(
         &mut self,
-        members: &HashMap<ParticipantId, Member>,
+        connections: &HashMap<ParticipantId, Connection>,
         mixer: Option<&Mixer>,
         state: &State,
     ) -> Option<Paths> {
@@ -60,8 +60,8 @@ impl Rates {
             return None;
         }
         self.sampled = Some(Instant::now());
-        let uplinks = members.iter().flat_map(|(who, member)| {
-            member.flows.iter().map(|((role, n), flow)| {
+        let uplinks = connections.iter().flat_map(|(who, connection)| {
+            connection.flows.iter().map(|((role, n), flow)| {
                 let counted = Counted::Uplink(*who, *role, *n);
                 (counted, flow.tap.counters().bytes)
             })
@@ -91,7 +91,7 @@ impl Rates {
         self.pixels_per_second = pixels.iter().map(decoded).sum::<u64>() * 1000 / millis;
         self.pixels = pixels;
         Some(Paths {
-            outside: self.count_up() + self.count_down(members, state),
+            outside: self.count_up() + self.count_down(connections, state),
             inside: 0,
         })
     }
@@ -110,16 +110,22 @@ impl Rates {
     }
 
     /// Pairs of a participant and the mix, or another participant, that got through to them.
-    fn count_down(&mut self, members: &HashMap<ParticipantId, Member>, state: &State) -> u64 {
-        let packets: HashMap<(ParticipantId, Downlink), u64> = members
+    fn count_down(
+        &mut self,
+        connections: &HashMap<ParticipantId, Connection>,
+        state: &State,
+    ) -> u64 {
+        let packets: HashMap<(ParticipantId, Downlink), u64> = connections
             .iter()
-            .flat_map(|(who, member)| member.slots_sent().map(|(slot, n)| ((*who, slot), n)))
+            .flat_map(|(who, connection)| {
+                connection.slots_sent().map(|(slot, n)| ((*who, slot), n))
+            })
             .collect();
         let moved = packets.iter().filter(|(slot, now)| {
             let before = self.packets.get(slot).copied().unwrap_or(0);
             **now > before
         });
-        // Sound and picture of one person, or of the mix, are one path.
+        // Sound and picture of one participant, or of the mix, are one path.
         let paths: BTreeSet<(ParticipantId, Option<ParticipantId>)> = moved
             .filter_map(|((who, slot), _)| match state.feed_of(*who, *slot)? {
                 Feed::Output(_) => Some((*who, None)),
@@ -139,22 +145,27 @@ impl Rates {
 pub(crate) fn report(
     id: &RoomId,
     state: &State,
-    members: &BTreeMap<ParticipantId, &Member>,
+    connections: &BTreeMap<ParticipantId, &Connection>,
     mixer: Option<&Mixer>,
     rates: &Rates,
 ) -> RoomStats {
-    let view = state.view();
-    let participant = |person: &ParticipantState| {
-        participant(person, members.get(&person.id).copied(), state, rates)
+    let room = state.published();
+    let participant = |published: &ParticipantState| {
+        participant(
+            published,
+            connections.get(&published.id).copied(),
+            state,
+            rates,
+        )
     };
     let rendition = |(output, rendition)| rendition_stats(output, rendition, state, rates);
     RoomStats {
         id: id.clone(),
-        mode: view.mode,
+        mode: room.mode,
         pressure: state.pressure(),
         fps: state.fps(),
-        participants: view.participants.iter().map(participant).collect(),
-        paths: view.paths,
+        participants: room.participants.iter().map(participant).collect(),
+        paths: room.paths,
         decoders: mixer.map_or(0, |mixer| mixer.sources().count()),
         decoded_pixels_per_second: rates.pixels_per_second,
         renditions: mixer
@@ -170,33 +181,33 @@ pub(crate) fn report(
 }
 
 fn participant(
-    person: &ParticipantState,
-    member: Option<&Member>,
+    published: &ParticipantState,
+    connection: Option<&Connection>,
     state: &State,
     rates: &Rates,
 ) -> ParticipantStats {
-    let id = person.id;
+    let id = published.id;
     let uplink = |role| {
         let participant = id;
         let source = SourceId { participant, role };
-        Some((role, uplink(source, member?, state, rates)?))
+        Some((role, uplink(source, connection?, state, rates)?))
     };
     let uplinks = [Role::Mic, Role::Camera, Role::Screen];
     ParticipantStats {
         id,
-        name: person.name.clone(),
-        connected: person.connected,
+        name: published.name.clone(),
+        connected: published.connected,
         uplinks: uplinks.into_iter().filter_map(uplink).collect(),
         rung: state.watched_rung(id).map(|rung| rung.0),
-        link: member.and_then(|member| link(member, state.budget_of(id))),
-        repair: member.and_then(Member::repair),
+        link: connection.and_then(|connection| link(connection, state.budget_of(id))),
+        repair: connection.and_then(Connection::repair),
     }
 }
 
 /// What is known of the link to somebody: what arrives, how it fares, and what they may be sent, as
 /// far as that is limited.
-fn link(member: &Member, budget: Budget) -> Option<LinkStats> {
-    let estimate = member.estimate()?;
+fn link(connection: &Connection, budget: Budget) -> Option<LinkStats> {
+    let estimate = connection.estimate()?;
     Some(LinkStats {
         arriving_bps: estimate.acked_bitrate,
         loss: estimate.loss,
@@ -210,11 +221,16 @@ fn link(member: &Member, budget: Budget) -> Option<LinkStats> {
 
 /// The figures of an uplink: of all its encodings together, and of each if they have names.
 /// `None` before anything has come.
-fn uplink(source: SourceId, member: &Member, state: &State, rates: &Rates) -> Option<UplinkStats> {
+fn uplink(
+    source: SourceId,
+    connection: &Connection,
+    state: &State,
+    rates: &Rates,
+) -> Option<UplinkStats> {
     let SourceId { participant, role } = source;
     let (mut all, mut bps) = (None, 0);
     let mut layers = Vec::new();
-    for ((_, n), flow) in member.flows.range((role, 0)..=(role, usize::MAX)) {
+    for ((_, n), flow) in connection.flows.range((role, 0)..=(role, usize::MAX)) {
         let (of_layer, size) = (flow.tap.counters(), flow.tap.picture_size());
         let layer_bps = rates.bits_per_second(Counted::Uplink(participant, role, *n));
         let before: TapCounters = all.unwrap_or_default();

@@ -15,34 +15,34 @@ use crate::room::state::wiring::{Downlink, Feed, Step};
 
 impl Actor {
     /// One step of the media wiring.
-    pub(crate) fn wire(&mut self, step: Step) {
+    pub(crate) fn run_step(&mut self, step: Step) {
         match step {
             Step::StartMixer => self.start_mixer(),
             Step::StopMixer => self.mixer = None,
             Step::Feed(who, slot, feed, change) => self.feed(who, slot, feed, change),
             Step::Pace(who, pacing) => {
-                if let Some(member) = self.members.get(&who) {
-                    member.pace(pacing);
+                if let Some(connection) = self.connections.get(&who) {
+                    connection.pace(pacing);
                 }
             }
             Step::Levels(who, rate) => {
-                if let Some(member) = self.members.get_mut(&who) {
-                    member.levels = rate;
+                if let Some(connection) = self.connections.get_mut(&who) {
+                    connection.levels = rate;
                 }
             }
-            Step::Protect(output, protection) => {
+            Step::SetFec(output, protection) => {
                 self.with_mixer(|mixer| mixer.set_fec(output, protection));
             }
             Step::Slots(who, table) => self.tell(who, Notice::Slots(table.mode, table.slots)),
             Step::Uplinks(who, wanted) => {
-                if let Some(member) = self.members.get_mut(&who) {
-                    member.ask_to_send(wanted);
+                if let Some(connection) = self.connections.get_mut(&who) {
+                    connection.set_upstream(wanted);
                 }
                 self.tell(who, Notice::Uplinks(wanted));
             }
             Step::Capture(who, capture) => {
-                if let Some(member) = self.members.get_mut(&who) {
-                    member.ask_for(&capture);
+                if let Some(connection) = self.connections.get_mut(&who) {
+                    connection.set_camera_target(&capture);
                 }
                 self.tell(who, Notice::Capture(capture));
             }
@@ -71,7 +71,7 @@ impl Actor {
                     let _ = events.send(Event::RecorderEnds(id));
                 });
                 self.recorders.start(id, templates, settings, on_end);
-                self.recorders.note(&Arc::new(self.state.view()));
+                self.recorders.note(&Arc::new(self.state.published()));
             }
             Step::FeedRecorder(id, output) => {
                 if let Some(Ok(tap)) = self.mixer.as_mut().map(|m| m.output(output)) {
@@ -87,7 +87,7 @@ impl Actor {
                 self.recorders.stop(&id);
             }
             Step::SetScene(scene) => self.with_mixer(|mixer| mixer.set_scene(scene)),
-            Step::Press(pressure) => {
+            Step::SetPressure(pressure) => {
                 let fps = pressure::fps(pressure, self.shared.settings.fps);
                 self.with_mixer(|mixer| mixer.set_fps(fps));
             }
@@ -117,7 +117,7 @@ impl Actor {
             audio_bitrate: shared.audio_bitrate,
             templates: Arc::clone(&self.shared.templates),
         };
-        self.ears.hand_over();
+        self.packet_speakers.hand_over();
         match Mixer::start(settings, on_event) {
             Ok(mixer) => self.mixer = Some(mixer),
             Err(error) => {
@@ -154,21 +154,21 @@ impl Actor {
             Some(Feed::Uplink { source, .. }) => Some(source.participant.ordinal()),
             _ => None,
         };
-        let Some(member) = self.members.get_mut(&who) else {
+        let Some(connection) = self.connections.get_mut(&who) else {
             return;
         };
         match feed {
-            Some(feed) => member.fed.insert(slot, feed),
-            None => member.fed.remove(&slot),
+            Some(feed) => connection.fed.insert(slot, feed),
+            None => connection.fed.remove(&slot),
         };
-        let serial = member.serial;
+        let serial = connection.serial;
         let events = self.events.clone();
         let opened = move || {
             if let Some(feed) = feed {
                 let _ = events.send(Event::Opened(who, serial, slot, feed));
             }
         };
-        if let Some(slot) = member.slot(slot) {
+        if let Some(slot) = connection.slot(slot) {
             let feed = tap.as_ref().map(|tap| slot::SlotFeed {
                 tap,
                 contributor,
@@ -179,7 +179,7 @@ impl Actor {
     }
 
     fn tap_of(&self, source: SourceId, layer: usize) -> Option<Tap> {
-        let member = self.members.get(&source.participant)?;
-        Some(member.flows.get(&(source.role, layer))?.tap.clone())
+        let connection = self.connections.get(&source.participant)?;
+        Some(connection.flows.get(&(source.role, layer))?.tap.clone())
     }
 }

@@ -12,29 +12,29 @@ use crate::protocol::room::RoomState;
 
 /// The events of one recording.
 #[derive(Debug)]
-pub(crate) struct Diary {
+pub(crate) struct EventLogWriter {
     /// Running time of the recording's zero.
     zero: Duration,
     /// Gone while it is being written to, and after that went wrong.
-    journal: Option<EventLog>,
+    file: Option<EventLog>,
     known: Option<Arc<RoomState>>,
 }
 
-impl Diary {
+impl EventLogWriter {
     /// Opens the file, and writes the first event to it.
     pub(crate) async fn begin(
         path: PathBuf,
         zero: Duration,
         event: Event,
     ) -> Result<Self, RecorderError> {
-        let journal = on_disk(move || EventLog::open(&path)).await?;
-        let mut diary = Self {
+        let file = on_disk(move || EventLog::open(&path)).await?;
+        let mut event_log = Self {
             zero,
-            journal: Some(journal),
+            file: Some(file),
             known: None,
         };
-        diary.write(zero, vec![event]).await?;
-        Ok(diary)
+        event_log.write(zero, vec![event]).await?;
+        Ok(event_log)
     }
 
     /// Notes what has changed in the room at running time `at`.
@@ -57,17 +57,17 @@ impl Diary {
         if events.is_empty() {
             return Ok(());
         }
-        let Some(mut journal) = self.journal.take() else {
+        let Some(mut file) = self.file.take() else {
             return Ok(());
         };
         let at = at.saturating_sub(self.zero);
         let written = move || {
             for event in events {
-                journal.write(at, event)?;
+                file.write(at, event)?;
             }
-            Ok(journal)
+            Ok(file)
         };
-        self.journal = Some(on_disk(written).await?);
+        self.file = Some(on_disk(written).await?);
         Ok(())
     }
 }

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use tokio::sync::mpsc;
 
-use super::event_log::Diary;
-use super::tracks::News;
+use super::event_log::EventLogWriter;
+use super::tracks::WriterEvent;
 use crate::archive::events::Event;
 use crate::codec::Codec;
 use crate::codec::Container;
@@ -19,9 +19,9 @@ use crate::protocol::room::RoomState;
 
 /// The files of a recording of the mix.
 #[derive(Debug)]
-pub(crate) struct Composite {
+pub(crate) struct MixRecording {
     recorder: Recorder,
-    diary: Diary,
+    event_log: EventLogWriter,
     /// Running time of the recording's zero.
     zero: Duration,
     begun: Begun,
@@ -34,16 +34,16 @@ enum Begun {
     Noted,
 }
 
-impl Composite {
+impl MixRecording {
     /// Opens the file, which can take as long as the disk likes.
     pub(crate) async fn open(
         templates: Arc<Templates>,
         (container, path): (Container, PathBuf),
-        (diary, zero): (Diary, Duration),
-        news: mpsc::UnboundedSender<News>,
+        (event_log, zero): (EventLogWriter, Duration),
+        news: mpsc::UnboundedSender<WriterEvent>,
     ) -> Result<Self, RecorderError> {
         let on_failure = move |text| {
-            let _ = news.send(News::Failed(text));
+            let _ = news.send(WriterEvent::Failed(text));
         };
         let opened = tokio::task::spawn_blocking(move || {
             Recorder::start(&templates, container, &path, on_failure)
@@ -53,7 +53,7 @@ impl Composite {
             opened.unwrap_or_else(|error| Err(RecorderError::Failed(error.to_string())))?;
         Ok(Self {
             recorder,
-            diary,
+            event_log,
             zero,
             begun: Begun::Unnoted,
         })
@@ -70,7 +70,7 @@ impl Composite {
     /// Notes what has changed in the room at running time `at`. What cannot be noted costs
     /// markers, and not the recording.
     pub(crate) async fn room(&mut self, at: Duration, room: Arc<RoomState>) {
-        warn_of(self.diary.room(at, room).await);
+        warn_of(self.event_log.room(at, room).await);
     }
 
     /// Notes when the file began, if it has since this was last asked.
@@ -84,7 +84,10 @@ impl Composite {
         self.begun = Begun::Noted;
         let start = began.saturating_sub(self.zero).as_millis();
         let start = u64::try_from(start).unwrap_or(u64::MAX);
-        let noted = self.diary.write(began, vec![Event::File { start }]).await;
+        let noted = self
+            .event_log
+            .write(began, vec![Event::File { start }])
+            .await;
         warn_of(noted);
     }
 

@@ -13,9 +13,9 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
-use self::event_log::Diary;
-use self::mix::Composite;
-use self::tracks::{News, Tracks};
+use self::event_log::EventLogWriter;
+use self::mix::MixRecording;
+use self::tracks::{TrackRecording, WriterEvent};
 use super::settings::RoomSettings;
 use super::state::wiring::Tracked;
 use crate::archive::events;
@@ -36,7 +36,7 @@ const CHECK_EVERY: Duration = Duration::from_secs(1);
 pub(crate) type OnEnd = Box<dyn Fn(RecordingId) + Send + Sync>;
 
 /// What a recording's task is told.
-enum Order {
+enum RecorderCommand {
     /// Take the picture or the sound from here from now on.
     Feed(Tap),
     /// Take an uplink from here from now on, or no more.
@@ -47,8 +47,8 @@ enum Order {
     Stop(Vec<String>),
 }
 
-/// An [`Order`] and the running time it is of.
-type Timed = (Duration, Order);
+/// A [`RecorderCommand`] and the running time it is of.
+type TimedCommand = (Duration, RecorderCommand);
 
 /// The recordings of one room. Dropping it ends them.
 #[derive(Default)]
@@ -59,14 +59,14 @@ pub(crate) struct Recorders {
 }
 
 struct Running {
-    orders: mpsc::UnboundedSender<Timed>,
+    commands: mpsc::UnboundedSender<TimedCommand>,
     /// The names of all who were in the room so far.
     names: BTreeSet<String>,
 }
 
 impl Running {
-    fn tell(&self, order: Order) {
-        let _ = self.orders.send((running_time().into(), order));
+    fn tell(&self, command: RecorderCommand) {
+        let _ = self.commands.send((running_time().into(), command));
     }
 }
 
@@ -93,7 +93,7 @@ impl Recorders {
         let Some((archive, recording)) = self.waiting.remove(&id) else {
             return;
         };
-        let (orders, inbox) = mpsc::unbounded_channel();
+        let (commands, inbox) = mpsc::unbounded_channel();
         let task = Task {
             beginning: beginning(&recording, settings),
             archive,
@@ -104,7 +104,7 @@ impl Recorders {
         };
         tokio::spawn(task.run(Arc::clone(templates), inbox));
         let running = Running {
-            orders,
+            commands,
             names: BTreeSet::new(),
         };
         self.running.insert(id, running);
@@ -113,14 +113,14 @@ impl Recorders {
     /// Gives a recording another source.
     pub(crate) fn feed(&self, id: &RecordingId, tap: Tap) {
         if let Some(running) = self.running.get(id) {
-            running.tell(Order::Feed(tap));
+            running.tell(RecorderCommand::Feed(tap));
         }
     }
 
     /// Gives a recording of tracks an uplink, in place of what it had of it.
     pub(crate) fn track(&self, id: &RecordingId, source: SourceId, feed: Option<(Tap, Tracked)>) {
         if let Some(running) = self.running.get(id) {
-            running.tell(Order::Track(source, feed));
+            running.tell(RecorderCommand::Track(source, feed));
         }
     }
 
@@ -131,7 +131,7 @@ impl Recorders {
             let new = there.filter(|person| !running.names.contains(&person.name));
             let new: Vec<String> = new.map(|person| person.name.clone()).collect();
             running.names.extend(new);
-            running.tell(Order::Room(Arc::clone(room)));
+            running.tell(RecorderCommand::Room(Arc::clone(room)));
         }
     }
 
@@ -139,7 +139,7 @@ impl Recorders {
     pub(crate) fn stop(&mut self, id: &RecordingId) {
         if let Some(mut running) = self.running.remove(id) {
             let names = std::mem::take(&mut running.names);
-            running.tell(Order::Stop(names.into_iter().collect()));
+            running.tell(RecorderCommand::Stop(names.into_iter().collect()));
         }
     }
 }
@@ -169,8 +169,8 @@ struct Task {
 
 /// What is written.
 enum Sink {
-    Mix(Box<Composite>),
-    Tracks(Box<Tracks>),
+    Mix(Box<MixRecording>),
+    Tracks(Box<TrackRecording>),
 }
 
 /// How it came to an end.
@@ -182,7 +182,11 @@ struct Stopped {
 }
 
 impl Task {
-    async fn run(mut self, templates: Arc<Templates>, orders: mpsc::UnboundedReceiver<Timed>) {
+    async fn run(
+        mut self,
+        templates: Arc<Templates>,
+        commands: mpsc::UnboundedReceiver<TimedCommand>,
+    ) {
         let _held = self.archive.hold();
         tracing::info!(recording = %self.recording.id, "recording begins");
         let (tell, mut news) = mpsc::unbounded_channel();
@@ -193,7 +197,7 @@ impl Task {
                 None
             }
         };
-        let stopped = self.attend(sink, orders, &mut news).await;
+        let stopped = self.attend(sink, commands, &mut news).await;
         self.end(stopped, news).await;
     }
 
@@ -201,52 +205,52 @@ impl Task {
     async fn open(
         &self,
         templates: Arc<Templates>,
-        news: mpsc::UnboundedSender<News>,
+        news: mpsc::UnboundedSender<WriterEvent>,
     ) -> Result<Sink, RecorderError> {
         let (archive, zero) = (&self.archive, self.zero);
         let path = archive.path(&self.recording);
         let events = archive.events(&self.recording);
-        let diary = Diary::begin(events, zero, self.beginning.clone()).await?;
+        let event_log = EventLogWriter::begin(events, zero, self.beginning.clone()).await?;
         Ok(match self.recording.subject() {
             Subject::Mix(container) => {
                 let file = (container, path);
-                let mix = Composite::open(templates, file, (diary, zero), news).await?;
+                let mix = MixRecording::open(templates, file, (event_log, zero), news).await?;
                 Sink::Mix(Box::new(mix))
             }
             Subject::Tracks => {
-                let tracks = Tracks::new(path, templates, (diary, zero), news);
+                let tracks = TrackRecording::new(path, templates, (event_log, zero), news);
                 Sink::Tracks(Box::new(tracks))
             }
         })
     }
 
-    /// Obeys orders until the one to stop.
+    /// Obeys commands until the one to stop.
     async fn attend(
         &mut self,
         mut sink: Option<Sink>,
-        mut orders: mpsc::UnboundedReceiver<Timed>,
-        news: &mut mpsc::UnboundedReceiver<News>,
+        mut commands: mpsc::UnboundedReceiver<TimedCommand>,
+        news: &mut mpsc::UnboundedReceiver<WriterEvent>,
     ) -> Stopped {
         let until = Instant::now() + self.archive.quotas().max_length;
         let mut check = tokio::time::interval(CHECK_EVERY);
         check.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
             tokio::select! {
-                order = orders.recv() => {
-                    // Without orders the room has gone.
-                    let gone = || (running_time().into(), Order::Stop(Vec::new()));
-                    let (at, order) = order.unwrap_or_else(gone);
-                    if let Order::Stop(participants) = order {
+                command = commands.recv() => {
+                    // Without commands the room has gone.
+                    let gone = || (running_time().into(), RecorderCommand::Stop(Vec::new()));
+                    let (at, command) = command.unwrap_or_else(gone);
+                    if let RecorderCommand::Stop(participants) = command {
                         return Stopped { sink, participants, at };
                     }
                     if let Some(sink) = &mut sink
-                        && let Err(error) = obey(sink, at, order).await
+                        && let Err(error) = carry_out(sink, at, command).await
                     {
                         self.give_up(error.to_string());
                     }
                 }
                 Some(news) = news.recv() => {
-                    if let Err(error) = hear(sink.as_mut(), news).await {
+                    if let Err(error) = on_writer_event(sink.as_mut(), news).await {
                         self.give_up(error.to_string());
                     }
                 }
@@ -276,7 +280,7 @@ impl Task {
         }
     }
 
-    async fn end(mut self, stopped: Stopped, news: mpsc::UnboundedReceiver<News>) {
+    async fn end(mut self, stopped: Stopped, news: mpsc::UnboundedReceiver<WriterEvent>) {
         let length = match &stopped.sink {
             Some(Sink::Mix(mix)) => mix.length(),
             Some(Sink::Tracks(_)) => stopped.at.saturating_sub(self.zero),
@@ -308,26 +312,30 @@ impl Task {
     }
 }
 
-/// Carries out an order, which is of running time `at`.
-async fn obey(sink: &mut Sink, at: Duration, order: Order) -> Result<(), RecorderError> {
-    match (order, sink) {
-        (Order::Feed(tap), Sink::Mix(mix)) => mix.feed(&tap),
-        (Order::Track(source, feed), Sink::Tracks(tracks)) => {
+/// Carries out an command, which is of running time `at`.
+async fn carry_out(
+    sink: &mut Sink,
+    at: Duration,
+    command: RecorderCommand,
+) -> Result<(), RecorderError> {
+    match (command, sink) {
+        (RecorderCommand::Feed(tap), Sink::Mix(mix)) => mix.feed(&tap),
+        (RecorderCommand::Track(source, feed), Sink::Tracks(tracks)) => {
             tracks.track(at, source, feed).await?;
         }
-        (Order::Room(room), Sink::Mix(mix)) => mix.room(at, room).await,
-        (Order::Room(room), Sink::Tracks(tracks)) => tracks.room(at, room).await?,
+        (RecorderCommand::Room(room), Sink::Mix(mix)) => mix.room(at, room).await,
+        (RecorderCommand::Room(room), Sink::Tracks(tracks)) => tracks.room(at, room).await?,
         // Nothing else is ever ordered of it.
-        (Order::Feed(_) | Order::Track(..) | Order::Stop(_), _) => {}
+        (RecorderCommand::Feed(_) | RecorderCommand::Track(..) | RecorderCommand::Stop(_), _) => {}
     }
     Ok(())
 }
 
 /// Takes what the threads that write say.
-async fn hear(sink: Option<&mut Sink>, news: News) -> Result<(), RecorderError> {
+async fn on_writer_event(sink: Option<&mut Sink>, news: WriterEvent) -> Result<(), RecorderError> {
     match (news, sink) {
-        (News::Failed(text), _) => Err(RecorderError::Failed(text)),
-        (news, Some(Sink::Tracks(tracks))) => tracks.hear(news).await,
+        (WriterEvent::Failed(text), _) => Err(RecorderError::Failed(text)),
+        (news, Some(Sink::Tracks(tracks))) => tracks.on_writer_event(news).await,
         _ => Ok(()),
     }
 }

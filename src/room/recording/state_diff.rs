@@ -22,7 +22,7 @@ pub(crate) fn changes(before: Option<&RoomState>, after: &RoomState) -> Vec<Even
         }
     }
     for is in after.participants.iter().filter(|is| is.connected) {
-        events.extend(of_person(find(known, is.id), is));
+        events.extend(of_participant(find(known, is.id), is));
     }
     let pinned = before.and_then(|room| room.pinned);
     if pinned != after.pinned {
@@ -37,7 +37,7 @@ fn find(people: &[ParticipantState], who: ParticipantId) -> Option<&ParticipantS
     people.iter().find(|one| one.id == who && one.connected)
 }
 
-fn of_person(was: Option<&ParticipantState>, is: &ParticipantState) -> Vec<Event> {
+fn of_participant(was: Option<&ParticipantState>, is: &ParticipantState) -> Vec<Event> {
     let participant = is.id;
     let mut events = Vec::new();
     let name = is.name.clone();

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use tokio::sync::mpsc;
 
-use super::event_log::{Diary, on_disk};
+use super::event_log::{EventLogWriter, on_disk};
 use crate::archive::events::{Event, RecordedTrack};
 use crate::id::SourceId;
 use crate::media::file::recorder::{RecorderError, TrackEnd, TrackWriter};
@@ -27,7 +27,7 @@ const PROBE_FILE: &str = "probe.part";
 
 /// What the threads that write say.
 #[derive(Debug)]
-pub(crate) enum News {
+pub(crate) enum WriterEvent {
     /// Nothing more can be written.
     Failed(String),
     /// A file begins.
@@ -47,12 +47,12 @@ struct Running {
 
 /// The files of a recording of tracks.
 #[derive(Debug)]
-pub(crate) struct Tracks {
+pub(crate) struct TrackRecording {
     folder: PathBuf,
     templates: Arc<Templates>,
     /// Running time of the recording's zero.
     zero: Duration,
-    diary: Diary,
+    event_log: EventLogWriter,
     running: BTreeMap<SourceId, Running>,
     /// Those that go on until what takes their place has begun.
     leaving: BTreeMap<SourceId, Running>,
@@ -60,22 +60,22 @@ pub(crate) struct Tracks {
     numbers: BTreeMap<SourceId, u32>,
     /// How many are being ended.
     ending: usize,
-    news: mpsc::UnboundedSender<News>,
+    news: mpsc::UnboundedSender<WriterEvent>,
 }
 
-impl Tracks {
+impl TrackRecording {
     /// Those of a recording in `folder`, none yet.
     pub(crate) fn new(
         folder: PathBuf,
         templates: Arc<Templates>,
-        (diary, zero): (Diary, Duration),
-        news: mpsc::UnboundedSender<News>,
+        (event_log, zero): (EventLogWriter, Duration),
+        news: mpsc::UnboundedSender<WriterEvent>,
     ) -> Self {
         Self {
             folder,
             templates,
             zero,
-            diary,
+            event_log,
             running: BTreeMap::new(),
             leaving: BTreeMap::new(),
             numbers: BTreeMap::new(),
@@ -90,7 +90,7 @@ impl Tracks {
         at: Duration,
         room: Arc<RoomState>,
     ) -> Result<(), RecorderError> {
-        self.diary.room(at, room).await
+        self.event_log.room(at, room).await
     }
 
     /// Takes an uplink from a tap from now on, or no more of it.
@@ -130,19 +130,23 @@ impl Tracks {
     }
 
     /// Takes what the threads that write say.
-    pub(crate) async fn hear(&mut self, news: News) -> Result<(), RecorderError> {
+    pub(crate) async fn on_writer_event(&mut self, news: WriterEvent) -> Result<(), RecorderError> {
         match news {
-            News::Failed(text) => Err(RecorderError::Failed(text)),
-            News::Began(track) => {
+            WriterEvent::Failed(text) => Err(RecorderError::Failed(text)),
+            WriterEvent::Began(track) => {
                 self.succeed(&track);
                 let began = vec![Event::Track(track)];
-                self.diary.write(running_time().into(), began).await
+                self.event_log.write(running_time().into(), began).await
             }
-            News::Broken(source, file, text) => self.broken(source, file, text).await,
-            News::Ended(file, at, end) => {
+            WriterEvent::Broken(source, file, text) => self.broken(source, file, text).await,
+            WriterEvent::Ended(file, at, end) => {
                 self.ending = self.ending.saturating_sub(1);
                 match end? {
-                    TrackEnd::Written => self.diary.write(at, vec![Event::TrackEnd { file }]).await,
+                    TrackEnd::Written => {
+                        self.event_log
+                            .write(at, vec![Event::TrackEnd { file }])
+                            .await
+                    }
                     TrackEnd::NeverBegun => {
                         let path = self.folder.join(file);
                         on_disk(move || std::fs::remove_file(path)).await
@@ -156,7 +160,7 @@ impl Tracks {
     pub(crate) async fn finish(
         mut self,
         at: Duration,
-        mut news: mpsc::UnboundedReceiver<News>,
+        mut news: mpsc::UnboundedReceiver<WriterEvent>,
     ) -> Result<(), RecorderError> {
         let open = self.running.keys().chain(self.leaving.keys());
         let sources: Vec<SourceId> = open.copied().collect();
@@ -168,9 +172,9 @@ impl Tracks {
             let Some(news) = news.recv().await else {
                 break;
             };
-            outcome = outcome.and(self.hear(news).await);
+            outcome = outcome.and(self.on_writer_event(news).await);
         }
-        outcome.and(self.diary.write(at, vec![Event::End]).await)
+        outcome.and(self.event_log.write(at, vec![Event::End]).await)
     }
 
     /// Begins a file.
@@ -193,11 +197,11 @@ impl Tracks {
         let on_begin = move |start: Duration| {
             let start = u64::try_from(start.as_millis()).unwrap_or(u64::MAX);
             let track = track.clone();
-            let _ = begin.send(News::Began(RecordedTrack { start, ..track }));
+            let _ = begin.send(WriterEvent::Began(RecordedTrack { start, ..track }));
         };
         let (fail, broken) = (self.news.clone(), file.clone());
         let on_failure = move |text| {
-            let _ = fail.send(News::Broken(source, broken.clone(), text));
+            let _ = fail.send(WriterEvent::Broken(source, broken.clone(), text));
         };
         let (templates, tap, zero) = (Arc::clone(&self.templates), tap.clone(), self.zero);
         let started = tokio::task::spawn_blocking(move || {
@@ -241,13 +245,13 @@ impl Tracks {
         }
     }
 
-    /// Ends a file; it says [`News::Ended`].
+    /// Ends a file; it says [`WriterEvent::Ended`].
     fn end(&mut self, at: Duration, Running { file, writer }: Running) {
         self.ending += 1;
         let news = self.news.clone();
         tokio::spawn(async move {
             let end = writer.finish().await;
-            let _ = news.send(News::Ended(file, at, end));
+            let _ = news.send(WriterEvent::Ended(file, at, end));
         });
     }
 

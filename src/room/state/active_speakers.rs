@@ -1,4 +1,5 @@
-//! Who is heard: by the mixer where one runs, else by what the packets say (RFC 6464); pure.
+//! Active speakers: as the mixer detects them where one runs, else by the audio levels in the
+//! packets (RFC 6464); pure.
 
 use std::time::Duration;
 
@@ -7,18 +8,18 @@ use super::wiring::Mixing;
 use crate::id::ParticipantId;
 
 impl State {
-    /// Somebody is heard from now on, or no longer.
+    /// Notes that a participant is heard from `now` on, or no longer.
     pub(crate) fn heard(&mut self, who: ParticipantId, heard: bool, now: Duration) {
-        if let Some(person) = self.people.get_mut(&who) {
-            person.set_heard(heard, now);
+        if let Some(participant) = self.participants.get_mut(&who) {
+            participant.set_heard(heard, now);
             if heard {
                 self.last_speaker = Some(who);
             }
         }
     }
 
-    /// Where no mixer runs: who speaks by their packets and is not muted is heard. Until that has
-    /// been told for the first time, those go on who were heard by the last mixer.
+    /// Without a mixer: whoever speaks by their packets and is not muted is heard. Until the first
+    /// report, the speakers that the last mixer detected stay.
     pub(crate) fn listen_to_packets(&mut self, now: Duration) {
         let Some(speaking) = self.speaking.clone() else {
             return;
@@ -26,7 +27,7 @@ impl State {
         if self.wired.mixer != Mixing::None {
             return;
         }
-        let everybody: Vec<ParticipantId> = self.people.keys().copied().collect();
+        let everybody: Vec<ParticipantId> = self.participants.keys().copied().collect();
         for who in everybody {
             let heard = speaking.contains(&who) && self.has_live_voice(who);
             if self.is_heard(who) != heard {
@@ -35,17 +36,18 @@ impl State {
         }
     }
 
-    /// A mixer begins to listen. It reports only who is heard from then on, so nobody is.
+    /// Notes that a mixer detects speakers from now on. It reports changes only, so nobody is heard
+    /// at first.
     pub(crate) fn hand_over_to_mixer(&mut self, now: Duration) {
         self.speaking = None;
-        for person in self.people.values_mut().filter(|p| p.is_heard()) {
-            person.set_heard(false, now);
+        for participant in self.participants.values_mut().filter(|p| p.is_heard()) {
+            participant.set_heard(false, now);
         }
     }
 
     fn is_heard(&self, who: ParticipantId) -> bool {
-        self.people
+        self.participants
             .get(&who)
-            .is_some_and(|person| person.is_heard())
+            .is_some_and(|participant| participant.is_heard())
     }
 }

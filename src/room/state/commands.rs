@@ -1,29 +1,32 @@
-//! What somebody asks of a room and is told the outcome of; pure.
+//! Requests to a room: each is carried out or refused; pure.
 
 use std::time::Duration;
 
-use super::participant::Person;
+use super::participant::Participant;
 use super::{Effect, Muter, Reach, Request, State};
 use crate::id::{ParticipantId, Role};
 use crate::protocol::room::MeasuredPaths;
 use crate::room::error::RoomError;
 use crate::topology::{Mode, Paths, Topology};
 
-/// Most people in mode `p2p`: everybody sends to everybody else, and links at home carry no
-/// more than five uplinks.
+/// Largest number of participants in mode `p2p`: everybody sends to everybody else, and links at
+/// home carry no more than five uplinks.
 pub const MAX_MESH: usize = 6;
 
 impl State {
-    /// Whether somebody may come in, and whether there is room for them if they do not come in
-    /// the place of somebody else.
+    /// Whether `participant` may join. The limit of participants does not count for one who takes
+    /// over another (`taken`).
+    ///
+    /// # Errors
+    /// [`RoomError::ModeUnavailable`], [`RoomError::Full`].
     pub(crate) fn admit(
         &self,
-        person: &Person,
+        participant: &Participant,
         taken: Option<ParticipantId>,
     ) -> Result<(), RoomError> {
-        check_view(person.view)?;
+        check_mode_override(participant.mode_override)?;
         let direct = self.mode == Mode::P2p;
-        if direct && person.reach == Reach::HttpOnly {
+        if direct && participant.reach == Reach::HttpOnly {
             let reason = "nobody can call who comes over WHIP or WHEP";
             return Err(RoomError::ModeUnavailable(Mode::P2p, reason));
         }
@@ -31,13 +34,13 @@ impl State {
             true => self.settings.max_participants.min(MAX_MESH),
             false => self.settings.max_participants,
         };
-        match taken.is_some() || self.people.len() < limit {
+        match taken.is_some() || self.participants.len() < limit {
             true => Ok(()),
             false => Err(RoomError::Full { limit }),
         }
     }
 
-    /// Does what somebody asks for, or says why not.
+    /// Carries out a request, or says why not.
     pub(crate) fn requested(
         &mut self,
         now: Duration,
@@ -46,11 +49,11 @@ impl State {
     ) -> Result<(), RoomError> {
         match request {
             Request::Mode(mode) => self.set_mode(mode)?,
-            Request::View(who, view) => self.set_view(who, view)?,
-            Request::Limits(who, limits) => self.person(who)?.limits = limits,
+            Request::View(who, mode) => self.set_mode_override(who, mode)?,
+            Request::Limits(who, limits) => self.participant(who)?.limits = limits,
             Request::Mesh(who, receiving) => self.set_mesh(who, receiving)?,
             Request::Heights(who, heights) => {
-                self.person(who)?.heights = heights.into_iter().collect();
+                self.participant(who)?.heights = heights.into_iter().collect();
             }
             Request::Layout(layout) => self.layout = layout,
             Request::Mute {
@@ -60,11 +63,11 @@ impl State {
                 muted,
             } => self.mute(now, who, role, by, muted)?,
             Request::Pin(who) => self.pin(who)?,
-            Request::Hand(who, raised) => self.person(who)?.hand = raised,
-            Request::Rename(who, name) => self.person(who)?.name = name,
+            Request::Hand(who, raised) => self.participant(who)?.hand = raised,
+            Request::Rename(who, name) => self.participant(who)?.name = name,
             Request::Chat(from, text) => {
-                self.person(from)?;
-                let everybody = self.people.keys().copied().collect();
+                self.participant(from)?;
+                let everybody = self.participants.keys().copied().collect();
                 effects.push(Effect::TellChat(everybody, from, text));
             }
             Request::Signal { from, to, data } => {
@@ -77,8 +80,8 @@ impl State {
         Ok(())
     }
 
-    fn person(&mut self, who: ParticipantId) -> Result<&mut Person, RoomError> {
-        self.people
+    fn participant(&mut self, who: ParticipantId) -> Result<&mut Participant, RoomError> {
+        self.participants
             .get_mut(&who)
             .ok_or(RoomError::NoSuchParticipant(who))
     }
@@ -89,60 +92,65 @@ impl State {
             if !self.recordings.is_empty() {
                 return refuse("it is being recorded, and the server would have no media");
             }
-            if self.people.len() > MAX_MESH {
+            if self.participants.len() > MAX_MESH {
                 return refuse("it is for 6 people at most");
             }
             // Whether somebody only watches is known of those who are connected.
-            let callable = |person: &Person| match person.is_connected() {
-                true => person.is_reachable(),
-                false => person.reach == Reach::Signalling,
+            let callable = |participant: &Participant| match participant.is_connected() {
+                true => participant.is_reachable(),
+                false => participant.reach == Reach::Signalling,
             };
-            if !self.people.values().all(callable) {
+            if !self.participants.values().all(callable) {
                 return refuse("somebody only watches, or came over WHIP, and cannot be called");
             }
         }
         if mode != Mode::P2p {
             // What is left of the mesh is on its way out, and says nothing of the next one.
-            self.people.values_mut().for_each(|p| p.mesh.clear());
+            self.participants.values_mut().for_each(|p| p.mesh.clear());
         }
         self.mode = mode;
         Ok(())
     }
 
-    /// A report of a mesh that is being left says nothing any more.
+    /// Notes from whom a participant receives directly. Ignored outside mode `p2p`: the report is of
+    /// a mesh that is being left.
     fn set_mesh(
         &mut self,
         who: ParticipantId,
         receiving: Vec<ParticipantId>,
     ) -> Result<(), RoomError> {
-        let here = |from: &ParticipantId| *from != who && self.people.contains_key(from);
+        let here = |from: &ParticipantId| *from != who && self.participants.contains_key(from);
         let receiving = receiving.into_iter().filter(here).collect();
         let in_mesh = self.mode == Mode::P2p;
-        let person = self.person(who)?;
+        let participant = self.participant(who)?;
         if in_mesh {
-            person.mesh = receiving;
+            participant.mesh = receiving;
         }
         Ok(())
     }
 
-    /// Messages go from one member to another one, and to nobody else.
+    /// Refuses a signal to its own sender, or from or to a participant who is not here.
     fn may_signal(&self, from: ParticipantId, to: ParticipantId) -> Result<(), RoomError> {
         if from == to {
             return Err(RoomError::SignalToOneself);
         }
         let missing = [from, to]
             .into_iter()
-            .find(|who| !self.people.contains_key(who));
+            .find(|who| !self.participants.contains_key(who));
         match missing {
             Some(who) => Err(RoomError::NoSuchParticipant(who)),
             None => Ok(()),
         }
     }
 
-    fn set_view(&mut self, who: ParticipantId, view: Option<Mode>) -> Result<(), RoomError> {
-        let person = self.person(who)?;
-        check_view(view)?;
-        person.view = view;
+    fn set_mode_override(
+        &mut self,
+        who: ParticipantId,
+        mode_override: Option<Mode>,
+    ) -> Result<(), RoomError> {
+        let participant = self.participant(who)?;
+        check_mode_override(mode_override)?;
+        participant.mode_override = mode_override;
         Ok(())
     }
 
@@ -154,8 +162,8 @@ impl State {
         by: Muter,
         muted: bool,
     ) -> Result<(), RoomError> {
-        let person = self.person(who)?;
-        if let Some(uplink) = person.uplinks.get_mut(&role) {
+        let participant = self.participant(who)?;
+        if let Some(uplink) = participant.uplinks.get_mut(&role) {
             match by {
                 Muter::Owner => uplink.set_muted_by_owner(muted, now),
                 Muter::Operator => uplink.muted_by_operator = muted,
@@ -166,19 +174,24 @@ impl State {
 
     fn pin(&mut self, who: Option<ParticipantId>) -> Result<(), RoomError> {
         if let Some(who) = who {
-            self.person(who)?;
+            self.participant(who)?;
         }
         self.pinned = who;
         Ok(())
     }
 
-    /// The paths as they should be, and as they were counted.
+    /// The media paths that the room's mode needs, and those that were counted.
     pub(crate) fn paths(&self) -> MeasuredPaths {
-        let talking = |p: &&Person| p.is_connected() && !p.is_viewer();
-        let direct: usize = self.people.values().map(|person| person.mesh.len()).sum();
+        let talking = |p: &&Participant| p.is_connected() && !p.is_viewer();
+        let direct: usize = self
+            .participants
+            .values()
+            .map(|participant| participant.mesh.len())
+            .sum();
         let direct = u64::try_from(direct).unwrap_or(u64::MAX);
         MeasuredPaths {
-            expected: Topology::from(self.mode).paths(self.people.values().filter(talking).count()),
+            expected: Topology::from(self.mode)
+                .paths(self.participants.values().filter(talking).count()),
             measured: Paths {
                 outside: self.counted.outside.saturating_add(direct),
                 inside: self.counted.inside,
@@ -187,8 +200,8 @@ impl State {
     }
 }
 
-fn check_view(view: Option<Mode>) -> Result<(), RoomError> {
-    match view {
+fn check_mode_override(mode_override: Option<Mode>) -> Result<(), RoomError> {
+    match mode_override {
         Some(Mode::P2p) => {
             let reason = "it takes all of a room; one participant alone can have mcu or sfu";
             Err(RoomError::ModeUnavailable(Mode::P2p, reason))

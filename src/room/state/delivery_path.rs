@@ -1,55 +1,55 @@
-//! By which way a participant is served, and how they are moved from one to another without a
-//! hole: the old way goes on until the new one delivers; pure.
+//! The delivery path of a participant's media (mix, forward slots or mesh), and the handover from
+//! one to another without a gap: the old path goes on until the new one delivers; pure.
 
 use std::time::Duration;
 
-/// How long the old way goes on for a new one that does not deliver: a camera that sends
-/// nothing must not keep a mixer alive.
+/// Longest handover of pictures: after it the old path ends even if the new one does not deliver.
+/// A camera that sends nothing must not keep a mixer alive.
 pub(crate) const HANDOVER_LIMIT: Duration = Duration::from_millis(1500);
-/// The same for sound towards forward slots, of which those in a pause may send nothing.
-pub(crate) const VOICES_LIMIT: Duration = Duration::from_millis(200);
-/// The same for sound towards the mix, where somebody who spoke lately may have stopped; longer,
-/// and those who do speak would be heard twice.
-pub(crate) const SPEAKERS_LIMIT: Duration = Duration::from_millis(600);
-/// How long forwarded sound goes on beside the mix: what the mixer has taken in has yet to be let
-/// through its gate, encoded, sent and played.
+/// Longest handover of sound from the mix to forward slots. Short, because a microphone in a pause
+/// may send nothing.
+pub(crate) const SOUND_FORWARD_LIMIT: Duration = Duration::from_millis(200);
+/// Longest handover of sound from forward slots to the mix. A recent speaker may have stopped, so
+/// it cannot wait for their voice. Were it longer, those who do speak would be heard twice.
+pub(crate) const SOUND_MIX_LIMIT: Duration = Duration::from_millis(600);
+/// How long forwarded sound goes on after the mix contains all speakers. The mix has yet to pass
+/// the gate, the encoder, the network and the jitter buffer.
 pub(crate) const SOUND_OVERLAP: Duration = Duration::from_millis(120);
-/// The same for pictures: what the canvas has drawn has yet to be encoded, sent and decoded.
+/// How long forwarded pictures go on after the composite shows everybody. It has yet to be
+/// encoded, sent and decoded.
 pub(crate) const PICTURE_OVERLAP: Duration = Duration::from_millis(100);
 
-/// Sound or picture.
+/// Kind of media. Each has a delivery path of its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Kind {
-    /// What is seen.
+pub(crate) enum MediaKind {
     Picture,
-    /// What is heard.
     Sound,
 }
 
-impl Kind {
+impl MediaKind {
     pub(crate) const BOTH: [Self; 2] = [Self::Picture, Self::Sound];
 }
 
-/// Where a participant's media comes from.
+/// Where the media that a participant receives comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Route {
-    /// The mixer.
+    /// The mixer of this room.
     Mix,
-    /// The others' uplinks, through forward slots.
+    /// The uplinks of others, through forward slots.
     Forward,
-    /// The others themselves.
+    /// The other participants, without the server (mode `p2p`).
     Mesh,
 }
 
-/// The service of one kind of media, sound or picture.
+/// The delivery path of one kind of media to one participant.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) enum Service {
-    /// Not connected yet.
+pub(crate) enum DeliveryPath {
+    /// Nothing is delivered: the participant has not connected yet.
     #[default]
     None,
-    /// By one way.
+    /// Delivered by one route.
     Steady(Route),
-    /// By `from` still, until `to` delivers.
+    /// A handover since `since`: both routes are wired until `to` delivers.
     Moving {
         from: Route,
         to: Route,
@@ -57,9 +57,10 @@ pub(crate) enum Service {
     },
 }
 
-impl Service {
-    /// Aims at `to`. What was aimed at before and has not come is given up.
-    pub(crate) fn aim(&mut self, to: Route, now: Duration) {
+impl DeliveryPath {
+    /// Starts a handover to `to` at `now`. A handover to another route that is under way is given
+    /// up.
+    pub(crate) fn switch_to(&mut self, to: Route, now: Duration) {
         *self = match *self {
             Self::Steady(from) if from != to => Self::Moving {
                 from,
@@ -67,7 +68,9 @@ impl Service {
                 since: now,
             },
             Self::Moving { from, .. } if from == to => Self::Steady(from),
-            Self::Moving { from, to: aim, .. } if aim != to => Self::Moving {
+            Self::Moving {
+                from, to: pending, ..
+            } if pending != to => Self::Moving {
                 from,
                 to,
                 since: now,
@@ -75,7 +78,7 @@ impl Service {
             Self::None => Self::Steady(to),
             unchanged => unchanged,
         };
-        // The mesh is not ours to keep up: whoever leaves it looks after that themselves.
+        // The server cannot keep a mesh up: clients that leave it close it themselves.
         if let Self::Moving {
             from: Route::Mesh,
             to,
@@ -86,8 +89,8 @@ impl Service {
         }
     }
 
-    /// What is aimed at delivers. True if that was awaited.
-    pub(crate) fn arrive(&mut self) -> bool {
+    /// Ends the handover: the new route delivers. True if there was a handover.
+    pub(crate) fn complete(&mut self) -> bool {
         match *self {
             Self::Moving { to, .. } => {
                 *self = Self::Steady(to);
@@ -97,7 +100,7 @@ impl Service {
         }
     }
 
-    /// Whether this way is in use, or coming to be.
+    /// Whether `route` must be wired: it is in use, or part of a handover.
     pub(crate) fn uses(self, route: Route) -> bool {
         match self {
             Self::None => false,
@@ -106,8 +109,8 @@ impl Service {
         }
     }
 
-    /// What is on its way, and since when.
-    pub(crate) fn coming(self) -> Option<(Route, Duration)> {
+    /// The route that a handover leads to, and when the handover began.
+    pub(crate) fn pending(self) -> Option<(Route, Duration)> {
         match self {
             Self::Moving { to, since, .. } => Some((to, since)),
             _ => None,
@@ -122,37 +125,37 @@ mod tests {
     const T0: Duration = Duration::from_secs(1);
     const T1: Duration = Duration::from_secs(2);
 
-    fn moving(from: Route, to: Route, since: Duration) -> Service {
-        Service::Moving { from, to, since }
+    fn moving(from: Route, to: Route, since: Duration) -> DeliveryPath {
+        DeliveryPath::Moving { from, to, since }
     }
 
     #[test]
     fn the_old_way_goes_on_until_the_new_one_is_there() {
-        let mut service = Service::default();
-        service.aim(Route::Mix, T0);
-        assert_eq!(service, Service::Steady(Route::Mix), "nothing to keep");
-        service.aim(Route::Forward, T1);
-        assert_eq!(service, moving(Route::Mix, Route::Forward, T1));
-        assert!(service.uses(Route::Mix) && service.uses(Route::Forward));
-        assert!(service.arrive() && !service.arrive());
-        assert_eq!(service, Service::Steady(Route::Forward));
+        let mut path = DeliveryPath::default();
+        path.switch_to(Route::Mix, T0);
+        assert_eq!(path, DeliveryPath::Steady(Route::Mix), "nothing to keep");
+        path.switch_to(Route::Forward, T1);
+        assert_eq!(path, moving(Route::Mix, Route::Forward, T1));
+        assert!(path.uses(Route::Mix) && path.uses(Route::Forward));
+        assert!(path.complete() && !path.complete());
+        assert_eq!(path, DeliveryPath::Steady(Route::Forward));
     }
 
     #[test]
     fn a_change_of_mind_gives_up_what_has_not_come() {
-        let mut service = moving(Route::Mix, Route::Forward, T0);
-        service.aim(Route::Forward, T1);
-        assert_eq!(service, moving(Route::Mix, Route::Forward, T0), "no news");
-        service.aim(Route::Mesh, T1);
-        assert_eq!(service, moving(Route::Mix, Route::Mesh, T1));
-        service.aim(Route::Mix, T1);
-        assert_eq!(service, Service::Steady(Route::Mix));
+        let mut path = moving(Route::Mix, Route::Forward, T0);
+        path.switch_to(Route::Forward, T1);
+        assert_eq!(path, moving(Route::Mix, Route::Forward, T0), "no news");
+        path.switch_to(Route::Mesh, T1);
+        assert_eq!(path, moving(Route::Mix, Route::Mesh, T1));
+        path.switch_to(Route::Mix, T1);
+        assert_eq!(path, DeliveryPath::Steady(Route::Mix));
     }
 
     #[test]
     fn the_mesh_is_left_at_once() {
-        let mut service = Service::Steady(Route::Mesh);
-        service.aim(Route::Forward, T0);
-        assert_eq!(service, Service::Steady(Route::Forward));
+        let mut path = DeliveryPath::Steady(Route::Mesh);
+        path.switch_to(Route::Forward, T0);
+        assert_eq!(path, DeliveryPath::Steady(Route::Forward));
     }
 }

@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::State;
-use super::delivery_path::{Kind, Route};
-use super::dynacast::{Shown, Takers};
+use super::delivery_path::{MediaKind, Route};
+use super::dynacast::{Presentation, Subscribers};
 use super::wiring::{Decoded, Downlink, Feed, Mix, Mixing, Wiring};
 use crate::id::SourceId;
 use crate::id::{ParticipantId, Role};
@@ -45,21 +45,21 @@ impl State {
         let mixed = feeds
             .into_iter()
             .map(|(slot, output)| (slot, Feed::Output(output)));
-        let shown = Shown {
+        let presentation = Presentation {
             scene: &scene,
-            shares: &self.link_shares(&scene, &forwards),
+            allocations: &self.allocate_links(&scene, &forwards),
         };
-        let forwarded = self.forward_feeds(&forwards, shown, now);
+        let forwarded = self.forward_feeds(&forwards, presentation, now);
         let tracks = self.desired_tracks(now);
-        let takers = Takers {
+        let subscribers = Subscribers {
             forwarded: &forwarded,
             recorded: &tracks,
         };
         let mut next = Wiring {
-            captures: self.desired_captures(now, shown, takers, &mixer),
+            captures: self.desired_captures(now, presentation, subscribers, &mixer),
             feeds: mixed.chain(forwarded).collect(),
             tables: self.slot_tables(&forwards),
-            excused: self.excused(),
+            paused_upstreams: self.paused_upstreams(),
             recorders: self.desired_recorders(),
             recorder_feeds: self.recorder_feeds(now, recorded),
             tracks,
@@ -77,20 +77,20 @@ impl State {
         now: Duration,
         scene: &Scene,
         feeds: &BTreeMap<(ParticipantId, Downlink), Output>,
-        recorded: &BTreeMap<(RecordingId, Kind), Output>,
+        recorded: &BTreeMap<(RecordingId, MediaKind), Output>,
     ) -> Mix {
         let used: BTreeSet<Output> = feeds.values().chain(recorded.values()).copied().collect();
         let lingering = self.lingering(now, &used);
         let outputs: BTreeSet<Output> = used.into_iter().chain(lingering.keys().copied()).collect();
         Mix {
             rates: self.desired_rates(outputs.iter(), feeds, recorded),
-            protections: self.desired_protections(&outputs, feeds),
+            fec: self.desired_fec(&outputs, feeds),
             lingering,
             names: self
-                .people
+                .participants
                 .iter()
-                .filter(|(_, person)| !person.is_viewer())
-                .map(|(who, person)| (*who, person.name.clone()))
+                .filter(|(_, participant)| !participant.is_viewer())
+                .map(|(who, participant)| (*who, participant.name.clone()))
                 .collect(),
             sources: self.desired_sources(now, scene),
             outputs,
@@ -100,20 +100,20 @@ impl State {
     }
 
     /// What protects each mix: as much as the worst link among its listeners needs.
-    fn desired_protections(
+    fn desired_fec(
         &self,
         outputs: &BTreeSet<Output>,
         feeds: &BTreeMap<(ParticipantId, Downlink), Output>,
     ) -> BTreeMap<Output, Fec> {
         let sounds = outputs.iter().filter(|o| matches!(o, Output::Sound(_)));
-        let mut protections: BTreeMap<_, _> = sounds.map(|output| (*output, Fec::Off)).collect();
+        let mut fec: BTreeMap<_, _> = sounds.map(|output| (*output, Fec::Off)).collect();
         for ((who, slot), output) in feeds {
-            if let (Downlink::Audio, Some(person)) = (slot, self.people.get(who)) {
-                let most = protections.entry(*output).or_default();
-                *most = person.fec.fec().max(*most);
+            if let (Downlink::Audio, Some(participant)) = (slot, self.participants.get(who)) {
+                let most = fec.entry(*output).or_default();
+                *most = participant.fec.fec().max(*most);
             }
         }
-        protections
+        fec
     }
 
     /// The renditions that nobody watches any more and that go on for a while.
@@ -141,9 +141,9 @@ impl State {
         let mut feeds: BTreeMap<_, _> = pictures
             .map(|(who, output)| ((who, Downlink::Video), output))
             .collect();
-        for (who, person) in &self.people {
-            if person.downlinks.mix_audio && person.sound.uses(Route::Mix) {
-                let without = if person.has_own_mix(now) {
+        for (who, participant) in &self.participants {
+            if participant.downlinks.mix_audio && participant.sound_path.uses(Route::Mix) {
+                let without = if participant.has_own_mix(now) {
                     MixMinus::Participant(*who)
                 } else {
                     MixMinus::Nobody
@@ -157,8 +157,8 @@ impl State {
     /// Microphones of everybody, and the pictures that have a tile.
     fn desired_sources(&self, now: Duration, scene: &Scene) -> BTreeMap<SourceId, Decoded> {
         let mut sources = BTreeMap::new();
-        for (who, person) in self.people.iter().filter(|(_, p)| p.is_connected()) {
-            for (role, uplink) in &person.uplinks {
+        for (who, participant) in self.participants.iter().filter(|(_, p)| p.is_connected()) {
+            for (role, uplink) in &participant.uplinks {
                 let source = SourceId {
                     participant: *who,
                     role: *role,
@@ -182,15 +182,15 @@ impl State {
     }
 
     pub(crate) fn desired_scene(&self, now: Duration) -> Scene {
-        let shown = self.shown(now);
+        let shown = self.tile_sources(now);
         let spotlit = layout::spotlight(&shown, self.pinned, self.last_speaker);
         let rects = layout::tiles(self.settings.canvas, self.layout, shown.len(), spotlit);
         let tiles = shown
             .iter()
             .zip(rects)
             .filter_map(|(source, rect)| {
-                let person = self.people.get(&source.participant)?;
-                let usable = person
+                let participant = self.participants.get(&source.participant)?;
+                let usable = participant
                     .uplinks
                     .get(&source.role)
                     .is_some_and(|uplink| uplink.is_usable(now));
@@ -202,7 +202,7 @@ impl State {
                     } else {
                         Content::Avatar
                     },
-                    speaking: person.is_heard() && source.role == Role::Camera,
+                    speaking: participant.is_heard() && source.role == Role::Camera,
                 })
             })
             .collect();
@@ -210,15 +210,15 @@ impl State {
     }
 
     /// A tile for everybody present, and one more for each shared screen.
-    pub(crate) fn shown(&self, now: Duration) -> Vec<SourceId> {
+    pub(crate) fn tile_sources(&self, now: Duration) -> Vec<SourceId> {
         let mut shown = Vec::new();
-        for (who, person) in self.people.iter().filter(|(_, p)| p.is_present(now)) {
+        for (who, participant) in self.participants.iter().filter(|(_, p)| p.is_present(now)) {
             let source = |role| SourceId {
                 participant: *who,
                 role,
             };
             shown.push(source(Role::Camera));
-            let screen = person.uplinks.get(&Role::Screen);
+            let screen = participant.uplinks.get(&Role::Screen);
             if screen.is_some_and(|uplink| uplink.is_usable(now)) {
                 shown.push(source(Role::Screen));
             }

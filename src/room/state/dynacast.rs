@@ -1,12 +1,12 @@
-//! Which of a camera's encodings everybody gets, and what senders are asked to send: nothing that
-//! nobody watches; pure.
+//! Which encoding of a camera each viewer gets, and which encodings senders are asked for: none that
+//! nobody watches (LiveKit's dynacast); pure.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::State;
-use super::layers::{Aim, Halves};
-use super::link_use::Shares;
+use super::layers::{LayerSizes, LayerTarget};
+use super::link_use::Allocations;
 use super::participant::Uplink;
 use super::wiring::{Downlink, Feed, Mixing, TrackFeed};
 use crate::id::SourceId;
@@ -16,49 +16,49 @@ use crate::media::mixer::Scene;
 use crate::protocol::recording::RecordingId;
 use crate::protocol::{Capture, LayerCapture};
 
-/// A slot of somebody.
+/// A slot of a participant.
 type Slot = (ParticipantId, Downlink);
 
-/// What recordings of tracks take.
-pub(crate) type Recorded = BTreeMap<(RecordingId, SourceId), TrackFeed>;
+/// What recordings of tracks write of each uplink.
+pub(crate) type RecordedTracks = BTreeMap<(RecordingId, SourceId), TrackFeed>;
 
-/// Who takes pictures, beside the mixer.
+/// Consumers of cameras other than the mixer.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Takers<'a> {
-    /// Slots, and what they are fed.
+pub(crate) struct Subscribers<'a> {
+    /// Forward slots, with their feeds.
     pub(crate) forwarded: &'a BTreeMap<Slot, Feed>,
-    /// Recordings.
-    pub(crate) recorded: &'a Recorded,
+    /// Recordings of tracks, with their feeds.
+    pub(crate) recorded: &'a RecordedTracks,
 }
 
-/// What is shown to whom.
+/// The sizes in which pictures are shown, and the bitrates that they may have.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Shown<'a> {
-    /// The composite.
+pub(crate) struct Presentation<'a> {
+    /// The composite's tiles.
     pub(crate) scene: &'a Scene,
-    /// What forwarded pictures may take of links that are limited.
-    pub(crate) shares: &'a Shares,
+    /// Bitrate limits of forwarded pictures, on links that are limited.
+    pub(crate) allocations: &'a Allocations,
 }
 
-/// Somebody who watches a camera, or a recording of it.
+/// One consumer of a camera: a viewer, the mixer or a recording.
 #[derive(Debug, Clone, Copy)]
-struct Watcher {
-    /// Which encoding would be best for them.
-    asked: usize,
-    /// Which they have.
-    held: usize,
-    /// The tile in the composite, for the mixer.
+struct Subscription {
+    /// Index of the encoding that suits it best.
+    preferred: usize,
+    /// Index of the encoding that it gets now.
+    current: usize,
+    /// Size of the camera's tile in the composite, if the consumer is the mixer.
     tile: Option<Size>,
 }
 
 impl State {
-    /// The name of the `n`-th encoding of an uplink, if it has one.
+    /// The rid of the `n`-th encoding of an uplink; `None` without simulcast.
     pub(crate) fn rid_of(&self, source: SourceId, n: usize) -> Option<&Rid> {
-        let person = self.people.get(&source.participant)?;
-        person.uplinks.get(&source.role)?.layers.rids().get(n)
+        let participant = self.participants.get(&source.participant)?;
+        participant.uplinks.get(&source.role)?.layers.rids().get(n)
     }
 
-    /// How many slots an encoding of an uplink is forwarded to.
+    /// Number of slots to which the `n`-th encoding of an uplink is forwarded.
     pub(crate) fn viewers_of_layer(&self, source: SourceId, n: usize) -> usize {
         let fed = self.wired.feeds.values();
         let is = |feed: &&Feed| match feed {
@@ -70,50 +70,50 @@ impl State {
         fed.filter(is).count()
     }
 
-    pub(crate) fn halves(&self) -> Halves {
-        Halves {
+    pub(crate) fn layer_sizes(&self) -> LayerSizes {
+        LayerSizes {
             canvas: self.settings.canvas,
             fps: self.settings.fps,
         }
     }
 
-    /// What a viewer is to get of a picture that is forwarded to them, within what their link
-    /// carries and they ask for at most.
-    fn aim_of(
+    /// The target for a picture forwarded to `who`, within their bandwidth allocation and the limits
+    /// they asked for.
+    fn target_of(
         &self,
         who: ParticipantId,
         source: SourceId,
-        shown: Shown<'_>,
-        held: Option<usize>,
-    ) -> Aim {
-        Aim {
-            max_bitrate: shown.shares.get(&(who, source)).copied(),
-            ..self.free_aim(who, source, shown.scene, held)
+        presentation: Presentation<'_>,
+        current: Option<usize>,
+    ) -> LayerTarget {
+        LayerTarget {
+            max_bitrate: presentation.allocations.get(&(who, source)).copied(),
+            ..self.unlimited_target(who, source, presentation.scene, current)
         }
     }
 
-    /// The same for a link that carries anything: as high as they say they draw it, else as it is
-    /// in the composite.
-    pub(crate) fn free_aim(
+    /// The target for a picture forwarded to `who` on an unlimited link: as high as they say they
+    /// draw it, else as its tile in the composite.
+    pub(crate) fn unlimited_target(
         &self,
         who: ParticipantId,
         source: SourceId,
         scene: &Scene,
-        held: Option<usize>,
-    ) -> Aim {
+        current: Option<usize>,
+    ) -> LayerTarget {
         let tile = || scene.tile_of(source).map_or(0, |rect| rect.h);
-        let person = self.people.get(&who);
-        let drawn = person.and_then(|person| person.heights.get(&source).copied());
-        let most = person.and_then(|person| person.limits.max_height);
-        Aim {
+        let participant = self.participants.get(&who);
+        let drawn = participant.and_then(|participant| participant.heights.get(&source).copied());
+        let most = participant.and_then(|participant| participant.limits.max_height);
+        LayerTarget {
             height: drawn.unwrap_or_else(tile).min(most.unwrap_or(u32::MAX)),
             max_bitrate: None,
-            held,
-            sent: held.and_then(|n| self.asked_bitrate(source, n)),
+            current,
+            current_bitrate: current.and_then(|n| self.asked_bitrate(source, n)),
         }
     }
 
-    /// What a sender was asked to send an encoding at, bit/s.
+    /// Bitrate at which a sender was asked to send an encoding, bit/s. `None` if it was not asked.
     fn asked_bitrate(&self, source: SourceId, n: usize) -> Option<u32> {
         let capture = self.wired.captures.get(&source.participant)?;
         let rid = self.rid_of(source, n);
@@ -127,32 +127,32 @@ impl State {
         }
     }
 
-    /// The encoding of a picture that a slot is fed.
-    pub(crate) fn held_layer(&self, slot: Slot, source: SourceId) -> Option<usize> {
+    /// Index of the encoding of `source` that a slot is fed; `None` if it is fed something else.
+    pub(crate) fn current_layer(&self, slot: Slot, source: SourceId) -> Option<usize> {
         match self.wired.feeds.get(&slot) {
             Some(Feed::Uplink {
-                source: held,
+                source: current,
                 layer,
                 ..
-            }) if *held == source => Some(*layer),
+            }) if *current == source => Some(*layer),
             _ => None,
         }
     }
 
-    /// The encoding of an uplink that a slot should get.
+    /// Index of the encoding of an uplink that a slot should be fed.
     pub(crate) fn forwarded_layer(
         &self,
         slot: Slot,
         (source, uplink): (SourceId, &Uplink),
-        shown: Shown<'_>,
+        presentation: Presentation<'_>,
         now: Duration,
     ) -> Option<usize> {
-        let held = self.held_layer(slot, source);
-        let aim = self.aim_of(slot.0, source, shown, held);
-        uplink.layers.choose(aim, self.halves(), now)
+        let current = self.current_layer(slot, source);
+        let target = self.target_of(slot.0, source, presentation, current);
+        uplink.layers.choose(target, self.layer_sizes(), now)
     }
 
-    /// The one that the mixer should decode for a tile of that height.
+    /// Index of the encoding that the mixer should decode for a tile of this height, pixels.
     pub(crate) fn mixed_layer(
         &self,
         source: SourceId,
@@ -160,36 +160,40 @@ impl State {
         height: u32,
         now: Duration,
     ) -> Option<usize> {
-        let held = self.wired.decoded(source).map(|decoded| decoded.layer);
-        uplink.layers.choose(aim(height, held), self.halves(), now)
+        let current = self.wired.decoded(source).map(|decoded| decoded.layer);
+        uplink
+            .layers
+            .choose(target_of_height(height, current), self.layer_sizes(), now)
     }
 
-    /// Everybody's camera at the size of its tile: then the mixer copies instead of scaling. Of
-    /// one with several encodings, those that somebody gets or should get.
+    /// What each participant should send of their camera. The size is that of its tile, so that the
+    /// mixer copies instead of scaling. With simulcast: the encodings that a consumer gets or should
+    /// get.
     pub(crate) fn desired_captures(
         &self,
         now: Duration,
-        shown: Shown<'_>,
-        takers: Takers<'_>,
+        presentation: Presentation<'_>,
+        subscribers: Subscribers<'_>,
         mixer: &Mixing,
     ) -> BTreeMap<ParticipantId, Capture> {
-        let present = self.people.iter().filter(|(_, p)| p.is_present(now));
+        let present = self.participants.iter().filter(|(_, p)| p.is_present(now));
         present
-            .filter_map(|(who, person)| {
+            .filter_map(|(who, participant)| {
                 let source = SourceId {
                     participant: *who,
                     role: Role::Camera,
                 };
-                let layers = person
+                let layers = participant
                     .uplinks
                     .get(&Role::Camera)
                     .filter(|uplink| !uplink.layers.rids().is_empty())
                     .map(|uplink| {
-                        let watchers = self.watchers(source, uplink, shown, takers, mixer);
-                        self.needed(uplink, &watchers)
+                        let subscriptions =
+                            self.subscriptions(source, uplink, presentation, subscribers, mixer);
+                        self.needed(uplink, &subscriptions)
                     })
                     .unwrap_or_default();
-                let tile = shown.scene.tile_of(source).map(|rect| Size {
+                let tile = presentation.scene.tile_of(source).map(|rect| Size {
                     width: rect.w,
                     height: rect.h,
                 });
@@ -203,7 +207,7 @@ impl State {
                     width: size.width,
                     height: size.height,
                     fps: self.fps(),
-                    bitrate: self.halves().bitrate(size),
+                    bitrate: self.layer_sizes().bitrate(size),
                     layers,
                 };
                 Some((*who, capture))
@@ -211,26 +215,26 @@ impl State {
             .collect()
     }
 
-    fn watchers(
+    fn subscriptions(
         &self,
         source: SourceId,
         uplink: &Uplink,
-        shown: Shown<'_>,
-        takers: Takers<'_>,
+        presentation: Presentation<'_>,
+        subscribers: Subscribers<'_>,
         mixer: &Mixing,
-    ) -> Vec<Watcher> {
-        let watcher = |aim, held, tile| Watcher {
-            asked: uplink.layers.ask(aim, self.halves()),
-            held,
+    ) -> Vec<Subscription> {
+        let subscription = |target, current, tile| Subscription {
+            preferred: uplink.layers.preferred(target, self.layer_sizes()),
+            current,
             tile,
         };
-        let forwarded = takers.forwarded.iter();
+        let forwarded = subscribers.forwarded.iter();
         let viewers = forwarded.filter_map(|((who, _), feed)| match feed {
             Feed::Uplink {
                 source: fed, layer, ..
             } if *fed == source => {
-                let aim = self.aim_of(*who, source, shown, Some(*layer));
-                Some(watcher(aim, *layer, None))
+                let target = self.target_of(*who, source, presentation, Some(*layer));
+                Some(subscription(target, *layer, None))
             }
             _ => None,
         });
@@ -239,76 +243,84 @@ impl State {
             Mixing::None => None,
         };
         let mixed = decoded
-            .zip(shown.scene.tile_of(source))
+            .zip(presentation.scene.tile_of(source))
             .map(|(decoded, rect)| {
                 let tile = Size {
                     width: rect.w,
                     height: rect.h,
                 };
-                watcher(aim(rect.h, Some(decoded.layer)), decoded.layer, Some(tile))
+                subscription(
+                    target_of_height(rect.h, Some(decoded.layer)),
+                    decoded.layer,
+                    Some(tile),
+                )
             });
-        let recorded = takers.recorded.iter();
+        let recorded = subscribers.recorded.iter();
         let recorders = recorded
             .filter(|((_, of), _)| *of == source)
-            .map(|(_, feed)| watcher(best(Some(feed.layer)), feed.layer, None));
+            .map(|(_, feed)| subscription(largest_layer(Some(feed.layer)), feed.layer, None));
         viewers.chain(mixed).chain(recorders).collect()
     }
 
-    /// What is to be sent of a camera that has several encodings, the smallest first. Never
-    /// nothing, as whoever sends nothing is taken for gone.
-    fn needed(&self, uplink: &Uplink, watchers: &[Watcher]) -> Vec<LayerCapture> {
-        let (rids, halves) = (uplink.layers.rids(), self.halves());
+    /// The encodings that a simulcast camera should send, the smallest first. At least one: a
+    /// participant who sends nothing is taken for gone.
+    fn needed(&self, uplink: &Uplink, subscriptions: &[Subscription]) -> Vec<LayerCapture> {
+        let (rids, layer_sizes) = (uplink.layers.rids(), self.layer_sizes());
         let layer = |n: usize, size: Size| {
             Some(LayerCapture {
                 rid: rids.get(n)?.clone(),
                 width: size.width,
                 height: size.height,
-                bitrate: halves.bitrate(size),
+                bitrate: layer_sizes.bitrate(size),
             })
         };
-        let asked: BTreeSet<usize> = watchers.iter().map(|one| one.asked).collect();
-        let held: BTreeSet<usize> = watchers.iter().map(|one| one.held).collect();
-        let size = |n| halves.size(n, rids.len());
-        let one = match (only(&asked), only(&held)) {
-            _ if watchers.is_empty() => layer(rids.len() - 1, size(0)),
-            // All want the same and have the same: it becomes what they want, and nobody is moved.
-            (Some(asked), Some(held)) => layer(held, common_size(size(asked), watchers)),
+        let preferred: BTreeSet<usize> = subscriptions.iter().map(|one| one.preferred).collect();
+        let current: BTreeSet<usize> = subscriptions.iter().map(|one| one.current).collect();
+        let size = |n| layer_sizes.size(n, rids.len());
+        let one = match (only(&preferred), only(&current)) {
+            _ if subscriptions.is_empty() => layer(rids.len() - 1, size(0)),
+            // All prefer one encoding and all get one: that one gets the preferred size, and nobody
+            // is moved.
+            (Some(preferred), Some(current)) => {
+                layer(current, common_size(size(preferred), subscriptions))
+            }
             _ => None,
         };
         match one {
             Some(one) => vec![one],
-            None => asked
-                .union(&held)
+            None => preferred
+                .union(&current)
                 .filter_map(|n| layer(*n, size(*n)))
                 .collect(),
         }
     }
 }
 
-/// The one there is, if there is no other.
+/// The only element of a set; `None` if it has none or several.
 fn only(set: &BTreeSet<usize>) -> Option<usize> {
     set.first().copied().filter(|_| set.len() == 1)
 }
 
-/// The size for watchers who want the same: that of the tile, if only the mixer watches.
-fn common_size(wanted: Size, watchers: &[Watcher]) -> Size {
-    let tile = watchers.iter().find_map(|one| one.tile);
+/// The size for consumers who all prefer the same encoding, which is `wanted` by default: that of
+/// the tile if only the mixer consumes it, or if the tile is higher.
+fn common_size(wanted: Size, subscriptions: &[Subscription]) -> Size {
+    let tile = subscriptions.iter().find_map(|one| one.tile);
     match tile {
-        Some(tile) if watchers.len() == 1 || tile.height > wanted.height => tile,
+        Some(tile) if subscriptions.len() == 1 || tile.height > wanted.height => tile,
         _ => wanted,
     }
 }
 
-/// What a recording is to get of a camera: the largest.
-pub(crate) fn best(held: Option<usize>) -> Aim {
-    aim(u32::MAX, held)
+/// The target of a recording: the largest encoding.
+pub(crate) fn largest_layer(current: Option<usize>) -> LayerTarget {
+    target_of_height(u32::MAX, current)
 }
 
-fn aim(height: u32, held: Option<usize>) -> Aim {
-    Aim {
+fn target_of_height(height: u32, current: Option<usize>) -> LayerTarget {
+    LayerTarget {
         height,
         max_bitrate: None,
-        held,
-        sent: None,
+        current,
+        current_bitrate: None,
     }
 }

@@ -4,11 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::State;
-use super::delivery_path::{Kind, Route, Service};
-use super::dynacast::Shown;
-use super::participant::{Downlinks, Person, Sending, Uplink};
+use super::delivery_path::{DeliveryPath, MediaKind, Route};
+use super::dynacast::Presentation;
+use super::participant::{Downlinks, Participant, Uplink, Upstream};
 use super::slot_allocation;
-use super::slot_allocation::{Assignment, Candidate, Claim, Held};
+use super::slot_allocation::{Candidate, Occupant, Priority, SlotAllocation};
 use super::wiring::{Downlink, Feed, Forwards, SlotTable};
 use crate::codec::VideoCodec;
 use crate::id::SourceId;
@@ -22,22 +22,22 @@ impl State {
         let voices = self.voices(now);
         let pictures = self.pictures(now);
         let mut forwards = BTreeMap::new();
-        for (who, person) in self.people.iter().filter(|(_, p)| p.is_connected()) {
+        for (who, participant) in self.participants.iter().filter(|(_, p)| p.is_connected()) {
             let Downlinks {
                 forward_video,
                 forward_audio,
                 ..
-            } = &person.downlinks;
+            } = &participant.downlinks;
             if forward_video.is_empty() && forward_audio.is_empty() {
                 continue;
             }
             let had = self.wired.forwards.get(who).cloned().unwrap_or_default();
             let fits = |c: &&Candidate| c.source.participant != *who;
-            let seen = candidates(person.picture, pictures.iter().filter(fits));
-            let heard = candidates(person.sound, voices.iter().filter(fits));
+            let seen = candidates(participant.picture_path, pictures.iter().filter(fits));
+            let heard = candidates(participant.sound_path, voices.iter().filter(fits));
             let new = Forwards {
                 video: self.fill_pictures(had.video, forward_video, &seen, now),
-                audio: slot_allocation::assign(
+                audio: slot_allocation::allocate(
                     &resized(had.audio, forward_audio.len()),
                     &heard,
                     now,
@@ -51,13 +51,13 @@ impl State {
     /// Fills slots for pictures, each with its codec from those who send it.
     fn fill_pictures(
         &self,
-        had: Assignment,
+        had: SlotAllocation,
         places: &[(Mid, VideoCodec)],
         candidates: &[Candidate],
         now: Duration,
-    ) -> Assignment {
+    ) -> SlotAllocation {
         let had = resized(had, places.len());
-        let mut new = Assignment {
+        let mut new = SlotAllocation {
             slots: vec![None; places.len()],
             review: None,
         };
@@ -65,10 +65,10 @@ impl State {
         for codec in codecs {
             let fits = |n: &usize| places.get(*n).is_some_and(|(_, wanted)| *wanted == codec);
             let of_codec: Vec<usize> = (0..places.len()).filter(fits).collect();
-            let held: Vec<Option<Held>> = of_codec.iter().map(|n| had[*n]).collect();
+            let held: Vec<Option<Occupant>> = of_codec.iter().map(|n| had[*n]).collect();
             let sent = |c: &&Candidate| self.codec_of(c.source) == Some(codec);
             let sent: Vec<Candidate> = candidates.iter().filter(sent).copied().collect();
-            let filled = slot_allocation::assign(&held, &sent, now);
+            let filled = slot_allocation::allocate(&held, &sent, now);
             for (n, slot) in of_codec.into_iter().zip(filled.slots) {
                 new.slots[n] = slot;
             }
@@ -82,18 +82,18 @@ impl State {
     fn pictures(&self, now: Duration) -> Vec<Candidate> {
         let mut pictures = Vec::new();
         for role in [Role::Screen, Role::Camera] {
-            for (who, person) in self.people.iter().filter(|(_, p)| p.is_present(now)) {
+            for (who, participant) in self.participants.iter().filter(|(_, p)| p.is_present(now)) {
                 let source = SourceId {
                     participant: *who,
                     role,
                 };
                 let urgent = role == Role::Screen || self.pinned == Some(*who);
                 if self.live_uplink(source).is_some() {
-                    let claim = match urgent {
-                        true => Claim::Urgent,
-                        false => person.claim(),
+                    let priority = match urgent {
+                        true => Priority::Urgent,
+                        false => participant.priority(),
                     };
-                    pictures.push(Candidate { source, claim });
+                    pictures.push(Candidate { source, priority });
                 }
             }
         }
@@ -102,22 +102,22 @@ impl State {
 
     /// Every microphone. One that is muted keeps its slot, for the moment it is not.
     fn voices(&self, now: Duration) -> Vec<Candidate> {
-        self.people
+        self.participants
             .iter()
-            .filter(|(_, person)| person.is_present(now))
-            .filter(|(_, person)| {
-                let mic = person.uplinks.get(&Role::Mic);
+            .filter(|(_, participant)| participant.is_present(now))
+            .filter(|(_, participant)| {
+                let mic = participant.uplinks.get(&Role::Mic);
                 mic.is_some_and(Uplink::has_begun)
             })
-            .map(|(who, person)| Candidate {
+            .map(|(who, participant)| Candidate {
                 source: SourceId {
                     participant: *who,
                     role: Role::Mic,
                 },
                 // Who was heard a moment ago and is muted now has nothing to say.
-                claim: match self.has_live_voice(*who) {
-                    true => person.claim(),
-                    false => Claim::Silent,
+                priority: match self.has_live_voice(*who) {
+                    true => participant.priority(),
+                    false => Priority::Silent,
                 },
             })
             .collect()
@@ -130,25 +130,26 @@ impl State {
     }
 
     fn codec_of(&self, source: SourceId) -> Option<VideoCodec> {
-        let person = self.people.get(&source.participant)?;
-        person.uplinks.get(&source.role)?.codec
+        let participant = self.participants.get(&source.participant)?;
+        participant.uplinks.get(&source.role)?.codec
     }
 
     /// The feeds of forward slots, each in the encoding that suits its viewer.
     pub(crate) fn forward_feeds(
         &self,
         forwards: &BTreeMap<ParticipantId, Forwards>,
-        shown: Shown<'_>,
+        presentation: Presentation<'_>,
         now: Duration,
     ) -> BTreeMap<(ParticipantId, Downlink), Feed> {
         let mut feeds = BTreeMap::new();
-        for (who, of_person) in forwards {
-            let slots = occupied(&of_person.video, Downlink::ForwardVideo)
-                .chain(occupied(&of_person.audio, Downlink::ForwardAudio));
+        for (who, of_participant) in forwards {
+            let slots = occupied(&of_participant.video, Downlink::ForwardVideo)
+                .chain(occupied(&of_participant.audio, Downlink::ForwardAudio));
             for (slot, source) in slots {
                 let slot = (*who, slot);
                 let uplink = self.live_uplink(source);
-                let layer = |uplink| self.forwarded_layer(slot, (source, uplink), shown, now);
+                let layer =
+                    |uplink| self.forwarded_layer(slot, (source, uplink), presentation, now);
                 if let Some((uplink, layer)) = uplink.and_then(|u| Some((u, layer(u)?))) {
                     let tap = uplink.layers.tap(layer);
                     feeds.insert(slot, Feed::Uplink { source, layer, tap });
@@ -159,8 +160,8 @@ impl State {
     }
 
     pub(crate) fn live_uplink(&self, source: SourceId) -> Option<&Uplink> {
-        let person = self.people.get(&source.participant)?;
-        let uplink = person.uplinks.get(&source.role)?;
+        let participant = self.participants.get(&source.participant)?;
+        let uplink = participant.uplinks.get(&source.role)?;
         uplink.is_live().then_some(uplink)
     }
 
@@ -172,12 +173,12 @@ impl State {
         forwards
             .iter()
             .filter_map(|(who, forwards)| {
-                let person = self.people.get(who)?;
-                let downlinks = &person.downlinks;
+                let participant = self.participants.get(who)?;
+                let downlinks = &participant.downlinks;
                 let audio = entries(downlinks.forward_audio.iter(), &forwards.audio);
                 let video = downlinks.forward_video.iter().map(|(mid, _)| mid);
                 let table = SlotTable {
-                    mode: self.served(person),
+                    mode: self.served(participant),
                     slots: audio.chain(entries(video, &forwards.video)).collect(),
                 };
                 Some((*who, table))
@@ -187,78 +188,79 @@ impl State {
 
     /// The mode a participant is served in, or is being moved to: `sfu` if anything at all is
     /// forwarded to them.
-    fn served(&self, person: &Person) -> Mode {
-        let forwarded = |kind: &Kind| {
-            person.downlinks.has_forwards(*kind) && self.route_of(person, *kind) == Route::Forward
+    fn served(&self, participant: &Participant) -> Mode {
+        let forwarded = |kind: &MediaKind| {
+            participant.downlinks.has_forwards(*kind)
+                && self.route_of(participant, *kind) == Route::Forward
         };
         match self.mode {
             Mode::P2p => Mode::P2p,
-            _ if Kind::BOTH.iter().any(forwarded) => Mode::Sfu,
+            _ if MediaKind::BOTH.iter().any(forwarded) => Mode::Sfu,
             _ => Mode::Mcu,
         }
     }
 
     /// Who need not send: everybody, once all have each other directly.
-    pub(crate) fn excused(&self) -> BTreeSet<ParticipantId> {
-        let direct = |service: Service| !service.uses(Route::Mix) && !service.uses(Route::Forward);
+    pub(crate) fn paused_upstreams(&self) -> BTreeSet<ParticipantId> {
+        let direct = |path: DeliveryPath| !path.uses(Route::Mix) && !path.uses(Route::Forward);
         let all_direct = self
-            .people
+            .participants
             .values()
-            .filter(|person| person.is_connected())
-            .all(|person| direct(person.picture) && direct(person.sound));
+            .filter(|participant| participant.is_connected())
+            .all(|participant| direct(participant.picture_path) && direct(participant.sound_path));
         if self.mode != Mode::P2p || !all_direct {
             return BTreeSet::new();
         }
-        let connected = self.people.iter().filter(|(_, p)| p.is_connected());
+        let connected = self.participants.iter().filter(|(_, p)| p.is_connected());
         connected.map(|(who, _)| *who).collect()
     }
 
-    /// Notes of people what [`State::excused`] says; their silence is judged by it. True if that
+    /// Notes of people what [`State::paused_upstreams`] says; their silence is judged by it. True if that
     /// is news.
-    pub(crate) fn set_sending(&mut self, now: Duration) -> bool {
+    pub(crate) fn update_upstreams(&mut self, now: Duration) -> bool {
         let mut news = false;
-        for (who, person) in &mut self.people {
-            let sending = match self.wired.excused.contains(who) {
-                true => Sending::Excused,
-                false => Sending::Asked,
+        for (who, participant) in &mut self.participants {
+            let upstream = match self.wired.paused_upstreams.contains(who) {
+                true => Upstream::Paused,
+                false => Upstream::Active,
             };
-            news |= person.set_sending(sending, now);
+            news |= participant.set_upstream(upstream, now);
         }
         news
     }
 }
 
-/// Those who may have slots of a kind: nobody while the service does not use them.
+/// Those who may have slots of a kind: nobody while the path does not use them.
 fn candidates<'a>(
-    service: Service,
+    path: DeliveryPath,
     candidates: impl Iterator<Item = &'a Candidate>,
 ) -> Vec<Candidate> {
-    match service.uses(Route::Forward) {
+    match path.uses(Route::Forward) {
         true => candidates.copied().collect(),
         false => Vec::new(),
     }
 }
 
 /// Who has had `n` slots.
-fn resized(had: Assignment, n: usize) -> Vec<Option<Held>> {
+fn resized(had: SlotAllocation, n: usize) -> Vec<Option<Occupant>> {
     let mut held = had.slots;
     held.resize(n, None);
     held
 }
 
 fn occupied(
-    assignment: &Assignment,
+    allocation: &SlotAllocation,
     slot: fn(usize) -> Downlink,
 ) -> impl Iterator<Item = (Downlink, SourceId)> {
-    let held = assignment.slots.iter().enumerate();
-    held.filter_map(move |(n, held)| held.map(|held: Held| (slot(n), held.source)))
+    let held = allocation.slots.iter().enumerate();
+    held.filter_map(move |(n, held)| held.map(|held: Occupant| (slot(n), held.source)))
 }
 
 fn entries<'a>(
     mids: impl Iterator<Item = &'a Mid>,
-    assignment: &Assignment,
+    allocation: &SlotAllocation,
 ) -> impl Iterator<Item = SlotState> {
-    mids.zip(&assignment.slots).map(|(mid, held)| SlotState {
+    mids.zip(&allocation.slots).map(|(mid, held)| SlotState {
         mid: mid.clone(),
         participant: held.map(|held| held.source.participant),
         role: held.map(|held| held.source.role),

@@ -1,12 +1,13 @@
-//! By which way each participant is served, and when a change of that is complete; pure.
+//! Which delivery path each participant should have, and when a handover to it is complete; pure.
 
 use std::time::Duration;
 
 use super::State;
 use super::delivery_path::{
-    HANDOVER_LIMIT, Kind, PICTURE_OVERLAP, Route, SOUND_OVERLAP, SPEAKERS_LIMIT, VOICES_LIMIT,
+    HANDOVER_LIMIT, MediaKind, PICTURE_OVERLAP, Route, SOUND_FORWARD_LIMIT, SOUND_MIX_LIMIT,
+    SOUND_OVERLAP,
 };
-use super::participant::Person;
+use super::participant::Participant;
 use super::wiring::{Downlink, Feed, Mixing};
 use crate::id::SourceId;
 use crate::id::{ParticipantId, Role};
@@ -14,110 +15,116 @@ use crate::media::mixer::Content;
 use crate::topology::Mode;
 
 impl State {
-    /// The way a participant is to be served: as they or the room want it, as far as the slots
-    /// they have of this kind allow.
-    pub(crate) fn route_of(&self, person: &Person, kind: Kind) -> Route {
+    /// The route by which a participant should receive media of `kind`: by their mode override or
+    /// the room's mode, as far as the slots they negotiated allow.
+    pub(crate) fn route_of(&self, participant: &Participant, kind: MediaKind) -> Route {
         if self.mode == Mode::P2p {
             return Route::Mesh;
         }
-        let downlinks = &person.downlinks;
+        let downlinks = &participant.downlinks;
         let (mix, forwards) = (downlinks.has_mix(kind), downlinks.has_forwards(kind));
-        match person.view.unwrap_or(self.mode) {
+        match participant.mode_override.unwrap_or(self.mode) {
             Mode::Sfu if forwards || !mix => Route::Forward,
             Mode::Mcu if !mix && forwards => Route::Forward,
             _ => Route::Mix,
         }
     }
 
-    /// Aims everybody's service at what is wanted now.
-    pub(crate) fn aim(&mut self, now: Duration) {
-        let route = |person: &Person| Kind::BOTH.map(|kind| self.route_of(person, kind));
+    /// Starts a handover for everybody whose delivery path is not the wanted one.
+    pub(crate) fn start_handovers(&mut self, now: Duration) {
+        let route = |participant: &Participant| {
+            MediaKind::BOTH.map(|kind| self.route_of(participant, kind))
+        };
         let routes: Vec<(ParticipantId, [Route; 2])> = self
-            .people
+            .participants
             .iter()
-            .filter(|(_, person)| person.is_connected())
-            .map(|(who, person)| (*who, route(person)))
+            .filter(|(_, participant)| participant.is_connected())
+            .map(|(who, participant)| (*who, route(participant)))
             .collect();
         for (who, [picture, sound]) in routes {
-            if let Some(person) = self.people.get_mut(&who) {
-                person.picture.aim(picture, now);
-                person.sound.aim(sound, now);
+            if let Some(participant) = self.participants.get_mut(&who) {
+                participant.picture_path.switch_to(picture, now);
+                participant.sound_path.switch_to(sound, now);
             }
         }
     }
 
-    /// Completes the changes whose new way delivers. True if there was one.
-    pub(crate) fn arrive(&mut self, now: Duration) -> bool {
-        let arrived = |kind| -> Vec<ParticipantId> {
-            self.people
+    /// Completes the handovers whose new route delivers. True if there was one.
+    pub(crate) fn complete_handovers(&mut self, now: Duration) -> bool {
+        let completed = |kind| -> Vec<ParticipantId> {
+            self.participants
                 .keys()
                 .filter(|who| {
-                    self.arrives_at(**who, kind, now)
+                    self.completes_at(**who, kind, now)
                         .is_some_and(|at| at <= now)
                 })
                 .copied()
                 .collect()
         };
-        let (pictures, sounds) = (arrived(Kind::Picture), arrived(Kind::Sound));
+        let (pictures, sounds) = (completed(MediaKind::Picture), completed(MediaKind::Sound));
         for who in &pictures {
-            if let Some(person) = self.people.get_mut(who) {
-                person.picture.arrive();
+            if let Some(participant) = self.participants.get_mut(who) {
+                participant.picture_path.complete();
             }
         }
         for who in &sounds {
-            if let Some(person) = self.people.get_mut(who) {
-                person.sound.arrive();
+            if let Some(participant) = self.participants.get_mut(who) {
+                participant.sound_path.complete();
             }
         }
         !pictures.is_empty() || !sounds.is_empty()
     }
 
-    /// When the next change will be complete, whatever happens.
-    pub(crate) fn next_arrival(&self, after: Duration) -> Option<Duration> {
-        self.people
+    /// The next moment later than `after` at which a handover completes by time alone.
+    pub(crate) fn next_completion(&self, after: Duration) -> Option<Duration> {
+        self.participants
             .keys()
-            .flat_map(|who| Kind::BOTH.map(|kind| self.arrives_at(*who, kind, after)))
+            .flat_map(|who| MediaKind::BOTH.map(|kind| self.completes_at(*who, kind, after)))
             .flatten()
             .filter(|at| *at > after)
             .min()
     }
 
-    /// When a change that is under way will be complete as things stand; the past if it is.
-    /// `None` where there is none, or where it waits for others without limit.
-    fn arrives_at(&self, who: ParticipantId, kind: Kind, now: Duration) -> Option<Duration> {
-        let person = self.people.get(&who)?;
-        let service = match kind {
-            Kind::Picture => person.picture,
-            Kind::Sound => person.sound,
+    /// When the handover that is under way completes as things stand; in the past if it is due.
+    /// `None` without a handover, or while a mesh is incomplete: that may take any time.
+    fn completes_at(&self, who: ParticipantId, kind: MediaKind, now: Duration) -> Option<Duration> {
+        let participant = self.participants.get(&who)?;
+        let path = match kind {
+            MediaKind::Picture => participant.picture_path,
+            MediaKind::Sound => participant.sound_path,
         };
-        let (route, since) = service.coming()?;
+        let (route, since) = path.pending()?;
         let (delivers, limit) = match (route, kind) {
-            // Who cannot reach somebody directly is served as before for as long as it takes.
-            (Route::Mesh, _) => return self.meshed(who, person).then_some(since),
-            (Route::Forward, Kind::Picture) => (
+            // Without a full mesh the old path goes on for as long as it takes.
+            (Route::Mesh, _) => return self.has_full_mesh(who, participant).then_some(since),
+            (Route::Forward, MediaKind::Picture) => (
                 self.slots_open(who, |slot| matches!(slot, Downlink::ForwardVideo(_))),
                 HANDOVER_LIMIT,
             ),
-            (Route::Forward, Kind::Sound) => (
+            (Route::Forward, MediaKind::Sound) => (
                 self.slots_open(who, |slot| matches!(slot, Downlink::ForwardAudio(_))),
-                VOICES_LIMIT,
+                SOUND_FORWARD_LIMIT,
             ),
-            (Route::Mix, Kind::Picture) => (self.composite_stands(who, person), HANDOVER_LIMIT),
-            (Route::Mix, Kind::Sound) => (self.mix_sounds(who, person, now), SPEAKERS_LIMIT),
+            (Route::Mix, MediaKind::Picture) => {
+                (self.composite_stands(who, participant), HANDOVER_LIMIT)
+            }
+            (Route::Mix, MediaKind::Sound) => {
+                (self.mix_sounds(who, participant, now), SOUND_MIX_LIMIT)
+            }
         };
         let limit = since + limit;
         Some(delivers.map_or(limit, |at| at.min(limit)))
     }
 
-    /// Whether somebody receives directly from everybody who can be called.
-    fn meshed(&self, who: ParticipantId, person: &Person) -> bool {
-        self.people
+    /// Whether a participant receives directly from every other one who can be called.
+    fn has_full_mesh(&self, who: ParticipantId, participant: &Participant) -> bool {
+        self.participants
             .iter()
             .filter(|(other, p)| **other != who && p.is_connected() && p.is_reachable())
-            .all(|(other, _)| person.mesh.contains(other))
+            .all(|(other, _)| participant.mesh.contains(other))
     }
 
-    /// Since when all fed slots of a kind deliver.
+    /// Since when all fed slots of a kind deliver; `None` while one of them does not.
     fn slots_open(&self, who: ParticipantId, kind: impl Fn(Downlink) -> bool) -> Option<Duration> {
         let mut latest = Duration::ZERO;
         for slot in self.wired.feeds.keys() {
@@ -128,9 +135,10 @@ impl State {
         Some(latest)
     }
 
-    /// When the composite will stand with everybody's picture in it.
-    fn composite_stands(&self, who: ParticipantId, person: &Person) -> Option<Duration> {
-        if person.downlinks.mix_video.is_none() {
+    /// When the viewer sees the composite with everybody's picture in it; `None` while a picture or
+    /// the slot does not deliver.
+    fn composite_stands(&self, who: ParticipantId, participant: &Participant) -> Option<Duration> {
+        if participant.downlinks.mix_video.is_none() {
             return Some(Duration::ZERO);
         }
         let painted = self.painted()?;
@@ -138,7 +146,8 @@ impl State {
         Some(open.max(painted) + PICTURE_OVERLAP)
     }
 
-    /// Since when everybody's picture is in the composite.
+    /// Since when the composite has every picture it should have; `None` while one is missing or no
+    /// mixer runs.
     pub(crate) fn painted(&self) -> Option<Duration> {
         let Mixing::Running(mix) = &self.wired.mixer else {
             return None;
@@ -153,13 +162,19 @@ impl State {
         Some(latest)
     }
 
-    /// When the mix will have the voices of all who speak in it.
-    fn mix_sounds(&self, who: ParticipantId, person: &Person, now: Duration) -> Option<Duration> {
-        if !person.downlinks.mix_audio {
+    /// When the listener hears all speakers in the mix; `None` while a voice or the slot does not
+    /// deliver.
+    fn mix_sounds(
+        &self,
+        who: ParticipantId,
+        participant: &Participant,
+        now: Duration,
+    ) -> Option<Duration> {
+        if !participant.downlinks.mix_audio {
             return Some(Duration::ZERO);
         }
         let mut latest = *self.open.get(&(who, Downlink::Audio))?;
-        let speakers = self.people.iter().filter(|(_, p)| p.has_own_mix(now));
+        let speakers = self.participants.iter().filter(|(_, p)| p.has_own_mix(now));
         for (participant, _) in speakers {
             let (participant, role) = (*participant, Role::Mic);
             let source = SourceId { participant, role };
@@ -170,12 +185,12 @@ impl State {
         Some(latest + SOUND_OVERLAP)
     }
 
-    /// What feeds a slot.
+    /// The current feed of a slot.
     pub(crate) fn feed_of(&self, who: ParticipantId, slot: Downlink) -> Option<Feed> {
         self.wired.feeds.get(&(who, slot)).copied()
     }
 
-    /// A slot delivers what it was fed.
+    /// Notes that a slot delivers `feed`. Ignored if it has got another feed meanwhile.
     pub(crate) fn slot_opened(
         &mut self,
         now: Duration,
@@ -187,14 +202,14 @@ impl State {
         }
     }
 
-    /// A source is in the mix.
+    /// Notes that the first picture or sound of `source` is in the mix.
     pub(crate) fn source_mixed(&mut self, now: Duration, source: SourceId) {
         if self.wired.decodes(source) {
             self.mixed.entry(source).or_insert(now);
         }
     }
 
-    /// Forgets what delivered by a wiring that is not any more.
+    /// Forgets the deliveries of the current wiring that do not go on in `next`.
     pub(crate) fn forget_deliveries(&mut self, next: &super::wiring::Wiring) {
         let wired = &self.wired;
         // What has failed is in neither.

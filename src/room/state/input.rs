@@ -1,4 +1,4 @@
-//! What goes into the state of a room and what comes out.
+//! The inputs and effects of a room's state machine, and the settings it is made with.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -19,117 +19,120 @@ use crate::protocol::room::{ByeReason, RoomState};
 use crate::room::error::RoomError;
 use crate::topology::{Mode, Paths};
 
-/// How long a room lives.
+/// When a room ends by itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Lifetime {
-    /// As long as somebody is in it.
+    /// When the last participant has left. Rooms made by a join.
     WhileUsed,
-    /// Until it is closed: it was made through the API.
+    /// Never: it must be closed. Rooms made through the REST API.
     UntilClosed,
 }
 
-/// What a room is made with.
+/// The settings of a room's state.
 #[derive(Debug, Clone)]
 pub struct Settings {
-    /// Most participants at once.
+    /// Largest number of participants at once.
     pub max_participants: usize,
-    /// The composite's size, pixels.
+    /// Size of the composite, pixels.
     pub canvas: Size,
-    /// Composite frames per second.
+    /// Frames per second of the composite without pressure.
     pub fps: u32,
-    /// In which sizes and at which rates the composite is encoded.
+    /// The sizes and bitrates in which the composite can be encoded.
     pub ladder: Arc<Ladder>,
-    /// bit/s of a mix.
+    /// Bitrate of a sound mix on links that are not weak, bit/s.
     pub audio_bitrate: u32,
-    /// The mode to start in.
+    /// The mode in which the room starts.
     pub mode: Mode,
-    /// The layout to start with.
+    /// The layout with which the room starts.
     pub layout: LayoutKind,
-    /// What to save on from the start.
+    /// What the room saves on from its start, as the server is loaded then.
     pub pressure: Pressure,
-    /// How long it lives.
+    /// When the room ends by itself.
     pub lifetime: Lifetime,
 }
 
-/// Something that happened, or that somebody asks for.
+/// Something that happened to the room, or a request to it. The only way to change its state.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Input {
-    /// Somebody wants in, as a new participant or in the place of one whose connection was lost.
+    /// A request to join, as a new participant or in place of one whose connection was lost.
     Join {
-        /// Settled by [`Effect::Settle`] if refused, answered by the actor if not.
+        /// Settled by [`Effect::Settle`] if refused. If accepted, [`Effect::StartPeer`] follows and
+        /// the room's task answers with the SDP.
         request: RequestId,
-        /// The name on the tile.
+        /// The name that the tile shows.
         name: String,
-        /// Whether others can call them.
+        /// Whether other participants can open a peer connection to them.
         reach: Reach,
-        /// The mode they want instead of the room's.
-        view: Option<Mode>,
-        /// What they want at most.
+        /// The mode they want in place of the room's (the wire's `view`).
+        mode_override: Option<Mode>,
+        /// Upper limits of what is sent to them.
         limits: Limits,
-        /// Whom to take over, if they are still here.
+        /// The participant to take over. If that one has left, this is an ordinary join.
         takes_over: Option<ParticipantId>,
     },
-    /// A peer has answered its offer.
+    /// The SDP answer of a participant has been made.
     Answered {
-        /// Whose.
+        /// The participant whose offer it answers.
         who: ParticipantId,
-        /// What they will send.
+        /// The uplinks that were negotiated.
         uplinks: Vec<(Role, Sends)>,
-        /// What they receive.
+        /// The downlink slots that were negotiated.
         downlinks: Downlinks,
     },
-    /// ICE and DTLS are up and the certificate is the right one.
+    /// ICE and DTLS of a participant are up, and the certificate has the fingerprint of the offer.
     Connected(ParticipantId),
-    /// A peer is of no more use.
+    /// The peer connection of a participant has failed: they are evicted for this reason.
     PeerLost(ParticipantId, ByeReason),
-    /// A tap of an uplink is there, for the encoding of that place among its rids, else 0.
+    /// An uplink has a new tap. The number is the index of its simulcast encoding, the smallest
+    /// first; 0 without simulcast.
     UplinkBegan(ParticipantId, Role, usize),
-    /// RTP of an encoding flows again.
+    /// RTP of the encoding with this index flows again.
     UplinkFlows(ParticipantId, Role, usize),
-    /// There has been no RTP of an encoding for a while.
+    /// The encoding with this index has sent no RTP for a while.
     UplinkSilent(ParticipantId, Role, usize),
-    /// The picture of an encoding is that high now, pixels.
+    /// The picture of the encoding with this index has a new height, pixels.
     UplinkSized(ParticipantId, Role, usize, u32),
-    /// Somebody is heard from now on, or no longer.
+    /// The mixer hears a participant from now on (true), or no longer (false).
     Heard(ParticipantId, bool),
-    /// A slot delivers what it was fed, for the first time since.
+    /// A slot delivers this feed, for the first time since it got it.
     SlotOpened(ParticipantId, Downlink, Feed),
-    /// The first picture or sound of a source is in the mix.
+    /// The first picture or sound of an uplink is in the mix.
     SourceMixed(SourceId),
-    /// Paths on which packets moved, those between participants not counted.
+    /// Media paths between clients and server on which packets moved in the last second. Paths of a
+    /// mesh are not counted.
     Counted(Paths),
-    /// An uplink could not be decoded.
+    /// The decoder of an uplink failed.
     SourceFailed(SourceId),
-    /// An encoder failed.
+    /// An encoder of the mixer failed. It is tried again after a second.
     OutputFailed(Output),
-    /// The mixer could not be started.
+    /// The mixer could not be started. It is tried again after a second.
     MixerFailed,
-    /// The server has capacity for the join that [`Effect::Admit`] asked about, or not.
+    /// The answer to [`Effect::Admit`]: whether the server has capacity for the join.
     Admitted(RequestId, Result<(), Busy>),
-    /// Somebody asks for something.
+    /// A request to the room. Answered by one [`Effect::Settle`].
     Asked(RequestId, Request),
-    /// Who speaks by what their packets say (RFC 6464), all of them. Told while no mixer runs: a
-    /// mixer listens for itself ([`Input::Heard`]).
+    /// Everybody who speaks by the audio levels in their packets (RFC 6464). Reported while no mixer
+    /// runs: a mixer detects speakers itself ([`Input::Heard`]).
     Speaking(BTreeSet<ParticipantId>),
-    /// Share of packets lost lately on the way to somebody who hears a mix, 0 to 1; `None` where
+    /// Share of packets lost lately on the way to a participant who hears a mix, 0 to 1. `None` if
     /// nothing is known.
     Loss(ParticipantId, Option<f32>),
-    /// Somebody goes.
+    /// A participant leaves, or has lost their signalling.
     Leave(ParticipantId, Departure),
-    /// What is known of the link to somebody now.
+    /// A new bandwidth estimate of the link to a participant.
     Estimated(ParticipantId, Estimate),
-    /// The server is pressed that hard from now on.
+    /// The server's overload level, and so what the room saves on, has changed.
     Pressed(Pressure),
-    /// A recording cannot go on.
+    /// A recording has ended by itself: its disk or length limit, or an error.
     RecorderEnds(RecordingId),
-    /// The room is to end.
+    /// Close the room: everybody is evicted for this reason.
     Close(ByeReason),
     /// A deadline of [`next_deadline`](super::State::next_deadline) has come.
     Tick,
 }
 
 impl Input {
-    /// The request that waits for an answer to this; `None` where nobody waits.
+    /// The request that this input carries and that needs an answer; `None` for other inputs.
     pub(crate) fn request(&self) -> Option<RequestId> {
         match self {
             Self::Join { request, .. } | Self::Asked(request, _) => Some(*request),
@@ -160,30 +163,30 @@ impl Input {
     }
 }
 
-/// Something to be done.
+/// Something that the room's task must do. Effects are carried out in order.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Effect {
-    /// Ask the server whether it has capacity for one more in this mode, and count on them if it
-    /// has. Answered by [`Input::Admitted`].
+    /// Ask the server for the capacity of one more participant in this mode, and reserve it.
+    /// Answered by [`Input::Admitted`].
     Admit(RequestId, Mode),
-    /// Answer a request.
+    /// Answer a request, once.
     Settle(RequestId, Result<(), RoomError>),
-    /// Make a peer for the offer that came with a request.
+    /// Accept a join: make the peer connection and the SDP answer of its request.
     StartPeer(RequestId, ParticipantId),
-    /// Tear a peer down.
+    /// Tear down the peer connection of a participant.
     StopPeer(ParticipantId),
-    /// Say goodbye and let the signalling connection go.
+    /// Send a participant the last message, with this reason, and release their signalling.
     Bye(ParticipantId, ByeReason),
-    /// The state changed; show it to everybody.
+    /// Publish a new room state to everybody.
     Publish(Arc<RoomState>),
-    /// A text for these people.
+    /// Send a chat text to these participants. The second one is its author.
     TellChat(Vec<ParticipantId>, ParticipantId, Arc<str>),
-    /// A message for this one.
+    /// Pass a signal to the first participant from the second one.
     TellSignal(ParticipantId, ParticipantId, serde_json::Value),
-    /// A step of the media wiring.
+    /// Carry out a step of the media wiring.
     Media(Step),
-    /// Send somebody so many bytes once more and at once, to learn what their link carries.
+    /// Retransmit so many bytes to a participant at once, as a bandwidth probe.
     SendAgain(ParticipantId, usize),
-    /// The room has ended: nobody is in it and nothing runs.
+    /// The room has ended. Nobody is in it, nothing runs, and every later request is refused.
     Closed,
 }

@@ -1,14 +1,14 @@
-//! What the link of somebody to whom pictures are forwarded is used for: how it is split, and what
-//! it would have to carry for more; pure.
+//! Bandwidth allocation for viewers of forwarded pictures: how their link is split over the
+//! pictures, and what it would have to carry for better ones; pure.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::State;
 use super::bandwidth_allocation;
-use super::bandwidth_allocation::{Split, Wish};
+use super::bandwidth_allocation::{BandwidthAllocation, LayerCosts};
 use super::delivery_path::Route;
-use super::slot_allocation::Held;
+use super::slot_allocation::Occupant;
 use super::wiring::{Downlink, Forwards};
 use crate::id::ParticipantId;
 use crate::id::SourceId;
@@ -16,77 +16,91 @@ use crate::media::bwe::controller::{PICTURE_SHARE, SOUND_HEADERS};
 use crate::media::bwe::layer_probe::Demand;
 use crate::media::mixer::Scene;
 
-/// What headers leave of the bits of a picture, percent.
+/// Percent of a picture's bitrate that is left after packet headers.
 const PICTURE_PERCENT: u64 = (PICTURE_SHARE * 100.0) as u64;
 
-/// What viewers' links leave to each picture that is forwarded to them, bit/s. Those whose link is
-/// not limited have no part in it.
-pub(crate) type Shares = BTreeMap<(ParticipantId, SourceId), u32>;
+/// Bitrate that each forwarded picture may have, bit/s, by viewer and source. Without an entry it
+/// is not limited.
+pub(crate) type Allocations = BTreeMap<(ParticipantId, SourceId), u32>;
 
 impl State {
-    /// How the links that are limited are split over what is forwarded.
-    pub(crate) fn link_shares(
+    /// Splits each limited link over the pictures that are forwarded on it.
+    pub(crate) fn allocate_links(
         &self,
         scene: &Scene,
         forwards: &BTreeMap<ParticipantId, Forwards>,
-    ) -> Shares {
-        let of_person = |(who, all): (&ParticipantId, &Forwards)| {
+    ) -> Allocations {
+        let of_participant = |(who, all): (&ParticipantId, &Forwards)| {
             let who = *who;
-            let most = self.people.get(&who)?.most_forwarded()?;
-            let wishes = self.wishes(who, scene, all);
-            let shares = self.split(who, most, all, &wishes).shares.into_iter();
+            let most = self.participants.get(&who)?.most_forwarded()?;
+            let pictures = self.picture_costs(who, scene, all);
+            let bitrates = self
+                .allocate(who, most, all, &pictures)
+                .bitrates
+                .into_iter();
             let sources: Vec<SourceId> =
                 all.video.slots.iter().flatten().map(|h| h.source).collect();
-            let share =
+            let bitrate =
                 move |(source, bits)| ((who, source), u32::try_from(bits).unwrap_or(u32::MAX));
-            Some(sources.into_iter().zip(shares).map(share))
+            Some(sources.into_iter().zip(bitrates).map(bitrate))
         };
-        forwards.iter().filter_map(of_person).flatten().collect()
+        forwards
+            .iter()
+            .filter_map(of_participant)
+            .flatten()
+            .collect()
     }
 
-    /// What would be forwarded to somebody if their link carried more; `None` if no picture is
-    /// forwarded to them, or a composite comes beside it.
+    /// What could be forwarded to a participant if their link carried more. `None` if no picture is
+    /// forwarded to them, or they get the composite too.
     pub(crate) fn forward_demand(&self, who: ParticipantId, now: Duration) -> Option<Demand> {
-        let person = self.people.get(&who)?;
+        let participant = self.participants.get(&who)?;
         let all = self.wired.forwards.get(&who)?;
-        if person.picture.uses(Route::Mix) || all.video.slots.iter().flatten().next().is_none() {
+        if participant.picture_path.uses(Route::Mix)
+            || all.video.slots.iter().flatten().next().is_none()
+        {
             return None;
         }
-        let wishes = self.wishes(who, &self.desired_scene(now), all);
-        let most = person.most_forwarded().unwrap_or(u64::MAX);
-        let demand = self.split(who, most, all, &wishes).demand(&wishes);
+        let pictures = self.picture_costs(who, &self.desired_scene(now), all);
+        let most = participant.most_forwarded().unwrap_or(u64::MAX);
+        let demand = self.allocate(who, most, all, &pictures).demand(&pictures);
         Some(demand.with_sound(self.sound_beside(who, all), PICTURE_PERCENT))
     }
 
-    /// What each picture that is forwarded to somebody could use of their link, in the order of
-    /// the slots that carry one.
-    fn wishes(&self, who: ParticipantId, scene: &Scene, all: &Forwards) -> Vec<Wish> {
-        let wish = |(n, held): (usize, &Option<Held>)| {
+    /// The bitrates that each picture forwarded to a participant could have, in the order of the
+    /// slots that carry one.
+    fn picture_costs(&self, who: ParticipantId, scene: &Scene, all: &Forwards) -> Vec<LayerCosts> {
+        let picture = |(n, held): (usize, &Option<Occupant>)| {
             let source = held.as_ref()?.source;
-            let held = self.held_layer((who, Downlink::ForwardVideo(n)), source);
-            let aim = self.free_aim(who, source, scene, held);
-            let wish = self
+            let held = self.current_layer((who, Downlink::ForwardVideo(n)), source);
+            let target = self.unlimited_target(who, source, scene, held);
+            let picture = self
                 .live_uplink(source)
-                .map(|uplink| uplink.layers.wish(aim, self.halves()));
-            Some(wish.unwrap_or_default())
+                .map(|uplink| uplink.layers.costs(target, self.layer_sizes()));
+            Some(picture.unwrap_or_default())
         };
         let slots = all.video.slots.iter().enumerate();
-        slots.filter_map(wish).collect()
+        slots.filter_map(picture).collect()
     }
 
-    /// Splits what sound leaves of `most` bit/s for all that is forwarded to somebody.
-    fn split(&self, who: ParticipantId, most: u64, all: &Forwards, wishes: &[Wish]) -> Split {
+    /// Splits what sound leaves of `most` bit/s over the pictures forwarded to a participant.
+    fn allocate(
+        &self,
+        who: ParticipantId,
+        most: u64,
+        all: &Forwards,
+        pictures: &[LayerCosts],
+    ) -> BandwidthAllocation {
         let left = most.saturating_sub(self.sound_beside(who, all));
-        bandwidth_allocation::split(left / 100 * PICTURE_PERCENT, wishes)
+        bandwidth_allocation::allocate(left / 100 * PICTURE_PERCENT, pictures)
     }
 
-    /// What the sound comes to that somebody gets beside forwarded pictures, bit/s.
+    /// Bitrate of all sound that a participant gets beside forwarded pictures, bit/s with headers.
     fn sound_beside(&self, who: ParticipantId, forwards: &Forwards) -> u64 {
         let forwarded = forwards.audio.slots.iter().flatten().count();
-        let mixed = self
-            .people
-            .get(&who)
-            .is_some_and(|person| person.downlinks.mix_audio && person.sound.uses(Route::Mix));
+        let mixed = self.participants.get(&who).is_some_and(|participant| {
+            participant.downlinks.mix_audio && participant.sound_path.uses(Route::Mix)
+        });
         let one = u64::from(self.settings.audio_bitrate.saturating_add(SOUND_HEADERS));
         let streams = u64::try_from(forwarded + usize::from(mixed));
         streams.unwrap_or(u64::MAX).saturating_mul(one)

@@ -33,7 +33,7 @@ pub use input::{Effect, Input, Lifetime, Settings};
 pub use request::{Departure, Muter, Reach, Request, RequestId};
 
 use self::layers::Media;
-use self::participant::{Downlinks, Person, Phase, RESUME_GRACE, Sends, Signalling, Uplink};
+use self::participant::{Downlinks, Participant, Phase, RESUME_GRACE, Sends, Signalling, Uplink};
 use self::running_recording::RunningRecording;
 use self::wiring::{Downlink, Mixing, Wiring};
 use super::error::RoomError;
@@ -49,20 +49,22 @@ use crate::protocol::recording::RecordingId;
 use crate::protocol::room::{ByeReason, RoomState, TileState};
 use crate::topology::{Mode, Paths};
 
-/// An encoder or mixer that failed is tried again after this.
+/// Pause before a failed encoder or mixer is started again.
 const MIXER_RETRY: Duration = Duration::from_secs(1);
 
-/// How often, at most, what media should be is asked anew because it was something else before.
+/// Most times the desired wiring is computed for one input. It depends on the current wiring, so
+/// it is computed again until nothing changes.
 const ROUNDS: usize = 8;
 
-/// Whether the room takes people in.
+/// Whether the room still takes requests.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Life {
     Open,
     Over,
 }
 
-/// The state of a room.
+/// The state of a room: participants, mode, layout, recordings and the media wiring. It changes by
+/// [`State::handle`] only, which returns the [`Effect`]s to carry out.
 #[derive(Debug)]
 pub struct State {
     pub(crate) settings: Settings,
@@ -71,33 +73,34 @@ pub struct State {
     pub(crate) pressure: Pressure,
     pub(crate) layout: LayoutKind,
     pub(crate) pinned: Option<ParticipantId>,
-    pub(crate) people: BTreeMap<ParticipantId, Person>,
+    pub(crate) participants: BTreeMap<ParticipantId, Participant>,
     pub(crate) last_ordinal: u32,
     pub(crate) last_speaker: Option<ParticipantId>,
     pub(crate) wired: Wiring,
-    /// Slots that deliver what they are fed, and since when.
+    /// Slots that deliver their current feed, and since when.
     pub(crate) open: BTreeMap<(ParticipantId, Downlink), Duration>,
-    /// Sources that are in the mix, and since when.
+    /// Sources whose picture or sound is in the mix, and since when.
     pub(crate) mixed: BTreeMap<SourceId, Duration>,
-    /// What is being recorded.
+    /// Running recordings.
     pub(crate) recordings: BTreeMap<RecordingId, RunningRecording>,
-    /// Joins that wait for the server to say whether it has capacity.
-    knocking: BTreeMap<RequestId, Person>,
-    /// Who speaks by their packets, as told since the last mixer ended.
+    /// Joins that wait for [`Input::Admitted`].
+    knocking: BTreeMap<RequestId, Participant>,
+    /// Who speaks by the audio levels in their packets. `None` while a mixer detects speakers, and
+    /// until the first report after it.
     pub(crate) speaking: Option<BTreeSet<ParticipantId>>,
-    /// What was counted last.
+    /// The media paths in use, as last counted.
     pub(crate) counted: Paths,
-    /// Encoders not to be tried before.
+    /// Failed encoders, and when each may be started again.
     pub(crate) failed_outputs: BTreeMap<Output, Duration>,
-    /// The mixer is not to be tried before.
+    /// When a mixer that failed may be started again.
     pub(crate) mixer_rests_until: Duration,
     pub(crate) published: Option<Arc<RoomState>>,
-    /// When the last input came.
+    /// When the last input was handled.
     pub(crate) last_input: Duration,
 }
 
 impl State {
-    /// An empty room.
+    /// The state of an empty room.
     pub fn new(settings: Settings) -> Self {
         Self {
             life: Life::Open,
@@ -106,7 +109,7 @@ impl State {
             layout: settings.layout,
             settings,
             pinned: None,
-            people: BTreeMap::new(),
+            participants: BTreeMap::new(),
             last_ordinal: 0,
             last_speaker: None,
             wired: Wiring::default(),
@@ -123,7 +126,7 @@ impl State {
         }
     }
 
-    /// Takes one input at `now` and returns what is to be done, in order.
+    /// Handles one input at `now`. Returns the effects, to be carried out in order.
     pub fn handle(&mut self, now: Duration, input: Input) -> Vec<Effect> {
         let mut effects = Vec::new();
         if let Input::Loss(who, loss) = input
@@ -158,12 +161,15 @@ impl State {
         }
         // What came due since the last input must not be skipped: nobody has looked at it yet.
         let seen = self.last_input;
-        let people = self.people.values().filter_map(|p| p.next_deadline(seen));
+        let people = self
+            .participants
+            .values()
+            .filter_map(|p| p.next_deadline(seen));
         let retries = self.failed_outputs.values().copied();
         people
             .chain(retries)
             .chain([self.mixer_rests_until])
-            .chain(self.next_arrival(seen))
+            .chain(self.next_completion(seen))
             .chain(self.wired.reviews())
             .chain(self.recordings_due())
             .chain(self.wired.lingering())
@@ -172,18 +178,18 @@ impl State {
             .map(|at| at.max(now))
     }
 
-    /// The rungs of its composite.
+    /// The sizes and bitrates in which the composite can be encoded.
     pub fn ladder(&self) -> &Arc<Ladder> {
         &self.settings.ladder
     }
 
-    /// The room's mode.
+    /// The current mode of the room.
     pub fn mode(&self) -> Mode {
         self.mode
     }
 
-    /// What the room shows of itself.
-    pub fn view(&self) -> RoomState {
+    /// The state as clients and the REST API see it.
+    pub fn published(&self) -> RoomState {
         let tile = |tile: &Tile| TileState {
             participant: tile.source.participant,
             role: tile.source.role,
@@ -197,14 +203,18 @@ impl State {
             layout: self.layout,
             canvas: self.settings.canvas,
             pinned: self.pinned,
-            participants: self.people.iter().map(|(id, p)| p.shown(*id)).collect(),
+            participants: self
+                .participants
+                .iter()
+                .map(|(id, p)| p.published(*id))
+                .collect(),
             tiles: self
                 .wired
                 .scene()
                 .map(|scene| scene.tiles.iter().map(tile).collect())
                 .unwrap_or_default(),
             paths: self.paths(),
-            recordings: self.recordings_shown(),
+            recordings: self.published_recordings(),
         }
     }
 
@@ -214,13 +224,13 @@ impl State {
                 request,
                 name,
                 reach,
-                view,
+                mode_override,
                 limits,
                 takes_over,
             } => {
-                let mut person = Person::new(name, reach, now);
-                (person.view, person.limits) = (view, limits);
-                self.knock(request, person, takes_over, effects);
+                let mut participant = Participant::new(name, reach, now);
+                (participant.mode_override, participant.limits) = (mode_override, limits);
+                self.knock(request, participant, takes_over, effects);
             }
             Input::Admitted(request, outcome) => self.admitted(request, outcome, effects),
             Input::Asked(request, asked) => {
@@ -234,7 +244,9 @@ impl State {
                 uplinks,
                 downlinks,
             } => self.answered(who, uplinks, downlinks),
-            Input::Connected(who) => self.with(who, |person| person.phase = Phase::Connected),
+            Input::Connected(who) => {
+                self.with(who, |participant| participant.phase = Phase::Connected)
+            }
             Input::PeerLost(who, reason) => self.evict(who, reason, effects),
             Input::UplinkBegan(who, role, n) => {
                 self.with_uplink(who, role, |uplink| uplink.begin(n, now));
@@ -273,78 +285,81 @@ impl State {
     }
 
     fn answered(&mut self, who: ParticipantId, uplinks: Vec<(Role, Sends)>, downlinks: Downlinks) {
-        self.with(who, |person| {
-            person.fec = fec::FecController::new(downlinks.mix_protection);
-            person.downlinks = downlinks;
+        self.with(who, |participant| {
+            participant.fec = fec::FecController::new(downlinks.mix_fec);
+            participant.downlinks = downlinks;
             for (role, sends) in uplinks {
                 let fresh = || Uplink::new(sends);
-                person.uplinks.entry(role).or_insert_with(fresh);
+                participant.uplinks.entry(role).or_insert_with(fresh);
             }
         });
     }
 
-    /// Somebody wants in. Who takes over a participant is no more load than that one was; for
-    /// anybody else the server is asked.
+    /// Begins a join. One that takes over a participant adds no load and is decided at once. For any
+    /// other, the server is asked for capacity.
     fn knock(
         &mut self,
         request: RequestId,
-        person: Person,
+        participant: Participant,
         takes_over: Option<ParticipantId>,
         effects: &mut Vec<Effect>,
     ) {
-        match takes_over.filter(|who| self.people.contains_key(who)) {
-            Some(who) => self.take_over(request, person, who, effects),
+        match takes_over.filter(|who| self.participants.contains_key(who)) {
+            Some(who) => self.take_over(request, participant, who, effects),
             None => {
-                effects.push(Effect::Admit(request, self.mode_of(person.view)));
-                self.knocking.insert(request, person);
+                effects.push(Effect::Admit(
+                    request,
+                    self.mode_of(participant.mode_override),
+                ));
+                self.knocking.insert(request, participant);
             }
         }
     }
 
-    /// The mode in which somebody who asks for `view` would be served.
-    fn mode_of(&self, view: Option<Mode>) -> Mode {
+    /// The mode in which a participant with this override would be served.
+    fn mode_of(&self, mode_override: Option<Mode>) -> Mode {
         match self.mode {
             Mode::P2p => Mode::P2p,
-            mode => view.unwrap_or(mode),
+            mode => mode_override.unwrap_or(mode),
         }
     }
 
-    /// The server has said whether it has capacity for a join.
+    /// Goes on with a join after the server has said whether it has capacity.
     fn admitted(
         &mut self,
         request: RequestId,
         outcome: Result<(), Busy>,
         effects: &mut Vec<Effect>,
     ) {
-        let Some(person) = self.knocking.remove(&request) else {
+        let Some(participant) = self.knocking.remove(&request) else {
             return;
         };
         let outcome = outcome.map_err(RoomError::from);
-        if let Err(refusal) = outcome.and_then(|()| self.admit(&person, None)) {
+        if let Err(refusal) = outcome.and_then(|()| self.admit(&participant, None)) {
             effects.push(Effect::Settle(request, Err(refusal)));
             return;
         }
         self.last_ordinal += 1;
         let who = ParticipantId::new(self.last_ordinal);
-        self.people.insert(who, person);
+        self.participants.insert(who, participant);
         effects.push(Effect::StartPeer(request, who));
     }
 
     fn take_over(
         &mut self,
         request: RequestId,
-        person: Person,
+        participant: Participant,
         who: ParticipantId,
         effects: &mut Vec<Effect>,
     ) {
-        if let Err(refusal) = self.admit(&person, Some(who)) {
+        if let Err(refusal) = self.admit(&participant, Some(who)) {
             effects.push(Effect::Settle(request, Err(refusal)));
             return;
         }
         effects.push(Effect::Bye(who, ByeReason::Replaced));
         effects.push(Effect::StopPeer(who));
-        self.wired.forget_person(who);
-        self.people.insert(who, person);
+        self.wired.forget_participant(who);
+        self.participants.insert(who, participant);
         effects.push(Effect::StartPeer(request, who));
     }
 
@@ -359,26 +374,26 @@ impl State {
             Departure::Left => self.evict(who, ByeReason::Left, effects),
             Departure::Removed => self.evict(who, ByeReason::Removed, effects),
             Departure::SignallingLost => {
-                if let Some(person) = self.people.get_mut(&who)
-                    && person.signalling == Signalling::Attached
+                if let Some(participant) = self.participants.get_mut(&who)
+                    && participant.signalling == Signalling::Attached
                 {
                     let deadline = now + RESUME_GRACE;
-                    person.signalling = Signalling::Lost { deadline };
+                    participant.signalling = Signalling::Lost { deadline };
                 }
             }
         }
     }
 
-    /// Takes somebody out of the room. Doing it twice is a no-op.
+    /// Removes a participant from the room. Doing it twice is a no-op.
     fn evict(&mut self, who: ParticipantId, reason: ByeReason, effects: &mut Vec<Effect>) {
-        if self.people.remove(&who).is_none() {
+        if self.participants.remove(&who).is_none() {
             return;
         }
-        self.wired.forget_person(who);
+        self.wired.forget_participant(who);
         self.pinned = self.pinned.filter(|pinned| *pinned != who);
         self.last_speaker = self.last_speaker.filter(|speaker| *speaker != who);
-        for person in self.people.values_mut() {
-            person.mesh.remove(&who);
+        for participant in self.participants.values_mut() {
+            participant.mesh.remove(&who);
         }
         effects.push(Effect::Bye(who, reason));
         effects.push(Effect::StopPeer(who));
@@ -386,9 +401,9 @@ impl State {
 
     fn evict_overdue(&mut self, now: Duration, effects: &mut Vec<Effect>) {
         let overdue: Vec<ParticipantId> = self
-            .people
+            .participants
             .iter()
-            .filter(|(_, person)| person.is_overdue(now))
+            .filter(|(_, participant)| participant.is_overdue(now))
             .map(|(who, _)| *who)
             .collect();
         for who in overdue {
@@ -397,7 +412,7 @@ impl State {
     }
 
     fn close(&mut self, reason: ByeReason, effects: &mut Vec<Effect>) {
-        let everybody: Vec<ParticipantId> = self.people.keys().copied().collect();
+        let everybody: Vec<ParticipantId> = self.participants.keys().copied().collect();
         for who in everybody {
             self.evict(who, reason, effects);
         }
@@ -407,7 +422,8 @@ impl State {
         self.settings.lifetime = Lifetime::WhileUsed;
     }
 
-    /// A pipeline that breaks often says so more than once; only the first counts.
+    /// Notes that the decoder of a source failed. A broken pipeline may report it more than once:
+    /// only the first report counts.
     fn source_failed(&mut self, now: Duration, source: SourceId) {
         if self.wired.decodes(source) {
             self.with_uplink(source.participant, source.role, |uplink| uplink.fail(now));
@@ -422,57 +438,59 @@ impl State {
         effects: &mut Vec<Effect>,
     ) {
         let demand = self.forward_demand(who, now);
-        let person = self.people.get(&who);
-        let audio = person.map(|person| self.least_sound_of(person));
-        let (Some(audio), Some(person)) = (audio, self.people.get_mut(&who)) else {
+        let participant = self.participants.get(&who);
+        let audio = participant.map(|participant| self.min_sound_of(participant));
+        let (Some(audio), Some(participant)) = (audio, self.participants.get_mut(&who)) else {
             return;
         };
         let ladder = &self.settings.ladder;
         let again = match demand {
-            Some(demand) => person.link.update_forwarded(now, estimate, &demand),
-            None => person.link.update(now, estimate, ladder, audio),
+            Some(demand) => participant.link.update_forwarded(now, estimate, &demand),
+            None => participant.link.update(now, estimate, ladder, audio),
         };
         if again > 0 {
             effects.push(Effect::SendAgain(who, again));
         }
     }
 
-    /// Notes the share of packets lost on the way to somebody. Whether that changes what protects
-    /// the sound sent to them: mostly it does not, and nothing has to be decided anew.
+    /// Notes the share of packets lost on the way to a participant. True if that turns forward error
+    /// correction for them on or off. Mostly it does not, and the wiring need not be computed.
     fn lost(&mut self, now: Duration, who: ParticipantId, loss: Option<f32>) -> bool {
-        let person = self.people.get_mut(&who);
-        person.is_some_and(|person| {
-            let before = person.fec.fec();
-            person.fec.update(now, loss) != before
+        let participant = self.participants.get_mut(&who);
+        participant.is_some_and(|participant| {
+            let before = participant.fec.fec();
+            participant.fec.update(now, loss) != before
         })
     }
 
-    /// Whether an estimate of somebody's link can change anything.
+    /// Whether an estimate of a participant's link can change anything. If not, the caller need not
+    /// make an input of it.
     pub fn cares(&self, who: ParticipantId, estimate: &Estimate) -> bool {
-        let person = self.people.get(&who);
-        person.is_some_and(|person| person.link.cares(estimate))
+        let participant = self.participants.get(&who);
+        participant.is_some_and(|participant| participant.link.cares(estimate))
     }
 
-    fn with(&mut self, who: ParticipantId, change: impl FnOnce(&mut Person)) {
-        if let Some(person) = self.people.get_mut(&who) {
-            change(person);
+    fn with(&mut self, who: ParticipantId, change: impl FnOnce(&mut Participant)) {
+        if let Some(participant) = self.participants.get_mut(&who) {
+            change(participant);
         }
     }
 
     fn with_uplink(&mut self, who: ParticipantId, role: Role, change: impl FnOnce(&mut Uplink)) {
-        self.with(who, |person| {
-            if let Some(uplink) = person.uplinks.get_mut(&role) {
+        self.with(who, |participant| {
+            if let Some(uplink) = participant.uplinks.get_mut(&role) {
                 change(uplink);
             }
         });
     }
 
-    /// Brings the media to what the state asks for now.
+    /// Brings the wiring to what the state asks for now, by [`Effect::Media`] steps.
     fn rewire(&mut self, now: Duration, effects: &mut Vec<Effect>) {
         self.failed_outputs.retain(|_, until| *until > now);
-        self.aim(now);
-        // A change can be complete as soon as it is wired: there may be nothing to wait for. And what
-        // somebody should get follows from what they have, and from what its sender is asked for.
+        self.start_handovers(now);
+        // A handover can be complete as soon as it is wired: there may be nothing to wait for. And
+        // what a participant should get depends on what they have, and on what its sender is asked
+        // for.
         let mut rounds = 0;
         loop {
             let was_painted = self.painted().is_some();
@@ -489,28 +507,28 @@ impl State {
             self.forget_deliveries(&next);
             self.wired = next;
             // Neither must be skipped: both can change what should be.
-            let told = self.set_sending(now);
-            let arrived = self.arrive(now);
+            let upstreams_changed = self.update_upstreams(now);
+            let completed = self.complete_handovers(now);
             // A mixer that has just been started for a recording may have nobody to wait for.
             let recordable = !self.recordings.is_empty() && !was_painted;
             let begins = recordable && self.painted().is_some();
-            if !unsettled && !told && !arrived && !begins {
+            if !unsettled && !upstreams_changed && !completed && !begins {
                 break;
             }
         }
     }
 
     fn publish(&mut self, effects: &mut Vec<Effect>) {
-        let view = self.view();
-        if self.published.as_deref() != Some(&view) {
-            let view = Arc::new(view);
-            self.published = Some(Arc::clone(&view));
-            effects.push(Effect::Publish(view));
+        let published = self.published();
+        if self.published.as_deref() != Some(&published) {
+            let published = Arc::new(published);
+            self.published = Some(Arc::clone(&published));
+            effects.push(Effect::Publish(published));
         }
     }
 
     fn is_unused(&self) -> bool {
-        self.people.is_empty()
+        self.participants.is_empty()
             && self.knocking.is_empty()
             && self.settings.lifetime == Lifetime::WhileUsed
     }

@@ -3,10 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use super::delivery_path::{Kind, Service};
+use super::delivery_path::{DeliveryPath, MediaKind};
 use super::layers::{Layers, Media};
 use super::request::Reach;
-use super::slot_allocation::Claim;
+use super::slot_allocation::Priority;
 use crate::codec::VideoCodec;
 use crate::id::SourceId;
 use crate::id::{Mid, ParticipantId, Rid, Role};
@@ -17,46 +17,50 @@ use crate::protocol::room::Limits;
 use crate::protocol::room::{ParticipantState, UplinkState};
 use crate::topology::Mode;
 
-/// How long a join may take until the connection is up.
+/// Longest time from an accepted join until ICE and DTLS are up. After it the participant is
+/// evicted.
 pub(crate) const CONNECT_DEADLINE: Duration = Duration::from_secs(10);
-/// How long a participant whose WebSocket is gone may come back to be taken over.
+/// How long a participant stays after their WebSocket was lost. A join with their `resume` secret
+/// takes them over until then.
 pub(crate) const RESUME_GRACE: Duration = Duration::from_secs(4);
-/// How long all uplinks may be silent, beyond the second after which silence is noticed, until
-/// the tile goes.
+/// How long all uplinks of a participant may be silent until their tile is removed. It counts from
+/// the report of silence, which comes a second after the last packet.
 const VANISH_AFTER: Duration = Duration::from_secs(3);
-/// How long somebody who fell silent keeps the mix made for them, so that a dialogue does not
-/// start and stop encoders with every sentence.
+/// How long a participant who stopped speaking keeps the mix made without their voice, so that a
+/// dialogue does not start and stop encoders with every sentence.
 const OWN_MIX_LINGER: Duration = Duration::from_secs(3);
-/// First pause before a stream that could not be decoded is tried again; it doubles.
+/// First pause before an uplink whose decoder failed is decoded again. It doubles with each
+/// failure, up to [`RETRY_LONGEST`].
 const RETRY_FIRST: Duration = Duration::from_millis(250);
-/// Longest such pause.
+/// Longest pause before an uplink whose decoder failed is decoded again.
 const RETRY_LONGEST: Duration = Duration::from_secs(8);
-/// A stream that decoded this long has been forgiven.
+/// A decoder failure later than this after the previous one counts as the first again.
 const RETRY_FORGET: Duration = Duration::from_secs(30);
 
-/// How far a connection has come.
+/// How far a participant's media connection has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Phase {
-    /// Until the answer is made and ICE and DTLS are up, or the deadline.
+    /// The answer is being made, or ICE and DTLS are not up yet. Evicted at the deadline.
     Joining { deadline: Duration },
-    /// Media may flow.
+    /// ICE and DTLS are up: media may flow.
     Connected,
 }
 
-/// The signalling connection beside the media.
+/// State of a participant's signalling connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Signalling {
     /// A WebSocket, or an HTTP session, which has none to lose.
     Attached,
-    /// Lost; gone for good at the deadline.
+    /// The WebSocket was lost. The participant is evicted at the deadline unless taken over.
     Lost { deadline: Duration },
 }
 
-/// Whether what arrives can be decoded.
+/// Whether an uplink can be decoded, by what its decoders reported.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Decoding {
     Fine,
-    /// It failed `times`, last at `at`, and is not tried before `until`.
+    /// A decoder failed at `at`, after `times` failures in a row before it. No decoder is started
+    /// before `until`.
     Failed {
         times: u32,
         at: Duration,
@@ -64,23 +68,23 @@ enum Decoding {
     },
 }
 
-/// In what a participant sends on an uplink.
+/// How a participant's uplink is encoded, as negotiated.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Sends {
-    /// The codec of video; `None` for sound.
+    /// The video codec. `None` for sound, which is always Opus.
     pub codec: Option<VideoCodec>,
-    /// The names of a camera's encodings, the smallest first; empty where there is but one.
+    /// The rids of a simulcast camera, the smallest encoding first. Empty without simulcast.
     pub rids: Vec<Rid>,
 }
 
 /// One uplink of a participant.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Uplink {
-    /// What video is sent in; `None` for sound.
+    /// The video codec. `None` for sound.
     pub(crate) codec: Option<VideoCodec>,
     pub(crate) layers: Layers,
     decoding: Decoding,
-    /// Counts the decoders that failed.
+    /// How many decoders of this uplink have failed. A new count makes the mixer decode anew.
     pub(crate) failures: u32,
     muted_by_owner: bool,
     pub(crate) muted_by_operator: bool,
@@ -110,7 +114,7 @@ impl Uplink {
         self.muted_by_owner = muted;
     }
 
-    /// A new tap of an encoding delivers.
+    /// Notes that a new tap of the encoding `layer` delivers since `now`. Forgives decoder failures.
     pub(crate) fn begin(&mut self, layer: usize, now: Duration) {
         if layer < self.layers.count() {
             self.layers.begin(layer, now);
@@ -118,22 +122,22 @@ impl Uplink {
         }
     }
 
-    /// Whether a tap is there.
+    /// Whether media has ever arrived on this uplink.
     pub(crate) fn has_begun(&self) -> bool {
         self.layers.media() != Media::Absent
     }
 
-    /// Whether it may be forwarded.
+    /// Whether this uplink may be forwarded: media has arrived on it and nobody has muted it.
     pub(crate) fn is_live(&self) -> bool {
         self.has_begun() && !self.is_muted()
     }
 
-    /// Silence from now on counts, whatever it was before.
+    /// Counts silence from `now` on, for an uplink that was silent on purpose until now.
     pub(crate) fn restart_silence(&mut self, now: Duration) {
         self.layers.restart_silence(now);
     }
 
-    /// The decoder gave up at `now`.
+    /// Notes that the decoder failed at `now`, and sets when decoding is tried again.
     pub(crate) fn fail(&mut self, now: Duration) {
         let times = match self.decoding {
             Decoding::Failed { times, at, .. } if now < at + RETRY_FORGET => times + 1,
@@ -148,7 +152,8 @@ impl Uplink {
         };
     }
 
-    /// Whether this should be decoded at `now`, if anybody sees or hears it.
+    /// Whether the mixer may decode this uplink at `now`: it is live and no pause after a decoder
+    /// failure is running.
     pub(crate) fn is_usable(&self, now: Duration) -> bool {
         let decodable = match self.decoding {
             Decoding::Fine => true,
@@ -157,7 +162,7 @@ impl Uplink {
         self.is_live() && decodable
     }
 
-    /// When a failed decoder is tried again, if that is still to come.
+    /// When decoding is tried again after a failure; `None` if that moment has passed.
     fn retry_at(&self, now: Duration) -> Option<Duration> {
         match self.decoding {
             Decoding::Failed { until, .. } if until > now => Some(until),
@@ -165,102 +170,104 @@ impl Uplink {
         }
     }
 
-    fn shown(&self, sending: Sending) -> UplinkState {
+    fn published(&self, upstream: Upstream) -> UplinkState {
         match self.layers.media() {
             _ if self.is_muted() => UplinkState::Muted,
             Media::Absent => UplinkState::None,
             Media::Flowing { .. } => UplinkState::Live,
-            Media::Silent { .. } if sending == Sending::Excused => UplinkState::Live,
+            Media::Silent { .. } if upstream == Upstream::Paused => UplinkState::Live,
             Media::Silent { .. } => UplinkState::Stalled,
         }
     }
 }
 
-/// What a participant receives.
+/// The downlink slots of a participant, as negotiated.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Downlinks {
-    /// The codec of the composite's slot, if there is one.
+    /// The codec of the slot for the composite. `None` without such a slot.
     pub mix_video: Option<VideoCodec>,
-    /// Whether there is a slot for the mix.
+    /// Whether there is a slot for the sound mix.
     pub mix_audio: bool,
-    /// The forward error correction that the decoder behind that slot makes use of.
-    pub mix_protection: Fec,
-    /// The slots for other people's pictures and their codecs, in the order of the m-lines.
+    /// The forward error correction that the receiver's decoder supports for the sound mix.
+    pub mix_fec: Fec,
+    /// The slots for forwarded pictures with their codecs, in the order of the m-lines.
     pub forward_video: Vec<(Mid, VideoCodec)>,
-    /// The slots for other people's voices, in the order of the m-lines.
+    /// The slots for forwarded voices, in the order of the m-lines.
     pub forward_audio: Vec<Mid>,
 }
 
 impl Downlinks {
-    pub(crate) fn has_mix(&self, kind: Kind) -> bool {
+    pub(crate) fn has_mix(&self, kind: MediaKind) -> bool {
         match kind {
-            Kind::Picture => self.mix_video.is_some(),
-            Kind::Sound => self.mix_audio,
+            MediaKind::Picture => self.mix_video.is_some(),
+            MediaKind::Sound => self.mix_audio,
         }
     }
 
-    pub(crate) fn has_forwards(&self, kind: Kind) -> bool {
+    pub(crate) fn has_forwards(&self, kind: MediaKind) -> bool {
         match kind {
-            Kind::Picture => !self.forward_video.is_empty(),
-            Kind::Sound => !self.forward_audio.is_empty(),
+            MediaKind::Picture => !self.forward_video.is_empty(),
+            MediaKind::Sound => !self.forward_audio.is_empty(),
         }
     }
 }
 
-/// Whether anything needs what somebody sends to the server.
+/// Whether the server needs the media a participant sends to it. Clients are told with the message
+/// `uplinks`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Sending {
-    /// Their silence says something about them.
-    Asked,
-    /// They were told not to.
-    Excused,
+pub(crate) enum Upstream {
+    /// The participant is to send: silence counts against them.
+    Active,
+    /// The participant was told not to send: silence means nothing.
+    Paused,
 }
 
-/// Which mix a participant hears.
+/// Whether a participant gets a mix of their own, without their voice (mix-minus), in place of the
+/// mix of everybody.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Voice {
-    /// Not heard: the common mix.
-    Silent,
-    /// Heard: one without themselves.
-    Heard,
-    /// Not heard any more, but the own mix is kept until then.
+enum OwnMix {
+    /// Not heard lately: the mix of everybody does not contain them.
+    Off,
+    /// Heard now: the own mix.
+    WhileHeard,
+    /// Not heard any more. The own mix is kept until then.
     Lingering { until: Duration },
 }
 
-/// One participant.
+/// A participant as the state knows them: connection phase, uplinks, downlinks and wishes.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Person {
+pub(crate) struct Participant {
     pub(crate) name: String,
     pub(crate) phase: Phase,
     pub(crate) signalling: Signalling,
     pub(crate) uplinks: BTreeMap<Role, Uplink>,
     pub(crate) downlinks: Downlinks,
     pub(crate) reach: Reach,
-    /// How they get the others' pictures.
-    pub(crate) picture: Service,
-    /// How they get the others' voices.
-    pub(crate) sound: Service,
-    pub(crate) sending: Sending,
+    /// How the pictures of others reach them.
+    pub(crate) picture_path: DeliveryPath,
+    /// How the voices of others reach them.
+    pub(crate) sound_path: DeliveryPath,
+    pub(crate) upstream: Upstream,
     /// Whether their hand is raised.
     pub(crate) hand: bool,
-    /// The mode they asked for instead of the room's.
-    pub(crate) view: Option<Mode>,
-    /// What they ask for at most.
+    /// The mode they asked for in place of the room's (the wire's `view`).
+    pub(crate) mode_override: Option<Mode>,
+    /// Upper limits of height, frame rate and bitrate that they asked for.
     pub(crate) limits: Limits,
-    /// What is known of the link to them, and follows from it.
+    /// Bandwidth estimation of the link to them: budget, rung and pace.
     pub(crate) link: controller::LinkController,
-    /// What is lost on the way to them, and what should protect their sound from it.
+    /// Loss on the way to them, and whether their mix needs forward error correction.
     pub(crate) fec: fec::FecController,
-    /// From whom they receive media directly.
+    /// Participants from whom they receive media directly (mode `p2p`), as they reported.
     pub(crate) mesh: BTreeSet<ParticipantId>,
-    /// How high they draw the pictures that are forwarded to them, pixels, as far as they said.
+    /// Height in pixels at which they draw each forwarded picture, as far as they reported it.
     pub(crate) heights: BTreeMap<SourceId, u32>,
-    voice: Voice,
-    /// When they were last heard, if they are not now.
+    own_mix: OwnMix,
+    /// When they last stopped being heard. `None` before that.
     spoke: Option<Duration>,
 }
 
-impl Person {
+impl Participant {
     pub(crate) fn new(name: String, reach: Reach, now: Duration) -> Self {
         Self {
             name,
@@ -271,17 +278,17 @@ impl Person {
             uplinks: BTreeMap::new(),
             downlinks: Downlinks::default(),
             reach,
-            picture: Service::default(),
-            sound: Service::default(),
-            sending: Sending::Asked,
+            picture_path: DeliveryPath::default(),
+            sound_path: DeliveryPath::default(),
+            upstream: Upstream::Active,
             hand: false,
-            view: None,
+            mode_override: None,
             limits: Limits::default(),
             link: controller::LinkController::default(),
             fec: fec::FecController::default(),
             mesh: BTreeSet::new(),
             heights: BTreeMap::new(),
-            voice: Voice::Silent,
+            own_mix: OwnMix::Off,
             spoke: None,
         }
     }
@@ -290,13 +297,13 @@ impl Person {
         self.phase == Phase::Connected
     }
 
-    /// Has no uplink at all.
+    /// Whether they only watch: they have no uplink at all.
     pub(crate) fn is_viewer(&self) -> bool {
         self.uplinks.is_empty()
     }
 
-    /// What all that is forwarded to them may come to, bit/s, by what their link carries and what
-    /// they ask for; `None` without a limit.
+    /// Upper limit in bit/s of everything forwarded to them: the lesser of their link's budget and
+    /// the limit they asked for. `None` without either.
     pub(crate) fn most_forwarded(&self) -> Option<u64> {
         let link = match self.link.budget() {
             Budget::Limited(bits) => Some(bits as u64),
@@ -307,15 +314,15 @@ impl Person {
     }
 
     pub(crate) fn is_heard(&self) -> bool {
-        self.voice == Voice::Heard
+        self.own_mix == OwnMix::WhileHeard
     }
 
-    /// How good a claim they have to be forwarded.
-    pub(crate) fn claim(&self) -> Claim {
+    /// Their priority in the allocation of forward slots.
+    pub(crate) fn priority(&self) -> Priority {
         match self.spoke {
-            _ if self.is_heard() => Claim::Urgent,
-            Some(at) => Claim::Spoke(at),
-            None => Claim::Silent,
+            _ if self.is_heard() => Priority::Urgent,
+            Some(at) => Priority::Spoke(at),
+            None => Priority::Silent,
         }
     }
 
@@ -323,38 +330,38 @@ impl Person {
         if self.is_heard() {
             self.spoke = Some(now);
         }
-        self.voice = match (heard, self.voice) {
-            (true, _) => Voice::Heard,
-            (false, Voice::Heard) => Voice::Lingering {
+        self.own_mix = match (heard, self.own_mix) {
+            (true, _) => OwnMix::WhileHeard,
+            (false, OwnMix::WhileHeard) => OwnMix::Lingering {
                 until: now + OWN_MIX_LINGER,
             },
             (false, other) => other,
         };
     }
 
-    /// Whether they can be called by others: mode `p2p` is for such only.
+    /// Whether others can open a peer connection to them. Mode `p2p` needs it of everybody.
     pub(crate) fn is_reachable(&self) -> bool {
         self.reach == Reach::Signalling && !self.is_viewer()
     }
 
-    /// Tells them whether to send. True if that is news.
-    pub(crate) fn set_sending(&mut self, sending: Sending, now: Duration) -> bool {
-        let news = self.sending != sending;
-        if news && sending == Sending::Asked {
+    /// Notes whether they are to send. True if that changed.
+    pub(crate) fn set_upstream(&mut self, upstream: Upstream, now: Duration) -> bool {
+        let news = self.upstream != upstream;
+        if news && upstream == Upstream::Active {
             for uplink in self.uplinks.values_mut() {
                 uplink.restart_silence(now);
             }
         }
-        self.sending = sending;
+        self.upstream = upstream;
         news
     }
 
-    /// Whether the sound sent to them is made without theirs.
+    /// Whether they get a mix without their own voice at `now`.
     pub(crate) fn has_own_mix(&self, now: Duration) -> bool {
-        match self.voice {
-            Voice::Silent => false,
-            Voice::Heard => true,
-            Voice::Lingering { until } => now < until,
+        match self.own_mix {
+            OwnMix::Off => false,
+            OwnMix::WhileHeard => true,
+            OwnMix::Lingering { until } => now < until,
         }
     }
 
@@ -364,9 +371,10 @@ impl Person {
         self.is_connected() && !self.is_viewer() && self.vanishes_at().is_none_or(|at| now < at)
     }
 
-    /// When they are taken for gone, if every uplink that ever delivered is silent.
+    /// When their tile is removed. `None` unless every uplink that ever delivered is silent without
+    /// being muted.
     fn vanishes_at(&self) -> Option<Duration> {
-        if self.sending == Sending::Excused {
+        if self.upstream == Upstream::Paused {
             return None;
         }
         let mut silent = None;
@@ -382,7 +390,7 @@ impl Person {
         silent
     }
 
-    /// The next moment at which time alone changes something about them.
+    /// The next moment after `now` at which time alone changes something about them.
     pub(crate) fn next_deadline(&self, now: Duration) -> Option<Duration> {
         let joining = match self.phase {
             Phase::Joining { deadline } => Some(deadline),
@@ -392,8 +400,8 @@ impl Person {
             Signalling::Lost { deadline } => Some(deadline),
             Signalling::Attached => None,
         };
-        let mix = match self.voice {
-            Voice::Lingering { until } => Some(until),
+        let mix = match self.own_mix {
+            OwnMix::Lingering { until } => Some(until),
             _ => None,
         };
         let uplinks = self.uplinks.values();
@@ -406,18 +414,18 @@ impl Person {
             .min()
     }
 
-    /// Whether a deadline has passed that ends their participation.
+    /// Whether they must be evicted: they did not connect, or did not come back, in time.
     pub(crate) fn is_overdue(&self, now: Duration) -> bool {
         let joining = matches!(self.phase, Phase::Joining { deadline } if now >= deadline);
         let lost = matches!(self.signalling, Signalling::Lost { deadline } if now >= deadline);
         joining || lost
     }
 
-    pub(crate) fn shown(&self, id: ParticipantId) -> ParticipantState {
+    pub(crate) fn published(&self, id: ParticipantId) -> ParticipantState {
         let uplink = |role| {
             self.uplinks
                 .get(&role)
-                .map_or(UplinkState::None, |uplink| uplink.shown(self.sending))
+                .map_or(UplinkState::None, |uplink| uplink.published(self.upstream))
         };
         ParticipantState {
             id,
@@ -429,7 +437,7 @@ impl Person {
             screen: uplink(Role::Screen),
             viewer: self.is_viewer(),
             connected: self.is_connected(),
-            view: self.view,
+            view: self.mode_override,
         }
     }
 }

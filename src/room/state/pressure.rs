@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use super::State;
-use super::delivery_path::Kind;
+use super::delivery_path::MediaKind;
 use crate::admission::Pressure;
 use crate::codec::VideoCodec;
 use crate::media::bwe::ladder::Rung;
@@ -12,7 +12,7 @@ use crate::media::mixer::Output;
 use crate::protocol::recording::RecordingId;
 
 /// Encodings that recordings need.
-pub(crate) type Recorded = BTreeMap<(RecordingId, Kind), Output>;
+pub(crate) type RecordedOutputs = BTreeMap<(RecordingId, MediaKind), Output>;
 
 /// Frames a second of a composite that has `fps` without pressure.
 pub(crate) fn fps(pressure: Pressure, fps: u32) -> u32 {
@@ -37,7 +37,12 @@ impl State {
 
     /// `rung`, or the best one below it that is not withheld. The still never is, nor is what is
     /// encoded for a recording anyway.
-    pub(crate) fn permitted(&self, codec: VideoCodec, rung: Rung, recorded: &Recorded) -> Rung {
+    pub(crate) fn permitted(
+        &self,
+        codec: VideoCodec,
+        rung: Rung,
+        recorded: &RecordedOutputs,
+    ) -> Rung {
         let still = self.settings.ladder.still();
         let runs = |rung: Rung| {
             let output = Output::Video { codec, rung };

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::State;
-use super::delivery_path::{HANDOVER_LIMIT, Kind};
-use super::dynacast::{Recorded, best};
+use super::delivery_path::{HANDOVER_LIMIT, MediaKind};
+use super::dynacast::{RecordedTracks, largest_layer};
 use super::participant::Uplink;
 use super::running_recording::RunningRecording;
 use super::wiring::{TrackFeed, Tracked};
@@ -48,36 +48,37 @@ impl State {
     }
 
     /// What the room shows of its recordings.
-    pub(crate) fn recordings_shown(&self) -> Vec<RecordingState> {
-        let shown = |(id, take): (&RecordingId, &RunningRecording)| RecordingState {
+    pub(crate) fn published_recordings(&self) -> Vec<RecordingState> {
+        let shown = |(id, recording): (&RecordingId, &RunningRecording)| RecordingState {
             id: id.clone(),
-            kind: take.subject.kind(),
-            format: take.subject.format(),
+            kind: recording.subject.kind(),
+            format: recording.subject.format(),
         };
         self.recordings.iter().map(shown).collect()
     }
 
     /// The recorders there should be.
     pub(crate) fn desired_recorders(&self) -> BTreeMap<RecordingId, Subject> {
-        let subject = |(id, take): (&RecordingId, &RunningRecording)| (id.clone(), take.subject);
+        let subject =
+            |(id, recording): (&RecordingId, &RunningRecording)| (id.clone(), recording.subject);
         self.recordings.iter().map(subject).collect()
     }
 
     /// The encodings that recordings need. The picture is that of the top rung, which is encoded
     /// for viewers anyway.
-    pub(crate) fn recorded_outputs(&self) -> BTreeMap<(RecordingId, Kind), Output> {
+    pub(crate) fn recorded_outputs(&self) -> BTreeMap<(RecordingId, MediaKind), Output> {
         let mut outputs = BTreeMap::new();
-        for (id, take) in &self.recordings {
-            let Subject::Mix(container) = take.subject else {
+        for (id, recording) in &self.recordings {
+            let Subject::Mix(container) = recording.subject else {
                 continue;
             };
             if let Some(codec) = container.codec() {
                 let rung = self.nearest_that_works(codec, Rung::TOP);
                 let output = Output::Video { codec, rung };
-                outputs.insert((id.clone(), Kind::Picture), output);
+                outputs.insert((id.clone(), MediaKind::Picture), output);
             }
             let output = Output::Sound(MixMinus::Nobody);
-            outputs.insert((id.clone(), Kind::Sound), output);
+            outputs.insert((id.clone(), MediaKind::Sound), output);
         }
         outputs
     }
@@ -87,12 +88,12 @@ impl State {
     pub(crate) fn recorder_feeds(
         &self,
         now: Duration,
-        mut outputs: BTreeMap<(RecordingId, Kind), Output>,
-    ) -> BTreeMap<(RecordingId, Kind), Output> {
+        mut outputs: BTreeMap<(RecordingId, MediaKind), Output>,
+    ) -> BTreeMap<(RecordingId, MediaKind), Output> {
         let painted = self.painted().is_some();
         outputs.retain(|key, _| {
-            let waited = |take: &RunningRecording| take.since + HANDOVER_LIMIT <= now;
-            key.1 == Kind::Sound
+            let waited = |recording: &RunningRecording| recording.since + HANDOVER_LIMIT <= now;
+            key.1 == MediaKind::Sound
                 || painted
                 || self.wired.recorder_feeds.contains_key(key)
                 || self.recordings.get(&key.0).is_some_and(waited)
@@ -102,14 +103,18 @@ impl State {
 
     /// The uplinks that recordings of tracks are to be fed: all there are, each in the largest of
     /// its encodings.
-    pub(crate) fn desired_tracks(&self, now: Duration) -> Recorded {
-        let of_tracks =
-            |(_, take): &(&RecordingId, &RunningRecording)| take.subject == Subject::Tracks;
+    pub(crate) fn desired_tracks(&self, now: Duration) -> RecordedTracks {
+        let of_tracks = |(_, recording): &(&RecordingId, &RunningRecording)| {
+            recording.subject == Subject::Tracks
+        };
         let recordings = self.recordings.iter().filter(of_tracks);
         recordings
             .flat_map(|(id, _)| {
-                let uplinks = self.people.iter().flat_map(|(who, person)| {
-                    let uplinks = person.uplinks.iter().filter(|_| person.is_connected());
+                let uplinks = self.participants.iter().flat_map(|(who, participant)| {
+                    let uplinks = participant
+                        .uplinks
+                        .iter()
+                        .filter(|_| participant.is_connected());
                     uplinks.map(move |(role, uplink)| ((*who, *role), uplink))
                 });
                 uplinks.filter_map(move |((participant, role), uplink)| {
@@ -128,8 +133,10 @@ impl State {
         uplink: &Uplink,
         now: Duration,
     ) -> Option<TrackFeed> {
-        let held = self.wired.tracks.get(key).map(|feed| feed.layer);
-        let layer = uplink.layers.choose(best(held), self.halves(), now)?;
+        let current = self.wired.tracks.get(key).map(|feed| feed.layer);
+        let layer = uplink
+            .layers
+            .choose(largest_layer(current), self.layer_sizes(), now)?;
         uplink.has_begun().then(|| TrackFeed {
             layer,
             tap: uplink.layers.tap(layer),
@@ -142,7 +149,7 @@ impl State {
 
     /// When recordings begin whatever their picture lacks.
     pub(crate) fn recordings_due(&self) -> impl Iterator<Item = Duration> {
-        let due = |take: &RunningRecording| take.since + HANDOVER_LIMIT;
+        let due = |recording: &RunningRecording| recording.since + HANDOVER_LIMIT;
         self.recordings.values().map(due)
     }
 }

@@ -1,4 +1,4 @@
-//! What somebody asks of a room, and who they are to ask.
+//! Requests to a room, and the small types in which they say who asks and why.
 
 use std::sync::Arc;
 
@@ -8,40 +8,40 @@ use crate::protocol::recording::{RecordingId, Subject};
 use crate::protocol::room::Limits;
 use crate::topology::Mode;
 
-/// A request of somebody who waits for its [`Effect::Settle`].
+/// Number of a request, by which its [`Effect::Settle`](super::Effect::Settle) finds the asker.
 pub type RequestId = u64;
 
-/// How a participant can be reached beside their media.
+/// Whether messages of other participants reach a participant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Reach {
-    /// Messages of other members get to them.
+    /// Connected by WebSocket: others can send them signals, and so open a peer connection.
     Signalling,
-    /// HTTP only (WHIP, WHEP): nobody can call them.
+    /// Connected by HTTP only (WHIP, WHEP): nobody can open a peer connection to them.
     HttpOnly,
 }
 
-/// Who mutes: the two add up, a participant is live when neither has muted.
+/// Who mutes an uplink. The two add up: it is live when neither has muted it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Muter {
-    /// The participant.
+    /// The participant who sends it.
     Owner,
-    /// The REST API.
+    /// An operator, through the REST API.
     Operator,
 }
 
-/// How a participant goes.
+/// How a participant leaves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Departure {
-    /// Said so (`leave`, WHIP/WHEP `DELETE`): gone at once.
+    /// They said so (`leave`, WHIP/WHEP `DELETE`): they are removed at once.
     Left,
-    /// The signalling connection was lost: the participant stays for some seconds, in which
-    /// another join may take them over (`resume`), and goes then.
+    /// Their signalling connection was lost. They stay for some seconds, in which another join may
+    /// take them over (`resume`), and are removed then.
     SignallingLost,
-    /// An operator removed them.
+    /// An operator removed them: they are removed at once.
     Removed,
 }
 
-/// What somebody asks of a room, answered by one [`Effect::Settle`].
+/// A request to a room, answered by one [`Effect::Settle`](super::Effect::Settle).
 ///
 /// Signalling makes it, [`RoomHandle`](crate::room::RoomHandle) carries it, and one method of the
 /// state decides. A new command is one variant here and one arm there.
@@ -53,7 +53,7 @@ pub enum Request {
     View(ParticipantId, Option<Mode>),
     /// Send a participant no more than these limits from now on.
     Limits(ParticipantId, Limits),
-    /// Note from which members a participant receives media directly (mode `p2p`).
+    /// Note from which participants this one receives media directly (mode `p2p`).
     Mesh(ParticipantId, Vec<ParticipantId>),
     /// Note how high a participant draws the pictures forwarded to them, pixels. The whole list:
     /// it replaces the one before.
@@ -79,13 +79,13 @@ pub enum Request {
     Rename(ParticipantId, String),
     /// Send a text from a participant to everybody.
     Chat(ParticipantId, Arc<str>),
-    /// Pass a message from one member to one other.
+    /// Pass a signal from one participant to one other.
     Signal {
-        /// The sender.
+        /// The participant who sends it.
         from: ParticipantId,
-        /// The addressee.
+        /// The participant who gets it.
         to: ParticipantId,
-        /// Passed on as it is.
+        /// The content, passed on as it is.
         data: serde_json::Value,
     },
     /// Begin a recording under this id.

@@ -4,9 +4,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use super::delivery_path::{Kind, Route};
-use super::participant::Person;
-use super::pressure::Recorded;
+use super::delivery_path::{MediaKind, Route};
+use super::participant::Participant;
+use super::pressure::RecordedOutputs;
 use super::wiring::{Downlink, Feed, Rate, Wiring};
 use super::{Settings, State};
 use crate::codec::VideoCodec;
@@ -18,21 +18,21 @@ use crate::media::stream::pacer::Pacing;
 use crate::protocol::recording::RecordingId;
 
 /// A viewer who is on a rendition and can take this share of its bitrate stays on it.
-const STAYS: f64 = 0.8;
+const STAY_SHARE: f64 = 0.8;
 /// A viewer who is not on a rendition yet comes to it if they can take this share of its bitrate.
-const COMES: f64 = 0.95;
+const JOIN_SHARE: f64 = 0.95;
 /// A bitrate that is to change by less than this share is left as it is.
-const STEADY: f64 = 0.05;
+const MIN_RATE_CHANGE: f64 = 0.05;
 /// bit/s of sound for a link that is weak: it leaves half as much more to the smallest picture, and
 /// speech is hardly the worse for it.
-const LEAN_SOUND: u32 = 24_000;
+const WEAK_LINK_AUDIO_BITRATE: u32 = 24_000;
 /// A link that carries less than this is weak, bit/s with all headers.
-const WEAK: f64 = 180_000.0;
+const WEAK_LINK: f64 = 180_000.0;
 /// A mix for a weak link has its full bitrate again once the link carries this, bit/s with all
 /// headers.
-const WEAK_NO_MORE: f64 = 240_000.0;
+const WEAK_LINK_RECOVERED: f64 = 240_000.0;
 /// Nothing of a moving picture is held longer than this so that it goes out slowly.
-const LONGEST_HELD: Duration = Duration::from_secs(2);
+const MAX_PACING_DELAY: Duration = Duration::from_secs(2);
 
 /// A viewer of the composite.
 struct Viewer {
@@ -69,8 +69,8 @@ impl State {
                 for viewer in viewers.iter_mut().filter(|viewer| here(&&**viewer)) {
                     let fed = self.feed_of(viewer.who, Downlink::Video);
                     let least = match fed == Some(Feed::Output(output)) {
-                        true => shared * STAYS,
-                        false => shared * COMES,
+                        true => shared * STAY_SHARE,
+                        false => shared * JOIN_SHARE,
                     };
                     if viewer.budget.is_some_and(|bits| bits < least) {
                         viewer.rung = below;
@@ -91,66 +91,70 @@ impl State {
             .collect()
     }
 
-    fn viewers(&self, recorded: &Recorded) -> Vec<Viewer> {
-        let viewer = |(who, person): (&ParticipantId, &Person)| {
-            let codec = person.downlinks.mix_video?;
-            person.picture.uses(Route::Mix).then(|| Viewer {
+    fn viewers(&self, recorded: &RecordedOutputs) -> Vec<Viewer> {
+        let viewer = |(who, participant): (&ParticipantId, &Participant)| {
+            let codec = participant.downlinks.mix_video?;
+            participant.picture_path.uses(Route::Mix).then(|| Viewer {
                 who: *who,
                 codec,
-                rung: self.permitted(codec, self.rung_of(person), recorded),
-                budget: person
+                rung: self.permitted(codec, self.rung_of(participant), recorded),
+                budget: participant
                     .link
                     .budget()
-                    .for_picture(self.sound_of(*who, person)),
+                    .for_picture(self.sound_of(*who, participant)),
             })
         };
-        self.people.iter().filter_map(viewer).collect()
+        self.participants.iter().filter_map(viewer).collect()
     }
 
     /// The best rung for somebody by what they want and what their link carries.
-    fn rung_of(&self, person: &Person) -> Rung {
+    fn rung_of(&self, participant: &Participant) -> Rung {
         let Settings {
             ladder,
             audio_bitrate,
             ..
         } = &self.settings;
-        let wanted = ladder.best(&person.limits, *audio_bitrate);
-        wanted.max(person.link.rung())
+        let wanted = ladder.best(&participant.limits, *audio_bitrate);
+        wanted.max(participant.link.rung())
     }
 
     /// bit/s of the sound somebody gets.
-    fn sound_of(&self, who: ParticipantId, person: &Person) -> u32 {
-        self.sound_in(&self.wired, who, person)
+    fn sound_of(&self, who: ParticipantId, participant: &Participant) -> u32 {
+        self.sound_in(&self.wired, who, participant)
     }
 
     /// bit/s of the sound somebody gets by a wiring.
-    fn sound_in(&self, wiring: &Wiring, who: ParticipantId, person: &Person) -> u32 {
+    fn sound_in(&self, wiring: &Wiring, who: ParticipantId, participant: &Participant) -> u32 {
         let rate = match wiring.feeds.get(&(who, Downlink::Audio)) {
             Some(Feed::Output(mix)) => wiring.rate_of(*mix),
             _ => None,
         };
-        match person.downlinks.mix_audio {
+        match participant.downlinks.mix_audio {
             true => rate.unwrap_or(self.settings.audio_bitrate),
             false => 0,
         }
     }
 
     /// bit/s of the sound that somebody would get over a weak link.
-    pub(crate) fn least_sound_of(&self, person: &Person) -> u32 {
-        match person.downlinks.mix_audio {
-            true => self.lean_sound(),
+    pub(crate) fn min_sound_of(&self, participant: &Participant) -> u32 {
+        match participant.downlinks.mix_audio {
+            true => self.weak_link_audio_bitrate(),
             false => 0,
         }
     }
 
-    fn lean_sound(&self) -> u32 {
-        self.settings.audio_bitrate.min(LEAN_SOUND)
+    fn weak_link_audio_bitrate(&self) -> u32 {
+        self.settings.audio_bitrate.min(WEAK_LINK_AUDIO_BITRATE)
     }
 
     /// Those whose link carries little, so that each packet counts.
     pub(crate) fn weak_links(&self) -> BTreeSet<ParticipantId> {
-        let weak = |person: &Person| person.link.budget() < Budget::Limited(WEAK);
-        let people = self.people.iter().filter(|(_, person)| weak(person));
+        let weak =
+            |participant: &Participant| participant.link.budget() < Budget::Limited(WEAK_LINK);
+        let people = self
+            .participants
+            .iter()
+            .filter(|(_, participant)| weak(participant));
         people.map(|(who, _)| *who).collect()
     }
 
@@ -177,7 +181,7 @@ impl State {
         &self,
         outputs: impl Iterator<Item = &'a Output>,
         feeds: &BTreeMap<(ParticipantId, Downlink), Output>,
-        recorded: &BTreeMap<(RecordingId, Kind), Output>,
+        recorded: &BTreeMap<(RecordingId, MediaKind), Output>,
     ) -> BTreeMap<Output, Rate> {
         let rate = |output: &Output| {
             let fed = |(_, fed): &(_, &Output)| *fed == output;
@@ -197,13 +201,13 @@ impl State {
     /// All who hear a mix hear it as the weakest link among theirs has it: one encoding more for each
     /// would cost more than is lost.
     fn sound_rate(&self, mix: Output, heard_by: &mut dyn Iterator<Item = ParticipantId>) -> Rate {
-        let (full, lean) = (self.settings.audio_bitrate, self.lean_sound());
+        let (full, lean) = (self.settings.audio_bitrate, self.weak_link_audio_bitrate());
         let weak = match self.rate_of(mix) {
-            Some(was) if was < full => WEAK_NO_MORE,
-            _ => WEAK,
+            Some(was) if was < full => WEAK_LINK_RECOVERED,
+            _ => WEAK_LINK,
         };
-        let is_weak = |person: &Person| person.link.budget() < Budget::Limited(weak);
-        let mut people = heard_by.filter_map(|who| self.people.get(&who));
+        let is_weak = |participant: &Participant| participant.link.budget() < Budget::Limited(weak);
+        let mut people = heard_by.filter_map(|who| self.participants.get(&who));
         Rate {
             now: if people.any(is_weak) { lean } else { full },
             first: full,
@@ -220,8 +224,13 @@ impl State {
         let spec = self.settings.ladder.spec(rung)?;
         let was = self.rate_of(output);
         let mut budgets: Vec<Option<f64>> = watched_by
-            .filter_map(|who| Some((who, self.people.get(&who)?)))
-            .map(|(who, person)| person.link.budget().for_picture(self.sound_of(who, person)))
+            .filter_map(|who| Some((who, self.participants.get(&who)?)))
+            .map(|(who, participant)| {
+                participant
+                    .link
+                    .budget()
+                    .for_picture(self.sound_of(who, participant))
+            })
             .chain(std::iter::repeat_n(None, recordings))
             .collect();
         let wanted = match upper_median(&mut budgets) {
@@ -232,7 +241,7 @@ impl State {
         let is_end = wanted == spec.least || wanted == spec.most;
         let little = |was: u32| {
             let change = f64::from(wanted.abs_diff(was));
-            !is_end && change < STEADY * f64::from(was)
+            !is_end && change < MIN_RATE_CHANGE * f64::from(was)
         };
         Some(Rate {
             now: was.filter(|was| little(*was)).unwrap_or(wanted),
@@ -250,17 +259,27 @@ impl State {
 
     /// How fast the composite goes out to whom, by a wiring; to all others it goes as it comes.
     pub(crate) fn desired_pacing(&self, next: &Wiring) -> BTreeMap<ParticipantId, Pacing> {
-        let composite = |person: &Person| person.downlinks.mix_video.is_some();
-        let viewers = self.people.iter().filter(|(_, person)| composite(person));
-        let pacing = viewers.filter_map(|(who, person)| {
-            let pacing = self.pacing_in(next, *who, person)?;
+        let composite = |participant: &Participant| participant.downlinks.mix_video.is_some();
+        let viewers = self
+            .participants
+            .iter()
+            .filter(|(_, participant)| composite(participant));
+        let pacing = viewers.filter_map(|(who, participant)| {
+            let pacing = self.pacing_in(next, *who, participant)?;
             Some((*who, pacing))
         });
         pacing.collect()
     }
 
-    fn pacing_in(&self, next: &Wiring, who: ParticipantId, person: &Person) -> Option<Pacing> {
-        let rate = person.link.pace(self.sound_in(next, who, person))?;
+    fn pacing_in(
+        &self,
+        next: &Wiring,
+        who: ParticipantId,
+        participant: &Participant,
+    ) -> Option<Pacing> {
+        let rate = participant
+            .link
+            .pace(self.sound_in(next, who, participant))?;
         let rung = match next.feeds.get(&(who, Downlink::Video)) {
             Some(Feed::Output(Output::Video { rung, .. })) => Some(*rung),
             _ => None,
@@ -271,20 +290,24 @@ impl State {
             // for sound alone is long in draining, and drops packets as large as a picture's until
             // it has.
             Some(Pace::Still(every)) => Pacing {
-                rate: if person.link.is_draining() { 0 } else { rate },
+                rate: if participant.link.is_draining() {
+                    0
+                } else {
+                    rate
+                },
                 within: every * 4 / 5,
             },
             Some(Pace::Fps(_)) | None => Pacing {
                 rate,
-                within: LONGEST_HELD,
+                within: MAX_PACING_DELAY,
             },
         })
     }
 
     /// What somebody may be sent.
     pub fn budget_of(&self, who: ParticipantId) -> Budget {
-        let person = self.people.get(&who);
-        person.map_or(Budget::Free, |person| person.link.budget())
+        let participant = self.participants.get(&who);
+        participant.map_or(Budget::Free, |participant| participant.link.budget())
     }
 
     /// How many slots an encoding feeds.

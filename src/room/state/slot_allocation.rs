@@ -1,69 +1,74 @@
-//! Who gets a participant's forward slots when there are more people than slots; pure.
+//! Which sources get a participant's forward slots when there are more sources than slots
+//! (last-N); pure.
 //!
-//! Whoever has a slot keeps it, so that pictures do not jump about. A free one goes to the
-//! first in rank. One is taken away only for somebody who must be seen or heard now, from
-//! somebody who need not, and not before they have had it for [`HOLD`].
+//! A source keeps its slot, so that pictures do not jump about. A free slot goes to the source
+//! with the highest priority. A slot is taken away only for a source that is urgent, from one that
+//! is not, and not before that one has had it for [`MIN_HOLD`].
 
 use std::time::Duration;
 
 use crate::id::SourceId;
 
-/// The least time somebody keeps a slot.
-pub(crate) const HOLD: Duration = Duration::from_secs(2);
+/// Shortest time for which a source keeps a slot that an urgent one waits for.
+pub(crate) const MIN_HOLD: Duration = Duration::from_secs(2);
 
-/// Somebody's uplink that could be forwarded.
+/// An uplink that could be forwarded, and its priority.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Candidate {
     pub(crate) source: SourceId,
-    pub(crate) claim: Claim,
+    pub(crate) priority: Priority,
 }
 
-/// How good a claim to a slot is; the greater, the better.
+/// How urgently a source should be in a slot. Greater goes first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Claim {
-    /// Has not been heard yet.
+pub(crate) enum Priority {
+    /// The participant has not been heard yet.
     Silent,
-    /// Was last heard then.
+    /// The participant was last heard then.
     Spoke(Duration),
-    /// Is heard now, is pinned, or is a shared screen.
+    /// The participant is heard now or pinned, or it is a shared screen.
     Urgent,
 }
 
-/// Somebody in a slot, and since when.
+/// The source in a slot, and since when it is there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Held {
+pub(crate) struct Occupant {
     pub(crate) source: SourceId,
     pub(crate) since: Duration,
 }
 
-/// The slots as they should be.
+/// The allocation of a participant's slots of one kind.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct Assignment {
-    pub(crate) slots: Vec<Option<Held>>,
-    /// When somebody who waits may take a slot over.
+pub(crate) struct SlotAllocation {
+    pub(crate) slots: Vec<Option<Occupant>>,
+    /// When an urgent source that waits may take over a slot; `None` if none waits.
     pub(crate) review: Option<Duration>,
 }
 
-/// Assigns as many slots as `held` has. `candidates` come in the order in which equal claims
-/// are served.
-pub(crate) fn assign(held: &[Option<Held>], candidates: &[Candidate], now: Duration) -> Assignment {
-    let claim = |source: SourceId| {
+/// Allocates as many slots as `held` has, going on from the sources in them. Of candidates with
+/// equal priority the first gets a slot first.
+pub(crate) fn allocate(
+    held: &[Option<Occupant>],
+    candidates: &[Candidate],
+    now: Duration,
+) -> SlotAllocation {
+    let priority = |source: SourceId| {
         let known = candidates.iter().find(|c| c.source == source);
-        known.map(|candidate| candidate.claim)
+        known.map(|candidate| candidate.priority)
     };
-    let mut slots: Vec<Option<Held>> = held
+    let mut slots: Vec<Option<Occupant>> = held
         .iter()
-        .map(|slot| slot.filter(|held| claim(held.source).is_some()))
+        .map(|slot| slot.filter(|held| priority(held.source).is_some()))
         .collect();
     let mut waiting: Vec<&Candidate> = candidates
         .iter()
         .filter(|c| !slots.iter().flatten().any(|held| held.source == c.source))
         .collect();
     // A stable sort: equals stay in the order they came in.
-    waiting.sort_by_key(|candidate| std::cmp::Reverse(candidate.claim));
+    waiting.sort_by_key(|candidate| std::cmp::Reverse(candidate.priority));
     let mut review = None;
     for candidate in waiting {
-        let fresh = Some(Held {
+        let fresh = Some(Occupant {
             source: candidate.source,
             since: now,
         });
@@ -71,28 +76,29 @@ pub(crate) fn assign(held: &[Option<Held>], candidates: &[Candidate], now: Durat
             *free = fresh;
             continue;
         }
-        if candidate.claim != Claim::Urgent {
+        if candidate.priority != Priority::Urgent {
             break;
         }
         let takeable = slots
             .iter_mut()
             .filter_map(|slot| {
                 let held = (*slot)?;
-                let claim = claim(held.source).filter(|claim| *claim != Claim::Urgent)?;
-                Some((held.since + HOLD, claim, slot))
+                let priority =
+                    priority(held.source).filter(|priority| *priority != Priority::Urgent)?;
+                Some((held.since + MIN_HOLD, priority, slot))
             })
             .collect::<Vec<_>>();
         let soonest = takeable.iter().map(|(free_at, ..)| *free_at).min();
         let ripe = takeable
             .into_iter()
             .filter(|(free_at, ..)| *free_at <= now)
-            .min_by_key(|(_, claim, _)| *claim);
+            .min_by_key(|(_, priority, _)| *priority);
         match ripe {
             Some((_, _, slot)) => *slot = fresh,
             None => review = soonest,
         }
     }
-    Assignment { slots, review }
+    SlotAllocation { slots, review }
 }
 
 #[cfg(test)]
@@ -107,19 +113,19 @@ mod tests {
         }
     }
 
-    fn candidates(claims: &[Claim]) -> Vec<Candidate> {
+    fn candidates(priorities: &[Priority]) -> Vec<Candidate> {
         (1..)
-            .zip(claims)
-            .map(|(n, claim)| Candidate {
+            .zip(priorities)
+            .map(|(n, priority)| Candidate {
                 source: camera(n),
-                claim: *claim,
+                priority: *priority,
             })
             .collect()
     }
 
-    fn who(assignment: &Assignment) -> Vec<u32> {
-        let ordinal = |held: &Option<Held>| held.map_or(0, |h| h.source.participant.ordinal());
-        assignment.slots.iter().map(ordinal).collect()
+    fn who(allocation: &SlotAllocation) -> Vec<u32> {
+        let ordinal = |held: &Option<Occupant>| held.map_or(0, |h| h.source.participant.ordinal());
+        allocation.slots.iter().map(ordinal).collect()
     }
 
     fn at(seconds: u64) -> Duration {
@@ -128,40 +134,40 @@ mod tests {
 
     #[test]
     fn free_slots_go_by_rank_and_then_stay() {
-        let people = candidates(&[Claim::Silent, Claim::Spoke(at(1)), Claim::Urgent]);
-        let first = assign(&[None, None], &people, at(5));
+        let people = candidates(&[Priority::Silent, Priority::Spoke(at(1)), Priority::Urgent]);
+        let first = allocate(&[None, None], &people, at(5));
         assert_eq!(who(&first), [3, 2]);
-        let calm = candidates(&[Claim::Spoke(at(6)), Claim::Silent, Claim::Silent]);
-        let later = assign(&first.slots, &calm, at(9));
+        let calm = candidates(&[Priority::Spoke(at(6)), Priority::Silent, Priority::Silent]);
+        let later = allocate(&first.slots, &calm, at(9));
         assert_eq!(later, first, "nobody must be seen now");
     }
 
     #[test]
     fn a_speaker_takes_the_slot_of_who_was_silent_longest_but_not_at_once() {
-        let people = candidates(&[Claim::Spoke(at(1)), Claim::Silent, Claim::Silent]);
-        let held = assign(&[None, None], &people[..2], at(5)).slots;
-        let people = candidates(&[Claim::Spoke(at(1)), Claim::Silent, Claim::Urgent]);
-        let early = assign(&held, &people, at(6));
+        let people = candidates(&[Priority::Spoke(at(1)), Priority::Silent, Priority::Silent]);
+        let held = allocate(&[None, None], &people[..2], at(5)).slots;
+        let people = candidates(&[Priority::Spoke(at(1)), Priority::Silent, Priority::Urgent]);
+        let early = allocate(&held, &people, at(6));
         assert_eq!(who(&early), [1, 2]);
         assert_eq!(early.review, Some(at(7)));
-        let ripe = assign(&held, &people, at(7));
+        let ripe = allocate(&held, &people, at(7));
         assert_eq!((who(&ripe), ripe.review), (vec![1, 3], None));
     }
 
     #[test]
     fn among_speakers_who_has_a_slot_keeps_it() {
-        let all = candidates(&[Claim::Urgent, Claim::Urgent, Claim::Urgent]);
-        let held = assign(&[None, None], &all, at(1)).slots;
-        let later = assign(&held, &all, at(9));
+        let all = candidates(&[Priority::Urgent, Priority::Urgent, Priority::Urgent]);
+        let held = allocate(&[None, None], &all, at(1)).slots;
+        let later = allocate(&held, &all, at(9));
         assert_eq!((who(&later), later.review), (vec![1, 2], None));
     }
 
     #[test]
     fn a_leavers_slot_is_free_at_once() {
-        let all = candidates(&[Claim::Silent, Claim::Silent, Claim::Silent]);
-        let held = assign(&[None, None], &all, at(1)).slots;
-        assert_eq!(who(&assign(&held, &all[1..], at(1))), [3, 2]);
-        assert_eq!(who(&assign(&held, &[], at(1))), [0, 0]);
-        assert_eq!(who(&assign(&[], &all, at(1))), Vec::<u32>::new());
+        let all = candidates(&[Priority::Silent, Priority::Silent, Priority::Silent]);
+        let held = allocate(&[None, None], &all, at(1)).slots;
+        assert_eq!(who(&allocate(&held, &all[1..], at(1))), [3, 2]);
+        assert_eq!(who(&allocate(&held, &[], at(1))), [0, 0]);
+        assert_eq!(who(&allocate(&[], &all, at(1))), Vec::<u32>::new());
     }
 }

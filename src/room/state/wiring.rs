@@ -1,12 +1,12 @@
-//! What media should run for a given state of the room, and the steps from what runs to that;
+//! The media wiring of a room: everything that runs, and the steps from one wiring to another;
 //! pure. The state never says "start this encoder because somebody joined": it says what should
 //! be, and the difference is carried out.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use super::delivery_path::Kind;
-use super::slot_allocation::Assignment;
+use super::delivery_path::MediaKind;
+use super::slot_allocation::SlotAllocation;
 use crate::admission::Pressure;
 use crate::id::ParticipantId;
 use crate::id::SourceId;
@@ -19,38 +19,40 @@ use crate::protocol::recording::{RecordingId, Subject};
 use crate::protocol::room::SlotState;
 use crate::topology::Mode;
 
-/// A slot of a participant.
+/// A downlink slot of a participant (LiveKit's DownTrack, mediasoup's Consumer): one m-line on
+/// which the server sends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Downlink {
-    /// The composite.
+    /// The slot for the composite picture.
     Video,
-    /// The sound.
+    /// The slot for the sound mix.
     Audio,
-    /// The n-th one for somebody's picture.
+    /// The n-th slot for a forwarded picture, counted from 0 in the order of the m-lines.
     ForwardVideo(usize),
-    /// The n-th one for somebody's voice.
+    /// The n-th slot for a forwarded voice, counted from 0 in the order of the m-lines.
     ForwardAudio(usize),
 }
 
-/// What a slot is fed from.
+/// The stream that a slot sends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Feed {
-    /// An encoding of the mixer.
+    /// An encoding of this room's mixer.
     Output(Output),
-    /// An uplink, as it comes.
+    /// An encoding of an uplink, forwarded without decoding.
     Uplink {
-        /// Whose, and which.
+        /// The participant and role of the uplink.
         source: SourceId,
-        /// The place of the encoding among its rids, else 0.
+        /// Index of the simulcast encoding, the smallest first; 0 without simulcast.
         layer: usize,
-        /// The number of its tap: another one must be connected anew.
+        /// Serial number of the encoding's tap. Another number is another tap, which the slot must
+        /// be connected to.
         tap: u32,
     },
 }
 
 impl Feed {
-    /// Whether what came of one goes on until the other is there: it is the same one, or another
-    /// encoding of the same picture.
+    /// Whether `other` continues this feed: it is the same one, or another encoding of the same
+    /// uplink. Then the slot delivers without a gap.
     pub(crate) fn goes_on_in(&self, other: &Self) -> bool {
         match (self, other) {
             (
@@ -65,7 +67,7 @@ impl Feed {
         }
     }
 
-    /// Whether both are the composite, and this one is on a better rung.
+    /// Whether both are renditions of the composite and this one is on a better rung.
     pub(crate) fn is_above(&self, other: &Self) -> bool {
         match (self, other) {
             (
@@ -77,128 +79,132 @@ impl Feed {
     }
 }
 
-/// What a recording of tracks takes of an uplink.
+/// The stream that a recording of tracks writes of one uplink.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TrackFeed {
-    /// The place of the encoding among its rids, else 0.
+    /// Index of the simulcast encoding, the smallest first; 0 without simulcast.
     pub layer: usize,
-    /// The number of its tap: another one begins another file.
+    /// Serial number of the encoding's tap. Another number begins another file.
     pub tap: u32,
-    /// Whether it is written now.
+    /// Whether arriving media is written now.
     pub tracked: Tracked,
 }
 
-/// Whether what comes on an uplink is recorded.
+/// Whether the media of an uplink is written to a recording of tracks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Tracked {
-    /// It is.
+    /// Arriving media is written.
     Live,
-    /// It is muted: whatever comes, nobody is to have it.
+    /// The uplink is muted: whatever arrives is thrown away.
     Muted,
 }
 
-/// A step towards what should run.
+/// One change of the running media. [`Wiring::steps_to`] makes them, the room's task carries them
+/// out in order.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Step {
-    /// Start the room's mixer.
+    /// Start the mixer of this room.
     StartMixer,
-    /// End it and everything in it.
+    /// End the mixer with its sources, outputs and names.
     StopMixer,
-    /// Set the name on somebody's tiles.
+    /// Set the name that a participant's tiles show.
     SetName(ParticipantId, String),
-    /// Forget it.
+    /// Forget the name of a participant who left.
     ForgetName(ParticipantId),
-    /// Decode an encoding of an uplink into the mix, instead of what was decoded of it.
+    /// Decode the encoding with this index of an uplink into the mix. Replaces the decoder that the
+    /// uplink had.
     AddSource(SourceId, usize),
-    /// Stop that.
+    /// Stop decoding an uplink.
     RemoveSource(SourceId),
-    /// Start an encoding.
+    /// Start an encoder of the mixer.
     StartOutput(Output),
-    /// End it.
+    /// Stop an encoder of the mixer.
     StopOutput(Output),
-    /// Encode video at so many bit/s from now on.
+    /// Set the target bitrate of an encoder, bit/s.
     SetBitrate(Output, u32),
-    /// Encode a mix with or without forward error correction from now on.
-    Protect(Output, Fec),
-    /// Send a participant's composite at this pace from now on; as it comes if that is `None`.
+    /// Turn forward error correction of a sound mix on or off.
+    SetFec(Output, Fec),
+    /// Set the pacing of a participant's composite. `None` sends packets as they come.
     Pace(ParticipantId, Option<Pacing>),
-    /// Feed a participant's slot from an encoding or an uplink, or from nothing.
+    /// Set the feed of a participant's slot, or none, and how the slot passes from the old feed to
+    /// the new one.
     Feed(ParticipantId, Downlink, Option<Feed>, Handoff),
-    /// Tell a participant of sound levels this often from now on.
+    /// Set how often a participant gets sound levels.
     Levels(ParticipantId, LevelRate),
-    /// Tell a participant how they are served and who is in their slots.
+    /// Tell a participant in which mode they are served and who is in their forward slots.
     Slots(ParticipantId, SlotTable),
-    /// Tell a participant whether what they send is needed.
+    /// Tell a participant whether to send: true resumes their upstream, false pauses it.
     Uplinks(ParticipantId, bool),
-    /// Begin to write a recording.
+    /// Start the task that writes a recording.
     StartRecorder(RecordingId),
-    /// Record this encoding from now on, in place of another of its kind.
+    /// Write this encoding of the mixer to a recording, in place of the last one of its kind.
     FeedRecorder(RecordingId, Output),
-    /// Write this uplink to a file of its own in this recording from now on, in place of what was
-    /// written of it; or no more, for it has ended.
+    /// Set what a recording of tracks writes of an uplink. `None` ends the uplink's file.
     Track(RecordingId, SourceId, Option<TrackFeed>),
-    /// End a recording.
+    /// Stop the task that writes a recording.
     StopRecorder(RecordingId),
-    /// Save on this from now on.
-    Press(Pressure),
-    /// Show these tiles.
+    /// Set what the mixer saves on: the composite's frame rate follows from it.
+    SetPressure(Pressure),
+    /// Show these tiles in the composite.
     SetScene(Scene),
-    /// Tell a sender what to send.
+    /// Tell a participant at which size, frame rate and bitrate to send their camera.
     Capture(ParticipantId, Capture),
 }
 
-/// How often a participant is told of sound levels.
+/// How often a participant gets sound levels.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum LevelRate {
-    /// Each time there are any, five times a second.
+    /// Whenever levels are measured: five times a second.
     #[default]
     Full,
-    /// Once a second: each time is a packet, and five a second are a twentieth of what a weak link
-    /// carries.
+    /// Once a second, for weak links. Each message is a packet, and five a second are a twentieth of
+    /// what such a link carries.
     Reduced,
 }
 
-/// Who is in a participant's forward slots, and by which mode they are served.
+/// What a participant is told of their forward slots: who is in which, and in which mode they are
+/// served.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SlotTable {
-    /// The mode.
+    /// `sfu` if anything is forwarded to them, else `mcu`; `p2p` in a mesh.
     pub mode: Mode,
-    /// One entry per forward m-line.
+    /// One entry per forward m-line, audio first.
     pub slots: Vec<SlotState>,
 }
 
-/// Everything that runs, or should.
+/// All media of a room, as it runs or as it should. The state keeps the running one and computes the
+/// desired one after each input.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(crate) struct Wiring {
     pub(crate) mixer: Mixing,
     pub(crate) feeds: BTreeMap<(ParticipantId, Downlink), Feed>,
     pub(crate) captures: BTreeMap<ParticipantId, Capture>,
-    /// Who has which forward slot of whom.
+    /// Who is in the forward slots of each participant.
     pub(crate) forwards: BTreeMap<ParticipantId, Forwards>,
-    /// What each participant was told of that.
+    /// What each participant was told of their forward slots.
     pub(crate) tables: BTreeMap<ParticipantId, SlotTable>,
-    /// Who was told not to send.
-    pub(crate) excused: BTreeSet<ParticipantId>,
-    /// At which pace the composite goes out to whom; to all others as it comes.
+    /// Participants who were told not to send (the wire's `uplinks` with `wanted` false).
+    pub(crate) paused_upstreams: BTreeSet<ParticipantId>,
+    /// Pacing of the composite per participant. Without an entry, packets go out as they come.
     pub(crate) pacing: BTreeMap<ParticipantId, Pacing>,
-    /// Who is told of levels less often.
+    /// Participants who get sound levels at [`LevelRate::Reduced`].
     pub(crate) reduced_levels: BTreeSet<ParticipantId>,
-    /// The recordings.
+    /// Running recordings, and what each records.
     pub(crate) recorders: BTreeMap<RecordingId, Subject>,
-    /// What they record.
-    pub(crate) recorder_feeds: BTreeMap<(RecordingId, Kind), Output>,
-    /// The uplinks that are recorded as they come.
+    /// Encoding of the mixer that each recording of the mix writes, per kind of media.
+    pub(crate) recorder_feeds: BTreeMap<(RecordingId, MediaKind), Output>,
+    /// What each recording of tracks writes of each uplink.
     pub(crate) tracks: BTreeMap<(RecordingId, SourceId), TrackFeed>,
 }
 
-/// Who has a participant's forward slots.
+/// Who is in a participant's forward slots.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Forwards {
-    pub(crate) video: Assignment,
-    pub(crate) audio: Assignment,
+    pub(crate) video: SlotAllocation,
+    pub(crate) audio: SlotAllocation,
 }
 
-/// Whether there is a mixer, and what is in it.
+/// Whether the mixer runs, and its contents.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(crate) enum Mixing {
     #[default]
@@ -206,46 +212,46 @@ pub(crate) enum Mixing {
     Running(Box<Mix>),
 }
 
-/// What an encoder of the mixer is told to encode at.
+/// Target bitrate of an encoder of the mixer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Rate {
-    /// bit/s from now on.
+    /// Target bitrate, bit/s.
     pub(crate) now: u32,
-    /// bit/s that a new encoder begins with.
+    /// Bitrate that a new encoder starts with, bit/s. If `now` differs, a step sets it.
     pub(crate) first: u32,
 }
 
-/// The contents of a mixer.
+/// The contents of the mixer: its sources, encoders and scene.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(crate) struct Mix {
     pub(crate) names: BTreeMap<ParticipantId, String>,
-    /// With what is decoded of them.
+    /// The uplinks that are decoded, and which encoding of each.
     pub(crate) sources: BTreeMap<SourceId, Decoded>,
     pub(crate) outputs: BTreeSet<Output>,
-    /// What those of video are encoded at.
+    /// Target bitrate of each encoder.
     pub(crate) rates: BTreeMap<Output, Rate>,
-    /// What protects those of sound.
-    pub(crate) protections: BTreeMap<Output, Fec>,
-    /// Those that feed nobody any more, and when they end.
+    /// Forward error correction of each sound encoder.
+    pub(crate) fec: BTreeMap<Output, Fec>,
+    /// Encoders that feed nobody any more, and when they stop.
     pub(crate) lingering: BTreeMap<Output, Duration>,
     pub(crate) scene: Scene,
-    /// What is saved on.
+    /// What the mixer saves on while the server is overloaded.
     pub(crate) pressure: Pressure,
 }
 
-/// What is decoded of an uplink; another must be decoded anew.
+/// The decoder that an uplink has in the mixer. A different value needs a new decoder.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Decoded {
-    /// The place of the encoding among the uplink's rids, else 0.
+    /// Index of the simulcast encoding, the smallest first; 0 without simulcast.
     pub(crate) layer: usize,
-    /// The number of its tap.
+    /// Serial number of the encoding's tap.
     pub(crate) tap: u32,
-    /// How many decoders of the uplink failed before.
+    /// How many decoders of the uplink failed before this one.
     pub(crate) failures: u32,
 }
 
 impl Wiring {
-    /// The scene, while there is a mixer.
+    /// The scene that the mixer shows. `None` without a mixer.
     pub(crate) fn scene(&self) -> Option<&Scene> {
         match &self.mixer {
             Mixing::None => None,
@@ -253,7 +259,7 @@ impl Wiring {
         }
     }
 
-    /// What an output is encoded at, bit/s.
+    /// Target bitrate of an output, bit/s. `None` if it does not run.
     pub(crate) fn rate_of(&self, output: Output) -> Option<u32> {
         match &self.mixer {
             Mixing::Running(mix) => mix.rates.get(&output).map(|rate| rate.now),
@@ -261,12 +267,12 @@ impl Wiring {
         }
     }
 
-    /// Whether an uplink is being decoded.
+    /// Whether the mixer decodes an uplink.
     pub(crate) fn decodes(&self, source: SourceId) -> bool {
         self.decoded(source).is_some()
     }
 
-    /// What of an uplink is being decoded.
+    /// The decoder of an uplink. `None` if the mixer does not decode it.
     pub(crate) fn decoded(&self, source: SourceId) -> Option<Decoded> {
         match &self.mixer {
             Mixing::None => None,
@@ -274,7 +280,7 @@ impl Wiring {
         }
     }
 
-    /// When somebody who waits for a forward slot may take one over.
+    /// The moments at which a waiting source may take a forward slot from another.
     pub(crate) fn reviews(&self) -> impl Iterator<Item = Duration> {
         self.forwards
             .values()
@@ -282,7 +288,7 @@ impl Wiring {
             .flatten()
     }
 
-    /// When encodings without viewers end.
+    /// The moments at which encoders without viewers stop.
     pub(crate) fn lingering(&self) -> impl Iterator<Item = Duration> {
         let mix = match &self.mixer {
             Mixing::None => None,
@@ -292,30 +298,30 @@ impl Wiring {
             .flat_map(|mix| mix.lingering.values().copied())
     }
 
-    /// Forgets an encoding that ended by itself, with whatever it fed.
+    /// Removes an encoder that failed, with every feed from it.
     pub(crate) fn forget_output(&mut self, output: Output) {
         if let Mixing::Running(mix) = &mut self.mixer {
             mix.outputs.remove(&output);
             mix.lingering.remove(&output);
             mix.rates.remove(&output);
-            mix.protections.remove(&output);
+            mix.fec.remove(&output);
         }
         self.feeds.retain(|_, fed| *fed != Feed::Output(output));
         self.recorder_feeds.retain(|_, fed| *fed != output);
     }
 
-    /// Forgets the slots of a participant whose peer is gone.
-    pub(crate) fn forget_person(&mut self, who: ParticipantId) {
+    /// Removes everything wired to a participant whose peer has been stopped.
+    pub(crate) fn forget_participant(&mut self, who: ParticipantId) {
         self.feeds.retain(|(fed, _), _| *fed != who);
         self.captures.remove(&who);
         self.forwards.remove(&who);
         self.tables.remove(&who);
-        self.excused.remove(&who);
+        self.paused_upstreams.remove(&who);
         self.pacing.remove(&who);
         self.reduced_levels.remove(&who);
     }
 
-    /// Forgets the mixer, which could not be started, with all it fed.
+    /// Removes a mixer that could not be started, with every feed from it.
     pub(crate) fn forget_mixer(&mut self) {
         self.mixer = Mixing::None;
         self.feeds.retain(|_, fed| !matches!(fed, Feed::Output(_)));
@@ -338,7 +344,7 @@ impl Wiring {
         };
         let stops = next.mixer == Mixing::None && self.mixer != Mixing::None;
         if old.pressure != new.pressure && !stops {
-            steps.push(Step::Press(new.pressure));
+            steps.push(Step::SetPressure(new.pressure));
         }
         steps.extend(starts(old, new));
         // Before the first keyframe of what is to follow.
@@ -354,12 +360,12 @@ impl Wiring {
             }
             steps.extend(ends(old, new));
         }
-        steps.extend(self.word_steps(next));
+        steps.extend(self.notice_steps(next));
         steps
     }
 
-    /// What participants are told.
-    fn word_steps(&self, next: &Self) -> Vec<Step> {
+    /// The steps that only tell participants something.
+    fn notice_steps(&self, next: &Self) -> Vec<Step> {
         let captures = next
             .captures
             .iter()
@@ -370,16 +376,16 @@ impl Wiring {
             .iter()
             .filter(|(who, table)| self.tables.get(who) != Some(table))
             .map(|(who, table)| Step::Slots(*who, table.clone()));
-        let excused = next.excused.difference(&self.excused);
-        let asked = self.excused.difference(&next.excused);
+        let paused = next.paused_upstreams.difference(&self.paused_upstreams);
+        let resumed = self.paused_upstreams.difference(&next.paused_upstreams);
         let reduced = next.reduced_levels.difference(&self.reduced_levels);
         let full = self.reduced_levels.difference(&next.reduced_levels);
         captures
             .chain(tables)
             .chain(reduced.map(|who| Step::Levels(*who, LevelRate::Reduced)))
             .chain(full.map(|who| Step::Levels(*who, LevelRate::Full)))
-            .chain(excused.map(|who| Step::Uplinks(*who, false)))
-            .chain(asked.map(|who| Step::Uplinks(*who, true)))
+            .chain(paused.map(|who| Step::Uplinks(*who, false)))
+            .chain(resumed.map(|who| Step::Uplinks(*who, true)))
             .collect()
     }
 
@@ -439,14 +445,14 @@ impl Wiring {
             .iter()
             .filter(|(slot, feed)| self.feeds.get(slot) != Some(feed))
             .map(|((who, downlink), feed)| {
-                let change = self.change_to(*feed, (*who, *downlink), next);
+                let change = self.handoff_to(*feed, (*who, *downlink), next);
                 Step::Feed(*who, *downlink, Some(*feed), change)
             });
         unfed.chain(fed).collect()
     }
 
-    /// How a slot gets from what it is fed to `feed`.
-    fn change_to(&self, feed: Feed, slot: (ParticipantId, Downlink), next: &Self) -> Handoff {
+    /// How a slot passes from its current feed to `feed`: at once, or at the first keyframe.
+    fn handoff_to(&self, feed: Feed, slot: (ParticipantId, Downlink), next: &Self) -> Handoff {
         let before = self.feeds.get(&slot);
         let paced = next.pacing.contains_key(&slot.0);
         match (before, feed) {
@@ -483,15 +489,15 @@ fn starts(old: &Mix, new: &Mix) -> Vec<Step> {
         let was = old.rates.get(output).map_or(rate.first, |rate| rate.now);
         was != rate.now
     });
-    let protections = new.protections.iter().filter(|(output, protection)| {
-        let was = old.protections.get(output).copied().unwrap_or_default();
-        was != **protection
+    let fec = new.fec.iter().filter(|(output, wanted)| {
+        let was = old.fec.get(output).copied().unwrap_or_default();
+        was != **wanted
     });
     names
         .chain(sources)
         .chain(outputs.map(|output| Step::StartOutput(*output)))
         .chain(rates.map(|(output, rate)| Step::SetBitrate(*output, rate.now)))
-        .chain(protections.map(|(output, protection)| Step::Protect(*output, *protection)))
+        .chain(fec.map(|(output, wanted)| Step::SetFec(*output, *wanted)))
         .collect()
 }
 

@@ -69,7 +69,7 @@ pub(crate) fn publication(
             _ => None,
         })
         .collect();
-    let view = state.view();
+    let view = state.published();
     let changed = !was_over && before.is_none_or(|before| **before != view);
     assert_eq!(published, Vec::from_iter(changed.then_some(&view)));
 }
@@ -86,7 +86,7 @@ pub(crate) fn everything(world: &World) {
     let (model, now) = (&world.model, world.now);
     assert!(world.peers.keys().eq(model.people.keys()), "who is here");
     assert!(model.people.len() <= model.settings.max_participants);
-    view(model, &world.state.view(), world.mixer.as_ref());
+    view(model, &world.state.published(), world.mixer.as_ref());
     assert_eq!(world.mixer.is_some(), model.wants_mixer(now), "a mixer");
     feeds(world);
     recorders(world);
@@ -159,7 +159,7 @@ fn feeds(world: &World) {
                 Feed::Uplink { .. } => None,
             }));
         }
-        let wanted = !world.model.people[who].excused;
+        let wanted = !world.model.people[who].upstream_paused;
         assert_eq!(peer.wanted, wanted, "what {who} was told to send");
     }
     used.extend(world.recorded());
@@ -253,7 +253,7 @@ fn recorders(world: &World) {
             "{picture:?} of {id} for {wanted:?}"
         );
     }
-    let shown = world.state.view().recordings;
+    let shown = world.state.published().recordings;
     let shown = shown.iter().map(|one| (&one.id, one.kind, one.format));
     let expected = model
         .recordings

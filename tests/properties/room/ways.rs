@@ -168,11 +168,11 @@ impl Model {
         let mut connected = self.people.values().filter(|p| p.connected);
         let all_direct = self.mode == Mode::P2p && connected.all(direct);
         for person in self.people.values_mut() {
-            let excused = all_direct && person.connected;
-            if person.excused && !excused {
+            let upstream_paused = all_direct && person.connected;
+            if person.upstream_paused && !upstream_paused {
                 person.silence_counts_from(now);
             }
-            person.excused = excused;
+            person.upstream_paused = upstream_paused;
         }
     }
 

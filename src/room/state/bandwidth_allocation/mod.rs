@@ -1,34 +1,34 @@
-//! How what a viewer's link carries is split over the pictures that are forwarded to them; pure.
+//! Bandwidth allocation: how a viewer's link is split over the pictures forwarded to them; pure.
 //!
-//! By max-min fairness, in the steps that there are: the picture that has least is the first to
-//! get a larger encoding, and what one cannot use others get.
+//! By max-min fairness, in steps from one encoding to the next: the picture that has least is the
+//! first to get a larger encoding, and what one cannot use others get.
 
 use crate::media::bwe::layer_probe::Demand;
 
-/// What a picture could use.
+/// The bitrates that one forwarded picture could have.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct Wish {
-    /// What the link must carry for each of its encodings, bit/s, ascending.
+pub(crate) struct LayerCosts {
+    /// What the link must carry for each of the picture's encodings, bit/s, ascending.
     pub(crate) costs: Vec<u64>,
-    /// What is sent of it now, bit/s.
-    pub(crate) held: u64,
+    /// Bitrate at which the picture is sent now, bit/s.
+    pub(crate) current: u64,
 }
 
-/// Who gets what.
+/// The outcome of [`allocate`].
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Split {
-    /// bit/s for each picture.
-    pub(crate) shares: Vec<u64>,
-    /// What the cheapest next step costs beyond that.
-    step: Option<u64>,
+pub(crate) struct BandwidthAllocation {
+    /// Bitrate for each picture, bit/s, in the order they were given in.
+    pub(crate) bitrates: Vec<u64>,
+    /// Additional bit/s for the cheapest step to a larger encoding; `None` if there is none.
+    next_step: Option<u64>,
 }
 
-/// Splits `budget` bit/s. Every picture gets its least, whether or not that fits: there is nothing
-/// less to send.
-pub(crate) fn split(budget: u64, wishes: &[Wish]) -> Split {
-    let mut places = vec![0; wishes.len()];
-    let cost = |n: usize, place: usize| wishes[n].costs.get(place).copied();
-    let mut spent: u64 = (0..wishes.len()).filter_map(|n| cost(n, 0)).sum();
+/// Splits `budget` bit/s over `pictures`. Each gets at least its smallest encoding, even beyond the
+/// budget: there is nothing smaller to send.
+pub(crate) fn allocate(budget: u64, pictures: &[LayerCosts]) -> BandwidthAllocation {
+    let mut places = vec![0; pictures.len()];
+    let cost = |n: usize, place: usize| pictures[n].costs.get(place).copied();
+    let mut spent: u64 = (0..pictures.len()).filter_map(|n| cost(n, 0)).sum();
     loop {
         let steps = places.iter().enumerate().filter_map(|(n, place)| {
             let (from, to) = (cost(n, *place)?, cost(n, place + 1)?);
@@ -37,11 +37,11 @@ pub(crate) fn split(budget: u64, wishes: &[Wish]) -> Split {
         let steps: Vec<(u64, usize, u64)> = steps.collect();
         let fits = |(_, _, more): &&(u64, usize, u64)| spent.saturating_add(*more) <= budget;
         let Some((_, n, more)) = steps.iter().filter(fits).min() else {
-            let shares = places.iter().enumerate();
-            let shares = shares.map(|(n, place)| cost(n, *place).unwrap_or(0));
-            return Split {
-                shares: shares.collect(),
-                step: steps.iter().map(|(_, _, more)| *more).min(),
+            let bitrates = places.iter().enumerate();
+            let bitrates = bitrates.map(|(n, place)| cost(n, *place).unwrap_or(0));
+            return BandwidthAllocation {
+                bitrates: bitrates.collect(),
+                next_step: steps.iter().map(|(_, _, more)| *more).min(),
             };
         };
         spent += more;
@@ -49,19 +49,19 @@ pub(crate) fn split(budget: u64, wishes: &[Wish]) -> Split {
     }
 }
 
-impl Split {
-    /// What there is to be had beyond this split. What it gives but is not sent yet, because its
-    /// sender has yet to send it, comes before anything else.
-    pub(crate) fn demand(&self, wishes: &[Wish]) -> Demand {
-        let given: u64 = self.shares.iter().sum();
-        let held: u64 = wishes.iter().map(|wish| wish.held).sum();
-        let most = wishes.iter().filter_map(|wish| wish.costs.last());
-        let next = match given > held {
+impl BandwidthAllocation {
+    /// What the link would have to carry for more than this allocation. An encoding that is
+    /// allocated but that its sender does not send yet comes first.
+    pub(crate) fn demand(&self, pictures: &[LayerCosts]) -> Demand {
+        let given: u64 = self.bitrates.iter().sum();
+        let current: u64 = pictures.iter().map(|picture| picture.current).sum();
+        let most = pictures.iter().filter_map(|picture| picture.costs.last());
+        let next = match given > current {
             true => Some(given),
-            false => self.step.map(|step| given + step),
+            false => self.next_step.map(|step| given + step),
         };
         Demand {
-            held: held as f64,
+            held: current as f64,
             next: next.map(|bits| bits as f64),
             all: most.sum::<u64>() as f64,
         }

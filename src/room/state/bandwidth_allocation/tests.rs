@@ -8,9 +8,9 @@ use crate::id::Rid;
 use crate::layout::Size;
 use crate::media::bwe::controller::{Budget, LinkController};
 use crate::media::bwe::delay::{Estimate, Usage};
-use crate::room::state::layers::{Aim, Halves, Layers};
+use crate::room::state::layers::{LayerSizes, LayerTarget, Layers};
 
-const HALVES: Halves = Halves {
+const LAYER_SIZES: LayerSizes = LayerSizes {
     canvas: Size {
         width: 1280,
         height: 720,
@@ -23,27 +23,31 @@ const SOUND: u64 = 48_000;
 /// How long a sender takes to send an encoding it did not send.
 const STARTS: Duration = Duration::from_secs(2);
 
-fn wish(costs: &[u64]) -> Wish {
-    Wish {
+fn costs_of(costs: &[u64]) -> LayerCosts {
+    LayerCosts {
         costs: costs.to_vec(),
-        held: 0,
+        current: 0,
     }
 }
 
 #[test]
 fn what_one_cannot_use_others_get() {
-    let (small, large) = (wish(&[100]), wish(&[100, 300, 900]));
-    let shares = |budget, wishes: &[&Wish]| {
-        let wishes: Vec<Wish> = wishes.iter().map(|wish| (*wish).clone()).collect();
-        split(budget, &wishes).shares
+    let (small, large) = (costs_of(&[100]), costs_of(&[100, 300, 900]));
+    let bitrates = |budget, pictures: &[&LayerCosts]| {
+        let pictures: Vec<LayerCosts> = pictures.iter().map(|picture| (*picture).clone()).collect();
+        allocate(budget, &pictures).bitrates
     };
-    assert_eq!(shares(0, &[&small, &large]), [100, 100], "there is no less");
-    assert_eq!(shares(400, &[&small, &large]), [100, 300]);
-    assert_eq!(shares(999, &[&small, &large]), [100, 300]);
-    assert_eq!(shares(1000, &[&small, &large]), [100, 900]);
-    assert_eq!(shares(1000, &[&large, &large]), [300, 300]);
-    assert_eq!(shares(1200, &[&large, &large]), [900, 300]);
-    assert_eq!(shares(9, &[&wish(&[]), &small]), [0, 100]);
+    assert_eq!(
+        bitrates(0, &[&small, &large]),
+        [100, 100],
+        "there is no less"
+    );
+    assert_eq!(bitrates(400, &[&small, &large]), [100, 300]);
+    assert_eq!(bitrates(999, &[&small, &large]), [100, 300]);
+    assert_eq!(bitrates(1000, &[&small, &large]), [100, 900]);
+    assert_eq!(bitrates(1000, &[&large, &large]), [300, 300]);
+    assert_eq!(bitrates(1200, &[&large, &large]), [900, 300]);
+    assert_eq!(bitrates(9, &[&costs_of(&[]), &small]), [0, 100]);
 }
 
 /// A viewer of forwarded pictures behind a link with a queue.
@@ -58,11 +62,11 @@ struct Link {
     arrived: [f64; 5],
     layers: Layers,
     /// Which encoding of each picture is sent, and those asked for since when.
-    held: Vec<usize>,
+    current: Vec<usize>,
     asked: Vec<(usize, Duration)>,
     /// What is sent of what is announced.
     honesty: f64,
-    /// What packets that are sent at once tell, as a share of the truth, if they tell anything.
+    /// What packets that are sent at once tell, as a bitrate of the truth, if they tell anything.
     candour: Option<f64>,
     probe_bitrate: Option<u32>,
     moves: usize,
@@ -80,7 +84,7 @@ impl Link {
             queued: 0.0,
             arrived: [0.0; 5],
             layers: Layers::new(rids.to_vec()),
-            held: vec![2; pictures],
+            current: vec![2; pictures],
             asked: vec![(2, now); pictures],
             honesty,
             candour: None,
@@ -89,41 +93,45 @@ impl Link {
         }
     }
 
-    fn aim(&self, n: usize, max_bitrate: Option<u32>) -> Aim {
-        Aim {
+    fn target(&self, n: usize, max_bitrate: Option<u32>) -> LayerTarget {
+        LayerTarget {
             height: 720,
             max_bitrate,
-            held: Some(self.held[n]),
-            sent: None,
+            current: Some(self.current[n]),
+            current_bitrate: None,
         }
     }
 
-    fn wishes(&self) -> Vec<Wish> {
-        let wish = |n| self.layers.wish(self.aim(n, None), HALVES);
-        (0..self.held.len()).map(wish).collect()
+    fn picture_costs(&self) -> Vec<LayerCosts> {
+        let picture = |n| self.layers.costs(self.target(n, None), LAYER_SIZES);
+        (0..self.current.len()).map(picture).collect()
     }
 
-    fn split(&self) -> Split {
+    fn allocate(&self) -> BandwidthAllocation {
         let most = match self.viewer.budget() {
             Budget::Limited(bits) => (bits as u64).saturating_sub(SOUND) * 97 / 100,
             Budget::Free => u64::MAX,
         };
-        split(most, &self.wishes())
+        allocate(most, &self.picture_costs())
     }
 
     fn sent(&self) -> f64 {
-        let bits: u64 = self.wishes().iter().map(|wish| wish.held).sum();
+        let bits: u64 = self
+            .picture_costs()
+            .iter()
+            .map(|picture| picture.current)
+            .sum();
         bits as f64 * self.honesty / 0.97 + SOUND as f64
     }
 
     /// Whether encodings come to what the link carries and up to a hundredth more.
     fn is_nearly_carried(&self) -> bool {
-        let pictures = u32::try_from(self.held.len()).expect("a few");
+        let pictures = u32::try_from(self.current.len()).expect("a few");
         (0..3usize.pow(pictures)).any(|n| {
             let digit = |place: u32| n / 3usize.pow(place) % 3;
-            let held = (0..pictures).map(digit).collect();
+            let current = (0..pictures).map(digit).collect();
             let link = Self {
-                held,
+                current,
                 ..self.clone()
             };
             (1.0..1.01).contains(&(link.sent() / self.rate))
@@ -164,22 +172,25 @@ impl Link {
 
     fn step(&mut self) {
         let estimate = self.carry();
-        let demand = self.split().demand(&self.wishes()).with_sound(SOUND, 97);
+        let demand = self
+            .allocate()
+            .demand(&self.picture_costs())
+            .with_sound(SOUND, 97);
         if self.viewer.cares(&estimate)
             && self.viewer.update_forwarded(self.now, &estimate, &demand) > 0
         {
             self.probe_bitrate = self.candour.map(|share| (self.rate * share) as u32);
         }
-        let shares = self.split().shares;
-        for (n, share) in shares.into_iter().enumerate() {
-            let aim = self.aim(n, Some(share as u32));
-            let asked = self.layers.ask(aim, HALVES);
-            if self.asked[n].0 != asked {
-                self.asked[n] = (asked, self.now);
+        let bitrates = self.allocate().bitrates;
+        for (n, bitrate) in bitrates.into_iter().enumerate() {
+            let target = self.target(n, Some(bitrate as u32));
+            let preferred = self.layers.preferred(target, LAYER_SIZES);
+            if self.asked[n].0 != preferred {
+                self.asked[n] = (preferred, self.now);
             }
-            let there = asked < self.held[n] || self.now >= self.asked[n].1 + STARTS;
-            if asked != self.held[n] && there {
-                self.held[n] = asked;
+            let there = preferred < self.current[n] || self.now >= self.asked[n].1 + STARTS;
+            if preferred != self.current[n] && there {
+                self.current[n] = preferred;
                 self.moves += 1;
             }
         }
@@ -202,17 +213,17 @@ proptest! {
         let sorted = |mut costs: Vec<u64>| {
             costs.sort_unstable();
             costs.dedup();
-            wish(&costs)
+            costs_of(&costs)
         };
-        let wishes: Vec<Wish> = costs.into_iter().map(sorted).collect();
-        let split = split(budget, &wishes);
-        let given: u64 = split.shares.iter().sum();
-        let least: u64 = wishes.iter().filter_map(|wish| wish.costs.first()).sum();
+        let pictures: Vec<LayerCosts> = costs.into_iter().map(sorted).collect();
+        let allocation = allocate(budget, &pictures);
+        let given: u64 = allocation.bitrates.iter().sum();
+        let least: u64 = pictures.iter().filter_map(|picture| picture.costs.first()).sum();
         prop_assert!(given <= budget.max(least));
-        for (wish, share) in wishes.iter().zip(&split.shares) {
-            prop_assert!(wish.costs.contains(share) || wish.costs.is_empty());
-            let next = wish.costs.iter().find(|cost| *cost > share);
-            prop_assert!(next.is_none_or(|next| given - share + next > budget));
+        for (picture, bitrate) in pictures.iter().zip(&allocation.bitrates) {
+            prop_assert!(picture.costs.contains(bitrate) || picture.costs.is_empty());
+            let next = picture.costs.iter().find(|cost| *cost > bitrate);
+            prop_assert!(next.is_none_or(|next| given - bitrate + next > budget));
         }
     }
 
@@ -225,14 +236,14 @@ proptest! {
         let mut costs = steps;
         costs.sort_unstable();
         costs.dedup();
-        let split = split(budget, &vec![wish(&costs); pictures]);
-        let given: u64 = split.shares.iter().sum();
+        let allocation = allocate(budget, &vec![costs_of(&costs); pictures]);
+        let given: u64 = allocation.bitrates.iter().sum();
         let left = budget.saturating_sub(given);
-        for (poor, rich) in split.shares.iter().flat_map(|a| split.shares.iter().map(move |b| (a, b))) {
+        for (poor, rich) in allocation.bitrates.iter().flat_map(|a| allocation.bitrates.iter().map(move |b| (a, b))) {
             let next = costs.iter().find(|cost| *cost > poor && *cost < rich);
             let before = costs.iter().rev().find(|cost| *cost < rich);
             if let Some((next, before)) = next.zip(before) {
-                prop_assert!(left + rich - before < next - poor, "{:?}", split.shares);
+                prop_assert!(left + rich - before < next - poor, "{:?}", allocation.bitrates);
             }
         }
     }
@@ -283,7 +294,7 @@ proptest! {
         prop_assert!(link.moves <= moves + most, "{} moves", link.moves - moves);
         let began = link.now;
         link.rate = 50_000_000.0;
-        while link.held.iter().any(|held| *held != 2) {
+        while link.current.iter().any(|current| *current != 2) {
             link.step();
             prop_assert!(link.now < began + Duration::from_secs(180), "{:?}", link.viewer);
         }
@@ -299,6 +310,6 @@ proptest! {
         link.pass(10);
         link.rate = 50_000_000.0;
         link.pass(60);
-        prop_assert_eq!(&link.held, &vec![2; pictures], "{:?}", link.viewer);
+        prop_assert_eq!(&link.current, &vec![2; pictures], "{:?}", link.viewer);
     }
 }

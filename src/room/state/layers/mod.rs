@@ -7,22 +7,22 @@
 
 use std::time::Duration;
 
-use super::bandwidth_allocation::Wish;
+use super::bandwidth_allocation::LayerCosts;
 use crate::id::Rid;
 use crate::layout::Size;
 
 /// How long an encoding has to flow before somebody is moved to it from one that flows: a link
 /// that is barely wide enough for it lets it come and go.
-pub(crate) const SETTLE: Duration = Duration::from_secs(1);
+pub(crate) const LAYER_SETTLE: Duration = Duration::from_secs(1);
 
 /// Percent of the height wanted that will do. Less would be seen to be scaled up.
-const ENOUGH: u64 = 90;
+const ENOUGH_PERCENT: u64 = 90;
 
 /// Percent of the height wanted below which somebody is moved to a larger one.
-const KEEP: u64 = 80;
+const KEEP_PERCENT: u64 = 80;
 
 /// Percent of what a link carries that an encoding may take to be moved to.
-const RISE: u64 = 80;
+const RISE_PERCENT: u64 = 80;
 
 /// What arrives.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -51,49 +51,49 @@ pub(crate) struct Encoding {
 }
 
 impl Encoding {
-    /// What a link must carry, bit/s, for somebody who has one of `held` bit/s to have this: of
+    /// What a link must carry, bit/s, for somebody who has one of `current` bit/s to have this: of
     /// one that is larger something more, so that what has just been taken up is not too much.
-    fn cost(self, held: Option<u32>) -> u64 {
+    fn cost(self, current: Option<u32>) -> u64 {
         let bitrate = u64::from(self.bitrate);
-        match held.is_some_and(|held| self.bitrate <= held) {
+        match current.is_some_and(|current| self.bitrate <= current) {
             true => bitrate,
-            false => (bitrate * 100).div_ceil(RISE),
+            false => (bitrate * 100).div_ceil(RISE_PERCENT),
         }
     }
 }
 
 /// bit/s that somebody has now, where that is known.
-fn held_bitrate(layers: &[Option<Encoding>], aim: Aim) -> Option<u32> {
-    let held = aim.held?;
-    let nominal = || Some(layers.get(held)?.as_ref()?.bitrate);
-    aim.sent.or_else(nominal)
+fn current_bitrate(layers: &[Option<Encoding>], target: LayerTarget) -> Option<u32> {
+    let current = target.current?;
+    let nominal = || Some(layers.get(current)?.as_ref()?.bitrate);
+    target.current_bitrate.or_else(nominal)
 }
 
 /// What somebody is to get of an uplink.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Aim {
+pub(crate) struct LayerTarget {
     /// How high they show it, pixels.
     pub(crate) height: u32,
     /// What their link carries of it, bit/s, where that is known.
     pub(crate) max_bitrate: Option<u32>,
     /// Which they have.
-    pub(crate) held: Option<usize>,
+    pub(crate) current: Option<usize>,
     /// What its sender is asked to send that one at, bit/s, where that is known: it may stand in
     /// for a smaller one.
-    pub(crate) sent: Option<u32>,
+    pub(crate) current_bitrate: Option<u32>,
 }
 
-/// The one of `layers` to serve an aim with; `None` where there is none. What cannot be had is
+/// The one of `layers` to serve a target with; `None` where there is none. What cannot be had is
 /// `None` in `layers`. The smallest that is large enough, of those that the link carries; whoever
 /// has one keeps it while it nearly fits.
-pub(crate) fn choose_layer(layers: &[Option<Encoding>], aim: Aim) -> Option<usize> {
+pub(crate) fn choose_layer(layers: &[Option<Encoding>], target: LayerTarget) -> Option<usize> {
     let there = || {
         let known = layers.iter().enumerate();
         known.filter_map(|(n, encoding)| Some((n, (*encoding)?)))
     };
-    let has = held_bitrate(layers, aim);
+    let has = current_bitrate(layers, target);
     let fits = |(_, encoding): &(usize, Encoding)| {
-        let max = aim.max_bitrate.map(u64::from);
+        let max = target.max_bitrate.map(u64::from);
         max.is_none_or(|max| encoding.cost(has) <= max)
     };
     let fitting: Vec<(usize, Encoding)> = there().filter(fits).collect();
@@ -104,19 +104,19 @@ pub(crate) fn choose_layer(layers: &[Option<Encoding>], aim: Aim) -> Option<usiz
     }
     let is = |percent: u64| {
         move |(_, encoding): &&(usize, Encoding)| {
-            u64::from(encoding.height) * 100 >= u64::from(aim.height) * percent
+            u64::from(encoding.height) * 100 >= u64::from(target.height) * percent
         }
     };
     let smallest = |percent| {
         let enough = fitting.iter().filter(is(percent));
         enough.min_by_key(|(n, encoding)| (encoding.height, *n))
     };
-    let held = fitting.iter().find(|(n, _)| aim.held == Some(*n));
-    let chosen = match held.filter(is(KEEP)) {
-        Some(held) => smallest(100)
-            .filter(|(_, encoding)| encoding.height < held.1.height)
-            .or(Some(held)),
-        None => smallest(ENOUGH).or_else(|| {
+    let current = fitting.iter().find(|(n, _)| target.current == Some(*n));
+    let chosen = match current.filter(is(KEEP_PERCENT)) {
+        Some(current) => smallest(100)
+            .filter(|(_, encoding)| encoding.height < current.1.height)
+            .or(Some(current)),
+        None => smallest(ENOUGH_PERCENT).or_else(|| {
             fitting
                 .iter()
                 .max_by_key(|(n, encoding)| (encoding.height, std::cmp::Reverse(*n)))
@@ -128,12 +128,12 @@ pub(crate) fn choose_layer(layers: &[Option<Encoding>], aim: Aim) -> Option<usiz
 /// What a sender is asked to send, and what encodings are taken for until they say: the canvas and
 /// its halves.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Halves {
+pub(crate) struct LayerSizes {
     pub(crate) canvas: Size,
     pub(crate) fps: u32,
 }
 
-impl Halves {
+impl LayerSizes {
     /// The size of the `n`-th encoding of `count`, the smallest first.
     pub(crate) fn size(self, n: usize, count: usize) -> Size {
         let halvings = count.saturating_sub(n + 1).min(8);
@@ -260,56 +260,61 @@ impl Layers {
         self.all.get(n).map_or(0, |layer| layer.tap)
     }
 
-    /// Which of those that flow serves an aim; of those that have begun if none flows.
-    pub(crate) fn choose(&self, aim: Aim, halves: Halves, now: Duration) -> Option<usize> {
+    /// Which of those that flow serves a target; of those that have begun if none flows.
+    pub(crate) fn choose(
+        &self,
+        target: LayerTarget,
+        sizes: LayerSizes,
+        now: Duration,
+    ) -> Option<usize> {
         let flowing = |n: usize| match self.all.get(n)?.media {
             Media::Flowing { since } => Some(since),
             _ => None,
         };
-        let long = |since: Duration| since + SETTLE <= now;
+        let long = |since: Duration| since + LAYER_SETTLE <= now;
         // Whoever has had one for long is not moved to one that has just come, unless their link
         // does not carry what they have.
-        let nominal = |n| halves.encoding(n, self.count()).bitrate;
-        let held = aim.sent.or(aim.held.map(nominal));
-        let carried = aim.max_bitrate.is_none_or(|max| held <= Some(max));
-        let calm = carried && aim.held.and_then(flowing).is_some_and(long);
+        let nominal = |n| sizes.encoding(n, self.count()).bitrate;
+        let current = target.current_bitrate.or(target.current.map(nominal));
+        let carried = target.max_bitrate.is_none_or(|max| current <= Some(max));
+        let calm = carried && target.current.and_then(flowing).is_some_and(long);
         let fits = |n: usize| {
-            let known = aim.held == Some(n);
+            let known = target.current == Some(n);
             flowing(n).is_some_and(|since| known || !calm || long(since))
         };
         let begun = |n: usize| self.tap(n) > 0;
-        choose_layer(&self.encodings(aim, halves, fits), aim)
-            .or_else(|| aim.held.filter(|n| begun(*n)))
-            .or_else(|| choose_layer(&self.encodings(aim, halves, begun), aim))
+        choose_layer(&self.encodings(target, sizes, fits), target)
+            .or_else(|| target.current.filter(|n| begun(*n)))
+            .or_else(|| choose_layer(&self.encodings(target, sizes, begun), target))
     }
 
-    /// Which would serve an aim best, whether or not it flows.
-    pub(crate) fn ask(&self, aim: Aim, halves: Halves) -> usize {
-        choose_layer(&self.asked(aim, halves), aim).unwrap_or(self.count() - 1)
+    /// Which would serve a target best, whether or not it flows.
+    pub(crate) fn preferred(&self, target: LayerTarget, sizes: LayerSizes) -> usize {
+        choose_layer(&self.nominal_encodings(target, sizes), target).unwrap_or(self.count() - 1)
     }
 
     /// What they are asked to be.
-    fn asked(&self, aim: Aim, halves: Halves) -> Vec<Option<Encoding>> {
+    fn nominal_encodings(&self, target: LayerTarget, sizes: LayerSizes) -> Vec<Option<Encoding>> {
         let count = self.count();
         if let [only] = self.all.as_slice() {
             // It is not asked to be anything: it is as large as it is.
-            let height = only.height.unwrap_or(halves.canvas.height);
-            let nominal = || halves.bitrate(halves.as_high_as(height));
-            let bitrate = aim.sent.unwrap_or_else(nominal);
+            let height = only.height.unwrap_or(sizes.canvas.height);
+            let nominal = || sizes.bitrate(sizes.as_high_as(height));
+            let bitrate = target.current_bitrate.unwrap_or_else(nominal);
             return vec![Some(Encoding { height, bitrate })];
         }
-        let all = (0..count).map(|n| Some(halves.encoding(n, count)));
+        let all = (0..count).map(|n| Some(sizes.encoding(n, count)));
         all.collect()
     }
 
-    /// What a link must carry for each encoding up to the one an aim wants, and what it carries
-    /// with the one that is held.
-    pub(crate) fn wish(&self, aim: Aim, halves: Halves) -> Wish {
-        let all = self.asked(aim, halves);
-        let has = held_bitrate(&all, aim);
-        let free = Aim {
+    /// What a link must carry for each encoding up to the one a target wants, and what it carries
+    /// with the one that is current.
+    pub(crate) fn costs(&self, target: LayerTarget, sizes: LayerSizes) -> LayerCosts {
+        let all = self.nominal_encodings(target, sizes);
+        let has = current_bitrate(&all, target);
+        let free = LayerTarget {
             max_bitrate: None,
-            ..aim
+            ..target
         };
         let wanted = choose_layer(&all, free).and_then(|n| all.get(n).copied().flatten());
         let most = wanted.map_or(0, |encoding| encoding.bitrate);
@@ -317,19 +322,19 @@ impl Layers {
         let mut costs: Vec<u64> = offered.map(|e| e.cost(has)).collect();
         costs.sort_unstable();
         costs.dedup();
-        let held = has.map_or(0, u64::from);
-        Wish { costs, held }
+        let current = has.map_or(0, u64::from);
+        LayerCosts { costs, current }
     }
 
     fn encodings(
         &self,
-        aim: Aim,
-        halves: Halves,
+        target: LayerTarget,
+        sizes: LayerSizes,
         fits: impl Fn(usize) -> bool,
     ) -> Vec<Option<Encoding>> {
         let encoding = |(n, layer): (usize, &Layer)| {
-            let nominal = halves.encoding(n, self.count());
-            let sent = aim.sent.filter(|_| aim.held == Some(n));
+            let nominal = sizes.encoding(n, self.count());
+            let sent = target.current_bitrate.filter(|_| target.current == Some(n));
             fits(n).then_some(Encoding {
                 height: layer.height.unwrap_or(nominal.height),
                 bitrate: sent.unwrap_or(nominal.bitrate),
@@ -344,7 +349,7 @@ impl Layers {
             return None;
         }
         let settles = self.all.iter().filter_map(|layer| match layer.media {
-            Media::Flowing { since } => Some(since + SETTLE),
+            Media::Flowing { since } => Some(since + LAYER_SETTLE),
             _ => None,
         });
         settles.filter(|at| *at > now).min()

@@ -4,7 +4,7 @@ use proptest::prelude::*;
 
 use super::*;
 
-const HALVES: Halves = Halves {
+const LAYER_SIZES: LayerSizes = LayerSizes {
     canvas: Size {
         width: 1280,
         height: 720,
@@ -16,17 +16,17 @@ fn at(ms: u64) -> Duration {
     Duration::from_millis(ms)
 }
 
-fn aim(height: u32, held: Option<usize>) -> Aim {
-    Aim {
+fn target(height: u32, current: Option<usize>) -> LayerTarget {
+    LayerTarget {
         height,
         max_bitrate: None,
-        held,
-        sent: None,
+        current,
+        current_bitrate: None,
     }
 }
 
 fn three() -> Vec<Option<Encoding>> {
-    (0..3).map(|n| Some(HALVES.encoding(n, 3))).collect()
+    (0..3).map(|n| Some(LAYER_SIZES.encoding(n, 3))).collect()
 }
 
 /// Three encodings that have flowed for long.
@@ -52,16 +52,17 @@ fn a_tile_gets_the_smallest_that_is_large_enough() {
         (720, 2),
         (2160, 2),
     ] {
-        let chosen = choose_layer(&three(), aim(height, None));
+        let chosen = choose_layer(&three(), target(height, None));
         assert_eq!(chosen, Some(expected), "{height}");
     }
-    assert_eq!(choose_layer(&[], aim(360, None)), None);
-    assert_eq!(choose_layer(&[None, None], aim(360, Some(1))), None);
+    assert_eq!(choose_layer(&[], target(360, None)), None);
+    assert_eq!(choose_layer(&[None, None], target(360, Some(1))), None);
 }
 
 #[test]
 fn who_has_one_keeps_it_while_it_nearly_fits() {
-    let chosen = |height, held| choose_layer(&three(), aim(height, Some(held))).expect("there");
+    let chosen =
+        |height, current| choose_layer(&three(), target(height, Some(current))).expect("there");
     assert_eq!(chosen(440, 1), 1, "80 percent");
     assert_eq!(chosen(460, 1), 2, "and less");
     assert_eq!(chosen(370, 2), 2, "the smaller one is not quite as large");
@@ -70,14 +71,14 @@ fn who_has_one_keeps_it_while_it_nearly_fits() {
 
 #[test]
 fn a_link_carries_what_it_carries() {
-    let [q, h, f] = [0, 1, 2].map(|n| HALVES.encoding(n, 3).bitrate);
-    let chosen = |max, held| {
+    let [q, h, f] = [0, 1, 2].map(|n| LAYER_SIZES.encoding(n, 3).bitrate);
+    let chosen = |max, current| {
         let max_bitrate = Some(max);
         choose_layer(
             &three(),
-            Aim {
+            LayerTarget {
                 max_bitrate,
-                ..aim(720, held)
+                ..target(720, current)
             },
         )
     };
@@ -101,10 +102,10 @@ fn a_link_carries_what_it_carries() {
 #[test]
 fn an_encoding_that_falls_silent_is_left_at_once_and_taken_up_again_when_it_stays() {
     let mut layers = flowing();
-    let mut held = None;
+    let mut current = None;
     let mut now = |layers: &Layers, ms| {
-        held = layers.choose(aim(720, held), HALVES, at(ms));
-        held
+        current = layers.choose(target(720, current), LAYER_SIZES, at(ms));
+        current
     };
     assert_eq!(now(&layers, 5_000), Some(2));
     layers.set_media(2, Media::Silent { since: at(6_000) });
@@ -126,11 +127,17 @@ fn an_encoding_that_falls_silent_is_left_at_once_and_taken_up_again_when_it_stay
 fn those_that_begin_together_are_chosen_from_at_once() {
     let rids = ["q", "f"].map(|rid| Rid::new(rid).expect("a rid"));
     let mut layers = Layers::new(rids.to_vec());
-    assert_eq!(layers.choose(aim(720, None), HALVES, at(0)), None);
+    assert_eq!(layers.choose(target(720, None), LAYER_SIZES, at(0)), None);
     layers.begin(0, at(0));
-    assert_eq!(layers.choose(aim(720, None), HALVES, at(0)), Some(0));
+    assert_eq!(
+        layers.choose(target(720, None), LAYER_SIZES, at(0)),
+        Some(0)
+    );
     layers.begin(1, at(100));
-    assert_eq!(layers.choose(aim(720, Some(0)), HALVES, at(100)), Some(1));
+    assert_eq!(
+        layers.choose(target(720, Some(0)), LAYER_SIZES, at(100)),
+        Some(1)
+    );
 }
 
 #[test]
@@ -139,8 +146,14 @@ fn what_packets_say_of_their_size_counts() {
     // A sender who calls its largest the first.
     layers.set_height(0, 720);
     layers.set_height(2, 180);
-    assert_eq!(layers.choose(aim(180, None), HALVES, at(5_000)), Some(2));
-    assert_eq!(layers.choose(aim(720, None), HALVES, at(5_000)), Some(0));
+    assert_eq!(
+        layers.choose(target(180, None), LAYER_SIZES, at(5_000)),
+        Some(2)
+    );
+    assert_eq!(
+        layers.choose(target(720, None), LAYER_SIZES, at(5_000)),
+        Some(0)
+    );
 }
 
 #[test]
@@ -148,7 +161,10 @@ fn one_encoding_is_what_everybody_gets() {
     let mut layers = Layers::new(Vec::new());
     layers.begin(0, at(0));
     layers.set_media(0, Media::Silent { since: at(10) });
-    assert_eq!(layers.choose(aim(2160, None), HALVES, at(20)), Some(0));
+    assert_eq!(
+        layers.choose(target(2160, None), LAYER_SIZES, at(20)),
+        Some(0)
+    );
     assert_eq!((layers.tap(0), layers.settles_at(at(0))), (1, None));
 }
 
@@ -158,31 +174,33 @@ fn encodings() -> impl Strategy<Value = Vec<Option<Encoding>>> {
     vec(option::of(encoding), 0..4)
 }
 
-fn aims() -> impl Strategy<Value = Aim> {
+fn targets() -> impl Strategy<Value = LayerTarget> {
     let max = option::of(0u32..3_000_000);
-    (0u32..1500, max, option::of(0usize..4)).prop_map(|(height, max_bitrate, held)| Aim {
-        height,
-        max_bitrate,
-        held,
-        sent: None,
+    (0u32..1500, max, option::of(0usize..4)).prop_map(|(height, max_bitrate, current)| {
+        LayerTarget {
+            height,
+            max_bitrate,
+            current,
+            current_bitrate: None,
+        }
     })
 }
 
 proptest! {
     #[test]
-    fn what_is_chosen_is_there_and_stays(layers in encodings(), aim in aims()) {
-        let Some(chosen) = choose_layer(&layers, aim) else {
+    fn what_is_chosen_is_there_and_stays(layers in encodings(), target in targets()) {
+        let Some(chosen) = choose_layer(&layers, target) else {
             prop_assert!(layers.iter().all(Option::is_none));
             return Ok(());
         };
         prop_assert!(layers[chosen].is_some());
-        let again = Aim { held: Some(chosen), ..aim };
+        let again = LayerTarget { current: Some(chosen), ..target };
         prop_assert_eq!(choose_layer(&layers, again), Some(chosen), "it would go to and fro");
     }
 
     #[test]
-    fn no_link_gets_more_than_it_carries_if_there_is_less(layers in encodings(), aim in aims()) {
-        let Some((chosen, max)) = choose_layer(&layers, aim).zip(aim.max_bitrate) else {
+    fn no_link_gets_more_than_it_carries_if_there_is_less(layers in encodings(), target in targets()) {
+        let Some((chosen, max)) = choose_layer(&layers, target).zip(target.max_bitrate) else {
             return Ok(());
         };
         let chosen = layers[chosen].expect("there");
@@ -194,14 +212,14 @@ proptest! {
     fn large_enough_if_there_is_one_and_no_larger_than_it_must_be(
         layers in encodings(),
         height in 0u32..1500,
-        held in option::of(0usize..4),
+        current in option::of(0usize..4),
     ) {
-        let Some(chosen) = choose_layer(&layers, aim(height, held)) else {
+        let Some(chosen) = choose_layer(&layers, target(height, current)) else {
             return Ok(());
         };
         let chosen = layers[chosen].expect("there").height;
         let heights = || layers.iter().flatten().map(|encoding| encoding.height);
-        let enough = u64::from(chosen) * 100 >= u64::from(height) * KEEP;
+        let enough = u64::from(chosen) * 100 >= u64::from(height) * KEEP_PERCENT;
         prop_assert!(enough || heights().max() == Some(chosen));
         let smaller = heights().filter(|other| *other < chosen);
         prop_assert!(smaller.max().is_none_or(|other| other < height), "too large for nothing");
@@ -211,10 +229,10 @@ proptest! {
     fn a_larger_tile_never_gets_a_smaller_one(
         layers in encodings(),
         heights in (0u32..1500, 0u32..1500),
-        held in option::of(0usize..4),
+        current in option::of(0usize..4),
     ) {
-        let small = choose_layer(&layers, aim(heights.0.min(heights.1), held));
-        let large = choose_layer(&layers, aim(heights.0.max(heights.1), held));
+        let small = choose_layer(&layers, target(heights.0.min(heights.1), current));
+        let large = choose_layer(&layers, target(heights.0.max(heights.1), current));
         let height = |n: Option<usize>| n.and_then(|n| layers[n]).map(|encoding| encoding.height);
         prop_assert!(height(small) <= height(large));
     }

@@ -134,12 +134,12 @@ impl Model {
                 request,
                 name,
                 reach,
-                view,
+                mode_override,
                 limits,
                 takes_over,
             } => {
                 let mut person = Person::new(name, reach, now);
-                (person.own, person.limits) = (view, limits);
+                (person.own, person.limits) = (mode_override, limits);
                 self.join(request, person, takes_over, outcome);
             }
             Input::Answered {
@@ -147,7 +147,7 @@ impl Model {
                 uplinks,
                 downlinks,
             } => self.with(who, |person| {
-                person.fec = FecController::new(downlinks.mix_protection);
+                person.fec = FecController::new(downlinks.mix_fec);
                 person.downlinks = downlinks;
                 let fresh = uplinks.into_iter().map(|(role, sends)| {
                     let uplink = Uplink {

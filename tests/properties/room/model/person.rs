@@ -83,11 +83,11 @@ impl Uplink {
         self.failure = Some((now, pause));
     }
 
-    fn view(&self, excused: bool) -> UplinkState {
+    fn view(&self, upstream_paused: bool) -> UplinkState {
         match (self.is_muted(), self.began(), self.silent_since()) {
             (true, ..) => UplinkState::Muted,
             (_, false, _) => UplinkState::None,
-            (_, _, Some(_)) if !excused => UplinkState::Stalled,
+            (_, _, Some(_)) if !upstream_paused => UplinkState::Stalled,
             _ => UplinkState::Live,
         }
     }
@@ -117,7 +117,7 @@ pub(crate) struct Person {
     pub(crate) mesh: BTreeSet<ParticipantId>,
     pub(crate) courses: BTreeMap<Kind, Course>,
     /// Nothing that they send is needed.
-    pub(crate) excused: bool,
+    pub(crate) upstream_paused: bool,
 }
 
 impl Person {
@@ -139,7 +139,7 @@ impl Person {
             fec: FecController::default(),
             mesh: BTreeSet::new(),
             courses: Kind::BOTH.map(|kind| (kind, Course::default())).into(),
-            excused: false,
+            upstream_paused: false,
         }
     }
 
@@ -152,7 +152,7 @@ impl Person {
         let delivered = || self.uplinks.values().filter(|u| u.began());
         let gone =
             |u: &Uplink| !u.by_owner && u.silent_since().is_some_and(|at| now >= at + VANISH);
-        let vanished = !self.excused && delivered().count() > 0 && delivered().all(gone);
+        let vanished = !self.upstream_paused && delivered().count() > 0 && delivered().all(gone);
         self.connected && !self.uplinks.is_empty() && !vanished
     }
 
@@ -212,9 +212,9 @@ impl Person {
 
     pub(crate) fn view(&self, id: ParticipantId) -> ParticipantState {
         let uplink = |role| {
-            self.uplinks
-                .get(&role)
-                .map_or(UplinkState::None, |uplink| uplink.view(self.excused))
+            self.uplinks.get(&role).map_or(UplinkState::None, |uplink| {
+                uplink.view(self.upstream_paused)
+            })
         };
         ParticipantState {
             id,

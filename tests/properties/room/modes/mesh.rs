@@ -55,7 +55,7 @@ fn people_alone_do_without_the_server_once_all_have_each_other() {
         }
         world.pass(SECOND * 60);
     }
-    let shown = world.state.view();
+    let shown = world.state.published();
     let live = |p: &tessera::protocol::room::ParticipantState| p.camera == UplinkState::Live;
     assert!(shown.participants.iter().all(live), "as they were told");
     assert_eq!(shown.paths.measured.outside, 6);

@@ -267,7 +267,10 @@ fn one_who_wants_the_mix_has_a_mixer_in_a_forwarding_room() {
     assert!(is_mixed(&world, ann, Downlink::Video) && !is_mixed(&world, bob, Downlink::Video));
     assert_eq!(forwarded(&world, ann, Role::Camera), NOBODY);
     assert_eq!(forwarded(&world, bob, Role::Camera).len(), 2);
-    assert_eq!(world.state.view().participants[0].view, Some(Mode::Mcu));
+    assert_eq!(
+        world.state.published().participants[0].view,
+        Some(Mode::Mcu)
+    );
 
     world.give(Input::Leave(ann, Departure::Left));
     assert!(world.mixer.is_none(), "nobody needs it any more");

@@ -41,7 +41,7 @@ impl World {
             request,
             name,
             reach,
-            view,
+            mode_override: view,
             limits: Limits::default(),
             takes_over,
         });

@@ -186,7 +186,7 @@ fn links() -> impl Strategy<Value = Links> {
             downlinks: Downlinks {
                 mix_video,
                 mix_audio,
-                mix_protection: Fec::On,
+                mix_fec: Fec::On,
                 forward_video,
                 forward_audio,
             },
@@ -206,7 +206,7 @@ fn browser() -> impl Strategy<Value = Links> {
             downlinks: Downlinks {
                 mix_video: Some(VideoCodec::H264),
                 mix_audio: true,
-                mix_protection: Fec::On,
+                mix_fec: Fec::On,
                 forward_video,
                 forward_audio,
             },

@@ -200,7 +200,7 @@ fn a_mixer_that_does_not_start_is_tried_again() {
     let mut world = room();
     world.arm(Fault::Mixer);
     let ann = enter(&mut world, "Ann");
-    assert!(world.mixer.is_none() && world.state.view().tiles.is_empty());
+    assert!(world.mixer.is_none() && world.state.published().tiles.is_empty());
     world.pass(SECOND);
     assert_eq!(shown(&world), [camera(ann)]);
 }
@@ -214,15 +214,15 @@ fn who_is_heard_is_known_without_a_mixer_too() {
     let player = world.join("a WHEP player", None).expect("taken in");
     world.bring_up(player, &[], EVERYTHING);
     world.give(Input::Heard(sender, true));
-    assert!(world.state.view().participants[0].speaking);
+    assert!(world.state.published().participants[0].speaking);
     world.give(Input::Leave(player, Departure::Left));
     assert!(world.mixer.is_none());
     assert!(
-        world.state.view().participants[0].speaking,
+        world.state.published().participants[0].speaking,
         "by the packets"
     );
     world.give(Input::Heard(sender, false));
-    assert!(!world.state.view().participants[0].speaking);
+    assert!(!world.state.published().participants[0].speaking);
 }
 
 #[test]

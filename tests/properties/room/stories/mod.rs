@@ -26,14 +26,14 @@ use super::world::World;
 pub(crate) const EVERYTHING: Downlinks = Downlinks {
     mix_video: Some(VideoCodec::H264),
     mix_audio: true,
-    mix_protection: Fec::On,
+    mix_fec: Fec::On,
     forward_video: Vec::new(),
     forward_audio: Vec::new(),
 };
 const NOTHING: Downlinks = Downlinks {
     mix_video: None,
     mix_audio: false,
-    mix_protection: Fec::On,
+    mix_fec: Fec::On,
     forward_video: Vec::new(),
     forward_audio: Vec::new(),
 };
@@ -151,7 +151,7 @@ fn a_killed_browser_loses_its_tile_in_time_and_its_place_later() {
     for role in [Role::Mic, Role::Camera] {
         world.give(Input::UplinkSilent(bob, role, 0));
     }
-    let frozen = &world.state.view().participants[1];
+    let frozen = &world.state.published().participants[1];
     assert_eq!(frozen.camera, UplinkState::Stalled);
     assert_eq!(shown(&world), [camera(ann), camera(bob)]);
     world.pass(SECOND * 3);
@@ -278,7 +278,7 @@ fn the_spotlight_goes_to_the_pinned_then_a_screen_then_the_last_speaker() {
     assert_eq!(large(&world), camera(people[1]));
     world.give(Input::Leave(people[1], Departure::Removed));
     assert_eq!(large(&world), screen, "the pin went with them");
-    assert_eq!(world.state.view().pinned, None);
+    assert_eq!(world.state.published().pinned, None);
 
     for who in [people[0], people[2], people[3]] {
         let request = world.request();

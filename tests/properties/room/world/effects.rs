@@ -134,7 +134,7 @@ impl World {
                 assert_ne!(peer.levels, rate, "{who} is told like this already");
                 peer.levels = rate;
             }
-            Step::Protect(output, protection) => {
+            Step::SetFec(output, protection) => {
                 assert!(matches!(output, Output::Sound(_)), "{output:?} is no sound");
                 let mixer = self.mixer();
                 assert!(mixer.outputs.contains(&output), "{output:?} does not run");
@@ -229,7 +229,7 @@ impl World {
                 assert!(mixer.names.remove(&who).is_some(), "{who} has no name");
             }
             Step::SetScene(scene) => self.set_scene(scene),
-            Step::Press(pressure) => {
+            Step::SetPressure(pressure) => {
                 let old = std::mem::replace(&mut self.mixer().pressure, pressure);
                 assert_ne!(old, pressure, "the mixer knows this already");
             }

@@ -1,5 +1,5 @@
-//! What media a room's state asks for, all of it: who is fed what, who is decoded, what the
-//! canvas shows and what senders are asked to send; pure.
+//! The desired media wiring of a room's state: who is fed what, who is decoded, what the canvas
+//! shows and what senders are asked to send; pure.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -15,11 +15,13 @@ use crate::media::bwe::fec::Fec;
 use crate::media::mixer::{Content, MixMinus, Output, Scene, Tile};
 use crate::protocol::recording::RecordingId;
 
-/// How long a rendition goes on after its last viewer: who tries a better one often comes back,
-/// and a new encoder begins with its dearest frame.
+/// How long an encoder of the composite goes on after its last viewer. A viewer who tries a better
+/// rendition often comes back, and a new encoder begins with its most expensive frame.
 const RENDITION_LINGER: Duration = Duration::from_secs(5);
 
 impl State {
+    /// All media that should run at `now`. It depends on the current wiring too: slots and encoders
+    /// keep what they have where that is good enough.
     pub(crate) fn desired(&self, now: Duration) -> Wiring {
         let scene = self.desired_scene(now);
         let forwards = self.desired_forwards(now);
@@ -99,7 +101,7 @@ impl State {
         }
     }
 
-    /// What protects each mix: as much as the worst link among its listeners needs.
+    /// Forward error correction of each sound mix: on if the link of any listener needs it.
     fn desired_fec(
         &self,
         outputs: &BTreeSet<Output>,
@@ -116,7 +118,7 @@ impl State {
         fec
     }
 
-    /// The renditions that nobody watches any more and that go on for a while.
+    /// Encoders of the composite that nobody watches any more, and when each stops.
     fn lingering(&self, now: Duration, used: &BTreeSet<Output>) -> BTreeMap<Output, Duration> {
         let Mixing::Running(running) = &self.wired.mixer else {
             return BTreeMap::new();
@@ -135,7 +137,7 @@ impl State {
             .collect()
     }
 
-    /// Which encoding each mix slot should get.
+    /// The encoding of the mixer that each slot for composite or mix should be fed.
     fn desired_mix_feeds(&self, now: Duration) -> BTreeMap<(ParticipantId, Downlink), Output> {
         let pictures = self.desired_renditions().into_iter();
         let mut feeds: BTreeMap<_, _> = pictures
@@ -154,7 +156,7 @@ impl State {
         feeds
     }
 
-    /// Microphones of everybody, and the pictures that have a tile.
+    /// The uplinks that the mixer should decode: every microphone, and the pictures that have a tile.
     fn desired_sources(&self, now: Duration, scene: &Scene) -> BTreeMap<SourceId, Decoded> {
         let mut sources = BTreeMap::new();
         for (who, participant) in self.participants.iter().filter(|(_, p)| p.is_connected()) {
@@ -181,6 +183,7 @@ impl State {
         sources
     }
 
+    /// The composite's tiles by layout, spotlight and presence.
     pub(crate) fn desired_scene(&self, now: Duration) -> Scene {
         let shown = self.tile_sources(now);
         let spotlit = layout::spotlight(&shown, self.pinned, self.last_speaker);
@@ -209,7 +212,7 @@ impl State {
         Scene { tiles }
     }
 
-    /// A tile for everybody present, and one more for each shared screen.
+    /// The sources that have a tile: everybody present, and each shared screen.
     pub(crate) fn tile_sources(&self, now: Duration) -> Vec<SourceId> {
         let mut shown = Vec::new();
         for (who, participant) in self.participants.iter().filter(|(_, p)| p.is_present(now)) {

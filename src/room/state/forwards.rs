@@ -17,7 +17,7 @@ use crate::protocol::room::SlotState;
 use crate::topology::Mode;
 
 impl State {
-    /// Who should have whose forward slots, going on from who has them now.
+    /// The allocation of everybody's forward slots, going on from the current one.
     pub(crate) fn desired_forwards(&self, now: Duration) -> BTreeMap<ParticipantId, Forwards> {
         let voices = self.voices(now);
         let pictures = self.pictures(now);
@@ -48,7 +48,8 @@ impl State {
         forwards
     }
 
-    /// Fills slots for pictures, each with its codec from those who send it.
+    /// Allocates slots for pictures. Nothing is transcoded, so each slot takes candidates of its own
+    /// codec only.
     fn fill_pictures(
         &self,
         had: SlotAllocation,
@@ -77,8 +78,8 @@ impl State {
         new
     }
 
-    /// Every picture that can be forwarded, whether or not it can be decoded here: shared
-    /// screens first, then in the order of joining.
+    /// Every picture that can be forwarded: shared screens first, then in the order of joining. A
+    /// picture that the server cannot decode is among them.
     fn pictures(&self, now: Duration) -> Vec<Candidate> {
         let mut pictures = Vec::new();
         for role in [Role::Screen, Role::Camera] {
@@ -100,7 +101,8 @@ impl State {
         pictures
     }
 
-    /// Every microphone. One that is muted keeps its slot, for the moment it is not.
+    /// Every microphone that can be forwarded. A muted one keeps its slot, to be heard at once when
+    /// it is unmuted.
     fn voices(&self, now: Duration) -> Vec<Candidate> {
         self.participants
             .iter()
@@ -114,7 +116,7 @@ impl State {
                     participant: *who,
                     role: Role::Mic,
                 },
-                // Who was heard a moment ago and is muted now has nothing to say.
+                // A participant who is muted needs no slot, even if they were heard a moment ago.
                 priority: match self.has_live_voice(*who) {
                     true => participant.priority(),
                     false => Priority::Silent,
@@ -123,7 +125,7 @@ impl State {
             .collect()
     }
 
-    /// Whether somebody's microphone is on.
+    /// Whether a participant has a microphone that is not muted.
     pub(crate) fn has_live_voice(&self, participant: ParticipantId) -> bool {
         let role = Role::Mic;
         self.live_uplink(SourceId { participant, role }).is_some()
@@ -134,7 +136,7 @@ impl State {
         participant.uplinks.get(&source.role)?.codec
     }
 
-    /// The feeds of forward slots, each in the encoding that suits its viewer.
+    /// The feeds of forward slots, each with the encoding that suits its viewer.
     pub(crate) fn forward_feeds(
         &self,
         forwards: &BTreeMap<ParticipantId, Forwards>,
@@ -165,7 +167,8 @@ impl State {
         uplink.is_live().then_some(uplink)
     }
 
-    /// What each participant with forward slots should know of them.
+    /// What each participant with forward slots is told: the mode they are served in, and who is in
+    /// which slot.
     pub(crate) fn slot_tables(
         &self,
         forwards: &BTreeMap<ParticipantId, Forwards>,
@@ -186,7 +189,7 @@ impl State {
             .collect()
     }
 
-    /// The mode a participant is served in, or is being moved to: `sfu` if anything at all is
+    /// The mode in which a participant is served, or to which a handover leads: `sfu` if anything is
     /// forwarded to them.
     fn served(&self, participant: &Participant) -> Mode {
         let forwarded = |kind: &MediaKind| {
@@ -200,7 +203,8 @@ impl State {
         }
     }
 
-    /// Who need not send: everybody, once all have each other directly.
+    /// Participants who need not send to the server: everybody, once the mesh is complete; else
+    /// nobody.
     pub(crate) fn paused_upstreams(&self) -> BTreeSet<ParticipantId> {
         let direct = |path: DeliveryPath| !path.uses(Route::Mix) && !path.uses(Route::Forward);
         let all_direct = self
@@ -215,8 +219,8 @@ impl State {
         connected.map(|(who, _)| *who).collect()
     }
 
-    /// Notes of people what [`State::paused_upstreams`] says; their silence is judged by it. True if that
-    /// is news.
+    /// Notes for each participant whether their upstream is paused in the current wiring. Silence
+    /// counts only while it is not. True if that changed for anybody.
     pub(crate) fn update_upstreams(&mut self, now: Duration) -> bool {
         let mut news = false;
         for (who, participant) in &mut self.participants {
@@ -230,7 +234,8 @@ impl State {
     }
 }
 
-/// Those who may have slots of a kind: nobody while the path does not use them.
+/// The candidates for a participant's slots of one kind: none while their delivery path does not
+/// use forward slots.
 fn candidates<'a>(
     path: DeliveryPath,
     candidates: impl Iterator<Item = &'a Candidate>,
@@ -241,7 +246,7 @@ fn candidates<'a>(
     }
 }
 
-/// Who has had `n` slots.
+/// The current occupants of `n` slots.
 fn resized(had: SlotAllocation, n: usize) -> Vec<Option<Occupant>> {
     let mut held = had.slots;
     held.resize(n, None);

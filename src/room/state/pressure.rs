@@ -1,5 +1,5 @@
-//! What a room saves on while the server is hard pressed: frames first, then the size of the
-//! composite, then how many sizes of it are encoded; pure.
+//! What a room saves on while the server is overloaded: first the frame rate of the composite, then
+//! its size, then the number of sizes in which it is encoded; pure.
 
 use std::collections::BTreeMap;
 
@@ -11,10 +11,10 @@ use crate::media::bwe::ladder::Rung;
 use crate::media::mixer::Output;
 use crate::protocol::recording::RecordingId;
 
-/// Encodings that recordings need.
+/// The encodings of the mixer that recordings need.
 pub(crate) type RecordedOutputs = BTreeMap<(RecordingId, MediaKind), Output>;
 
-/// Frames a second of a composite that has `fps` without pressure.
+/// Frame rate of a composite under `pressure`, 1/s, which has `fps` without.
 pub(crate) fn fps(pressure: Pressure, fps: u32) -> u32 {
     let left = match pressure {
         Pressure::None => fps,
@@ -25,18 +25,18 @@ pub(crate) fn fps(pressure: Pressure, fps: u32) -> u32 {
 }
 
 impl State {
-    /// Frames a second that the composite has now, and that senders are asked for.
+    /// Frame rate of the composite now, 1/s. Senders are asked for the same.
     pub fn fps(&self) -> u32 {
         fps(self.pressure, self.settings.fps)
     }
 
-    /// What is saved on now.
+    /// The overload level of the server, and so what is saved on now.
     pub fn pressure(&self) -> Pressure {
         self.pressure
     }
 
-    /// `rung`, or the best one below it that is not withheld. The still never is, nor is what is
-    /// encoded for a recording anyway.
+    /// `rung`, or the best one below it that is not withheld. The still is never withheld, nor is a
+    /// rung that is encoded for a recording anyway.
     pub(crate) fn permitted(
         &self,
         codec: VideoCodec,
@@ -53,8 +53,8 @@ impl State {
         permitted.unwrap_or(still)
     }
 
-    /// Whether a rung is saved on. The last one that moves never is, so that all who have a picture
-    /// keep one.
+    /// Whether a rung is withheld to save CPU. The last moving one never is, so that every viewer
+    /// keeps a moving picture.
     fn is_withheld(&self, rung: Rung) -> bool {
         let still = self.settings.ladder.still();
         let moving = rung < still;

@@ -1,4 +1,4 @@
-//! What of a room is being recorded, and what that needs; pure.
+//! The recordings of a room, and the media that each needs; pure.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -17,11 +17,14 @@ use crate::protocol::room::RecordingState;
 use crate::room::error::RoomError;
 use crate::topology::Mode;
 
-/// Most recordings of one room at once.
+/// Largest number of recordings of one room at once.
 pub const MAX_RECORDINGS: usize = 4;
 
 impl State {
-    /// Begins a recording.
+    /// Begins a recording under this id.
+    ///
+    /// # Errors
+    /// [`RoomError::NothingToRecord`] in mode `p2p`, [`RoomError::TooManyRecordings`].
     pub(crate) fn record(
         &mut self,
         now: Duration,
@@ -41,13 +44,16 @@ impl State {
         Ok(())
     }
 
-    /// Ends one, or notes that one has ended by itself.
+    /// Ends a recording.
+    ///
+    /// # Errors
+    /// [`RoomError::NoSuchRecording`].
     pub(crate) fn stop_recording(&mut self, id: &RecordingId) -> Result<(), RoomError> {
         let stopped = self.recordings.remove(id);
         stopped.map(drop).ok_or(RoomError::NoSuchRecording)
     }
 
-    /// What the room shows of its recordings.
+    /// The running recordings as clients see them.
     pub(crate) fn published_recordings(&self) -> Vec<RecordingState> {
         let shown = |(id, recording): (&RecordingId, &RunningRecording)| RecordingState {
             id: id.clone(),
@@ -57,15 +63,15 @@ impl State {
         self.recordings.iter().map(shown).collect()
     }
 
-    /// The recorders there should be.
+    /// The recordings for which a task should run.
     pub(crate) fn desired_recorders(&self) -> BTreeMap<RecordingId, Subject> {
         let subject =
             |(id, recording): (&RecordingId, &RunningRecording)| (id.clone(), recording.subject);
         self.recordings.iter().map(subject).collect()
     }
 
-    /// The encodings that recordings need. The picture is that of the top rung, which is encoded
-    /// for viewers anyway.
+    /// The encodings of the mixer that recordings need. The picture is that of the top rung, which is
+    /// mostly encoded for viewers anyway.
     pub(crate) fn recorded_outputs(&self) -> BTreeMap<(RecordingId, MediaKind), Output> {
         let mut outputs = BTreeMap::new();
         for (id, recording) in &self.recordings {
@@ -83,8 +89,8 @@ impl State {
         outputs
     }
 
-    /// Of those, the ones a recorder is to be fed now: a picture once everybody is in it, so that
-    /// a recording does not begin with initials.
+    /// The part of `outputs` that recordings should be fed now. A picture waits until everybody is in
+    /// it, for [`HANDOVER_LIMIT`] at most, so that a recording does not begin with avatars.
     pub(crate) fn recorder_feeds(
         &self,
         now: Duration,
@@ -101,8 +107,7 @@ impl State {
         outputs
     }
 
-    /// The uplinks that recordings of tracks are to be fed: all there are, each in the largest of
-    /// its encodings.
+    /// What recordings of tracks should write: every uplink, each in its largest encoding.
     pub(crate) fn desired_tracks(&self, now: Duration) -> RecordedTracks {
         let of_tracks = |(_, recording): &(&RecordingId, &RunningRecording)| {
             recording.subject == Subject::Tracks
@@ -147,7 +152,7 @@ impl State {
         })
     }
 
-    /// When recordings begin whatever their picture lacks.
+    /// The moments at which recordings get a picture even if somebody is missing in it.
     pub(crate) fn recordings_due(&self) -> impl Iterator<Item = Duration> {
         let due = |recording: &RunningRecording| recording.since + HANDOVER_LIMIT;
         self.recordings.values().map(due)

@@ -1,5 +1,5 @@
-//! Which rung of the ladder each viewer of the composite is on, and what the renditions are encoded
-//! at; pure.
+//! Which rung of the ladder each viewer of the composite is on, and the bitrates at which the
+//! renditions are encoded; pure.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -17,21 +17,24 @@ use crate::media::mixer::Output;
 use crate::media::stream::pacer::Pacing;
 use crate::protocol::recording::RecordingId;
 
-/// A viewer who is on a rendition and can take this share of its bitrate stays on it.
+/// Share of a rendition's bitrate that a viewer's link must carry for them to stay on it. With less
+/// they move to the rung below.
 const STAY_SHARE: f64 = 0.8;
-/// A viewer who is not on a rendition yet comes to it if they can take this share of its bitrate.
+/// Share of a rendition's bitrate that a viewer's link must carry for them to move to it. More than
+/// [`STAY_SHARE`], so that nobody moves to and fro.
 const JOIN_SHARE: f64 = 0.95;
-/// A bitrate that is to change by less than this share is left as it is.
+/// Smallest relative change of a rendition's bitrate that is made. Smaller ones are not worth a new
+/// setting of the encoder.
 const MIN_RATE_CHANGE: f64 = 0.05;
-/// bit/s of sound for a link that is weak: it leaves half as much more to the smallest picture, and
-/// speech is hardly the worse for it.
+/// Bitrate of the sound mix on a weak link, bit/s. It leaves half as much again to the smallest
+/// picture, and speech is hardly worse.
 const WEAK_LINK_AUDIO_BITRATE: u32 = 24_000;
-/// A link that carries less than this is weak, bit/s with all headers.
+/// A link becomes weak when it carries less than this, bit/s with all headers.
 const WEAK_LINK: f64 = 180_000.0;
-/// A mix for a weak link has its full bitrate again once the link carries this, bit/s with all
-/// headers.
+/// A mix that is encoded for a weak link stays so until every link of its listeners carries this,
+/// bit/s with all headers.
 const WEAK_LINK_RECOVERED: f64 = 240_000.0;
-/// Nothing of a moving picture is held longer than this so that it goes out slowly.
+/// Longest time for which the pacer holds a packet of a moving picture back.
 const MAX_PACING_DELAY: Duration = Duration::from_secs(2);
 
 /// A viewer of the composite.
@@ -39,12 +42,12 @@ struct Viewer {
     who: ParticipantId,
     codec: VideoCodec,
     rung: Rung,
-    /// bit/s for the picture; `None` without a limit.
+    /// What their link carries of the picture, bit/s; `None` without a limit.
     budget: Option<f64>,
 }
 
 impl State {
-    /// The renditions that the viewers of the composite should get.
+    /// The rendition that each viewer of the composite should get.
     pub(crate) fn desired_renditions(&self) -> BTreeMap<ParticipantId, Output> {
         let recorded = self.recorded_outputs();
         let mut viewers = self.viewers(&recorded);
@@ -107,7 +110,7 @@ impl State {
         self.participants.iter().filter_map(viewer).collect()
     }
 
-    /// The best rung for somebody by what they want and what their link carries.
+    /// The best rung for a participant by the limits they asked for and by their link.
     fn rung_of(&self, participant: &Participant) -> Rung {
         let Settings {
             ladder,
@@ -118,12 +121,12 @@ impl State {
         wanted.max(participant.link.rung())
     }
 
-    /// bit/s of the sound somebody gets.
+    /// Bitrate of the sound mix that a participant gets now, bit/s.
     fn sound_of(&self, who: ParticipantId, participant: &Participant) -> u32 {
         self.sound_in(&self.wired, who, participant)
     }
 
-    /// bit/s of the sound somebody gets by a wiring.
+    /// Bitrate of the sound mix that a participant gets by `wiring`, bit/s; 0 without a slot for it.
     fn sound_in(&self, wiring: &Wiring, who: ParticipantId, participant: &Participant) -> u32 {
         let rate = match wiring.feeds.get(&(who, Downlink::Audio)) {
             Some(Feed::Output(mix)) => wiring.rate_of(*mix),
@@ -135,7 +138,8 @@ impl State {
         }
     }
 
-    /// bit/s of the sound that somebody would get over a weak link.
+    /// Bitrate of the sound mix that a participant would get on a weak link, bit/s; 0 without a slot
+    /// for it.
     pub(crate) fn min_sound_of(&self, participant: &Participant) -> u32 {
         match participant.downlinks.mix_audio {
             true => self.weak_link_audio_bitrate(),
@@ -147,7 +151,7 @@ impl State {
         self.settings.audio_bitrate.min(WEAK_LINK_AUDIO_BITRATE)
     }
 
-    /// Those whose link carries little, so that each packet counts.
+    /// Participants with a weak link, on which each packet counts.
     pub(crate) fn weak_links(&self) -> BTreeSet<ParticipantId> {
         let weak =
             |participant: &Participant| participant.link.budget() < Budget::Limited(WEAK_LINK);
@@ -158,12 +162,12 @@ impl State {
         people.map(|(who, _)| *who).collect()
     }
 
-    /// What an output is encoded at, bit/s.
+    /// Bitrate at which an output is encoded now, bit/s. `None` if it does not run.
     fn rate_of(&self, output: Output) -> Option<u32> {
         self.wired.rate_of(output)
     }
 
-    /// `rung`, or the next one whose encoder has not just failed: below first, then above.
+    /// `rung`, or the nearest one whose encoder has not just failed: first below, then above.
     pub(crate) fn nearest_that_works(&self, codec: VideoCodec, rung: Rung) -> Rung {
         let works = |rung: &Rung| {
             let output = Output::Video { codec, rung: *rung };
@@ -175,8 +179,8 @@ impl State {
         below.chain(above).find(works).unwrap_or(rung)
     }
 
-    /// What renditions should be encoded at, given who watches which. Those that nobody watches
-    /// go on as they are.
+    /// The bitrate of each output, given who gets which. An output that nobody gets keeps its
+    /// bitrate.
     pub(crate) fn desired_rates<'a>(
         &self,
         outputs: impl Iterator<Item = &'a Output>,
@@ -198,8 +202,8 @@ impl State {
         outputs.filter_map(rate).collect()
     }
 
-    /// All who hear a mix hear it as the weakest link among theirs has it: one encoding more for each
-    /// would cost more than is lost.
+    /// The bitrate of a sound mix: that of its weakest listener. A second encoding for the others
+    /// would cost more than they lose.
     fn sound_rate(&self, mix: Output, heard_by: &mut dyn Iterator<Item = ParticipantId>) -> Rate {
         let (full, lean) = (self.settings.audio_bitrate, self.weak_link_audio_bitrate());
         let weak = match self.rate_of(mix) {
@@ -249,7 +253,7 @@ impl State {
         })
     }
 
-    /// The rung of the composite that somebody is fed.
+    /// The rung of the composite that a participant gets; `None` if they do not get it.
     pub(crate) fn watched_rung(&self, who: ParticipantId) -> Option<Rung> {
         match self.feed_of(who, Downlink::Video)? {
             Feed::Output(Output::Video { rung, .. }) => Some(rung),
@@ -257,7 +261,8 @@ impl State {
         }
     }
 
-    /// How fast the composite goes out to whom, by a wiring; to all others it goes as it comes.
+    /// Pacing of the composite by `next`, per participant. Without an entry, packets go out as they
+    /// come.
     pub(crate) fn desired_pacing(&self, next: &Wiring) -> BTreeMap<ParticipantId, Pacing> {
         let composite = |participant: &Participant| participant.downlinks.mix_video.is_some();
         let viewers = self
@@ -304,13 +309,13 @@ impl State {
         })
     }
 
-    /// What somebody may be sent.
+    /// What a participant may be sent by their link; [`Budget::Free`] for an unknown one.
     pub fn budget_of(&self, who: ParticipantId) -> Budget {
         let participant = self.participants.get(&who);
         participant.map_or(Budget::Free, |participant| participant.link.budget())
     }
 
-    /// How many slots an encoding feeds.
+    /// Number of slots that an encoding of the mixer feeds.
     pub(crate) fn viewers_of(&self, output: Output) -> usize {
         let fed = self.wired.feeds.values();
         fed.filter(|feed| **feed == Feed::Output(output)).count()

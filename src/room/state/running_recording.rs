@@ -1,14 +1,13 @@
-//! What the state keeps of a recording under way.
+//! What the state keeps of a running recording.
 
 use std::time::Duration;
 
 use crate::protocol::recording::Subject;
 
-/// A recording under way.
+/// A recording that has been accepted and has not ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct RunningRecording {
-    /// What is recorded.
     pub(crate) subject: Subject,
-    /// When it was asked for.
+    /// When it was accepted.
     pub(crate) since: Duration,
 }

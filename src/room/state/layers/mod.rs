@@ -1,5 +1,5 @@
-//! The encodings a camera is sent in at once, what flows of them, and which of them somebody gets;
-//! pure.
+//! The simulcast encodings (layers) of an uplink: which of them flow, and which of them a consumer
+//! gets; pure.
 //!
 //! An encoding that a browser has switched off, because it was asked to or because its link is too
 //! narrow, is silent and comes back. It is never the end of an uplink, which lasts as long as any
@@ -11,27 +11,30 @@ use super::bandwidth_allocation::LayerCosts;
 use crate::id::Rid;
 use crate::layout::Size;
 
-/// How long an encoding has to flow before somebody is moved to it from one that flows: a link
-/// that is barely wide enough for it lets it come and go.
+/// How long an encoding must flow before a consumer is moved to it from one that flows. A sender's
+/// link that is barely wide enough makes an encoding come and go.
 pub(crate) const LAYER_SETTLE: Duration = Duration::from_secs(1);
 
-/// Percent of the height wanted that will do. Less would be seen to be scaled up.
+/// Percent of the wanted height that an encoding needs to be large enough. Less would visibly be
+/// scaled up.
 const ENOUGH_PERCENT: u64 = 90;
 
-/// Percent of the height wanted below which somebody is moved to a larger one.
+/// Percent of the wanted height below which a consumer is moved to a larger encoding. Less than
+/// [`ENOUGH_PERCENT`], so that a small change of the wanted height moves nobody.
 const KEEP_PERCENT: u64 = 80;
 
-/// Percent of what a link carries that an encoding may take to be moved to.
+/// Percent of a picture's allocated bitrate that a larger encoding may use for the viewer to be
+/// moved to it.
 const RISE_PERCENT: u64 = 80;
 
-/// What arrives.
+/// Whether media arrives.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Media {
-    /// Nothing yet.
+    /// Nothing has arrived yet.
     Absent,
-    /// RTP flows.
+    /// RTP arrives.
     Flowing { since: Duration },
-    /// RTP flowed, and has been silent since.
+    /// RTP arrived, and has stopped.
     Silent { since: Duration },
 }
 
@@ -41,18 +44,19 @@ impl Media {
     }
 }
 
-/// What an encoding is, for the choice among several.
+/// Height and bitrate of an encoding, by which one is chosen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Encoding {
-    /// Pixels.
+    /// Height in pixels.
     pub(crate) height: u32,
-    /// bit/s.
+    /// Bitrate in bit/s.
     pub(crate) bitrate: u32,
 }
 
 impl Encoding {
-    /// What a link must carry, bit/s, for somebody who has one of `current` bit/s to have this: of
-    /// one that is larger something more, so that what has just been taken up is not too much.
+    /// What a link must carry for this encoding, bit/s, if the viewer gets one of `current` bit/s
+    /// now. For a larger one it is more than its bitrate, by [`RISE_PERCENT`], so that the link is
+    /// not full right after the change.
     fn cost(self, current: Option<u32>) -> u64 {
         let bitrate = u64::from(self.bitrate);
         match current.is_some_and(|current| self.bitrate <= current) {
@@ -62,30 +66,30 @@ impl Encoding {
     }
 }
 
-/// bit/s that somebody has now, where that is known.
+/// Bitrate of the encoding that a consumer gets now, bit/s. `None` if unknown.
 fn current_bitrate(layers: &[Option<Encoding>], target: LayerTarget) -> Option<u32> {
     let current = target.current?;
     let nominal = || Some(layers.get(current)?.as_ref()?.bitrate);
     target.current_bitrate.or_else(nominal)
 }
 
-/// What somebody is to get of an uplink.
+/// What a consumer wants of an uplink, and what they get now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct LayerTarget {
-    /// How high they show it, pixels.
+    /// Height at which they show it, pixels.
     pub(crate) height: u32,
-    /// What their link carries of it, bit/s, where that is known.
+    /// Bitrate allocated to it on their link, bit/s. `None` without a limit.
     pub(crate) max_bitrate: Option<u32>,
-    /// Which they have.
+    /// Index of the encoding that they get now.
     pub(crate) current: Option<usize>,
-    /// What its sender is asked to send that one at, bit/s, where that is known: it may stand in
-    /// for a smaller one.
+    /// Bitrate at which its sender is asked to send that encoding, bit/s. It can be less than the
+    /// nominal one, when the encoding stands in for a smaller one.
     pub(crate) current_bitrate: Option<u32>,
 }
 
-/// The one of `layers` to serve a target with; `None` where there is none. What cannot be had is
-/// `None` in `layers`. The smallest that is large enough, of those that the link carries; whoever
-/// has one keeps it while it nearly fits.
+/// Index of the encoding in `layers` that serves a target: the smallest that is large enough, of
+/// those that the link carries. A consumer keeps an encoding that nearly fits. Encodings that are
+/// not available are `None` in `layers`; the result is `None` if none is available.
 pub(crate) fn choose_layer(layers: &[Option<Encoding>], target: LayerTarget) -> Option<usize> {
     let there = || {
         let known = layers.iter().enumerate();
@@ -125,8 +129,8 @@ pub(crate) fn choose_layer(layers: &[Option<Encoding>], target: LayerTarget) -> 
     chosen.map(|(n, _)| *n)
 }
 
-/// What a sender is asked to send, and what encodings are taken for until they say: the canvas and
-/// its halves.
+/// Nominal sizes of simulcast encodings: the canvas, its half, its quarter and so on. Senders are
+/// asked for them, and encodings count as such until their packets tell their real size.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct LayerSizes {
     pub(crate) canvas: Size,
@@ -134,7 +138,7 @@ pub(crate) struct LayerSizes {
 }
 
 impl LayerSizes {
-    /// The size of the `n`-th encoding of `count`, the smallest first.
+    /// Size of the `n`-th encoding of `count`, the smallest first, pixels.
     pub(crate) fn size(self, n: usize, count: usize) -> Size {
         let halvings = count.saturating_sub(n + 1).min(8);
         Size {
@@ -143,14 +147,14 @@ impl LayerSizes {
         }
     }
 
-    /// bit/s for a camera of this size: a tenth of a bit a pixel, which VP8 does well with on
-    /// faces.
+    /// Bitrate for a camera of this size, bit/s: a tenth of a bit per pixel, which is enough for
+    /// faces in VP8.
     pub(crate) fn bitrate(self, size: Size) -> u32 {
         let pixels = u64::from(size.width) * u64::from(size.height) * u64::from(self.fps);
         u32::try_from((pixels / 10).clamp(80_000, 2_500_000)).unwrap_or(2_500_000)
     }
 
-    /// A picture of the canvas's shape.
+    /// The size of this height with the canvas's aspect ratio.
     fn as_high_as(self, height: u32) -> Size {
         let width = u64::from(height) * u64::from(self.canvas.width);
         let width = width / u64::from(self.canvas.height.max(1));
@@ -169,13 +173,13 @@ impl LayerSizes {
     }
 }
 
-/// One encoding.
+/// The state of one encoding.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Layer {
     media: Media,
-    /// Counts its taps: what must be forwarded or decoded anew.
+    /// Number of taps so far. A new tap must be forwarded and decoded anew.
     tap: u32,
-    /// As its packets say, pixels.
+    /// Height in pixels, as its packets tell. `None` until they do.
     height: Option<u32>,
 }
 
@@ -187,7 +191,7 @@ impl Layer {
     };
 }
 
-/// The encodings of an uplink: one, or those it names.
+/// The encodings of an uplink: one without simulcast, else one per rid.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Layers {
     rids: Vec<Rid>,
@@ -200,7 +204,7 @@ impl Layers {
         Self { rids, all }
     }
 
-    /// Their names, the smallest first; none where there is but one.
+    /// The rids, the smallest encoding first; empty without simulcast.
     pub(crate) fn rids(&self) -> &[Rid] {
         &self.rids
     }
@@ -209,7 +213,7 @@ impl Layers {
         self.all.len()
     }
 
-    /// A new tap of the `n`-th delivers.
+    /// Notes that a new tap of the `n`-th encoding delivers.
     pub(crate) fn begin(&mut self, n: usize, now: Duration) {
         if let Some(layer) = self.all.get_mut(n) {
             layer.media = Media::Flowing { since: now };
@@ -217,7 +221,7 @@ impl Layers {
         }
     }
 
-    /// The `n`-th flows or is silent from now on, if it ever began.
+    /// Notes that the `n`-th encoding flows or is silent. Ignored before its first tap.
     pub(crate) fn set_media(&mut self, n: usize, media: Media) {
         if let Some(layer) = self.all.get_mut(n)
             && layer.media != Media::Absent
@@ -227,14 +231,14 @@ impl Layers {
         }
     }
 
-    /// The `n`-th is as high as that now.
+    /// Notes the height of the `n`-th encoding, pixels.
     pub(crate) fn set_height(&mut self, n: usize, height: u32) {
         if let Some(layer) = self.all.get_mut(n) {
             layer.height = Some(height);
         }
     }
 
-    /// Silence from now on counts, whatever it was before.
+    /// Counts the silence of all silent encodings from `now` on.
     pub(crate) fn restart_silence(&mut self, now: Duration) {
         for layer in &mut self.all {
             if let Media::Silent { since } = &mut layer.media {
@@ -243,7 +247,7 @@ impl Layers {
         }
     }
 
-    /// What arrives of any of them.
+    /// Whether media arrives of any encoding. If all are silent, since the last one fell silent.
     pub(crate) fn media(&self) -> Media {
         let all = || self.all.iter().map(|layer| layer.media);
         let flowing = all().find(|media| media.is_flowing());
@@ -255,12 +259,13 @@ impl Layers {
         flowing.or_else(silent).unwrap_or(Media::Absent)
     }
 
-    /// The number of the `n`-th one's tap; 0 before the first.
+    /// Serial number of the tap of the `n`-th encoding; 0 before the first.
     pub(crate) fn tap(&self, n: usize) -> u32 {
         self.all.get(n).map_or(0, |layer| layer.tap)
     }
 
-    /// Which of those that flow serves a target; of those that have begun if none flows.
+    /// Index of the encoding that serves a target, among those that flow; if none flows, among those
+    /// that ever did. `None` if none has begun.
     pub(crate) fn choose(
         &self,
         target: LayerTarget,
@@ -272,8 +277,8 @@ impl Layers {
             _ => None,
         };
         let long = |since: Duration| since + LAYER_SETTLE <= now;
-        // Whoever has had one for long is not moved to one that has just come, unless their link
-        // does not carry what they have.
+        // A consumer whose encoding has flowed for long is not moved to one that has just come,
+        // unless their link does not carry what they get.
         let nominal = |n| sizes.encoding(n, self.count()).bitrate;
         let current = target.current_bitrate.or(target.current.map(nominal));
         let carried = target.max_bitrate.is_none_or(|max| current <= Some(max));
@@ -288,16 +293,16 @@ impl Layers {
             .or_else(|| choose_layer(&self.encodings(target, sizes, begun), target))
     }
 
-    /// Which would serve a target best, whether or not it flows.
+    /// Index of the encoding that would serve a target best, whether or not it flows.
     pub(crate) fn preferred(&self, target: LayerTarget, sizes: LayerSizes) -> usize {
         choose_layer(&self.nominal_encodings(target, sizes), target).unwrap_or(self.count() - 1)
     }
 
-    /// What they are asked to be.
+    /// The encodings as their sender is asked to send them.
     fn nominal_encodings(&self, target: LayerTarget, sizes: LayerSizes) -> Vec<Option<Encoding>> {
         let count = self.count();
         if let [only] = self.all.as_slice() {
-            // It is not asked to be anything: it is as large as it is.
+            // Without simulcast no height is asked for: it is as large as it is.
             let height = only.height.unwrap_or(sizes.canvas.height);
             let nominal = || sizes.bitrate(sizes.as_high_as(height));
             let bitrate = target.current_bitrate.unwrap_or_else(nominal);
@@ -307,8 +312,8 @@ impl Layers {
         all.collect()
     }
 
-    /// What a link must carry for each encoding up to the one a target wants, and what it carries
-    /// with the one that is current.
+    /// What a link must carry for each encoding up to the one that a target wants, and what the
+    /// current one uses.
     pub(crate) fn costs(&self, target: LayerTarget, sizes: LayerSizes) -> LayerCosts {
         let all = self.nominal_encodings(target, sizes);
         let has = current_bitrate(&all, target);
@@ -343,7 +348,8 @@ impl Layers {
         self.all.iter().enumerate().map(encoding).collect()
     }
 
-    /// When one of several that has just come may be used by those who have another.
+    /// When the next encoding that has just come may replace another one for a consumer. `None`
+    /// without simulcast.
     pub(crate) fn settles_at(&self, now: Duration) -> Option<Duration> {
         if self.count() < 2 {
             return None;

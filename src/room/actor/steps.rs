@@ -1,4 +1,4 @@
-//! The steps of the media wiring, carried out.
+//! Carries out the steps of the media wiring.
 
 use std::sync::Arc;
 
@@ -14,7 +14,7 @@ use crate::room::state::pressure;
 use crate::room::state::wiring::{Downlink, Feed, Step};
 
 impl Actor {
-    /// One step of the media wiring.
+    /// Carries out one step of the media wiring.
     pub(crate) fn run_step(&mut self, step: Step) {
         match step {
             Step::StartMixer => self.start_mixer(),
@@ -137,7 +137,7 @@ impl Actor {
         }
     }
 
-    /// Feeds a slot of a participant.
+    /// Sets the feed of a participant's slot.
     fn feed(
         &mut self,
         who: ParticipantId,

@@ -111,8 +111,8 @@ impl State {
         Ok(())
     }
 
-    /// Notes from whom a participant receives directly. Ignored outside mode `p2p`: the report is of
-    /// a mesh that is being left.
+    /// Notes from whom a participant receives directly. Ignored outside mode `p2p`: the report is
+    /// of a mesh that is being left.
     fn set_mesh(
         &mut self,
         who: ParticipantId,

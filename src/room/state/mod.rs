@@ -295,8 +295,8 @@ impl State {
         });
     }
 
-    /// Begins a join. One that takes over a participant adds no load and is decided at once. For any
-    /// other, the server is asked for capacity.
+    /// Begins a join. One that takes over a participant adds no load and is decided at once. For
+    /// any other, the server is asked for capacity.
     fn knock(
         &mut self,
         request: RequestId,
@@ -453,8 +453,9 @@ impl State {
         }
     }
 
-    /// Notes the share of packets lost on the way to a participant. True if that turns forward error
-    /// correction for them on or off. Mostly it does not, and the wiring need not be computed.
+    /// Notes the share of packets lost on the way to a participant. True if that turns forward
+    /// error correction for them on or off. Mostly it does not, and the wiring need not be
+    /// computed.
     fn lost(&mut self, now: Duration, who: ParticipantId, loss: Option<f32>) -> bool {
         let participant = self.participants.get_mut(&who);
         participant.is_some_and(|participant| {

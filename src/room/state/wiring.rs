@@ -157,8 +157,8 @@ pub enum LevelRate {
     /// Whenever levels are measured: five times a second.
     #[default]
     Full,
-    /// Once a second, for weak links. Each message is a packet, and five a second are a twentieth of
-    /// what such a link carries.
+    /// Once a second, for weak links. Each message is a packet, and five a second are a twentieth
+    /// of what such a link carries.
     Reduced,
 }
 
@@ -172,8 +172,8 @@ pub struct SlotTable {
     pub slots: Vec<SlotState>,
 }
 
-/// All media of a room, as it runs or as it should. The state keeps the running one and computes the
-/// desired one after each input.
+/// All media of a room, as it runs or as it should. The state keeps the running one and computes
+/// the desired one after each input.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(crate) struct Wiring {
     pub(crate) mixer: Mixing,

@@ -138,8 +138,8 @@ impl Link {
         })
     }
 
-    /// So many moves, or more where what is too much by so little that its queue takes half a minute to
-    /// grow is not known for what it was.
+    /// So many moves, or more where what is too much by so little that its queue takes half a
+    /// minute to grow is not known for what it was.
     fn most_moves(&self, moves: usize) -> usize {
         match self.is_nearly_carried() {
             true => 80,
@@ -185,8 +185,8 @@ impl Link {
         for (n, bitrate) in bitrates.into_iter().enumerate() {
             let target = self.target(n, Some(bitrate as u32));
             let preferred = self.layers.preferred(target, LAYER_SIZES);
-            if self.asked[n].0 != asked {
-                self.asked[n] = (asked, self.now);
+            if self.asked[n].0 != preferred {
+                self.asked[n] = (preferred, self.now);
             }
             let there = preferred < self.current[n] || self.now >= self.asked[n].1 + STARTS;
             if preferred != self.current[n] && there {

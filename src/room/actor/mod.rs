@@ -5,6 +5,7 @@
 pub(crate) mod active_speakers;
 pub(crate) mod commands;
 pub(crate) mod connection;
+pub(crate) mod notices;
 pub(crate) mod stats;
 pub(crate) mod steps;
 
@@ -22,8 +23,8 @@ use super::error::RoomError;
 use super::handle::{Command, JoinError, JoinReply, JoinRequest, Notice, Reply};
 use super::recording::Recorders;
 use super::settings::RoomSettings;
-use super::state::wiring::{Downlink, Feed, LevelRate};
-use super::state::{Departure, Effect, Input, RequestId, State};
+use super::state::wiring::{Downlink, Feed};
+use super::state::{Effect, Input, RequestId, State};
 use crate::admission::Admission;
 use crate::archive::Archive;
 use crate::id::SourceId;
@@ -37,8 +38,6 @@ use crate::protocol::recording::RecordingId;
 use crate::protocol::room::{ByeReason, Level, RoomState};
 use crate::protocol::stats::RoomStats;
 
-/// Participants with [`LevelRate::Reduced`] get one in so many level messages.
-const LEVELS_APART: u32 = 5;
 /// Interval at which taps and peers are checked for silence and speech.
 const LIVENESS: Duration = Duration::from_millis(100);
 
@@ -286,52 +285,6 @@ impl Actor {
             }
         };
         self.inputs.push_back(input);
-    }
-
-    fn tell_levels(&mut self, levels: Arc<[Level]>) {
-        self.levels_told = self.levels_told.wrapping_add(1);
-        let is_for_all = self.levels_told.is_multiple_of(LEVELS_APART);
-        for connection in self.connections.values() {
-            if is_for_all || connection.levels == LevelRate::Full {
-                // Levels are dropped if the queue is full.
-                let _ = connection
-                    .notices
-                    .try_send(Notice::Levels(Arc::clone(&levels)));
-            }
-        }
-    }
-
-    /// Sends a notice. A participant whose queue is full is too slow and is evicted.
-    fn tell(&mut self, who: ParticipantId, notice: Notice) {
-        let Some(connection) = self.connections.get(&who) else {
-            return;
-        };
-        let input = match connection.notices.try_send(notice) {
-            Ok(()) => return,
-            Err(mpsc::error::TrySendError::Full(_)) => Input::PeerLost(who, ByeReason::TooSlow),
-            Err(mpsc::error::TrySendError::Closed(_)) => {
-                Input::Leave(who, Departure::SignallingLost)
-            }
-        };
-        self.inputs.push_back(input);
-    }
-
-    /// Passes a chat text or signal on, or tells its sender that it is refused. A queue that is
-    /// half full takes neither: what participants send must not get anybody evicted as too slow.
-    fn pass_on(&mut self, from: ParticipantId, to: ParticipantId, notice: Notice) {
-        if self.has_time(to) {
-            self.tell(to, notice);
-        } else if self.connections.contains_key(&to) && self.has_time(from) {
-            self.tell(from, Notice::Refused(RoomError::TooFast(to)));
-        }
-    }
-
-    /// Whether at least half of a participant's queue is free.
-    fn has_time(&self, who: ParticipantId) -> bool {
-        self.connections.get(&who).is_some_and(|connection| {
-            let queue = &connection.notices;
-            queue.capacity() >= queue.max_capacity() / 2
-        })
     }
 
     fn check_liveness(&mut self) {

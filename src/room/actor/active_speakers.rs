@@ -15,14 +15,14 @@ const LEVELS_EVERY: u32 = 2;
 #[derive(Debug, Default)]
 pub(crate) struct PacketSpeakers {
     /// `None` until the first report after a mixer.
-    told: Option<BTreeSet<ParticipantId>>,
-    beats: u32,
+    reported: Option<BTreeSet<ParticipantId>>,
+    calls: u32,
 }
 
 impl PacketSpeakers {
     /// Forgets the last report, as a mixer detects speakers from now on.
     pub(crate) fn hand_over(&mut self) {
-        self.told = None;
+        self.reported = None;
     }
 
     /// The input that reports who speaks, if that has changed. To be called ten times a second
@@ -35,10 +35,10 @@ impl PacketSpeakers {
             .iter()
             .filter(|(_, connection)| connection.speaks());
         let speaking: BTreeSet<ParticipantId> = speaks.map(|(who, _)| *who).collect();
-        if self.told.as_ref() == Some(&speaking) {
+        if self.reported.as_ref() == Some(&speaking) {
             return None;
         }
-        self.told = Some(speaking.clone());
+        self.reported = Some(speaking.clone());
         Some(Input::Speaking(speaking))
     }
 
@@ -48,9 +48,12 @@ impl PacketSpeakers {
         &mut self,
         connections: &HashMap<ParticipantId, Connection>,
     ) -> Vec<Level> {
-        self.beats = (self.beats + 1) % LEVELS_EVERY;
-        let anybody = self.told.as_ref().is_some_and(|told| !told.is_empty());
-        if self.beats != 0 || !anybody {
+        self.calls = (self.calls + 1) % LEVELS_EVERY;
+        let anybody = self
+            .reported
+            .as_ref()
+            .is_some_and(|reported| !reported.is_empty());
+        if self.calls != 0 || !anybody {
             return Vec::new();
         }
         let level = |(who, connection): (&ParticipantId, &Connection)| {

@@ -226,8 +226,8 @@ impl Connection {
             let slot = peer.slot_ref(self.slots.get(&Downlink::Audio)?)?;
             peer.link_monitor().reported_loss(slot.ssrc())
         };
-        let told = estimate.map(|known| known.loss).into_iter();
-        told.chain(reported()).reduce(f32::max)
+        let estimated = estimate.map(|known| known.loss).into_iter();
+        estimated.chain(reported()).reduce(f32::max)
     }
 
     /// Retransmits `bytes` bytes of a picture at once, as a bandwidth probe: their arrival times

@@ -89,7 +89,7 @@ pub(crate) struct Actor {
     recorders: Recorders,
     rates: stats::Rates,
     packet_speakers: PacketSpeakers,
-    beats: u32,
+    checks: u32,
     /// Number of level messages so far.
     levels_told: u32,
     over: bool,
@@ -120,7 +120,7 @@ impl Actor {
             recorders: Recorders::default(),
             rates: stats::Rates::default(),
             packet_speakers: PacketSpeakers::default(),
-            beats: 0,
+            checks: 0,
             levels_told: 0,
             over: false,
         };
@@ -291,8 +291,8 @@ impl Actor {
         for (who, connection) in &mut self.connections {
             self.inputs.extend(connection.check_liveness(*who));
         }
-        self.beats = self.beats.wrapping_add(1);
-        if self.beats.is_multiple_of(ESTIMATES) {
+        self.checks = self.checks.wrapping_add(1);
+        if self.checks.is_multiple_of(ESTIMATES) {
             self.look_at_links();
         }
         if let Some(paths) = self

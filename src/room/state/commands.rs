@@ -94,7 +94,7 @@ impl State {
             if self.participants.len() > MAX_MESH {
                 return refuse("it is for 6 people at most");
             }
-            // Whether somebody only watches is known of those who are connected.
+            // Whether a participant only watches is known once they are connected.
             let callable = |participant: &Participant| match participant.is_connected() {
                 true => participant.is_reachable(),
                 false => participant.reach == Reach::Signalling,

@@ -1,4 +1,4 @@
-//! What a room can refuse, and why.
+//! The errors of requests to a room.
 
 use thiserror::Error;
 
@@ -7,83 +7,83 @@ use crate::archive::ArchiveError;
 use crate::id::ParticipantId;
 use crate::topology::Mode;
 
-/// A refusal. The signalling layer gives each a stable code of its own.
+/// Why a request to a room was refused. Signalling gives each a stable code on the wire.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum RoomError {
-    /// The room has as many participants as it may.
+    /// The room has as many participants as it may have.
     #[error("the room is full: {limit} participants")]
     Full {
-        /// The limit.
+        /// Largest number of participants.
         limit: usize,
     },
-    /// The server has as many rooms as it may.
+    /// The server has as many rooms as it may have.
     #[error("the server is at its limit of {limit} rooms")]
     TooManyRooms {
-        /// The limit.
+        /// Largest number of rooms.
         limit: usize,
     },
-    /// The machine has enough to do.
+    /// The server has no CPU capacity for another participant.
     #[error(transparent)]
     Busy(#[from] Busy),
-    /// A room of that name is there already.
+    /// A room of this id runs already.
     #[error("there is a room of that name already")]
     Exists,
     /// The room ended while the request was under way.
     #[error("the room has closed")]
     Closed,
-    /// The server is stopping.
+    /// The server is stopping and makes no rooms any more.
     #[error("the server is stopping")]
     ShuttingDown,
-    /// Nobody of that id is in the room.
+    /// No participant of this id is in the room.
     #[error("there is no participant {0} in the room")]
     NoSuchParticipant(ParticipantId),
-    /// More messages to a member than they can read.
+    /// The participant's queue is half full: no more chat texts and signals are passed to them.
     #[error("{0} cannot read that fast")]
     TooFast(ParticipantId),
-    /// A message to its own sender.
+    /// A signal is addressed to its own sender.
     #[error("a signal goes to somebody else")]
     SignalToOneself,
-    /// The mode cannot be had here.
+    /// The room or participant cannot change to this mode, and why.
     #[error("mode {0:?} cannot be had in this room: {1}")]
     ModeUnavailable(Mode, &'static str),
-    /// The mode leaves the server no media.
+    /// Nothing can be recorded in mode `p2p`: no media comes to the server.
     #[error("in mode p2p the server has no media to record: change the mode first")]
     NothingToRecord,
-    /// As many recordings as there may be.
+    /// The room has as many running recordings as it may have.
     #[error("the room is being recorded {limit} times already")]
     TooManyRecordings {
-        /// The limit.
+        /// Largest number of recordings of one room.
         limit: usize,
     },
-    /// No recording of that id goes on in the room.
+    /// No recording of this id is running in the room.
     #[error("there is no such recording under way in the room")]
     NoSuchRecording,
-    /// The server has no folder for recordings.
+    /// The server has no archive for recordings.
     #[error("this server does not record: it was started without --recordings")]
     RecordingOff,
-    /// The folder of recordings refuses.
+    /// The archive of recordings refused or failed.
     #[error(transparent)]
     Archive(#[from] ArchiveError),
-    /// The SDP does not parse, or is not an offer that can be answered.
+    /// The SDP does not parse, or is no offer that can be answered.
     #[error("the offer cannot be answered: {0}")]
     BadOffer(String),
-    /// More m-lines than a connection may have.
+    /// The offer has more m-lines than a connection may have.
     #[error("the offer has {got} m-lines, at most {limit} are taken")]
     TooManyMlines {
-        /// How many there are.
+        /// Number of m-lines in the offer.
         got: usize,
-        /// How many there may be.
+        /// Largest number of m-lines.
         limit: usize,
     },
-    /// Roles and m-lines do not fit together.
+    /// The roles in the request do not fit the m-lines of the offer.
     #[error("tracks do not match the offer: {0}")]
     BadTracks(String),
-    /// No codec of an m-line is spoken here.
+    /// The server supports no codec of an m-line.
     #[error("m-line {mid} offers no codec that is spoken here ({spoken})")]
     UnsupportedCodec {
-        /// The m-line.
+        /// The `a=mid` of the m-line.
         mid: String,
-        /// What would have done.
+        /// The codecs that the server supports for it.
         spoken: String,
     },
     /// Something in the server failed; the log has the details.

@@ -24,21 +24,21 @@ use crate::media::peer::Transport;
 use crate::protocol::room::{ByeReason, ParticipantState, RoomState};
 use crate::topology::Mode;
 
-/// Commands that may wait for a room's task.
+/// Largest number of commands that wait for a room's task. Senders wait for a free place.
 const COMMAND_QUEUE: usize = 256;
-/// How often a join is tried again when its room ends at the very moment.
+/// How often a join is tried when its room ends at that very moment.
 const JOIN_TRIES: usize = 3;
-/// How long rooms may take to say goodbye.
+/// Longest time that a shutdown waits for rooms to close.
 const CLOSE_DEADLINE: Duration = Duration::from_secs(2);
-/// How long pipelines may take to go after that.
+/// Longest time that a shutdown waits for recordings, and again for pipelines, to end.
 const DRAIN_DEADLINE: Duration = Duration::from_secs(2);
 
 /// What a new room should be like, where that differs from the server's defaults.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Wanted {
-    /// The mode to start in.
+    /// The mode in which the room starts.
     pub mode: Option<Mode>,
-    /// The layout to start with.
+    /// The layout with which the room starts.
     pub layout: Option<LayoutKind>,
 }
 
@@ -56,7 +56,7 @@ struct Rooms {
     doors: Doors,
 }
 
-/// Whether rooms may be made.
+/// Whether new rooms are made. Shut while the server stops.
 #[derive(Debug, Default, PartialEq, Eq)]
 enum Doors {
     #[default]
@@ -64,7 +64,7 @@ enum Doors {
     Shut,
 }
 
-/// What of the configuration rooms are made with.
+/// The part of the configuration that rooms need.
 fn settings(config: &Config) -> RoomSettings {
     RoomSettings {
         transport: Transport {
@@ -82,7 +82,7 @@ fn settings(config: &Config) -> RoomSettings {
 }
 
 impl Registry {
-    /// No rooms yet. GStreamer must have been initialised.
+    /// A registry without rooms. GStreamer must have been initialised.
     pub fn new(config: Arc<Config>, templates: Arc<Templates>) -> Self {
         let cores = config.max_cores.cores();
         Self {
@@ -97,26 +97,26 @@ impl Registry {
         }
     }
 
-    /// The same, whose rooms can be recorded.
+    /// Makes the rooms recordable, in this archive.
     #[must_use]
     pub fn with_archive(mut self, archive: Archive) -> Self {
         self.shared.archive = Some(archive);
         self
     }
 
-    /// The same with another admission than the configuration's.
+    /// Replaces the admission control that the configuration asks for.
     #[must_use]
     pub fn with_admission(mut self, admission: Admission) -> Self {
         self.shared.admission = admission;
         self
     }
 
-    /// Who is taken in, and what the server saves on.
+    /// The admission control: whether joins are accepted, and the overload level.
     pub fn admission(&self) -> &Admission {
         &self.shared.admission
     }
 
-    /// How many people are in rooms, by the mode in which they are served.
+    /// Number of participants in all rooms, by the mode in which they are served.
     pub fn people(&self) -> PerMode<u32> {
         let mut people = PerMode::default();
         for room in self.list() {
@@ -128,10 +128,10 @@ impl Registry {
         people
     }
 
-    /// The folder of recordings.
+    /// The archive of recordings.
     ///
     /// # Errors
-    /// [`RoomError::RecordingOff`] where there is none.
+    /// [`RoomError::RecordingOff`] if the server has none.
     pub fn archive(&self) -> Result<&Archive, RoomError> {
         self.shared.archive.as_ref().ok_or(RoomError::RecordingOff)
     }
@@ -160,7 +160,7 @@ impl Registry {
         Err(RoomError::Closed)
     }
 
-    /// Makes a room that stays until it is closed, people in it or not.
+    /// Makes a room that stays until it is closed, even when it is empty.
     ///
     /// # Errors
     /// [`RoomError::Exists`], [`RoomError::TooManyRooms`], [`RoomError::ShuttingDown`].
@@ -183,8 +183,8 @@ impl Registry {
         rooms
     }
 
-    /// Refuses joins from now on, says `bye` to everybody and returns when all media is torn
-    /// down, or its deadlines have passed: 4 s in all.
+    /// Refuses joins from now on, sends `bye` to everybody and returns when all media is torn down
+    /// and all recordings are complete, or after its deadlines: 4 s, 6 s with an archive.
     pub async fn shutdown(&self) {
         self.rooms.lock().doors = Doors::Shut;
         let closing: Vec<_> = self
@@ -286,7 +286,7 @@ impl Registry {
         });
     }
 
-    /// Takes a room that has ended off the map, unless another has its name already.
+    /// Removes a room that has ended, unless another one has its name already.
     fn forget(&self, ended: &RoomHandle) {
         let mut rooms = self.rooms.lock();
         if rooms

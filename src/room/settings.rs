@@ -1,24 +1,24 @@
-//! What of the server's configuration reaches a room's task.
+//! The part of the server's configuration that a room's task needs.
 
 use crate::codec::VideoCodec;
 use crate::layout::{Fit, Size};
 use crate::media::peer::Transport;
 
-/// What the rooms of a server are made with, as far as the room's task needs it.
+/// Settings that the tasks of all rooms of a server share.
 #[derive(Debug)]
 pub(crate) struct RoomSettings {
-    /// Where ICE candidates are gathered.
+    /// Addresses and ports on which ICE candidates are gathered.
     pub(crate) transport: Transport,
-    /// Video codecs that are spoken, the best first.
+    /// Supported video codecs, the preferred one first.
     pub(crate) codecs: Vec<VideoCodec>,
-    /// Most m-lines of an offer.
+    /// Largest number of m-lines in an offer.
     pub(crate) max_mlines: usize,
-    /// The composite's size, pixels.
+    /// Size of the composite, pixels.
     pub(crate) canvas: Size,
-    /// Composite frames per second.
+    /// Frames per second of the composite without pressure.
     pub(crate) fps: u32,
-    /// How pictures fill tiles of another shape.
+    /// How pictures fill tiles of another aspect ratio.
     pub(crate) fit: Fit,
-    /// bit/s of a mix.
+    /// Bitrate of a sound mix, bit/s.
     pub(crate) audio_bitrate: u32,
 }

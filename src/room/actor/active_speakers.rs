@@ -1,4 +1,5 @@
-//! Who speaks by what the packets say (RFC 6464): told to the room's state while no mixer listens.
+//! Active speakers by the audio levels in their packets (RFC 6464), reported to the room's state
+//! while no mixer detects them.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -7,24 +8,25 @@ use crate::id::ParticipantId;
 use crate::protocol::room::Level;
 use crate::room::state::Input;
 
-/// Levels are told every other time somebody listens: five times a second.
+/// Levels are sent at every second call of [`PacketSpeakers::levels`]: five times a second.
 const LEVELS_EVERY: u32 = 2;
 
-/// What the state was told last.
+/// The speakers that were last reported to the state.
 #[derive(Debug, Default)]
 pub(crate) struct PacketSpeakers {
-    /// `None` until it has been told anything since the last mixer.
-    told: Option<BTreeSet<ParticipantId>>,
-    beats: u32,
+    /// `None` until the first report after a mixer.
+    reported: Option<BTreeSet<ParticipantId>>,
+    calls: u32,
 }
 
 impl PacketSpeakers {
-    /// A mixer begins to listen for itself.
+    /// Forgets the last report, as a mixer detects speakers from now on.
     pub(crate) fn hand_over(&mut self) {
-        self.told = None;
+        self.reported = None;
     }
 
-    /// Who speaks, if that is news. To be called ten times a second while no mixer listens.
+    /// The input that reports who speaks, if that has changed. To be called ten times a second
+    /// while no mixer runs.
     pub(crate) fn listen(
         &mut self,
         connections: &HashMap<ParticipantId, Connection>,
@@ -33,21 +35,25 @@ impl PacketSpeakers {
             .iter()
             .filter(|(_, connection)| connection.speaks());
         let speaking: BTreeSet<ParticipantId> = speaks.map(|(who, _)| *who).collect();
-        if self.told.as_ref() == Some(&speaking) {
+        if self.reported.as_ref() == Some(&speaking) {
             return None;
         }
-        self.told = Some(speaking.clone());
+        self.reported = Some(speaking.clone());
         Some(Input::Speaking(speaking))
     }
 
-    /// The levels of all microphones that tell theirs, when they are due and anybody speaks.
+    /// The levels of all microphones whose packets carry one. Empty while nobody speaks, and at
+    /// every second call.
     pub(crate) fn levels(
         &mut self,
         connections: &HashMap<ParticipantId, Connection>,
     ) -> Vec<Level> {
-        self.beats = (self.beats + 1) % LEVELS_EVERY;
-        let anybody = self.told.as_ref().is_some_and(|told| !told.is_empty());
-        if self.beats != 0 || !anybody {
+        self.calls = (self.calls + 1) % LEVELS_EVERY;
+        let anybody = self
+            .reported
+            .as_ref()
+            .is_some_and(|reported| !reported.is_empty());
+        if self.calls != 0 || !anybody {
             return Vec::new();
         }
         let level = |(who, connection): (&ParticipantId, &Connection)| {

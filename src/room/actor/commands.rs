@@ -1,5 +1,5 @@
-//! What the server asks of a room: each becomes an input of the state, and its answer waits for the
-//! effect that settles it.
+//! Commands of the signalling layer: each becomes an input of the state, and its answer waits for
+//! the effect that settles it.
 
 use super::connection::Connection;
 use super::{Actor, Waiting};
@@ -41,7 +41,7 @@ impl Actor {
                 self.recorders.expect(archive, *recording);
                 self.ask(Request::Record(id.clone(), subject), Some(reply));
                 self.settle();
-                // Begun by now, or not at all.
+                // It has begun by now, or was refused.
                 self.recorders.refused(&id);
             }
             Command::Leave(who, how, done) => {
@@ -73,14 +73,14 @@ impl Actor {
         self.inputs.push_back(Input::Asked(id, request));
     }
 
-    /// Whether it is a connection that was taken over whose loss is reported: the one that has
-    /// the participant now still reads its notices.
+    /// Whether the lost signalling is that of a connection that has been taken over: then the new
+    /// connection of the participant still reads its notices.
     pub(crate) fn is_superseded(&self, who: ParticipantId, how: Departure) -> bool {
         let reads = |connection: &Connection| !connection.notices.is_closed();
         how == Departure::SignallingLost && self.connections.get(&who).is_some_and(reads)
     }
 
-    /// Whose `resume` secret this is.
+    /// The participant who holds this `resume` secret.
     fn holder(&self, secret: &str) -> Option<ParticipantId> {
         self.connections
             .iter()

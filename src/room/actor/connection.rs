@@ -1,5 +1,5 @@
-//! What the room's task holds of one participant: the way to their signalling, their peer, and
-//! the taps of their uplinks.
+//! The live side of one participant, as the room's task holds it: the queue to their signalling,
+//! their peer connection, and the taps of their uplinks.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -29,22 +29,22 @@ use crate::room::state::wiring::{Downlink, Feed, LevelRate};
 
 /// RTP silence after which an uplink counts as silent.
 const UPLINK_SILENCE: Duration = Duration::from_secs(1);
-/// The same of an encoding while another one of the same picture flows.
+/// RTP silence after which an encoding counts as silent while another one of its uplink flows.
 const LAYER_SILENCE: Duration = Duration::from_millis(500);
-/// Silence of the whole transport after which it counts as gone. RTCP alone breaks it every
-/// few seconds (RFC 3550 section 6.2).
+/// Silence of the whole transport after which the peer counts as lost. A living peer sends RTCP at
+/// least every few seconds (RFC 3550 section 6.2).
 const PEER_SILENCE: Duration = Duration::from_secs(20);
-/// Most candidates kept for a peer that is still being made.
+/// Largest number of remote candidates kept until the peer is made. Later ones are dropped.
 const EARLY_CANDIDATES: usize = 64;
-/// How long a negotiation may take in all.
+/// Longest time for an SDP negotiation, gathering included. After it the join fails.
 const NEGOTIATION_DEADLINE: Duration = Duration::from_secs(8);
 
-/// An encoding of an uplink that delivers.
+/// The tap of one encoding of an uplink, and what was last reported of it.
 #[derive(Debug)]
 pub(crate) struct UplinkFlow {
     pub(crate) tap: Tap,
     flowing: bool,
-    /// Of its picture, pixels; zero until its packets say it.
+    /// Height of its picture, pixels; 0 until its packets tell it.
     height: u32,
 }
 
@@ -57,8 +57,8 @@ impl UplinkFlow {
         }
     }
 
-    /// Looks at it at `now`, when the newest packet of any encoding of the uplink is from
-    /// `newest`. Whether it flows, and how high its picture is, each if that is news.
+    /// Checks the tap at `now`, when the newest packet of any encoding of the uplink is from
+    /// `newest`. Returns whether it flows and the height of its picture, each only if it changed.
     fn look(&mut self, now: gst::ClockTime, newest: gst::ClockTime) -> (Option<bool>, Option<u32>) {
         let last = self.tap.last_packet();
         let flowing = since(now, last) <= UPLINK_SILENCE && since(newest, last) <= LAYER_SILENCE;
@@ -76,39 +76,38 @@ fn since(now: gst::ClockTime, then: gst::ClockTime) -> Duration {
     Duration::from_nanos(now.saturating_sub(then).nseconds())
 }
 
-/// Whether somebody is asked to send.
+/// Whether the silence of a participant's transport counts.
 #[derive(Debug, Clone, Copy)]
 enum UpstreamWatch {
-    /// Since that running time.
+    /// It counts, from this running time at the earliest: since then they are to send.
     Since(gst::ClockTime),
-    /// They were told not to: their silence means nothing.
+    /// It does not count: they were told not to send.
     Paused,
 }
 
-/// A peer that has answered.
+/// The outcome of a negotiation: the peer, its SDP answer and its m-lines.
 pub(crate) struct Answered {
     peer: Peer,
     answer: String,
     lines: Vec<Line>,
 }
 
-/// A participant's connections.
+/// The connection of a participant: signalling, peer, taps and slots.
 #[derive(Debug)]
 pub(crate) struct Connection {
     pub(crate) serial: u64,
     pub(crate) notices: mpsc::Sender<Notice>,
     pub(crate) resume: String,
-    /// By role and place among the rids.
+    /// By role and index of the simulcast encoding.
     pub(crate) flows: BTreeMap<(Role, usize), UplinkFlow>,
-    /// How often they are told of sound levels.
     pub(crate) levels: LevelRate,
-    /// What each slot was fed last.
+    /// The current feed of each slot.
     pub(crate) fed: BTreeMap<Downlink, Feed>,
     joining: Option<JoinReply>,
     early_candidates: Vec<(Mid, String)>,
     slots: BTreeMap<Downlink, Mid>,
     upstream: UpstreamWatch,
-    /// What their camera should take, bit/s.
+    /// Target bitrate of their camera, all encodings together, bit/s.
     camera_bitrate: Option<u32>,
     peer: Option<Peer>,
 }
@@ -131,7 +130,7 @@ impl Connection {
         }
     }
 
-    /// Takes the outcome of the negotiation, tells the joiner, and says what follows.
+    /// Takes the outcome of the negotiation, answers the join, and returns the input that follows.
     pub(crate) fn answered(
         &mut self,
         who: ParticipantId,
@@ -179,7 +178,7 @@ impl Connection {
         }
     }
 
-    /// Gives the peer a remote candidate, now or when it is there.
+    /// Gives the peer a remote candidate, or keeps it until the peer is made.
     pub(crate) fn add_candidate(&mut self, mid: Mid, candidate: String) {
         match &self.peer {
             Some(peer) => peer.add_candidate(&mid, &candidate),
@@ -190,18 +189,18 @@ impl Connection {
         }
     }
 
-    /// A downlink slot.
+    /// The downlink slot of the peer. `None` before there is a peer, or without such a slot.
     pub(crate) fn slot(&mut self, slot: Downlink) -> Option<&mut Slot> {
         let mid = self.slots.get(&slot)?;
         self.peer.as_mut()?.slot(mid)
     }
 
-    /// What has been done about lost packets; `None` before there is a connection.
+    /// Counters of NACKs and retransmissions; `None` before there is a peer.
     pub(crate) fn repair(&self) -> Option<RepairStats> {
         self.peer.as_ref().map(Peer::nack_counters)
     }
 
-    /// How many packets each slot has sent.
+    /// Number of packets that each slot has sent.
     pub(crate) fn slots_sent(&self) -> impl Iterator<Item = (Downlink, u64)> {
         self.slots.iter().filter_map(|(slot, mid)| {
             let peer = self.peer.as_ref()?;
@@ -209,30 +208,30 @@ impl Connection {
         })
     }
 
-    /// What is known of the link to them.
+    /// The bandwidth estimate of the link to them; `None` before there is one.
     pub(crate) fn estimate(&self) -> Option<Estimate> {
         self.peer.as_ref()?.link_monitor().estimate()
     }
 
-    /// Whether they are fed a mix.
+    /// Whether their slot for the sound mix is fed.
     pub(crate) fn hears_mix(&self) -> bool {
         matches!(self.fed.get(&Downlink::Audio), Some(Feed::Output(_)))
     }
 
-    /// Share of the packets of their mix that is lost, 0 to 1: the greatest that anything tells;
-    /// `None` where nothing does.
+    /// Share of the packets of their sound mix that is lost, 0 to 1: the greater of the estimate's
+    /// and the one in receiver reports. `None` if neither is known.
     pub(crate) fn loss(&self, estimate: Option<&Estimate>) -> Option<f32> {
         let reported = || {
             let peer = self.peer.as_ref()?;
             let slot = peer.slot_ref(self.slots.get(&Downlink::Audio)?)?;
             peer.link_monitor().reported_loss(slot.ssrc())
         };
-        let told = estimate.map(|known| known.loss).into_iter();
-        told.chain(reported()).reduce(f32::max)
+        let estimated = estimate.map(|known| known.loss).into_iter();
+        estimated.chain(reported()).reduce(f32::max)
     }
 
-    /// Sends them packets of a picture once more and at once, of so many bytes, for the arrival of such
-    /// tells what the link carries. They have them already, and throw them away.
+    /// Retransmits `bytes` bytes of a picture at once, as a bandwidth probe: their arrival times
+    /// tell what the link carries. The receiver has these packets already and drops them.
     pub(crate) fn send_again(&self, bytes: usize) {
         let Some(peer) = &self.peer else {
             return;
@@ -247,7 +246,7 @@ impl Connection {
         }
     }
 
-    /// Has the composite go out like this; as it comes if that is `None`.
+    /// Sets the pacing of the composite. `None` sends packets as they come.
     pub(crate) fn pace(&self, pacing: Option<Pacing>) {
         let mid = self.slots.get(&Downlink::Video);
         let slot = mid.and_then(|mid| self.peer.as_ref()?.slot_ref(mid));
@@ -256,7 +255,7 @@ impl Connection {
         }
     }
 
-    /// Notes what their camera is to be sent at.
+    /// Notes the target bitrate of their camera, and limits the sender to it.
     pub(crate) fn set_camera_target(&mut self, capture: &Capture) {
         let layers = capture.layers.iter().map(|layer| layer.bitrate);
         self.camera_bitrate = Some(match capture.layers.is_empty() {
@@ -266,13 +265,13 @@ impl Connection {
         self.limit_camera();
     }
 
-    /// A tap of an uplink is there.
+    /// Adds the tap of the `n`-th encoding of an uplink, in place of an older one.
     pub(crate) fn add_flow(&mut self, role: Role, n: usize, tap: Tap) {
         self.flows.insert((role, n), UplinkFlow::new(tap));
         self.limit_camera();
     }
 
-    /// Says it to whoever reads no notices.
+    /// Limits the camera's sender by REMB, for WHIP clients, which read no notices.
     fn limit_camera(&self) {
         let cameras = self
             .flows
@@ -283,7 +282,7 @@ impl Connection {
         }
     }
 
-    /// Notes whether they are asked to send.
+    /// Notes whether they are to send. If not, silence of the transport does not count.
     pub(crate) fn set_upstream(&mut self, wanted: bool) {
         self.upstream = match wanted {
             true => UpstreamWatch::Since(running_time()),
@@ -291,13 +290,13 @@ impl Connection {
         };
     }
 
-    /// Whether they speak, by what their packets say.
+    /// Whether they speak, by the audio levels in their packets.
     pub(crate) fn speaks(&self) -> bool {
         self.speech()
             .is_some_and(|speech| speech.is_speaking(running_time()))
     }
 
-    /// How loud they are, dBov; `None` without a microphone that says so.
+    /// Level of their microphone, dBov; `None` if their packets carry none.
     pub(crate) fn level(&self) -> Option<f32> {
         self.speech()
             .map(|speech| speech.level_dbov(running_time()))
@@ -307,7 +306,8 @@ impl Connection {
         self.flows.get(&(Role::Mic, 0))?.tap.audio_level()
     }
 
-    /// What has fallen silent, and what flows again.
+    /// The inputs for what has changed since the last call: encodings that fell silent, flow again
+    /// or have another height, and a lost peer.
     pub(crate) fn check_liveness(&mut self, who: ParticipantId) -> Vec<Input> {
         let now = running_time();
         let mut inputs = Vec::new();
@@ -326,7 +326,7 @@ impl Connection {
             inputs.extend(height.map(|height| Input::UplinkSized(who, *role, *n, height)));
         }
         let gone = |peer: &Peer| match self.upstream {
-            // Signalling has a heartbeat of its own.
+            // That they are there is known by the heartbeat of signalling.
             UpstreamWatch::Paused => false,
             UpstreamWatch::Since(at) => since(now, peer.last_received().max(at)) > PEER_SILENCE,
         };
@@ -336,19 +336,19 @@ impl Connection {
         inputs
     }
 
-    /// The last notice. A full queue gets no goodbye: its reader has stopped reading.
+    /// Sends the last notice. It is dropped if the queue is full: its reader has stopped reading.
     pub(crate) fn say_bye(&self, reason: ByeReason) {
         let _ = self.notices.try_send(Notice::Bye(reason));
     }
 
-    /// Tells a joiner whose negotiation is still under way that it comes to nothing.
+    /// Refuses the join if its negotiation is still under way.
     pub(crate) fn refuse_if_joining(mut self) {
         let reason = "the connection was not negotiated in time".to_owned();
         send(self.joining.take(), Err(RoomError::Internal(reason)));
     }
 }
 
-/// Answers a joiner; false if nobody waits any more.
+/// Answers a join. False if the joiner does not wait any more.
 fn send(reply: Option<JoinReply>, outcome: Result<Joined, RoomError>) -> bool {
     let outcome = outcome.map_err(JoinError::Refused);
     reply.is_some_and(|reply| reply.send(outcome).is_ok())
@@ -373,7 +373,7 @@ fn downlinks(lines: &[Line]) -> Downlinks {
     downlinks
 }
 
-/// Which m-line each slot is, the n-th of a kind by its place in the offer.
+/// The m-line of each slot. Forward slots are counted per kind, in the order of the offer.
 fn slots(lines: &[Line]) -> BTreeMap<Downlink, Mid> {
     let (mut videos, mut voices) = (0.., 0..);
     lines
@@ -391,7 +391,10 @@ fn slots(lines: &[Line]) -> BTreeMap<Downlink, Mid> {
         .collect()
 }
 
-/// Offer in, peer and answer out.
+/// Makes a peer that answers an offer.
+///
+/// # Errors
+/// The offer cannot be answered, or the answer takes longer than [`NEGOTIATION_DEADLINE`].
 pub(crate) async fn negotiate(
     label: String,
     offer: &str,

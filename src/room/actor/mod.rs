@@ -1,10 +1,11 @@
 //! One task per room: the only place where a room's effects happen. It owns the peers, the
-//! mixer and the way to each participant's signalling, feeds everything that happens to
+//! mixer and the queue to each participant's signalling, feeds everything that happens to
 //! [`State`] as an input, and carries out what comes back. It takes no decision of its own.
 
 pub(crate) mod active_speakers;
 pub(crate) mod commands;
 pub(crate) mod connection;
+pub(crate) mod notices;
 pub(crate) mod stats;
 pub(crate) mod steps;
 
@@ -22,8 +23,8 @@ use super::error::RoomError;
 use super::handle::{Command, JoinError, JoinReply, JoinRequest, Notice, Reply};
 use super::recording::Recorders;
 use super::settings::RoomSettings;
-use super::state::wiring::{Downlink, Feed, LevelRate};
-use super::state::{Departure, Effect, Input, RequestId, State};
+use super::state::wiring::{Downlink, Feed};
+use super::state::{Effect, Input, RequestId, State};
 use crate::admission::Admission;
 use crate::archive::Archive;
 use crate::id::SourceId;
@@ -37,15 +38,13 @@ use crate::protocol::recording::RecordingId;
 use crate::protocol::room::{ByeReason, Level, RoomState};
 use crate::protocol::stats::RoomStats;
 
-/// [`LevelRate::Reduced`] is one time in so many.
-const LEVELS_APART: u32 = 5;
-/// How often taps and peers are looked at for silence and speech.
+/// Interval at which taps and peers are checked for silence and speech.
 const LIVENESS: Duration = Duration::from_millis(100);
 
-/// Every so many of those looks links are looked at, too.
+/// Links are read at one in so many of the checks at interval [`LIVENESS`]: every 200 ms.
 const ESTIMATES: u32 = 2;
 
-/// What every room of a server shares.
+/// What all rooms of a server share.
 #[derive(Debug, Clone)]
 pub(crate) struct Shared {
     pub(crate) settings: Arc<RoomSettings>,
@@ -54,8 +53,8 @@ pub(crate) struct Shared {
     pub(crate) admission: Admission,
 }
 
-/// What reaches the task from peers and the mixer. The numbers tell the events of one peer or
-/// mixer from those of the one before it.
+/// An event from a peer, the mixer or a recording. The `u64` is the serial number of the peer or
+/// mixer: events of a former one are dropped.
 pub(crate) enum Event {
     Answered(ParticipantId, u64, Result<Box<Answered>, RoomError>),
     Peer(ParticipantId, u64, PeerEvent),
@@ -64,15 +63,15 @@ pub(crate) enum Event {
     RecorderEnds(RecordingId),
 }
 
-/// Somebody who waits for an answer.
+/// Who waits for the answer to a request.
 enum Waiting {
     Join(Box<JoinRequest>, JoinReply),
     Plain(Reply<()>),
-    /// Nobody does: the outcome is of no interest to who asked.
+    /// Nobody: the answer is dropped.
     Nobody,
 }
 
-/// The task's state, all of it.
+/// Everything that the room's task owns.
 pub(crate) struct Actor {
     id: RoomId,
     shared: Shared,
@@ -90,8 +89,8 @@ pub(crate) struct Actor {
     recorders: Recorders,
     rates: stats::Rates,
     packet_speakers: PacketSpeakers,
-    beats: u32,
-    /// How many times levels were told.
+    checks: u32,
+    /// Number of level messages so far.
     levels_told: u32,
     over: bool,
 }
@@ -121,7 +120,7 @@ impl Actor {
             recorders: Recorders::default(),
             rates: stats::Rates::default(),
             packet_speakers: PacketSpeakers::default(),
-            beats: 0,
+            checks: 0,
             levels_told: 0,
             over: false,
         };
@@ -139,8 +138,8 @@ impl Actor {
         if *pressure.borrow() != self.state.pressure() {
             pressure.mark_changed();
         }
-        // Not at once: a room is over when something happens in it and nobody is there, and whoever
-        // it is made for has yet to come in.
+        // Not at once: an empty room ends at its first input, and the participant it is made for
+        // has yet to join.
         let mut liveness = tokio::time::interval_at(Instant::now() + LIVENESS, LIVENESS);
         liveness.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         while !self.over {
@@ -157,7 +156,8 @@ impl Actor {
             }
             self.settle();
         }
-        // Who comes through the door as it closes is sent to the room of that name that follows.
+        // A join that comes as the room ends is handed back, for the room of that name that
+        // follows.
         commands.close();
         while let Ok(command) = commands.try_recv() {
             if let Command::Join(request, reply) = command {
@@ -180,7 +180,7 @@ impl Actor {
         next.map_or_else(|| Instant::now() + idle, |at| self.began + at)
     }
 
-    /// Feeds what is queued to the state, and whatever that brings about, until all is quiet.
+    /// Feeds all queued inputs to the state and carries out the effects, until no input is left.
     fn settle(&mut self) {
         while let Some(input) = self.inputs.pop_front() {
             for effect in self.state.handle(self.now(), input) {
@@ -265,7 +265,7 @@ impl Actor {
             MixerEvent::Sound(SoundEvent::Levels(levels)) => {
                 let level = |(participant, dbov): (_, f32)| Level {
                     participant,
-                    // Digits cost bytes, and nobody sees more of it.
+                    // Digits cost bytes, and no meter shows them.
                     dbov: dbov.round(),
                 };
                 self.tell_levels(levels.into_iter().map(level).collect());
@@ -287,58 +287,12 @@ impl Actor {
         self.inputs.push_back(input);
     }
 
-    fn tell_levels(&mut self, levels: Arc<[Level]>) {
-        self.levels_told = self.levels_told.wrapping_add(1);
-        let is_for_all = self.levels_told.is_multiple_of(LEVELS_APART);
-        for connection in self.connections.values() {
-            if is_for_all || connection.levels == LevelRate::Full {
-                // A queue that is full has more important things in it.
-                let _ = connection
-                    .notices
-                    .try_send(Notice::Levels(Arc::clone(&levels)));
-            }
-        }
-    }
-
-    /// Sends a notice; a participant who does not read theirs is too slow to keep.
-    fn tell(&mut self, who: ParticipantId, notice: Notice) {
-        let Some(connection) = self.connections.get(&who) else {
-            return;
-        };
-        let input = match connection.notices.try_send(notice) {
-            Ok(()) => return,
-            Err(mpsc::error::TrySendError::Full(_)) => Input::PeerLost(who, ByeReason::TooSlow),
-            Err(mpsc::error::TrySendError::Closed(_)) => {
-                Input::Leave(who, Departure::SignallingLost)
-            }
-        };
-        self.inputs.push_back(input);
-    }
-
-    /// Passes a connection's word on to another, or says that it is refused. A queue that is half full
-    /// takes neither: what connections send must not make anybody too slow to keep.
-    fn pass_on(&mut self, from: ParticipantId, to: ParticipantId, notice: Notice) {
-        if self.has_time(to) {
-            self.tell(to, notice);
-        } else if self.connections.contains_key(&to) && self.has_time(from) {
-            self.tell(from, Notice::Refused(RoomError::TooFast(to)));
-        }
-    }
-
-    /// Whether less than half of somebody's queue waits to be read.
-    fn has_time(&self, who: ParticipantId) -> bool {
-        self.connections.get(&who).is_some_and(|connection| {
-            let queue = &connection.notices;
-            queue.capacity() >= queue.max_capacity() / 2
-        })
-    }
-
     fn check_liveness(&mut self) {
         for (who, connection) in &mut self.connections {
             self.inputs.extend(connection.check_liveness(*who));
         }
-        self.beats = self.beats.wrapping_add(1);
-        if self.beats.is_multiple_of(ESTIMATES) {
+        self.checks = self.checks.wrapping_add(1);
+        if self.checks.is_multiple_of(ESTIMATES) {
             self.look_at_links();
         }
         if let Some(paths) = self
@@ -357,8 +311,8 @@ impl Actor {
         }
     }
 
-    /// Tells the state of links that matter (most carry the best without ado), and what is lost on
-    /// the way to those who hear a mix.
+    /// Reports to the state the estimates of links that can change anything (most carry the best
+    /// anyway), and the loss of those who hear a mix.
     fn look_at_links(&mut self) {
         let now = self.now();
         for (who, connection) in &self.connections {
@@ -467,7 +421,7 @@ impl Actor {
                 let _ = peer_events.send(Event::Peer(who, serial, event));
             });
             let outcome = negotiate(label, &offer, &roles, &settings, on_event).await;
-            // The room may have ended meanwhile; the peer ends with the value then.
+            // If the room has ended meanwhile, the peer is dropped with the event.
             let _ = events.send(Event::Answered(who, serial, outcome.map(Box::new)));
         });
     }

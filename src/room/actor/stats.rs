@@ -1,4 +1,4 @@
-//! Live figures of a room, for `GET /api/v1/rooms/{room}/stats`.
+//! Live statistics of a room, for `GET /api/v1/rooms/{room}/stats`.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -24,13 +24,13 @@ use crate::room::state::State;
 use crate::room::state::wiring::{Downlink, Feed};
 use crate::topology::Paths;
 
-/// Bitrates are means over this long.
+/// Interval over which bitrates are averaged.
 const WINDOW: Duration = Duration::from_secs(1);
 
-/// What is counted.
+/// A stream whose bytes are counted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 enum Counted {
-    /// Of a role the encoding of that place among its rids.
+    /// The encoding with this index of an uplink.
     Uplink(ParticipantId, Role, usize),
     Output(Output),
 }
@@ -41,14 +41,15 @@ pub(crate) struct Rates {
     sampled: Option<Instant>,
     bytes: HashMap<Counted, u64>,
     bits_per_second: HashMap<Counted, u64>,
-    /// Decoded so far.
+    /// Pixels decoded so far, per uplink.
     pixels: HashMap<SourceId, u64>,
     pixels_per_second: u64,
     packets: HashMap<(ParticipantId, Downlink), u64>,
 }
 
 impl Rates {
-    /// Samples the counters if a second has passed, and counts the paths on which packets moved.
+    /// Samples the counters if a second has passed. Returns the number of media paths on which
+    /// packets moved in it; `None` before the second has passed.
     pub(crate) fn sample(
         &mut self,
         connections: &HashMap<ParticipantId, Connection>,
@@ -96,7 +97,7 @@ impl Rates {
         })
     }
 
-    /// Participants from whom anything came.
+    /// Number of participants from whom media came.
     fn count_up(&self) -> u64 {
         let senders: BTreeSet<ParticipantId> = self
             .bits_per_second
@@ -109,7 +110,7 @@ impl Rates {
         senders.len() as u64
     }
 
-    /// Pairs of a participant and the mix, or another participant, that got through to them.
+    /// Number of media paths to participants: pairs of a receiver and either the mix or a sender.
     fn count_down(
         &mut self,
         connections: &HashMap<ParticipantId, Connection>,
@@ -141,7 +142,7 @@ impl Rates {
     }
 }
 
-/// The figures as the REST API shows them.
+/// The statistics as the REST API shows them.
 pub(crate) fn report(
     id: &RoomId,
     state: &State,
@@ -204,8 +205,7 @@ fn participant(
     }
 }
 
-/// What is known of the link to somebody: what arrives, how it fares, and what they may be sent, as
-/// far as that is limited.
+/// Statistics of the link to a participant: estimate and budget. `None` without an estimate.
 fn link(connection: &Connection, budget: Budget) -> Option<LinkStats> {
     let estimate = connection.estimate()?;
     Some(LinkStats {
@@ -219,8 +219,8 @@ fn link(connection: &Connection, budget: Budget) -> Option<LinkStats> {
     })
 }
 
-/// The figures of an uplink: of all its encodings together, and of each if they have names.
-/// `None` before anything has come.
+/// Statistics of an uplink: of all its encodings together, and of each with simulcast. `None`
+/// before anything has come.
 fn uplink(
     source: SourceId,
     connection: &Connection,
@@ -237,7 +237,7 @@ fn uplink(
         all = Some(TapCounters {
             packets: before.packets + of_layer.packets,
             bytes: before.bytes + of_layer.bytes,
-            // A keyframe asked of one is asked of all.
+            // A keyframe is asked of all encodings at once: it is not added up.
             ..of_layer
         });
         bps += layer_bps;

@@ -1,20 +1,22 @@
-//! The steps of the media wiring, carried out.
+//! Carries out the steps of the media wiring.
 
 use std::sync::Arc;
 
 use super::{Actor, Event, Shared};
 use crate::id::ParticipantId;
 use crate::id::SourceId;
-use crate::media::mixer::{Mixer, MixerSettings};
+use crate::media::mixer::{Mixer, MixerSettings, Output};
 use crate::media::stream::slot;
 use crate::media::stream::tap::Tap;
+use crate::protocol::Capture;
+use crate::protocol::recording::RecordingId;
 use crate::room::handle::Notice;
 use crate::room::state::Input;
 use crate::room::state::pressure;
 use crate::room::state::wiring::{Downlink, Feed, Step};
 
 impl Actor {
-    /// One step of the media wiring.
+    /// Carries out one step of the media wiring.
     pub(crate) fn run_step(&mut self, step: Step) {
         match step {
             Step::StartMixer => self.start_mixer(),
@@ -34,25 +36,10 @@ impl Actor {
                 self.with_mixer(|mixer| mixer.set_fec(output, protection));
             }
             Step::Slots(who, table) => self.tell(who, Notice::Slots(table.mode, table.slots)),
-            Step::Uplinks(who, wanted) => {
-                if let Some(connection) = self.connections.get_mut(&who) {
-                    connection.set_upstream(wanted);
-                }
-                self.tell(who, Notice::Uplinks(wanted));
-            }
-            Step::Capture(who, capture) => {
-                if let Some(connection) = self.connections.get_mut(&who) {
-                    connection.set_camera_target(&capture);
-                }
-                self.tell(who, Notice::Capture(capture));
-            }
+            Step::Uplinks(who, wanted) => self.set_upstream(who, wanted),
+            Step::Capture(who, capture) => self.set_capture(who, capture),
             Step::AddSource(source, layer) => self.add_source(source, layer),
-            Step::StartOutput(output) => {
-                if let Some(Err(error)) = self.mixer.as_mut().map(|m| m.output(output)) {
-                    tracing::error!(?output, %error, "cannot be encoded");
-                    self.inputs.push_back(Input::OutputFailed(output));
-                }
-            }
+            Step::StartOutput(output) => self.start_output(output),
             Step::SetBitrate(output, bitrate) => {
                 self.with_mixer(|mixer| mixer.set_bitrate(output, bitrate));
             }
@@ -60,19 +47,7 @@ impl Actor {
             Step::ForgetName(who) => self.with_mixer(|mixer| mixer.forget_name(who)),
             Step::RemoveSource(source) => self.with_mixer(|mixer| mixer.remove_source(source)),
             Step::StopOutput(output) => self.with_mixer(|mixer| mixer.drop_output(output)),
-            Step::StartRecorder(id) => {
-                let Shared {
-                    templates,
-                    settings,
-                    ..
-                } = &self.shared;
-                let events = self.events.clone();
-                let on_end = Box::new(move |id| {
-                    let _ = events.send(Event::RecorderEnds(id));
-                });
-                self.recorders.start(id, templates, settings, on_end);
-                self.recorders.note(&Arc::new(self.state.published()));
-            }
+            Step::StartRecorder(id) => self.start_recorder(id),
             Step::FeedRecorder(id, output) => {
                 if let Some(Ok(tap)) = self.mixer.as_mut().map(|m| m.output(output)) {
                     self.recorders.feed(&id, tap);
@@ -98,6 +73,41 @@ impl Actor {
         if let Some(mixer) = &mut self.mixer {
             act(mixer);
         }
+    }
+
+    fn set_upstream(&mut self, who: ParticipantId, wanted: bool) {
+        if let Some(connection) = self.connections.get_mut(&who) {
+            connection.set_upstream(wanted);
+        }
+        self.tell(who, Notice::Uplinks(wanted));
+    }
+
+    fn set_capture(&mut self, who: ParticipantId, capture: Capture) {
+        if let Some(connection) = self.connections.get_mut(&who) {
+            connection.set_camera_target(&capture);
+        }
+        self.tell(who, Notice::Capture(capture));
+    }
+
+    fn start_output(&mut self, output: Output) {
+        if let Some(Err(error)) = self.mixer.as_mut().map(|m| m.output(output)) {
+            tracing::error!(?output, %error, "cannot be encoded");
+            self.inputs.push_back(Input::OutputFailed(output));
+        }
+    }
+
+    fn start_recorder(&mut self, id: RecordingId) {
+        let Shared {
+            templates,
+            settings,
+            ..
+        } = &self.shared;
+        let events = self.events.clone();
+        let on_end = Box::new(move |id| {
+            let _ = events.send(Event::RecorderEnds(id));
+        });
+        self.recorders.start(id, templates, settings, on_end);
+        self.recorders.note(&Arc::new(self.state.published()));
     }
 
     fn start_mixer(&mut self) {
@@ -137,7 +147,7 @@ impl Actor {
         }
     }
 
-    /// Feeds a slot of a participant.
+    /// Sets the feed of a participant's slot.
     fn feed(
         &mut self,
         who: ParticipantId,

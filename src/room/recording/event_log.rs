@@ -1,5 +1,5 @@
-//! What happens in a room, written down while it is recorded. Part of a recording's task, which
-//! waits for the disk where the room's must not.
+//! Writes the event log of a recording: what happens in the room meanwhile. Part of the recording's
+//! task, which may wait for the disk; the room's task must not.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -10,18 +10,18 @@ use crate::archive::events::{Event, EventLog};
 use crate::media::file::recorder::RecorderError;
 use crate::protocol::room::RoomState;
 
-/// The events of one recording.
+/// Writer of a recording's event log.
 #[derive(Debug)]
 pub(crate) struct EventLogWriter {
-    /// Running time of the recording's zero.
+    /// Running time at which the recording began.
     zero: Duration,
-    /// Gone while it is being written to, and after that went wrong.
+    /// `None` while it is being written to, and after an error.
     file: Option<EventLog>,
     known: Option<Arc<RoomState>>,
 }
 
 impl EventLogWriter {
-    /// Opens the file, and writes the first event to it.
+    /// Creates the file and writes the first event to it.
     pub(crate) async fn begin(
         path: PathBuf,
         zero: Duration,
@@ -37,7 +37,7 @@ impl EventLogWriter {
         Ok(event_log)
     }
 
-    /// Notes what has changed in the room at running time `at`.
+    /// Writes what has changed since the last call, as events of running time `at`.
     pub(crate) async fn room(
         &mut self,
         at: Duration,
@@ -48,7 +48,7 @@ impl EventLogWriter {
         self.write(at, events).await
     }
 
-    /// Writes events of running time `at`. After an error it writes nothing more.
+    /// Writes events of running time `at`. After an error, later calls do nothing.
     pub(crate) async fn write(
         &mut self,
         at: Duration,
@@ -72,7 +72,7 @@ impl EventLogWriter {
     }
 }
 
-/// Does what can take as long as the disk likes.
+/// Does blocking file work on a thread for it.
 pub(crate) async fn on_disk<T: Send + 'static>(
     work: impl FnOnce() -> std::io::Result<T> + Send + 'static,
 ) -> Result<T, RecorderError> {

@@ -1,5 +1,5 @@
-//! A recording of the mix: its file, and what happens in the room meanwhile, which becomes its
-//! markers. Part of a recording's task.
+//! A recording of the mix: its media file, and its event log, which becomes its markers. Part of a
+//! recording's task.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -17,17 +17,17 @@ use crate::media::gst::template::Templates;
 use crate::media::stream::tap::Tap;
 use crate::protocol::room::RoomState;
 
-/// The files of a recording of the mix.
+/// A recording of the mix that is being written.
 #[derive(Debug)]
 pub(crate) struct MixRecording {
     recorder: Recorder,
     event_log: EventLogWriter,
-    /// Running time of the recording's zero.
+    /// Running time at which the recording began.
     zero: Duration,
     begun: Begun,
 }
 
-/// Whether the events say when the file began.
+/// Whether the event log says when the media file begins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Begun {
     Unnoted,
@@ -35,7 +35,7 @@ enum Begun {
 }
 
 impl MixRecording {
-    /// Opens the file, which can take as long as the disk likes.
+    /// Creates the media file, on a thread for blocking work.
     pub(crate) async fn open(
         templates: Arc<Templates>,
         (container, path): (Container, PathBuf),
@@ -59,7 +59,7 @@ impl MixRecording {
         })
     }
 
-    /// Takes the picture or the sound from a tap from now on.
+    /// Takes the picture or the sound (by the tap's codec) from a tap from now on.
     pub(crate) fn feed(&mut self, tap: &Tap) {
         match tap.format() {
             Codec::Opus => self.recorder.feed_sound(tap),
@@ -67,13 +67,13 @@ impl MixRecording {
         }
     }
 
-    /// Notes what has changed in the room at running time `at`. What cannot be noted costs
-    /// markers, and not the recording.
+    /// Logs what has changed in the room at running time `at`. An error costs markers, not the
+    /// recording.
     pub(crate) async fn room(&mut self, at: Duration, room: Arc<RoomState>) {
         warn_of(self.event_log.room(at, room).await);
     }
 
-    /// Notes when the file began, if it has since this was last asked.
+    /// Logs when the media file begins, once that is known.
     pub(crate) async fn look(&mut self) {
         if self.begun == Begun::Noted {
             return;
@@ -91,12 +91,12 @@ impl MixRecording {
         warn_of(noted);
     }
 
-    /// How much has been recorded.
+    /// Length of what has been recorded so far.
     pub(crate) fn length(&self) -> Duration {
         self.recorder.length()
     }
 
-    /// Writes what is left. Returns how long the file is.
+    /// Completes the media file. Returns its length.
     pub(crate) async fn finish(mut self) -> Result<Duration, RecorderError> {
         self.look().await;
         self.recorder.finish().await

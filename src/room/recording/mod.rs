@@ -1,5 +1,5 @@
-//! Carries recordings out: a task each, which owns the recorder, watches its limits and writes
-//! down how it ended. The room's task never waits for a disk.
+//! Carries out recordings: a task each, which owns the recorder, watches the limits and writes how
+//! it ended to the archive. The room's task never waits for a disk.
 
 pub(crate) mod event_log;
 pub(crate) mod mix;
@@ -29,38 +29,38 @@ use crate::media::stream::tap::Tap;
 use crate::protocol::recording::{Recording, RecordingId, Subject};
 use crate::protocol::room::RoomState;
 
-/// How often the limits are looked at.
+/// Interval at which free disk space is checked.
 const CHECK_EVERY: Duration = Duration::from_secs(1);
 
-/// Told once that a recording has ended by itself.
+/// Called once when a recording has ended by itself.
 pub(crate) type OnEnd = Box<dyn Fn(RecordingId) + Send + Sync>;
 
-/// What a recording's task is told.
+/// A command to a recording's task.
 enum RecorderCommand {
-    /// Take the picture or the sound from here from now on.
+    /// Take the picture or the sound of the mix from this tap.
     Feed(Tap),
-    /// Take an uplink from here from now on, or no more.
+    /// Take an uplink from this tap; `None` ends its file.
     Track(SourceId, Option<(Tap, Tracked)>),
-    /// The room is that way now.
+    /// The room has this state now.
     Room(Arc<RoomState>),
-    /// End; these have been there.
+    /// End the recording. The names are of all who were in the room meanwhile.
     Stop(Vec<String>),
 }
 
-/// A [`RecorderCommand`] and the running time it is of.
+/// A command, and the running time at which it was given.
 type TimedCommand = (Duration, RecorderCommand);
 
 /// The recordings of one room. Dropping it ends them.
 #[derive(Default)]
 pub(crate) struct Recorders {
-    /// Asked for, and not begun yet.
+    /// Recordings that were asked for and that the state has not decided on.
     waiting: BTreeMap<RecordingId, (Archive, Recording)>,
     running: BTreeMap<RecordingId, Running>,
 }
 
 struct Running {
     commands: mpsc::UnboundedSender<TimedCommand>,
-    /// The names of all who were in the room so far.
+    /// Names of all who were in the room since the recording began.
     names: BTreeSet<String>,
 }
 
@@ -71,18 +71,18 @@ impl Running {
 }
 
 impl Recorders {
-    /// Keeps what a recording needs until the room says that it begins.
+    /// Keeps what a recording needs until the state begins or refuses it.
     pub(crate) fn expect(&mut self, archive: Archive, recording: Recording) {
         let id = recording.id.clone();
         self.waiting.insert(id, (archive, recording));
     }
 
-    /// The room does not take it.
+    /// Drops a recording that the state has refused. A no-op for one that has begun.
     pub(crate) fn refused(&mut self, id: &RecordingId) {
         self.waiting.remove(id);
     }
 
-    /// Begins a recording. What becomes of it comes to `on_end`.
+    /// Starts the task of a recording. `on_end` is called if it ends by itself.
     pub(crate) fn start(
         &mut self,
         id: RecordingId,
@@ -110,21 +110,21 @@ impl Recorders {
         self.running.insert(id, running);
     }
 
-    /// Gives a recording another source.
+    /// Gives a recording of the mix another tap.
     pub(crate) fn feed(&self, id: &RecordingId, tap: Tap) {
         if let Some(running) = self.running.get(id) {
             running.tell(RecorderCommand::Feed(tap));
         }
     }
 
-    /// Gives a recording of tracks an uplink, in place of what it had of it.
+    /// Gives a recording of tracks another tap of an uplink; `None` ends the uplink's file.
     pub(crate) fn track(&self, id: &RecordingId, source: SourceId, feed: Option<(Tap, Tracked)>) {
         if let Some(running) = self.running.get(id) {
             running.tell(RecorderCommand::Track(source, feed));
         }
     }
 
-    /// Notes who is in the room, and what happens there.
+    /// Passes the room's new state to all recordings.
     pub(crate) fn note(&mut self, room: &Arc<RoomState>) {
         for running in self.running.values_mut() {
             let there = room.participants.iter().filter(|person| !person.viewer);
@@ -135,7 +135,7 @@ impl Recorders {
         }
     }
 
-    /// Ends a recording.
+    /// Tells a recording's task to complete its files.
     pub(crate) fn stop(&mut self, id: &RecordingId) {
         if let Some(mut running) = self.running.remove(id) {
             let names = std::mem::take(&mut running.names);
@@ -144,7 +144,7 @@ impl Recorders {
     }
 }
 
-/// The first of the events of a recording.
+/// The first event of a recording's log.
 fn beginning(recording: &Recording, settings: &RoomSettings) -> events::Event {
     events::Event::Begin {
         version: VERSION,
@@ -156,28 +156,28 @@ fn beginning(recording: &Recording, settings: &RoomSettings) -> events::Event {
     }
 }
 
-/// One recording.
+/// The task of one recording.
 struct Task {
     archive: Archive,
     recording: Recording,
     beginning: events::Event,
-    /// Running time of its zero.
+    /// Running time at which the recording began.
     zero: Duration,
     on_end: OnEnd,
     reason: Option<String>,
 }
 
-/// What is written.
+/// The files being written.
 enum Sink {
     Mix(Box<MixRecording>),
     Tracks(Box<TrackRecording>),
 }
 
-/// How it came to an end.
+/// A recording whose task was told to stop.
 struct Stopped {
     sink: Option<Sink>,
     participants: Vec<String>,
-    /// Running time.
+    /// Running time at which it was told.
     at: Duration,
 }
 
@@ -201,7 +201,7 @@ impl Task {
         self.end(stopped, news).await;
     }
 
-    /// Opens the file, which can take as long as the disk likes.
+    /// Creates the event log and the media files.
     async fn open(
         &self,
         templates: Arc<Templates>,
@@ -224,7 +224,7 @@ impl Task {
         })
     }
 
-    /// Obeys commands until the one to stop.
+    /// Carries out commands and watches the limits until the command to stop.
     async fn attend(
         &mut self,
         mut sink: Option<Sink>,
@@ -237,7 +237,7 @@ impl Task {
         loop {
             tokio::select! {
                 command = commands.recv() => {
-                    // Without commands the room has gone.
+                    // The channel closes when the room has gone.
                     let gone = || (running_time().into(), RecorderCommand::Stop(Vec::new()));
                     let (at, command) = command.unwrap_or_else(gone);
                     if let RecorderCommand::Stop(participants) = command {
@@ -271,7 +271,8 @@ impl Task {
         }
     }
 
-    /// Tells the room, once, that this recording ends and why; the room says stop then.
+    /// Reports, once, that this recording ends by itself. The room answers with the command to
+    /// stop.
     fn give_up(&mut self, reason: String) {
         if self.reason.is_none() {
             tracing::warn!(recording = %self.recording.id, reason, "recording ends by itself");
@@ -312,7 +313,7 @@ impl Task {
     }
 }
 
-/// Carries out an command, which is of running time `at`.
+/// Carries out a command that was given at running time `at`.
 async fn carry_out(
     sink: &mut Sink,
     at: Duration,
@@ -325,13 +326,13 @@ async fn carry_out(
         }
         (RecorderCommand::Room(room), Sink::Mix(mix)) => mix.room(at, room).await,
         (RecorderCommand::Room(room), Sink::Tracks(tracks)) => tracks.room(at, room).await?,
-        // Nothing else is ever ordered of it.
+        // No other command comes to this kind of recording.
         (RecorderCommand::Feed(_) | RecorderCommand::Track(..) | RecorderCommand::Stop(_), _) => {}
     }
     Ok(())
 }
 
-/// Takes what the threads that write say.
+/// Handles an event of the threads that write files.
 async fn on_writer_event(sink: Option<&mut Sink>, news: WriterEvent) -> Result<(), RecorderError> {
     match (news, sink) {
         (WriterEvent::Failed(text), _) => Err(RecorderError::Failed(text)),

@@ -1,10 +1,10 @@
-//! What happened between two states of a room, as the events of a recording tell it; pure.
+//! The difference between two states of a room, as events of a recording's log; pure.
 
 use crate::archive::events::Event;
 use crate::id::{ParticipantId, Role};
 use crate::protocol::room::{ParticipantState, RoomState, UplinkState};
 
-/// What is new in `after`; of a recording that begins, everything.
+/// The events that lead from `before` to `after`. Without `before`, those that tell all of `after`.
 pub(crate) fn changes(before: Option<&RoomState>, after: &RoomState) -> Vec<Event> {
     let mut events = Vec::new();
     if before.map(|room| room.mode) != Some(after.mode) {
@@ -32,7 +32,7 @@ pub(crate) fn changes(before: Option<&RoomState>, after: &RoomState) -> Vec<Even
     events
 }
 
-/// Those who are connected: nobody sees or hears the others.
+/// A connected participant. Others are not in the log: nobody sees or hears them.
 fn find(people: &[ParticipantState], who: ParticipantId) -> Option<&ParticipantState> {
     people.iter().find(|one| one.id == who && one.connected)
 }

@@ -1,5 +1,5 @@
-//! A recording of tracks: a file for each uplink, and what happens in the room. Part of a
-//! recording's task, which waits for the disk where the room's must not.
+//! A recording of tracks: a file for each uplink, and the event log. Part of a recording's task,
+//! which may wait for the disk; the room's task must not.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -18,53 +18,53 @@ use crate::media::stream::tap::Tap;
 use crate::protocol::room::RoomState;
 use crate::room::state::wiring::Tracked;
 
-/// Most files of one uplink: what breaks that often is not written any more.
+/// Largest number of files of one uplink. One whose files break that often is not written any more.
 const MOST_FILES: u32 = 500;
-/// What a disk that works takes, bytes.
+/// Bytes written to find out whether the disk still works.
 const PROBE: usize = 64 * 1024;
-/// Its file.
+/// Name of the file that is written to find out whether the disk still works.
 const PROBE_FILE: &str = "probe.part";
 
-/// What the threads that write say.
+/// An event of the threads that write files.
 #[derive(Debug)]
 pub(crate) enum WriterEvent {
-    /// Nothing more can be written.
+    /// The media file of the mix cannot be written any more.
     Failed(String),
-    /// A file begins.
+    /// The first packet of a track's file has been written.
     Began(RecordedTrack),
-    /// Nothing more can be written of an uplink to this file.
+    /// An uplink cannot be written to this file any more, and why.
     Broken(SourceId, String, String),
-    /// A file that was to end has, which it was told at this running time.
+    /// A file has been completed, or could not be. The time is the running time of its end.
     Ended(String, Duration, Result<TrackEnd, RecorderError>),
 }
 
-/// A file being written.
+/// A track's file that is being written.
 #[derive(Debug)]
 struct Running {
     file: String,
     writer: TrackWriter,
 }
 
-/// The files of a recording of tracks.
+/// A recording of tracks that is being written.
 #[derive(Debug)]
 pub(crate) struct TrackRecording {
     folder: PathBuf,
     templates: Arc<Templates>,
-    /// Running time of the recording's zero.
+    /// Running time at which the recording began.
     zero: Duration,
     event_log: EventLogWriter,
     running: BTreeMap<SourceId, Running>,
-    /// Those that go on until what takes their place has begun.
+    /// Files that go on until the file in their place has its first keyframe.
     leaving: BTreeMap<SourceId, Running>,
-    /// How many files each uplink has had.
+    /// Number of files of each uplink so far.
     numbers: BTreeMap<SourceId, u32>,
-    /// How many are being ended.
+    /// Number of files that are being completed.
     ending: usize,
     news: mpsc::UnboundedSender<WriterEvent>,
 }
 
 impl TrackRecording {
-    /// Those of a recording in `folder`, none yet.
+    /// A recording in `folder` without any track yet.
     pub(crate) fn new(
         folder: PathBuf,
         templates: Arc<Templates>,
@@ -84,7 +84,7 @@ impl TrackRecording {
         }
     }
 
-    /// Notes what has changed in the room at running time `at`.
+    /// Logs what has changed in the room at running time `at`.
     pub(crate) async fn room(
         &mut self,
         at: Duration,
@@ -93,7 +93,7 @@ impl TrackRecording {
         self.event_log.room(at, room).await
     }
 
-    /// Takes an uplink from a tap from now on, or no more of it.
+    /// Takes an uplink from another tap from running time `at` on; `None` ends its file.
     pub(crate) async fn track(
         &mut self,
         at: Duration,
@@ -104,7 +104,7 @@ impl TrackRecording {
         let goes_on = |running: &Running| tap.is_some_and(|tap| running.writer.is_of(tap));
         if !self.running.get(&source).is_some_and(goes_on) {
             match feed {
-                // Another encoding, which has yet to come to a keyframe.
+                // Another encoding, whose first keyframe is yet to come.
                 Some((_, Tracked::Live)) => self.supersede(at, source),
                 _ => self.close(at, source),
             }
@@ -129,7 +129,7 @@ impl TrackRecording {
         Ok(())
     }
 
-    /// Takes what the threads that write say.
+    /// Handles an event of the threads that write files.
     pub(crate) async fn on_writer_event(&mut self, news: WriterEvent) -> Result<(), RecorderError> {
         match news {
             WriterEvent::Failed(text) => Err(RecorderError::Failed(text)),
@@ -156,7 +156,7 @@ impl TrackRecording {
         }
     }
 
-    /// Ends all of it, at running time `at`.
+    /// Ends all files at running time `at`, and returns when they are complete.
     pub(crate) async fn finish(
         mut self,
         at: Duration,
@@ -177,7 +177,7 @@ impl TrackRecording {
         outcome.and(self.event_log.write(at, vec![Event::End]).await)
     }
 
-    /// Begins a file.
+    /// Starts the next file of an uplink.
     async fn start(&mut self, source: SourceId, tap: &Tap) -> Result<(), RecorderError> {
         let number = self.numbers.entry(source).or_default();
         *number += 1;
@@ -223,7 +223,7 @@ impl TrackRecording {
         }
     }
 
-    /// Ends the file whose place one that begins has taken.
+    /// Ends the file that `track`, which has its first packet now, replaces.
     fn succeed(&mut self, track: &RecordedTrack) {
         let source = SourceId {
             participant: track.participant,
@@ -237,7 +237,7 @@ impl TrackRecording {
         }
     }
 
-    /// Ends the files of an uplink, if there are any.
+    /// Ends all files of an uplink.
     fn close(&mut self, at: Duration, source: SourceId) {
         let running = self.running.remove(&source);
         for running in running.into_iter().chain(self.leaving.remove(&source)) {
@@ -245,7 +245,7 @@ impl TrackRecording {
         }
     }
 
-    /// Ends a file; it says [`WriterEvent::Ended`].
+    /// Completes a file in a task of its own, which reports [`WriterEvent::Ended`].
     fn end(&mut self, at: Duration, Running { file, writer }: Running) {
         self.ending += 1;
         let news = self.news.clone();
@@ -255,8 +255,11 @@ impl TrackRecording {
         });
     }
 
-    /// A file that nothing more can be written to. Where the disk works it was the stream, which
-    /// goes on in another file.
+    /// Handles a file that cannot be written any more. If the disk still works, the stream was at
+    /// fault, and the uplink goes on in another file.
+    ///
+    /// # Errors
+    /// The disk does not work: the recording must end.
     async fn broken(
         &mut self,
         source: SourceId,

@@ -95,7 +95,7 @@ impl State {
             if self.participants.len() > MAX_MESH {
                 return refuse("it is for 6 people at most");
             }
-            // Whether somebody only watches is known of those who are connected.
+            // Whether a participant only watches is known once they are connected.
             let callable = |participant: &Participant| match participant.is_connected() {
                 true => participant.is_reachable(),
                 false => participant.reach == Reach::Signalling,
@@ -112,8 +112,8 @@ impl State {
         Ok(())
     }
 
-    /// Notes from whom a participant receives directly. Ignored outside mode `p2p`: the report is of
-    /// a mesh that is being left.
+    /// Notes from whom a participant receives directly. Ignored outside mode `p2p`: the report is
+    /// of a mesh that is being left.
     fn set_mesh(
         &mut self,
         who: ParticipantId,

@@ -156,7 +156,8 @@ impl State {
         feeds
     }
 
-    /// The uplinks that the mixer should decode: every microphone, and the pictures that have a tile.
+    /// The uplinks that the mixer should decode: every microphone, and the pictures that have a
+    /// tile.
     fn desired_sources(&self, now: Duration, scene: &Scene) -> BTreeMap<SourceId, Decoded> {
         let mut sources = BTreeMap::new();
         for (who, participant) in self.participants.iter().filter(|(_, p)| p.is_connected()) {

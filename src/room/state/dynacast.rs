@@ -1,5 +1,5 @@
-//! Which encoding of a camera each viewer gets, and which encodings senders are asked for: none that
-//! nobody watches (LiveKit's dynacast); pure.
+//! Which encoding of a camera each viewer gets, and which encodings senders are asked for: none
+//! that nobody watches (LiveKit's dynacast); pure.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -77,8 +77,8 @@ impl State {
         }
     }
 
-    /// The target for a picture forwarded to `who`, within their bandwidth allocation and the limits
-    /// they asked for.
+    /// The target for a picture forwarded to `who`, within their bandwidth allocation and the
+    /// limits they asked for.
     fn target_of(
         &self,
         who: ParticipantId,
@@ -167,8 +167,8 @@ impl State {
     }
 
     /// What each participant should send of their camera. The size is that of its tile, so that the
-    /// mixer copies instead of scaling. With simulcast: the encodings that a consumer gets or should
-    /// get.
+    /// mixer copies instead of scaling. With simulcast: the encodings that a consumer gets or
+    /// should get.
     pub(crate) fn desired_captures(
         &self,
         now: Duration,

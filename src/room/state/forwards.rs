@@ -48,8 +48,8 @@ impl State {
         forwards
     }
 
-    /// Allocates slots for pictures. Nothing is transcoded, so each slot takes candidates of its own
-    /// codec only.
+    /// Allocates slots for pictures. Nothing is transcoded, so each slot takes candidates of its
+    /// own codec only.
     fn fill_pictures(
         &self,
         had: SlotAllocation,
@@ -189,8 +189,8 @@ impl State {
             .collect()
     }
 
-    /// The mode in which a participant is served, or to which a handover leads: `sfu` if anything is
-    /// forwarded to them.
+    /// The mode in which a participant is served, or to which a handover leads: `sfu` if anything
+    /// is forwarded to them.
     fn served(&self, participant: &Participant) -> Mode {
         let forwarded = |kind: &MediaKind| {
             participant.downlinks.has_forwards(*kind)

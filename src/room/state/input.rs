@@ -111,8 +111,8 @@ pub enum Input {
     Admitted(RequestId, Result<(), Busy>),
     /// A request to the room. Answered by one [`Effect::Settle`].
     Asked(RequestId, Request),
-    /// Everybody who speaks by the audio levels in their packets (RFC 6464). Reported while no mixer
-    /// runs: a mixer detects speakers itself ([`Input::Heard`]).
+    /// Everybody who speaks by the audio levels in their packets (RFC 6464). Reported while no
+    /// mixer runs: a mixer detects speakers itself ([`Input::Heard`]).
     Speaking(BTreeSet<ParticipantId>),
     /// Share of packets lost lately on the way to a participant who hears a mix, 0 to 1. `None` if
     /// nothing is known.

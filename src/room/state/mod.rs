@@ -16,6 +16,7 @@ pub(crate) mod handover;
 pub(crate) mod input;
 pub(crate) mod layers;
 pub(crate) mod link_use;
+pub(crate) mod membership;
 pub(crate) mod participant;
 pub(crate) mod pressure;
 pub(crate) mod recordings;
@@ -23,6 +24,7 @@ pub(crate) mod request;
 pub(crate) mod rungs;
 pub(crate) mod running_recording;
 pub(crate) mod slot_allocation;
+pub(crate) mod steps;
 pub mod wiring;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -33,20 +35,19 @@ pub use input::{Effect, Input, Lifetime, Settings};
 pub use request::{Departure, Muter, Reach, Request, RequestId};
 
 use self::layers::Media;
-use self::participant::{Downlinks, Participant, Phase, RESUME_GRACE, Sends, Signalling, Uplink};
+use self::participant::{Participant, Phase, Uplink};
 use self::running_recording::RunningRecording;
 use self::wiring::{Downlink, Mixing, Wiring};
 use super::error::RoomError;
-use crate::admission::{Busy, Pressure};
+use crate::admission::Pressure;
 use crate::id::SourceId;
 use crate::id::{ParticipantId, Role};
 use crate::layout::LayoutKind;
 use crate::media::bwe::delay::Estimate;
-use crate::media::bwe::fec;
 use crate::media::bwe::ladder::Ladder;
 use crate::media::mixer::{Output, Tile};
 use crate::protocol::recording::RecordingId;
-use crate::protocol::room::{ByeReason, RoomState, TileState};
+use crate::protocol::room::{RoomState, TileState};
 use crate::topology::{Mode, Paths};
 
 /// Pause before a failed encoder or mixer is started again.
@@ -267,14 +268,8 @@ impl State {
             Input::SlotOpened(who, slot, feed) => self.slot_opened(now, (who, slot), feed),
             Input::SourceMixed(source) => self.source_mixed(now, source),
             Input::SourceFailed(source) => self.source_failed(now, source),
-            Input::OutputFailed(output) => {
-                self.wired.forget_output(output);
-                self.failed_outputs.insert(output, now + MIXER_RETRY);
-            }
-            Input::MixerFailed => {
-                self.wired.forget_mixer();
-                self.mixer_rests_until = now + MIXER_RETRY;
-            }
+            Input::OutputFailed(output) => self.output_failed(now, output),
+            Input::MixerFailed => self.mixer_failed(now),
             Input::Counted(paths) => self.counted = paths,
             Input::Estimated(who, estimate) => self.estimated(now, who, &estimate, effects),
             Input::Pressed(pressure) => self.pressure = pressure,
@@ -284,150 +279,22 @@ impl State {
         }
     }
 
-    fn answered(&mut self, who: ParticipantId, uplinks: Vec<(Role, Sends)>, downlinks: Downlinks) {
-        self.with(who, |participant| {
-            participant.fec = fec::FecController::new(downlinks.mix_fec);
-            participant.downlinks = downlinks;
-            for (role, sends) in uplinks {
-                let fresh = || Uplink::new(sends);
-                participant.uplinks.entry(role).or_insert_with(fresh);
-            }
-        });
-    }
-
-    /// Begins a join. One that takes over a participant adds no load and is decided at once. For any
-    /// other, the server is asked for capacity.
-    fn knock(
-        &mut self,
-        request: RequestId,
-        participant: Participant,
-        takes_over: Option<ParticipantId>,
-        effects: &mut Vec<Effect>,
-    ) {
-        match takes_over.filter(|who| self.participants.contains_key(who)) {
-            Some(who) => self.take_over(request, participant, who, effects),
-            None => {
-                effects.push(Effect::Admit(
-                    request,
-                    self.mode_of(participant.mode_override),
-                ));
-                self.knocking.insert(request, participant);
-            }
-        }
-    }
-
-    /// The mode in which a participant with this override would be served.
-    fn mode_of(&self, mode_override: Option<Mode>) -> Mode {
-        match self.mode {
-            Mode::P2p => Mode::P2p,
-            mode => mode_override.unwrap_or(mode),
-        }
-    }
-
-    /// Goes on with a join after the server has said whether it has capacity.
-    fn admitted(
-        &mut self,
-        request: RequestId,
-        outcome: Result<(), Busy>,
-        effects: &mut Vec<Effect>,
-    ) {
-        let Some(participant) = self.knocking.remove(&request) else {
-            return;
-        };
-        let outcome = outcome.map_err(RoomError::from);
-        if let Err(refusal) = outcome.and_then(|()| self.admit(&participant, None)) {
-            effects.push(Effect::Settle(request, Err(refusal)));
-            return;
-        }
-        self.last_ordinal += 1;
-        let who = ParticipantId::new(self.last_ordinal);
-        self.participants.insert(who, participant);
-        effects.push(Effect::StartPeer(request, who));
-    }
-
-    fn take_over(
-        &mut self,
-        request: RequestId,
-        participant: Participant,
-        who: ParticipantId,
-        effects: &mut Vec<Effect>,
-    ) {
-        if let Err(refusal) = self.admit(&participant, Some(who)) {
-            effects.push(Effect::Settle(request, Err(refusal)));
-            return;
-        }
-        effects.push(Effect::Bye(who, ByeReason::Replaced));
-        effects.push(Effect::StopPeer(who));
-        self.wired.forget_participant(who);
-        self.participants.insert(who, participant);
-        effects.push(Effect::StartPeer(request, who));
-    }
-
-    fn leave(
-        &mut self,
-        now: Duration,
-        who: ParticipantId,
-        how: Departure,
-        effects: &mut Vec<Effect>,
-    ) {
-        match how {
-            Departure::Left => self.evict(who, ByeReason::Left, effects),
-            Departure::Removed => self.evict(who, ByeReason::Removed, effects),
-            Departure::SignallingLost => {
-                if let Some(participant) = self.participants.get_mut(&who)
-                    && participant.signalling == Signalling::Attached
-                {
-                    let deadline = now + RESUME_GRACE;
-                    participant.signalling = Signalling::Lost { deadline };
-                }
-            }
-        }
-    }
-
-    /// Removes a participant from the room. Doing it twice is a no-op.
-    fn evict(&mut self, who: ParticipantId, reason: ByeReason, effects: &mut Vec<Effect>) {
-        if self.participants.remove(&who).is_none() {
-            return;
-        }
-        self.wired.forget_participant(who);
-        self.pinned = self.pinned.filter(|pinned| *pinned != who);
-        self.last_speaker = self.last_speaker.filter(|speaker| *speaker != who);
-        for participant in self.participants.values_mut() {
-            participant.mesh.remove(&who);
-        }
-        effects.push(Effect::Bye(who, reason));
-        effects.push(Effect::StopPeer(who));
-    }
-
-    fn evict_overdue(&mut self, now: Duration, effects: &mut Vec<Effect>) {
-        let overdue: Vec<ParticipantId> = self
-            .participants
-            .iter()
-            .filter(|(_, participant)| participant.is_overdue(now))
-            .map(|(who, _)| *who)
-            .collect();
-        for who in overdue {
-            self.evict(who, ByeReason::ConnectionFailed, effects);
-        }
-    }
-
-    fn close(&mut self, reason: ByeReason, effects: &mut Vec<Effect>) {
-        let everybody: Vec<ParticipantId> = self.participants.keys().copied().collect();
-        for who in everybody {
-            self.evict(who, reason, effects);
-        }
-        for request in std::mem::take(&mut self.knocking).into_keys() {
-            effects.push(Effect::Settle(request, Err(RoomError::Closed)));
-        }
-        self.settings.lifetime = Lifetime::WhileUsed;
-    }
-
     /// Notes that the decoder of a source failed. A broken pipeline may report it more than once:
     /// only the first report counts.
     fn source_failed(&mut self, now: Duration, source: SourceId) {
         if self.wired.decodes(source) {
             self.with_uplink(source.participant, source.role, |uplink| uplink.fail(now));
         }
+    }
+
+    fn output_failed(&mut self, now: Duration, output: Output) {
+        self.wired.forget_output(output);
+        self.failed_outputs.insert(output, now + MIXER_RETRY);
+    }
+
+    fn mixer_failed(&mut self, now: Duration) {
+        self.wired.forget_mixer();
+        self.mixer_rests_until = now + MIXER_RETRY;
     }
 
     fn estimated(
@@ -453,8 +320,9 @@ impl State {
         }
     }
 
-    /// Notes the share of packets lost on the way to a participant. True if that turns forward error
-    /// correction for them on or off. Mostly it does not, and the wiring need not be computed.
+    /// Notes the share of packets lost on the way to a participant. True if that turns forward
+    /// error correction for them on or off. Mostly it does not, and the wiring need not be
+    /// computed.
     fn lost(&mut self, now: Duration, who: ParticipantId, loss: Option<f32>) -> bool {
         let participant = self.participants.get_mut(&who);
         participant.is_some_and(|participant| {

@@ -114,7 +114,8 @@ impl Uplink {
         self.muted_by_owner = muted;
     }
 
-    /// Notes that a new tap of the encoding `layer` delivers since `now`. Forgives decoder failures.
+    /// Notes that a new tap of the encoding `layer` delivers since `now`. Forgives decoder
+    /// failures.
     pub(crate) fn begin(&mut self, layer: usize, now: Duration) {
         if layer < self.layers.count() {
             self.layers.begin(layer, now);

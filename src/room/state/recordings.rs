@@ -70,8 +70,8 @@ impl State {
         self.recordings.iter().map(subject).collect()
     }
 
-    /// The encodings of the mixer that recordings need. The picture is that of the top rung, which is
-    /// mostly encoded for viewers anyway.
+    /// The encodings of the mixer that recordings need. The picture is that of the top rung, which
+    /// is mostly encoded for viewers anyway.
     pub(crate) fn recorded_outputs(&self) -> BTreeMap<(RecordingId, MediaKind), Output> {
         let mut outputs = BTreeMap::new();
         for (id, recording) in &self.recordings {
@@ -89,8 +89,8 @@ impl State {
         outputs
     }
 
-    /// The part of `outputs` that recordings should be fed now. A picture waits until everybody is in
-    /// it, for [`HANDOVER_LIMIT`] at most, so that a recording does not begin with avatars.
+    /// The part of `outputs` that recordings should be fed now. A picture waits until everybody is
+    /// in it, for [`HANDOVER_LIMIT`] at most, so that a recording does not begin with avatars.
     pub(crate) fn recorder_feeds(
         &self,
         now: Duration,

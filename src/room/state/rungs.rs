@@ -29,7 +29,7 @@ const MIN_RATE_CHANGE: f64 = 0.05;
 /// Bitrate of the sound mix on a weak link, bit/s. It leaves half as much again to the smallest
 /// picture, and speech is hardly worse.
 const WEAK_LINK_AUDIO_BITRATE: u32 = 24_000;
-/// A link becomes weak when it carries less than this, bit/s with all headers.
+/// A link that carries less than this is weak, bit/s with all headers.
 const WEAK_LINK: f64 = 180_000.0;
 /// A mix that is encoded for a weak link stays so until every link of its listeners carries this,
 /// bit/s with all headers.
@@ -126,7 +126,8 @@ impl State {
         self.sound_in(&self.wired, who, participant)
     }
 
-    /// Bitrate of the sound mix that a participant gets by `wiring`, bit/s; 0 without a slot for it.
+    /// Bitrate of the sound mix that a participant gets by `wiring`, bit/s; 0 without a slot for
+    /// it.
     fn sound_in(&self, wiring: &Wiring, who: ParticipantId, participant: &Participant) -> u32 {
         let rate = match wiring.feeds.get(&(who, Downlink::Audio)) {
             Some(Feed::Output(mix)) => wiring.rate_of(*mix),
@@ -138,8 +139,8 @@ impl State {
         }
     }
 
-    /// Bitrate of the sound mix that a participant would get on a weak link, bit/s; 0 without a slot
-    /// for it.
+    /// Bitrate of the sound mix that a participant would get on a weak link, bit/s; 0 without a
+    /// slot for it.
     pub(crate) fn min_sound_of(&self, participant: &Participant) -> u32 {
         match participant.downlinks.mix_audio {
             true => self.weak_link_audio_bitrate(),

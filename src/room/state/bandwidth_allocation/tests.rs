@@ -138,8 +138,8 @@ impl Link {
         })
     }
 
-    /// So many moves, or more where what is too much by so little that its queue takes half a minute to
-    /// grow is not known for what it was.
+    /// So many moves, or more where what is too much by so little that its queue takes half a
+    /// minute to grow is not known for what it was.
     fn most_moves(&self, moves: usize) -> usize {
         match self.is_nearly_carried() {
             true => 80,

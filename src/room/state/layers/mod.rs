@@ -264,8 +264,8 @@ impl Layers {
         self.all.get(n).map_or(0, |layer| layer.tap)
     }
 
-    /// Index of the encoding that serves a target, among those that flow; if none flows, among those
-    /// that ever did. `None` if none has begun.
+    /// Index of the encoding that serves a target, among those that flow; if none flows, among
+    /// those that ever did. `None` if none has begun.
     pub(crate) fn choose(
         &self,
         target: LayerTarget,

@@ -2,7 +2,7 @@
 //! much, and refuses joins before those already in its rooms suffer.
 //!
 //! [`OverloadController`] decides; [`Admission`] shares it between the parts of the server. Rooms
-//! follow [`Admission::watch`], and ask [`Admission::admit`] before each join.
+//! follow `Admission::watch`, and ask `Admission::admit` before each join.
 
 mod overload;
 

@@ -14,7 +14,7 @@ use crate::codec::Container;
 /// header of a filler element stands there, and players skip the rest.
 const HEAD: usize = 16;
 
-/// Whether a file has chapters after [`write`].
+/// Whether a file has chapters after [`write()`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Written {
     Yes,

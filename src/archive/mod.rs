@@ -109,7 +109,7 @@ impl Archive {
     ///
     /// # Errors
     /// [`ArchiveError::Unusable`] if the folder can be neither read nor created. One that cannot be
-    /// written to opens, so that its recordings can still be downloaded; [`Archive::begin`] fails.
+    /// written to opens, so that its recordings can still be downloaded; `Archive::begin` fails.
     pub async fn open(
         folder: &Path,
         quotas: RecordingQuotas,

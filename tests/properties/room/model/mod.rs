@@ -281,8 +281,7 @@ impl Model {
             }
             Request::StopRecording(id) => {
                 let stopped = self.recordings.remove(&id);
-                let answer = stopped.map(drop).ok_or(RoomError::NoSuchRecording);
-                answer
+                stopped.map(drop).ok_or(RoomError::NoSuchRecording)
             }
             Request::View(who, own) => {
                 let answer = match own {

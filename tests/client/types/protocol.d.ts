@@ -14,6 +14,7 @@ export type ClientMessage = { "type": "join" } & Join
   | { "type": "pin", participant: ParticipantId | null, }
   | { "type": "chat", text: string, }
   | { "type": "signal", to: ParticipantId, data: unknown, }
+  | { "type": "hand", raised: boolean, }
   | { "type": "record" } & Record
   | { "type": "leave" };
 export type Codec = "vp8" | "h264" | "vp9" | "opus";
@@ -40,7 +41,7 @@ export type MeshSignal = { "description": MeshDescription }
 export type Mid = string;
 export type Mode = "mcu" | "sfu" | "p2p";
 export type ParticipantId = string;
-export type ParticipantState = { id: ParticipantId, name: string, speaking: boolean, mic: UplinkState, camera: UplinkState, screen: UplinkState, viewer: boolean, connected: boolean, view: Mode | null, };
+export type ParticipantState = { id: ParticipantId, name: string, speaking: boolean, hand: boolean, mic: UplinkState, camera: UplinkState, screen: UplinkState, viewer: boolean, connected: boolean, view: Mode | null, };
 export type Paths = { outside: number, inside: number, };
 export type PerMode<T> = { mcu: T, sfu: T, p2p: T, };
 export type PictureSize = { participant: ParticipantId, role: Role, height: number, };

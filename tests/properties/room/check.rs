@@ -100,7 +100,7 @@ pub(crate) fn everything(world: &World) {
         let named = model.people.iter().filter(|(_, p)| !p.uplinks.is_empty());
         let names: BTreeMap<_, _> = named.map(|(who, p)| (*who, p.name.clone())).collect();
         assert_eq!(mixer.names, names, "names");
-        protections(world, mixer);
+        mix_fec(world, mixer);
     }
 }
 
@@ -175,7 +175,7 @@ fn feeds(world: &World) {
 }
 
 /// Each mix is protected as the worst link among its listeners needs it.
-fn protections(world: &World, mixer: &Mixer) {
+fn mix_fec(world: &World, mixer: &Mixer) {
     for output in mixer
         .outputs
         .iter()
@@ -189,7 +189,7 @@ fn protections(world: &World, mixer: &Mixer) {
         };
         let listeners = world.peers.iter().filter(|(_, peer)| hears(peer));
         let needed = listeners.map(|(who, _)| world.model.people[who].fec.fec());
-        let told = mixer.protections.get(output).copied().unwrap_or_default();
+        let told = mixer.fec.get(output).copied().unwrap_or_default();
         assert_eq!(told, needed.max().unwrap_or_default(), "{output:?}");
     }
 }

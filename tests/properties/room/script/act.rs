@@ -1,5 +1,7 @@
 //! How the world plays what a history says.
 
+use std::time::Duration;
+
 use tessera::codec::VideoCodec;
 use tessera::id::SourceId;
 use tessera::id::{ParticipantId, Role};
@@ -131,6 +133,13 @@ impl World {
             Action::OutputFails(n) => {
                 let output = self.some_output(n);
                 self.give(Input::OutputFailed(output));
+            }
+            Action::LossFor(who, loss, seconds) => {
+                let who = who.find(self);
+                for _ in 0..seconds {
+                    self.pass(Duration::from_secs(1));
+                    self.give(Input::Loss(who, Some(loss)));
+                }
             }
             Action::Arm(fault) => self.arm(fault),
             Action::Pass(time) => self.pass(time),

@@ -72,6 +72,8 @@ pub(crate) enum Action {
     Speaking(Vec<Who>),
     /// The share of packets lost on the way to somebody.
     Loss(Who, Option<f32>),
+    /// The same share for some seconds, as links are looked at.
+    LossFor(Who, f32, u8),
     SourceFails(Who, Role),
     OutputFails(u8),
     Leave(Who, Departure),
@@ -233,7 +235,8 @@ fn media() -> impl Strategy<Value = Action> {
         2 => who().prop_map(Action::FreezeUp),
         5 => (who(), any::<bool>()).prop_map(|(w, heard)| Action::Heard(w, heard)),
         3 => vec(who(), 0..4).prop_map(Action::Speaking),
-        5 => (who(), proptest::option::of(0.0..0.3f32)).prop_map(|(w, l)| Action::Loss(w, l)),
+        2 => (who(), proptest::option::of(0.0..0.3f32)).prop_map(|(w, l)| Action::Loss(w, l)),
+        2 => (who(), 0.0..0.3f32, 1u8..12).prop_map(|(w, l, s)| Action::LossFor(w, l, s)),
         3 => (who(), role()).prop_map(|(w, r)| Action::SourceFails(w, r)),
         2 => any::<u8>().prop_map(Action::OutputFails),
         2 => select(vec![

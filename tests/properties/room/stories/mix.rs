@@ -7,6 +7,7 @@ use tessera::codec::Container;
 use tessera::codec::VideoCodec;
 use tessera::id::Role;
 use tessera::media::bwe::delay::{Estimate, Usage};
+use tessera::media::bwe::fec::Fec;
 use tessera::media::bwe::ladder::Rung;
 use tessera::media::mixer::{Content, MixMinus, Output};
 use tessera::media::stream::slot::Handoff;
@@ -254,4 +255,37 @@ fn a_weak_link_has_lean_sound_until_it_is_good_again() {
         full = full.or(sound(&world));
     }
     assert_eq!(full, Some(40_000));
+}
+
+#[test]
+fn a_mix_is_protected_as_the_worst_link_of_its_listeners_needs() {
+    let mut world = room();
+    let ann = enter(&mut world, "Ann");
+    let bob = enter(&mut world, "Bob");
+    let fec = |world: &World| {
+        let mixer = world.mixer.as_ref().expect("a mixer");
+        mixer.fec.get(&COMMON).copied().unwrap_or_default()
+    };
+    let look = |world: &mut World, losses: [f32; 2]| {
+        for _ in 0..50 {
+            world.pass(SECOND / 5);
+            world.give(Input::Loss(ann, Some(losses[0])));
+            world.give(Input::Loss(bob, Some(losses[1])));
+        }
+    };
+    look(&mut world, [0.0, 0.0]);
+    assert_eq!(fec(&world), Fec::Off);
+    look(&mut world, [0.1, 0.0]);
+    assert_eq!(fec(&world), Fec::On, "Ann loses packets");
+    world.give(Input::Heard(ann, true));
+    assert_eq!(
+        fec(&world),
+        Fec::Off,
+        "she hears another mix, without herself"
+    );
+    world.give(Input::Heard(ann, false));
+    world.pass(SECOND * 4);
+    assert_eq!(fec(&world), Fec::On, "and hears this one again");
+    world.give(Input::Leave(ann, Departure::Left));
+    assert_eq!(fec(&world), Fec::Off, "Bob loses none");
 }

@@ -138,7 +138,7 @@ impl World {
                 assert!(matches!(output, Output::Sound(_)), "{output:?} is no sound");
                 let mixer = self.mixer();
                 assert!(mixer.outputs.contains(&output), "{output:?} does not run");
-                let old = mixer.protections.insert(output, protection);
+                let old = mixer.fec.insert(output, protection);
                 assert_ne!(old.unwrap_or_default(), protection, "{output:?} has this");
             }
             Step::Slots(who, table) => {
@@ -176,7 +176,7 @@ impl World {
                     self.mixer().outputs.remove(&output),
                     "{output:?} does not run"
                 );
-                self.mixer().protections.remove(&output);
+                self.mixer().fec.remove(&output);
             }
             Step::SetBitrate(output, bitrate) => {
                 assert!(

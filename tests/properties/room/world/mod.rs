@@ -115,7 +115,7 @@ pub(crate) struct Mixer {
     pub(crate) outputs: BTreeSet<Output>,
     pub(crate) scene: Scene,
     pub(crate) pressure: Pressure,
-    pub(crate) protections: BTreeMap<Output, Fec>,
+    pub(crate) fec: BTreeMap<Output, Fec>,
 }
 
 pub(crate) struct World {
@@ -356,7 +356,7 @@ impl World {
             Input::OutputFailed(output) => {
                 if let Some(mixer) = &mut self.mixer {
                     mixer.outputs.remove(output);
-                    mixer.protections.remove(output);
+                    mixer.fec.remove(output);
                 }
                 let fed = self.recorders.values_mut().flatten();
                 fed.filter(|fed| **fed == Some(*output))

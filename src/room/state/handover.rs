@@ -85,8 +85,9 @@ impl State {
             .min()
     }
 
-    /// When the handover that is under way completes as things stand; in the past if it is due.
-    /// `None` without a handover, or while a mesh is incomplete: that may take any time.
+    /// When the handover of a participant's picture or sound from one delivery path to the other (mix,
+    /// forward or mesh) completes if nothing more happens; in the past if it is due. `None` without a
+    /// handover, or while a mesh is incomplete, for which there is no time limit.
     fn completes_at(&self, who: ParticipantId, kind: MediaKind, now: Duration) -> Option<Duration> {
         let participant = self.participants.get(&who)?;
         let path = match kind {
@@ -116,7 +117,8 @@ impl State {
         Some(delivers.map_or(limit, |at| at.min(limit)))
     }
 
-    /// Whether a participant receives directly from every other one who can be called.
+    /// Whether a participant receives media directly (peer to peer) from every other one who is
+    /// connected, has a WebSocket to be called over, and publishes anything.
     fn has_full_mesh(&self, who: ParticipantId, participant: &Participant) -> bool {
         self.participants
             .iter()

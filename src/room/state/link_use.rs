@@ -83,7 +83,8 @@ impl State {
         slots.filter_map(picture).collect()
     }
 
-    /// Splits what sound leaves of `most` bit/s over the pictures forwarded to a participant.
+    /// Divides a budget of `most` bit/s, less what audio needs, among the pictures forwarded to a
+    /// participant.
     fn allocate(
         &self,
         who: ParticipantId,

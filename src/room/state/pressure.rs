@@ -14,7 +14,8 @@ use crate::protocol::recording::RecordingId;
 /// The encodings of the mixer that recordings need.
 pub(crate) type RecordedOutputs = BTreeMap<(RecordingId, MediaKind), Output>;
 
-/// Frame rate of a composite under `pressure`, 1/s, which has `fps` without.
+/// Frame rate of a composite at an overload level, frames per second. `fps` is its frame rate without
+/// overload.
 pub(crate) fn fps(pressure: Pressure, fps: u32) -> u32 {
     let left = match pressure {
         Pressure::None => fps,
@@ -30,7 +31,7 @@ impl State {
         fps(self.pressure, self.settings.fps)
     }
 
-    /// The overload level of the server, and so what is saved on now.
+    /// The overload level of the server. It decides how far composites are degraded.
     pub fn pressure(&self) -> Pressure {
         self.pressure
     }

@@ -28,7 +28,7 @@ const FRESH: Duration = Duration::from_secs(2);
 const ALARM: Duration = Duration::from_secs(1);
 /// Time from a finding of overuse until less is sent and the queue has room again.
 const REACTION: Duration = Duration::from_millis(800);
-/// How long a count describes the link.
+/// Longest age of a count of packets and losses. Older ones are ignored: the link may have changed.
 const COUNTS: Duration = Duration::from_secs(15);
 /// No report for so long while packets go out means that the link is shut, or as good as that.
 const SILENCE: Duration = Duration::from_secs(16);
@@ -189,7 +189,8 @@ impl RrEstimator {
         }
     }
 
-    /// What is known at `now`; `None` until there have been two reports of a stream.
+    /// The estimate of the link at `now`. `None` until a stream has been reported twice, for rate and
+    /// loss are differences between reports.
     pub fn estimate(&self, now: Duration) -> Option<Estimate> {
         let last_report = self.last_report?;
         // The report of the last packets before a pause may be lost itself.
@@ -240,8 +241,9 @@ impl RrEstimator {
             .filter_map(move |stream| stream.recent_count(now, COUNTS))
     }
 
-    /// Loss share by the last counts, by bytes: where a link drops what it has no room for, small
-    /// packets of sound still find some. `None` for fewer than [`ENOUGH`] packets.
+    /// Loss share of the last counts, 0 to 1, weighted by bytes: a full queue drops large packets of
+    /// video while small ones of audio still fit, so a share of packets would be too low. `None` for
+    /// fewer than [`ENOUGH`] packets.
     fn counted_loss(&self, now: Duration) -> Option<f32> {
         let counts = || self.recent_counts(now);
         let packets: u32 = counts().map(|(_, count)| count.late()).sum();

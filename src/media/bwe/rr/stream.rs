@@ -10,9 +10,10 @@ use crate::media::rtp::header::is_newer;
 /// Packets of a stream that are remembered: some seconds at 10 Mbit/s. A stream that is
 /// never reported costs no more.
 const REMEMBERED: usize = 4096;
-/// Shortest time that is counted over. NACKs come with reports, and at any moment.
+/// Shortest window for counting packets and losses. A NACK may follow a report within moments, and so
+/// few packets would say nothing.
 pub(crate) const INTERVAL: Duration = Duration::from_millis(800);
-/// Fewer packets than this say nothing of loss.
+/// Fewest packets whose losses are taken as a loss share.
 pub(crate) const ENOUGH: u32 = 50;
 /// NACKs are counted until they have told of [`ENOUGH`] packets, and for this long at most.
 const LONGEST: Duration = Duration::from_secs(4);
@@ -175,8 +176,10 @@ impl Stream {
         newest
     }
 
-    /// Takes the sequence numbers of a NACK, as [`Stream::on_report`] takes a report. `None` if
-    /// none of them is new.
+    /// Counts the sequence numbers of a NACK (RFC 4585 section 6.2.1) as lost, and packets up to the
+    /// newest of them as reported. Numbers no newer than the last report or NACK are ignored. `relief`
+    /// is when the last reduction took effect. Returns when the newest packet of those was sent;
+    /// `None` if all numbers were ignored.
     pub(crate) fn on_nack(
         &mut self,
         now: Duration,

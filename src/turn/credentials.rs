@@ -2,8 +2,8 @@
 //!
 //! The username is the time of expiry and a name, `1735689600:r1/p7`; the password is
 //! `base64(HMAC-SHA1(secret, username))`. A server with the secret can verify a credential without
-//! having stored it, so a separate TURN server (coturn with `use-auth-secret`) accepts them like the
-//! built-in one.
+//! having stored it, so a separate TURN server (coturn with `use-auth-secret`) accepts them like
+//! the built-in one.
 
 use std::fmt;
 use std::time::{Duration, SystemTime};
@@ -14,8 +14,8 @@ use hmac::{Hmac, Mac};
 use sha1::Sha1;
 use thiserror::Error;
 
-/// Time for which a credential opens allocations. An open allocation goes on after it as long as the
-/// client refreshes it, as with coturn, so that a call may last longer than a day.
+/// Time for which a credential opens allocations. An open allocation goes on after it as long as
+/// the client refreshes it, as with coturn, so that a call may last longer than a day.
 pub(crate) const LIFETIME: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// The shared secret that credentials are made with.
@@ -42,8 +42,8 @@ impl Secret {
         }
     }
 
-    /// The password that belongs to a username, and the user that it names. The caller has to compare
-    /// the password.
+    /// The password that belongs to a username, and the user that it names. The caller has to
+    /// compare the password.
     ///
     /// # Errors
     /// [`BadUsername`] if it names no time of expiry, or one before `now`.

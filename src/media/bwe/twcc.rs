@@ -8,8 +8,8 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-/// RTCP FMT of transport-wide congestion control feedback, whose packet type is RTPFB, 205 (RFC 4585
-/// section 6.1). The value is from draft-holmer-rmcat-transport-wide-cc-extensions-01.
+/// RTCP FMT of transport-wide congestion control feedback, whose packet type is RTPFB, 205 (RFC
+/// 4585 section 6.1). The value is from draft-holmer-rmcat-transport-wide-cc-extensions-01.
 pub(crate) const FEEDBACK_FORMAT: u32 = 15;
 
 /// Packets remembered at most: some seconds at 10 Mbit/s. A receiver that sends
@@ -21,8 +21,8 @@ const REFERENCE: i64 = 64_000;
 /// Unit of arrival deltas, microseconds.
 const DELTA: i64 = 250;
 
-/// What transport-wide feedback says of one packet that was sent: that it arrived, and when, or that
-/// it was lost.
+/// What transport-wide feedback says of one packet that was sent: that it arrived, and when, or
+/// that it was lost.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct PacketResult {
     /// When it was sent, on the sender's clock.
@@ -227,7 +227,8 @@ pub(crate) fn has_number(packet: &[u8], id: u8) -> bool {
 }
 
 /// Offset in bytes of the data of header extension element `id` (RFC 8285 section 4.2), which must
-/// be two bytes long, as a transport-wide sequence number is. `None` if a packet has no such element.
+/// be two bytes long, as a transport-wide sequence number is. `None` if a packet has no such
+/// element.
 fn element(packet: &[u8], id: u8) -> Option<usize> {
     let first = *packet.first()?;
     if first & 0x10 == 0 {

@@ -1,8 +1,8 @@
 //! The mixer of one room: uplinks come in through taps, the composite and the mixed sound go out
 //! through taps.
 //!
-//! It exists while somebody needs the composite or the mix. Two threads do the mixing, the canvas and
-//! the sound mixer; each owns its state and is told what to do through a channel. Decoders
+//! It exists while somebody needs the composite or the mix. Two threads do the mixing, the canvas
+//! and the sound mixer; each owns its state and is told what to do through a channel. Decoders
 //! (`ingest`) and encoders (`rendition`) are pipelines of their own around them.
 //!
 //! The methods here are called by the room's task, do not block, and take effect with the next

@@ -85,9 +85,9 @@ impl State {
             .min()
     }
 
-    /// When the handover of a participant's picture or sound from one delivery path to the other (mix,
-    /// forward or mesh) completes if nothing more happens; in the past if it is due. `None` without a
-    /// handover, or while a mesh is incomplete, for which there is no time limit.
+    /// When the handover of a participant's picture or sound from one delivery path to the other
+    /// (mix, forward or mesh) completes if nothing more happens; in the past if it is due. `None`
+    /// without a handover, or while a mesh is incomplete, for which there is no time limit.
     fn completes_at(&self, who: ParticipantId, kind: MediaKind, now: Duration) -> Option<Duration> {
         let participant = self.participants.get(&who)?;
         let path = match kind {

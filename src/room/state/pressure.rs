@@ -14,8 +14,8 @@ use crate::protocol::recording::RecordingId;
 /// The encodings of the mixer that recordings need.
 pub(crate) type RecordedOutputs = BTreeMap<(RecordingId, MediaKind), Output>;
 
-/// Frame rate of a composite at an overload level, frames per second. `fps` is its frame rate without
-/// overload.
+/// Frame rate of a composite at an overload level, frames per second. `fps` is its frame rate
+/// without overload.
 pub(crate) fn fps(pressure: Pressure, fps: u32) -> u32 {
     let left = match pressure {
         Pressure::None => fps,

@@ -29,8 +29,8 @@ const MIN_RATE_CHANGE: f64 = 0.05;
 /// Bitrate of the sound mix on a weak link, bit/s. It leaves half as much again to the smallest
 /// picture, and speech is hardly worse.
 const WEAK_LINK_AUDIO_BITRATE: u32 = 24_000;
-/// Bitrate below which a link is weak, bit/s including RTP, UDP and IP headers. Sound for it is encoded
-/// at [`WEAK_LINK_AUDIO_BITRATE`], and levels are told less often.
+/// Bitrate below which a link is weak, bit/s including RTP, UDP and IP headers. Sound for it is
+/// encoded at [`WEAK_LINK_AUDIO_BITRATE`], and levels are told less often.
 const WEAK_LINK: f64 = 180_000.0;
 /// A mix that is encoded for a weak link stays so until every link of its listeners carries this,
 /// bit/s with all headers.

@@ -189,8 +189,8 @@ impl RrEstimator {
         }
     }
 
-    /// The estimate of the link at `now`. `None` until a stream has been reported twice, for rate and
-    /// loss are differences between reports.
+    /// The estimate of the link at `now`. `None` until a stream has been reported twice, for rate
+    /// and loss are differences between reports.
     pub fn estimate(&self, now: Duration) -> Option<Estimate> {
         let last_report = self.last_report?;
         // The report of the last packets before a pause may be lost itself.
@@ -241,9 +241,9 @@ impl RrEstimator {
             .filter_map(move |stream| stream.recent_count(now, COUNTS))
     }
 
-    /// Loss share of the last counts, 0 to 1, weighted by bytes: a full queue drops large packets of
-    /// video while small ones of audio still fit, so a share of packets would be too low. `None` for
-    /// fewer than [`ENOUGH`] packets.
+    /// Loss share of the last counts, 0 to 1, weighted by bytes: a full queue drops large packets
+    /// of video while small ones of audio still fit, so a share of packets would be too low. `None`
+    /// for fewer than [`ENOUGH`] packets.
     fn counted_loss(&self, now: Duration) -> Option<f32> {
         let counts = || self.recent_counts(now);
         let packets: u32 = counts().map(|(_, count)| count.late()).sum();

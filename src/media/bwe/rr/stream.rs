@@ -10,8 +10,8 @@ use crate::media::rtp::header::is_newer;
 /// Packets of a stream that are remembered: some seconds at 10 Mbit/s. A stream that is
 /// never reported costs no more.
 const REMEMBERED: usize = 4096;
-/// Shortest window for counting packets and losses. A NACK may follow a report within moments, and so
-/// few packets would say nothing.
+/// Shortest window for counting packets and losses. A NACK may follow a report within moments, and
+/// so few packets would say nothing.
 pub(crate) const INTERVAL: Duration = Duration::from_millis(800);
 /// Fewest packets whose losses are taken as a loss share.
 pub(crate) const ENOUGH: u32 = 50;
@@ -176,10 +176,10 @@ impl Stream {
         newest
     }
 
-    /// Counts the sequence numbers of a NACK (RFC 4585 section 6.2.1) as lost, and packets up to the
-    /// newest of them as reported. Numbers no newer than the last report or NACK are ignored. `relief`
-    /// is when the last reduction took effect. Returns when the newest packet of those was sent;
-    /// `None` if all numbers were ignored.
+    /// Counts the sequence numbers of a NACK (RFC 4585 section 6.2.1) as lost, and packets up to
+    /// the newest of them as reported. Numbers no newer than the last report or NACK are ignored.
+    /// `relief` is when the last reduction took effect. Returns when the newest packet of those was
+    /// sent; `None` if all numbers were ignored.
     pub(crate) fn on_nack(
         &mut self,
         now: Duration,

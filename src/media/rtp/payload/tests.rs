@@ -237,8 +237,8 @@ fn keyframes_are_known_by_their_first_packet() {
     assert!(!starts(Codec::Vp8, &[0x90, 0x80]));
     assert!(starts(Codec::H264, &[0x67, 0x42]));
     assert!(starts(Codec::H264, &[0x78, 0, 2, 0x67, 0x42]));
-    assert!(starts(Codec::H264, &[0x7c, 0x85]));
+    assert!(starts(Codec::H264, &[0x7c, 0x85, 0x88]));
     assert!(!starts(Codec::H264, &[0x7c, 0x05]), "the middle of one");
     assert!(!starts(Codec::H264, &[0x41, 0x9a]));
-    assert!(starts(Codec::Vp9, &[0x88]) && !starts(Codec::Vp9, &[0xc8]));
+    assert!(starts(Codec::Vp9, &[0x88, 0x00]) && !starts(Codec::Vp9, &[0xc8, 0x00]));
 }

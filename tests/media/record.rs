@@ -1,6 +1,7 @@
 //! Recordings: what is in them, what a crash and a full disk leave of them, and what they are
 //! refused for.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -278,74 +279,86 @@ fn check_tracks(folder: &Path, recording: &Value, took: Duration) {
     }
 }
 
-/// Killed at random moments: every file plays, at most two seconds are missing, and the next
-/// start recovers them. One recording of each file's kind is that which every room gets.
-#[tokio::test(flavor = "multi_thread")]
-async fn a_killed_server_loses_no_more_than_two_seconds() {
-    const KILLS: u32 = 10;
-    gst::init().expect("GStreamer for the bots");
+/// A room in a server that records in every way there is, until it is killed at a random moment. For
+/// how long that was.
+async fn record_and_kill(folder: &Path, name: &str) -> Duration {
+    let server = Process::start(folder, "webm").await;
+    for recording in list(&server.url).await {
+        assert_eq!(recording["state"], "recovered", "{recording}");
+    }
+    let bots = people(&server.url, name, 2).await;
+    begin(&server.url, name, "mp4").await;
+    begin(&server.url, name, "ogg").await;
+    let path = format!("/rooms/{name}/recordings");
+    let body = json!({ "kind": "tracks" });
+    let (status, _) = ask(Method::POST, &server.url, &path, Some(body)).await;
+    assert_eq!(status, StatusCode::CREATED);
+    let began = Instant::now();
+    record_for(Duration::from_millis(
+        rand::rng().random_range(2_500..4_500),
+    ))
+    .await;
+    let took = began.elapsed();
+    server.kill().await;
+    drop(bots);
+    took
+}
+
+/// What is left of a recording that went on for so long when its server was killed.
+fn check_recovered(folder: &Path, recording: &Value, took: Duration) {
+    assert_eq!(recording["state"], "recovered", "{recording}");
+    let file: PathBuf = folder.join(recording["file"].as_str().expect("a file"));
+    if recording["kind"] == "tracks" {
+        return check_tracks(&file, recording, took);
+    }
+    let length = film::length(&file);
+    println!("{}: {length:?} of {took:?}", recording["format"]);
+    assert!(
+        length + Duration::from_secs(2) > took,
+        "{length:?} of {took:?}: {recording}"
+    );
+    assert!(!film::sound(&file).is_empty());
+    if recording["format"] != "ogg" {
+        assert!(film::pictures(&file).len() > 20, "{recording}");
+        let chapters = film::chapters(&file);
+        assert_eq!(chapters.first().map(|first| first.0), Some(Duration::ZERO));
+    }
+    let markers = recording["markers"].as_array().expect("markers");
+    let joins = markers.iter().filter(|marker| marker["type"] == "join");
+    assert_eq!(joins.count(), 2, "{recording}");
+    let path = file.with_extension("events.jsonl");
+    assert!(!path.exists(), "the events have become markers");
+}
+
+/// Kills servers of one folder, one after the other, and looks at what they leave.
+async fn kill_and_recover(kills: usize) {
     let folder = folder();
-    let mut lengths = Vec::new();
-    for n in 0..KILLS {
-        let server = Process::start(folder.path(), "webm").await;
-        for recording in list(&server.url).await {
-            assert_eq!(recording["state"], "recovered", "{recording}");
-        }
+    let mut lengths = BTreeMap::new();
+    for n in 0..kills {
         let name = format!("kill-{n}");
-        let bots = people(&server.url, &name, 2).await;
-        begin(&server.url, &name, "mp4").await;
-        begin(&server.url, &name, "ogg").await;
-        let (path, body) = (
-            format!("/rooms/{name}/recordings"),
-            json!({ "kind": "tracks" }),
-        );
-        let (status, _) = ask(Method::POST, &server.url, &path, Some(body)).await;
-        assert_eq!(status, StatusCode::CREATED);
-        let began = Instant::now();
-        record_for(Duration::from_millis(
-            rand::rng().random_range(2_500..4_500),
-        ))
-        .await;
-        let took = began.elapsed();
-        server.kill().await;
-        lengths.push((name, took));
-        drop(bots);
+        let took = record_and_kill(folder.path(), &name).await;
+        lengths.insert(name, took);
     }
     let server = Process::start(folder.path(), "webm").await;
     let recordings = list(&server.url).await;
-    assert_eq!(recordings.len(), 4 * KILLS as usize);
-    for recording in recordings {
-        assert_eq!(recording["state"], "recovered", "{recording}");
-        let (_, took) = lengths
-            .iter()
-            .find(|(name, _)| recording["room"] == *name)
-            .expect("known");
-        let file: PathBuf = folder
-            .path()
-            .join(recording["file"].as_str().expect("a file"));
-        if recording["kind"] == "tracks" {
-            check_tracks(&file, &recording, *took);
-            continue;
+    assert_eq!(recordings.len(), 4 * kills);
+    let looked_at = tokio::task::spawn_blocking(move || {
+        for recording in recordings {
+            let room = recording["room"].as_str().expect("a room");
+            check_recovered(folder.path(), &recording, lengths[room]);
         }
-        let length = film::length(&file);
-        println!("{}: {length:?} of {took:?}", recording["format"]);
-        assert!(
-            length + Duration::from_secs(2) > *took,
-            "{length:?} of {took:?}: {recording}"
-        );
-        assert!(!film::sound(&file).is_empty());
-        if recording["format"] != "ogg" {
-            assert!(film::pictures(&file).len() > 20, "{recording}");
-            let chapters = film::chapters(&file);
-            assert_eq!(chapters.first().map(|first| first.0), Some(Duration::ZERO));
-        }
-        let markers = recording["markers"].as_array().expect("markers");
-        let joins = markers.iter().filter(|marker| marker["type"] == "join");
-        assert_eq!(joins.count(), 2, "{recording}");
-        let path = file.with_extension("events.jsonl");
-        assert!(!path.exists(), "the events have become markers");
-    }
+    });
+    looked_at.await.expect("all is as it should be");
     server.kill().await;
+}
+
+/// Killed at random moments: every file plays, at most two seconds are missing, and the next
+/// start recovers them. One recording of each file's kind is that which every room gets. Two servers
+/// at once, each with a folder of its own, are killed ten times in all.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_killed_server_loses_no_more_than_two_seconds() {
+    gst::init().expect("GStreamer for the bots");
+    tokio::join!(kill_and_recover(5), kill_and_recover(5));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -4,6 +4,7 @@
 /** @import {Refusal} from './recordings/recordings-api.js' */
 
 import { byId, setText } from './base/dom.js';
+import { wordsForToken } from './base/errors.js';
 import { loadToken, saveToken } from './base/preferences.js';
 import { RecordingsApi } from './recordings/recordings-api.js';
 import { askedFor, clock, pageUrl, paging, startedText } from './recordings/recordings.js';
@@ -70,8 +71,7 @@ function refused(error) {
     notice(error.code === 'recording_unavailable' ? KEEPS_NONE : error.message);
     return;
   }
-  const wrong = byId('token').value !== '' || api.token !== '';
-  notice(wrong ? 'That is not this server’s token. Check it and try again.' : '');
+  notice(wordsForToken(byId('token').value || api.token, ''));
   list.show([], '');
   for (const id of ['pages', 'archive-empty']) byId(id).hidden = true;
   byId('token-form').hidden = false;

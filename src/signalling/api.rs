@@ -40,10 +40,7 @@ pub(super) async fn handle(path: Tail, call: Call) -> Response {
 
 async fn rooms(call: Call) -> Result<Response, ApiError> {
     match call.method {
-        Method::GET | Method::HEAD => {
-            let rooms: Vec<_> = call.app.registry.list().iter().map(resource).collect();
-            Ok(reply::json(StatusCode::OK, &rooms))
-        }
+        Method::GET | Method::HEAD => Ok(reply::json(StatusCode::OK, &listed(&call)?)),
         Method::POST => {
             call.authorize_change()?;
             let registry = call.app.registry.clone();
@@ -63,6 +60,17 @@ async fn rooms(call: Call) -> Result<Response, ApiError> {
         }
         _ => Err(ApiError::MethodNotAllowed("GET, HEAD, POST")),
     }
+}
+
+/// All rooms, or with `?room=` that one, if it runs. Unlike the resource of a room, whose absence is
+/// an error, this can be asked by a page that wants to know whether anybody is there.
+fn listed(call: &Call) -> Result<Vec<RoomResource>, ApiError> {
+    let registry = &call.app.registry;
+    let rooms = match call.query("room") {
+        Some(room) => registry.get(&RoomId::new(&room)?).into_iter().collect(),
+        None => registry.list(),
+    };
+    Ok(rooms.iter().map(resource).collect())
 }
 
 async fn one_room(room: &str, call: Call) -> Result<Response, ApiError> {

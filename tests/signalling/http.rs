@@ -87,6 +87,26 @@ async fn unknown_paths_and_wrong_methods_say_so_in_json() {
 }
 
 #[tokio::test]
+async fn a_list_of_rooms_can_be_asked_for_one_that_may_not_be_there() {
+    let server = TestServer::start().await;
+    let list = |query: &'static str| {
+        let answer = server.get(query);
+        async move { answer.await.json::<Vec<Value>>().await.unwrap() }
+    };
+    for id in ["r1", "r2"] {
+        let create = server.request(Method::POST, "/api/v1/rooms");
+        let made = create.json(&json!({"id": id})).send().await.unwrap();
+        assert_eq!(made.status(), 201);
+    }
+    assert_eq!(list("/api/v1/rooms").await.len(), 2);
+    let one = list("/api/v1/rooms?room=r2").await;
+    assert_eq!((one.len(), &one[0]["id"]), (1, &json!("r2")));
+    assert_eq!(list("/api/v1/rooms?room=r3").await, Vec::<Value>::new());
+    let bad = server.get("/api/v1/rooms?room=a%2Fb").await;
+    assert_error(bad, 400, "bad_room_id").await;
+}
+
+#[tokio::test]
 async fn a_room_id_with_a_slash_is_refused_everywhere() {
     let server = TestServer::start().await;
     for path in ["/r/a%2Fb", "/r/a/b", "/r/", "/r/a.b", "/api/v1/rooms/a%2Fb"] {

@@ -60,6 +60,15 @@ export function wordsForCode(code, message) {
  */
 export const causeForCode = (code, message) => `${wordsForCode(code, message).split('. ')[0].replace(/\.$/, '')}.`;
 
+/**
+ * What to say when the server wants its token, which is another thing to somebody who gave one.
+ *
+ * @param {string} given the token that was sent, empty if none was
+ * @param {string} otherwise what to say where none was given
+ */
+export const wordsForToken = (given, otherwise = CODES.unauthorized) =>
+  given ? 'That is not this server’s token. Check it and try again.' : otherwise;
+
 /** The codes this page has words for. */
 export const KNOWN_CODES = Object.freeze(Object.keys(CODES));
 

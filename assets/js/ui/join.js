@@ -6,17 +6,21 @@
 /** @import {LocalMedia} from '../call/local-media.js' */
 
 import { byId, el, setText } from '../base/dom.js';
+import { wordsForToken } from '../base/errors.js';
 import { levelFraction } from '../base/levels.js';
 import { loadChoices, loadToken, saveChoices, saveToken } from '../base/preferences.js';
 import { roomIdFrom } from '../base/room-name.js';
 import { listOf } from '../base/state.js';
 import { LevelMeter } from '../call/devices.js';
 import { NONE } from '../call/local-media.js';
+import { lookUp } from '../call/room-lookup.js';
 import { DeviceLists } from './device-lists.js';
 
 /** @type {readonly DeviceRole[]} */
 const ROLES = ['mic', 'camera'];
 const METER_TILES = 16;
+/** Time between two looks at who is in the room, ms. */
+const LOOKUP_INTERVAL = 5_000;
 
 export class Join {
   #media;
@@ -131,8 +135,9 @@ export class Join {
   /** @param {State} state @param {State} before */
   render(state, before) {
     if (state.notice === before.notice || state.phase !== 'idle') return;
-    this.#notice(state.notice);
-    if (state.notice?.code === 'unauthorized') byId('token-row').hidden = false;
+    const wanted = state.notice?.code === 'unauthorized';
+    this.#notice(wanted ? { tone: 'error', text: wordsForToken(byId('token').value.trim()) } : state.notice);
+    if (wanted) byId('token-row').hidden = false;
   }
 
   /** @param {Pick<Notice, 'tone' | 'text'> | null} notice */
@@ -193,24 +198,27 @@ export class Join {
     this.#lookup = setTimeout(() => this.#showWhoIsThere(), delay);
   }
 
+  /** Says who is in the room, and again after a while for as long as the screen is shown. */
   async #showWhoIsThere() {
+    const timer = this.#lookup;
     const room = roomIdFrom(byId('room').value);
-    if (!room || byId('join').hidden) return;
-    try {
-      const answer = await fetch(`/api/v1/rooms/${room}`);
-      /** @type {Partial<RoomResource>} */
-      const there = answer.ok ? await answer.json() : {};
-      if (room !== roomIdFrom(byId('room').value)) return;
-      setText(byId('room-hint'), hint(answer.status, there));
-    } catch {
+    if (byId('join').hidden) return;
+    let text = '';
+    // A page that nobody looks at keeps what it says.
+    if (room && !document.hidden) {
       // A courtesy only; joining tells whether the server is there.
+      text = await lookUp(room, byId('token').value.trim()).then(hint, () => '');
     }
+    // Another key was pressed meanwhile, or the screen was left and entered again.
+    if (timer !== this.#lookup) return;
+    if (!document.hidden) setText(byId('room-hint'), text);
+    this.#lookup = setTimeout(() => this.#showWhoIsThere(), LOOKUP_INTERVAL);
   }
 }
 
-/** @param {number} status @param {Partial<RoomResource>} room */
-function hint(status, { participants = [], recordings = [] }) {
-  if (status !== 200 && status !== 404) return '';
+/** @param {RoomResource | null} room null where nobody has been */
+function hint(room) {
+  const { participants = [], recordings = [] } = room ?? {};
   const names = participants.map((one) => one.name);
   if (!names.length) return 'Nobody is here yet.';
   const recorded = recordings.length ? ' The call is being recorded.' : '';

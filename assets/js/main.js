@@ -3,10 +3,10 @@
 // The scripts stand on floors. A script imports from its own folder and from lower floors, never
 // from above or beside (tests/client/page.test.mjs):
 //
-//   main.js, recordings-page.js      one for each HTML page
+//   main.js and others here          one for each HTML page
 //   ui/                              panels, dialogs and lists: the only floor that fills elements
-//   call/  playback/  recordings/    connections and what is sent; what is seen and heard; the
-//                                    recordings of the server
+//   call/  playback/                 connections and what is sent; what is seen and heard;
+//   recordings/  watch/              the recordings of the server; the player of a room
 //   base/                            state, words, constants, the DOM
 //
 // call/ and playback/ meet in the store (base/state.js) and here.

@@ -9,7 +9,7 @@
 //! | `whip` | `/whip`, `/whep`, one small task per session |
 //! | `api` | `/api/v1` |
 //! | `recordings` | `/api/v1/recordings` and those of a room |
-//! | `assets` | `/`, `/r/{room}`, `/assets` |
+//! | `assets` | `/`, `/r/{room}`, `/watch/{room}`, `/assets` |
 //!
 //! Handlers check what a client sends (`limits`, `origin`, `message`, `sdpfrag`), ask the room
 //! through [`crate::room::RoomHandle`], and refuse with an `error::ApiError`, which has a stable

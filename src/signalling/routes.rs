@@ -23,6 +23,7 @@ use super::{api, assets, origin, reply, socket, whip};
 
 const INDEX: &str = "index.html";
 const RECORDINGS: &str = "recordings.html";
+const WATCH: &str = "watch.html";
 
 /// All routes of the server.
 pub(super) fn all(app: &Arc<App>) -> BoxedFilter<(Response,)> {
@@ -40,10 +41,6 @@ fn pages(app: &Arc<App>) -> BoxedFilter<(Response,)> {
     let root = warp::path::end()
         .and(call(app))
         .map(|call: Call| assets::serve(INDEX, &call).into_response());
-    let room = warp::path("r")
-        .and(warp::path::tail())
-        .and(call(app))
-        .map(|room: Tail, call: Call| room_page(room.as_str(), &call).into_response());
     let recordings = warp::path!("recordings")
         .and(call(app))
         .map(|call: Call| assets::serve(RECORDINGS, &call).into_response());
@@ -51,7 +48,9 @@ fn pages(app: &Arc<App>) -> BoxedFilter<(Response,)> {
         .and(warp::path::tail())
         .and(call(app))
         .map(|name: Tail, call: Call| assets::serve(name.as_str(), &call).into_response());
-    root.or(room)
+    root.or(room_page(app, "r", INDEX))
+        .unify()
+        .or(room_page(app, "watch", WATCH))
         .unify()
         .or(recordings)
         .unify()
@@ -100,10 +99,19 @@ fn operations(app: &Arc<App>) -> BoxedFilter<(Response,)> {
         .boxed()
 }
 
-/// The page of a room is the same file for all rooms; its script reads the id from the URL.
-fn room_page(room: &str, call: &Call) -> Result<Response, ApiError> {
-    RoomId::new(room)?;
-    assets::serve(INDEX, call)
+/// A page at `/{place}/{room}`. It is the same file for all rooms; its script reads the id from the
+/// URL.
+fn room_page(app: &Arc<App>, place: &'static str, file: &'static str) -> BoxedFilter<(Response,)> {
+    warp::path(place)
+        .and(warp::path::tail())
+        .and(call(app))
+        .map(move |room: Tail, call: Call| {
+            let served = RoomId::new(room.as_str())
+                .map_err(ApiError::from)
+                .and_then(|_| assets::serve(file, &call));
+            served.into_response()
+        })
+        .boxed()
 }
 
 fn open_socket(call: &Call, ws: Option<Ws>) -> Result<Response, ApiError> {

@@ -82,9 +82,9 @@ pub(crate) const READS_CONFIG: &[&str] = &[
 
 /// The floors of the page's scripts. Neighbours meet in what is above or below both.
 pub(crate) const PAGE_FLOORS: &[&[&str]] = &[
-    &["main.js", "recordings-page.js"],
+    &["main.js", "recordings-page.js", "watch-page.js"],
     &["ui"],
-    &["call", "playback", "recordings"],
+    &["call", "playback", "recordings", "watch"],
     &["base"],
 ];
 

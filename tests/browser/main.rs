@@ -11,4 +11,5 @@ mod recordings_page;
 mod room;
 mod simulcast;
 mod tracks;
+mod watch;
 mod whip;

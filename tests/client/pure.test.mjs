@@ -4,7 +4,7 @@ import { test } from 'node:test';
 import { OFFERED_ROLES } from '../../assets/js/base/config.js';
 import { dbovOf, levelFraction } from '../../assets/js/base/levels.js';
 import { randomRoom, roomFromPath, roomIdFrom } from '../../assets/js/base/room-name.js';
-import { backoffDelay } from '../../assets/js/call/backoff.js';
+import { backoffDelay } from '../../assets/js/base/backoff.js';
 import { encodingFor } from '../../assets/js/call/encodings.js';
 import { signallingUrl } from '../../assets/js/call/signalling.js';
 import { initials } from '../../assets/js/ui/avatar.js';

@@ -130,7 +130,7 @@ async fn pages_may_run_nothing_foreign() {
     let server = TestServer::start().await;
     let index = Path::new(env!("CARGO_MANIFEST_DIR")).join("assets/index.html");
     let expected = if index.exists() { 200 } else { 404 };
-    for path in ["/", "/r/r1", "/recordings"] {
+    for path in ["/", "/r/r1", "/watch/r1", "/recordings"] {
         let response = server.get(path).await;
         assert_eq!(response.status(), expected, "{path}");
         let policy = response.headers()["content-security-policy"]

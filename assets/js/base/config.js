@@ -20,6 +20,9 @@ export const WELCOME_DEADLINE = 10_000;
 /** Longest time from `welcome` to a connected peer connection, ms. */
 export const MEDIA_DEADLINE = 15_000;
 
+/** Time between two looks of a player at its picture, and at who is there while it rests, ms. */
+export const VIEWING_LOOK = 4_000;
+
 /** How long a peer connection may be `disconnected` before it counts as lost, ms. */
 export const DISCONNECT_GRACE = 3_000;
 

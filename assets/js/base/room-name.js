@@ -68,13 +68,17 @@ export function roomIdFrom(text) {
     .slice(0, 64);
 }
 
-/** The room named by a path `/r/{room}`, or null. @param {string} pathname */
+/** The room named by a path `/r/{room}` or `/watch/{room}`, or null. @param {string} pathname */
 export function roomFromPath(pathname) {
-  const match = /^\/r\/([^/]+)\/?$/.exec(pathname);
-  if (!match) return null;
+  const match = /^\/(?:r|watch)\/([^/]+)\/?$/.exec(pathname);
+  return (match && roomIdFrom(decoded(match[1]))) || null;
+}
+
+/** `text` without percent-encoding; as it is where that is broken. @param {string} text */
+function decoded(text) {
   try {
-    return roomIdFrom(decodeURIComponent(match[1])) || null;
+    return decodeURIComponent(text);
   } catch {
-    return null;
+    return text;
   }
 }

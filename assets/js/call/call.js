@@ -7,7 +7,7 @@
 /** @import {Capture} from './encodings.js' */
 
 import { CAMERA_ENCODINGS, isUplink, OFFERED_ROLES, UPLINKS } from '../base/config.js';
-import { isAudio, preferCodecs } from './codecs.js';
+import { isAudio, preferCodecs } from '../base/codecs.js';
 import { Sender } from './sender.js';
 
 export class Call {

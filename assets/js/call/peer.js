@@ -6,7 +6,7 @@
 /** @import {Capture} from './encodings.js' */
 
 import { MESH_DEADLINE, UPLINKS } from '../base/config.js';
-import { preferCodecs } from './codecs.js';
+import { preferCodecs } from '../base/codecs.js';
 import { fingerprintOf, judgeOffer, Verdict } from './negotiation.js';
 import { Sender } from './sender.js';
 

@@ -17,7 +17,7 @@ import {
   WELCOME_DEADLINE,
 } from '../base/config.js';
 import { causeForCode, isFinalBye, passesByItself, wordsForBye, wordsForCode, wordsForLoss } from '../base/errors.js';
-import { backoffDelay } from './backoff.js';
+import { backoffDelay } from '../base/backoff.js';
 import { Call } from './call.js';
 import { Signalling } from './signalling.js';
 

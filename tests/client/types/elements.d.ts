@@ -32,11 +32,13 @@ export interface Elements {
   'record-form': HTMLFormElement;
   'record-link': HTMLAnchorElement;
   'record-start': HTMLButtonElement;
+  retry: HTMLButtonElement;
   room: HTMLInputElement;
   'settings-camera': HTMLSelectElement;
   'settings-mic': HTMLSelectElement;
   'settings-saver': HTMLSelectElement;
   shortcuts: HTMLDialogElement;
+  start: HTMLButtonElement;
   still: HTMLCanvasElement;
   'toggle-camera': HTMLButtonElement;
   'toggle-chat': HTMLButtonElement;
@@ -48,6 +50,7 @@ export interface Elements {
   'toggle-record': HTMLButtonElement;
   'toggle-screen': HTMLButtonElement;
   'toggle-settings': HTMLButtonElement;
+  'toggle-sound': HTMLButtonElement;
   token: HTMLInputElement;
   'token-form': HTMLFormElement;
   unmute: HTMLButtonElement;

@@ -1,6 +1,6 @@
 // How long to wait before a reconnection; pure.
 
-import { BACKOFF } from '../base/config.js';
+import { BACKOFF } from './config.js';
 
 /**
  * The delay before retry number `attempt` (from 0), ms. It doubles up to a limit and is spread

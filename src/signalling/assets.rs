@@ -23,6 +23,16 @@ pub(super) const CONTENT_POLICY: &str = "default-src 'self'; img-src 'self' data
 /// Permissions-Policy of the page.
 const PERMISSIONS: &str = "camera=(self), microphone=(self), display-capture=(self)";
 
+/// A page that says that something else was asked for than what is there, with the status of that;
+/// `None` if there is no such file.
+pub(super) fn instead(name: &str, status: StatusCode) -> Option<Response> {
+    let mut response = respond(name, Files::get(name)?, None);
+    *response.status_mut() = status;
+    // The tag is that of the file, which another address is to have.
+    response.headers_mut().remove(ETAG);
+    Some(response)
+}
+
 /// Answers a request for the file `name` of the page.
 pub(super) fn serve(name: &str, call: &Call) -> Result<Response, ApiError> {
     if !matches!(call.method, Method::GET | Method::HEAD) {

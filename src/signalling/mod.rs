@@ -10,6 +10,7 @@
 //! | `api` | `/api/v1` |
 //! | `recordings` | `/api/v1/recordings` and those of a room |
 //! | `assets` | `/`, `/r/{room}`, `/watch/{room}`, `/assets` |
+//! | `refusal` | whatever else is opened in a browser |
 //!
 //! Handlers check what a client sends (`limits`, `origin`, `message`, `sdpfrag`), ask the room
 //! through [`crate::room::RoomHandle`], and refuse with an `error::ApiError`, which has a stable
@@ -25,6 +26,7 @@ mod limits;
 mod message;
 mod origin;
 mod recordings;
+mod refusal;
 mod reply;
 mod request;
 mod routes;

@@ -9,7 +9,7 @@ use warp::Filter;
 use warp::filters::BoxedFilter;
 use warp::http::header::{CONTENT_SECURITY_POLICY, X_CONTENT_TYPE_OPTIONS};
 use warp::http::{HeaderValue, Method, StatusCode};
-use warp::path::Tail;
+use warp::path::{FullPath, Tail};
 use warp::reply::{Reply, Response};
 use warp::ws::Ws;
 
@@ -19,7 +19,7 @@ use super::app::App;
 use super::error::ApiError;
 use super::request::{Call, call};
 use super::whip::Flavour;
-use super::{api, assets, origin, reply, socket, whip};
+use super::{api, assets, origin, refusal, reply, socket, whip};
 
 const INDEX: &str = "index.html";
 const RECORDINGS: &str = "recordings.html";
@@ -32,22 +32,46 @@ pub(super) fn all(app: &Arc<App>) -> BoxedFilter<(Response,)> {
         .unify()
         .or(operations(app))
         .unify()
-        .or(warp::any().map(|| ApiError::NotFound("page").into_response()))
+        .or(nothing(app))
         .unify();
     warp::method().and(routes).map(finish).boxed()
+}
+
+/// What stands at no path: a page for people, JSON for programs.
+fn nothing(app: &Arc<App>) -> BoxedFilter<(Response,)> {
+    warp::path::full()
+        .and(call(app))
+        .map(|path: FullPath, call: Call| {
+            let error = ApiError::NotFound("page");
+            if is_of_programs(path.as_str()) {
+                error.into_response()
+            } else {
+                refusal::page(error, &call)
+            }
+        })
+        .boxed()
+}
+
+/// Whether a path is one of those that programs ask for, or would be if it were spelled right.
+fn is_of_programs(path: &str) -> bool {
+    let first = path.trim_start_matches('/').split('/').next();
+    matches!(
+        first,
+        Some("api" | "whip" | "whep" | "ws" | "healthz" | "readyz" | "metrics")
+    )
 }
 
 fn pages(app: &Arc<App>) -> BoxedFilter<(Response,)> {
     let root = warp::path::end()
         .and(call(app))
-        .map(|call: Call| assets::serve(INDEX, &call).into_response());
+        .map(|call: Call| page(assets::serve(INDEX, &call), &call));
     let recordings = warp::path!("recordings")
         .and(call(app))
-        .map(|call: Call| assets::serve(RECORDINGS, &call).into_response());
+        .map(|call: Call| page(assets::serve(RECORDINGS, &call), &call));
     let files = warp::path("assets")
         .and(warp::path::tail())
         .and(call(app))
-        .map(|name: Tail, call: Call| assets::serve(name.as_str(), &call).into_response());
+        .map(|name: Tail, call: Call| page(assets::serve(name.as_str(), &call), &call));
     root.or(room_page(app, "r", INDEX))
         .unify()
         .or(room_page(app, "watch", WATCH))
@@ -109,9 +133,13 @@ fn room_page(app: &Arc<App>, place: &'static str, file: &'static str) -> BoxedFi
             let served = RoomId::new(room.as_str())
                 .map_err(ApiError::from)
                 .and_then(|_| assets::serve(file, &call));
-            served.into_response()
+            page(served, &call)
         })
         .boxed()
+}
+
+fn page(served: Result<Response, ApiError>, call: &Call) -> Response {
+    served.unwrap_or_else(|error| refusal::page(error, call))
 }
 
 fn open_socket(call: &Call, ws: Option<Ws>) -> Result<Response, ApiError> {

@@ -82,7 +82,12 @@ pub(crate) const READS_CONFIG: &[&str] = &[
 
 /// The floors of the page's scripts. Neighbours meet in what is above or below both.
 pub(crate) const PAGE_FLOORS: &[&[&str]] = &[
-    &["main.js", "recordings-page.js", "watch-page.js"],
+    &[
+        "main.js",
+        "missing-page.js",
+        "recordings-page.js",
+        "watch-page.js",
+    ],
     &["ui"],
     &["call", "playback", "recordings", "watch"],
     &["base"],

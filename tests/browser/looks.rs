@@ -11,7 +11,7 @@ use crate::record::{MEDIA, TAKE, bot, click, listed, recording};
 use crate::room::person;
 
 /// The elements that are wider than their place, so that one would have to scroll sideways.
-const OVERFLOWING: &str = "[...document.querySelectorAll('html, #call, .panel, .panel *, .archive, .archive *, .watch, .watch *, dialog[open], dialog[open] *')] \
+const OVERFLOWING: &str = "[...document.querySelectorAll('html, #call, .panel, .panel *, .archive, .archive *, .watch, .watch *, .missing, .missing *, dialog[open], dialog[open] *')] \
     .filter((one) => one.checkVisibility() && one.scrollWidth > one.clientWidth + 1 \
         && ['auto', 'scroll', 'visible'].includes(getComputedStyle(one).overflowX) \
         && getComputedStyle(one).display !== 'inline' && !(one instanceof SVGElement)) \

@@ -73,3 +73,32 @@ async fn a_player_asks_for_the_token_and_says_when_it_is_wrong() {
     }
     server.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_mistyped_link_leads_to_the_room_that_was_meant() {
+    let _alone = alone().await;
+    let server = TestServer::start().await;
+    let page = Page::chromium("Ann").await;
+    page.open(&format!("{}/r/foo%20bar", server.url)).await;
+    page.until("the offer", "probe.text('meant') === 'Join foo-bar'")
+        .await;
+    neat_shots(&page, "missing").await;
+    let link = "document.getElementById('meant').getAttribute('href')";
+    assert_eq!(page.evaluate(link).await, "/r/foo-bar");
+    page.open(&format!("{}/r/foo-bar?name=Ann", server.url))
+        .await;
+    page.until(
+        "a quiet screen",
+        "probe.text('room-hint') === 'Nobody is here yet.'",
+    )
+    .await;
+    let bot = bot(&server.url, "foo-bar", None).await;
+    page.until(
+        "who came meanwhile",
+        "probe.text('room-hint') === 'Bot is here.'",
+    )
+    .await;
+    bot.leave().await.unwrap();
+    page.assert_no_errors();
+    server.stop().await;
+}

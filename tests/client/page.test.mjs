@@ -26,7 +26,7 @@ function withImports(name, seen = new Set()) {
   return seen;
 }
 
-const pages = ['index.html', 'recordings.html', 'watch.html'].map((name) => {
+const pages = ['index.html', 'missing.html', 'recordings.html', 'watch.html'].map((name) => {
   const html = readFileSync(assets + name, 'utf8');
   const entries = [...html.matchAll(/<script[^>]*\ssrc="\/assets\/js\/([^"]+)"/g)].map((match) => match[1]);
   return {

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { afterEach, beforeEach, test } from 'node:test';
 
-import { roomFromPath } from '../../assets/js/base/room-name.js';
+import { meantBy, roomFromPath } from '../../assets/js/base/room-name.js';
 import { isAtRest, isEmpty, noticeOf } from '../../assets/js/watch/notice.js';
 import { afterRefusal, Viewing } from '../../assets/js/watch/viewing.js';
 import { iceServersOf, Refusal, whepUrl } from '../../assets/js/watch/whep.js';
@@ -12,6 +12,15 @@ test('the page of a player knows its room, and passes on what the server underst
   const query = new URLSearchParams('token=s3cret&name=Wall&maxHeight=360&audioOnly=true&x=y');
   assert.equal(whepUrl('r1', query), '/whep/r1?name=Wall&maxHeight=360&audioOnly=true');
   assert.equal(whepUrl('r1', new URLSearchParams('token=s3cret')), '/whep/r1');
+});
+
+test('a mistyped path means the room that the form would make of it', () => {
+  assert.deepEqual(meantBy('/r/foo%20bar'), { page: 'r', room: 'foo-bar' });
+  assert.deepEqual(meantBy('/watch/Café/'), { page: 'watch', room: 'Cafe' });
+  assert.deepEqual(meantBy(`/r/${'x'.repeat(65)}`), { page: 'r', room: 'x'.repeat(64) });
+  assert.deepEqual(meantBy('/r/100%'), { page: 'r', room: '100' });
+  assert.deepEqual(meantBy('/r/<script>//evil.example'), { page: 'r', room: 'scriptevilexample' });
+  for (const path of ['/r/', '/watch/', '/r/%20', '/nope', '/rooms/x', '/']) assert.equal(meantBy(path), null, path);
 });
 
 test('ICE servers come from Link headers', () => {

@@ -86,6 +86,55 @@ async fn unknown_paths_and_wrong_methods_say_so_in_json() {
     assert_error(plain, 426, "bad_message").await;
 }
 
+/// What browsers send for what is opened in a tab.
+const HTML: &str = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8";
+
+#[tokio::test]
+async fn a_browser_gets_a_page_where_there_is_nothing_and_a_program_gets_json() {
+    let server = TestServer::start().await;
+    let open = |method: Method, path: &str| {
+        let request = server.request(method, path).header("accept", HTML);
+        async move { request.send().await.unwrap() }
+    };
+    let long = format!("/r/{}", "x".repeat(65));
+    for (path, status, code) in [
+        ("/nope", 404, "not_found"),
+        ("/watch", 400, "bad_room_id"),
+        ("/watch/", 400, "bad_room_id"),
+        ("/r/", 400, "bad_room_id"),
+        ("/r/foo%20bar", 400, "bad_room_id"),
+        ("/r/%3Cscript%3Ealert(1)%3C%2Fscript%3E", 400, "bad_room_id"),
+        (&long, 400, "bad_room_id"),
+        ("/recordings/x", 404, "not_found"),
+        ("/assets/nothing.html", 404, "not_found"),
+    ] {
+        let page = open(Method::GET, path).await;
+        assert_eq!(page.status().as_u16(), status, "{path}");
+        let headers = page.headers().clone();
+        assert_eq!(headers["content-type"], "text/html; charset=utf-8");
+        assert_eq!(headers["vary"], "accept");
+        let policy = headers["content-security-policy"].to_str().unwrap();
+        assert!(policy.starts_with("default-src 'self';"), "{policy}");
+        let text = page.text().await.unwrap();
+        assert!(text.contains(r#"<a class="secondary" href="/">"#), "{text}");
+        assert!(!text.contains("alert") && !text.contains("foo"), "{path}");
+        // A program, and a form.
+        assert_error(server.get(path).await, status, code).await;
+    }
+    assert_error(open(Method::POST, "/r/r1").await, 405, "method_not_allowed").await;
+    for path in [
+        "/api",
+        "/api/v2/rooms",
+        "/api/v1/rooms/r1",
+        "/ws/x",
+        "/metrics/x",
+        "/whip/r1/x/y",
+    ] {
+        assert_error(open(Method::GET, path).await, 404, "not_found").await;
+    }
+    assert_error(open(Method::GET, "/ws").await, 426, "bad_message").await;
+}
+
 #[tokio::test]
 async fn a_list_of_rooms_can_be_asked_for_one_that_may_not_be_there() {
     let server = TestServer::start().await;

@@ -82,3 +82,16 @@ function decoded(text) {
     return text;
   }
 }
+
+/**
+ * Where a mistyped path was meant to lead: the page of a room with a name that can be used, or null
+ * if the path means no room or nothing of its name can stay.
+ *
+ * @param {string} pathname
+ * @returns {{page: 'r' | 'watch', room: string} | null}
+ */
+export function meantBy(pathname) {
+  const match = /^\/(r|watch)\/(.*)$/.exec(pathname);
+  const room = match && roomIdFrom(decoded(match[2]));
+  return room ? { page: match[1] === 'r' ? 'r' : 'watch', room } : null;
+}

@@ -21,6 +21,7 @@ export interface Elements {
   'layout-spotlight': HTMLButtonElement;
   leave: HTMLButtonElement;
   'mode-choices': HTMLFieldSetElement;
+  meant: HTMLAnchorElement;
   name: HTMLInputElement;
   newer: HTMLButtonElement;
   older: HTMLButtonElement;

@@ -20,7 +20,7 @@ pub mod config;
 pub mod id;
 pub mod layout;
 pub mod media;
-mod net;
+pub mod net;
 pub mod process;
 pub mod progress;
 pub mod protocol;

@@ -20,6 +20,8 @@ impl Server {
                 "serve",
                 "--listen",
                 "127.0.0.1:0",
+                "--media-ip",
+                "127.0.0.1",
                 "--joins-per-second",
                 "1000",
                 "--max-cores",

@@ -141,7 +141,7 @@ pub enum NetworkInterface {
     Loopback,
     /// The interface with this address alone.
     Address(IpAddr),
-    /// All interfaces of the machine.
+    /// All interfaces of the machine, with loopback.
     All,
 }
 

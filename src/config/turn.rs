@@ -30,9 +30,9 @@ impl fmt::Display for BuiltIn {
 pub struct TurnConfig {
     /// Whether the server runs.
     pub built_in: BuiltIn,
-    /// Address and port that it listens on, UDP and TCP. If `None`, the first of
-    /// [`Config::media_ips`](super::Config::media_ips) or every address, and port 3478 or, if that
-    /// is taken, a free one.
+    /// Address and port that it listens on, UDP and TCP. If `None`, the first address that
+    /// [`Config::media_ips`](super::Config::media_ips) names or every address, and port 3478 or, if
+    /// that is taken, a free one.
     pub listen: Option<SocketAddr>,
     /// Lowest and highest UDP port of relays; any free port if `None`.
     pub relay_ports: Option<(u16, u16)>,

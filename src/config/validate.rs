@@ -13,6 +13,7 @@ use super::turn::{BuiltIn, Network, TurnConfig};
 use super::values::{Config, MaxCores, RecordingQuotas};
 use crate::codec::VideoCodec;
 use crate::layout::{Fit, LayoutKind, Size};
+use crate::net::MediaIps;
 use crate::protocol::recording::Subject;
 use crate::topology::Mode;
 
@@ -30,7 +31,7 @@ impl TryFrom<Options> for Config {
         let public_ip = given.public_ip.map(|ip| address("public-ip", &ip));
         let public_ip = public_ip.transpose()?;
         let media_ips = match given.media_ip {
-            Some(ips) => each(&ips, |ip| address("media-ip", ip))?,
+            Some(ips) => only(each(&ips, |ip| address("media-ip", ip))?),
             None => default_media_ips(listen.ip(), public_ip),
         };
         Ok(Self {
@@ -161,14 +162,22 @@ fn optional<A, T>(given: Option<A>, check: impl Fn(A) -> Checked<T>) -> Checked<
     given.map(check).transpose()
 }
 
-/// A server that listens on loopback offers loopback for media too, since only this machine can
-/// reach it. One with a public address offers every address, even if a proxy beside it brings its
-/// HTTP.
-fn default_media_ips(listen: IpAddr, public_ip: Option<IpAddr>) -> Vec<IpAddr> {
+/// A server that listens on loopback offers loopback for media besides all other addresses: not
+/// every client on this machine uses loopback, and not every one anything else. Behind a 1:1 NAT no
+/// client is on this machine.
+fn default_media_ips(listen: IpAddr, public_ip: Option<IpAddr>) -> MediaIps {
     if listen.is_loopback() && public_ip.is_none() {
-        vec![listen]
+        MediaIps::EveryAnd(listen)
     } else {
-        Vec::new()
+        MediaIps::Every
+    }
+}
+
+/// The addresses that are given, or every one if that is none.
+fn only(ips: Vec<IpAddr>) -> MediaIps {
+    match ips.is_empty() {
+        true => MediaIps::Every,
+        false => MediaIps::Only(ips),
     }
 }
 

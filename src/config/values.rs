@@ -8,6 +8,7 @@ use std::time::Duration;
 use super::turn::TurnConfig;
 use crate::codec::VideoCodec;
 use crate::layout::{Fit, LayoutKind, Size};
+use crate::net::MediaIps;
 use crate::protocol::recording::Subject;
 use crate::topology::Mode;
 
@@ -65,9 +66,8 @@ pub struct RecordingQuotas {
 pub struct Config {
     /// Address and port that HTTP is served on.
     pub listen: SocketAddr,
-    /// The only addresses that ICE candidates are gathered on; all addresses of the machine if
-    /// empty.
-    pub media_ips: Vec<IpAddr>,
+    /// The addresses that ICE candidates are gathered on.
+    pub media_ips: MediaIps,
     /// Lowest and highest UDP port of media; any free port if `None`.
     pub media_ports: Option<(u16, u16)>,
     /// Address that host candidates name in place of the local one, behind a 1:1 NAT.
@@ -124,7 +124,7 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 8080)),
-            media_ips: vec![IpAddr::V4(Ipv4Addr::LOCALHOST)],
+            media_ips: MediaIps::default(),
             media_ports: None,
             public_ip: None,
             pipelines: None,

@@ -20,7 +20,6 @@ use crate::id::RoomId;
 use crate::layout::LayoutKind;
 use crate::media::gst::pipeline;
 use crate::media::gst::template::Templates;
-use crate::media::peer::Transport;
 use crate::protocol::room::{ByeReason, ParticipantState, RoomState};
 use crate::topology::Mode;
 
@@ -67,11 +66,9 @@ enum Doors {
 /// The part of the configuration that rooms need.
 fn settings(config: &Config) -> RoomSettings {
     RoomSettings {
-        transport: Transport {
-            media_ips: config.media_ips.clone(),
-            media_ports: config.media_ports,
-            public_ip: config.public_ip,
-        },
+        media_ips: config.media_ips.clone(),
+        media_ports: config.media_ports,
+        public_ip: config.public_ip,
         codecs: config.codecs.clone(),
         max_mlines: config.max_mlines,
         canvas: config.canvas,
@@ -253,7 +250,8 @@ impl Registry {
         let (actor, events) = Actor::new(room.clone(), self.shared.clone(), state, publish);
         let registry = self.clone();
         let own = handle.clone();
-        let span = tracing::info_span!("room", id = %room);
+        // Without a parent: that would be the span of whoever came first, in every line of the room.
+        let span = tracing::info_span!(parent: None, "room", id = %room);
         tokio::spawn(
             async move {
                 actor.run(inbox, events).await;

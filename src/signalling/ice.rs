@@ -1,9 +1,9 @@
 //! The ICE servers that clients are told of, with a credential for each client.
 
-use std::io;
 use std::time::SystemTime;
 
 use crate::config::{BuiltIn, Config};
+use crate::net::BindError;
 use crate::protocol::IceServer;
 use crate::protocol::rest::{AllocationResource, RelayedResource, TrafficResource, TurnResource};
 use crate::turn::credentials::{self, Secret};
@@ -24,8 +24,8 @@ impl IceServers {
     /// Starts the built-in server, unless it is off, and adds the configured ones.
     ///
     /// # Errors
-    /// What binding the built-in server's address fails with.
-    pub(super) fn start(config: &Config) -> io::Result<Self> {
+    /// [`BindError`] with the address of the built-in server.
+    pub(super) fn start(config: &Config) -> Result<Self, BindError> {
         let given = config.turn.secret.as_deref().map(Secret::new);
         let (mut open, mut guarded) = (Vec::new(), Vec::new());
         let secret = given.clone().unwrap_or_else(Secret::random);
@@ -126,11 +126,10 @@ impl IceServers {
 }
 
 /// Starts the built-in TURN server on the addresses that the settings give this machine.
-fn start_turn(config: &Config, secret: Secret) -> io::Result<Turn> {
+fn start_turn(config: &Config, secret: Secret) -> Result<Turn, BindError> {
     let host = HostAddresses {
-        local: config.media_ips.first().copied(),
+        local: config.media_ips.first_given(),
         public: config.public_ip,
     };
     Turn::start(&config.turn, host, secret)
-        .map_err(|error| io::Error::new(error.kind(), format!("STUN and TURN: {error}")))
 }

@@ -20,6 +20,7 @@ use warp::hyper::service::{Service, service_fn};
 use warp::reply::Response;
 
 use crate::config::Config;
+use crate::net::BindError;
 use crate::room::Registry;
 use crate::telemetry::Metrics;
 use crate::turn::Turn;
@@ -61,14 +62,15 @@ impl Server {
     /// built-in TURN server, if it is on, runs from here on.
     ///
     /// # Errors
-    /// What binding one of the addresses fails with.
+    /// [`BindError`] with the address that cannot be bound.
     pub async fn bind(
         config: Arc<Config>,
         registry: Registry,
         metrics: Metrics,
-    ) -> io::Result<Self> {
-        let listener = TcpListener::bind(config.listen).await?;
-        let address = listener.local_addr()?;
+    ) -> Result<Self, BindError> {
+        let taken = |error| BindError::new("HTTP", config.listen, error);
+        let listener = TcpListener::bind(config.listen).await.map_err(taken)?;
+        let address = listener.local_addr().map_err(taken)?;
         let ice = IceServers::start(&config)?;
         let app = Arc::new(App::new(config, registry, metrics, ice));
         Ok(Self {
@@ -87,6 +89,12 @@ impl Server {
     /// Address and port of the built-in STUN and TURN server; `None` if it is off.
     pub fn turn_addr(&self) -> Option<SocketAddr> {
         self.app.ice.turn().map(Turn::local_addr)
+    }
+
+    /// Address and port of the built-in STUN and TURN server that clients are told; `None` if it is
+    /// off.
+    pub fn announced_turn_addr(&self) -> Option<SocketAddr> {
+        self.app.ice.turn().map(Turn::announced_addr)
     }
 
     /// Serves until `shutdown` is ready, then stops: joins are refused, `/readyz` answers 503,

@@ -8,6 +8,8 @@ use turn_server_proto::types::AddressFamily;
 
 use super::session::Port;
 use crate::config::TurnConfig;
+use crate::net::BindError;
+use crate::net::machine::outgoing;
 
 /// Default port of STUN and TURN over UDP and TCP (RFC 8656 section 4).
 const DEFAULT_PORT: u16 = 3478;
@@ -168,37 +170,39 @@ fn loopback(like: IpAddr) -> IpAddr {
     }
 }
 
-/// The local address that the routing table gives packets to the internet; `None` without a default
-/// route. Nothing is sent.
-fn outgoing(any: IpAddr) -> Option<IpAddr> {
-    // Addresses of documentation (RFC 5737, RFC 3849): a default route takes them.
-    let far: IpAddr = match any {
-        IpAddr::V4(_) => Ipv4Addr::new(192, 0, 2, 1).into(),
-        IpAddr::V6(_) => Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1).into(),
-    };
-    let socket = UdpSocket::bind((any, 0)).ok()?;
-    socket.connect((far, 9)).ok()?;
-    let own = socket.local_addr().ok()?.ip();
-    (!own.is_unspecified()).then_some(own)
-}
-
 /// Binds the UDP and the TCP socket of the server to one port. Without [`TurnConfig::listen`] that
 /// is the default port, or a free one if it is taken.
 ///
 /// # Errors
-/// What binding fails with.
+/// [`BindError`] with the address.
 pub(super) fn listen(
     config: &TurnConfig,
     host: HostAddresses,
-) -> io::Result<(tokio::net::UdpSocket, tokio::net::TcpListener)> {
-    if let Some(address) = config.listen {
-        return both(address);
-    }
+) -> Result<(tokio::net::UdpSocket, tokio::net::TcpListener), BindError> {
+    let wanted = wanted(config, host);
+    let bound = match config.listen {
+        Some(address) => both(address),
+        None => both(wanted).or_else(|error| {
+            tracing::warn!(address = %wanted, %error, "another port than the usual one of TURN");
+            both(SocketAddr::new(wanted.ip(), 0))
+        }),
+    };
+    bound.map_err(|error| cannot_listen(config, host, error))
+}
+
+/// The error for an address that STUN and TURN cannot have.
+pub(super) fn cannot_listen(
+    config: &TurnConfig,
+    host: HostAddresses,
+    error: io::Error,
+) -> BindError {
+    BindError::new("STUN and TURN", wanted(config, host), error)
+}
+
+/// Where to listen.
+fn wanted(config: &TurnConfig, host: HostAddresses) -> SocketAddr {
     let ip = host.local.unwrap_or(Ipv4Addr::UNSPECIFIED.into());
-    both(SocketAddr::new(ip, DEFAULT_PORT)).or_else(|error| {
-        tracing::warn!(%error, port = DEFAULT_PORT, "the usual port of TURN is taken: any other");
-        both(SocketAddr::new(ip, 0))
-    })
+    config.listen.unwrap_or(SocketAddr::new(ip, DEFAULT_PORT))
 }
 
 fn both(address: SocketAddr) -> io::Result<(tokio::net::UdpSocket, tokio::net::TcpListener)> {

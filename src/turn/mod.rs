@@ -46,7 +46,6 @@ mod stream;
 mod table;
 
 use std::fmt;
-use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
@@ -54,6 +53,7 @@ use std::time::Duration;
 use tokio::time::timeout;
 
 use crate::config::TurnConfig;
+use crate::net::BindError;
 use crate::turn::auth::Authenticator;
 use crate::turn::credentials::Secret;
 use crate::turn::server::Shared;
@@ -83,19 +83,23 @@ impl Turn {
     /// threads run the tasks of the server.
     ///
     /// # Errors
-    /// What binding an address fails with.
-    pub fn start(config: &TurnConfig, host: HostAddresses, secret: Secret) -> io::Result<Self> {
+    /// [`BindError`] with the address that it cannot listen on.
+    pub fn start(
+        config: &TurnConfig,
+        host: HostAddresses,
+        secret: Secret,
+    ) -> Result<Self, BindError> {
         let (udp, tcp) = addresses::listen(config, host)?;
         let auth = Authenticator::new(secret);
-        let shared = Arc::new(Shared::new(auth, config, host, udp)?);
+        let shared = Shared::new(auth, config, host, udp);
+        let shared =
+            Arc::new(shared.map_err(|error| addresses::cannot_listen(config, host, error))?);
         let max_allocations = config.max_allocations;
         shared.tasks.spawn(shared.clone().read());
         shared.tasks.spawn(shared.clone().expire_allocations());
         shared
             .tasks
             .spawn(stream::accept(shared.clone(), tcp, max_allocations));
-        let (listen, announced) = (shared.listen, shared.addresses.announced());
-        tracing::info!(%listen, %announced, "STUN and TURN");
         Ok(Self { shared })
     }
 
@@ -112,6 +116,11 @@ impl Turn {
             vec![format!("stun:{host}:{port}")],
             vec![turn("udp"), turn("tcp")],
         )
+    }
+
+    /// The address that clients are told.
+    pub fn announced_addr(&self) -> SocketAddr {
+        SocketAddr::new(self.shared.addresses.announced(), self.shared.listen.port())
     }
 
     /// The address on which it listens, the same for UDP and TCP.

@@ -138,7 +138,13 @@ impl Process {
     /// Starts one with these options beside those that tests need.
     pub async fn serve(options: &[&str]) -> Self {
         let mut child = Command::new(env!("CARGO_BIN_EXE_tessera"))
-            .args(["serve", "--listen", "127.0.0.1:0"])
+            .args([
+                "serve",
+                "--listen",
+                "127.0.0.1:0",
+                "--media-ip",
+                "127.0.0.1",
+            ])
             .args(["--turn-listen", "127.0.0.1:0"])
             .args(["--joins-per-second", "1000"])
             .args(options)

@@ -8,6 +8,7 @@ use futures::{SinkExt, StreamExt};
 use reqwest::{Client, Method, RequestBuilder, Response, StatusCode};
 use serde_json::{Value, json};
 use tessera::config::{Config, MaxCores};
+use tessera::net::MediaIps;
 use tessera::room::Registry;
 use tessera::signalling::Server;
 use tessera::telemetry::Metrics;
@@ -42,7 +43,7 @@ impl TestServer {
     pub(crate) async fn with(change: impl FnOnce(&mut Config)) -> Self {
         let mut config = Config {
             listen: "127.0.0.1:0".parse().unwrap(),
-            media_ips: vec!["127.0.0.1".parse().unwrap()],
+            media_ips: MediaIps::Only(vec!["127.0.0.1".parse().unwrap()]),
             max_cores: MaxCores::Unlimited,
             ..Config::default()
         };

@@ -36,9 +36,9 @@ async fn serve(arguments: &[&str]) -> (Child, SocketAddr) {
     let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
     let find = async {
         while let Some(line) = lines.next_line().await.unwrap() {
-            let told = line.split_once("STUN and TURN listen=");
+            let told = line.split_once("TURN on ");
             if let Some((_, rest)) = told {
-                return rest.split(' ').next().unwrap().parse().unwrap();
+                return rest.split([';', ',']).next().unwrap().parse().unwrap();
             }
         }
         panic!("the server ended");

@@ -25,7 +25,7 @@ fn server_with(change: impl FnOnce(&mut Config)) -> Turn {
     config.turn.allowed_peers = vec!["127.0.0.1/32".parse().unwrap()];
     change(&mut config);
     let host = HostAddresses {
-        local: config.media_ips.first().copied(),
+        local: config.media_ips.first_given(),
         public: config.public_ip,
     };
     Turn::start(&config.turn, host, Secret::new(SECRET)).unwrap()

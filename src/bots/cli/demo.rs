@@ -10,16 +10,13 @@ use crate::codec::VideoCodec;
 use crate::id::RoomId;
 
 /// Joins three bots. Each plays the film from another offset and speaks when it is its turn. They
-/// receive nothing, and stay until they are dropped or told to leave. `interface` is the network
-/// interface on which they reach the server's media.
+/// receive nothing, and stay until they are dropped or told to leave. They use every network
+/// interface: the server's media may be on any, and so may the browsers that they meet in mode
+/// `p2p`.
 ///
 /// # Errors
 /// That of the first bot that cannot join.
-pub async fn demo(
-    server: &str,
-    room: &RoomId,
-    interface: NetworkInterface,
-) -> Result<Vec<Bot>, BotError> {
+pub async fn demo(server: &str, room: &RoomId) -> Result<Vec<Bot>, BotError> {
     let people = [
         ("Ada", Voice::Ada),
         ("Ben", Voice::Ben),
@@ -28,7 +25,7 @@ pub async fn demo(
     let mut bots = Vec::with_capacity(people.len());
     for (offset, (name, voice)) in (0u32..).zip(people) {
         let mut config = BotConfig::new(server, room.clone(), name);
-        config.interface = Some(interface);
+        config.interface = Some(NetworkInterface::All);
         config.video = VideoSource::Film {
             format: VideoFormat::new(VideoCodec::Vp8),
             offset: Duration::from_millis(1_700) * offset,

@@ -26,6 +26,7 @@ use crate::media::peer::nack::NackMonitor;
 use crate::media::peer::webrtcbin;
 pub(crate) use crate::media::peer::webrtcbin::ConnectionState;
 use crate::media::peer::webrtcbin::Gathered;
+use crate::net::MediaIps;
 
 /// A local candidate: the m-line's index, and the candidate.
 pub(crate) type Candidate = (u32, String);
@@ -64,13 +65,14 @@ impl Connection {
     pub(crate) fn new(
         interface: NetworkInterface,
     ) -> Result<(Self, mpsc::UnboundedReceiver<Candidate>), BotError> {
-        let only: Option<IpAddr> = match interface {
-            NetworkInterface::Loopback => Some(Ipv4Addr::LOCALHOST.into()),
-            NetworkInterface::Address(address) => Some(address),
-            NetworkInterface::All => None,
+        let loopback = IpAddr::from(Ipv4Addr::LOCALHOST);
+        let ips = match interface {
+            NetworkInterface::Loopback => MediaIps::Only(vec![loopback]),
+            NetworkInterface::Address(address) => MediaIps::Only(vec![address]),
+            NetworkInterface::All => MediaIps::EveryAnd(loopback),
         };
         let webrtc =
-            webrtcbin::make(only.as_slice(), None).map_err(|e| BotError::media("webrtcbin", e))?;
+            webrtcbin::make(&ips.addresses(), None).map_err(|e| BotError::media("webrtcbin", e))?;
         let pipeline = gst::Pipeline::new();
         // All pipelines on one clock; and none waits before it sends because of the latency of
         // what it receives.

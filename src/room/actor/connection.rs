@@ -409,7 +409,8 @@ pub(crate) async fn negotiate(
         Roles::Play => RoleSource::Play,
     };
     let lines = offer.plan(&roles, &settings.codecs)?;
-    let answer = Peer::answer(label, offer, lines.clone(), &settings.transport, on_event);
+    let transport = settings.transport();
+    let answer = Peer::answer(label, offer, lines.clone(), &transport, on_event);
     let (peer, answer) = tokio::time::timeout(NEGOTIATION_DEADLINE, answer)
         .await
         .map_err(|_| RoomError::Internal("webrtcbin does not answer".to_owned()))??;

@@ -10,8 +10,7 @@ use tessera::bots::observe::palette;
 use tessera::bots::observe::probe::Picture;
 use tessera::bots::observe::probe::timecode::TimeCode;
 use tessera::bots::{
-    Bot, BotConfig, BotsOptions, CorruptMode, Decode, Entry, NetworkInterface, Path, VideoFormat,
-    VideoSource,
+    Bot, BotConfig, BotsOptions, CorruptMode, Decode, Entry, Path, VideoFormat, VideoSource,
 };
 use tessera::bots::{VideoKind, ages_in};
 use tessera::bots::{demo, run};
@@ -234,13 +233,8 @@ async fn a_run_reports_what_its_bots_saw() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_people_of_the_demo_send_film_and_speech() {
     let server = Reflector::start().await;
-    let bots = demo(
-        &server.url,
-        &RoomId::new("demo").unwrap(),
-        NetworkInterface::Loopback,
-    )
-    .await
-    .unwrap();
+    let room = RoomId::new("demo").unwrap();
+    let bots = demo(&server.url, &room).await.unwrap();
     let names: Vec<_> = bots.iter().map(|bot| bot.name()).collect();
     assert_eq!(names, ["Ada", "Ben", "Cleo"]);
     for bot in &bots {

@@ -1,6 +1,36 @@
-//! Internet addresses as limits count them; pure.
+//! Internet addresses: as limits count them (here, pure), and those that this machine has
+//! ([`machine`]).
 
-use std::net::{IpAddr, Ipv6Addr};
+pub mod machine;
+
+use std::io;
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+
+use thiserror::Error;
+
+pub use self::machine::MediaIps;
+
+/// An address that the server cannot listen on.
+#[derive(Debug, Error)]
+#[error("cannot listen on {address} for {purpose}: {reason}")]
+pub struct BindError {
+    /// What it is for, as an operator calls it.
+    pub purpose: &'static str,
+    /// The address.
+    pub address: SocketAddr,
+    /// The error of the system.
+    pub reason: io::Error,
+}
+
+impl BindError {
+    pub(crate) fn new(purpose: &'static str, address: SocketAddr, reason: io::Error) -> Self {
+        Self {
+            purpose,
+            address,
+            reason,
+        }
+    }
+}
 
 /// The part of an address that names one subscriber, under which rate limits count it.
 ///

@@ -1,27 +1,26 @@
-//! The subcommands.
+//! The subcommands: their arguments, and those that are no server.
 
-use std::net::IpAddr;
-use std::path::PathBuf;
+mod serve;
+mod words;
+
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
-use tessera::archive::Archive;
-use tessera::bots::{self, BotsOptions, NetworkInterface};
+use tessera::bots::{self, BotsOptions};
 use tessera::compare::{self, CompareOptions};
-use tessera::config::{self, Config, ConfigError, Options};
-use tessera::id::RoomId;
+use tessera::config::{self, ConfigError};
 use tessera::media::gst::plugins;
 use tessera::media::gst::template::Templates;
 use tessera::process;
 use tessera::progress::{Bar, left};
 use tessera::remix::{self, RemixOptions};
-use tessera::room::Registry;
-use tessera::signalling::Server;
-use tessera::telemetry::{self, Metrics};
-use tokio::task::JoinHandle;
+use tessera::telemetry::{self, TelemetryError};
+
+use self::serve::{DemoArgs, ServeArgs};
+pub(crate) use self::words::whole;
 
 /// A WebRTC mixing server: one stream for every viewer, however many people are in the room
 #[derive(Debug, Parser)]
@@ -36,7 +35,7 @@ enum Command {
     /// Run the server
     Serve(ServeArgs),
     /// Run the server with a room that three synthetic participants already fill
-    Demo(ServeArgs),
+    Demo(DemoArgs),
     /// Send synthetic participants into a room of a running server
     Bots(BotsArgs),
     /// Measure the same call through P2P, TURN, SFU and MCU, on a server of its own
@@ -45,15 +44,6 @@ enum Command {
     Remix(RemixOptions),
     /// List the GStreamer elements that are needed, what is missing, and what brings it
     Doctor,
-}
-
-#[derive(Debug, Args)]
-struct ServeArgs {
-    /// TOML file with settings; the environment and flags go before it
-    #[arg(long, env = "TESSERA_CONFIG", value_name = "FILE")]
-    config: Option<PathBuf>,
-    #[command(flatten)]
-    options: Options,
 }
 
 #[derive(Debug, Args)]
@@ -83,12 +73,13 @@ pub(crate) fn run(cli: Cli) -> Result<ExitCode> {
     }
     match cli.command {
         Command::Serve(args) => {
-            let config = prepare(args)?;
-            runtime()?.block_on(serve(config))?;
+            let config = serve::prepare(args)?;
+            runtime()?.block_on(serve::serve(config))?;
         }
         Command::Demo(args) => {
-            let config = prepare(args)?;
-            runtime()?.block_on(demo(config))?;
+            let lan = args.lan;
+            let config = serve::prepare(args.into())?;
+            runtime()?.block_on(serve::demo(config, lan))?;
         }
         Command::Bots(args) => {
             raise_open_files();
@@ -110,10 +101,12 @@ pub(crate) fn run(cli: Cli) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// The exit status for an error: 2 for a wrong setting, as clap has it for arguments, and 1 for all
+/// The exit status for an error: 2 for a wrong setting or log filter, as clap has it for arguments, and 1 for all
 /// other errors.
 pub(crate) fn status_of(error: &anyhow::Error) -> u8 {
-    if error.is::<ConfigError>() { 2 } else { 1 }
+    let is_setting = error.is::<ConfigError>()
+        || matches!(error.downcast_ref(), Some(TelemetryError::BadFilter { .. }));
+    if is_setting { 2 } else { 1 }
 }
 
 /// Makes a remix, and shows its progress.
@@ -153,25 +146,6 @@ fn doctor() -> Result<ExitCode> {
     Ok(ExitCode::from(u8::from(!sound)))
 }
 
-/// Loads the settings and starts GStreamer: all that can fail before a socket is opened.
-fn prepare(args: ServeArgs) -> Result<Config> {
-    let mut config = Config::load(args.config.as_deref(), args.options)?;
-    raise_open_files();
-    start_gstreamer()?;
-    if let Some(complaint) = plugins::survey().complaint() {
-        bail!("{complaint}");
-    }
-    let available = plugins::available_codecs(&config.codecs);
-    let wanted = std::mem::replace(&mut config.codecs, available);
-    for codec in wanted.iter().filter(|codec| !config.codecs.contains(codec)) {
-        tracing::warn!(%codec, "codec not available here; `tessera doctor` says why");
-    }
-    if !config.codecs.iter().any(|codec| codec.is_encoded()) {
-        bail!("none of the codecs asked for can be encoded here; `tessera doctor` says why");
-    }
-    Ok(config)
-}
-
 fn start_gstreamer() -> Result<()> {
     gst::init().context("GStreamer does not start")?;
     telemetry::bridge_gstreamer_log();
@@ -198,68 +172,6 @@ fn runtime() -> Result<tokio::runtime::Runtime> {
         .enable_all()
         .build()
         .context("no threads for the runtime")
-}
-
-/// A running server that has announced its address.
-struct Running {
-    url: String,
-    serving: JoinHandle<()>,
-}
-
-/// Binds, announces the address, and serves until SIGINT or SIGTERM.
-async fn start(config: Config) -> Result<Running> {
-    let templates = Templates::load(config.pipelines.as_deref())?;
-    let templates = Arc::new(templates);
-    let metrics = Metrics::install()?;
-    let config = Arc::new(config);
-    let mut registry = Registry::new(Arc::clone(&config), Arc::clone(&templates));
-    if let Some(folder) = &config.recordings {
-        let archive = Archive::open(folder, config.recording_quotas, templates);
-        registry = registry.with_archive(archive.await?);
-    }
-    let mut termination = process::Termination::listen().context("no signal handlers")?;
-    let listen = config.listen;
-    let server = Server::bind(config, registry, metrics)
-        .await
-        .with_context(|| format!("cannot listen on {listen}"))?;
-    let address = server.local_addr();
-    process::announce(std::io::stdout(), address).context("cannot write to stdout")?;
-    let serving = tokio::spawn(server.run(async move { termination.received().await }));
-    Ok(Running {
-        url: process::local_url(address),
-        serving,
-    })
-}
-
-/// Serves until SIGINT or SIGTERM.
-async fn serve(config: Config) -> Result<()> {
-    let server = start(config).await?;
-    server.serving.await.context("the server failed")
-}
-
-/// Where bots find the server's media. They reach its HTTP through loopback even if it listens
-/// on every address, and then its media is anywhere else.
-fn bots_interface(config: &Config) -> NetworkInterface {
-    let ips = &config.media_ips;
-    match !ips.is_empty() && ips.iter().all(IpAddr::is_loopback) {
-        true => NetworkInterface::Loopback,
-        false => NetworkInterface::All,
-    }
-}
-
-/// Serves like [`serve`], with three bots in the room `demo`, until SIGINT or SIGTERM.
-async fn demo(config: Config) -> Result<()> {
-    let interface = bots_interface(&config);
-    let server = start(config).await?;
-    let room = RoomId::new("demo")?;
-    let bots = bots::demo(&server.url, &room, interface)
-        .await
-        .context("the demo's participants cannot join")?;
-    println!("open {}/r/{room} in a browser", server.url);
-    let outcome = server.serving.await.context("the server failed");
-    // Not dropped earlier: a bot that is dropped vanishes from its room.
-    drop(bots);
-    outcome
 }
 
 /// Runs bots in a room, to measure or until a signal comes.

@@ -28,13 +28,16 @@ pub enum TelemetryError {
     MetricsTaken(String),
 }
 
+/// Environment variables with the filter of the log; the first that is set and not empty counts.
+pub const FILTER_VARIABLES: [&str; 2] = ["TESSERA_LOG", "RUST_LOG"];
+
 /// Sends the log of the program to stderr. The filter is that of `TESSERA_LOG`, else `RUST_LOG`,
 /// else `level`, in the syntax of [`EnvFilter`]. SDP and candidates appear at `trace` only.
 ///
 /// # Errors
 /// [`TelemetryError::BadFilter`], and [`TelemetryError::LoggingTaken`] on a second call.
 pub fn init_logging(level: &str) -> Result<(), TelemetryError> {
-    let filter = ["TESSERA_LOG", "RUST_LOG"]
+    let filter = FILTER_VARIABLES
         .into_iter()
         .find_map(|name| std::env::var(name).ok().filter(|value| !value.is_empty()))
         .unwrap_or_else(|| level.to_owned());
@@ -50,11 +53,58 @@ pub fn init_logging(level: &str) -> Result<(), TelemetryError> {
 /// each. A filter of the operator that names one of them takes precedence.
 const QUIET: &str = "stun_types=off,stun_proto=off,turn_types=off,turn_server_proto=off";
 
+/// The levels of a filter, the quietest first.
+const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
+
+/// Targets that a filter may name without a level: the program and the bridges into its log.
+const TARGETS: [&str; 3] = ["tessera", "gstreamer", "glib"];
+
 fn parse_filter(filter: &str) -> Result<EnvFilter, TelemetryError> {
-    EnvFilter::try_new(format!("{QUIET},{filter}")).map_err(|error| TelemetryError::BadFilter {
+    let bad = |reason: String| TelemetryError::BadFilter {
         filter: filter.to_owned(),
-        reason: error.to_string(),
-    })
+        reason,
+    };
+    let mut directives = directives(filter);
+    if let Some(word) = directives.find(|one| names_no_level(one)) {
+        let (level, levels) = (word.rsplit('=').next().unwrap_or(word), LEVELS.join(", "));
+        return Err(bad(format!(
+            "{level} is no level; those are {levels}, and a part of the program has its own with \
+             TARGET=LEVEL"
+        )));
+    }
+    EnvFilter::try_new(format!("{QUIET},{filter}")).map_err(|error| bad(error.to_string()))
+}
+
+/// The directives of a filter, which commas separate, but for those within a span's fields.
+fn directives(filter: &str) -> impl Iterator<Item = &str> {
+    let mut depth = 0_usize;
+    let parts = filter.split(move |c| {
+        match c {
+            '[' | '{' => depth += 1,
+            ']' | '}' => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        c == ',' && depth == 0
+    });
+    parts.map(str::trim).filter(|part| !part.is_empty())
+}
+
+/// Whether a directive has a word for its level that is none. [`EnvFilter`] takes a lone word that
+/// is no level for a target, shows everything of that, and nothing of what was meant.
+fn names_no_level(directive: &str) -> bool {
+    let is_level = |word: &str| {
+        let number = word.parse::<u8>().is_ok_and(|n| n <= 5);
+        number || LEVELS.iter().any(|level| word.eq_ignore_ascii_case(level))
+    };
+    let after_span = directive.rsplit(']').next().unwrap_or(directive);
+    match (after_span.rsplit_once('='), directive.contains(']')) {
+        (Some((_, level)), _) => !is_level(level),
+        (None, true) => !after_span.is_empty(),
+        (None, false) => {
+            let root = directive.split("::").next().unwrap_or(directive);
+            !is_level(directive) && !TARGETS.contains(&root)
+        }
+    }
 }
 
 /// Sends the log of GLib and the libraries on it to tracing, target `glib`, in place of stderr.
@@ -267,7 +317,34 @@ mod tests {
         assert!(parse_filter("info,tessera::room=trace").is_ok());
         let loud = parse_filter("info,stun_types=trace").expect("a filter");
         assert!(loud.to_string().contains("stun_types=trace"), "{loud}");
-        let error = parse_filter("tessera=shouting").expect_err("no such level");
-        assert!(error.to_string().contains("shouting"));
+        for fine in [
+            "debug",
+            "WARN",
+            "3",
+            "",
+            "info,",
+            " info , hyper=debug",
+            "tessera",
+            "tessera::room",
+            "[participant{id=p1,room=demo}]=trace",
+            "tessera[room]",
+            "off,tessera[room{id=\"a\"}]=debug,glib=error",
+        ] {
+            assert!(parse_filter(fine).is_ok(), "{fine}");
+        }
+        for (bad, word) in [
+            ("debgu", "debgu"),
+            ("tessera=shouting", "shouting"),
+            ("info,tessera::room=verbose", "verbose"),
+            ("warning", "warning"),
+            ("9", "9"),
+            ("hyper", "hyper"),
+            ("[room]=loud", "loud"),
+            ("tessera=", "no level"),
+            ("tessera[room=debug", "tessera[room"),
+        ] {
+            let error = parse_filter(bad).expect_err(bad).to_string();
+            assert!(error.contains(word), "{bad}: {error}");
+        }
     }
 }

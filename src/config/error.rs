@@ -16,17 +16,37 @@ pub enum ConfigError {
         /// The error of the system.
         source: std::io::Error,
     },
-    /// The file is not TOML, has an unknown key, or a value of the wrong type.
-    #[error("the configuration file {path} is not valid: {source}")]
-    Parse {
+    /// The file is not TOML.
+    #[error("line {line} of the configuration file {path} is not TOML: {reason}")]
+    Syntax {
         /// Path of the file.
         path: PathBuf,
-        /// Line and column of the mistake, and what was expected there.
-        source: Box<toml::de::Error>,
+        /// The line of the mistake, counted from 1.
+        line: usize,
+        /// What was expected there.
+        reason: String,
+    },
+    /// The file has a key that is no setting.
+    #[error(
+        "{key} is no setting (line {line} of {path}); `tessera serve --help` lists them, \
+         and a key is a flag without its dashes"
+    )]
+    UnknownKey {
+        /// Path of the file.
+        path: PathBuf,
+        /// The line of the key, counted from 1.
+        line: usize,
+        /// The key.
+        key: String,
     },
     /// The value of a setting is not allowed.
-    #[error(transparent)]
-    Setting(#[from] BadSetting),
+    #[error("{bad}{place}")]
+    Setting {
+        /// The setting and what is allowed.
+        bad: BadSetting,
+        /// Where it stands, in brackets after a space; empty for a flag and the environment.
+        place: String,
+    },
 }
 
 /// A setting with a value that is not allowed.

@@ -7,12 +7,15 @@
 //! it; what is below them is given a narrow part, such as [`TurnConfig`].
 
 mod error;
+mod file;
 mod options;
 mod turn;
 mod validate;
 mod values;
 
 use std::path::Path;
+
+use self::file::File;
 
 pub use self::error::{BadSetting, ConfigError};
 pub use self::options::{Options, Setting, settings, with_defaults_in_help};
@@ -26,10 +29,15 @@ impl Config {
     /// # Errors
     /// [`ConfigError`] if the file cannot be read or a value is not allowed.
     pub fn load(file: Option<&Path>, given: Options) -> Result<Self, ConfigError> {
-        let options = match file {
-            Some(path) => given.over(Options::read(path)?),
-            None => given,
-        };
-        Ok(Self::try_from(options)?)
+        let file = file.map(File::read).transpose()?;
+        let below = file.as_ref().map(|file| file.options.clone());
+        let options = given.clone().over(below.unwrap_or_default());
+        Self::try_from(options).map_err(|bad| match file {
+            Some(file) if !given.has(bad.setting) => file.blame(bad),
+            _ => ConfigError::Setting {
+                bad,
+                place: String::new(),
+            },
+        })
     }
 }

@@ -1,11 +1,15 @@
 //! The settings as an operator writes them, before any check.
+//!
+//! Each is kept as text, wherever it comes from. So the one check of a setting, in `validate`, says
+//! what is wrong with it in the same words for a flag, a variable and a key of the file.
 
-use std::path::{Path, PathBuf};
+use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 use clap::{Args, Command};
-use serde::Deserialize;
 
-use super::error::ConfigError;
+use super::error::BadSetting;
+use super::file::{FileValue, Given};
 use super::values::Config;
 
 /// Bytes in a megabyte, the unit of `--recording-free-space`.
@@ -22,8 +26,7 @@ macro_rules! options {
     )+) => {
         /// Every setting, `None` where it is not given. Flag, environment variable and key in the
         /// file are the same words: `--media-ip`, `TESSERA_MEDIA_IP`, `media-ip`.
-        #[derive(Debug, Clone, Default, PartialEq, Eq, Args, Deserialize)]
-        #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+        #[derive(Debug, Clone, Default, PartialEq, Eq, Args)]
         pub struct Options {
             $(
                 $(#[$help])+
@@ -37,6 +40,25 @@ macro_rules! options {
             #[must_use]
             pub fn over(self, below: Self) -> Self {
                 Self { $($field: self.$field.or(below.$field),)+ }
+            }
+
+            /// Whether the setting with this flag is given.
+            pub(super) fn has(&self, long: &str) -> bool {
+                match long {
+                    $($long => self.$field.is_some(),)+
+                    _ => false,
+                }
+            }
+
+            /// Takes the settings out of what a file gives, by key; what is left are no settings.
+            ///
+            /// # Errors
+            /// The first setting that is not written as one of its kind.
+            pub(super) fn take(file: &mut BTreeMap<String, Given>) -> Result<Self, BadSetting> {
+                Ok(Self { $($field: match file.remove($long) {
+                    Some(given) => Some(<$kind>::of(&given, $long, $value)?),
+                    None => None,
+                },)+ })
             }
         }
 
@@ -52,9 +74,8 @@ options! {
     /// Where HTTP and WebSocket are served; port 0 takes a free port
     listen: String, "listen", "TESSERA_LISTEN", "ADDR:PORT", |c| c.listen.to_string();
 
-    /// Address media may use (repeatable, in the environment separated by commas). Default:
-    /// the address of --listen if that is loopback and there is no --public-ip, else every
-    /// address of the machine
+    /// Address media may use (repeatable, in the environment separated by commas). Default: every
+    /// address of the machine, and that of --listen if it is loopback and there is no --public-ip
     media_ip: Vec<String>, "media-ip", "TESSERA_MEDIA_IP", "IP",
         |_| String::new(), value_delimiter = ',';
 
@@ -99,16 +120,16 @@ options! {
         |c| list(&c.turn.allowed_peers), value_delimiter = ',';
 
     /// Most TURN allocations at once
-    turn_max_allocations: usize, "turn-max-allocations", "TESSERA_TURN_MAX_ALLOCATIONS", "N",
+    turn_max_allocations: String, "turn-max-allocations", "TESSERA_TURN_MAX_ALLOCATIONS", "N",
         |c| c.turn.max_allocations.to_string();
 
     /// Most TURN allocations of one participant at once
-    turn_max_allocations_per_user: usize, "turn-max-allocations-per-user",
+    turn_max_allocations_per_user: String, "turn-max-allocations-per-user",
         "TESSERA_TURN_MAX_ALLOCATIONS_PER_USER", "N",
         |c| c.turn.max_allocations_per_user.to_string();
 
     /// Most STUN and TURN requests a second without a credential from one address
-    turn_requests_per_second: u32, "turn-requests-per-second",
+    turn_requests_per_second: String, "turn-requests-per-second",
         "TESSERA_TURN_REQUESTS_PER_SECOND", "N", |c| c.turn.requests_per_second.to_string();
 
     /// Video codecs taken and sent, the preferred first: h264, vp8, vp9 (vp9 is only taken)
@@ -128,14 +149,14 @@ options! {
     canvas: String, "canvas", "TESSERA_CANVAS", "WIDTHxHEIGHT", |c| c.canvas.to_string();
 
     /// Frames per second of the composite, 5 to 60
-    fps: u32, "fps", "TESSERA_FPS", "N", |c| c.fps.to_string();
+    fps: String, "fps", "TESSERA_FPS", "N", |c| c.fps.to_string();
 
     /// Bitrate of the full-size composite, bit/s
-    video_bitrate: u32, "video-bitrate", "TESSERA_VIDEO_BITRATE", "BPS",
+    video_bitrate: String, "video-bitrate", "TESSERA_VIDEO_BITRATE", "BPS",
         |c| c.video_bitrate.to_string();
 
     /// Bitrate of the mixed sound, bit/s
-    audio_bitrate: u32, "audio-bitrate", "TESSERA_AUDIO_BITRATE", "BPS",
+    audio_bitrate: String, "audio-bitrate", "TESSERA_AUDIO_BITRATE", "BPS",
         |c| c.audio_bitrate.to_string();
 
     /// Folder recordings are kept in; without one nothing can be recorded
@@ -145,19 +166,19 @@ options! {
     record: String, "record", "TESSERA_RECORD", "FORMAT", |_| String::new();
 
     /// Megabytes that recordings leave free on their disk
-    recording_free_space: u64, "recording-free-space", "TESSERA_RECORDING_FREE_SPACE", "MB",
+    recording_free_space: String, "recording-free-space", "TESSERA_RECORDING_FREE_SPACE", "MB",
         |c| (c.recording_quotas.free_space / MEGABYTE).to_string();
 
     /// Minutes after which a recording ends by itself
-    recording_max_length: u64, "recording-max-length", "TESSERA_RECORDING_MAX_LENGTH", "MINUTES",
+    recording_max_length: String, "recording-max-length", "TESSERA_RECORDING_MAX_LENGTH", "MINUTES",
         |c| (c.recording_quotas.max_length.as_secs() / 60).to_string();
 
     /// Days after which recordings are deleted. Default: never
-    recording_max_age: u64, "recording-max-age", "TESSERA_RECORDING_MAX_AGE", "DAYS",
+    recording_max_age: String, "recording-max-age", "TESSERA_RECORDING_MAX_AGE", "DAYS",
         |_| String::new();
 
     /// Most rooms at once
-    max_rooms: usize, "max-rooms", "TESSERA_MAX_ROOMS", "N", |c| c.max_rooms.to_string();
+    max_rooms: String, "max-rooms", "TESSERA_MAX_ROOMS", "N", |c| c.max_rooms.to_string();
 
     /// CPU cores the server may use: near that many it saves on pictures, and then refuses joins.
     /// A number, all (those it has) or unlimited
@@ -165,37 +186,19 @@ options! {
         |c| c.max_cores.to_string();
 
     /// Most participants in a room
-    max_participants: usize, "max-participants", "TESSERA_MAX_PARTICIPANTS", "N",
+    max_participants: String, "max-participants", "TESSERA_MAX_PARTICIPANTS", "N",
         |c| c.max_participants.to_string();
 
     /// Most joins a second from one address
-    joins_per_second: u32, "joins-per-second", "TESSERA_JOINS_PER_SECOND", "N",
+    joins_per_second: String, "joins-per-second", "TESSERA_JOINS_PER_SECOND", "N",
         |c| c.joins_per_second.to_string();
 
     /// Largest SDP or message taken, bytes
-    max_message: usize, "max-message", "TESSERA_MAX_MESSAGE", "BYTES",
+    max_message: String, "max-message", "TESSERA_MAX_MESSAGE", "BYTES",
         |c| c.max_message.to_string();
 
     /// Most m-lines in an offer
-    max_mlines: usize, "max-mlines", "TESSERA_MAX_MLINES", "N", |c| c.max_mlines.to_string();
-}
-
-impl Options {
-    /// Reads a TOML file. An unknown key is an error, so that a typing mistake cannot leave a limit
-    /// unset unnoticed.
-    ///
-    /// # Errors
-    /// [`ConfigError::Read`], [`ConfigError::Parse`].
-    pub(super) fn read(path: &Path) -> Result<Self, ConfigError> {
-        let text = std::fs::read_to_string(path).map_err(|source| ConfigError::Read {
-            path: path.to_owned(),
-            source,
-        })?;
-        toml::from_str(&text).map_err(|source| ConfigError::Parse {
-            path: path.to_owned(),
-            source: Box::new(source),
-        })
-    }
+    max_mlines: String, "max-mlines", "TESSERA_MAX_MLINES", "N", |c| c.max_mlines.to_string();
 }
 
 /// Adds the defaults to the help texts of a command that takes [`Options`]. They are not defaults

@@ -47,18 +47,20 @@ impl TryFrom<Options> for Config {
             layout: given.layout.map_or(Ok(default.layout), layout)?,
             fit: given.fit.map_or(Ok(default.fit), fit)?,
             canvas: given.canvas.map_or(Ok(default.canvas), canvas)?,
-            fps: within("fps", given.fps.unwrap_or(default.fps), 5..=60)?,
-            video_bitrate: within(
+            fps: number("fps", given.fps.as_deref(), 5..=60)?.unwrap_or(default.fps),
+            video_bitrate: number(
                 "video-bitrate",
-                given.video_bitrate.unwrap_or(default.video_bitrate),
+                given.video_bitrate.as_deref(),
                 100_000..=50_000_000,
-            )?,
+            )?
+            .unwrap_or(default.video_bitrate),
             // RFC 6716 section 2.1.1.
-            audio_bitrate: within(
+            audio_bitrate: number(
                 "audio-bitrate",
-                given.audio_bitrate.unwrap_or(default.audio_bitrate),
+                given.audio_bitrate.as_deref(),
                 6_000..=510_000,
-            )?,
+            )?
+            .unwrap_or(default.audio_bitrate),
             record: given
                 .record
                 .map(|format| record(&format, given.recordings.as_deref()))
@@ -66,53 +68,51 @@ impl TryFrom<Options> for Config {
             recordings: given.recordings,
             recording_quotas: RecordingQuotas {
                 free_space: MEGABYTE
-                    * within(
+                    * number(
                         "recording-free-space",
-                        given
-                            .recording_free_space
-                            .unwrap_or(default.recording_quotas.free_space / MEGABYTE),
+                        given.recording_free_space.as_deref(),
                         0..=1_000_000_000,
-                    )?,
-                max_length: given
-                    .recording_max_length
-                    .map(|minutes| within("recording-max-length", minutes, 1..=100_000))
-                    .transpose()?
-                    .map_or(default.recording_quotas.max_length, minutes),
-                max_age: given
-                    .recording_max_age
-                    .map(|days| within("recording-max-age", days, 1..=100_000))
-                    .transpose()?
-                    .map(|days| minutes(days * 24 * 60)),
+                    )?
+                    .unwrap_or(default.recording_quotas.free_space / MEGABYTE),
+                max_length: number(
+                    "recording-max-length",
+                    given.recording_max_length.as_deref(),
+                    1..=100_000,
+                )?
+                .map_or(default.recording_quotas.max_length, minutes),
+                max_age: number(
+                    "recording-max-age",
+                    given.recording_max_age.as_deref(),
+                    1..=100_000,
+                )?
+                .map(|days| minutes(days * 24 * 60)),
             },
-            max_rooms: within(
-                "max-rooms",
-                given.max_rooms.unwrap_or(default.max_rooms),
-                1..=100_000,
-            )?,
+            max_rooms: number("max-rooms", given.max_rooms.as_deref(), 1..=100_000)?
+                .unwrap_or(default.max_rooms),
             max_cores: given
                 .max_cores
                 .map_or(Ok(default.max_cores), |c| max_cores(&c))?,
-            max_participants: within(
+            max_participants: number(
                 "max-participants",
-                given.max_participants.unwrap_or(default.max_participants),
+                given.max_participants.as_deref(),
                 1..=1_000,
-            )?,
-            joins_per_second: within(
+            )?
+            .unwrap_or(default.max_participants),
+            joins_per_second: number(
                 "joins-per-second",
-                given.joins_per_second.unwrap_or(default.joins_per_second),
+                given.joins_per_second.as_deref(),
                 1..=10_000,
-            )?,
+            )?
+            .unwrap_or(default.joins_per_second),
             // Below 16 KiB an ordinary browser's offer would not fit.
-            max_message: within(
+            max_message: number(
                 "max-message",
-                given.max_message.unwrap_or(default.max_message),
+                given.max_message.as_deref(),
                 16 * 1024..=16 * 1024 * 1024,
-            )?,
-            max_mlines: within(
-                "max-mlines",
-                given.max_mlines.unwrap_or(default.max_mlines),
-                1..=256,
-            )?,
+            )?
+            .unwrap_or(default.max_message),
+            max_mlines: number("max-mlines", given.max_mlines.as_deref(), 1..=256)?
+                .unwrap_or(default.max_mlines),
             ice_servers: each(&given.ice_server.unwrap_or_default(), ice_server)?,
             turn,
         })
@@ -134,27 +134,24 @@ fn turn(given: &Options, default: TurnConfig) -> Checked<TurnConfig> {
             secret("turn-secret", ITS_OWN, s)
         })?,
         allowed_peers: each(allowed_peers, network)?,
-        max_allocations: within(
+        max_allocations: number(
             "turn-max-allocations",
-            given
-                .turn_max_allocations
-                .unwrap_or(default.max_allocations),
+            given.turn_max_allocations.as_deref(),
             1..=30_000,
-        )?,
-        max_allocations_per_user: within(
+        )?
+        .unwrap_or(default.max_allocations),
+        max_allocations_per_user: number(
             "turn-max-allocations-per-user",
-            given
-                .turn_max_allocations_per_user
-                .unwrap_or(default.max_allocations_per_user),
+            given.turn_max_allocations_per_user.as_deref(),
             1..=30_000,
-        )?,
-        requests_per_second: within(
+        )?
+        .unwrap_or(default.max_allocations_per_user),
+        requests_per_second: number(
             "turn-requests-per-second",
-            given
-                .turn_requests_per_second
-                .unwrap_or(default.requests_per_second),
+            given.turn_requests_per_second.as_deref(),
             1..=100_000,
-        )?,
+        )?
+        .unwrap_or(default.requests_per_second),
     })
 }
 
@@ -185,17 +182,20 @@ fn each<T>(texts: &[String], check: impl Fn(&str) -> Checked<T>) -> Checked<Vec<
     texts.iter().map(|text| check(text.trim())).collect()
 }
 
-fn within<T: PartialOrd + Display>(
+/// A number within a range, if it is given.
+fn number<T: FromStr + PartialOrd + Display>(
     setting: &'static str,
-    value: T,
+    given: Option<&str>,
     range: RangeInclusive<T>,
-) -> Checked<T> {
-    if range.contains(&value) {
-        Ok(value)
-    } else {
-        let allowed = format!("it goes from {} to {}", range.start(), range.end());
-        Err(BadSetting::new(setting, value, allowed))
-    }
+) -> Checked<Option<T>> {
+    optional(given, |text| {
+        let number = text.trim().parse().ok();
+        number.filter(|n| range.contains(n)).ok_or_else(|| {
+            let (low, high) = (range.start(), range.end());
+            let allowed = format!("it is a whole number from {low} to {high}");
+            BadSetting::new(setting, text, allowed)
+        })
+    })
 }
 
 fn socket(setting: &'static str, text: &str) -> Checked<SocketAddr> {
@@ -274,16 +274,19 @@ fn minutes(minutes: u64) -> Duration {
 }
 
 fn record(format: &str, folder: Option<&Path>) -> Checked<Subject> {
-    let refuse = |allowed: &str| Err(BadSetting::new("record", format, allowed));
-    if folder.is_none() {
-        return refuse("it needs --recordings, the folder that recordings go to");
-    }
-    match format {
-        "tracks" => Ok(Subject::Tracks),
-        mix => match mix.parse() {
-            Ok(container) => Ok(Subject::Mix(container)),
-            Err(_) => refuse("it is mp4, webm, ogg or tracks"),
-        },
+    let refuse = |allowed: &str| BadSetting::new("record", format, allowed);
+    let subject = match format {
+        "tracks" => Subject::Tracks,
+        mix => {
+            let container = mix.parse();
+            Subject::Mix(container.map_err(|_| refuse("it is mp4, webm, ogg or tracks"))?)
+        }
+    };
+    match folder {
+        Some(_) => Ok(subject),
+        None => Err(refuse(
+            "it needs --recordings, the folder that recordings go to",
+        )),
     }
 }
 

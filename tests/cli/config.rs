@@ -12,6 +12,7 @@ use tessera::config::{
     BuiltIn, Config, ConfigError, MaxCores, Options, Setting, TurnConfig, settings,
 };
 use tessera::layout::{Fit, LayoutKind, Size};
+use tessera::net::MediaIps;
 use tessera::protocol::recording::Subject;
 use tessera::topology::Mode;
 
@@ -81,7 +82,7 @@ fn a_file_can_set_everything() {
     let ip = |text: &str| text.parse::<IpAddr>().expect("an address");
     let expected = Config {
         listen: SocketAddr::new(ip("::1"), 0),
-        media_ips: vec![ip("192.0.2.7"), ip("2001:db8::7")],
+        media_ips: MediaIps::Only(vec![ip("192.0.2.7"), ip("2001:db8::7")]),
         media_ports: Some((50_000, 50_999)),
         public_ip: Some(ip("198.51.100.7")),
         pipelines: Some(".".into()),
@@ -132,20 +133,19 @@ fn a_file_can_set_everything() {
 }
 
 #[test]
-fn media_stays_on_loopback_only_where_nobody_else_could_come() {
+fn media_uses_every_address_and_loopback_where_only_this_machine_can_come() {
     let media_ips = |text: &str| from_file(text).expect(text).media_ips;
-    let every: [IpAddr; 0] = [];
-    assert_eq!(media_ips(""), [Ipv4Addr::LOCALHOST]);
-    assert_eq!(
-        media_ips("listen = '127.0.0.2:0'"),
-        [Ipv4Addr::new(127, 0, 0, 2)]
-    );
-    assert_eq!(media_ips("listen = '0.0.0.0:0'"), every);
-    assert_eq!(media_ips("public-ip = '198.51.100.7'"), every);
-    assert_eq!(
-        media_ips("listen = '0.0.0.0:0'\nmedia-ip = ['127.0.0.1']"),
-        [Ipv4Addr::LOCALHOST]
-    );
+    let and = |last: u8| MediaIps::EveryAnd(Ipv4Addr::new(127, 0, 0, last).into());
+    assert_eq!(media_ips(""), and(1));
+    assert_eq!(media_ips("listen = '127.0.0.2:0'"), and(2));
+    assert_eq!(media_ips("listen = '0.0.0.0:0'"), MediaIps::Every);
+    assert_eq!(media_ips("public-ip = '198.51.100.7'"), MediaIps::Every);
+    for listen in ["127.0.0.1:0", "0.0.0.0:0"] {
+        assert_eq!(
+            media_ips(&format!("listen = '{listen}'\nmedia-ip = ['127.0.0.1']")),
+            MediaIps::Only(vec![Ipv4Addr::LOCALHOST.into()])
+        );
+    }
 }
 
 #[test]
@@ -214,6 +214,17 @@ fn a_bad_value_is_refused_with_its_name_and_what_would_do() {
         ("canvas = '1280x88'", "canvas", "160x90"),
         ("canvas = '4096x2160'", "canvas", "3840x2160"),
         ("fps = 4", "fps", "5 to 60"),
+        ("fps = 'thirty'", "fps", "a whole number from 5 to 60"),
+        ("fps = -30", "fps", "5 to 60"),
+        ("fps = 29.97", "fps", "5 to 60"),
+        ("fps = [30]", "fps", "one value"),
+        ("turn = true", "turn", "on or off"),
+        ("media-ip = '192.0.2.7'", "media-ip", "a list"),
+        ("media-ip = [1]", "media-ip", "a list"),
+        ("token = true", "token", "in quotes"),
+        ("recordings = false", "recordings", "in quotes"),
+        ("mode = 2026-01-01", "mode", "in quotes"),
+        ("[listen]", "listen", "one value"),
         ("fps = 61", "fps", "5 to 60"),
         ("video-bitrate = 99999", "video-bitrate", "100000"),
         ("audio-bitrate = 5999", "audio-bitrate", "6000"),
@@ -223,6 +234,7 @@ fn a_bad_value_is_refused_with_its_name_and_what_would_do() {
             "record",
             "mp4, webm, ogg or tracks",
         ),
+        ("record = 'mp3'", "record", "mp4, webm, ogg or tracks"),
         ("max-rooms = 0", "max-rooms", "from 1"),
         ("max-cores = '0'", "max-cores", "unlimited"),
         ("max-cores = 'some'", "max-cores", "0.01 to 4096"),
@@ -247,8 +259,13 @@ fn a_file_with_mistakes_is_refused_with_the_place() {
         error.contains("line 2") && error.contains("max-room"),
         "{error}"
     );
-    let error = refusal("fps = 'thirty'");
-    assert!(error.contains("line 1"), "{error}");
+    let error = refusal("fps = 25\n\nmedia-ip = ['eth0']");
+    assert!(error.contains("(line 3 of "), "{error}");
+    let error = refusal("fps = 25\nmode =\n");
+    assert!(
+        error.contains("line 2") && error.contains("not TOML"),
+        "{error}"
+    );
 
     let missing = Config::load(Some("/does/not/exist.toml".as_ref()), Options::default());
     let error = missing.expect_err("there is no such file").to_string();
@@ -285,6 +302,35 @@ fn flags_win_over_the_environment_and_that_over_the_file() {
         assert_eq!(status, Some(2), "{error}");
         assert!(error.contains(winner), "{error}");
     }
+}
+
+#[test]
+fn a_wrong_value_is_refused_in_the_same_words_wherever_it_stands() {
+    let words = "fps cannot be \"thirty\": it is a whole number from 5 to 60";
+    for (file, environment, flags) in [
+        ("fps = 'thirty'", &[][..], &[][..]),
+        ("", &[("TESSERA_FPS", "thirty")], &[]),
+        ("", &[], &["--fps", "thirty"]),
+    ] {
+        let (status, error) = serve(file, environment, flags);
+        assert_eq!(status, Some(2), "{error}");
+        assert_eq!(error.matches(words).count(), 1, "{error}");
+        assert_eq!(error.lines().count(), 1, "{error}");
+        assert_eq!(error.contains("(line 1 of "), !file.is_empty(), "{error}");
+    }
+}
+
+#[test]
+fn a_file_that_is_missing_or_no_toml_is_said_once() {
+    let (status, error) = serve("fps == 30", &[], &[]);
+    assert_eq!((status, error.lines().count()), (Some(2), 1), "{error}");
+    let gone = Command::new(env!("CARGO_BIN_EXE_tessera"))
+        .args(["serve", "--config", "/does/not/exist.toml"])
+        .output()
+        .expect("the program starts");
+    assert_eq!(gone.status.code(), Some(2));
+    let error = String::from_utf8(gone.stderr).expect("UTF-8");
+    assert_eq!(error.matches("No such file").count(), 1, "{error}");
 }
 
 #[test]

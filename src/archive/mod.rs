@@ -108,8 +108,8 @@ impl Archive {
     /// server left unfinished, and deletes those older than [`RecordingQuotas::max_age`].
     ///
     /// # Errors
-    /// [`ArchiveError::Unusable`] if the folder can be neither read nor created. One that cannot be
-    /// written to opens, so that its recordings can still be downloaded; `Archive::begin` fails.
+    /// [`ArchiveError::Unusable`] if the folder cannot be created, read or written to. A full disk
+    /// is no error: recordings can be downloaded and deleted there, and begin when there is space.
     pub async fn open(
         folder: &Path,
         quotas: RecordingQuotas,
@@ -117,6 +117,7 @@ impl Archive {
     ) -> Result<Self, ArchiveError> {
         let unusable = |error: io::Error| unusable(folder, &error);
         std::fs::create_dir_all(folder).map_err(unusable)?;
+        try_writing(folder).map_err(unusable)?;
         let catalogue = metadata::read_all(folder).map_err(unusable)?;
         let archive = Self(Arc::new(Inner {
             folder: folder.to_owned(),
@@ -409,6 +410,24 @@ impl Archive {
             })
         })
     }
+}
+
+/// Writes a file to the folder and removes it.
+fn try_writing(folder: &Path) -> io::Result<()> {
+    let path = folder.join(format!(".tried-{}", std::process::id()));
+    let tried = std::fs::write(&path, b"x");
+    // Also what a full disk has taken in part. An error here is that of writing.
+    let _ = std::fs::remove_file(&path);
+    tried.or_else(|error| match error.kind() {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+            tracing::warn!(folder = %folder.display(), "the disk of the recordings is full");
+            Ok(())
+        }
+        _ => Err(io::Error::new(
+            error.kind(),
+            format!("no file can be written to it: {error}"),
+        )),
+    })
 }
 
 fn unusable(folder: &Path, error: &io::Error) -> ArchiveError {

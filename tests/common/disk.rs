@@ -26,6 +26,15 @@ impl Disk {
         Self(folder)
     }
 
+    /// Makes it one that nobody can write to, root neither.
+    pub fn make_read_only(&self) {
+        let done = Command::new("mount")
+            .args(["-o", "remount,ro"])
+            .arg(self.path())
+            .status();
+        assert!(done.is_ok_and(|status| status.success()), "a remount");
+    }
+
     /// Where it is.
     pub fn path(&self) -> &Path {
         self.0.path()

@@ -25,7 +25,10 @@ pub enum RemixError {
     /// The pipeline that writes the file failed.
     #[error(transparent)]
     Writing(#[from] RecorderError),
-    /// The finished file could not be given its name.
-    #[error("{0}: {1}")]
-    Disk(String, std::io::Error),
+    /// The output file is there and may not be replaced.
+    #[error("{path} exists; --force replaces it", path = .0.display())]
+    Exists(PathBuf),
+    /// The output file cannot be created, or given its name.
+    #[error("cannot write {path}: {reason}", path = .0.display(), reason = .1)]
+    Disk(PathBuf, std::io::Error),
 }

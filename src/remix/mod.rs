@@ -69,13 +69,15 @@ pub async fn run(
 ) -> Result<Remixed, RemixError> {
     let began = std::time::Instant::now();
     let film = options.film()?;
+    options.check_output()?;
     let folder = options.folder.clone();
     let lines = events::read(&folder)
         .map_err(|error| RemixError::NoRecording(folder.clone(), error.to_string()))?;
     let canvas = canvas(&lines, &options)
         .ok_or_else(|| RemixError::NoRecording(folder.clone(), "it has no beginning".to_owned()))?;
     let length = length(&lines).ok_or(RemixError::Empty)?;
-    let partial = PartialFile(options.partial());
+    let disk = |error| RemixError::Disk(options.output.clone(), error);
+    let partial = PartialFile::create(options.partial()).map_err(disk)?;
     let bitrate = options.bitrate(canvas.size, canvas.fps);
     let writer = FilmWriter::start(&templates, (film, &partial.0), canvas.fps, bitrate)?;
     let replay = RoomReplay::new(canvas.size, options.layout);
@@ -107,7 +109,6 @@ pub async fn run(
         .await
         .map_err(|error| RecorderError::Failed(error.to_string()))?;
     made?.finish().await?;
-    let disk = |error| RemixError::Disk(options.output.display().to_string(), error);
     std::fs::rename(&partial.0, &options.output).map_err(disk)?;
     let took = began.elapsed();
     Ok(Remixed { length, took })
@@ -303,6 +304,14 @@ impl Remixer {
 
 /// The file that is written before it is whole. Dropping it removes it, unless it has been renamed.
 struct PartialFile(PathBuf);
+
+impl PartialFile {
+    /// Creates it, empty, so that a place that cannot be written to is known before the work.
+    fn create(path: PathBuf) -> std::io::Result<Self> {
+        std::fs::File::create(&path)?;
+        Ok(Self(path))
+    }
+}
 
 impl Drop for PartialFile {
     fn drop(&mut self) {

@@ -17,6 +17,9 @@ pub struct RemixOptions {
     /// File to write, .mp4 (H.264 and Opus) or .webm (VP8 and Opus)
     #[arg(short, long, value_name = "FILE")]
     pub output: PathBuf,
+    /// Replace the output file if it is there
+    #[arg(long)]
+    pub force: bool,
     /// grid or spotlight, all the time. Default: what the room had at each moment
     #[arg(long, value_parser = layout)]
     pub layout: Option<LayoutKind>,
@@ -39,6 +42,18 @@ impl RemixOptions {
             Some("mp4") => Ok(Film::Mp4),
             Some("webm") => Ok(Film::Webm),
             _ => Err(RemixError::Format(self.output.display().to_string())),
+        }
+    }
+
+    /// Refuses an output that is there, unless it may be replaced.
+    pub(super) fn check_output(&self) -> Result<(), RemixError> {
+        match std::fs::metadata(&self.output) {
+            Ok(found) if found.is_dir() => {
+                let is_folder = std::io::ErrorKind::IsADirectory.into();
+                Err(RemixError::Disk(self.output.clone(), is_folder))
+            }
+            Ok(_) if !self.force => Err(RemixError::Exists(self.output.clone())),
+            _ => Ok(()),
         }
     }
 

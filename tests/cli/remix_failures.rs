@@ -50,6 +50,7 @@ fn options(folder: &Path, output: &Path) -> RemixOptions {
     RemixOptions {
         folder: folder.to_owned(),
         output: output.to_owned(),
+        force: false,
         layout: None,
         size: None,
         fps: None,
@@ -90,6 +91,41 @@ async fn what_cannot_get_its_name_is_removed() {
     let made = remix::run(options, Arc::new(Templates::default()), |_, _| {}).await;
     assert!(matches!(made, Err(RemixError::Disk(..))), "{made:?}");
     assert_eq!(files(place.path()), ["remix.mp4"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_place_that_cannot_be_written_to_is_named_with_the_reason() {
+    gst::init().expect("GStreamer");
+    let events = folder();
+    write_events(events.path(), Duration::from_secs(1));
+    let options = options(events.path(), Path::new("/nonexistent/x.mp4"));
+    let made = remix::run(options, Arc::new(Templates::default()), |_, _| {}).await;
+    let error = made.expect_err("no such folder").to_string();
+    assert_eq!(
+        error,
+        "cannot write /nonexistent/x.mp4: No such file or directory (os error 2)"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_that_is_there_is_replaced_only_by_force() {
+    gst::init().expect("GStreamer");
+    let (events, place) = (folder(), folder());
+    write_events(events.path(), Duration::from_secs(1));
+    let output = place.path().join("remix.webm");
+    std::fs::write(&output, "a film of years").expect("written");
+    let mut options = options(events.path(), &output);
+    let made = remix::run(options.clone(), Arc::new(Templates::default()), |_, _| {});
+    let error = made.await.expect_err("it is there");
+    assert!(matches!(error, RemixError::Exists(_)), "{error}");
+    assert!(error.to_string().contains("--force"), "{error}");
+    assert_eq!(std::fs::read(&output).expect("there"), b"a film of years");
+    assert_eq!(files(place.path()), ["remix.webm"]);
+    options.force = true;
+    let made = remix::run(options, Arc::new(Templates::default()), |_, _| {}).await;
+    made.expect("a film");
+    assert!(std::fs::metadata(&output).expect("there").len() > 1_000);
+    assert_eq!(files(place.path()), ["remix.webm"]);
 }
 
 /// Ctrl-C ends it soon, whatever was still to be done.

@@ -149,6 +149,7 @@ pub(crate) async fn remixed(place: &Path, name: &str, size: Option<Size>) -> std
     let options = RemixOptions {
         folder: place.to_owned(),
         output: output.clone(),
+        force: false,
         layout: Some(LayoutKind::Grid),
         size,
         fps: None,

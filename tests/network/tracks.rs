@@ -60,6 +60,7 @@ async fn remixed(place: &Path) -> PathBuf {
     let options = RemixOptions {
         folder: place.to_owned(),
         output: output.clone(),
+        force: false,
         layout: None,
         size: Some(Size {
             width: 320,

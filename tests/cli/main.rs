@@ -5,3 +5,4 @@ mod common;
 mod config;
 mod doctor;
 mod remix_failures;
+mod start;

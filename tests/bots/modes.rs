@@ -110,7 +110,7 @@ async fn companion(server: &TestServer, i: usize) -> Bot {
     bot
 }
 
-#[tokio::test(flavor = "multi_thread")]
+#[tokio::test(flavor = "multi_thread", crate = "crate::common::home")]
 async fn bots_and_pages_are_members_of_one_mesh() {
     let _alone = alone().await;
     let server = TestServer::start().await;

@@ -78,7 +78,7 @@ async fn shown(codecs: &[VideoCodec], expected: &str) -> Vec<Vec<f64>> {
 
 /// H.264 that does not say what its samples are is shown as BT.709 by Chromium, VP8 as BT.601;
 /// and what a page draws it sends in BT.709 and full range, and says so.
-#[tokio::test(flavor = "multi_thread")]
+#[tokio::test(flavor = "multi_thread", crate = "crate::common::home")]
 async fn a_colour_looks_the_same_in_every_codec() {
     use VideoCodec::{H264, Vp8};
     let _alone = alone().await;

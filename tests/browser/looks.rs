@@ -46,7 +46,7 @@ pub(crate) async fn neat_shots(page: &Page, name: &str) {
     assert_fits(page, name).await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
+#[tokio::test(flavor = "multi_thread", crate = "crate::common::home")]
 async fn the_page_looks_right_in_every_size_and_colour() {
     let _alone = alone().await;
     let server = TestServer::start().await;
@@ -83,7 +83,7 @@ async fn the_page_looks_right_in_every_size_and_colour() {
     server.stop().await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
+#[tokio::test(flavor = "multi_thread", crate = "crate::common::home")]
 async fn recording_looks_right_in_every_size_and_colour() {
     let _alone = alone().await;
     let folder = tempfile::tempdir().unwrap();

@@ -88,7 +88,7 @@ fn renegotiations(notices: &mut tokio::sync::broadcast::Receiver<ServerMessage>)
     }
 }
 
-#[tokio::test(flavor = "multi_thread")]
+#[tokio::test(flavor = "multi_thread", crate = "crate::common::home")]
 async fn twenty_switches_drop_nobody_and_show_nobody_under_anothers_name() {
     let _alone = alone().await;
     let server = TestServer::start().await;

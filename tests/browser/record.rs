@@ -147,7 +147,7 @@ async fn play_button(page: &Page, format: &str) -> String {
     format!(".take:nth-child({at}) .take__play")
 }
 
-#[tokio::test(flavor = "multi_thread")]
+#[tokio::test(flavor = "multi_thread", crate = "crate::common::home")]
 async fn a_call_is_recorded_from_the_page_played_and_deleted() {
     let _alone = alone().await;
     let folder = tempfile::tempdir().unwrap();
@@ -283,7 +283,7 @@ async fn record_and_kill(folder: &Path) {
     server.kill().await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
+#[tokio::test(flavor = "multi_thread", crate = "crate::common::home")]
 async fn what_a_killed_server_was_recording_plays() {
     let _alone = alone().await;
     gst::init().unwrap();

@@ -74,7 +74,7 @@ fn many(folder: &TempDir, count: usize) {
     }
 }
 
-#[tokio::test(flavor = "multi_thread")]
+#[tokio::test(flavor = "multi_thread", crate = "crate::common::home")]
 async fn a_page_of_recordings_asks_for_the_token_and_turns_its_pages() {
     let _alone = alone().await;
     let folder = tempfile::tempdir().unwrap();

@@ -70,7 +70,7 @@ fn assert_color(who: &str, seen: &Value, bot: &str) {
     );
 }
 
-#[tokio::test(flavor = "multi_thread")]
+#[tokio::test(flavor = "multi_thread", crate = "crate::common::home")]
 async fn two_chromium_pages_a_firefox_page_and_a_bot_see_and_hear_each_other() {
     let _alone = alone().await;
     let server = TestServer::start().await;
@@ -110,7 +110,7 @@ async fn two_chromium_pages_a_firefox_page_and_a_bot_see_and_hear_each_other() {
     server.stop().await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
+#[tokio::test(flavor = "multi_thread", crate = "crate::common::home")]
 async fn the_keyboard_does_everything() {
     let _alone = alone().await;
     let server = TestServer::start().await;
@@ -178,7 +178,7 @@ fn stands_still(id: &str) -> String {
     format!("await probe.watch(1000).then((seen) => seen.moved['{id}'] < 0.1)")
 }
 
-#[tokio::test(flavor = "multi_thread")]
+#[tokio::test(flavor = "multi_thread", crate = "crate::common::home")]
 async fn devices_change_in_the_call_and_an_operators_mute_is_shown() {
     let _alone = alone().await;
     let server = TestServer::start().await;
@@ -243,7 +243,7 @@ async fn devices_change_in_the_call_and_an_operators_mute_is_shown() {
     server.stop().await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
+#[tokio::test(flavor = "multi_thread", crate = "crate::common::home")]
 async fn a_browser_that_is_killed_takes_nothing_from_the_others() {
     let _alone = alone().await;
     let server = TestServer::start().await;
@@ -279,7 +279,7 @@ async fn a_browser_that_is_killed_takes_nothing_from_the_others() {
     server.stop().await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
+#[tokio::test(flavor = "multi_thread", crate = "crate::common::home")]
 async fn a_page_comes_back_by_itself_when_the_server_does() {
     let _alone = alone().await;
     let server = TestServer::start().await;
@@ -317,7 +317,7 @@ async fn a_page_comes_back_by_itself_when_the_server_does() {
     server.stop().await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
+#[tokio::test(flavor = "multi_thread", crate = "crate::common::home")]
 async fn a_full_room_is_said_in_words() {
     let _alone = alone().await;
     let server = TestServer::with(|config| config.max_participants = 1).await;
@@ -333,7 +333,7 @@ async fn a_full_room_is_said_in_words() {
     server.stop().await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
+#[tokio::test(flavor = "multi_thread", crate = "crate::common::home")]
 async fn who_refuses_the_camera_listens_and_is_told_so() {
     let _alone = alone().await;
     let server = TestServer::start().await;
@@ -379,7 +379,7 @@ const PUBLISH_TWO_SIZES: &str = "(async () => { \
     const video = sdp.slice(sdp.indexOf('m=video')); \
     return { simulcast: video.includes('a=simulcast:send'), announced: video.includes('a=ssrc:') }; })()";
 
-#[tokio::test(flavor = "multi_thread")]
+#[tokio::test(flavor = "multi_thread", crate = "crate::common::home")]
 async fn who_publishes_a_camera_in_several_sizes_is_seen() {
     let _alone = alone().await;
     let server = TestServer::start().await;

@@ -75,7 +75,7 @@ async fn id_of(page: &Page, name: &str) -> ParticipantId {
     id.as_str().unwrap().parse().unwrap()
 }
 
-#[tokio::test(flavor = "multi_thread")]
+#[tokio::test(flavor = "multi_thread", crate = "crate::common::home")]
 async fn each_viewer_gets_the_size_that_fits_them_and_no_other_is_sent() {
     let _alone = alone().await;
     let server = TestServer::start().await;
@@ -146,7 +146,7 @@ async fn each_viewer_gets_the_size_that_fits_them_and_no_other_is_sent() {
     server.stop().await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
+#[tokio::test(flavor = "multi_thread", crate = "crate::common::home")]
 async fn a_firefox_page_is_seen_in_the_sizes_of_a_chromium_page_and_a_bot() {
     let _alone = alone().await;
     let server = TestServer::start().await;
@@ -208,7 +208,7 @@ fn offering(lines: &str) -> String {
     )
 }
 
-#[tokio::test(flavor = "multi_thread")]
+#[tokio::test(flavor = "multi_thread", crate = "crate::common::home")]
 async fn offers_that_make_no_sense_are_answered_in_one_encoding_and_disturb_nobody() {
     let _alone = alone().await;
     let server = TestServer::start().await;

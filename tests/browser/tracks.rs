@@ -59,7 +59,7 @@ async fn switch_largest(page: &Page, active: bool) {
 
 /// A viewer draws it small, and still the largest is recorded; when it stops the recording goes on
 /// with what there is, and takes it again when it is back.
-#[tokio::test(flavor = "multi_thread")]
+#[tokio::test(flavor = "multi_thread", crate = "crate::common::home")]
 async fn the_largest_encoding_is_recorded_while_there_is_one() {
     let _alone = alone().await;
     let folder = folder();

@@ -48,7 +48,7 @@ async fn settles(page: &Page, least: u32, most: u32) {
     println!("{what}: {now}");
 }
 
-#[tokio::test(flavor = "multi_thread")]
+#[tokio::test(flavor = "multi_thread", crate = "crate::common::home")]
 async fn a_browser_that_publishes_over_whip_sends_what_its_tile_needs() {
     let _alone = alone().await;
     let server = TestServer::with(|config| {

@@ -5,6 +5,7 @@ pub mod browser;
 pub mod claps;
 pub mod disk;
 pub mod film;
+pub mod home;
 pub mod look;
 pub mod netns;
 pub mod recorded;

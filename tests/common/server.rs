@@ -1,6 +1,6 @@
-//! A server of the test's own: port 0, media on 127.0.0.1 only.
+//! A server of the test's own: port 0, and media on 127.0.0.1 only but for browsers.
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,6 +16,8 @@ use tessera::signalling::Server;
 use tessera::telemetry::Metrics;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
+
+use super::home;
 
 /// Longer than anything here takes; only a hang reaches it.
 pub const PATIENCE: Duration = Duration::from_secs(30);
@@ -51,7 +53,7 @@ impl TestServer {
         gst::init().expect("GStreamer");
         let mut config = Config {
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
-            media_ips: vec![IpAddr::V4(Ipv4Addr::LOCALHOST)],
+            media_ips: home::media_ips(),
             joins_per_second: 1000,
             // Bots are in the same process.
             max_cores: MaxCores::Unlimited,

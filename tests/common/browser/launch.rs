@@ -18,9 +18,9 @@ use super::bidi::Bidi;
 /// A cold start of a browser on a busy machine.
 const START_DEADLINE: Duration = Duration::from_secs(40);
 
-/// What headless Chromium needs here: no sandbox in containers, ICE on loopback, a camera and a
-/// microphone that are not there, and nothing that calls home.
-const CHROMIUM_ARGS: [&str; 11] = [
+/// What headless Chromium needs here: no sandbox in containers, a camera and a microphone that are
+/// not there, and nothing that calls home. Its network is as it comes.
+const CHROMIUM_ARGS: [&str; 10] = [
     "--headless",
     "--no-sandbox",
     "--disable-gpu",
@@ -32,23 +32,17 @@ const CHROMIUM_ARGS: [&str; 11] = [
     // The second of them gives Y16, which nothing can send.
     "--use-fake-device-for-media-stream=device-count=3",
     "--autoplay-policy=no-user-gesture-required",
-    "--allow-loopback-in-peer-connection",
 ];
 
-/// The same for Firefox, as preferences of a fresh profile. A page that may use the camera gets
-/// plain host addresses; with the question switched off Firefox takes it for one that may not,
-/// and then drops the server's loopback candidate.
+/// The same for Firefox, as preferences of a fresh profile. What decides on media is as it comes,
+/// but for the devices that are not there and the leave to use them.
 const FIREFOX_PREFS: &str = r#"
-user_pref("media.peerconnection.ice.loopback", true);
-user_pref("media.peerconnection.ice.obfuscate_host_addresses", false);
 user_pref("media.navigator.streams.fake", true);
 user_pref("media.navigator.permission.disabled", true);
-user_pref("media.autoplay.default", 0);
 user_pref("app.update.enabled", false);
 user_pref("browser.shell.checkDefaultBrowser", false);
 user_pref("browser.startup.homepage_override.mstone", "ignore");
 user_pref("datareporting.policy.dataSubmissionEnabled", false);
-user_pref("media.gmp-manager.updateEnabled", false);
 user_pref("network.captive-portal-service.enabled", false);
 user_pref("network.connectivity-service.enabled", false);
 user_pref("remote.active-protocols", 1);

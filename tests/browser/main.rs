@@ -4,6 +4,7 @@
 mod colours;
 #[path = "../common/mod.rs"]
 mod common;
+mod demo;
 mod looks;
 mod modes;
 mod record;

@@ -159,7 +159,7 @@ impl<'a> Call<'a> {
     }
 }
 
-#[tokio::test(flavor = "multi_thread")]
+#[tokio::test(flavor = "multi_thread", crate = "crate::common::home")]
 async fn chromium_repairs_what_is_lost_both_ways() {
     let _alone = alone().await;
     let network = Network::new(1);
@@ -178,7 +178,7 @@ async fn chromium_repairs_what_is_lost_both_ways() {
     server.stop().await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
+#[tokio::test(flavor = "multi_thread", crate = "crate::common::home")]
 async fn chromium_takes_lost_sound_from_the_next_packet() {
     let _alone = alone().await;
     let network = Network::new(2);

@@ -234,7 +234,7 @@ impl Call {
     }
 }
 
-#[tokio::test(flavor = "multi_thread")]
+#[tokio::test(flavor = "multi_thread", crate = "crate::common::home")]
 async fn a_slow_line_gets_an_encoding_that_fits_and_nobody_else_notices() {
     let _alone = alone().await;
     let call = Call::start(&[(LIMITED, "Limited"), (FREE, "Free")]).await;
@@ -254,7 +254,7 @@ async fn a_slow_line_gets_an_encoding_that_fits_and_nobody_else_notices() {
 }
 
 /// Then the largest encoding stands in for the smaller ones: it becomes smaller itself.
-#[tokio::test(flavor = "multi_thread")]
+#[tokio::test(flavor = "multi_thread", crate = "crate::common::home")]
 async fn a_slow_line_to_the_only_viewer_makes_the_camera_smaller() {
     let _alone = alone().await;
     let call = Call::start(&[(LIMITED, "Limited")]).await;

@@ -47,7 +47,7 @@ const FIGURES: &str = "(async () => {
 
 /// Two people in 720p who speak by turns, and a page on a phone with a weak line: it has a moving picture
 /// that fits, hears them, and gets the whole when the line is good.
-#[tokio::test(flavor = "multi_thread")]
+#[tokio::test(flavor = "multi_thread", crate = "crate::common::home")]
 async fn a_phone_on_a_weak_line_has_a_call() {
     let _alone = alone().await;
     let network = Network::new(2);

@@ -39,7 +39,7 @@ pub(crate) async fn click(page: &Page, selector: &str) {
     let button = format!("document.querySelector('{selector}')");
     page.until(selector, &format!("{button} && !{button}.disabled"))
         .await;
-    page.evaluate(&format!("{button}.click()")).await;
+    page.act(&format!("{button}.click()")).await;
 }
 
 /// Clicks one after the other, all within one frame, and waits for the next.
@@ -49,7 +49,7 @@ async fn at_once(page: &Page, selectors: impl IntoIterator<Item = &str>) {
         .map(|selector| format!("document.querySelector('{selector}').click();"));
     let clicks: String = clicks.collect();
     let frames = "requestAnimationFrame(() => requestAnimationFrame(then))";
-    page.evaluate(&format!(
+    page.act(&format!(
         "(() => {{ {clicks} return new Promise((then) => {frames}); }})()"
     ))
     .await;
@@ -116,7 +116,7 @@ async fn play_from_moment(page: &Page, button: &str) {
     let seconds: f64 = seconds.parse().expect("seconds");
     page.evaluate(&format!("void ({MEDIA}.pause(), {MEDIA}.currentTime = 0)"))
         .await;
-    page.evaluate(&format!("void {moment}.click()")).await;
+    page.act(&format!("void {moment}.click()")).await;
     let there = format!(
         "!{MEDIA}.paused && !{MEDIA}.seeking && {MEDIA}.currentTime > {seconds} - 0.6 \
          && {MEDIA}.currentTime < {seconds} + 2"

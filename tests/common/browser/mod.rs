@@ -114,12 +114,23 @@ impl Page {
         result.unwrap_or_else(|error| self.fail(&error))
     }
 
+    /// The same as something that the user does: browsers let a page play sound from then on.
+    pub async fn act(&self, expression: &str) -> Value {
+        let result = self.run(expression, true).await;
+        result.unwrap_or_else(|error| self.fail(&error))
+    }
+
     async fn try_evaluate(&self, expression: &str) -> anyhow::Result<Value> {
+        self.run(expression, false).await
+    }
+
+    async fn run(&self, expression: &str, by_user: bool) -> anyhow::Result<Value> {
         let expression = expression.trim().trim_end_matches(';');
         let params = json!({
             "expression": format!("(async () => JSON.stringify(await ({expression})) ?? 'null')()"),
             "target": {"context": self.context},
             "awaitPromise": true,
+            "userActivation": by_user,
         });
         let result = self.bidi.call("script.evaluate", params).await?;
         if result["type"] != "success" {

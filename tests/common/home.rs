@@ -23,7 +23,8 @@ use std::sync::OnceLock;
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 use tessera::net::MediaIps;
 
-// What the attribute of tokio looks for beside the runtime.
+// What the attribute of tokio looks for beside the runtime, in those tests that use it.
+#[allow(unused_imports)]
 pub use tokio::pin;
 
 /// Stands for `tokio::runtime`.

@@ -1,6 +1,7 @@
 //! The subcommands: their arguments, and those that are no server.
 
 mod serve;
+mod system;
 mod words;
 
 use std::process::ExitCode;
@@ -17,9 +18,11 @@ use tessera::media::gst::template::Templates;
 use tessera::process;
 use tessera::progress::{Bar, left};
 use tessera::remix::{self, RemixOptions};
-use tessera::telemetry::{self, TelemetryError};
+use tessera::telemetry::TelemetryError;
 
 use self::serve::{DemoArgs, ServeArgs};
+use self::system::{raise_open_files, start_gstreamer};
+use self::words::warn_of_unknown_variables;
 pub(crate) use self::words::whole;
 
 /// A WebRTC mixing server: one stream for every viewer, however many people are in the room
@@ -73,10 +76,12 @@ pub(crate) fn run(cli: Cli) -> Result<ExitCode> {
     }
     match cli.command {
         Command::Serve(args) => {
+            warn_of_unknown_variables(&Cli::command());
             let config = serve::prepare(args)?;
             runtime()?.block_on(serve::serve(config))?;
         }
         Command::Demo(args) => {
+            warn_of_unknown_variables(&Cli::command());
             let lan = args.lan;
             let config = serve::prepare(args.into())?;
             runtime()?.block_on(serve::demo(config, lan))?;
@@ -146,24 +151,10 @@ fn doctor() -> Result<ExitCode> {
     Ok(ExitCode::from(u8::from(!sound)))
 }
 
-fn start_gstreamer() -> Result<()> {
-    gst::init().context("GStreamer does not start")?;
-    telemetry::bridge_gstreamer_log();
-    telemetry::bridge_glib_log();
-    Ok(())
-}
-
 /// Limits memory arenas. To be called before anything is started: it may replace the process.
 fn limit_memory() {
     if let Err(error) = process::limit_memory_arenas() {
         tracing::warn!(%error, "memory arenas are not limited");
-    }
-}
-
-fn raise_open_files() {
-    match process::raise_open_files() {
-        Ok(limit) => tracing::debug!(limit, "open files"),
-        Err(error) => tracing::warn!(%error, "the limit of open files stays as it is"),
     }
 }
 

@@ -19,8 +19,7 @@ use tessera::signalling::Server;
 use tessera::telemetry::Metrics;
 use tokio::task::JoinHandle;
 
-use super::words::warn_of_unknown_variables;
-use super::{raise_open_files, start_gstreamer};
+use super::system::{raise_open_files, start_gstreamer};
 
 #[derive(Debug, Args)]
 pub(super) struct ServeArgs {
@@ -50,7 +49,6 @@ impl From<DemoArgs> for ServeArgs {
 /// Loads the settings and starts GStreamer: all that can fail before a socket is opened.
 pub(super) fn prepare(args: ServeArgs) -> Result<Config> {
     let mut config = Config::load(args.config.as_deref(), args.options)?;
-    warn_of_unknown_variables();
     raise_open_files();
     start_gstreamer()?;
     if let Some(complaint) = plugins::survey().complaint() {

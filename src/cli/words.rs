@@ -2,10 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use clap::{Command, CommandFactory};
+use clap::Command;
 use tessera::telemetry::FILTER_VARIABLES;
-
-use super::Cli;
 
 /// The error and its causes, each once: many errors say their cause themselves, and would say it
 /// again in the chain.
@@ -21,11 +19,11 @@ pub(crate) fn whole(error: &anyhow::Error) -> String {
     text
 }
 
-/// Warns of environment variables that look like settings and are none. It is no error, for
+/// Warns of environment variables that look like settings and are none of `program`'s. It is no error, for
 /// orchestrators make up some, such as `TESSERA_PORT_8080_TCP` for a service of that name.
-pub(super) fn warn_of_unknown_variables() {
+pub(super) fn warn_of_unknown_variables(program: &Command) {
     let names = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok());
-    let unknown = unknown_variables(names);
+    let unknown = unknown_variables(program, names);
     if !unknown.is_empty() {
         tracing::warn!(
             variables = unknown.join(", "),
@@ -34,10 +32,10 @@ pub(super) fn warn_of_unknown_variables() {
     }
 }
 
-/// Those of `names` that begin like a setting and are none of this program.
-fn unknown_variables(names: impl Iterator<Item = String>) -> Vec<String> {
+/// Those of `names` that begin like a setting and are none of `program`.
+fn unknown_variables(program: &Command, names: impl Iterator<Item = String>) -> Vec<String> {
     let mut known = BTreeSet::new();
-    collect(&Cli::command(), &mut known);
+    collect(program, &mut known);
     known.extend(FILTER_VARIABLES.map(str::to_owned));
     let unknown = names.filter(|name| name.starts_with("TESSERA_") && !known.contains(name));
     let sorted: BTreeSet<String> = unknown.collect();
@@ -82,7 +80,12 @@ mod tests {
             "TESSERA_LOG",
             "PATH",
         ];
-        let unknown = unknown_variables(names.map(str::to_owned).into_iter());
+        let argument = |name, env| clap::Arg::new(name).env(env);
+        let serve = Command::new("serve").arg(argument("fps", "TESSERA_FPS"));
+        let program = Command::new("tessera")
+            .arg(argument("config", "TESSERA_CONFIG"))
+            .subcommand(serve);
+        let unknown = unknown_variables(&program, names.map(str::to_owned).into_iter());
         assert_eq!(unknown, ["TESSERA_PORT_8080_TCP", "TESSERA_TOKN"]);
     }
 }

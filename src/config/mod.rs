@@ -8,6 +8,7 @@
 
 mod error;
 mod file;
+mod given;
 mod options;
 mod turn;
 mod validate;

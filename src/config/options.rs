@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use clap::{Args, Command};
 
 use super::error::BadSetting;
-use super::file::{FileValue, Given};
+use super::given::{FileValue, Given};
 use super::values::Config;
 
 /// Bytes in a megabyte, the unit of `--recording-free-space`.

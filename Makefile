@@ -14,7 +14,7 @@ ARGS ?=
 RUNS ?= 3
 
 .PHONY: help run test test-rust test-client lint fmt-check lint-client clippy doc deny bench doctor
-.PHONY: soak types image packages-run packages-test packages-lint
+.PHONY: soak types image packages-run packages-test packages-lint packages-system
 
 help: ## list these commands
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1 \2/p' $(MAKEFILE_LIST) | \
@@ -51,9 +51,9 @@ lint: packages-run fmt-check lint-client clippy doc deny ## formatting, types, c
 fmt-check:
 	$(CARGO) fmt --check
 
-# The page's scripts. npm is used here alone: what is installed checks them and is no part of them.
+# The page's scripts. What is installed from npm checks them and is no part of them.
 client_tools := tests/client/node_modules
-client_scripts := assets/js 'tests/client/*.mjs' tests/common/browser/probe.js
+client_scripts := assets/js 'tests/client/*.mjs' 'tests/interop/node/*.mjs' tests/common/browser/probe.js
 client_scripts += tests/client/types/browser.d.ts tests/client/types/elements.d.ts
 
 lint-client: $(client_tools)/.package-lock.json
@@ -93,6 +93,24 @@ packages-run:
 packages-lint:
 	@scripts/install-packages lint
 
-packages-test:
+# WebRTC stacks of others, see tests/interop.
+interop_node := tests/interop/node/node_modules
+interop_python := target/interop
+
+packages-test: packages-system $(interop_node)/.package-lock.json $(interop_python)/installed
+
+packages-system:
 	@scripts/check-rust
 	@scripts/install-packages runtime build test
+
+# Each again when its list has changed since.
+$(interop_node)/.package-lock.json: tests/interop/node/package-lock.json | packages-system
+	npm ci --prefix tests/interop/node --no-audit --no-fund
+	touch $@
+
+# Debian's Python, whose version the packages are known to have wheels for.
+$(interop_python)/installed: tests/interop/aiortc/requirements.txt | packages-system
+	/usr/bin/python3 -m venv --clear $(interop_python)
+	$(interop_python)/bin/pip install --quiet --disable-pip-version-check --only-binary :all: \
+		--require-hashes --requirement $<
+	touch $@

@@ -8,6 +8,7 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+mod aiortc;
 mod datachannel;
 mod media;
 mod script;

@@ -13,4 +13,5 @@ mod datachannel;
 mod media;
 mod script;
 mod stage;
+mod str0m;
 mod werift;

@@ -11,6 +11,7 @@ mod common;
 mod aiortc;
 mod datachannel;
 mod media;
+mod rest;
 mod script;
 mod stage;
 mod str0m;

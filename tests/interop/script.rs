@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
+use std::time::Duration;
 
 use tokio::process::{Child, ChildStdin, Command};
 use tokio::time::timeout;
@@ -65,8 +66,13 @@ impl Script {
     }
 
     /// Waits until it has done all it was to do.
-    pub(crate) async fn ends(mut self) {
-        let status = timeout(PATIENCE, self.child.wait()).await;
+    pub(crate) async fn ends(self) {
+        self.ends_within(PATIENCE).await;
+    }
+
+    /// The same, with another patience.
+    pub(crate) async fn ends_within(mut self, patience: Duration) {
+        let status = timeout(patience, self.child.wait()).await;
         let status = status.unwrap_or_else(|_| panic!("{} does not end", self.name));
         assert!(
             status.as_ref().is_ok_and(ExitStatus::success),

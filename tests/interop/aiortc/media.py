@@ -58,6 +58,9 @@ class ColorTrack(MediaStreamTrack):
         self.on = asyncio.Event()
         self.on.set()
 
+    def pause(self, paused):
+        self.on.clear() if paused else self.on.set()
+
     async def recv(self):
         await self.on.wait()
         number = await self.pace.next()

@@ -9,6 +9,7 @@ use super::files::{Files, folder_of};
 const OF_CODE: &[&str] = &[
     "docs/ARCHITECTURE.md",
     "docs/BWE.md",
+    "docs/INTEROP.md",
     "docs/SIMULCAST.md",
     "docs/decisions/",
 ];

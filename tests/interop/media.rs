@@ -33,7 +33,8 @@ pub(crate) fn color(codec: VideoCodec, person: usize) -> Units {
              lag-in-frames=0 keyframe-max-dist=15"
         }
         VideoCodec::H264 => {
-            "openh264enc bitrate=400000 gop-size=15 enable-frame-skip=false ! \
+            "openh264enc bitrate=400000 max-bitrate=800000 rate-control=bitrate gop-size=15 \
+             enable-frame-skip=false ! \
              h264parse config-interval=-1 ! video/x-h264,stream-format=byte-stream,alignment=au"
         }
         VideoCodec::Vp9 => panic!("no client here sends VP9"),

@@ -12,6 +12,8 @@ NEXTEST_PROFILE ?= default
 ARGS ?=
 # How often `make soak` runs its tests.
 RUNS ?= 3
+# How long `make soak` draws offers for each of its two properties.
+FUZZ_SECONDS ?= 600
 
 .PHONY: help run test test-rust test-client lint fmt-check lint-client clippy doc deny bench doctor
 .PHONY: soak types image packages-run packages-test packages-lint packages-system
@@ -36,7 +38,8 @@ test-rust:
 	fi
 
 # Each run tells how long each test took; what they print of freezes and rates goes to the log.
-soak: packages-test ## run what takes minutes on a real network, RUNS times (a quiet machine, please)
+soak: packages-test ## run what takes minutes on a real network, RUNS times, and fuzz offers (a quiet machine, please)
+	TESSERA_FUZZ_SECONDS=$(FUZZ_SECONDS) $(CARGO) test --locked --lib -- normalise::tests::grammar
 	@for run in $$(seq $(RUNS)); do \
 		echo "run $$run of $(RUNS)"; \
 		$(CARGO) nextest run --locked --profile soak --success-output final; \

@@ -4,6 +4,10 @@ use crate::id::Mid;
 
 use super::error::ApiError;
 use super::limits::CANDIDATE_LIMIT;
+use crate::media::sdp::text::{Attributes, Description};
+
+/// Most candidates that one fragment may have. Browsers send a dozen at most.
+const CANDIDATES_LIMIT: usize = 256;
 
 /// The m-lines and ICE credentials of an offer, which later fragments are compared with.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -25,16 +29,25 @@ pub(super) enum Fragment {
 impl OfferIce {
     /// Reads an offer. Nothing is checked; the room does that.
     pub(super) fn of(offer: &str) -> Self {
-        let mut ice = Self::default();
-        for line in offer.lines().map(str::trim_end) {
-            match attribute(line) {
-                Some(("mid", mid)) => ice.mids.push(Mid(mid.into())),
-                Some(("ice-ufrag", ufrag)) => ice.ufrags.push(ufrag.into()),
-                Some(("ice-pwd", pwd)) => ice.pwds.push(pwd.into()),
-                _ => {}
-            }
+        let Ok(offer) = Description::parse(offer) else {
+            return Self::default();
+        };
+        let media = || offer.media.iter().map(|media| &media.attributes);
+        let everywhere = |name| {
+            let levels = media().chain([&offer.session]);
+            let values = levels.flat_map(move |attributes| attributes.values(name));
+            values.map(str::to_owned).collect()
+        };
+        // One without a name is known by its place, as the room knows it.
+        let mid = |(place, attributes): (usize, &Attributes<'_>)| {
+            let named = attributes.value("mid").map(str::to_owned);
+            Mid(named.unwrap_or_else(|| place.to_string()))
+        };
+        Self {
+            mids: media().enumerate().map(mid).collect(),
+            ufrags: everywhere("ice-ufrag"),
+            pwds: everywhere("ice-pwd"),
         }
-        ice
     }
 
     /// Reads a fragment that belongs to this offer.
@@ -66,10 +79,15 @@ impl OfferIce {
                 }
                 Some(("mid", given)) => mid = Some(self.known(given)?),
                 Some(("candidate", _)) => {
+                    let mid = mid.or(self.only_line());
                     let mid = mid.ok_or_else(|| bad("a candidate stands before any a=mid"))?;
                     // JSEP's candidate text is the attribute without "a=".
                     candidates.push((mid.clone(), Some(checked(&line[2..])?)));
+                    if candidates.len() > CANDIDATES_LIMIT {
+                        return Err(bad("it has too many candidates"));
+                    }
                 }
+                Some(("end-of-candidates", _)) if candidates.len() > CANDIDATES_LIMIT => {}
                 Some(("end-of-candidates", _)) => match mid {
                     Some(mid) => candidates.push((mid.clone(), None)),
                     // At session level it speaks for every m-line (RFC 8840 section 8.2).
@@ -79,6 +97,14 @@ impl OfferIce {
             }
         }
         Ok(Fragment::Trickle(candidates))
+    }
+
+    /// The m-line of an offer that has one alone, of which a fragment need not say the name.
+    fn only_line(&self) -> Option<&Mid> {
+        match &self.mids[..] {
+            [mid] => Some(mid),
+            _ => None,
+        }
     }
 
     fn known(&self, mid: &str) -> Result<&Mid, ApiError> {
@@ -182,7 +208,9 @@ mod tests {
         fn every_known_mline_is_found(
             names in proptest::collection::hash_set("[a-z0-9]{1,8}", 1..6),
         ) {
-            let offer: String = names.iter().map(|n| format!("m=audio\r\na=mid:{n}\r\n")).collect();
+            let line = |n| format!("m=audio 9 UDP/TLS/RTP/SAVPF 0\r\na=mid:{n}\r\n");
+            let offer: String = names.iter().map(line).collect();
+            let offer = format!("v=0\r\n{offer}");
             let candidate = |n| format!("m=audio\r\na=mid:{n}\r\na=candidate:{n}\r\n");
             let fragment: String = names.iter().map(candidate).collect();
             let expected: Vec<_> =

@@ -244,6 +244,10 @@ fn joining(room: &str, offer: &str, tracks: &Value) -> String {
 
 const HEAD: &str = "v=0\r\no=- 1 2 IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\n";
 
+/// A fingerprint that no certificate has.
+const DIGEST: &str = "00:01:02:03:04:05:06:07:08:09:0A:0B:0C:0D:0E:0F:\
+                      10:11:12:13:14:15:16:17:18:19:1A:1B:1C:1D:1E:1F";
+
 /// An offer of `n` audio m-lines in a codec.
 fn offer(n: usize, codec: &str) -> (String, Value) {
     let mids: Vec<String> = (0..n).map(|n| n.to_string()).collect();
@@ -253,7 +257,7 @@ fn offer(n: usize, codec: &str) -> (String, Value) {
             format!(
                 "m=audio 9 UDP/TLS/RTP/SAVPF 111\r\nc=IN IP4 0.0.0.0\r\na=mid:{mid}\r\na=sendonly\r\n\
                  a=ice-ufrag:abcd\r\na=ice-pwd:0123456789012345678901\r\n\
-                 a=fingerprint:sha-256 AA:BB\r\na=setup:actpass\r\na=rtcp-mux\r\n\
+                 a=fingerprint:sha-256 {DIGEST}\r\na=setup:actpass\r\na=rtcp-mux\r\n\
                  a=rtpmap:111 {codec}/48000/2\r\n"
             )
         })
@@ -297,15 +301,16 @@ async fn bad_input_is_refused_and_the_room_next_door_goes_on() {
     assert_eq!(raw.refused(HEAD, json!([])).await, ErrorCode::BadOffer);
     let (many, tracks) = offer(40, "opus");
     assert_eq!(raw.refused(&many, tracks).await, ErrorCode::TooManyMlines);
-    let (strange, tracks) = offer(1, "PCMU");
+    let (strange, tracks) = offer(1, "speex");
     assert_eq!(
         raw.refused(&strange, tracks).await,
         ErrorCode::UnsupportedCodec
     );
     let camera = json!([{"mid": "0", "role": "camera"}]);
     assert_eq!(raw.refused(&good, camera).await, ErrorCode::BadTracks);
-    let no_mid = good.replace("a=mid:0\r\n", "");
-    assert_eq!(raw.refused(&no_mid, mic.clone()).await, ErrorCode::BadOffer);
+    let (two, tracks) = offer(2, "opus");
+    let no_mid = two.replace("a=mid:0\r\n", "");
+    assert_eq!(raw.refused(&no_mid, tracks).await, ErrorCode::BadOffer);
 
     let flood = (0..200).map(|_| async {
         let mut raw = Raw::connect(&server).await;

@@ -1,7 +1,9 @@
 //! What the signalling server says before anybody is in a room: paths, limits, refusals.
 #![allow(clippy::unwrap_used)]
 
+mod doors;
 mod http;
+mod offers;
 mod protocol_examples;
 mod socket;
 mod support;

@@ -142,11 +142,15 @@ pub(crate) fn join(change: impl FnOnce(&mut Value)) -> String {
     join.to_string()
 }
 
-pub(crate) async fn assert_error(response: Response, status: u16, code: &str) {
+/// Checks that a response is that refusal, and returns its words.
+pub(crate) async fn assert_error(response: Response, status: u16, code: &str) -> String {
     let url = response.url().clone();
     assert_eq!(response.status().as_u16(), status, "{url}");
     assert_eq!(response.headers()["content-type"], "application/json");
     let body: Value = response.json().await.unwrap();
     assert_eq!(body["error"]["code"], code, "{url}: {body}");
-    assert!(body["error"]["message"].is_string(), "{url}: {body}");
+    let message = body["error"]["message"].as_str();
+    message
+        .unwrap_or_else(|| panic!("{url}: {body}"))
+        .to_owned()
 }

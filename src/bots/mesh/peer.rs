@@ -18,7 +18,9 @@ use crate::bots::rtc::receive::{Incoming, Receiver};
 use crate::bots::source::media_source::{MediaSource, PipelineInput};
 use crate::codec::{Codec, VideoCodec};
 use crate::id::{Mid, ParticipantId, Role};
-use crate::media::sdp::offer::{Offer, RoleSource};
+use crate::media::sdp;
+use crate::media::sdp::normalise::{Direction as Offered, Offer};
+use crate::media::sdp::plan::{RoleSource, plan};
 use crate::protocol::IceServer;
 
 /// The m-lines of a connection, in their order.
@@ -122,16 +124,22 @@ impl MeshPeer {
         let unusable = |e: &dyn std::fmt::Display| BotError::BadOffer(e.to_string());
         // webrtcbin asserts on what it does not expect: the checks are those of the server.
         let offer = Offer::parse(offer, ROLES.len()).map_err(|e| unusable(&e))?;
-        let wanted = lines_of(&offer)?;
-        let (peer, candidates) = Self::build(setup, servers, lines, wanted).await?;
-        let mids = mids(&offer.sdp);
+        let plan = plan_of(&offer)?;
+        let wanted = plan.iter().zip(ROLES).map(|(line, role)| Line {
+            role,
+            rtp: line.caps(),
+        });
+        let (peer, candidates) = Self::build(setup, servers, lines, wanted.collect()).await?;
+        let canonical = parsed(&offer.canonical(&plan))?;
         peer.connection
-            .take(WebRTCSDPType::Offer, offer.sdp)
+            .take(WebRTCSDPType::Offer, canonical)
             .await?;
         let answer = peer.connection.answer().await?;
+        let answer = offer.answer(&text(answer.sdp())?, &plan);
+        let answer = answer.ok_or_else(|| unusable(&"m-lines are missing in the answer"))?;
         Ok(DescribedPeer {
-            sdp: peer.named(&text(answer.sdp())?),
-            mids,
+            sdp: peer.named(&answer),
+            mids: plan.into_iter().map(|line| line.mid).collect(),
             peer,
             candidates,
         })
@@ -254,27 +262,17 @@ impl Drop for MeshPeer {
 }
 
 /// The m-lines of an offer, each with the payload type of Opus or VP8.
-fn lines_of(offer: &Offer) -> Result<Vec<Line>, BotError> {
-    let medias: Vec<_> = offer.sdp.medias().collect();
-    let named = medias.iter().zip(ROLES).filter_map(|(media, role)| {
-        let mid = Mid(media.attribute_val("mid")?.to_owned());
+fn plan_of(offer: &Offer) -> Result<Vec<sdp::line::Line>, BotError> {
+    let named = offer.lines.iter().zip(ROLES).map(|(line, role)| {
         // Only the direction differs: a line that only receives is planned like a forward slot.
-        let role = match (media.attribute_val("recvonly"), role.is_audio()) {
-            (None, _) => role,
-            (Some(_), true) => Role::ForwardAudio,
-            (Some(_), false) => Role::ForwardVideo,
+        let role = match (line.direction, role.is_audio()) {
+            (Offered::Receives, true) => Role::ForwardAudio,
+            (Offered::Receives, false) => Role::ForwardVideo,
+            _ => role,
         };
-        Some((mid, role))
+        (line.mid.clone(), role)
     });
     let named: Vec<_> = named.collect();
-    let plan = offer
-        .plan(&RoleSource::Named(&named), &[VideoCodec::Vp8])
-        .map_err(|e| BotError::BadOffer(e.to_string()))?;
-    let lines = plan.iter().zip(ROLES);
-    Ok(lines
-        .map(|(line, role)| Line {
-            role,
-            rtp: line.caps(),
-        })
-        .collect())
+    plan(offer, &RoleSource::Named(&named), &[VideoCodec::Vp8])
+        .map_err(|e| BotError::BadOffer(e.to_string()))
 }

@@ -7,7 +7,6 @@ use gst_webrtc::{WebRTCSDPType, WebRTCSessionDescription};
 use super::event::PeerError;
 use super::webrtcbin::promise;
 use super::webrtcbin::promise::{Create, Side};
-use crate::media::sdp::offer::Offer;
 
 /// How long webrtcbin may take for one step.
 const STEP_DEADLINE: Duration = Duration::from_secs(5);
@@ -15,9 +14,11 @@ const STEP_DEADLINE: Duration = Duration::from_secs(5);
 /// Gives webrtcbin the offer, and returns the answer it has made and taken.
 pub(crate) async fn negotiate(
     webrtc: &gst::Element,
-    offer: Offer,
+    offer: &str,
 ) -> Result<gst_sdp::SDPMessage, PeerError> {
-    let remote = WebRTCSessionDescription::new(WebRTCSDPType::Offer, offer.sdp);
+    let offer = gst_sdp::SDPMessage::parse_buffer(offer.as_bytes())
+        .map_err(|error| PeerError::refused("parse", error))?;
+    let remote = WebRTCSessionDescription::new(WebRTCSDPType::Offer, offer);
     set(webrtc, Side::Remote, &remote).await?;
     let what = Create::Answer;
     let answer = promise::create(webrtc, what, STEP_DEADLINE)

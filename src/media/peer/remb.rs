@@ -173,6 +173,7 @@ mod tests {
             payload_type: 96,
             extensions: Vec::new(),
             rids: Vec::new(),
+            legacy: None,
             bitrate_control: told,
             fec: Default::default(),
         };

@@ -1,6 +1,6 @@
 //! An m-line as it is answered; pure but for GStreamer's caps.
 
-use crate::codec::Codec;
+use crate::codec::{Codec, LegacyCodec};
 use crate::id::{Mid, Rid, Role};
 use crate::media::bwe::fec::Fec;
 
@@ -18,7 +18,10 @@ pub(crate) enum BitrateControl {
 pub(crate) struct Line {
     pub(crate) mid: Mid,
     pub(crate) role: Role,
+    /// What is on this side of the peer.
     pub(crate) format: Codec,
+    /// What is on the wire in place of [`Self::format`], which then is Opus.
+    pub(crate) legacy: Option<LegacyCodec>,
     /// The offer's payload type of that codec.
     pub(crate) payload_type: u8,
     /// The RTP header extensions (RFC 8285) that are used: id and URI.
@@ -44,8 +47,8 @@ impl Line {
                     "video"
                 },
             )
-            .field("encoding-name", self.format.encoding_name())
-            .field("clock-rate", self.format.clock_rate() as i32)
+            .field("encoding-name", self.encoding_name())
+            .field("clock-rate", self.clock_rate() as i32)
             .field("payload", i32::from(self.payload_type));
         let extensions = self.extensions.iter();
         extensions
@@ -53,6 +56,18 @@ impl Line {
                 caps.field(format!("extmap-{id}"), *uri)
             })
             .build()
+    }
+
+    /// The encoding name on the wire, in capitals.
+    pub(crate) fn encoding_name(&self) -> &'static str {
+        let own = self.format.encoding_name();
+        self.legacy.map_or(own, LegacyCodec::encoding_name)
+    }
+
+    /// RTP timestamp units per second on the wire.
+    fn clock_rate(&self) -> u32 {
+        let own = self.format.clock_rate();
+        self.legacy.map_or(own, LegacyCodec::clock_rate)
     }
 
     /// The id of the header extension with this URI; `None` if it is not used.

@@ -1,6 +1,15 @@
-//! SDP offers and answers.
+//! SDP offers and answers: from the text of any client to a plan for webrtcbin, and back.
+//!
+//! `text` reads lines, `normalise` makes one offer of all ways to say it, `plan` chooses roles
+//! and codecs, `canonical` writes the offer for webrtcbin, and `answer` turns webrtcbin's answer
+//! into the client's.
 
+pub(crate) mod answer;
+pub(crate) mod canonical;
 pub(crate) mod certificate;
+pub(crate) mod error;
 pub(crate) mod line;
-pub(crate) mod offer;
+pub(crate) mod normalise;
+pub(crate) mod plan;
 pub(crate) mod simulcast;
+pub(crate) mod text;

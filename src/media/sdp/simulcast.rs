@@ -1,12 +1,13 @@
 //! A camera in several encodings at once: `a=rid` (RFC 8851) and `a=simulcast` (RFC 8853) in the
 //! offer, and what the answer says of them.
 //!
-//! webrtcbin (1.22 to 1.28) knows neither attribute. It does not mind them in an offer, and what
-//! the answer has to say is put into its text.
+//! webrtcbin (1.22 to 1.28) knows neither attribute. They are no part of the offer that it is given,
+//! and what the answer has to say is put into its text.
 
 use thiserror::Error;
 
 use super::line::Line;
+use super::text::Attributes;
 use crate::id::Rid;
 use crate::media::rtp::extensions::{MID, REPAIRED_RID, RID};
 
@@ -37,17 +38,13 @@ pub(crate) enum SimulcastError {
 /// # Errors
 /// [`SimulcastError`]: several are offered and cannot be taken.
 pub(crate) fn offered(
-    media: &gst_sdp::SDPMediaRef,
+    attributes: &Attributes<'_>,
     extensions: &[(u8, &'static str)],
 ) -> Result<Vec<Rid>, SimulcastError> {
-    let Some(value) = media.attribute_val("simulcast") else {
+    let Some(value) = attributes.value("simulcast") else {
         return Ok(Vec::new());
     };
-    let described = media
-        .attributes()
-        .filter(|attribute| attribute.key() == "rid")
-        .filter_map(|attribute| attribute.value());
-    let rids = parse(value, described)?;
+    let rids = parse(value, attributes.values("rid"))?;
     let named = |uri: &str| extensions.iter().any(|(_, known)| *known == uri);
     match rids.len() {
         0 | 1 => Ok(Vec::new()),
@@ -218,6 +215,7 @@ mod tests {
                 .iter()
                 .map(|rid| Rid::new(*rid).expect("a rid"))
                 .collect(),
+            legacy: None,
             bitrate_control: BitrateControl::Signalling,
             fec: Fec::Off,
         }

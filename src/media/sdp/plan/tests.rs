@@ -6,7 +6,8 @@ use crate::media::rtp::extensions::{MID, REPAIRED_RID, RID};
 const VIDEO: [VideoCodec; 3] = [VideoCodec::H264, VideoCodec::Vp8, VideoCodec::Vp9];
 const HEAD: &str = "v=0\r\no=- 1 2 IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\n";
 const TRANSPORT: &str = "a=ice-ufrag:abcd\r\na=ice-pwd:0123456789012345678901\r\n\
-    a=fingerprint:sha-256 AA:BB\r\na=setup:actpass\r\na=rtcp-mux\r\n";
+    a=fingerprint:sha-256 00:01:02:03:04:05:06:07:08:09:0A:0B:0C:0D:0E:0F:\
+    10:11:12:13:14:15:16:17:18:19:1A:1B:1C:1D:1E:1F\r\na=setup:actpass\r\na=rtcp-mux\r\n";
 const OPUS: &str = "a=rtpmap:111 opus/48000/2\r\na=fmtp:111 minptime=10;useinbandfec=1\r\n";
 const CODECS: &str = "a=rtpmap:96 VP8/90000\r\na=rtpmap:102 H264/90000\r\n\
     a=fmtp:102 level-asymmetry-allowed=1;packetization-mode=0;profile-level-id=42e01f\r\n\
@@ -44,7 +45,6 @@ fn offer(lines: &[String]) -> String {
 }
 
 fn parse(text: &str) -> Result<Offer, OfferError> {
-    gst::init().expect("gst");
     Offer::parse(text, 32)
 }
 
@@ -59,7 +59,7 @@ fn named(roles: &[(&str, Role)]) -> Vec<(Mid, Role)> {
 fn sound_is_protected_for_those_who_say_that_they_make_use_of_it() {
     let fec = |line: String| {
         let offer = parse(&offer(&[line])).expect("a good offer");
-        let plan = offer.plan(&RoleSource::Play, &VIDEO).expect("a plan");
+        let plan = plan(&offer, &RoleSource::Play, &VIDEO).expect("a plan");
         plan[0].fec
     };
     let sound = audio("0", "recvonly");
@@ -74,18 +74,19 @@ fn sound_is_protected_for_those_who_say_that_they_make_use_of_it() {
 /// Browsers repeat what they say only to those who say that they make use of it.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_answer_says_of_sound_both_ways_that_fec_is_used() {
+    gst::init().expect("GStreamer");
     use crate::media::peer::{Peer, Transport};
     let offer = parse(&offer(&[audio("0", "sendonly"), audio("1", "recvonly")]));
     let roles = named(&[("0", Role::Mic), ("1", Role::MixAudio)]);
     let offer = offer.expect("a good offer");
-    let plan = offer.plan(&RoleSource::Named(&roles), &VIDEO);
+    let plan = plan(&offer, &RoleSource::Named(&roles), &VIDEO);
     let transport = Transport {
         media_ips: vec![std::net::Ipv4Addr::LOCALHOST.into()],
         ..Transport::default()
     };
     let ignore = std::sync::Arc::new(|_| {});
     let plan = plan.expect("a plan");
-    let answer = Peer::answer("answer".to_owned(), offer, plan, &transport, ignore);
+    let answer = Peer::answer("answer".to_owned(), &offer, plan, &transport, ignore);
     let (_peer, answer) = answer.await.expect("an answer");
     let said = answer
         .matches("a=fmtp:111 minptime=10;useinbandfec=1")
@@ -108,10 +109,8 @@ fn each_m_line_gets_the_codec_its_role_likes_best() {
         ("3", Role::MixVideo),
     ]);
     let offer = parse(&text).expect("a good offer");
-    let plan = offer
-        .plan(&RoleSource::Named(&roles), &VIDEO)
-        .expect("a plan");
-    let chosen: Vec<_> = plan
+    let lines = plan(&offer, &RoleSource::Named(&roles), &VIDEO).expect("a plan");
+    let chosen: Vec<_> = lines
         .iter()
         .map(|line| (line.format, line.payload_type))
         .collect();
@@ -125,51 +124,17 @@ fn each_m_line_gets_the_codec_its_role_likes_best() {
         ],
         "constrained baseline in packetization mode 1 for the mix, VP8 upwards"
     );
-    let plan = offer
-        .plan(&RoleSource::Named(&roles), &[VideoCodec::Vp8])
-        .expect("a plan");
-    assert_eq!(plan[3].format, Codec::Vp8, "H.264 turned off");
+    let lines = plan(&offer, &RoleSource::Named(&roles), &[VideoCodec::Vp8]).expect("a plan");
+    assert_eq!(lines[3].format, Codec::Vp8, "H.264 turned off");
 }
 
 #[test]
 fn whip_and_whep_take_their_roles_from_the_kind() {
     let publish = parse(&offer(&[audio("a", "sendonly"), video("v", "sendonly")])).expect("ok");
-    let plan = publish.plan(&RoleSource::Publish, &VIDEO).expect("a plan");
-    assert_eq!([plan[0].role, plan[1].role], [Role::Mic, Role::Camera]);
-    let wrong = publish.plan(&RoleSource::Play, &VIDEO);
+    let lines = plan(&publish, &RoleSource::Publish, &VIDEO).expect("a plan");
+    assert_eq!([lines[0].role, lines[1].role], [Role::Mic, Role::Camera]);
+    let wrong = plan(&publish, &RoleSource::Play, &VIDEO);
     assert!(matches!(wrong, Err(OfferError::Roles(_))), "{wrong:?}");
-}
-
-#[test]
-fn what_webrtcbin_would_choke_on_is_refused() {
-    let good = offer(&[audio("0", "sendonly"), video("1", "sendonly")]);
-    assert!(parse(&good).is_ok());
-    for (remove, put) in [
-        ("a=mid:0\r\n", ""),
-        ("a=mid:1\r\n", "a=mid:0\r\n"),
-        ("a=group:BUNDLE 0 1\r\n", ""),
-        ("a=group:BUNDLE 0 1\r\n", "a=group:BUNDLE 0\r\n"),
-        ("a=group:BUNDLE 0 1\r\n", "a=group:BUNDLE 0 1 2\r\n"),
-        ("a=ice-ufrag:abcd\r\n", ""),
-        ("a=ice-pwd:0123456789012345678901\r\n", ""),
-        ("a=setup:actpass\r\n", "a=setup:holdconn\r\n"),
-        ("a=fingerprint:sha-256 AA:BB\r\n", ""),
-        ("a=rtcp-mux\r\n", ""),
-        ("m=audio 9", "m=audio 0"),
-        ("m=audio", "m=application"),
-        ("UDP/TLS/RTP/SAVPF 111", "RTP/AVP 111"),
-        ("v=0\r\n", ""),
-    ] {
-        let text = good.replacen(remove, put, 9);
-        assert_ne!(text, good, "{remove:?} is not in the offer");
-        let outcome = parse(&text).map(drop);
-        assert!(
-            matches!(outcome, Err(OfferError::Malformed(_))),
-            "{remove:?} -> {put:?}: {outcome:?}"
-        );
-    }
-    assert!(matches!(parse(""), Err(OfferError::Malformed(_))));
-    assert!(matches!(parse(HEAD), Err(OfferError::Malformed(_))));
 }
 
 #[test]
@@ -180,14 +145,32 @@ fn too_many_m_lines_and_strange_codecs_are_named() {
         outcome,
         Err(OfferError::TooManyMlines { got: 40, limit: 32 })
     );
-    let strange = offer(&[audio("0", "sendonly").replace("opus", "PCMU")]);
-    let outcome = parse(&strange)
-        .expect("parses")
-        .plan(&RoleSource::Publish, &VIDEO);
+    let strange = offer(&[audio("0", "sendonly").replace("opus", "SPEEX")]);
+    let strange = parse(&strange).expect("parses");
+    let outcome = plan(&strange, &RoleSource::Publish, &VIDEO);
     assert!(
         matches!(outcome, Err(OfferError::Codec { .. })),
         "{outcome:?}"
     );
+}
+
+#[test]
+fn old_codecs_of_sound_are_taken_where_there_is_no_opus() {
+    use crate::codec::LegacyCodec;
+    let chosen = |formats: &str, maps: &str| {
+        let line = audio("0", "sendonly").replace("SAVPF 111", &format!("SAVPF {formats}"));
+        let offer = parse(&offer(&[line + maps])).expect("an offer");
+        let lines = plan(&offer, &RoleSource::Publish, &VIDEO).expect("a plan");
+        (lines[0].format, lines[0].legacy, lines[0].payload_type)
+    };
+    let g722 = "a=rtpmap:9 G722/8000\r\n";
+    assert_eq!(chosen("8 0 9 111", g722), (Codec::Opus, None, 111));
+    assert_eq!(
+        chosen("8 0 9", g722),
+        (Codec::Opus, Some(LegacyCodec::G722), 9)
+    );
+    assert_eq!(chosen("8 0", ""), (Codec::Opus, Some(LegacyCodec::Pcmu), 0));
+    assert_eq!(chosen("8", ""), (Codec::Opus, Some(LegacyCodec::Pcma), 8));
 }
 
 #[test]
@@ -201,7 +184,7 @@ fn roles_must_match_m_lines() {
         named(&[("0", Role::MixAudio), ("1", Role::Mic)]),
         named(&[("0", Role::Mic), ("1", Role::Mic)]),
     ] {
-        let outcome = offer.plan(&RoleSource::Named(&roles), &VIDEO);
+        let outcome = plan(&offer, &RoleSource::Named(&roles), &VIDEO);
         assert!(
             matches!(outcome, Err(OfferError::Roles(_))),
             "{roles:?}: {outcome:?}"
@@ -216,14 +199,14 @@ fn a_camera_in_several_encodings_is_taken_where_its_packets_can_name_them() {
     let naming = extmap(4, "mid") + &extmap(10, "rtp-stream-id");
     let repaired = extmap(11, "repaired-rtp-stream-id");
     let simulcast = "a=rid:q send\r\na=rid:f send\r\na=simulcast:send q;f\r\n";
-    let plan = |camera: String| {
+    let planned = |camera: String| {
         let text = offer(&[audio("0", "sendonly"), camera]);
         let offer = parse(&text).expect("a good offer");
-        let plan = offer.plan(&RoleSource::Publish, &VIDEO).expect("a plan");
-        plan[1].clone()
+        let lines = plan(&offer, &RoleSource::Publish, &VIDEO).expect("a plan");
+        lines[1].clone()
     };
     let names = |line: &Line| line.rids.iter().map(Rid::to_string).collect::<Vec<_>>();
-    let good = plan(video("1", "sendonly") + &naming + &repaired + simulcast);
+    let good = planned(video("1", "sendonly") + &naming + &repaired + simulcast);
     assert_eq!(names(&good), ["q", "f"]);
     assert_eq!(good.extension(RID), Some(10));
     assert_eq!(good.extension(REPAIRED_RID), Some(11));
@@ -233,7 +216,7 @@ fn a_camera_in_several_encodings_is_taken_where_its_packets_can_name_them() {
         video("1", "sendonly") + &naming + &repaired + "a=rid:q send\r\na=simulcast:send q\r\n",
         video("1", "sendonly") + &naming + &repaired + simulcast + "a=rid:f send\r\n",
     ] {
-        let one = plan(camera);
+        let one = planned(camera);
         assert_eq!(names(&one), [""; 0]);
         assert_eq!(one.extension(MID), Some(4));
         assert_eq!(
@@ -248,8 +231,9 @@ fn who_publishes_over_http_is_told_by_remb_where_the_offer_takes_that() {
     let told = |feedback: &str, source: &RoleSource<'_>| {
         let camera = video("1", "sendonly") + feedback;
         let offer = parse(&offer(&[audio("0", "sendonly"), camera])).expect("a good offer");
-        let plan = offer.plan(source, &VIDEO).expect("a plan");
-        plan.iter()
+        let lines = plan(&offer, source, &VIDEO).expect("a plan");
+        lines
+            .iter()
             .map(|line| line.bitrate_control)
             .collect::<Vec<_>>()
     };

@@ -6,7 +6,10 @@
 //! that takes, and reports each packet in a structure of its own.
 
 use std::collections::VecDeque;
+use std::ops::Range;
 use std::time::Duration;
+
+use crate::media::rtp::header_extension;
 
 /// RTCP FMT of transport-wide congestion control feedback, whose packet type is RTPFB, 205 (RFC
 /// 4585 section 6.1). The value is from draft-holmer-rmcat-transport-wide-cc-extensions-01.
@@ -212,11 +215,11 @@ fn read_chunk(chunk: u16, statuses: &mut Vec<Status>) {
     }
 }
 
-/// Writes `number` into the two-byte element `id` of a packet's header extensions, in the one-byte
-/// form (RFC 8285 section 4.2). Returns false if the packet has no such element.
+/// Writes `number` into the element `id` of a packet's header extensions, which has to be two bytes
+/// long. Returns false if the packet has no such element.
 pub(crate) fn write_number(packet: &mut [u8], id: u8, number: u16) -> bool {
     element(packet, id)
-        .and_then(|at| packet.get_mut(at..at + 2))
+        .and_then(|data| packet.get_mut(data))
         .map(|place| place.copy_from_slice(&number.to_be_bytes()))
         .is_some()
 }
@@ -226,32 +229,10 @@ pub(crate) fn has_number(packet: &[u8], id: u8) -> bool {
     element(packet, id).is_some()
 }
 
-/// Offset in bytes of the data of header extension element `id` (RFC 8285 section 4.2), which must
-/// be two bytes long, as a transport-wide sequence number is. `None` if a packet has no such
-/// element.
-fn element(packet: &[u8], id: u8) -> Option<usize> {
-    let first = *packet.first()?;
-    if first & 0x10 == 0 {
-        return None;
-    }
-    let start = 12 + 4 * usize::from(first & 0x0f);
-    let header = packet.get(start..start + 4)?;
-    let &[0xbe, 0xde, high, low] = header else {
-        return None;
-    };
-    let end = start + 4 + 4 * usize::from(u16::from_be_bytes([high, low]));
-    let mut at = start + 4;
-    while at < end {
-        let byte = *packet.get(at)?;
-        let length = usize::from(byte & 0x0f) + 1;
-        match byte >> 4 {
-            0 => at += 1,
-            15 => return None,
-            found if found == id && length == 2 => return Some(at + 1),
-            _ => at += 1 + length,
-        }
-    }
-    None
+/// Where the data of header extension element `id` lies, which must be two bytes long, as a
+/// transport-wide sequence number is. `None` if a packet has no such element.
+fn element(packet: &[u8], id: u8) -> Option<Range<usize>> {
+    header_extension::find(packet, id).filter(|data| data.len() == 2)
 }
 
 #[cfg(test)]

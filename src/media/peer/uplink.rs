@@ -1,9 +1,9 @@
 //! From a pad that webrtcbin adds to the uplink whose packets it carries.
 //!
 //! webrtcbin 1.22 assigns streams to m-lines only by the SSRCs that an offer announces: it takes a
-//! stream of any other SSRC for one of the first m-line. A sender whose encodings have names
-//! (`a=rid`, RFC 8851) announces none. So what a packet itself says of its m-line (RFC 9143 section
-//! 9.2) and of its encoding (RFC 8852) comes first, and the first packet of a pad decides.
+//! stream of any other SSRC for one of the first m-line. Many senders announce none. So the first
+//! packet of a pad decides, by what RFC 9143 section 9.2 says ([`crate::media::rtp::demux`]), and
+//! which encoding of the m-line it is of, it says itself (RFC 8852).
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,11 +12,14 @@ use gst::prelude::*;
 
 use super::event::{Loss, OnPeerEvent, PeerError, PeerEvent};
 use super::nack::set_loss_handling;
-use super::webrtcbin;
+use super::transcode;
 use crate::id::Role;
 use crate::media::gst::pipeline::Pipeline;
+use crate::media::rtp::demux::{Clues, DemuxLine, line_of};
 use crate::media::rtp::extensions::{AUDIO_LEVEL, MID, RID};
+use crate::media::rtp::header_extension::element;
 use crate::media::sdp::line::Line;
+use crate::media::sdp::normalise::Offer;
 use crate::media::stream::audio_level::AudioLevel;
 use crate::media::stream::keyframes::{KeyframeOrigin, KeyframeThrottle};
 use crate::media::stream::tap::Tap;
@@ -24,36 +27,76 @@ use crate::media::stream::tap::Tap;
 /// A sender is asked for a keyframe at most this often.
 const KEYFRAME_INTERVAL: Duration = Duration::from_millis(300);
 
-/// An m-line, and the keyframe requests that its encodings share.
-type Uplink = (Line, Arc<KeyframeThrottle>);
+/// The uplinks of a peer.
+struct Uplinks {
+    /// Each with the keyframe requests that its encodings share.
+    lines: Vec<(Line, Arc<KeyframeThrottle>)>,
+    /// In the same order.
+    demux: Vec<DemuxLine>,
+}
+
+impl Uplinks {
+    /// The uplinks among `lines`, which are the lines of `offer`.
+    fn of(offer: &Offer, lines: &[Line]) -> Self {
+        let all = lines.iter().zip(&offer.lines);
+        let (lines, demux) = all
+            .filter(|(line, _)| line.role.is_uplink())
+            .map(|(line, offered)| {
+                let demux = DemuxLine {
+                    mid: line.mid.0.clone(),
+                    mid_extension: line.extension(MID),
+                    ssrcs: offered.ssrcs.clone(),
+                    payload_type: line.payload_type,
+                };
+                ((line.clone(), throttle(line)), demux)
+            })
+            .unzip();
+        Self { lines, demux }
+    }
+
+    /// The uplink that a packet belongs to, and the place of its encoding; `None` for a packet of
+    /// none of them.
+    fn of_packet(&self, packet: &[u8]) -> Option<(&Line, &Arc<KeyframeThrottle>, usize)> {
+        let &[_, second, _, _, _, _, _, _, a, b, c, d, ..] = packet else {
+            return None;
+        };
+        let clues = Clues {
+            ssrc: u32::from_be_bytes([a, b, c, d]),
+            payload_type: second & 0x7f,
+            packet,
+        };
+        let (line, keyframes) = self.lines.get(line_of(&self.demux, clues)?)?;
+        Some((line, keyframes, encoding(packet, line)?))
+    }
+}
+
+/// What limits the keyframe requests to the sender of an m-line.
+fn throttle(line: &Line) -> Arc<KeyframeThrottle> {
+    let maker = match line.rids.len() {
+        0 | 1 => KeyframeOrigin::Sender,
+        _ => KeyframeOrigin::SimulcastSender,
+    };
+    Arc::new(KeyframeThrottle::new(maker, KEYFRAME_INTERVAL))
+}
 
 /// Turns every pad that webrtcbin adds for an uplink into a tap, as soon as its first packet is
-/// there.
+/// there. `lines` are those of `offer`.
 pub(crate) fn take_uplinks(
     pipeline: &Pipeline,
     webrtc: &gst::Element,
+    offer: &Offer,
     lines: &[Line],
     on_event: &OnPeerEvent,
 ) {
     let pipeline = pipeline.gst().downgrade();
-    let gate = |line: &Line| {
-        let maker = match line.rids.len() {
-            0 | 1 => KeyframeOrigin::Sender,
-            _ => KeyframeOrigin::SimulcastSender,
-        };
-        Arc::new(KeyframeThrottle::new(maker, KEYFRAME_INTERVAL))
-    };
-    let lines: Arc<[Uplink]> = lines
-        .iter()
-        .map(|line| (line.clone(), gate(line)))
-        .collect();
+    let uplinks = Arc::new(Uplinks::of(offer, lines));
     let on_event = Arc::clone(on_event);
     webrtc.connect_pad_added(move |_, pad| {
         if pad.direction() != gst::PadDirection::Src {
             return;
         }
         let pipeline = pipeline.clone();
-        let lines = Arc::clone(&lines);
+        let uplinks = Arc::clone(&uplinks);
         let on_event = Arc::clone(&on_event);
         let kinds = gst::PadProbeType::BUFFER | gst::PadProbeType::BUFFER_LIST;
         // Probes run before a pad looks for its peer, so what is linked here gets this packet.
@@ -61,7 +104,7 @@ pub(crate) fn take_uplinks(
             let (Some(pipeline), Some(packet)) = (pipeline.upgrade(), first_packet(info)) else {
                 return gst::PadProbeReturn::Remove;
             };
-            match take_uplink(&pipeline, pad, &packet, &lines) {
+            match take_uplink(&pipeline, pad, &packet, &uplinks) {
                 Ok(Some((role, n, tap))) => on_event(PeerEvent::Uplink(role, n, tap)),
                 Ok(None) => {}
                 Err(error) => on_event(PeerEvent::Lost(Loss::Pipeline(error.to_string()))),
@@ -83,53 +126,49 @@ fn take_uplink(
     pipeline: &gst::Pipeline,
     pad: &gst::Pad,
     packet: &gst::BufferRef,
-    lines: &[Uplink],
+    uplinks: &Uplinks,
 ) -> Result<Option<(Role, usize, Tap)>, PeerError> {
-    let uplink = named(packet, lines).or_else(|| announced(pad, lines));
-    let taken = uplink
-        .filter(|(line, _)| carries(pad, line))
-        .and_then(|uplink| Some((uplink, encoding(packet, &uplink.0)?)));
-    let Some(((line, keyframes), n)) = taken else {
+    let packet = packet.map_readable();
+    let uplink = packet
+        .as_ref()
+        .ok()
+        .and_then(|packet| uplinks.of_packet(packet));
+    let Some((line, keyframes, n)) = uplink.filter(|(line, ..)| carries(pad, line)) else {
         discard(pipeline, pad)?;
         return Ok(None);
     };
-    let sink = gst_app::AppSink::builder().sync(false).build();
-    sink.set_property("async", false);
+    let (last, sink) = match line.legacy {
+        None => {
+            let sink = gst_app::AppSink::builder().sync(false).build();
+            sink.set_property("async", false);
+            (sink.clone().upcast::<gst::Element>(), sink)
+        }
+        Some(codec) => {
+            let (bin, sink) = transcode::to_opus(codec)?;
+            (bin.upcast(), sink)
+        }
+    };
     sink.set_property("enable-last-sample", false);
-    let speech = line.extension(AUDIO_LEVEL).map(AudioLevel::new);
+    let said = line
+        .extension(AUDIO_LEVEL)
+        .filter(|_| line.legacy.is_none());
+    let speech = match line.role {
+        Role::Mic => Some(said.map_or_else(AudioLevel::unsaid, AudioLevel::new)),
+        _ => None,
+    };
     let tap = Tap::sharing(&sink, line.format, Arc::clone(keyframes), speech);
-    link(pipeline, pad, sink.upcast_ref())?;
+    link(pipeline, pad, &last)?;
     set_loss_handling(pad, line.role.is_audio());
     Ok(Some((line.role, n, tap)))
 }
 
-/// The m-line that a packet says it belongs to.
-fn named<'a>(packet: &gst::BufferRef, lines: &'a [Uplink]) -> Option<&'a Uplink> {
-    let rtp = gst_rtp::RTPBuffer::from_buffer_readable(packet).ok()?;
-    lines.iter().find(|(line, _)| {
-        let mid = line
-            .extension(MID)
-            .and_then(|id| rtp.extension_onebyte_header(id, 0));
-        mid.is_some_and(|mid| mid == line.mid.0.as_bytes())
-    })
-}
-
 /// The encoding that a packet says it belongs to, by its place among those of its m-line that were
 /// accepted; `None` for one that was not. A packet that says nothing belongs to the first.
-fn encoding(packet: &gst::BufferRef, line: &Line) -> Option<usize> {
-    let Some(id) = line.extension(RID) else {
+fn encoding(packet: &[u8], line: &Line) -> Option<usize> {
+    let Some(rid) = line.extension(RID).and_then(|id| element(packet, id)) else {
         return Some(0);
     };
-    let rtp = gst_rtp::RTPBuffer::from_buffer_readable(packet).ok()?;
-    match rtp.extension_onebyte_header(id, 0) {
-        Some(rid) => line.rids.iter().position(|r| r.as_str().as_bytes() == rid),
-        None => Some(0),
-    }
-}
-
-/// The m-line that webrtcbin assigns a pad to, by its SSRC.
-fn announced<'a>(pad: &gst::Pad, lines: &'a [Uplink]) -> Option<&'a Uplink> {
-    lines.get(webrtcbin::mline_index(pad) as usize)
+    line.rids.iter().position(|r| r.as_str().as_bytes() == rid)
 }
 
 /// Whether the codec of a pad is the one that its m-line was negotiated with.
@@ -138,8 +177,7 @@ fn carries(pad: &gst::Pad, line: &Line) -> bool {
     let encoding = caps
         .as_ref()
         .and_then(|caps| caps.structure(0)?.get::<&str>("encoding-name").ok());
-    let fits = |encoding: &str| encoding.eq_ignore_ascii_case(line.format.encoding_name());
-    line.role.is_uplink() && encoding.is_none_or(fits)
+    encoding.is_none_or(|encoding| encoding.eq_ignore_ascii_case(line.encoding_name()))
 }
 
 /// Links a pad that belongs to no m-line to a fakesink, so that its thread does not end in an
@@ -171,8 +209,6 @@ fn link(pipeline: &gst::Pipeline, pad: &gst::Pad, sink: &gst::Element) -> Result
 
 #[cfg(test)]
 mod tests {
-    use gst_rtp::prelude::RTPBufferExt;
-
     use super::*;
     use crate::codec::Codec;
     use crate::id::{Mid, Rid};
@@ -186,37 +222,19 @@ mod tests {
             payload_type: 96,
             extensions: vec![(extension, MID)],
             rids: Vec::new(),
+            legacy: None,
             bitrate_control: BitrateControl::Signalling,
             fec: Default::default(),
         }
     }
 
-    fn uplink(mid: &str, extension: u8) -> Uplink {
-        let gate = KeyframeThrottle::new(KeyframeOrigin::Sender, KEYFRAME_INTERVAL);
-        (line(mid, extension), Arc::new(gate))
-    }
-
     /// A packet with one header extension.
-    fn packet(extension: u8, value: &[u8]) -> gst::Buffer {
-        gst::init().expect("gst");
-        let mut buffer = gst::Buffer::new_rtp_with_sizes(4, 0, 0).expect("a packet");
-        let writable = buffer.get_mut().expect("ours");
-        let mut rtp = gst_rtp::RTPBuffer::from_buffer_writable(writable).expect("RTP");
-        rtp.add_extension_onebyte_header(extension, value)
-            .expect("room for it");
-        drop(rtp);
-        buffer
-    }
-
-    #[test]
-    fn a_packet_names_its_m_line() {
-        let lines = [uplink("0", 4), uplink("10", 4), uplink("cam", 4)];
-        let of = |packet: &gst::Buffer| named(packet, &lines).map(|(line, _)| line.mid.0.as_str());
-        assert_eq!(of(&packet(4, b"0")), Some("0"));
-        assert_eq!(of(&packet(4, b"10")), Some("10"));
-        assert_eq!(of(&packet(4, b"cam")), Some("cam"));
-        assert_eq!(of(&packet(4, b"1")), None, "not the beginning of a name");
-        assert_eq!(of(&packet(5, b"0")), None, "another extension");
+    fn packet(extension: u8, value: &[u8]) -> Vec<u8> {
+        let mut packet = vec![0x90, 96, 0, 1, 0, 0, 0, 2, 0, 0, 0, 3, 0xbe, 0xde, 0, 1];
+        packet.push(extension << 4 | (value.len() as u8 - 1));
+        packet.extend(value);
+        packet.resize(20, 0);
+        packet
     }
 
     #[test]

@@ -124,6 +124,25 @@ impl Session {
         written.expect("it is sent");
     }
 
+    /// Goes on from another port without knowing it, as behind a NAT that has forgotten the old one.
+    async fn rebind(&mut self) {
+        self.socket = UdpSocket::bind("127.0.0.1:0").await.expect("a port");
+    }
+
+    /// Waits for so many pictures.
+    async fn pictures(&mut self, count: usize) {
+        let mut seen = 0;
+        let enough = async {
+            while seen < count {
+                let events = self.advance(None).await;
+                let is_picture = |event: &&Event| matches!(event, Event::MediaData(media) if media.mid == self.video);
+                seen += events.iter().filter(is_picture).count();
+            }
+        };
+        let enough = timeout(PATIENCE, enough).await;
+        enough.unwrap_or_else(|_| panic!("only {seen} pictures come"));
+    }
+
     async fn leave(self) {
         let left = Client::new().delete(self.location).send().await;
         assert_eq!(left.expect("an answer").status(), StatusCode::OK);
@@ -235,4 +254,19 @@ async fn plays_vp8() {
 #[tokio::test(flavor = "multi_thread")]
 async fn plays_h264() {
     sees_and_hears(VideoCodec::H264).await;
+}
+
+/// What is sent to the old port is lost: the server has to find the new one by the checks that come
+/// from there.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_player_whose_nat_moves_it_goes_on() {
+    let stage = Stage::sending().await;
+    let mut session = Session::join(&stage.whep(), VideoCodec::Vp8, Direction::RecvOnly).await;
+    session.pictures(PICTURES).await;
+    for _ in 0..2 {
+        session.rebind().await;
+        session.pictures(PICTURES).await;
+    }
+    session.leave().await;
+    stage.close().await;
 }

@@ -11,6 +11,7 @@ pub(crate) mod link_monitor;
 pub(crate) mod nack;
 pub(crate) mod negotiate;
 pub(crate) mod remb;
+mod transcode;
 pub(crate) mod uplink;
 pub(crate) mod webrtcbin;
 
@@ -32,7 +33,7 @@ use self::webrtcbin::ConnectionState;
 use super::gst::pipeline::{BusEvent, Pipeline, recalculate_latency, running_time};
 use super::sdp::certificate;
 use super::sdp::line::{Fingerprint, Line};
-use super::sdp::offer::Offer;
+use super::sdp::normalise::Offer;
 use super::sdp::simulcast;
 use super::stream::slot::Slot;
 use crate::codec::Codec;
@@ -77,7 +78,7 @@ impl Peer {
     /// [`PeerError`] when the pipeline cannot be made or webrtcbin refuses a step.
     pub(crate) async fn answer(
         label: String,
-        offer: Offer,
+        offer: &Offer,
         plan: Vec<Line>,
         transport: &Transport,
         on_event: OnPeerEvent,
@@ -91,8 +92,13 @@ impl Peer {
         webrtcbin::limit_streams(&webrtc, max_streams(lines.len()));
         let link_monitor = LinkMonitor::install(&webrtc, &lines);
         let remb = Remb::install(&webrtc, &lines);
-        uplink::take_uplinks(&pipeline, &webrtc, &lines, &on_event);
-        watch_connection(&pipeline, &webrtc, offer.fingerprint.clone(), &on_event);
+        uplink::take_uplinks(&pipeline, &webrtc, offer, &lines, &on_event);
+        let fingerprint = offer.transport.fingerprint.clone();
+        watch_connection(&pipeline, &webrtc, fingerprint, &on_event);
+        let on_close = Arc::clone(&on_event);
+        webrtcbin::internals::on_close_notify(&webrtc, move || {
+            on_close(PeerEvent::Lost(Loss::Transport));
+        });
         let gathering = Gathering::watch(&webrtc);
 
         let bus_events = Arc::clone(&on_event);
@@ -103,7 +109,7 @@ impl Peer {
         })?;
         let slots = make_transceivers(&pipeline, &webrtc, &lines)?;
         link_monitor.limit_retransmissions(slots.values());
-        let answer = negotiate(&webrtc, offer).await?;
+        let answer = negotiate(&webrtc, &offer.canonical(&lines)).await?;
         let last_packet = Arc::new(AtomicU64::new(running_time().nseconds()));
         let receives = Arc::clone(&last_packet);
         webrtcbin::on_received(&webrtc, move || {
@@ -117,6 +123,9 @@ impl Peer {
             .await;
         let answer = simulcast::with_rids(&answer, &lines);
         let answer = remb::with_feedback(&answer, &lines);
+        let answer = offer
+            .answer(&answer, &lines)
+            .ok_or_else(|| PeerError::refused("create-answer", "m-lines are missing"))?;
         let peer = Self {
             webrtc,
             slots,
@@ -218,16 +227,29 @@ fn link_slot(pipeline: &Pipeline, webrtc: &gst::Element, slot: &Slot) -> Result<
     let nack = slot.line().format != Codec::Opus;
     let pad = webrtcbin::add_sender(webrtc, &slot.caps(), direction, nack)
         .map_err(|reason| PeerError::refused("request pad", reason))?;
-    let source = slot.element();
+    let source: &gst::Element = slot.element().upcast_ref();
     add(pipeline, source)?;
-    source
-        .static_pad("src")
-        .ok_or_else(|| PeerError::refused("link slot", "appsrc has no pad"))?
+    let last = match slot.line().legacy {
+        None => source.clone(),
+        Some(codec) => {
+            let bin = transcode::from_opus(codec, slot.line().payload_type, slot.ssrc())?;
+            add(pipeline, &bin)?;
+            source
+                .link(&bin)
+                .map_err(|error| PeerError::refused("link slot", error))?;
+            bin.upcast()
+        }
+    };
+    last.static_pad("src")
+        .ok_or_else(|| PeerError::refused("link slot", "its source has no pad"))?
         .link(&pad)
         .map_err(|error| PeerError::refused("link slot", error))?;
-    source
-        .sync_state_with_parent()
-        .map_err(|error| PeerError::refused("start slot", error))
+    for element in [&last, source] {
+        element
+            .sync_state_with_parent()
+            .map_err(|error| PeerError::refused("start slot", error))?;
+    }
+    Ok(())
 }
 
 /// Reports when the connection is up and verified, or lost.

@@ -1,6 +1,10 @@
 //! The elements that webrtcbin makes inside itself and has no properties for.
 
+use gst::glib;
 use gst::prelude::*;
+
+use super::identity;
+use crate::media::rtp::bye::without_bye;
 
 /// Calls `f` for each element that webrtcbin makes inside itself from now on, with the name of its
 /// factory, on the thread that adds it.
@@ -28,6 +32,7 @@ pub(crate) fn configure(webrtc: &gst::Element) {
         "rtpjitterbuffer" => configure_jitterbuffer(element),
         "rtpsession" => configure_session(element),
         "rtpulpfecenc" => bypass_idle_fec(element),
+        "dtlsdec" => show_certificate(element),
         _ => {}
     });
 }
@@ -62,6 +67,68 @@ fn configure_session(session: &gst::Element) {
     inner.set_property("twcc-feedback-interval", TWCC_INTERVAL.nseconds());
     session.set_property("rtcp-fraction", RTCP_BANDWIDTH);
     session.set_property("rtcp-min-interval", REPORT_INTERVAL.nseconds());
+    never_say_bye(session);
+}
+
+/// Keeps a session from saying BYE. By itself it does so for each sender of ours that has been silent
+/// for five seconds, and a slot is silent whenever nothing feeds it: while a room has another mode,
+/// while somebody hears sound alone, while a camera is muted. Who honours BYE (aiortc, GStreamer)
+/// ends that stream for good. It ends with the connection, and only then.
+fn never_say_bye(session: &gst::Element) {
+    session.connect_pad_added(|_, pad| {
+        if pad.name() == "send_rtcp_src" {
+            pad.add_probe(gst::PadProbeType::BUFFER, |_, info| take_bye_out(info));
+        }
+    });
+}
+
+fn take_bye_out(info: &mut gst::PadProbeInfo<'_>) -> gst::PadProbeReturn {
+    let Some(gst::PadProbeData::Buffer(buffer)) = &mut info.data else {
+        return gst::PadProbeReturn::Ok;
+    };
+    let kept = match buffer.map_readable() {
+        Ok(compound) => without_bye(&compound),
+        Err(_) => None,
+    };
+    let Some(kept) = kept else {
+        return gst::PadProbeReturn::Ok;
+    };
+    if kept.is_empty() {
+        info.data = None;
+        // Handled and not Drop: after Drop, GStreamer 1.22.0 releases once more what is gone.
+        return gst::PadProbeReturn::Handled;
+    }
+    let mut rest = gst::Buffer::from_mut_slice(kept);
+    if let Some(rest) = rest.get_mut() {
+        let flags = gst::BufferCopyFlags::META | gst::BufferCopyFlags::TIMESTAMPS;
+        let _ = buffer.copy_into(rest, flags, ..);
+    }
+    *buffer = rest;
+    gst::PadProbeReturn::Ok
+}
+
+/// Has DTLS show the certificate of this process and not one of its own.
+fn show_certificate(dtls: &gst::Element) {
+    if let Some(identity) = identity::own() {
+        dtls.set_property("pem", &identity.pem);
+    }
+}
+
+/// Calls `f`, on the thread that reads the socket, when the other side has closed the connection
+/// (close_notify of DTLS, RFC 8446 section 6.1), which webrtcbin does not tell.
+pub(crate) fn on_close_notify(webrtc: &gst::Element, f: impl Fn() + Clone + Send + Sync + 'static) {
+    on_element_added(webrtc, move |element, name| {
+        if name == "dtlsdec" {
+            let f = f.clone();
+            element.connect_notify(Some("connection-state"), move |dtls, _| {
+                let state = dtls.property_value("connection-state");
+                let closed = glib::EnumValue::from_value(&state);
+                if closed.is_some_and(|(_, state)| state.nick() == "closed") {
+                    f();
+                }
+            });
+        }
+    });
 }
 
 /// Leads lists of packets around the encoders of ULPFEC and RED. Every sender of webrtcbin has

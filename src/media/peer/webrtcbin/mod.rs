@@ -4,23 +4,28 @@
 //! - making it with its ICE agent, transceivers and candidates: here
 //! - descriptions, whose replies are promises that can hang or be errors in disguise: [`promise`]
 //! - the elements that webrtcbin makes inside itself and has no properties for: [`internals`]
+//! - the certificate that all of them show: [`identity`]
+//! - the transport that carries all m-lines: `transport`, and its addresses that change while the
+//!   connection is up: `rebind`
 //!
-//! libnice 0.1.21 can watch the consent of the other side (`consent-freshness`, RFC 7675), but
-//! webrtcbin does not turn that on. So the owner of a webrtcbin has to notice silence itself, see
-//! [`on_received`].
+//! libnice watches the consent of the other side (RFC 7675), which takes 30 s and more. The owner of
+//! a webrtcbin that wants to know of silence earlier notices it itself, see [`on_received`].
 
+pub(crate) mod identity;
 pub(crate) mod internals;
 pub(crate) mod promise;
+mod rebind;
+mod transport;
 
 use std::net::IpAddr;
 
 use gst::glib;
 use gst::prelude::*;
 
-pub(crate) use gst_webrtc::WebRTCPeerConnectionState as ConnectionState;
 use gst_webrtc::{WebRTCICEGatheringState, WebRTCRTPTransceiver, WebRTCRTPTransceiverDirection};
 
 use self::internals::factory_name;
+pub(crate) use self::transport::{ConnectionState, add_candidate, remote_certificate};
 
 /// How long a jitterbuffer waits for a missing packet of video, ms: until it has been asked for,
 /// and asked for again where the request was lost, on a link of 100 ms round trip. Without the
@@ -55,6 +60,10 @@ pub(crate) fn make(
     nice.set_property("ice-tcp", false);
     // A search for a router that would only cost time and a port.
     nice.set_property("upnp", false);
+    // Asks the other side every few seconds whether it is still there. GStreamer from 1.24 on does
+    // so by itself, and gives up after 30 s (RFC 7675); libnice 0.1.21, with 1.22, after 50.
+    nice.set_property("keepalive-conncheck", true);
+    rebind::follow(&webrtc, &ice);
     Ok(webrtc)
 }
 
@@ -140,11 +149,6 @@ pub(crate) fn on_candidate(webrtc: &gst::Element, f: impl Fn(Gathered) + Send + 
     });
 }
 
-/// Gives webrtcbin a candidate of the other side for the m-line of that index.
-pub(crate) fn add_candidate(webrtc: &gst::Element, index: u32, candidate: &str) {
-    webrtc.emit_by_name::<()>("add-ice-candidate", &[&index, &candidate]);
-}
-
 /// Whether all local candidates have been gathered. That state may never be reached.
 pub(crate) fn has_gathered(webrtc: &gst::Element) -> bool {
     let state = webrtc.property::<WebRTCICEGatheringState>("ice-gathering-state");
@@ -169,19 +173,6 @@ pub(crate) fn on_connection_state(
     webrtc.connect_notify(Some("connection-state"), move |webrtc, _| {
         f(webrtc, webrtc.property("connection-state"));
     });
-}
-
-/// The DTLS certificate of the other side, in PEM; `None` before the handshake.
-///
-/// webrtcbin does not compare it with the fingerprint in the description (fixed in 1.28.5).
-pub(crate) fn remote_certificate(webrtc: &gst::Element) -> Option<String> {
-    let transceiver =
-        webrtc.emit_by_name::<Option<WebRTCRTPTransceiver>>("get-transceiver", &[&0i32])?;
-    transceiver
-        .receiver()
-        .and_then(|receiver| receiver.transport())
-        .or_else(|| transceiver.sender().and_then(|sender| sender.transport()))?
-        .property("remote-certificate")
 }
 
 /// Calls `f`, on the threads that read the sockets, for each packet of any kind that arrives. To be

@@ -7,6 +7,8 @@ use gst::prelude::*;
 use gst_webrtc::WebRTCSessionDescription;
 use thiserror::Error;
 
+use super::identity;
+
 /// Why webrtcbin did not take a step.
 #[derive(Debug, Error)]
 pub(crate) enum StepError {
@@ -84,7 +86,13 @@ pub(crate) async fn create(
     });
     let reply = reply.await?;
     let description = reply.and_then(|reply| reply.get(what.field()).ok());
-    description.ok_or(StepError::Missing(what.field()))
+    let description: WebRTCSessionDescription =
+        description.ok_or(StepError::Missing(what.field()))?;
+    let mut sdp = description.sdp().to_owned();
+    if let Some(identity) = identity::own() {
+        identity.put_into(&mut sdp);
+    }
+    Ok(WebRTCSessionDescription::new(description.type_(), sdp))
 }
 
 /// Has webrtcbin take a description.

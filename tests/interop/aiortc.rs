@@ -10,23 +10,39 @@ use super::script::Script;
 use super::stage::{CLIENT, Stage};
 
 async fn is_seen_and_heard(codec: &str) {
+    is_seen_and_heard_in(codec, "opus").await;
+}
+
+async fn is_seen_and_heard_in(codec: &str, sound: &str) {
+    publishes("publish", codec, sound).await;
+}
+
+/// Publishes until told to stop; the room is empty then.
+async fn publishes(task: &str, codec: &str, sound: &str) {
     let stage = Stage::watched().await;
     let rgb = palette::color(CLIENT)
         .map(|value| value.to_string())
         .join(",");
     let hz = palette::tone(CLIENT).to_string();
     let whip = stage.whip();
-    let mut client = Script::python("whip.py", &["publish", &whip, codec, &rgb, &hz]);
+    let mut client = Script::python("whip.py", &[task, &whip, codec, sound, &rgb, &hz]);
     client.during(stage.sees_and_hears()).await;
     client.stop().await;
     stage.close().await;
 }
 
 async fn sees_and_hears(codec: &str) {
+    sees_and_hears_in(codec, "opus").await;
+}
+
+async fn sees_and_hears_in(codec: &str, sound_codec: &str) {
     let stage = Stage::sending().await;
     let [pictures, sound] = stage.wanted();
     let whep = stage.whep();
-    let client = Script::python("whip.py", &["play", &whep, codec, &pictures, &sound]);
+    let client = Script::python(
+        "whip.py",
+        &["play", &whep, codec, sound_codec, &pictures, &sound],
+    );
     client.ends().await;
     let [pictures, sound] = stage.files().map(|file| media::read(&file));
     let pictures: Vec<_> = pictures.iter().map(|unit| picture(unit)).collect();
@@ -68,4 +84,22 @@ async fn plays_vp8() {
 #[tokio::test(flavor = "multi_thread")]
 async fn plays_h264() {
     sees_and_hears("h264").await;
+}
+
+/// G.711, as telephones have it.
+#[tokio::test(flavor = "multi_thread")]
+async fn publishes_pcmu() {
+    is_seen_and_heard_in("vp8", "pcmu").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn plays_pcma() {
+    sees_and_hears_in("vp8", "pcma").await;
+}
+
+/// DTLS says goodbye, and nothing else does. Silence alone would be noticed after twenty seconds,
+/// which is longer than the stage waits.
+#[tokio::test(flavor = "multi_thread")]
+async fn who_closes_the_connection_has_left() {
+    publishes("vanish", "vp8", "opus").await;
 }

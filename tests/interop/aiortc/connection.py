@@ -13,7 +13,8 @@ def connection():
 
 
 def prefer(transceiver, codec):
-    """Leaves one video codec, by its name, and retransmission."""
-    known = RTCRtpReceiver.getCapabilities("video").codecs
-    kept = [c for c in known if c.mimeType.lower() in (f"video/{codec}", "video/rtx")]
+    """Leaves one codec, by its name, and retransmission."""
+    kind = transceiver.kind
+    known = RTCRtpReceiver.getCapabilities(kind).codecs
+    kept = [c for c in known if c.mimeType.lower() in (f"{kind}/{codec}", f"{kind}/rtx")]
     transceiver.setCodecPreferences(kept)

@@ -137,10 +137,16 @@ class Watch:
         return 20 * math.log10(max(amplitude, 1e-6))
 
 
-def floats(frame):
-    """The samples of a frame of sound as they stand in memory: mono, 48 kHz, 32 bit floats."""
+def resampled(frames):
+    """The samples of frames that follow one another: mono, 48 kHz, 32 bit floats."""
     resampler = av.AudioResampler(format="flt", layout="mono", rate=RATE)
-    return b"".join(bytes(f.planes[0])[: 4 * f.samples] for f in resampler.resample(frame))
+    for frame in frames:
+        yield b"".join(bytes(f.planes[0])[: 4 * f.samples] for f in resampler.resample(frame))
+
+
+def floats(frame):
+    """The samples of one frame of 48 kHz."""
+    return b"".join(resampled([frame]))
 
 
 def mono(frame):

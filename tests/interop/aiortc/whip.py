@@ -1,7 +1,8 @@
 """Publishes by WHIP and plays by WHEP.
 
-python whip.py publish URL CODEC R,G,B HZ       until the input ends
-python whip.py play URL CODEC PICTURES SOUND    until there is enough to judge
+python whip.py publish URL CODEC SOUND R,G,B HZ       until the input ends
+python whip.py vanish URL CODEC SOUND R,G,B HZ        the same; then it closes without DELETE
+python whip.py play URL CODEC SOUND PICTURES FILE   until there is enough to judge
 
 Pictures are written as width, height (four bytes each, the most significant first) and I420, sound
 as 32 bit floats; each behind its length in four bytes.
@@ -15,7 +16,7 @@ import urllib.request
 from aiortc import RTCSessionDescription
 
 from connection import connection, prefer
-from media import ColorTrack, ToneTrack, Watch, floats
+from media import ColorTrack, ToneTrack, Watch, resampled
 
 # Longest time that anything here takes; only what hangs reaches it. Seconds.
 PATIENCE = 25
@@ -49,15 +50,20 @@ async def join(pc, url):
     return urllib.parse.urljoin(url, location)
 
 
-async def publish(url, codec, rgb, hz):
+async def publish(url, codec, sound, rgb, hz, silently=False):
     pc = connection()
-    pc.addTransceiver(ToneTrack(float(hz)), direction="sendonly")
+    prefer(pc.addTransceiver(ToneTrack(float(hz)), direction="sendonly"), sound)
     color = tuple(int(value) for value in rgb.split(","))
     prefer(pc.addTransceiver(ColorTrack(color), direction="sendonly"), codec)
     session = await asyncio.wait_for(join(pc, url), PATIENCE)
     await asyncio.to_thread(sys.stdin.read)
-    await asyncio.to_thread(request, session, "DELETE")
+    if not silently:
+        await asyncio.to_thread(request, session, "DELETE")
     await pc.close()
+
+
+async def vanish(*arguments):
+    await publish(*arguments, silently=True)
 
 
 class Received(Watch):
@@ -71,7 +77,7 @@ class Received(Watch):
         self.all.append(frame)
 
 
-async def play(url, codec, pictures, sound):
+async def play(url, codec, sound_codec, pictures, sound):
     pc = connection()
     news = asyncio.Condition()
     watches = {}
@@ -80,7 +86,7 @@ async def play(url, codec, pictures, sound):
     def track(track):
         watches[track.kind] = Received(track, news)
 
-    pc.addTransceiver("audio", direction="recvonly")
+    prefer(pc.addTransceiver("audio", direction="recvonly"), sound_codec)
     prefer(pc.addTransceiver("video", direction="recvonly"), codec)
     session = await asyncio.wait_for(join(pc, url), PATIENCE)
 
@@ -90,7 +96,7 @@ async def play(url, codec, pictures, sound):
     async with news:
         await asyncio.wait_for(news.wait_for(enough), PATIENCE)
     write(pictures, [picture(frame) for frame in watches["video"].all])
-    write(sound, [floats(frame) for frame in watches["audio"].all])
+    write(sound, resampled(watches["audio"].all))
     await asyncio.to_thread(request, session, "DELETE")
     await pc.close()
 
@@ -114,4 +120,4 @@ def write(path, units):
 
 if __name__ == "__main__":
     task, *arguments = sys.argv[1:]
-    asyncio.run({"publish": publish, "play": play}[task](*arguments))
+    asyncio.run({"publish": publish, "vanish": vanish, "play": play}[task](*arguments))

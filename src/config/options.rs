@@ -91,6 +91,10 @@ options! {
     /// Secret asked of everybody who joins. Better given in the environment: flags show in `ps`
     token: String, "token", "TESSERA_TOKEN", "SECRET", |_| String::new(), hide_env_values = true;
 
+    /// Reverse proxy, or network of them, whose X-Forwarded-For is believed (repeatable)
+    trusted_proxy: Vec<String>, "trusted-proxy", "TESSERA_TRUSTED_PROXY", "CIDR",
+        |c| list(&c.trusted_proxies), value_delimiter = ',';
+
     /// Origin besides the server's own whose pages may connect (repeatable); * for any
     allowed_origin: Vec<String>, "allowed-origin", "TESSERA_ALLOWED_ORIGIN", "ORIGIN",
         |c| list(&c.allowed_origins), value_delimiter = ',';

@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::turn::TurnConfig;
+use super::turn::{Network, TurnConfig};
 use crate::codec::VideoCodec;
 use crate::layout::{Fit, LayoutKind, Size};
 use crate::net::MediaIps;
@@ -76,6 +76,8 @@ pub struct Config {
     pub pipelines: Option<PathBuf>,
     /// Token that a client has to show to join or to change anything; none is asked for if `None`.
     pub token: Option<String>,
+    /// Reverse proxies whose `X-Forwarded-For` is believed.
+    pub trusted_proxies: Vec<Network>,
     /// Browser origins besides the server's own that may open WebSockets and change rooms,
     /// such as `https://meet.example.org`; `*` is any.
     pub allowed_origins: Vec<String>,
@@ -129,6 +131,7 @@ impl Default for Config {
             public_ip: None,
             pipelines: None,
             token: None,
+            trusted_proxies: Vec::new(),
             allowed_origins: Vec::new(),
             codecs: vec![VideoCodec::H264, VideoCodec::Vp8, VideoCodec::Vp9],
             mode: Mode::Mcu,

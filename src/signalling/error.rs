@@ -3,7 +3,7 @@
 
 use serde_json::json;
 use thiserror::Error;
-use warp::http::header::{ALLOW, RETRY_AFTER, UPGRADE, WWW_AUTHENTICATE};
+use warp::http::header::{ACCEPT_ENCODING, ALLOW, RETRY_AFTER, UPGRADE, WWW_AUTHENTICATE};
 use warp::http::{HeaderValue, StatusCode};
 use warp::reply::{Reply, Response};
 
@@ -68,6 +68,9 @@ pub(super) enum ApiError {
     /// The body has another Content-Type than this one, which the request takes.
     #[error("this request takes a body of type {0}")]
     UnsupportedMediaType(&'static str),
+    /// The body is compressed.
+    #[error("this request takes a body that is not compressed")]
+    UnsupportedEncoding,
     /// A `PATCH` asks for an ICE restart.
     #[error("ICE restart is not supported: delete this session and start another")]
     IceRestartUnsupported,
@@ -107,7 +110,9 @@ impl ApiError {
             Self::AlreadyJoined => ErrorCode::AlreadyJoined,
             Self::RateLimited(_) => ErrorCode::RateLimited,
             Self::TooLarge { .. } => ErrorCode::TooLarge,
-            Self::UnsupportedMediaType(_) => ErrorCode::UnsupportedMediaType,
+            Self::UnsupportedMediaType(_) | Self::UnsupportedEncoding => {
+                ErrorCode::UnsupportedMediaType
+            }
             Self::IceRestartUnsupported => ErrorCode::IceRestartUnsupported,
             Self::PreconditionFailed => ErrorCode::PreconditionFailed,
             Self::PreconditionRequired => ErrorCode::PreconditionRequired,
@@ -148,6 +153,7 @@ impl Reply for ApiError {
         let header = match self {
             Self::Unauthorized => Some((WWW_AUTHENTICATE, "Bearer")),
             Self::MethodNotAllowed(methods) => Some((ALLOW, methods)),
+            Self::UnsupportedEncoding => Some((ACCEPT_ENCODING, "identity")),
             Self::RateLimited(_) => Some((RETRY_AFTER, "1")),
             Self::Room(RoomError::TooManyRooms { .. } | RoomError::Busy(_)) => {
                 Some((RETRY_AFTER, BUSY_RETRY_AFTER))

@@ -21,6 +21,7 @@ mod api;
 mod app;
 mod assets;
 mod error;
+mod forwarded;
 mod ice;
 mod limits;
 mod message;

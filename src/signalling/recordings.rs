@@ -55,7 +55,7 @@ pub(super) async fn one(room: &str, id: &str, call: Call) -> Result<Response, Ap
     let recording = find(&archive, room, id)?;
     match call.method {
         Method::GET | Method::HEAD => {
-            call.authorize_reading()?;
+            call.authorize_by_url()?;
             let json = call.header(ACCEPT).is_some_and(|accept| {
                 let mut types = accept.split(',').map(str::trim);
                 types.any(|kind| kind.starts_with("application/json"))
@@ -87,7 +87,7 @@ pub(super) async fn file(
     if !matches!(call.method, Method::GET | Method::HEAD) {
         return Err(ApiError::MethodNotAllowed("GET, HEAD"));
     }
-    call.authorize_reading()?;
+    call.authorize_by_url()?;
     if recording.kind != RecordingKind::Tracks || !is_file_name(name) {
         return Err(ApiError::NotFound("file"));
     }
@@ -125,7 +125,7 @@ async fn begin(room: RoomId, call: Call) -> Result<Response, ApiError> {
 }
 
 fn list(call: &Call, room: Option<&RoomId>) -> Result<Response, ApiError> {
-    call.authorize_reading()?;
+    call.authorize_by_url()?;
     let number = |name: &str, default: usize| match call.query(name) {
         None => Ok(default),
         Some(text) => text

@@ -8,14 +8,18 @@ use bytes::{Buf, Bytes};
 use futures::{Stream, StreamExt, TryStreamExt};
 use serde::de::DeserializeOwned;
 use tokio::time::timeout;
-use warp::http::header::{AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE};
+use warp::http::header::{AUTHORIZATION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE};
 use warp::http::{HeaderMap, HeaderName, Method};
 use warp::{Filter, Rejection};
 
 use super::app::App;
 use super::error::ApiError;
+use super::forwarded;
 use super::limits::{self, BODY_DEADLINE, HARD_LIMIT};
 use super::origin;
+
+/// What reverse proxies tell the client's address in.
+const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 
 /// The address that a connection came from. The server adds it to every request as an extension.
 #[derive(Debug, Clone, Copy)]
@@ -28,7 +32,7 @@ pub(super) struct Call {
     pub(super) app: Arc<App>,
     pub(super) method: Method,
     pub(super) headers: HeaderMap,
-    /// Address that the request came from.
+    /// Address of the client, which a trusted proxy may have told.
     pub(super) client: IpAddr,
     query: String,
     body: BodyStream,
@@ -45,17 +49,22 @@ pub(super) fn call(
         .and(warp::ext::get::<ClientAddr>())
         .and(query)
         .and(warp::body::stream())
-        .map(move |method, headers, ClientAddr(client), query, body| {
-            let body: BodyStream = Box::pin(chunks(body));
-            Call {
-                app: app.clone(),
-                method,
-                headers,
-                client,
-                query,
-                body,
-            }
-        })
+        .map(
+            move |method, headers: HeaderMap, ClientAddr(peer), query, body| {
+                let body: BodyStream = Box::pin(chunks(body));
+                let values = headers.get_all(FORWARDED_FOR).iter();
+                let values = values.filter_map(|value| value.to_str().ok());
+                let client = forwarded::client(peer, values, &app.config.trusted_proxies);
+                Call {
+                    app: app.clone(),
+                    method,
+                    headers,
+                    client,
+                    query,
+                    body,
+                }
+            },
+        )
 }
 
 fn chunks<B: Buf>(
@@ -99,12 +108,11 @@ impl Call {
         self.authorize()
     }
 
-    /// Requires the token for reading, in the header or, for players that cannot set one, in the
-    /// query.
+    /// Requires the token in the header or, for players and encoders that can set none, in the query.
     ///
     /// # Errors
     /// [`ApiError::Unauthorized`] if it is missing or wrong.
-    pub(super) fn authorize_reading(&self) -> Result<(), ApiError> {
+    pub(super) fn authorize_by_url(&self) -> Result<(), ApiError> {
         match self.query("token") {
             Some(given) => limits::check_token(self.app.config.token.as_deref(), Some(&given)),
             None => self.authorize(),
@@ -150,6 +158,10 @@ impl Call {
     }
 
     async fn bytes(self) -> Result<Vec<u8>, ApiError> {
+        let encoding = self.header(CONTENT_ENCODING).unwrap_or("identity").trim();
+        if !encoding.eq_ignore_ascii_case("identity") {
+            return Err(ApiError::UnsupportedEncoding);
+        }
         let limit = self.app.config.max_message;
         let announced = self
             .header(CONTENT_LENGTH)

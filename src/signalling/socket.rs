@@ -291,6 +291,7 @@ impl Connection {
             resume: join.resume,
             mode_override: join.view,
             limits: join.limits,
+            own_voice: None,
             reach: Reach::Signalling,
             offer: join.offer,
             roles: message::roles(join.tracks)?,

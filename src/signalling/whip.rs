@@ -13,7 +13,7 @@ use warp::http::{HeaderName, HeaderValue, Method, StatusCode};
 use warp::path::Tail;
 use warp::reply::{Reply, Response};
 
-use crate::id::RoomId;
+use crate::id::{ParticipantId, RoomId};
 use crate::protocol::room::Limits;
 use crate::room::{Departure, JoinRequest, Notice, Reach, Roles, RoomHandle};
 
@@ -26,9 +26,11 @@ use super::sdpfrag::{Fragment, OfferIce};
 use super::sessions::{self, ResourceId, Session};
 
 const SDP: &str = "application/sdp";
+/// Tells a publisher its id in the room.
+const PARTICIPANT: HeaderName = HeaderName::from_static("tessera-participant");
 const FRAGMENT: &str = "application/trickle-ice-sdpfrag";
-const ENDPOINT_METHODS: &str = "POST, OPTIONS";
-const SESSION_METHODS: &str = "PATCH, DELETE, OPTIONS";
+const ENDPOINT_METHODS: &str = "POST, GET, HEAD, OPTIONS";
+const SESSION_METHODS: &str = "PATCH, DELETE, GET, HEAD, OPTIONS";
 
 /// Which of the two protocols is used. They differ in the direction of media only.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -72,7 +74,9 @@ impl Flavour {
 
 /// Answers a request to a path below `/whip` or `/whep`.
 pub(super) async fn handle(flavour: Flavour, path: Tail, call: Call) -> Response {
-    let mut segments = path.as_str().split('/');
+    // Many a client puts a slash behind the URL that it was given.
+    let path = path.as_str();
+    let mut segments = path.strip_suffix('/').unwrap_or(path).split('/');
     let result = match (segments.next(), segments.next(), segments.next()) {
         (Some(room), None, None) => endpoint(flavour, room, call).await,
         (Some(room), Some(resource), None) => session(flavour, room, resource, call).await,
@@ -84,6 +88,9 @@ pub(super) async fn handle(flavour: Flavour, path: Tail, call: Call) -> Response
 async fn endpoint(flavour: Flavour, room: &str, call: Call) -> Result<Response, ApiError> {
     match call.method {
         Method::OPTIONS => options(&call),
+        Method::GET | Method::HEAD => RoomId::new(room)
+            .map(|_| probed(flavour, &call.method))
+            .map_err(ApiError::from),
         Method::POST => create(flavour, RoomId::new(room)?, call).await,
         _ => Err(ApiError::MethodNotAllowed(ENDPOINT_METHODS)),
     }
@@ -98,31 +105,41 @@ async fn session(
     let id = ResourceId::from_path(resource);
     match call.method {
         Method::OPTIONS => Ok(preflight(SESSION_METHODS, "accept-patch", FRAGMENT)),
-        Method::PATCH | Method::DELETE => {
-            call.authorize()?;
+        Method::PATCH | Method::DELETE | Method::GET | Method::HEAD => {
+            call.authorize_by_url()?;
             let session = call
                 .app
                 .sessions
                 .get(flavour.base(), room, &id)
                 .ok_or(ApiError::NotFound("session"))?;
-            if call.method == Method::PATCH {
-                patch(session, call).await
-            } else {
-                delete(&id, session, &call.app).await
+            match call.method {
+                Method::PATCH => patch(session, call).await,
+                Method::DELETE => delete(&id, session, &call.app).await,
+                _ => Ok(reply::empty(StatusCode::NO_CONTENT)),
             }
         }
-        // GET, HEAD and PUT are reserved (RFC 9725 section 4.2).
         _ => Err(ApiError::MethodNotAllowed(SESSION_METHODS)),
+    }
+}
+
+/// The response to `GET` and `HEAD` of an endpoint, which say nothing of the room. Clients probe with
+/// them whether there is an endpoint, and players of what kind.
+fn probed(flavour: Flavour, method: &Method) -> Response {
+    match (flavour, method) {
+        (Flavour::Whep, &Method::HEAD) => reply::body(StatusCode::OK, SDP, String::new()),
+        _ => reply::empty(StatusCode::NO_CONTENT),
     }
 }
 
 async fn create(flavour: Flavour, room: RoomId, call: Call) -> Result<Response, ApiError> {
     call.require_type(SDP)?;
     call.app.joins.check(call.client)?;
-    call.authorize()?;
+    call.authorize_by_url()?;
+    let token = call.query("token");
     let name = call.query("name");
     let name = limits::display_name(name.as_deref().unwrap_or(flavour.default_name()))?;
     let limits = limits_of(&call)?;
+    let own_voice = own_voice_of(flavour, &call)?;
     let app = call.app.clone();
     let offer = call.text().await?;
     if app.stopping.is_cancelled() {
@@ -135,6 +152,7 @@ async fn create(flavour: Flavour, room: RoomId, call: Call) -> Result<Response, 
         resume: None,
         mode_override: None,
         limits,
+        own_voice,
         reach: Reach::HttpOnly,
         offer,
         roles: flavour.roles(),
@@ -153,11 +171,34 @@ async fn create(flavour: Flavour, room: RoomId, call: Call) -> Result<Response, 
     };
     let id = ResourceId::random();
     let location = format!("{}/{room}/{}", flavour.base(), id.as_str());
+    let location = with_token(location, token.as_deref());
     let user = format!("{room}/{}", joined.participant);
     remember(&app, flavour, id, session, notices);
     let mut response = created(&location, &etag, joined.answer);
+    reply::set_header(&mut response, PARTICIPANT, &joined.participant.to_string());
     link(&mut response, &app, &user);
     Ok(response)
+}
+
+/// The participant in the query of a player, whose voice is the player's own: `?participant=p7`.
+fn own_voice_of(flavour: Flavour, call: &Call) -> Result<Option<ParticipantId>, ApiError> {
+    let text = call
+        .query("participant")
+        .filter(|_| flavour == Flavour::Whep);
+    let id = text.map(ParticipantId::try_from).transpose();
+    id.map_err(|_| ApiError::NotFound("participant"))
+}
+
+/// The URL of a session. To a client that gave its token in the query it has it, too: such a client
+/// can set no header later on either.
+fn with_token(location: String, token: Option<&str>) -> String {
+    let Some(token) = token else {
+        return location;
+    };
+    let query = form_urlencoded::Serializer::new(String::new())
+        .append_pair("token", token)
+        .finish();
+    format!("{location}?{query}")
 }
 
 /// The limits in the query of a player: `?maxBitrate=`, `?maxHeight=`, `?audioOnly=`.
@@ -229,7 +270,7 @@ fn link(response: &mut Response, app: &App, user: &str) {
 fn options(call: &Call) -> Result<Response, ApiError> {
     let mut response = preflight(ENDPOINT_METHODS, "accept-post", SDP);
     let by_browser = call.headers.contains_key(ACCESS_CONTROL_REQUEST_METHOD);
-    if !by_browser && call.authorize().is_ok() {
+    if !by_browser && call.authorize_by_url().is_ok() {
         call.app.joins.check(call.client)?;
         // The participant who will join has no id yet.
         let user = format!("whip/{:016x}", rand::random::<u64>());
@@ -244,6 +285,7 @@ async fn patch(session: Session, call: Call) -> Result<Response, ApiError> {
     let fragment = call.text().await?;
     tracing::trace!(%fragment, "trickled");
     match session.offer.read(&fragment)? {
+        // RFC 9725 section 4.3.3.
         Fragment::Restart => Err(ApiError::IceRestartUnsupported),
         Fragment::Trickle(candidates) => {
             for (mid, candidate) in candidates {
@@ -257,16 +299,16 @@ async fn patch(session: Session, call: Call) -> Result<Response, ApiError> {
     }
 }
 
-/// Checks that a trickle names the ICE session that it belongs to (RFC 9725 section 4.3.1).
+/// Checks that a `PATCH` names the ICE session that it belongs to (RFC 9725 section 4.3.1), or any.
+/// What it asks for is told by its credentials alone: clients send `*` with a trickle, too.
 ///
 /// # Errors
 /// [`ApiError::PreconditionRequired`] without the header, [`ApiError::PreconditionFailed`] for
-/// another session, and [`ApiError::IceRestartUnsupported`] for `*`, with which a client asks for a
-/// restart.
+/// another session.
 fn check_if_match(given: Option<&str>, etag: &str) -> Result<(), ApiError> {
     match given.map(str::trim) {
         None => Err(ApiError::PreconditionRequired),
-        Some("*") => Err(ApiError::IceRestartUnsupported),
+        Some("*") => Ok(()),
         Some(list) if list.split(',').any(|tag| tag.trim() == etag) => Ok(()),
         Some(_) => Err(ApiError::PreconditionFailed),
     }
@@ -309,7 +351,8 @@ fn with_cors(mut response: Response) -> Response {
     headers.insert(
         ACCESS_CONTROL_EXPOSE_HEADERS,
         HeaderValue::from_static(
-            "Location, ETag, Link, Accept-Patch, Accept-Post, Allow, Retry-After, WWW-Authenticate",
+            "Location, ETag, Link, Accept-Patch, Accept-Post, Allow, Retry-After, \
+             Tessera-Participant, WWW-Authenticate",
         ),
     );
     response
@@ -328,10 +371,7 @@ mod tests {
             check_if_match(None, etag),
             Err(ApiError::PreconditionRequired)
         );
-        assert_eq!(
-            check_if_match(Some("*"), etag),
-            Err(ApiError::IceRestartUnsupported)
-        );
+        assert_eq!(check_if_match(Some("*"), etag), Ok(()));
         // A weak tag never matches in If-Match (RFC 9110 section 13.1.1).
         for other in ["\"x\"", "abc", "W/\"abc\"", ""] {
             assert_eq!(

@@ -1,8 +1,11 @@
 //! RTP packets as bytes; pure.
 
+pub(crate) mod bye;
+pub(crate) mod demux;
 pub(crate) mod extensions;
 pub(crate) mod h264_sps;
 pub mod header;
+pub(crate) mod header_extension;
 pub mod payload;
 pub mod rewrite;
 pub(crate) mod sanitize;

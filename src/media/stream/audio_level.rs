@@ -1,6 +1,7 @@
 //! Audio levels: who speaks, from what senders say of each packet's loudness (RFC 6464), so that
 //! forwarding knows it without decoding; and the thresholds of speech, which the mixer's gate
-//! shares.
+//! shares. Of a sender that says nothing the level is measured
+//! (`media/mixer/level_meter`).
 
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 
@@ -20,12 +21,20 @@ pub const SILENCE: f32 = -127.0;
 /// Silence that ends speech: as long as in the mix.
 const HANGOVER: gst::ClockTime = gst::ClockTime::from_mseconds(800);
 
+/// Where a level comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum LevelSource {
+    /// From the header extension of this id, 1 to 14, in each packet.
+    Packets(u8),
+    /// From whoever decodes it, by [`AudioLevel::measured`].
+    Decoder,
+}
+
 /// The level of one uplink, and whether its participant speaks. Written by the streaming thread of
 /// its tap, read on any thread.
 #[derive(Debug)]
 pub(crate) struct AudioLevel {
-    /// Id of the header extension in this connection, 1 to 14.
-    extension: u8,
+    source: LevelSource,
     /// Level of the newest packet, -dBov: 0 to 127.
     level: AtomicU8,
     /// Loud packets in a row.
@@ -37,8 +46,22 @@ pub(crate) struct AudioLevel {
 impl AudioLevel {
     /// Reads the header extension with this id, 1 to 14.
     pub(crate) fn new(extension: u8) -> Self {
+        Self::from(LevelSource::Packets(extension))
+    }
+
+    /// Of packets that do not say how loud they are: somebody has to measure it.
+    pub(crate) fn unsaid() -> Self {
+        Self::from(LevelSource::Decoder)
+    }
+
+    /// Whether somebody has to measure it.
+    pub(crate) fn is_unsaid(&self) -> bool {
+        self.source == LevelSource::Decoder
+    }
+
+    fn from(source: LevelSource) -> Self {
         Self {
-            extension,
+            source,
             level: AtomicU8::new(127),
             loud: AtomicU8::new(0),
             speaking_until: AtomicU64::new(0),
@@ -47,13 +70,23 @@ impl AudioLevel {
 
     /// Takes the level of the next packet. A packet without the extension changes nothing.
     pub(crate) fn on_packet<T>(&self, rtp: &gst_rtp::RTPBuffer<'_, T>, now: gst::ClockTime) {
+        let LevelSource::Packets(extension) = self.source else {
+            return;
+        };
         // A bit of voice activity, which not every sender sets, and seven of level.
-        let level = rtp
-            .extension_onebyte_header(self.extension, 0)
-            .and_then(|bytes| bytes.first().map(|byte| byte & 0x7f));
+        let one_byte = rtp.extension_onebyte_header(extension, 0);
+        let two_bytes = || rtp.extension_twobytes_header(extension, 0);
+        let element = one_byte.or_else(|| two_bytes().map(|(_, bytes)| bytes));
+        let level = element.and_then(|bytes| bytes.first().map(|byte| byte & 0x7f));
         if let Some(level) = level {
             self.update(level, now);
         }
+    }
+
+    /// Takes the level of the next 20 ms, dBov, from whoever has decoded them.
+    pub(crate) fn measured(&self, dbov: f32, now: gst::ClockTime) {
+        // -127 is silence; 0 is as loud as can be.
+        self.update((-dbov).clamp(0.0, 127.0) as u8, now);
     }
 
     fn update(&self, level: u8, now: gst::ClockTime) {

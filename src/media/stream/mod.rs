@@ -1,10 +1,12 @@
 //! Streams of RTP between pipelines: taps and slots, and what stands in them.
 
 pub mod audio_level;
+pub(crate) mod cadence;
 pub(crate) mod keyframes;
 pub mod pacer;
 mod recent_packets;
 pub(crate) mod rtx_budget;
 pub(crate) mod sanitize;
+pub(crate) mod since_keyframe;
 pub mod slot;
 pub(crate) mod tap;

@@ -11,7 +11,7 @@ use parking_lot::Mutex;
 use super::pacer::{Pacer, Pacing};
 use super::recent_packets::RecentPackets;
 use super::rtx_budget::History;
-use super::tap::{self, Subscription, Tap};
+use super::tap::{self, Backlog, Deliver, Subscription, Tap};
 use crate::codec::Codec;
 use crate::media::gst::pipeline::{now, running_time};
 use crate::media::rtp::extensions::TRANSPORT_WIDE_CC;
@@ -118,6 +118,8 @@ impl Slot {
         // remember each until feedback comes, if ever.
         let plain = Line {
             extensions: Vec::new(),
+            legacy: None,
+            payload_type: inner_payload_type(&line),
             ..line.clone()
         };
         let caps = caps_with_ssrc(&plain, ssrc);
@@ -132,7 +134,7 @@ impl Slot {
             .build();
         let rewriter = Rewriter::new(SlotParams {
             ssrc,
-            payload_type: line.payload_type,
+            payload_type: plain.payload_type,
             clock_rate: line.format.clock_rate(),
             first_seq: rand::random(),
             first_timestamp: rand::random(),
@@ -263,9 +265,10 @@ impl Slot {
         let number = self.last_source;
         self.shared.expect(number, tap.ssrc(), opened);
         let shared = Arc::clone(&self.shared);
-        let subscription = tap.connect(Box::new(move |packets, _caps| {
+        let deliver: Deliver = Box::new(move |packets, _caps| {
             shared.deliver(number, packets, contributor);
-        }));
+        });
+        let subscription = tap.connect_with(Backlog::JustBegun, deliver);
         self.sources.push(Source {
             number,
             tap: tap.clone(),
@@ -288,6 +291,13 @@ impl Slot {
         self.sources
             .retain(|source| source.number == current || Some(source.number) == next);
     }
+}
+
+/// The payload type of what a slot gives: that of the line, or, where it is converted behind the slot,
+/// one that Opus can have, which is none of the static ones.
+fn inner_payload_type(line: &Line) -> u8 {
+    const OPUS: u8 = 111;
+    line.legacy.map_or(line.payload_type, |_| OPUS)
 }
 
 fn caps_with_ssrc(line: &Line, ssrc: u32) -> gst::Caps {

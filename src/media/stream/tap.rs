@@ -17,12 +17,14 @@ use gst::prelude::*;
 use parking_lot::Mutex;
 
 use super::audio_level::AudioLevel;
+use super::cadence::Cadence;
 use super::keyframes::{KeyframeOrigin, KeyframeThrottle};
+use super::since_keyframe::SinceKeyframe;
 use crate::codec::Codec;
 use crate::layout::Size;
 use crate::media::gst::pipeline::running_time;
 use crate::media::rtp::header::missing_between;
-use crate::media::rtp::payload::{keyframe_size, starts_keyframe};
+use crate::media::rtp::payload::{can_begin, keyframe_size, starts_keyframe};
 
 /// What a consumer does with packets that come at once: those of one frame if they
 /// come from a payloader, one if they come from the network. Called on the streaming
@@ -53,12 +55,14 @@ pub(crate) struct Tap(Arc<Inner>);
 struct Inner {
     sink: gst_app::AppSink,
     format: Codec,
-    consumers: Mutex<Vec<(u64, Deliver)>>,
+    consumers: Mutex<Consumers>,
     next_consumer: AtomicU64,
     packets: AtomicU64,
     bytes: AtomicU64,
     /// Running time of the newest packet, ns.
     last_packet: AtomicU64,
+    /// Silence after which the stream has stopped, ns.
+    silence_limit: AtomicU64,
     /// Zero before the first packet.
     ssrc: AtomicU32,
     /// Sequence number of the newest packet; [`NO_SEQUENCE`] before the first.
@@ -68,6 +72,42 @@ struct Inner {
     size: AtomicU32,
     audio_level: Option<AudioLevel>,
     keyframes: Arc<KeyframeThrottle>,
+}
+
+/// Who gets the packets, and what they get when they connect.
+struct Consumers {
+    all: Vec<(u64, Deliver)>,
+    /// Nothing is kept of what an encoder of our own makes: it can be asked.
+    kept: Option<SinceKeyframe>,
+    /// Caps of the newest packets.
+    caps: Option<gst::Caps>,
+    cadence: Cadence,
+}
+
+/// What a consumer gets of what came before it connected.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Backlog {
+    /// Nothing.
+    None,
+    /// What came since the last keyframe, if that has only just come: so much goes over a link at
+    /// once. For viewers.
+    JustBegun,
+    /// The same of the last two seconds: as much as a file takes at once. For recorders.
+    Recent,
+    /// What came since the last keyframe, as far as it is kept.
+    SinceKeyframe,
+}
+
+impl Backlog {
+    /// Age of the keyframe up to which packets are handed over.
+    fn max_age(self) -> Option<gst::ClockTime> {
+        match self {
+            Self::None => None,
+            Self::JustBegun => Some(gst::ClockTime::from_mseconds(500)),
+            Self::Recent => Some(gst::ClockTime::from_seconds(2)),
+            Self::SinceKeyframe => Some(gst::ClockTime::MAX),
+        }
+    }
 }
 
 impl std::fmt::Debug for Tap {
@@ -91,7 +131,7 @@ pub(crate) struct Subscription {
 impl Drop for Subscription {
     fn drop(&mut self) {
         let mut consumers = self.tap.0.consumers.lock();
-        consumers.retain(|(id, _)| *id != self.consumer);
+        consumers.all.retain(|(id, _)| *id != self.consumer);
     }
 }
 
@@ -109,16 +149,27 @@ impl Tap {
             KeyframeOrigin::Encoder,
             keyframe_interval,
         ));
-        Self::sharing(sink, format, keyframes, audio_level)
+        Self::make(sink, format, keyframes, audio_level, None)
     }
 
-    /// Makes a tap that shares its keyframe requests with others: those of a sender's other
-    /// encodings.
+    /// Makes a tap of an uplink that shares its keyframe requests with others: those of a sender's
+    /// other encodings. It keeps what has come since the last keyframe.
     pub(crate) fn sharing(
         sink: &gst_app::AppSink,
         format: Codec,
         keyframes: Arc<KeyframeThrottle>,
         audio_level: Option<AudioLevel>,
+    ) -> Self {
+        let kept = (format != Codec::Opus).then(SinceKeyframe::default);
+        Self::make(sink, format, keyframes, audio_level, kept)
+    }
+
+    fn make(
+        sink: &gst_app::AppSink,
+        format: Codec,
+        keyframes: Arc<KeyframeThrottle>,
+        audio_level: Option<AudioLevel>,
+        kept: Option<SinceKeyframe>,
     ) -> Self {
         sink.set_property("sync", false);
         sink.set_property("async", false);
@@ -128,11 +179,17 @@ impl Tap {
         let tap = Self(Arc::new(Inner {
             sink: sink.clone(),
             format,
-            consumers: Mutex::new(Vec::new()),
+            consumers: Mutex::new(Consumers {
+                all: Vec::new(),
+                kept,
+                caps: None,
+                cadence: Cadence::default(),
+            }),
             next_consumer: AtomicU64::new(0),
             packets: AtomicU64::new(0),
             bytes: AtomicU64::new(0),
             last_packet: AtomicU64::new(0),
+            silence_limit: AtomicU64::new(0),
             ssrc: AtomicU32::new(0),
             sequence: AtomicU32::new(NO_SEQUENCE),
             size: AtomicU32::new(0),
@@ -166,8 +223,31 @@ impl Tap {
 
     /// Connects a consumer: `deliver` is called with all packets from now on.
     pub(crate) fn connect(&self, deliver: Deliver) -> Subscription {
+        self.connect_with(Backlog::None, deliver)
+    }
+
+    /// Forgets what came so far: nobody who connects from now on gets any of it.
+    pub(crate) fn forget(&self) {
+        if let Some(kept) = &mut self.0.consumers.lock().kept {
+            kept.clear();
+        }
+    }
+
+    /// Connects a consumer: `deliver` is called with `backlog` first, on this thread, and then with
+    /// all packets from now on.
+    pub(crate) fn connect_with(&self, backlog: Backlog, mut deliver: Deliver) -> Subscription {
         let consumer = self.0.next_consumer.fetch_add(1, Ordering::Relaxed);
-        self.0.consumers.lock().push((consumer, deliver));
+        let mut consumers = self.0.consumers.lock();
+        if let (Some(kept), Some(caps), Some(age)) =
+            (&consumers.kept, &consumers.caps, backlog.max_age())
+        {
+            let packets = kept.packets(age);
+            if !packets.is_empty() {
+                deliver(packets, caps);
+            }
+        }
+        consumers.all.push((consumer, deliver));
+        drop(consumers);
         Subscription {
             tap: self.clone(),
             consumer,
@@ -205,6 +285,11 @@ impl Tap {
     /// Running time of the newest packet; zero before the first.
     pub(crate) fn last_packet(&self) -> gst::ClockTime {
         gst::ClockTime::from_nseconds(self.0.last_packet.load(Ordering::Relaxed))
+    }
+
+    /// Silence after which the stream has stopped, by how often its packets come.
+    pub(crate) fn silence_limit(&self) -> Duration {
+        Duration::from_nanos(self.0.silence_limit.load(Ordering::Relaxed))
     }
 
     /// What has passed so far.
@@ -264,24 +349,37 @@ impl Inner {
         self.bytes.fetch_add(bytes as u64, Ordering::Relaxed);
         self.last_packet.store(now.nseconds(), Ordering::Relaxed);
         let mut is_gapped = false;
-        for packet in packets {
-            is_gapped |= self.read_header(packet, now);
-        }
         let mut consumers = self.consumers.lock();
-        for (_, deliver) in consumers.iter_mut() {
+        consumers.cadence.arrived(now.into());
+        let limit = consumers.cadence.limit().as_nanos();
+        let limit = u64::try_from(limit).unwrap_or(u64::MAX);
+        self.silence_limit.store(limit, Ordering::Relaxed);
+        if consumers.kept.is_some() && consumers.caps.as_deref() != Some(caps) {
+            consumers.caps = Some(caps.to_owned());
+        }
+        for packet in packets {
+            is_gapped |= self.read_header(packet, now, &mut consumers.kept);
+        }
+        for (_, deliver) in &mut consumers.all {
             deliver(packets, caps);
         }
         // What is missing here was NACKed in vain. A viewer would NACK it in vain, too, and request
         // a keyframe only then.
-        is_gapped &= !consumers.is_empty();
+        is_gapped &= !consumers.all.is_empty();
         drop(consumers);
         if self.keyframes.is_due(now) || (is_gapped && self.keyframes.request(now)) {
             self.send_keyframe_request();
         }
     }
 
-    /// Takes over what a packet says. Returns whether packets are missing before it, of video.
-    fn read_header(&self, buffer: &gst::Buffer, now: gst::ClockTime) -> bool {
+    /// Takes over what a packet says, and keeps it in `kept`. Returns whether packets are missing
+    /// before it, of video.
+    fn read_header(
+        &self,
+        buffer: &gst::Buffer,
+        now: gst::ClockTime,
+        kept: &mut Option<SinceKeyframe>,
+    ) -> bool {
         let Ok(rtp) = gst_rtp::RTPBuffer::from_buffer_readable(buffer) else {
             return false;
         };
@@ -291,8 +389,16 @@ impl Inner {
         let is_gapped =
             is_video && u16::try_from(last).is_ok_and(|last| missing_between(last, rtp.seq()) > 0);
         if let Ok(payload) = rtp.payload() {
-            if is_video && starts_keyframe(self.format, payload) {
+            let starts = is_video && starts_keyframe(self.format, payload);
+            if starts {
                 self.keyframes.on_keyframe();
+            }
+            if let Some(kept) = kept {
+                if is_gapped {
+                    kept.clear();
+                }
+                let begins = starts || can_begin(self.format, payload);
+                kept.record(buffer, rtp.timestamp(), begins, now);
             }
             if let Some((width, height)) = keyframe_size(self.format, payload) {
                 let size = u32::from(width) << 16 | u32::from(height);

@@ -14,7 +14,7 @@ use crate::id::SourceId;
 use crate::media::file::recorder::{RecorderError, TrackEnd, TrackWriter};
 use crate::media::gst::pipeline::running_time;
 use crate::media::gst::template::Templates;
-use crate::media::stream::tap::Tap;
+use crate::media::stream::tap::{Backlog, Tap};
 use crate::protocol::room::RoomState;
 use crate::room::state::wiring::Tracked;
 
@@ -112,9 +112,16 @@ impl TrackRecording {
         let Some((tap, tracked)) = feed else {
             return Ok(());
         };
-        if !self.running.contains_key(&source) {
+        let is_new = !self.running.contains_key(&source);
+        if is_new {
             self.start(source, &tap).await?;
         }
+        // What a sender began with a moment ago may be its only keyframe for long. What another file
+        // has, or came while nothing was to be recorded, is not for this one.
+        let backlog = match is_new && self.numbers.get(&source) == Some(&1) {
+            true => Backlog::Recent,
+            false => Backlog::None,
+        };
         if tracked == Tracked::Muted
             && let Some(older) = self.leaving.remove(&source)
         {
@@ -122,7 +129,7 @@ impl TrackRecording {
         }
         if let Some(Running { writer, .. }) = self.running.get_mut(&source) {
             match tracked {
-                Tracked::Live => writer.resume(),
+                Tracked::Live => writer.resume(backlog),
                 Tracked::Muted => writer.pause(),
             }
         }
@@ -288,7 +295,7 @@ impl TrackRecording {
         };
         self.start(source, writer.tap()).await?;
         if let (true, Some(running)) = (writer.is_recording(), self.running.get_mut(&source)) {
-            running.writer.resume();
+            running.writer.resume(Backlog::None);
         }
         Ok(())
     }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::codec::Codec;
-use crate::media::rtp::payload::starts_keyframe;
+use crate::media::rtp::payload::can_begin;
 
 /// Most media that waits for the disk. Beyond it packets are dropped up to the next keyframe.
 const BACKLOG: gst::ClockTime = gst::ClockTime::from_seconds(5);
@@ -21,7 +21,7 @@ pub(crate) fn is_behind(appsrc: &gst_app::AppSrc) -> bool {
 pub(crate) fn opens(format: Codec, packet: &gst::Buffer) -> bool {
     gst_rtp::RTPBuffer::from_buffer_readable(packet)
         .ok()
-        .and_then(|rtp| rtp.payload().ok().map(|p| starts_keyframe(format, p)))
+        .and_then(|rtp| rtp.payload().ok().map(|p| can_begin(format, p)))
         .unwrap_or_default()
 }
 

@@ -16,15 +16,18 @@ use super::video::colorimetry;
 use crate::codec::Codec;
 use crate::id::SourceId;
 use crate::layout::{self, Fit, Size};
-use crate::media::gst::pipeline::{BusEvent, Pipeline};
+use crate::media::gst::pipeline::{BusEvent, Pipeline, running_time};
 use crate::media::gst::plugins;
 use crate::media::gst::template::{Templates, Value};
-use crate::media::rtp::sanitize::Sanitizer;
-use crate::media::stream::tap::{Subscription, Tap};
-use crate::media::stream::{sanitize, tap};
+use crate::media::stream::sanitize::PacketGate;
+use crate::media::stream::tap;
+use crate::media::stream::tap::{Backlog, Deliver, Subscription, Tap};
 
 /// Most RTP that waits for a decoder. Beyond it the oldest packets are dropped.
 const QUEUE: gst::ClockTime = gst::ClockTime::from_mseconds(500);
+
+/// Most bytes that wait for a decoder: more than a tap keeps of what came since a keyframe.
+const MAX_QUEUED_BYTES: u64 = 4 << 20;
 
 /// The decoder of one uplink. Dropping it ends it.
 #[derive(Debug)]
@@ -53,7 +56,7 @@ impl Ingest {
         let mut pipeline = Pipeline::parse(label, &describe(templates, tap.format())?)?;
         let input = pipeline.element::<gst_app::AppSrc>("in")?;
         input.set_leaky_type(gst_app::AppLeakyType::Downstream);
-        input.set_max_time(QUEUE);
+        input.set_max_bytes(MAX_QUEUED_BYTES);
         let sink = pipeline.element::<gst_app::AppSink>("out")?;
         sink.set_property("enable-last-sample", false);
         let scaler = match tap.format() {
@@ -138,23 +141,47 @@ fn request_keyframe_at_changes(pipeline: &Pipeline, tap: &Tap) -> Result<(), Mix
 fn connect(tap: &Tap, input: gst_app::AppSrc) -> Subscription {
     let mut known: Option<gst::Caps> = None;
     let mut gaps = (tap.format() == Codec::Opus).then(GapDetector::default);
-    let mut sanitizer = Sanitizer::new(tap.format());
-    tap.connect(Box::new(move |packets, caps| {
+    let mut gate = PacketGate::new(tap.format());
+    let mut limit = QueueLimit::Off;
+    let source = tap.clone();
+    let deliver: Deliver = Box::new(move |packets, caps| {
         if known.as_deref() != Some(caps) {
             known = Some(caps.to_owned());
             input.set_caps(known.as_ref());
         }
         // Flushing means the ingest is going away, and the link with it.
         for packet in packets {
-            if !sanitize::admits(&mut sanitizer, packet) {
+            let Some(packet) = gate.admit(packet) else {
                 continue;
-            }
-            if let Some(lost) = gaps.as_mut().and_then(|g| loss_event(g, packet)) {
+            };
+            if let Some(lost) = gaps.as_mut().and_then(|g| loss_event(g, &packet)) {
                 input.send_event(lost);
             }
-            let _ = input.push_buffer(packet.clone());
+            let _ = input.push_buffer(packet);
         }
-    }))
+        if gate.wants_keyframe(running_time()) {
+            source.request_keyframe();
+        }
+        limit.set_once_drained(&input);
+    });
+    tap.connect_with(Backlog::SinceKeyframe, deliver)
+}
+
+/// Whether the queue of a decoder has its limit, [`QUEUE`]. What came since the last keyframe is
+/// longer than that, comes at once, and must not be cut.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum QueueLimit {
+    Off,
+    On,
+}
+
+impl QueueLimit {
+    fn set_once_drained(&mut self, input: &gst_app::AppSrc) {
+        if *self == Self::Off && input.current_level_time() < QUEUE {
+            input.set_max_time(QUEUE);
+            *self = Self::On;
+        }
+    }
 }
 
 /// The event by which a jitterbuffer announces the sound that was lost before a packet, if any was.
@@ -181,6 +208,8 @@ pub(crate) struct TileScaler {
     fit: Fit,
     tile: AtomicU64,
     source: AtomicU64,
+    /// The size of the source with square pixels.
+    shown: AtomicU64,
     /// Pixels decoded so far.
     decoded: AtomicU64,
 }
@@ -197,6 +226,7 @@ impl TileScaler {
             fit,
             tile: AtomicU64::new(0),
             source: AtomicU64::new(0),
+            shown: AtomicU64::new(0),
             decoded: AtomicU64::new(0),
         });
         let weak = Arc::downgrade(&scaler);
@@ -236,6 +266,8 @@ impl TileScaler {
                 height: info.height(),
             };
             self.source.store(pack(source), Ordering::Release);
+            self.shown
+                .store(pack(as_shown(source, info.par())), Ordering::Release);
             self.apply();
         }
     }
@@ -258,16 +290,20 @@ impl TileScaler {
     fn apply(&self) {
         let source = unpack(self.source.load(Ordering::Acquire));
         let tile = unpack(self.tile.load(Ordering::Acquire));
-        let (Some(source), Some(tile)) = (source, tile) else {
+        let shown = unpack(self.shown.load(Ordering::Acquire));
+        let (Some(source), Some(shown), Some(tile)) = (source, shown, tile) else {
             return;
         };
-        let placement = layout::fit(source, tile, self.fit);
+        let placement = layout::fit(shown, tile, self.fit);
         let crop = placement.crop;
+        // What is cropped is cropped before scaling, in pixels as they were sent.
+        let across = |pixels: u32| scaled(pixels, source.width, shown.width);
+        let down = |pixels: u32| scaled(pixels, source.height, shown.height);
         let edges = [
-            ("left", crop.x),
-            ("right", source.width.saturating_sub(crop.x + crop.w)),
-            ("top", crop.y),
-            ("bottom", source.height.saturating_sub(crop.y + crop.h)),
+            ("left", across(crop.x)),
+            ("right", across(shown.width.saturating_sub(crop.x + crop.w))),
+            ("top", down(crop.y)),
+            ("bottom", down(shown.height.saturating_sub(crop.y + crop.h))),
         ];
         for (edge, pixels) in edges {
             let pixels = i32::try_from(pixels).unwrap_or_default();
@@ -285,6 +321,29 @@ impl TileScaler {
             .build();
         self.size.set_property("caps", caps);
     }
+}
+
+/// The size of a picture with square pixels, one edge of which stays as it is. `aspect` is width to
+/// height of its own pixels; one that is none leaves it as it is.
+fn as_shown(source: Size, aspect: gst::Fraction) -> Size {
+    let positive = |number: i32| u32::try_from(number).ok().filter(|number| *number > 0);
+    match (positive(aspect.numer()), positive(aspect.denom())) {
+        (Some(wide), Some(high)) if wide > high => Size {
+            width: scaled(source.width, wide, high),
+            ..source
+        },
+        (Some(wide), Some(high)) => Size {
+            height: scaled(source.height, high, wide),
+            ..source
+        },
+        _ => source,
+    }
+}
+
+/// `value * to / from`, and not more than fits.
+fn scaled(value: u32, to: u32, from: u32) -> u32 {
+    let scaled = u64::from(value) * u64::from(to) / u64::from(from.max(1));
+    u32::try_from(scaled).unwrap_or(u32::MAX)
 }
 
 fn pack(size: Size) -> u64 {

@@ -7,8 +7,13 @@ use std::time::Duration;
 use super::*;
 use crate::id::{ParticipantId, Role};
 use crate::media::mixer::video::picture::Yuv;
+use crate::media::stream::keyframes::{KeyframeOrigin, KeyframeThrottle};
 
 const RGB: [u8; 3] = [208, 48, 208];
+const TILE: Size = Size {
+    width: 320,
+    height: 180,
+};
 
 /// A sender of one colour, up to where its RTP leaves the peer.
 struct Sender {
@@ -28,40 +33,85 @@ impl Sender {
         let pipeline = pipeline.unwrap().downcast::<gst::Pipeline>().unwrap();
         let sink = pipeline.by_name("out").unwrap();
         let sink = sink.downcast::<gst_app::AppSink>().unwrap();
-        let tap = Tap::new(&sink, format, Duration::from_millis(100), None);
+        let keyframes = KeyframeThrottle::new(KeyframeOrigin::Sender, Duration::from_millis(100));
+        let tap = Tap::sharing(&sink, format, Arc::new(keyframes), None);
         Self { pipeline, tap }
     }
 
     /// The samples in the middle of what comes out of an ingest.
     fn ingested(&self) -> [u8; 3] {
-        let source = SourceId {
-            participant: ParticipantId::new(1),
-            role: Role::Camera,
-        };
-        let failed = |text| panic!("{text}");
-        let ingest = Ingest::start(
-            &Templates::default(),
-            source,
-            &self.tap,
-            Fit::Contain,
-            failed,
-        );
-        let ingest = ingest.unwrap();
-        let (width, height) = (320, 180);
-        ingest.set_tile(Size { width, height });
-        self.pipeline.set_state(gst::State::Playing).unwrap();
-        let patience = gst::ClockTime::from_seconds(10);
-        let sample = ingest.sink().try_pull_sample(patience).unwrap();
-        let info = gst_video::VideoInfo::from_caps(sample.caps().unwrap()).unwrap();
-        assert_eq!((info.width(), info.height()), (width, height));
-        assert_eq!(info.colorimetry(), colorimetry::canvas());
-        let map = sample.buffer().unwrap().map_readable().unwrap();
-        [0, 1, 2].map(|plane| {
-            let half = if plane == 0 { 2 } else { 4 };
-            let row = info.stride()[plane] as usize * (height as usize / half);
-            map[info.offset()[plane] + row + width as usize / half]
-        })
+        next_picture(&self.decoded(), 2)
     }
+
+    /// An ingest of what is sent from now on, and of what the tap has kept.
+    fn decoded(&self) -> Ingest {
+        let ingest = ingest(&self.tap, Role::Camera);
+        ingest.set_tile(TILE);
+        self.pipeline.set_state(gst::State::Playing).unwrap();
+        ingest
+    }
+
+    /// Keeps keyframe requests from the encoder.
+    fn ignore_requests(&self) {
+        let sink = self.pipeline.by_name("out").unwrap();
+        let pad = sink.static_pad("sink").unwrap();
+        pad.add_probe(gst::PadProbeType::EVENT_UPSTREAM, |_, _| {
+            gst::PadProbeReturn::Handled
+        });
+    }
+
+    /// Lets the sender run until so many packets have come.
+    async fn run_for(&self, packets: u64) {
+        self.pipeline.set_state(gst::State::Playing).unwrap();
+        let (come, all_here) = tokio::sync::oneshot::channel();
+        let (mut come, mut seen) = (Some(come), 0);
+        let _link = self.tap.connect(Box::new(move |list, _| {
+            seen += list.len() as u64;
+            if seen >= packets {
+                come.take().map(|come| come.send(()));
+            }
+        }));
+        let patience = Duration::from_secs(20);
+        tokio::time::timeout(patience, all_here)
+            .await
+            .unwrap()
+            .unwrap();
+    }
+}
+
+/// The samples of the next picture, at one over `part` of its width and height.
+fn next_picture(ingest: &Ingest, part: usize) -> [u8; 3] {
+    let patience = gst::ClockTime::from_seconds(10);
+    let sample = ingest.sink().try_pull_sample(patience).unwrap();
+    let info = gst_video::VideoInfo::from_caps(sample.caps().unwrap()).unwrap();
+    assert_eq!((info.width(), info.height()), (TILE.width, TILE.height));
+    assert_eq!(info.colorimetry(), colorimetry::canvas());
+    let map = sample.buffer().unwrap().map_readable().unwrap();
+    [0, 1, 2].map(|plane| {
+        let part = if plane == 0 { part } else { 2 * part };
+        let row = info.stride()[plane] as usize * (TILE.height as usize / part);
+        map[info.offset()[plane] + row + TILE.width as usize / part]
+    })
+}
+
+fn ingest(tap: &Tap, role: Role) -> Ingest {
+    let source = SourceId {
+        participant: ParticipantId::new(1),
+        role,
+    };
+    let failed = |text| panic!("{text}");
+    let ingest = Ingest::start(&Templates::default(), source, tap, Fit::Contain, failed);
+    ingest.unwrap()
+}
+
+fn assert_colour(seen: [u8; 3], what: &str) {
+    assert!(is_colour(seen), "{what}: {seen:?}");
+}
+
+fn is_colour(seen: [u8; 3]) -> bool {
+    let Yuv(expected) = Yuv::from_rgb(RGB);
+    let mut samples = seen.into_iter().zip(expected);
+    samples.all(|(value, wanted)| value.abs_diff(wanted) <= 3)
 }
 
 /// Leaves one byte of the payload of every packet but those that begin a fragmented unit, for the
@@ -109,7 +159,6 @@ async fn a_source_of_any_matrix_is_bt601_on_the_canvas() {
                 rtph264pay config-interval=-1 pt=96";
     let silent = "openh264enc gop-size=15 ! rtph264pay config-interval=-1 pt=96";
     let vp8 = "vp8enc deadline=1 max-quantizer=10 keyframe-max-dist=15 ! rtpvp8pay pt=96";
-    let Yuv(expected) = Yuv::from_rgb(RGB);
     for size in ["width=1280,height=720", "width=640,height=360"] {
         for (format, matrix, encoder) in [
             (Codec::H264, "bt709", x264),
@@ -119,11 +168,7 @@ async fn a_source_of_any_matrix_is_bt601_on_the_canvas() {
         ] {
             let raw = format!("{size},colorimetry={matrix}");
             let sender = Sender::start(format, &raw, encoder);
-            let seen = sender.ingested();
-            for (value, wanted) in seen.into_iter().zip(expected) {
-                let what = format!("{raw} ! {encoder}: {seen:?} for {expected:?}");
-                assert!(value.abs_diff(wanted) <= 3, "{what}");
-            }
+            assert_colour(sender.ingested(), &format!("{raw} ! {encoder}"));
         }
     }
 }
@@ -136,9 +181,142 @@ async fn fragments_that_end_too_soon_cost_their_sender_the_picture_for_a_while()
     let raw = "width=640,height=360,colorimetry=bt601";
     let sender = Sender::start(Codec::H264, raw, encoder);
     cut_off(&sender.pipeline.by_name("pay").unwrap(), 20);
-    let seen = sender.ingested();
-    let Yuv(expected) = Yuv::from_rgb(RGB);
-    for (value, wanted) in seen.into_iter().zip(expected) {
-        assert!(value.abs_diff(wanted) <= 3, "{seen:?} for {expected:?}");
+    assert_colour(sender.ingested(), "after them");
+}
+
+/// One keyframe at the start, and no other however often one is asked for.
+#[tokio::test(flavor = "multi_thread")]
+async fn who_begins_late_has_a_picture_without_another_keyframe() {
+    for (format, encoder) in [
+        (
+            Codec::Vp8,
+            "vp8enc deadline=1 max-quantizer=10 keyframe-max-dist=9999 ! rtpvp8pay pt=96",
+        ),
+        (
+            Codec::H264,
+            "openh264enc gop-size=9999 qp-max=4 rate-control=off ! \
+             rtph264pay config-interval=-1 pt=96",
+        ),
+    ] {
+        let raw = "width=640,height=360,colorimetry=bt601";
+        let sender = Sender::start(format, raw, encoder);
+        sender.ignore_requests();
+        sender.run_for(20).await;
+        assert_colour(sender.ingested(), encoder);
     }
+}
+
+/// A sender that refreshes its pictures bit by bit: a keyframe at the start, then recovery points.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_decoder_begins_at_a_recovery_point() {
+    let encoder = "x264enc tune=zerolatency speed-preset=ultrafast key-int-max=15 \
+                   intra-refresh=true byte-stream=true quantizer=1 pass=quant ! \
+                   rtph264pay config-interval=-1 pt=96";
+    let sender = Sender::start(
+        Codec::H264,
+        "width=640,height=360,colorimetry=bt601",
+        encoder,
+    );
+    sender.ignore_requests();
+    sender.run_for(100).await;
+    let ingest = sender.decoded();
+    // Every part of the picture has been refreshed after some fifteen pictures.
+    let whole = (0..60).any(|_| is_colour(next_picture(&ingest, 2)));
+    assert!(whole, "a picture comes, but never whole");
+}
+
+/// Packets of padding alone between the frames, each with a number of its own.
+#[tokio::test(flavor = "multi_thread")]
+async fn padding_between_frames_is_not_noticed() {
+    let encoder = "openh264enc gop-size=9999 qp-max=4 rate-control=off ! \
+                   rtph264pay name=pay config-interval=-1 pt=96 aggregate-mode=none";
+    let sender = Sender::start(
+        Codec::H264,
+        "width=640,height=360,colorimetry=bt601",
+        encoder,
+    );
+    sender.ignore_requests();
+    pad_between_frames(&sender.pipeline.by_name("pay").unwrap());
+    let ingest = sender.decoded();
+    let patience = gst::ClockTime::from_seconds(10);
+    for picture in 0..15 {
+        let next = ingest.sink().try_pull_sample(patience);
+        assert!(next.is_some(), "picture {picture}");
+    }
+}
+
+/// Puts a packet of padding behind each list of packets, and numbers all of them anew.
+fn pad_between_frames(payloader: &gst::Element) {
+    let number = std::sync::atomic::AtomicU16::new(0);
+    let pad = payloader.static_pad("src").unwrap();
+    let kinds = gst::PadProbeType::BUFFER_LIST | gst::PadProbeType::BUFFER;
+    pad.add_probe(kinds, move |pad, info| {
+        let numbered = |packet: &gst::BufferRef, payload: bool| {
+            let mut bytes = packet.map_readable().unwrap().to_vec();
+            if !payload {
+                // The header, and four bytes of padding that say so themselves.
+                bytes.truncate(12);
+                bytes[0] |= 0x20;
+                bytes[1] &= 0x7f;
+                bytes.extend([0, 0, 0, 4]);
+            }
+            let next = number.fetch_add(1, Ordering::Relaxed);
+            bytes[2..4].copy_from_slice(&next.to_be_bytes());
+            let mut new = gst::Buffer::from_mut_slice(bytes);
+            let kept = gst::BufferCopyFlags::FLAGS | gst::BufferCopyFlags::TIMESTAMPS;
+            packet.copy_into(new.get_mut().unwrap(), kept, ..).unwrap();
+            new
+        };
+        match &mut info.data {
+            Some(gst::PadProbeData::BufferList(list)) => {
+                let mut all: Vec<_> = list.iter().map(|packet| numbered(packet, true)).collect();
+                all.extend(list.get(0).map(|packet| numbered(packet, false)));
+                *list = all.into_iter().collect();
+            }
+            Some(gst::PadProbeData::Buffer(packet)) => *packet = numbered(packet, true),
+            _ => panic!("{} has something else", pad.name()),
+        }
+        gst::PadProbeReturn::Ok
+    });
+}
+
+/// A picture of 720x576 with pixels that are wider than high is one of 16:9, and fills the tile.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_picture_is_fitted_by_the_shape_that_it_is_shown_in() {
+    let encoder = "x264enc tune=zerolatency speed-preset=ultrafast key-int-max=15 ! \
+                   rtph264pay config-interval=-1 pt=96";
+    let raw = "width=720,height=576,pixel-aspect-ratio=64/45,colorimetry=bt601";
+    let sender = Sender::start(Codec::H264, raw, encoder);
+    assert_colour(next_picture(&sender.decoded(), 20), "near a corner");
+}
+
+/// The right channel is the left one upside down. Their sum would be silence.
+#[tokio::test(flavor = "multi_thread")]
+async fn sound_in_antiphase_is_heard() {
+    gst::init().unwrap();
+    let pipeline = gst::parse::launch(
+        "audiotestsrc is-live=true freq=440 samplesperbuffer=960 ! \
+         audio/x-raw,format=F32LE,rate=48000,channels=1 ! \
+         audioconvert mix-matrix=\"<<(float)1>,<(float)-1>>\" ! \
+         audio/x-raw,channels=2,channel-mask=(bitmask)0x3 ! opusenc bitrate=128000 ! \
+         rtpopuspay pt=111 ! appsink name=out",
+    );
+    let pipeline = pipeline.unwrap().downcast::<gst::Pipeline>().unwrap();
+    let sink = pipeline.by_name("out").unwrap();
+    let sink = sink.downcast::<gst_app::AppSink>().unwrap();
+    let tap = Tap::new(&sink, Codec::Opus, Duration::from_millis(100), None);
+    let ingest = ingest(&tap, Role::Mic);
+    pipeline.set_state(gst::State::Playing).unwrap();
+    let patience = gst::ClockTime::from_seconds(10);
+    let mut loudest = 0f32;
+    for _ in 0..20 {
+        let sample = ingest.sink().try_pull_sample(patience).unwrap();
+        let map = sample.buffer().unwrap().map_readable().unwrap();
+        let samples = map
+            .chunks_exact(4)
+            .map(|bytes| f32::from_le_bytes(bytes.try_into().unwrap()));
+        loudest = samples.fold(loudest, |loudest, sample| loudest.max(sample.abs()));
+    }
+    pipeline.set_state(gst::State::Null).unwrap();
+    assert!(loudest > 0.1, "{loudest}");
 }

@@ -32,9 +32,8 @@ use crate::media::gst::pipeline::running_time;
 use crate::media::mixer::output::Output;
 use crate::media::mixer::source::SampleSource;
 use crate::media::mixer::ticker::Ticker;
+use crate::media::stream::cadence::Cadence;
 
-/// A camera tile shows its avatar after this long without a new picture.
-const STALE_AFTER: gst::ClockTime = gst::ClockTime::from_seconds(1);
 /// Colour of the canvas behind and between tiles.
 const GROUND: Yuv = Yuv([24, 129, 127]);
 /// Colour of the outline around somebody who speaks: #58bcb0, as on the page.
@@ -61,7 +60,8 @@ struct VideoInput {
     newest: Option<Arc<ReadFrame>>,
     /// The picture in the last composite.
     drawn: Option<Arc<ReadFrame>>,
-    newest_at: gst::ClockTime,
+    /// How often pictures come. A camera that has stopped is shown as an avatar.
+    cadence: Cadence,
     /// Whether a picture of this decoder has come, and not only of the one that it replaced.
     begun: bool,
 }
@@ -195,15 +195,15 @@ impl Canvas {
             }
             Command::AddSource(id, samples) => {
                 // A decoder that replaces another one goes on from its last picture.
-                let (newest, newest_at) = match self.sources.remove(&id) {
-                    Some(old) => (old.newest, old.newest_at),
-                    None => (None, gst::ClockTime::ZERO),
+                let (newest, cadence) = match self.sources.remove(&id) {
+                    Some(old) => (old.newest, old.cadence),
+                    None => (None, Cadence::default()),
                 };
                 let source = VideoInput {
                     samples,
                     newest,
                     drawn: None,
-                    newest_at,
+                    cadence,
                     begun: false,
                 };
                 self.sources.insert(id, source);
@@ -287,7 +287,7 @@ impl Canvas {
                 if !std::mem::replace(&mut source.begun, true) {
                     (self.painted)(*id);
                 }
-                source.newest_at = now;
+                source.cadence.arrived(now.into());
             }
         }
         fresh
@@ -298,10 +298,9 @@ impl Canvas {
         let mut changed = false;
         for placed in &mut self.tiles {
             let live = self.sources.get(&placed.tile.source).is_some_and(|source| {
-                let age = now.saturating_sub(source.newest_at);
                 // A shared screen that does not change sends nothing for long stretches.
-                let fresh = age < STALE_AFTER || placed.tile.source.is_screen();
-                source.newest.is_some() && fresh
+                let screen = placed.tile.source.is_screen();
+                source.newest.is_some() && (screen || !source.cadence.is_over(now.into()))
             });
             let shown = match placed.tile.content {
                 Content::Picture if live => Shown::Picture,

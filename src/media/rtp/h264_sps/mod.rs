@@ -134,14 +134,102 @@ fn patched_set(nal: &[u8], peak: PeakRates) -> Option<Vec<u8>> {
     (new != nal).then_some(new)
 }
 
-/// Reads everything of `seq_parameter_set_data` before `vui_parameters_present_flag`. Returns how
-/// many macroblocks a frame has.
-fn skip_to_vui(from: &mut Reader<'_>) -> Option<u32> {
-    if !PLAIN_PROFILES.contains(&from.bits(8)?) {
+/// Width and height in pixels of the pictures that a sequence parameter set describes, without what
+/// is cropped. `None` if it is none, or is cut short.
+pub(crate) fn picture_size(nal: &[u8]) -> Option<(u16, u16)> {
+    let (header, body) = nal.split_first()?;
+    if header & 0x1f != SPS {
         return None;
     }
+    let payload = unescaped(body);
+    let mut from = Reader::new(&payload)?;
+    let chroma = skip_profile(&mut from)?;
+    skip_to_size(&mut from)?;
+    let (columns, rows) = (from.code()?.checked_add(1)?, from.code()?.checked_add(1)?);
+    let fields = match from.bit()? {
+        true => 1,
+        false => from.bits(1).map(|_| 2)?,
+    };
+    from.bits(1)?;
+    let mut size = (columns.checked_mul(16)?, rows.checked_mul(16 * fields)?);
+    if from.bit()? {
+        let (left, right) = (from.code()?, from.code()?);
+        let (top, bottom) = (from.code()?, from.code()?);
+        let (unit_x, unit_y) = chroma.crop_units();
+        let cut = |edges: (u32, u32), unit: u32| edges.0.checked_add(edges.1)?.checked_mul(unit);
+        size.0 = size.0.checked_sub(cut((left, right), unit_x)?)?;
+        size.1 = size.1.checked_sub(cut((top, bottom), unit_y * fields)?)?;
+    }
+    let (width, height) = (size.0.try_into().ok()?, size.1.try_into().ok()?);
+    (width > 0 && height > 0).then_some((width, height))
+}
+
+/// How colours are sampled (`chroma_format_idc`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Chroma(u32);
+
+impl Chroma {
+    /// 4:2:0, which profiles have that do not say it.
+    const SUBSAMPLED: Self = Self(1);
+
+    /// Pixels that a unit of cropping stands for, to the right and down (table 6-1).
+    fn crop_units(self) -> (u32, u32) {
+        match self.0 {
+            1 => (2, 2),
+            2 => (2, 1),
+            _ => (1, 1),
+        }
+    }
+}
+
+/// Reads profile, level, id and, for profiles that have it, the chroma format and scaling lists.
+fn skip_profile(from: &mut Reader<'_>) -> Option<Chroma> {
+    const WITH_CHROMA: [u32; 13] = [100, 110, 122, 244, 44, 83, 86, 118, 128, 138, 139, 134, 135];
+    let profile = from.bits(8)?;
     from.bits(16)?; // constraints, level
-    from.codes(2)?; // id, log2_max_frame_num
+    from.codes(1)?; // id
+    if !WITH_CHROMA.contains(&profile) {
+        return Some(Chroma::SUBSAMPLED);
+    }
+    let chroma = from.code()?;
+    if chroma == 3 {
+        from.bits(1)?; // separate planes
+    }
+    from.codes(2)?; // bit depths
+    from.bits(1)?; // transform bypass
+    if from.bit()? {
+        let lists = if chroma == 3 { 12 } else { 8 };
+        for list in 0..lists {
+            if from.bit()? {
+                skip_scaling_list(from, if list < 6 { 16 } else { 64 })?;
+            }
+        }
+    }
+    Some(Chroma(chroma))
+}
+
+/// Reads a scaling list of so many numbers (section 7.3.2.1.1.1).
+fn skip_scaling_list(from: &mut Reader<'_>, length: u32) -> Option<()> {
+    let (mut last, mut next) = (8i64, 8i64);
+    for _ in 0..length {
+        if next != 0 {
+            let code = i64::from(from.code()?);
+            // Signed Exp-Golomb: 0, 1, -1, 2, -2, ...
+            let delta = if code % 2 == 0 {
+                -code / 2
+            } else {
+                (code + 1) / 2
+            };
+            next = (last + delta).rem_euclid(256);
+        }
+        last = if next == 0 { last } else { next };
+    }
+    Some(())
+}
+
+/// Reads what stands between the profile and the size: frame numbers and picture order counts.
+fn skip_to_size(from: &mut Reader<'_>) -> Option<()> {
+    from.codes(1)?; // log2_max_frame_num
     match from.code()? {
         0 => from.codes(1)?,
         1 => {
@@ -153,7 +241,18 @@ fn skip_to_vui(from: &mut Reader<'_>) -> Option<u32> {
         _ => {}
     }
     from.codes(1)?; // max_num_ref_frames
-    from.bits(1)?;
+    from.bits(1).map(drop)
+}
+
+/// Reads everything of `seq_parameter_set_data` before `vui_parameters_present_flag`. Returns how
+/// many macroblocks a frame has.
+fn skip_to_vui(from: &mut Reader<'_>) -> Option<u32> {
+    if !PLAIN_PROFILES.contains(&from.bits(8)?) {
+        return None;
+    }
+    from.bits(16)?; // constraints, level
+    from.codes(1)?; // id
+    skip_to_size(from)?;
     let (width, height) = (from.code()?.checked_add(1)?, from.code()?.checked_add(1)?);
     let fields = match from.bit()? {
         true => 1,

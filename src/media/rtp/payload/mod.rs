@@ -4,12 +4,12 @@
 
 mod h264;
 pub mod vp8;
-mod vp9;
+pub(crate) mod vp9;
 
 use crate::codec::Codec;
 
-/// Whether a decoder that has seen nothing can begin with this payload. Of video it is the first of
-/// a keyframe; of sound it is any that is not empty.
+/// Whether any decoder that has seen nothing can begin with this payload. Of video it is the first
+/// of a keyframe; of sound it is any that is not empty.
 pub fn starts_keyframe(format: Codec, payload: &[u8]) -> bool {
     match format {
         Codec::Vp8 => vp8::starts_keyframe(payload).unwrap_or(false),
@@ -19,12 +19,22 @@ pub fn starts_keyframe(format: Codec, payload: &[u8]) -> bool {
     }
 }
 
-/// Width and height in pixels of the keyframe that begins with this payload. `None` if no keyframe
-/// begins with it, and for codecs other than VP8.
+/// Whether our own decoders, and players of files, can begin with this payload: also with a picture
+/// from which on a sender refreshes its pictures bit by bit, and sends no keyframes (recovery point).
+/// Browsers cannot.
+pub(crate) fn can_begin(format: Codec, payload: &[u8]) -> bool {
+    let recovers = || format == Codec::H264 && h264::has_recovery_point(payload).unwrap_or(false);
+    starts_keyframe(format, payload) || recovers()
+}
+
+/// Width and height in pixels of the pictures that begin with this payload. `None` if it does not
+/// say it: in VP8 and VP9 the first packet of a keyframe does, in H.264 a parameter set.
 pub(crate) fn keyframe_size(format: Codec, payload: &[u8]) -> Option<(u16, u16)> {
     match format {
         Codec::Vp8 => vp8::keyframe_size(payload),
-        Codec::H264 | Codec::Vp9 | Codec::Opus => None,
+        Codec::H264 => h264::picture_size(payload),
+        Codec::Vp9 => vp9::keyframe_size(payload),
+        Codec::Opus => None,
     }
 }
 

@@ -242,3 +242,63 @@ fn keyframes_are_known_by_their_first_packet() {
     assert!(!starts(Codec::H264, &[0x41, 0x9a]));
     assert!(starts(Codec::Vp9, &[0x88, 0x00]) && !starts(Codec::Vp9, &[0xc8, 0x00]));
 }
+
+#[test]
+fn an_h264_parameter_set_says_the_size() {
+    let hd = [
+        0x67, 0x64, 0x00, 0x1f, 0xac, 0xd9, 0x40, 0x50, 0x05, 0xbb, 0x01, 0x6a, 0x02, 0x02, 0x02,
+        0x80, 0x00, 0x00, 0x03, 0x00, 0x80, 0x00, 0x00, 0x1e, 0x07, 0x8c, 0x18, 0xcb,
+    ];
+    let full_hd_cropped = [
+        0x67, 0x64, 0x00, 0x28, 0xac, 0xd9, 0x40, 0x78, 0x02, 0x27, 0xe5, 0x84, 0x00, 0x00, 0x03,
+        0x00, 0x04, 0x00, 0x00, 0x03, 0x00, 0xf0, 0x3c, 0x60, 0xc6, 0x58,
+    ];
+    let size = |payload: &[u8]| keyframe_size(Codec::H264, payload);
+    assert_eq!(size(&hd), Some((1280, 720)));
+    assert_eq!(size(&full_hd_cropped), Some((1920, 1080)));
+    let aggregate = [&[0x78, 0, hd.len() as u8][..], &hd, &[0, 2, 0x68, 0xce]].concat();
+    assert_eq!(size(&aggregate), Some((1280, 720)));
+    assert_eq!(size(&hd[..6]), None, "cut short");
+    assert_eq!(size(&[0x65, 0x88]), None, "a slice");
+}
+
+#[test]
+fn a_vp9_keyframe_says_its_size() {
+    let size = |payload: &[u8]| keyframe_size(Codec::Vp9, payload);
+    let frame = [0x82, 0x49, 0x83, 0x42, 0x00, 0x27, 0xf0, 0x16, 0x70];
+    let plain = [&[0x08][..], &frame].concat();
+    assert_eq!(size(&plain), Some((640, 360)));
+    assert_eq!(size(&plain[..9]), None, "cut short");
+    let delta = [&[0x48][..], &frame].concat();
+    assert_eq!(size(&delta), None, "not a keyframe");
+    // Two layers, 320x180 and 640x360, in a scalability structure.
+    let structure = [0x30, 0x01, 0x40, 0x00, 0xb4, 0x02, 0x80, 0x01, 0x68];
+    let layered = [&[0x0a | 0x20, 0x00, 0x00][..], &structure, &frame].concat();
+    assert_eq!(size(&layered), Some((640, 360)));
+}
+
+#[test]
+fn a_vp9_layer_that_does_not_say_what_it_depends_on_is_found() {
+    use super::vp9::undeclared_dependency;
+    // Picture id, inter-predicted, layers, begins a frame; layer 1.
+    let layer = |depends: u8| [0x80 | 0x40 | 0x20 | 0x08, 5, 1 << 1 | depends, 0, 1, 2];
+    assert_eq!(undeclared_dependency(&layer(0)), Some(2));
+    assert_eq!(undeclared_dependency(&layer(1)), None);
+    assert_eq!(undeclared_dependency(&[0x28, 0, 0, 1]), None, "the lowest");
+    assert_eq!(
+        undeclared_dependency(&[0x20, 2, 0, 1]),
+        None,
+        "in the middle of it"
+    );
+}
+
+proptest! {
+    #[test]
+    fn no_payload_panics(payload in vec(any::<u8>(), 0..60)) {
+        for format in FORMATS {
+            starts_keyframe(format, &payload);
+            keyframe_size(format, &payload);
+        }
+        super::vp9::undeclared_dependency(&payload);
+    }
+}

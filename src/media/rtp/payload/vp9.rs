@@ -1,20 +1,118 @@
-//! VP9 in RTP (RFC 9628): where keyframes begin.
+//! VP9 in RTP (RFC 9628): where keyframes begin, and how large they are.
 
-/// Whether the payload is the first of a keyframe, by its descriptor (section 4.2); `None`
-/// if that is cut short.
-pub(super) fn starts_keyframe(payload: &[u8]) -> Option<bool> {
-    let (&flags, rest) = payload.split_first()?;
-    let has = |bit: u8| flags & bit != 0;
-    let (picture_id, inter_predicted, layers, starts_frame) =
-        (has(0x80), has(0x40), has(0x20), has(0x08));
-    let mut at = 0;
-    if picture_id {
-        at += if rest.first()? & 0x80 != 0 { 2 } else { 1 };
+/// What the payload descriptor (section 4.2) says that matters here.
+struct Descriptor<'a> {
+    inter_predicted: bool,
+    starts_frame: bool,
+    spatial_layer: u8,
+    /// Where the byte with the layers is, and whether it says that this layer depends on the one
+    /// below it.
+    layers: Option<(usize, bool)>,
+    /// What follows: the scalability structure, if there is one, and the frame.
+    has_structure: bool,
+    rest: &'a [u8],
+}
+
+impl<'a> Descriptor<'a> {
+    fn parse(payload: &'a [u8]) -> Option<Self> {
+        let (&flags, mut rest) = payload.split_first()?;
+        let has = |bit: u8| flags & bit != 0;
+        let skip = |rest: &mut &'a [u8], count: usize| {
+            *rest = rest.get(count..)?;
+            Some(())
+        };
+        if has(0x80) {
+            let long = rest.first()? & 0x80 != 0;
+            skip(&mut rest, if long { 2 } else { 1 })?;
+        }
+        let flexible = has(0x10);
+        let (mut spatial_layer, mut layers) = (0, None);
+        if has(0x20) {
+            let byte = rest.first()?;
+            spatial_layer = (byte >> 1) & 0x07;
+            layers = Some((payload.len() - rest.len(), byte & 1 != 0));
+            skip(&mut rest, if flexible { 1 } else { 2 })?;
+        }
+        if flexible && has(0x40) {
+            while rest.first()? & 1 != 0 {
+                skip(&mut rest, 1)?;
+            }
+            skip(&mut rest, 1)?;
+        }
+        Some(Self {
+            inter_predicted: has(0x40),
+            starts_frame: has(0x08),
+            spatial_layer,
+            layers,
+            has_structure: has(0x02),
+            rest,
+        })
     }
-    let spatial_layer = if layers {
-        (rest.get(at)? >> 1) & 0x07
-    } else {
-        0
+
+    fn starts_keyframe(&self) -> bool {
+        !self.inter_predicted && self.starts_frame && self.spatial_layer == 0
+    }
+}
+
+/// Whether the payload is the first of a keyframe; `None` if it is cut short.
+pub(super) fn starts_keyframe(payload: &[u8]) -> Option<bool> {
+    Descriptor::parse(payload).map(|descriptor| descriptor.starts_keyframe())
+}
+
+/// Width and height of a keyframe that begins with this payload: those of its largest spatial layer,
+/// if it says them, or else of its frame.
+pub(super) fn keyframe_size(payload: &[u8]) -> Option<(u16, u16)> {
+    let descriptor = Descriptor::parse(payload)?;
+    if !descriptor.starts_keyframe() {
+        return None;
+    }
+    match descriptor.has_structure {
+        true => structure_size(descriptor.rest).or_else(|| frame_size(descriptor.rest)),
+        false => frame_size(descriptor.rest),
+    }
+}
+
+/// The byte of the payload whose last bit says that the layer depends on the one below it (D), if
+/// the bit is not set and the packet begins a layer above the lowest. Depayloaders take such a layer
+/// for a picture of its own, though it is shown in place of those below: where layers depend on one
+/// another in keyframes alone (L3T3_KEY), that is each of them in each picture.
+pub(crate) fn undeclared_dependency(payload: &[u8]) -> Option<usize> {
+    let descriptor = Descriptor::parse(payload)?;
+    let (at, depends) = descriptor.layers?;
+    (descriptor.starts_frame && descriptor.spatial_layer > 0 && !depends).then_some(at)
+}
+
+/// The largest size in a scalability structure (section 4.2.1); `None` if it names none.
+fn structure_size(structure: &[u8]) -> Option<(u16, u16)> {
+    let (&flags, sizes) = structure.split_first()?;
+    let layers = usize::from(flags >> 5) + 1;
+    if flags & 0x10 == 0 {
+        return None;
+    }
+    let sizes = sizes.get(..4 * layers)?;
+    let read = |size: &[u8]| match *size {
+        [a, b, c, d] => Some((u16::from_be_bytes([a, b]), u16::from_be_bytes([c, d]))),
+        _ => None,
     };
-    Some(!inter_predicted && starts_frame && spatial_layer == 0)
+    let known = sizes.chunks_exact(4).filter_map(read);
+    known.max_by_key(|(width, height)| u32::from(*width) * u32::from(*height))
+}
+
+/// The size in the uncompressed header of a keyframe of profile 0 (VP9 bitstream specification
+/// section 6.2).
+fn frame_size(frame: &[u8]) -> Option<(u16, u16)> {
+    // Marker, profile 0, no existing frame, keyframe: then any of shown and resilient.
+    let [first, 0x49, 0x83, 0x42, rest @ ..] = frame else {
+        return None;
+    };
+    if first & 0xfc != 0x80 {
+        return None;
+    }
+    // Three bits of colour space and one of range; then 16 bits each of width and height, less one.
+    let [a, b, c, d, e, ..] = *rest else {
+        return None;
+    };
+    let bits = u64::from_be_bytes([0, 0, 0, a, b, c, d, e]);
+    let pixels = |shift: u32| u16::try_from((bits >> shift & 0xffff) + 1).ok();
+    Some((pixels(20)?, pixels(4)?))
 }

@@ -17,11 +17,10 @@ use super::packets::{FINISH_DEADLINE, is_behind, opens, payload, push, timestamp
 use super::writing::{WritingPipeline, ensure_duration, keep_first_caps};
 
 use crate::codec::Codec;
-use crate::media::gst::pipeline::Pipeline;
+use crate::media::gst::pipeline::{Pipeline, running_time};
 use crate::media::gst::template::Templates;
-use crate::media::rtp::sanitize::Sanitizer;
-use crate::media::stream::sanitize;
-use crate::media::stream::tap::{Subscription, Tap};
+use crate::media::stream::sanitize::PacketGate;
+use crate::media::stream::tap::{Backlog, Deliver, Subscription, Tap};
 
 /// Time between keyframes, so that one can seek. Each costs all viewers of the uplink.
 const KEYFRAME_EVERY: Duration = Duration::from_secs(30);
@@ -80,7 +79,7 @@ impl TrackWriter {
         let feeder = Arc::new(Feeder {
             format: tap.format(),
             appsrc: pipeline.element("in")?,
-            line: Mutex::new(TrackTimeline::new(zero)),
+            line: Mutex::new(TrackTimeline::new(zero, tap.format().clock_rate())),
             on_begin: Mutex::new(Box::new(on_begin)),
         });
         Ok(Self {
@@ -106,22 +105,24 @@ impl TrackWriter {
         self.link.is_some()
     }
 
-    /// Records from now on; a picture from its next keyframe on, which is requested.
-    pub(crate) fn resume(&mut self) {
+    /// Records from now on, and `backlog` of what came before; a picture from its next keyframe on,
+    /// which is requested.
+    pub(crate) fn resume(&mut self, backlog: Backlog) {
         if self.link.is_some() {
             return;
         }
         self.feeder.line.lock().broken();
         let (feeder, source) = (Arc::clone(&self.feeder), self.tap.clone());
         let mut stream = Stream {
-            sanitizer: Sanitizer::new(self.tap.format()),
+            gate: PacketGate::new(self.tap.format()),
             asked: Duration::ZERO,
         };
-        self.link = Some(self.tap.connect(Box::new(move |packets, caps| {
+        let deliver: Deliver = Box::new(move |packets, caps| {
             if feeder.take(packets, caps, &mut stream) {
                 source.request_keyframe();
             }
-        })));
+        });
+        self.link = Some(self.tap.connect_with(backlog, deliver));
         if self.tap.format() != Codec::Opus {
             self.tap.request_keyframe();
         }
@@ -150,7 +151,7 @@ impl TrackWriter {
 
 /// The state of a stream since recording was last resumed.
 struct Stream {
-    sanitizer: Sanitizer,
+    gate: PacketGate,
     /// When a keyframe was last requested or came.
     asked: Duration,
 }
@@ -184,11 +185,12 @@ impl Feeder {
             return false;
         }
         let mut wanted = false;
-        let Stream { sanitizer, asked } = stream;
+        let Stream { gate, asked } = stream;
         for packet in packets {
-            if !sanitize::admits(sanitizer, packet) {
+            let Some(packet) = &gate.admit(packet) else {
+                wanted |= gate.wants_keyframe(running_time());
                 continue;
-            }
+            };
             let (Some(at), Some(timestamp)) = (packet.pts().map(Duration::from), timestamp(packet))
             else {
                 continue;
@@ -261,12 +263,13 @@ enum TrackGate {
 }
 
 impl TrackTimeline {
-    fn new(zero: Duration) -> Self {
+    /// For a recording that began at running time `zero` and a track of this RTP clock rate, Hz.
+    fn new(zero: Duration, clock_rate: u32) -> Self {
         Self {
             zero,
             start: None,
             open: TrackGate::AwaitsOpening,
-            times: MonotonicTimes::default(),
+            times: MonotonicTimes::new(clock_rate),
         }
     }
 

@@ -12,7 +12,7 @@ fn ms(ms: u64) -> Duration {
 
 #[test]
 fn a_file_begins_with_what_opens_it_and_says_when_that_was() {
-    let mut line = TrackTimeline::new(ms(1000));
+    let mut line = TrackTimeline::new(ms(1000), 90_000);
     assert_eq!(line.place(ms(990), 0, true), None, "before the recording");
     assert_eq!(line.place(ms(1010), 1, false), None, "no keyframe yet");
     assert!(!line.has_begun());
@@ -32,7 +32,7 @@ fn a_file_begins_with_what_opens_it_and_says_when_that_was() {
 
 #[test]
 fn what_is_missing_is_a_gap_and_ends_with_a_keyframe() {
-    let mut line = TrackTimeline::new(ms(0));
+    let mut line = TrackTimeline::new(ms(0), 90_000);
     assert_eq!(line.place(ms(100), 0, true), Some(Placed::First(ms(100))));
     line.broken();
     assert_eq!(line.place(ms(5000), 1, false), None);
@@ -63,7 +63,7 @@ async fn record(
         panic!("{text}")
     });
     let mut writer = writer.unwrap();
-    writer.resume();
+    writer.resume(Backlog::None);
     // Told after the writer, which was there before.
     let (pass, passed) = mpsc::channel();
     let _link = tap.connect(Box::new(move |packets, _| {

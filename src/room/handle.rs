@@ -37,6 +37,8 @@ pub struct JoinRequest {
     pub mode_override: Option<Mode>,
     /// Upper limits of what is sent to the joiner.
     pub limits: Limits,
+    /// The participant whose voice is the joiner's own, so that the joiner does not hear it.
+    pub own_voice: Option<ParticipantId>,
     /// Whether others can call the joiner (mode `p2p`).
     pub reach: Reach,
     /// The SDP offer.

@@ -11,6 +11,7 @@
 pub mod audio;
 pub(crate) mod error;
 pub(crate) mod ingest;
+pub(crate) mod level_meter;
 pub(crate) mod offline;
 pub(crate) mod output;
 pub(crate) mod rendition;

@@ -18,6 +18,7 @@ impl Actor {
                 let name = request.name.clone();
                 let (reach, mode_override, limits) =
                     (request.reach, request.mode_override, request.limits);
+                let own_voice = request.own_voice;
                 let request = self.wait(Waiting::Join(request, reply));
                 self.inputs.push_back(Input::Join {
                     request,
@@ -25,6 +26,7 @@ impl Actor {
                     reach,
                     mode_override,
                     limits,
+                    own_voice,
                     takes_over,
                 });
             }

@@ -11,8 +11,10 @@ use crate::media::bwe::delay::Estimate;
 use crate::media::gst::pipeline::running_time;
 use crate::media::peer::Peer;
 use crate::media::peer::event::{OnPeerEvent, PeerError};
+use crate::media::sdp::error::OfferError;
 use crate::media::sdp::line::Line;
-use crate::media::sdp::offer::{Offer, OfferError, RoleSource};
+use crate::media::sdp::normalise::Offer;
+use crate::media::sdp::plan::{RoleSource, plan};
 use crate::media::stream::audio_level::AudioLevel;
 use crate::media::stream::pacer::Pacing;
 use crate::media::stream::slot::Slot;
@@ -27,8 +29,6 @@ use crate::room::state::Input;
 use crate::room::state::participant::{Downlinks, Sends};
 use crate::room::state::wiring::{Downlink, Feed, LevelRate};
 
-/// RTP silence after which an uplink counts as silent.
-const UPLINK_SILENCE: Duration = Duration::from_secs(1);
 /// RTP silence after which an encoding counts as silent while another one of its uplink flows.
 const LAYER_SILENCE: Duration = Duration::from_millis(500);
 /// Silence of the whole transport after which the peer counts as lost. A living peer sends RTCP at
@@ -61,7 +61,8 @@ impl UplinkFlow {
     /// `newest`. Returns whether it flows and the height of its picture, each only if it changed.
     fn look(&mut self, now: gst::ClockTime, newest: gst::ClockTime) -> (Option<bool>, Option<u32>) {
         let last = self.tap.last_packet();
-        let flowing = since(now, last) <= UPLINK_SILENCE && since(newest, last) <= LAYER_SILENCE;
+        let flowing =
+            since(now, last) <= self.tap.silence_limit() && since(newest, last) <= LAYER_SILENCE;
         let height = self.tap.picture_size().map_or(0, |size| size.height);
         let news = (
             (flowing != self.flowing).then_some(flowing),
@@ -296,7 +297,13 @@ impl Connection {
             .is_some_and(|speech| speech.is_speaking(running_time()))
     }
 
-    /// Level of their microphone, dBov; `None` if their packets carry none.
+    /// The tap of their microphone, if its packets do not say how loud they are.
+    pub(crate) fn unmeasured_microphone(&self) -> Option<&Tap> {
+        let tap = &self.flows.get(&(Role::Mic, 0))?.tap;
+        tap.audio_level()?.is_unsaid().then_some(tap)
+    }
+
+    /// Level of their microphone, dBov; `None` if they have none.
     pub(crate) fn level(&self) -> Option<f32> {
         self.speech()
             .map(|speech| speech.level_dbov(running_time()))
@@ -408,9 +415,9 @@ pub(crate) async fn negotiate(
         Roles::Publish => RoleSource::Publish,
         Roles::Play => RoleSource::Play,
     };
-    let lines = offer.plan(&roles, &settings.codecs)?;
+    let lines = plan(&offer, &roles, &settings.codecs)?;
     let transport = settings.transport();
-    let answer = Peer::answer(label, offer, lines.clone(), &transport, on_event);
+    let answer = Peer::answer(label, &offer, lines.clone(), &transport, on_event);
     let (peer, answer) = tokio::time::timeout(NEGOTIATION_DEADLINE, answer)
         .await
         .map_err(|_| RoomError::Internal("webrtcbin does not answer".to_owned()))??;
@@ -437,12 +444,7 @@ impl From<OfferError> for RoomError {
 
 impl From<PeerError> for RoomError {
     fn from(error: PeerError) -> Self {
-        match error {
-            PeerError::Negotiation {
-                step: "set-remote-description",
-                reason,
-            } => Self::BadOffer(reason),
-            other => Self::Internal(other.to_string()),
-        }
+        // The offer has been checked before, and webrtcbin is given one of our own making.
+        Self::Internal(error.to_string())
     }
 }

@@ -302,8 +302,12 @@ impl Actor {
             self.inputs.push_back(Input::Counted(paths));
         }
         if self.mixer.is_none() {
-            self.inputs
-                .extend(self.packet_speakers.listen(&self.connections));
+            let templates = &self.shared.templates;
+            let live = |who| self.state.has_live_voice(who);
+            let news = self
+                .packet_speakers
+                .listen(&self.connections, templates, live);
+            self.inputs.extend(news);
             let levels = self.packet_speakers.levels(&self.connections);
             if !levels.is_empty() {
                 self.tell_levels(levels.into());
@@ -368,6 +372,14 @@ impl Actor {
                 self.pass_on(from, to, Notice::Signal(from, data));
             }
             Effect::Media(step) => self.run_step(step),
+            Effect::Forget(source) => {
+                let connection = self.connections.get(&source.participant);
+                let flows = connection
+                    .into_iter()
+                    .flat_map(|connection| &connection.flows);
+                let of_source = flows.filter(|((role, _), _)| *role == source.role);
+                of_source.for_each(|(_, flow)| flow.tap.forget());
+            }
             Effect::SendAgain(who, bytes) => {
                 if let Some(connection) = self.connections.get(&who) {
                     connection.send_again(bytes);

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::participant::Participant;
 use super::{Effect, Muter, Reach, Request, State};
-use crate::id::{ParticipantId, Role};
+use crate::id::{ParticipantId, Role, SourceId};
 use crate::protocol::room::MeasuredPaths;
 use crate::room::error::RoomError;
 use crate::topology::{Mode, Paths, Topology};
@@ -61,7 +61,16 @@ impl State {
                 role,
                 by,
                 muted,
-            } => self.mute(now, who, role, by, muted)?,
+            } => {
+                self.mute(now, who, role, by, muted)?;
+                if !muted {
+                    let source = SourceId {
+                        participant: who,
+                        role,
+                    };
+                    effects.push(Effect::Forget(source));
+                }
+            }
             Request::Pin(who) => self.pin(who)?,
             Request::Hand(who, raised) => self.participant(who)?.hand = raised,
             Request::Rename(who, name) => self.participant(who)?.name = name,

@@ -145,10 +145,11 @@ impl State {
             .collect();
         for (who, participant) in &self.participants {
             if participant.downlinks.mix_audio && participant.sound_path.uses(Route::Mix) {
-                let without = if participant.has_own_mix(now) {
-                    MixMinus::Participant(*who)
-                } else {
-                    MixMinus::Nobody
+                let own = participant.own_voice.unwrap_or(*who);
+                let speaker = self.participants.get(&own);
+                let without = match speaker.is_some_and(|speaker| speaker.has_own_mix(now)) {
+                    true => MixMinus::Participant(own),
+                    false => MixMinus::Nobody,
                 };
                 feeds.insert((*who, Downlink::Audio), Output::Sound(without));
             }
@@ -187,7 +188,7 @@ impl State {
     /// The composite's tiles by layout, spotlight and presence.
     pub(crate) fn desired_scene(&self, now: Duration) -> Scene {
         let shown = self.tile_sources(now);
-        let spotlit = layout::spotlight(&shown, self.pinned, self.last_speaker);
+        let spotlit = layout::spotlight(&shown, self.pinned, self.dominant.who());
         let rects = layout::tiles(self.settings.canvas, self.layout, shown.len(), spotlit);
         let tiles = shown
             .iter()

@@ -67,6 +67,9 @@ pub enum Input {
         mode_override: Option<Mode>,
         /// Upper limits of what is sent to them.
         limits: Limits,
+        /// The participant whose voice is their own: somebody who publishes with one connection and
+        /// plays with another. Their mix is without it.
+        own_voice: Option<ParticipantId>,
         /// The participant to take over. If that one has left, this is an ordinary join.
         takes_over: Option<ParticipantId>,
     },
@@ -185,6 +188,8 @@ pub enum Effect {
     TellSignal(ParticipantId, ParticipantId, serde_json::Value),
     /// Carry out a step of the media wiring.
     Media(Step),
+    /// Let nobody have what an uplink sent so far: it was muted.
+    Forget(SourceId),
     /// Retransmit so many bytes to a participant at once, as a bandwidth probe.
     SendAgain(ParticipantId, usize),
     /// The room has ended. Nobody is in it, nothing runs, and every later request is refused.

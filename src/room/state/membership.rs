@@ -39,6 +39,14 @@ impl State {
         takes_over: Option<ParticipantId>,
         effects: &mut Vec<Effect>,
     ) {
+        let stranger = participant
+            .own_voice
+            .filter(|who| !self.participants.contains_key(who));
+        if let Some(who) = stranger {
+            let refused = Err(RoomError::NoSuchParticipant(who));
+            effects.push(Effect::Settle(request, refused));
+            return;
+        }
         match takes_over.filter(|who| self.participants.contains_key(who)) {
             Some(who) => self.take_over(request, participant, who, effects),
             None => {
@@ -131,7 +139,6 @@ impl State {
         }
         self.wired.forget_participant(who);
         self.pinned = self.pinned.filter(|pinned| *pinned != who);
-        self.last_speaker = self.last_speaker.filter(|speaker| *speaker != who);
         for participant in self.participants.values_mut() {
             participant.mesh.remove(&who);
         }

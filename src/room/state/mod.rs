@@ -31,6 +31,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+pub use active_speakers::dominant::DominantSpeaker;
 pub use input::{Effect, Input, Lifetime, Settings};
 pub use request::{Departure, Muter, Reach, Request, RequestId};
 
@@ -76,7 +77,7 @@ pub struct State {
     pub(crate) pinned: Option<ParticipantId>,
     pub(crate) participants: BTreeMap<ParticipantId, Participant>,
     pub(crate) last_ordinal: u32,
-    pub(crate) last_speaker: Option<ParticipantId>,
+    pub(crate) dominant: DominantSpeaker,
     pub(crate) wired: Wiring,
     /// Slots that deliver their current feed, and since when.
     pub(crate) open: BTreeMap<(ParticipantId, Downlink), Duration>,
@@ -112,7 +113,7 @@ impl State {
             pinned: None,
             participants: BTreeMap::new(),
             last_ordinal: 0,
-            last_speaker: None,
+            dominant: DominantSpeaker::default(),
             wired: Wiring::default(),
             open: BTreeMap::new(),
             mixed: BTreeMap::new(),
@@ -145,6 +146,7 @@ impl State {
         self.take(now, input, &mut effects);
         self.evict_overdue(now, &mut effects);
         self.listen_to_packets(now);
+        self.find_dominant_speaker(now);
         if self.is_unused() {
             self.recordings.clear();
         }
@@ -170,6 +172,7 @@ impl State {
         people
             .chain(retries)
             .chain([self.mixer_rests_until])
+            .chain(self.dominant.next_change())
             .chain(self.next_completion(seen))
             .chain(self.wired.reviews())
             .chain(self.recordings_due())
@@ -227,10 +230,12 @@ impl State {
                 reach,
                 mode_override,
                 limits,
+                own_voice,
                 takes_over,
             } => {
                 let mut participant = Participant::new(name, reach, now);
                 (participant.mode_override, participant.limits) = (mode_override, limits);
+                participant.own_voice = own_voice;
                 self.knock(request, participant, takes_over, effects);
             }
             Input::Admitted(request, outcome) => self.admitted(request, outcome, effects),

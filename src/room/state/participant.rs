@@ -255,6 +255,8 @@ pub(crate) struct Participant {
     pub(crate) mode_override: Option<Mode>,
     /// Upper limits of height, frame rate and bitrate that they asked for.
     pub(crate) limits: Limits,
+    /// The participant whose voice they do not hear, for it is their own; `None` for themselves.
+    pub(crate) own_voice: Option<ParticipantId>,
     /// Bandwidth estimation of the link to them: budget, rung and pace.
     pub(crate) link: controller::LinkController,
     /// Loss on the way to them, and whether their mix needs forward error correction.
@@ -285,6 +287,7 @@ impl Participant {
             hand: false,
             mode_override: None,
             limits: Limits::default(),
+            own_voice: None,
             link: controller::LinkController::default(),
             fec: fec::FecController::default(),
             mesh: BTreeSet::new(),

@@ -75,10 +75,10 @@ impl State {
     pub(crate) fn recorded_outputs(&self) -> BTreeMap<(RecordingId, MediaKind), Output> {
         let mut outputs = BTreeMap::new();
         for (id, recording) in &self.recordings {
-            let Subject::Mix(container) = recording.subject else {
+            let Subject::Mix(format) = recording.subject else {
                 continue;
             };
-            if let Some(codec) = container.codec() {
+            if let Some(codec) = format.video() {
                 let rung = self.nearest_that_works(codec, Rung::TOP);
                 let output = Output::Video { codec, rung };
                 outputs.insert((id.clone(), MediaKind::Picture), output);

@@ -20,6 +20,8 @@ const CLOCK_RATE: u32 = 48_000;
 pub(crate) struct GapDetector {
     /// Sequence number and timestamp of the last packet.
     last: Option<(u16, u32)>,
+    /// Length of a packet, in timestamp units, by the last two that followed one another.
+    step: Option<u32>,
 }
 
 impl GapDetector {
@@ -27,10 +29,19 @@ impl GapDetector {
     pub(crate) fn lost_before(&mut self, sequence: u16, timestamp: u32) -> Option<Duration> {
         let (last, was) = self.last.replace((sequence, timestamp))?;
         let missing = u32::from(missing_between(last, sequence));
+        let step = timestamp.wrapping_sub(was);
         if missing == 0 {
+            self.step = (sequence == last.wrapping_add(1))
+                .then_some(step)
+                .or(self.step);
             return None;
         }
-        let elapsed = u64::from(timestamp.wrapping_sub(was)) * 1_000_000 / u64::from(CLOCK_RATE);
+        // Other payload types have numbers of the same stream (telephone events, RED). Those are no
+        // loss where no time is missing.
+        if self.step == Some(step) {
+            return None;
+        }
+        let elapsed = u64::from(step) * 1_000_000 / u64::from(CLOCK_RATE);
         let packet = Duration::from_micros(elapsed) / (missing + 1);
         let lost = packet * missing;
         (packet <= LONGEST_PACKET && !lost.is_zero()).then_some(lost.min(MAX_CONCEALED))
@@ -60,6 +71,16 @@ mod tests {
             "both wrap"
         );
         assert_eq!(missing(&[(7, 0), (9, 960)]), Some(10), "packets of 10 ms");
+        assert_eq!(missing(&[(7, 0), (8, 480), (10, 1440)]), Some(10));
+    }
+
+    #[test]
+    fn numbers_of_other_payload_types_are_no_losses() {
+        assert_eq!(missing(&[(7, 0), (8, 960), (11, 1920)]), None);
+        assert_eq!(
+            missing(&[(7, 0), (8, 960), (11, 1920), (13, 3840)]),
+            Some(20)
+        );
     }
 
     #[test]

@@ -70,11 +70,28 @@ impl VoiceGate {
 
     /// Takes the next frame of the source. Afterwards [`Self::ramp`] is the gain of this frame.
     pub fn update(&mut self, frame: &Frame) -> Option<GateChange> {
+        self.update_ahead_of(frame, std::iter::empty())
+    }
+
+    /// As [`Self::update`], where some of the sound behind the frame is held already. If that is
+    /// loud, too, the gate opens with the first loud frame and not with the second, and the word is
+    /// whole.
+    pub fn update_ahead_of(
+        &mut self,
+        frame: &Frame,
+        ahead: impl Iterator<Item = f32>,
+    ) -> Option<GateChange> {
         let energy = mean_square(frame);
         self.energies[self.next] = energy;
         self.next = (self.next + 1) % LEVEL_FRAMES;
         let level = dbov(energy);
         match self.state {
+            GateState::Closed(0) if level > OPEN && is_loud(ahead) => {
+                self.state = GateState::Open(0);
+                // What was not loud before is too quiet for its end to be heard.
+                self.ramp = Ramp::FULL;
+                Some(GateChange::Opened)
+            }
             GateState::Closed(loud) => {
                 self.ramp = Ramp::SILENT;
                 self.listen(loud, level)
@@ -124,6 +141,19 @@ impl VoiceGate {
         self.ramp = Ramp::FADE_IN;
         Some(GateChange::Opened)
     }
+}
+
+/// RMS of a frame, dBov.
+pub(crate) fn frame_level(frame: &Frame) -> f32 {
+    dbov(mean_square(frame))
+}
+
+/// Whether sound of 5 ms at least counts as loud.
+fn is_loud(sound: impl Iterator<Item = f32>) -> bool {
+    let (count, sum) = sound.fold((0usize, 0.0), |(count, sum), sample| {
+        (count + 1, sum + f64::from(sample) * f64::from(sample))
+    });
+    count >= FRAME / 4 && sum.is_finite() && dbov(sum / count as f64) > OPEN
 }
 
 /// The mean square of a frame; 0 if that is not a number, so that the output of a broken decoder is
@@ -184,6 +214,22 @@ mod tests {
         assert_eq!(voice.update(&at(-10.0)), Some(GateChange::Opened));
         assert_eq!(voice.ramp(), Ramp::FADE_IN);
         assert_eq!(changes(&mut voice, -10.0, 50), []);
+        assert_eq!(voice.ramp(), Ramp::FULL);
+    }
+
+    #[test]
+    fn a_word_is_whole_where_its_second_frame_is_held() {
+        let mut voice = VoiceGate::new();
+        let ahead = |level| at(level).into_iter();
+        assert_eq!(voice.update_ahead_of(&at(-90.0), ahead(-20.0)), None);
+        assert_eq!(
+            voice.update_ahead_of(&at(-20.0), ahead(-90.0)),
+            None,
+            "a click"
+        );
+        assert_eq!(voice.update_ahead_of(&at(-90.0), ahead(-20.0)), None);
+        let first = voice.update_ahead_of(&at(-20.0), ahead(-20.0).take(FRAME / 2));
+        assert_eq!(first, Some(GateChange::Opened));
         assert_eq!(voice.ramp(), Ramp::FULL);
     }
 

@@ -187,6 +187,11 @@ impl Playout {
         FrameKind::Played
     }
 
+    /// The sound that comes next, as far as it is held: 20 ms at most.
+    pub fn ahead(&self) -> impl Iterator<Item = f32> + '_ {
+        self.buffer.iter().take(FRAME).copied()
+    }
+
     /// The length of the sound held, ms.
     pub fn depth_ms(&self) -> u32 {
         (self.buffer.len() / MS) as u32

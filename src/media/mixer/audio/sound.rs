@@ -143,7 +143,8 @@ impl SoundMixer {
                 (self.report)(SoundEvent::Began(*who));
             }
             source.play(at);
-            match source.gate.update(&source.frame) {
+            let ahead = source.playout.ahead();
+            match source.gate.update_ahead_of(&source.frame, ahead) {
                 Some(GateChange::Opened) => (self.report)(SoundEvent::Heard(*who, true)),
                 Some(GateChange::Closed) => (self.report)(SoundEvent::Heard(*who, false)),
                 None => {}

@@ -33,7 +33,7 @@ impl Model {
             .recordings
             .get(id)
             .and_then(|(subject, _)| match subject {
-                Subject::Mix(format) => Some(format.codec()),
+                Subject::Mix(format) => Some(format.video()),
                 Subject::Tracks => None,
             });
         let renditions = codec.flatten().map(|codec| self.renditions(codec));
@@ -85,8 +85,10 @@ impl Model {
             Downlink::Audio
                 if person.has_mix(Kind::Sound) && person.uses(Kind::Sound, Way::Mix) =>
             {
-                Output::Sound(match person.spoke_just_now(now) {
-                    true => MixMinus::Participant(who),
+                let voice = person.own_voice.unwrap_or(who);
+                let speaker = self.people.get(&voice);
+                Output::Sound(match speaker.is_some_and(|p| p.spoke_just_now(now)) {
+                    true => MixMinus::Participant(voice),
                     false => MixMinus::Nobody,
                 })
             }

@@ -15,7 +15,7 @@ use tessera::media::bwe::fec::FecController;
 use tessera::media::mixer::Output;
 use tessera::protocol::recording::{RecordingId, Subject};
 use tessera::protocol::room::{ByeReason, MeasuredPaths};
-use tessera::room::state::{Input, Lifetime, RequestId, Settings};
+use tessera::room::state::{DominantSpeaker, Input, Lifetime, RequestId, Settings};
 use tessera::room::{Departure, MAX_RECORDINGS, Muter, Reach, Request, RoomError};
 use tessera::topology::{Mode, Paths};
 
@@ -60,7 +60,7 @@ pub(crate) struct Model {
     /// Whether a mixer runs as the input comes.
     pub(crate) has_mixer: bool,
     counted: Paths,
-    last_speaker: Option<ParticipantId>,
+    dominant: DominantSpeaker,
     mixer_rests_until: Duration,
     failed: BTreeMap<Output, Duration>,
     joined: u32,
@@ -83,7 +83,7 @@ impl Model {
             settings,
             people: BTreeMap::new(),
             pinned: None,
-            last_speaker: None,
+            dominant: DominantSpeaker::default(),
             mixer_rests_until: Duration::ZERO,
             failed: BTreeMap::new(),
             joined: 0,
@@ -117,6 +117,13 @@ impl Model {
             self.remove(who, ByeReason::ConnectionFailed, &mut outcome);
         }
         self.listen(now);
+        let heard = self
+            .people
+            .iter()
+            .filter(|(_, person)| person.is_speaking());
+        let heard = heard.map(|(who, _)| *who);
+        let present = |who| self.people.contains_key(&who);
+        self.dominant.update(now, heard, present);
         let unused = self.people.is_empty()
             && self.knocking.is_empty()
             && self.settings.lifetime == Lifetime::WhileUsed;
@@ -136,10 +143,17 @@ impl Model {
                 reach,
                 mode_override,
                 limits,
+                own_voice,
                 takes_over,
             } => {
                 let mut person = Person::new(name, reach, now);
                 (person.own, person.limits) = (mode_override, limits);
+                person.own_voice = own_voice;
+                if let Some(who) = own_voice.filter(|who| !self.people.contains_key(who)) {
+                    let refused = Err(RoomError::NoSuchParticipant(who));
+                    outcome.settled.push((request, refused));
+                    return;
+                }
                 self.join(request, person, takes_over, outcome);
             }
             Input::Answered {
@@ -251,7 +265,6 @@ impl Model {
     fn remove(&mut self, who: ParticipantId, reason: ByeReason, outcome: &mut Outcome) {
         if self.people.remove(&who).is_some() {
             self.pinned = self.pinned.filter(|pinned| *pinned != who);
-            self.last_speaker = self.last_speaker.filter(|speaker| *speaker != who);
             for person in self.people.values_mut() {
                 person.mesh.remove(&who);
             }
@@ -396,8 +409,6 @@ impl Model {
                     }
                     person.voice = Voice::Heard;
                 });
-                let known = self.people.contains_key(&who);
-                self.last_speaker = known.then_some(who).or(self.last_speaker);
             }
             Input::Heard(who, false) => self.with(who, |person| {
                 if person.voice == Voice::Heard {
@@ -496,7 +507,7 @@ impl Model {
         };
         let screen = || candidates.iter().find(|source| source.role == Role::Screen);
         let star = camera(self.pinned).or_else(screen);
-        star.or_else(|| camera(self.last_speaker))
+        star.or_else(|| camera(self.dominant.who()))
             .or(candidates.first())
             .copied()
     }

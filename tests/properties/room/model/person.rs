@@ -110,6 +110,8 @@ pub(crate) struct Person {
     /// The mode of their own.
     pub(crate) own: Option<Mode>,
     pub(super) limits: Limits,
+    /// Whose voice is theirs, if not their own.
+    pub(crate) own_voice: Option<ParticipantId>,
     /// Their link has been heard of: what they get is for properties of its own.
     pub(crate) estimated: bool,
     /// What is lost on the way to them, and what should protect their sound.
@@ -135,6 +137,7 @@ impl Person {
             reach,
             own: None,
             limits: Limits::default(),
+            own_voice: None,
             estimated: false,
             fec: FecController::default(),
             mesh: BTreeSet::new(),

@@ -37,6 +37,18 @@ impl World {
         view: Option<Mode>,
         takes_over: Option<ParticipantId>,
     ) -> Option<ParticipantId> {
+        self.knock_with_voice(name, reach, view, takes_over, None)
+    }
+
+    /// Any join, of somebody whose voice may be another participant's.
+    pub(crate) fn knock_with_voice(
+        &mut self,
+        name: &str,
+        reach: Reach,
+        view: Option<Mode>,
+        takes_over: Option<ParticipantId>,
+        own_voice: Option<ParticipantId>,
+    ) -> Option<ParticipantId> {
         let request = self.request();
         let name = name.to_owned();
         self.give(Input::Join {
@@ -45,6 +57,7 @@ impl World {
             reach,
             mode_override: view,
             limits: Limits::default(),
+            own_voice,
             takes_over,
         });
         self.log.iter().find_map(|effect| match effect {
@@ -88,7 +101,10 @@ impl World {
                     reach,
                     view,
                 } = guest;
-                if let Some(who) = self.knock(&name(n), reach, view, None) {
+                // A player may be somebody who publishes with another connection.
+                let plays = reach == Reach::HttpOnly && uplinks.is_empty();
+                let voice = plays.then(|| self.peers.keys().next().copied()).flatten();
+                if let Some(who) = self.knock_with_voice(&name(n), reach, view, None, voice) {
                     self.bring_up_with(who, uplinks, downlinks);
                 }
             }

@@ -330,7 +330,7 @@ fn people() -> impl Strategy<Value = Action> {
 fn requests() -> impl Strategy<Value = Action> {
     let layout = select(vec![LayoutKind::Grid, LayoutKind::Spotlight]);
     let muter = select(vec![Muter::Owner, Muter::Operator]);
-    let mixes = [Container::Mp4, Container::Webm, Container::Ogg].map(Subject::Mix);
+    let mixes = [Container::Mp4, Container::Webm, Container::Ogg].map(Subject::from);
     let subject = select([&mixes[..], &[Subject::Tracks]].concat());
     prop_oneof![
         6 => (who(), role(), muter, any::<bool>())

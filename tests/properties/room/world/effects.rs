@@ -57,6 +57,7 @@ impl World {
             }
             Effect::TellSignal(to, ..) => self.tell(to),
             Effect::Media(step) => self.wire(step),
+            Effect::Forget(source) => assert!(self.peers.contains_key(&source.participant)),
             Effect::SendAgain(who, bytes) => {
                 assert!(bytes > 0, "nothing to send");
                 assert!(self.peers.contains_key(&who), "packets for nobody");

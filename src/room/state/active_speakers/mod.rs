@@ -1,6 +1,8 @@
 //! Active speakers: as the mixer detects them where one runs, else by the audio levels in the
 //! packets (RFC 6464); pure.
 
+pub(crate) mod dominant;
+
 use std::time::Duration;
 
 use super::State;
@@ -12,10 +14,15 @@ impl State {
     pub(crate) fn heard(&mut self, who: ParticipantId, heard: bool, now: Duration) {
         if let Some(participant) = self.participants.get_mut(&who) {
             participant.set_heard(heard, now);
-            if heard {
-                self.last_speaker = Some(who);
-            }
         }
+    }
+
+    /// Finds who has the spotlight at `now`.
+    pub(crate) fn find_dominant_speaker(&mut self, now: Duration) {
+        let heard = self.participants.iter().filter(|(_, p)| p.is_heard());
+        let present = |who| self.participants.contains_key(&who);
+        self.dominant
+            .update(now, heard.map(|(who, _)| *who), present);
     }
 
     /// Without a mixer: whoever speaks by their packets and is not muted is heard. Until the first

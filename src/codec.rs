@@ -117,6 +117,36 @@ impl Codec {
     }
 }
 
+/// A codec of sound that a peer may have in place of Opus. It is made Opus of as it comes, and made of
+/// Opus as it goes, so nothing behind the peer knows of it. G.711 is asked of every endpoint (RFC
+/// 7874 section 3).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum LegacyCodec {
+    /// G.722, 16 kHz.
+    G722,
+    /// G.711, mu-law.
+    Pcmu,
+    /// G.711, A-law.
+    Pcma,
+}
+
+impl LegacyCodec {
+    /// The encoding name of `a=rtpmap`, in capitals.
+    pub(crate) fn encoding_name(self) -> &'static str {
+        match self {
+            Self::G722 => "G722",
+            Self::Pcmu => "PCMU",
+            Self::Pcma => "PCMA",
+        }
+    }
+
+    /// Number of RTP timestamp units per second. That of G.722 is wrong on purpose (RFC 3551
+    /// section 4.5.2).
+    pub(crate) fn clock_rate(self) -> u32 {
+        8000
+    }
+}
+
 impl From<VideoCodec> for Codec {
     fn from(codec: VideoCodec) -> Self {
         match codec {
@@ -127,12 +157,12 @@ impl From<VideoCodec> for Codec {
     }
 }
 
-/// A container of a recorded mix, which decides its codecs.
+/// A container of a recorded mix, which decides its video codec.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[cfg_attr(test, derive(ts_rs::TS))]
 #[serde(rename_all = "lowercase")]
 pub enum Container {
-    /// MP4 (ISO base media file format) with H.264 and Opus.
+    /// MP4 (ISO base media file format) with H.264, and AAC or Opus.
     Mp4,
     /// WebM with VP8 and Opus.
     Webm,
@@ -178,10 +208,72 @@ impl FromStr for Container {
     }
 }
 
+/// A codec of the sound in a recorded mix.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
+#[serde(rename_all = "lowercase")]
+pub enum SoundCodec {
+    /// AAC, low complexity (ISO/IEC 14496-3).
+    Aac,
+    /// Opus (RFC 6716).
+    Opus,
+}
+
+/// A container and a sound codec that do not go together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+#[error("webm and ogg have audio opus; aac is for mp4")]
+pub struct BadSound;
+
+/// The format of a recorded mix: its container, and a sound codec that the container has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct MixFormat {
+    container: Container,
+    sound: SoundCodec,
+}
+
+impl MixFormat {
+    /// A mix in this container, with sound in this codec.
+    ///
+    /// # Errors
+    /// [`BadSound`] for AAC in a WebM or an Ogg.
+    pub fn new(container: Container, sound: SoundCodec) -> Result<Self, BadSound> {
+        match (container, sound) {
+            (Container::Webm | Container::Ogg, SoundCodec::Aac) => Err(BadSound),
+            _ => Ok(Self { container, sound }),
+        }
+    }
+
+    /// Its container.
+    pub fn container(self) -> Container {
+        self.container
+    }
+
+    /// The codec of its sound.
+    pub fn sound(self) -> SoundCodec {
+        self.sound
+    }
+
+    /// The codec of its picture; `None` for sound alone.
+    pub fn video(self) -> Option<VideoCodec> {
+        self.container.codec()
+    }
+}
+
+/// The mix in this container whose sound most players have: AAC in an MP4, otherwise Opus.
+impl From<Container> for MixFormat {
+    fn from(container: Container) -> Self {
+        let sound = match container {
+            Container::Mp4 => SoundCodec::Aac,
+            Container::Webm | Container::Ogg => SoundCodec::Opus,
+        };
+        Self { container, sound }
+    }
+}
+
 /// A container that a remix can be written as.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Film {
-    /// MP4 with H.264 and Opus.
+    /// MP4 with H.264 and AAC.
     Mp4,
     /// WebM with VP8 and Opus.
     Webm,

@@ -164,9 +164,9 @@ impl Archive {
         let now = SystemTime::now();
         let id = RecordingId::invent(&room, now);
         let (kind, format) = (subject.kind(), subject.format());
-        let codec = match subject {
-            Subject::Mix(container) => container.codec(),
-            Subject::Tracks => None,
+        let (codec, audio) = match subject {
+            Subject::Mix(format) => (format.video(), Some(format.sound())),
+            Subject::Tracks => (None, None),
         };
         let recording = Recording {
             file: metadata::file_name(kind, id.as_str(), format),
@@ -181,6 +181,7 @@ impl Archive {
             bytes: 0,
             size: codec.map(|_| size),
             video: codec,
+            audio,
             participants: Vec::new(),
             reason: None,
             tracks: Vec::new(),

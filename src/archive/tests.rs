@@ -29,7 +29,7 @@ async fn open(folder: &Path, quotas: RecordingQuotas) -> Archive {
 }
 
 async fn begin(archive: &Archive, name: &str) -> Recording {
-    let begun = archive.begin(room(name), Subject::Mix(Container::Mp4), SIZE);
+    let begun = archive.begin(room(name), Container::Mp4.into(), SIZE);
     begun.await.unwrap()
 }
 
@@ -112,7 +112,7 @@ async fn quotas_hold() {
         ..QUOTAS
     };
     let archive = open(folder.path(), full).await;
-    let refused = archive.begin(room("r"), Subject::Mix(Container::Webm), SIZE);
+    let refused = archive.begin(room("r"), Container::Webm.into(), SIZE);
     let refused = refused.await;
     assert!(
         matches!(refused, Err(ArchiveError::Full { .. })),

@@ -11,7 +11,7 @@ use super::error::BadSetting;
 use super::options::{MEGABYTE, Options};
 use super::turn::{BuiltIn, Network, TurnConfig};
 use super::values::{Config, MaxCores, RecordingQuotas};
-use crate::codec::VideoCodec;
+use crate::codec::{Container, VideoCodec};
 use crate::layout::{Fit, LayoutKind, Size};
 use crate::net::MediaIps;
 use crate::protocol::recording::Subject;
@@ -41,6 +41,9 @@ impl TryFrom<Options> for Config {
             public_ip,
             pipelines: given.pipelines.map(folder).transpose()?,
             token: given.token.map(|t| secret("token", OPEN, t)).transpose()?,
+            trusted_proxies: each(&given.trusted_proxy.unwrap_or_default(), |text| {
+                network("trusted-proxy", text)
+            })?,
             allowed_origins: each(&given.allowed_origin.unwrap_or_default(), origin)?,
             codecs: given.codecs.map_or(Ok(default.codecs), |c| codecs(&c))?,
             mode: given.mode.map_or(Ok(default.mode), mode)?,
@@ -133,7 +136,7 @@ fn turn(given: &Options, default: TurnConfig) -> Checked<TurnConfig> {
         secret: optional(given.turn_secret.clone(), |s| {
             secret("turn-secret", ITS_OWN, s)
         })?,
-        allowed_peers: each(allowed_peers, network)?,
+        allowed_peers: each(allowed_peers, |text| network("turn-allow-peers", text))?,
         max_allocations: number(
             "turn-max-allocations",
             given.turn_max_allocations.as_deref(),
@@ -228,10 +231,10 @@ fn ports(setting: &'static str, text: impl AsRef<str>) -> Checked<(u16, u16)> {
     })
 }
 
-fn network(text: &str) -> Checked<Network> {
+fn network(setting: &'static str, text: &str) -> Checked<Network> {
     text.parse().map_err(|error| {
         let allowed = format!("{error}, such as 10.1.0.0/16");
-        BadSetting::new("turn-allow-peers", text, allowed)
+        BadSetting::new(setting, text, allowed)
     })
 }
 
@@ -278,8 +281,10 @@ fn record(format: &str, folder: Option<&Path>) -> Checked<Subject> {
     let subject = match format {
         "tracks" => Subject::Tracks,
         mix => {
-            let container = mix.parse();
-            Subject::Mix(container.map_err(|_| refuse("it is mp4, webm, ogg or tracks"))?)
+            let container = mix.parse::<Container>();
+            container
+                .map(Subject::from)
+                .map_err(|_| refuse("it is mp4, webm, ogg or tracks"))?
         }
     };
     match folder {

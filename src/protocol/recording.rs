@@ -6,7 +6,7 @@ use std::time::SystemTime;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use crate::codec::{Codec, Container, VideoCodec};
+use crate::codec::{BadSound, Codec, Container, MixFormat, SoundCodec, VideoCodec};
 use crate::id::{ParticipantId, Role, RoomId};
 use crate::layout::Size;
 
@@ -83,11 +83,11 @@ pub enum RecordingKind {
     Tracks,
 }
 
-/// What to record of a room, and in which container.
+/// What to record of a room, and in which format.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Subject {
-    /// The composite and the mix, in one file of this container.
-    Mix(Container),
+    /// The composite and the mix, in one file of this format.
+    Mix(MixFormat),
     /// The uplinks, in a folder of WebM files; Matroska for those in H.264.
     Tracks,
 }
@@ -104,9 +104,15 @@ impl Subject {
     /// The container of its file, or that of most of its files.
     pub fn format(self) -> Container {
         match self {
-            Self::Mix(container) => container,
+            Self::Mix(format) => format.container(),
             Self::Tracks => Container::Webm,
         }
+    }
+}
+
+impl From<Container> for Subject {
+    fn from(container: Container) -> Self {
+        Self::Mix(container.into())
     }
 }
 
@@ -173,6 +179,9 @@ pub struct Recording {
     pub size: Option<Size>,
     /// Video codec of the composite; null for sound alone and for tracks.
     pub video: Option<VideoCodec>,
+    /// Codec of the mixed sound; null for tracks.
+    #[serde(default)]
+    pub audio: Option<SoundCodec>,
     /// Display names of all participants who were in the room while it was being written.
     pub participants: Vec<String>,
     /// Why it ended by itself, for people; null if it was stopped.
@@ -186,10 +195,13 @@ pub struct Recording {
 }
 
 impl Recording {
-    /// What it holds of the room, and in which container.
+    /// What it holds of the room, and in which format.
     pub fn subject(&self) -> Subject {
         match self.kind {
-            RecordingKind::Composite => Subject::Mix(self.format),
+            RecordingKind::Composite => {
+                let known = self.audio.map(|sound| MixFormat::new(self.format, sound));
+                Subject::Mix(known.and_then(Result::ok).unwrap_or(self.format.into()))
+            }
             RecordingKind::Tracks => Subject::Tracks,
         }
     }
@@ -255,7 +267,7 @@ pub enum Record {
 #[cfg_attr(test, ts(as = "RecordingWords"))]
 #[serde(try_from = "RecordingWords", into = "RecordingWords")]
 pub struct StartRecording {
-    /// What to record of the room, and in which container.
+    /// What to record of the room, and in which format.
     pub subject: Subject,
 }
 
@@ -266,20 +278,43 @@ struct RecordingWords {
     /// `mp4`, `webm` or `ogg` (sound alone) for the mix; `webm` or nothing for tracks.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     format: Option<Container>,
+    /// Codec of the mixed sound: `aac` or `opus` for `mp4`, of which `aac` may be left out; `opus`
+    /// or nothing for `webm` and `ogg`; nothing for tracks.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    audio: Option<SoundCodec>,
     /// `composite` or `tracks`.
     #[serde(default)]
     kind: RecordingKind,
 }
 
+/// Why a request to record cannot be met.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+enum BadStart {
+    #[error("missing field `format`")]
+    NoFormat,
+    #[error("tracks are of format webm")]
+    TrackFormat,
+    #[error("tracks are recorded in the codecs that come: `audio` is for the mix")]
+    TrackSound,
+    #[error(transparent)]
+    Sound(#[from] BadSound),
+}
+
 impl TryFrom<RecordingWords> for StartRecording {
-    type Error = &'static str;
+    type Error = BadStart;
 
     fn try_from(words: RecordingWords) -> Result<Self, Self::Error> {
-        let subject = match (words.kind, words.format) {
-            (RecordingKind::Composite, Some(container)) => Subject::Mix(container),
-            (RecordingKind::Composite, None) => return Err("missing field `format`"),
-            (RecordingKind::Tracks, None | Some(Container::Webm)) => Subject::Tracks,
-            (RecordingKind::Tracks, Some(_)) => return Err("tracks are of format webm"),
+        let subject = match (words.kind, words.format, words.audio) {
+            (RecordingKind::Composite, None, _) => return Err(BadStart::NoFormat),
+            (RecordingKind::Composite, Some(container), None) => Subject::from(container),
+            (RecordingKind::Composite, Some(container), Some(sound)) => {
+                Subject::Mix(MixFormat::new(container, sound)?)
+            }
+            (RecordingKind::Tracks, None | Some(Container::Webm), None) => Subject::Tracks,
+            (RecordingKind::Tracks, None | Some(Container::Webm), Some(_)) => {
+                return Err(BadStart::TrackSound);
+            }
+            (RecordingKind::Tracks, Some(_), _) => return Err(BadStart::TrackFormat),
         };
         Ok(Self { subject })
     }
@@ -287,11 +322,14 @@ impl TryFrom<RecordingWords> for StartRecording {
 
 impl From<StartRecording> for RecordingWords {
     fn from(start: StartRecording) -> Self {
+        let mix = match start.subject {
+            Subject::Mix(mix) => Some(mix),
+            Subject::Tracks => None,
+        };
+        let not_implied = |mix: &MixFormat| *mix != MixFormat::from(mix.container());
         Self {
-            format: match start.subject {
-                Subject::Mix(container) => Some(container),
-                Subject::Tracks => None,
-            },
+            format: mix.map(MixFormat::container),
+            audio: mix.filter(not_implied).map(MixFormat::sound),
             kind: start.subject.kind(),
         }
     }
@@ -317,5 +355,46 @@ mod tests {
         for bad in ["", "..", "a/b", "a.b", "a%2e", &"x".repeat(129)] {
             assert_eq!(RecordingId::new(bad), Err(BadRecordingId), "{bad:?}");
         }
+    }
+
+    fn start(json: &str) -> Result<Subject, String> {
+        let start: Result<StartRecording, _> = serde_json::from_str(json);
+        start
+            .map(|start| start.subject)
+            .map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn an_mp4_has_aac_unless_opus_is_asked_for() {
+        let mp4 = |sound| Ok(Subject::Mix(MixFormat::new(Container::Mp4, sound).unwrap()));
+        assert_eq!(start(r#"{"format":"mp4"}"#), mp4(SoundCodec::Aac));
+        assert_eq!(
+            start(r#"{"format":"mp4","audio":"aac"}"#),
+            mp4(SoundCodec::Aac)
+        );
+        assert_eq!(
+            start(r#"{"format":"mp4","audio":"opus"}"#),
+            mp4(SoundCodec::Opus)
+        );
+        for container in ["webm", "ogg"] {
+            let plain = start(&format!(r#"{{"format":"{container}"}}"#));
+            let opus = start(&format!(r#"{{"format":"{container}","audio":"opus"}}"#));
+            assert!(plain.is_ok() && plain == opus, "{plain:?} {opus:?}");
+            let aac = start(&format!(r#"{{"format":"{container}","audio":"aac"}}"#));
+            assert!(aac.is_err_and(|words| words.contains("aac is for mp4")));
+        }
+        let tracks = start(r#"{"kind":"tracks","audio":"opus"}"#);
+        assert!(tracks.is_err_and(|words| words.contains("for the mix")));
+        assert!(start(r#"{"format":"mp4","audio":"mp3"}"#).is_err());
+    }
+
+    #[test]
+    fn what_is_implied_is_not_written() {
+        let written = |json: &str| {
+            let start: StartRecording = serde_json::from_str(json).unwrap();
+            serde_json::to_value(start).unwrap()["audio"].clone()
+        };
+        assert!(written(r#"{"format":"mp4","audio":"aac"}"#).is_null());
+        assert_eq!(written(r#"{"format":"mp4","audio":"opus"}"#), "opus");
     }
 }

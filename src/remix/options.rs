@@ -14,7 +14,7 @@ pub struct RemixOptions {
     /// Folder of a recording of tracks
     #[arg(value_name = "DIR")]
     pub folder: PathBuf,
-    /// File to write, .mp4 (H.264 and Opus) or .webm (VP8 and Opus)
+    /// File to write, .mp4 (H.264 and AAC) or .webm (VP8 and Opus)
     #[arg(short, long, value_name = "FILE")]
     pub output: PathBuf,
     /// Replace the output file if it is there

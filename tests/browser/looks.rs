@@ -2,7 +2,6 @@
 
 use serde_json::Value;
 use tessera::codec::Container;
-use tessera::protocol::recording::Subject;
 
 use crate::common::browser::{Page, Scheme, alone, key};
 use crate::common::recorded::record_for;
@@ -96,7 +95,7 @@ async fn recording_looks_right_in_every_size_and_colour() {
     let bot = bot(&server.url, "look", Some(token)).await;
     let archive = server.registry.archive().unwrap().clone();
     let handle = server.registry.get(&room("look")).unwrap();
-    let begun = handle.record(&archive, Subject::Mix(Container::Ogg));
+    let begun = handle.record(&archive, Container::Ogg.into());
     begun.await.unwrap();
     let page = Page::chromium("Ann").await;
     page.open(&format!("{}/r/look?name=Ann#token={token}", server.url))

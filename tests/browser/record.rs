@@ -75,9 +75,11 @@ async fn play(page: &Page, button: &str) -> Value {
     )
     .await;
     let about = format!(
-        "(({{ videoWidth, videoHeight, duration, error, seekable }}) => ({{ \
+        "(({{ videoWidth, videoHeight, duration, error, seekable, \
+         webkitAudioDecodedByteCount }}) => ({{ \
          videoWidth, videoHeight, duration, error: error?.message ?? null, \
-         seekable: seekable.length && seekable.end(0) }}))({MEDIA})"
+         seekable: seekable.length && seekable.end(0), \
+         sound: webkitAudioDecodedByteCount ?? null }}))({MEDIA})"
     );
     let seen = page.evaluate(&about).await;
     println!("{button}: {seen}");
@@ -225,6 +227,7 @@ async fn a_call_is_recorded_from_the_page_played_and_deleted() {
     for format in ["mp4", "webm"] {
         let seen = play(&ann, &play_button(&ann, format).await).await;
         assert_film(&seen, (1280, 720), 2.0..20.0);
+        assert!(seen["sound"].as_u64() > Some(0), "{seen}");
         play_from_moment(&ann, &play_button(&ann, format).await).await;
     }
     let seen = play(&fay, &play_button(&fay, "webm").await).await;

@@ -1,7 +1,7 @@
 //! The page that lists recordings.
 
 use tempfile::TempDir;
-use tessera::codec::Container;
+use tessera::codec::{Container, MixFormat};
 use tessera::id::ParticipantId;
 use tessera::layout::Size;
 use tessera::protocol::recording::{
@@ -54,6 +54,7 @@ fn many(folder: &TempDir, count: usize) {
                 height: 720,
             }),
             video: format.codec(),
+            audio: Some(MixFormat::from(format).sound()),
             participants: names[..=n % 5]
                 .iter()
                 .map(|&name| name.to_owned())

@@ -47,6 +47,7 @@ fn a_file_can_set_everything() {
         public-ip = "198.51.100.7"
         pipelines = "."
         token = "s3cret"
+        trusted-proxy = ["10.0.0.0/8", "::1"]
         allowed-origin = ["https://Meet.example.org"]
         ice-server = ["stun:stun.example.org:3478", "turns:turn.example.org?transport=tcp"]
         turn = "off"
@@ -87,6 +88,9 @@ fn a_file_can_set_everything() {
         public_ip: Some(ip("198.51.100.7")),
         pipelines: Some(".".into()),
         token: Some("s3cret".into()),
+        trusted_proxies: ["10.0.0.0/8", "::1"]
+            .map(|network| network.parse().expect("a network"))
+            .into(),
         allowed_origins: vec!["https://meet.example.org".into()],
         codecs: vec![VideoCodec::Vp8, VideoCodec::Vp9],
         mode: Mode::Sfu,
@@ -100,7 +104,7 @@ fn a_file_can_set_everything() {
         video_bitrate: 800_000,
         audio_bitrate: 32_000,
         recordings: Some(".".into()),
-        record: Some(Subject::Mix(Container::Webm)),
+        record: Some(Subject::from(Container::Webm)),
         recording_quotas: RecordingQuotas {
             free_space: 5_000_000,
             max_length: Duration::from_secs(6 * 60),
@@ -161,6 +165,7 @@ fn a_bad_value_is_refused_with_its_name_and_what_would_do() {
         ("public-ip = '224.0.0.1'", "public-ip", "one machine"),
         ("pipelines = '/does/not/exist'", "pipelines", "folder"),
         ("token = ''", "token", "leave it out"),
+        ("trusted-proxy = ['proxy']", "trusted-proxy", "10.1.0.0/16"),
         (
             "allowed-origin = ['meet.example.org']",
             "allowed-origin",

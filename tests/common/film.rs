@@ -43,6 +43,27 @@ pub fn probe(file: &Path) -> Value {
     serde_json::from_slice(&output.stdout).expect("JSON")
 }
 
+/// The codecs of a file's streams, the picture first.
+pub fn codecs(file: &Path) -> Vec<String> {
+    let probed = probe(file);
+    let streams = probed["streams"].as_array().expect("streams");
+    let of = |kind: &'static str| streams.iter().filter(move |one| one["codec_type"] == kind);
+    let name = |one: &Value| one["codec_name"].as_str().expect("a codec").to_owned();
+    of("video").chain(of("audio")).map(name).collect()
+}
+
+/// The types of an MP4's outermost boxes, in order (ISO/IEC 14496-12 section 4.2).
+pub fn boxes(file: &Path) -> Vec<String> {
+    let bytes = std::fs::read(file).expect("a file");
+    let (mut types, mut rest) = (Vec::new(), &bytes[..]);
+    while let Some((head, _)) = rest.split_at_checked(8) {
+        let length = u32::from_be_bytes(head[..4].try_into().expect("four bytes"));
+        types.push(String::from_utf8_lossy(&head[4..]).into_owned());
+        rest = rest.get((length as usize).max(8)..).unwrap_or_default();
+    }
+    types
+}
+
 /// The chapters of a file: when each begins, and what it is called.
 pub fn chapters(file: &Path) -> Vec<(Duration, String)> {
     let arguments = ["-v", "warning", "-of", "json", "-show_chapters", "FILE"];

@@ -92,7 +92,11 @@ pub async fn ask(
 
 /// Begins to record a room's composite as a file of this format, and returns the recording's id.
 pub async fn begin(url: &str, name: &str, format: &str) -> String {
-    let body = json!({ "format": format, "kind": "composite" });
+    begin_as(url, name, json!({ "format": format, "kind": "composite" })).await
+}
+
+/// Begins to record a room as this body asks for, and returns the recording's id.
+pub async fn begin_as(url: &str, name: &str, body: Value) -> String {
     let path = format!("/rooms/{name}/recordings");
     let (status, recording) = ask(Method::POST, url, &path, Some(body)).await;
     assert_eq!(status, StatusCode::CREATED, "{recording}");

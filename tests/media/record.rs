@@ -23,7 +23,7 @@ use crate::common::disk::Disk;
 use crate::common::film;
 use crate::common::look::{COARSE_COLOR_ERROR, COLOR_ERROR, check_tiles_within, check_tones};
 use crate::common::recorded::{
-    Process, ask, begin, folder, id, list, people, record_for, recording, stop,
+    Process, ask, begin, begin_as, folder, id, list, people, record_for, recording, stop,
 };
 use crate::common::server::{PATIENCE, TestServer};
 
@@ -52,12 +52,13 @@ fn check_content(file: &Path, state: &RoomState, bots: &[Bot]) {
     let longest = gaps.clone().max().unwrap_or_default();
     assert!(longest < Duration::from_millis(300), "a gap of {longest:?}");
     assert!(gaps.all(|gap| !gap.is_zero()), "two pictures at once");
-    check_sound(file, bots);
+    check_sound(file, bots.len());
 }
 
-fn check_sound(file: &Path, bots: &[Bot]) {
+/// So many people are heard in the middle of a file.
+fn check_sound(file: &Path, people: usize) {
     let sound = film::sound(file);
-    let tones: Vec<f64> = (0..bots.len()).map(palette::tone).collect();
+    let tones: Vec<f64> = (0..people).map(palette::tone).collect();
     let half = sound.len() / 2;
     let window = &sound[half..half + film::RATE / 2];
     assert_eq!(
@@ -68,27 +69,48 @@ fn check_sound(file: &Path, bots: &[Bot]) {
     );
 }
 
+/// A file has the codecs that were asked for, and an MP4 has its header in front.
+fn check_format(file: &Path, recording: &Value, codecs: &[&str]) {
+    assert_eq!(film::codecs(file), codecs, "{recording}");
+    assert_eq!(recording["audio"], codecs[codecs.len() - 1], "{recording}");
+    if recording["format"] == "mp4" {
+        let boxes = film::boxes(file);
+        let at = |kind: &str| boxes.iter().position(|one| one == kind).expect(kind);
+        assert!(at("moov") < at("mdat"), "{boxes:?}");
+    }
+}
+
 /// Every format at once, of one room; then what the API says of them, and gives of them.
 #[tokio::test(flavor = "multi_thread")]
 async fn everybody_is_in_the_recording_from_its_first_picture_on() {
     let folder = folder();
     let server = TestServer::with(recording(folder.path())).await;
     let bots = people(&server.url, "take", 4).await;
+    let kinds = [
+        (json!({ "format": "mp4" }), &["h264", "aac"][..]),
+        (
+            json!({ "format": "mp4", "audio": "opus" }),
+            &["h264", "opus"],
+        ),
+        (json!({ "format": "webm" }), &["vp8", "opus"]),
+        (json!({ "format": "ogg", "audio": "opus" }), &["opus"]),
+    ];
     let mut ids = Vec::new();
-    for format in ["mp4", "webm", "ogg"] {
-        ids.push(begin(&server.url, "take", format).await);
+    for (body, codecs) in kinds {
+        ids.push((begin_as(&server.url, "take", body).await, codecs));
     }
-    let state = bots[1].room_when("it to be shown", |room| room.recordings.len() == 3);
+    let state = bots[1].room_when("it to be shown", |room| room.recordings.len() == 4);
     let state = state.await.expect("everybody sees that they are recorded");
     let began = Instant::now();
     record_for(TAKE).await;
-    for id in &ids {
+    for (id, codecs) in &ids {
         let recording = stop(&server.url, "take", id).await;
         let took = began.elapsed();
         assert_eq!(recording["state"], "finished", "{recording}");
         let file = folder
             .path()
             .join(recording["file"].as_str().expect("a file"));
+        check_format(&file, &recording, codecs);
         let length = film::length(&file);
         let said = Duration::from_millis(recording["duration_ms"].as_u64().expect("ms"));
         let off = |other: Duration| length.abs_diff(other);
@@ -102,11 +124,11 @@ async fn everybody_is_in_the_recording_from_its_first_picture_on() {
         );
         assert_eq!(recording["participants"].as_array().map(Vec::len), Some(4));
         match recording["format"].as_str() {
-            Some("ogg") => check_sound(&file, &bots),
+            Some("ogg") => check_sound(&file, bots.len()),
             _ => check_content(&file, &state, &bots),
         }
     }
-    let path = format!("/api/v1/rooms/take/recordings/{}", ids[0]);
+    let path = format!("/api/v1/rooms/take/recordings/{}", ids[0].0);
     let client = reqwest::Client::new();
     let part = client
         .get(format!("{}{path}", server.url))
@@ -116,7 +138,7 @@ async fn everybody_is_in_the_recording_from_its_first_picture_on() {
     assert!(part.headers().contains_key(CONTENT_RANGE));
     assert_eq!(part.bytes().await.expect("a body"), "ftyp");
 
-    assert_eq!(list(&server.url).await.len(), 3);
+    assert_eq!(list(&server.url).await.len(), 4);
     let path = path.trim_start_matches("/api/v1");
     let (status, _) = ask(Method::DELETE, &server.url, path, None).await;
     assert_eq!(status, StatusCode::NO_CONTENT);
@@ -203,6 +225,17 @@ async fn bad_requests_are_refused_with_their_reason() {
 
     let odd = post("/rooms/bad/recordings", json!({ "format": "avi" })).await;
     assert_eq!(code(odd), refused(400, "bad_message"));
+    for (body, word) in [
+        (json!({ "format": "webm", "audio": "aac" }), "mp4"),
+        (json!({ "format": "ogg", "audio": "aac" }), "mp4"),
+        (json!({ "format": "mp4", "audio": "mp3" }), "opus"),
+        (json!({ "kind": "tracks", "audio": "aac" }), "mix"),
+    ] {
+        let (status, said) = post("/rooms/bad/recordings", body.clone()).await;
+        let words = said["error"]["message"].as_str().unwrap_or_default();
+        assert!(words.contains(word), "{said} to {body}");
+        assert_eq!(code((status, said)), refused(400, "bad_message"), "{body}");
+    }
     let nobody = post("/rooms/nobody/recordings", json!({ "format": "mp4" })).await;
     assert_eq!(code(nobody), refused(404, "not_found"));
     for path in [
@@ -317,7 +350,7 @@ fn check_recovered(folder: &Path, recording: &Value, took: Duration) {
         length + Duration::from_secs(2) > took,
         "{length:?} of {took:?}: {recording}"
     );
-    assert!(!film::sound(&file).is_empty());
+    check_sound(&file, 2);
     if recording["format"] != "ogg" {
         assert!(film::pictures(&file).len() > 20, "{recording}");
         let chapters = film::chapters(&file);

@@ -17,6 +17,7 @@ fn sample(placeholder: &str) -> Value {
         "cpu" => Value::Int(8),
         "keyframe" => Value::Int(300),
         "points" => Value::Int(20),
+        "aac" => Value::Word("avenc_aac"),
         "decoder" => Value::Word("avdec_h264"),
         other => panic!("a placeholder that no test knows: {other}"),
     }

@@ -194,6 +194,11 @@ pub(crate) async fn check_remix(
     };
     for name in ["remix.mp4", "remix.webm"] {
         let file = remixed(place, name, Some(size)).await;
+        let codecs = match name {
+            "remix.mp4" => ["h264", "aac"],
+            _ => ["vp8", "opus"],
+        };
+        assert_eq!(film::codecs(&file), codecs);
         let length = film::length(&file).as_millis() as u64;
         assert!(length.abs_diff(end) < 200, "{length} ms of {end}");
         let (pictures, sound) = (film::pictures(&file), film::sound(&file));

@@ -19,7 +19,7 @@ import { listOf } from '../base/state.js';
  * @type {readonly {key: FormatKey, name: string, about: string}[]}
  */
 export const FORMATS = Object.freeze([
-  { key: 'mp4', name: 'Video, MP4', about: 'H.264 and Opus. Plays in most browsers and players.' },
+  { key: 'mp4', name: 'Video, MP4', about: 'H.264 and AAC. Plays on phones, in editors and nearly everywhere.' },
   { key: 'webm', name: 'Video, WebM', about: 'VP8 and Opus, free of patents. Plays in browsers, VLC and the like.' },
   { key: 'ogg', name: 'Sound only', about: 'An Ogg file with Opus, some 20 MB an hour.' },
   {

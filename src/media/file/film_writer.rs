@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use gst::prelude::*;
 
+use super::aac;
 use super::recorder::error::RecorderError;
 use super::recorder::writing::WritingPipeline;
 use crate::codec::Film;
@@ -18,7 +19,7 @@ use crate::media::rtp::h264_sps::PeakRates;
 
 /// How long the end of a file may take: an MP4 of hours is copied, so that its index comes first.
 const FINISH_DEADLINE: Duration = Duration::from_secs(600);
-/// Bitrate of the sound, bit/s.
+/// Bitrate of the sound of a WebM, bit/s.
 const SOUND_BITRATE: u64 = 96_000;
 
 /// A film that is being encoded. Dropping it leaves the file unfinished.
@@ -47,16 +48,24 @@ impl FilmWriter {
             (Film::Mp4, Some(H264Encoder::X264)) => "remix-mp4-x264",
             (Film::Mp4, None) => return Err(MixerError::NoCodec("H.264 encoder")),
         };
-        let values = [
+        let aac = match film {
+            Film::Mp4 => Some(aac::find().ok_or(MixerError::NoCodec("AAC encoder"))?),
+            Film::Webm => None,
+        };
+        let mut values = vec![
             ("bitrate", Value::Int(bitrate.into())),
             ("kbitrate", Value::Int(u64::from((bitrate / 1000).max(1)))),
             ("keyframe", Value::Int(u64::from(fps.max(1)) * 2)),
-            ("sound", Value::Int(SOUND_BITRATE)),
         ];
+        match aac {
+            Some(encoder) => values.extend(aac::values(encoder)),
+            None => values.push(("sound", Value::Int(SOUND_BITRATE))),
+        }
         let pipeline = Pipeline::parse(name, &templates.fill(name, &values)?)?;
         let file = pipeline.element::<gst::Element>("file")?;
         file.set_property("location", path);
-        if film == Film::Mp4 {
+        if let Some(encoder) = aac {
+            aac::set_up(encoder, &pipeline)?;
             sps_probe::patch(&pipeline.element("encoder")?, PeakRates { fps, bitrate });
         }
         let picture = pipeline.element::<gst_app::AppSrc>("picture")?;

@@ -1,5 +1,6 @@
 //! Media in files: recorded, repaired, encoded and played back.
 
+pub(crate) mod aac;
 pub(crate) mod film_writer;
 pub(crate) mod recorder;
 pub(crate) mod remux;

@@ -101,6 +101,18 @@ pub(crate) const ELEMENTS: &[Element] = &[
     required("opusparse", "opusparse", BAD, "Opus framing"),
     required("opusdec", "opus", BASE, "Opus decoding"),
     required("opusenc", "opus", BASE, "Opus encoding"),
+    required("rtppcmudepay", "rtp", GOOD, "G.711 (mu-law) from RTP"),
+    required("rtppcmupay", "rtp", GOOD, "G.711 (mu-law) to RTP"),
+    required("rtppcmadepay", "rtp", GOOD, "G.711 (A-law) from RTP"),
+    required("rtppcmapay", "rtp", GOOD, "G.711 (A-law) to RTP"),
+    required("mulawdec", "mulaw", GOOD, "G.711 (mu-law) decoding"),
+    required("mulawenc", "mulaw", GOOD, "G.711 (mu-law) encoding"),
+    required("alawdec", "alaw", GOOD, "G.711 (A-law) decoding"),
+    required("alawenc", "alaw", GOOD, "G.711 (A-law) encoding"),
+    required("rtpg722depay", "rtp", GOOD, "G.722 from RTP"),
+    required("rtpg722pay", "rtp", GOOD, "G.722 to RTP"),
+    optional("avdec_g722", "libav", LIBAV, "G.722 decoding"),
+    optional("avenc_g722", "libav", LIBAV, "G.722 encoding"),
     required("vp8dec", "vpx", GOOD, "VP8 decoding"),
     required("vp8enc", "vpx", GOOD, "VP8 encoding"),
     required("vp9dec", "vpx", GOOD, "VP9 decoding"),
@@ -130,11 +142,15 @@ pub(crate) const ELEMENTS: &[Element] = &[
     required("videotestsrc", "videotestsrc", BASE, "background, avatars"),
     required("audioconvert", "audioconvert", BASE, "sound format"),
     required("audioresample", "audioresample", BASE, "sound at 48 kHz"),
+    required("audiorate", "audiorate", BASE, "sound without gaps"),
+    required("aacparse", "audioparsers", GOOD, "AAC framing"),
     required("audiotestsrc", "audiotestsrc", BASE, "silence, test tones"),
     optional("openh264enc", "openh264", BAD, "H.264 encoding (either)"),
     optional("x264enc", "x264", UGLY, "H.264 encoding (or); GPL"),
     optional("avdec_h264", "libav", LIBAV, "H.264 decoding (either)"),
     optional("openh264dec", "openh264", BAD, "H.264 decoding (or)"),
+    optional("avenc_aac", "libav", LIBAV, "AAC encoding (either)"),
+    optional("voaacenc", "voaacenc", BAD, "AAC encoding (or)"),
 ];
 
 /// An element of the list and whether it is here.
@@ -186,6 +202,40 @@ pub(crate) fn h264_decoder() -> Option<&'static str> {
     ["avdec_h264", "openh264dec"]
         .into_iter()
         .find(|name| gst::ElementFactory::find(name).is_some())
+}
+
+/// The AAC encoders that are known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum AacEncoder {
+    /// FFmpeg's avenc_aac.
+    Libav,
+    /// The VisualOn encoder, voaacenc: cheaper, but dull, for it leaves high frequencies out.
+    VisualOn,
+}
+
+impl AacEncoder {
+    /// The name of its element.
+    pub(crate) fn element(self) -> &'static str {
+        match self {
+            Self::Libav => "avenc_aac",
+            Self::VisualOn => "voaacenc",
+        }
+    }
+
+    /// Number of samples by which what is decoded is later than what was encoded.
+    pub(crate) fn priming(self) -> u64 {
+        match self {
+            Self::Libav => 1024,
+            Self::VisualOn => 1600,
+        }
+    }
+}
+
+/// The AAC encoder to use, the better first. Call `gst::init` first.
+pub(crate) fn aac_encoder() -> Option<AacEncoder> {
+    [AacEncoder::Libav, AacEncoder::VisualOn]
+        .into_iter()
+        .find(|encoder| gst::ElementFactory::find(encoder.element()).is_some())
 }
 
 /// The codecs among `wanted` that this machine can receive or send, in the same order.

@@ -50,6 +50,10 @@ const BUILT_IN: &[(&str, &str)] = &[
         include_str!("../../../pipelines/record-mp4.launch"),
     ),
     (
+        "record-mp4-opus",
+        include_str!("../../../pipelines/record-mp4-opus.launch"),
+    ),
+    (
         "record-webm",
         include_str!("../../../pipelines/record-webm.launch"),
     ),

@@ -11,7 +11,7 @@ use super::event_log::EventLogWriter;
 use super::tracks::WriterEvent;
 use crate::archive::events::Event;
 use crate::codec::Codec;
-use crate::codec::Container;
+use crate::codec::MixFormat;
 use crate::media::file::recorder::{Recorder, RecorderError};
 use crate::media::gst::template::Templates;
 use crate::media::stream::tap::Tap;
@@ -38,7 +38,7 @@ impl MixRecording {
     /// Creates the media file, on a thread for blocking work.
     pub(crate) async fn open(
         templates: Arc<Templates>,
-        (container, path): (Container, PathBuf),
+        (format, path): (MixFormat, PathBuf),
         (event_log, zero): (EventLogWriter, Duration),
         news: mpsc::UnboundedSender<WriterEvent>,
     ) -> Result<Self, RecorderError> {
@@ -46,7 +46,7 @@ impl MixRecording {
             let _ = news.send(WriterEvent::Failed(text));
         };
         let opened = tokio::task::spawn_blocking(move || {
-            Recorder::start(&templates, container, &path, on_failure)
+            Recorder::start(&templates, format, &path, on_failure)
         });
         let opened = opened.await;
         let recorder =

@@ -212,8 +212,8 @@ impl Task {
         let events = archive.events(&self.recording);
         let event_log = EventLogWriter::begin(events, zero, self.beginning.clone()).await?;
         Ok(match self.recording.subject() {
-            Subject::Mix(container) => {
-                let file = (container, path);
+            Subject::Mix(format) => {
+                let file = (format, path);
                 let mix = MixRecording::open(templates, file, (event_log, zero), news).await?;
                 Sink::Mix(Box::new(mix))
             }

@@ -48,7 +48,7 @@ export type PictureSize = { participant: ParticipantId, role: Role, height: numb
 export type Pressure = "none" | "frame_rate" | "half_frame_rate" | "size" | "rungs";
 export type Record = { "action": "start" } & StartRecording
   | { "action": "stop", recording: RecordingId, };
-export type Recording = { id: RecordingId, room: RoomId, kind: RecordingKind, format: Container, state: RecordingStatus, file: string, started: string, ended: string | null, duration_ms: number, bytes: number, size: Size | null, video: VideoCodec | null, participants: Array<string>, reason: string | null, tracks?: Array<TrackFile>, markers?: Array<Marker>, };
+export type Recording = { id: RecordingId, room: RoomId, kind: RecordingKind, format: Container, state: RecordingStatus, file: string, started: string, ended: string | null, duration_ms: number, bytes: number, size: Size | null, video: VideoCodec | null, audio: SoundCodec | null, participants: Array<string>, reason: string | null, tracks?: Array<TrackFile>, markers?: Array<Marker>, };
 export type RecordingId = string;
 export type RecordingKind = "composite" | "tracks";
 export type RecordingPage = { recordings: Array<Recording>, total: number, offset: number, };
@@ -73,7 +73,8 @@ export type ServerMessage = { "type": "welcome", version: number, participant: P
   | { "type": "bye", reason: ByeReason, };
 export type Size = { width: number, height: number, };
 export type SlotState = { mid: Mid, participant: ParticipantId | null, role: Role | null, };
-export type StartRecording = { format?: Container | null, kind: RecordingKind, };
+export type SoundCodec = "aac" | "opus";
+export type StartRecording = { format?: Container | null, audio?: SoundCodec | null, kind: RecordingKind, };
 export type TileState = { participant: ParticipantId, role: Role, x: number, y: number, w: number, h: number, };
 export type Track = { mid: Mid, role: Role, };
 export type TrackFile = { file: string, participant: ParticipantId, name: string, role: Role, codec: Codec, start_ms: number, bytes: number, };

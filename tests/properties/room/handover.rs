@@ -169,9 +169,10 @@ fn can_be_mixed(model: &Model, now: Duration, who: ParticipantId, kind: Kind) ->
             let codec = person.downlinks.mix_video;
             codec.map_or_else(Vec::new, |codec| model.renditions(codec))
         }
-        Kind::Sound => [MixMinus::Nobody, MixMinus::Participant(who)]
-            .map(Output::Sound)
-            .into(),
+        Kind::Sound => {
+            let own = MixMinus::Participant(person.own_voice.unwrap_or(who));
+            [MixMinus::Nobody, own].map(Output::Sound).into()
+        }
     };
     let failed = |output: &Output| model.has_failed(*output, now);
     person.has_mix(kind) && !outputs.iter().any(failed)

@@ -14,6 +14,9 @@ pub enum RecorderError {
     /// A template is missing, or one of its placeholders has no value.
     #[error(transparent)]
     Template(#[from] TemplateError),
+    /// No AAC encoder is installed.
+    #[error("there is no AAC encoder here (avenc_aac is in gstreamer1.0-libav)")]
+    NoAac,
     /// An element failed, mostly because of the disk. The text is GStreamer's.
     #[error("{0}")]
     Failed(String),

@@ -1,8 +1,9 @@
-//! Records a mix: writes the packets of a rendition and of the full mix, as they are, into a
-//! container. The pipeline is its own, so that a slow or full disk never affects the call.
+//! Records a mix: writes the packets of a rendition and of the full mix into a container. The
+//! pipeline is its own, so that a slow or full disk never affects the call.
 //!
-//! MP4 holds H.264 and Opus: Chromium, Firefox and ffprobe play both, AAC would be one more encoder
-//! and 20 ms more of delay against the picture. WebM holds VP8 and Opus, Ogg Opus alone.
+//! MP4 holds H.264 and AAC, the only sound in an MP4 that iPhones, QuickTime and most editors know;
+//! it is made of the mix's Opus here (`media/file/aac`). Everything else is written as it comes:
+//! MP4 with Opus, WebM with VP8 and Opus, Ogg with Opus alone.
 //!
 //! Threads: [`Recorder::start`] and [`Recorder::finish`] run on a tokio thread, packets come on the
 //! taps' streaming threads and are put into queues there, files are written on threads of the
@@ -35,7 +36,8 @@ pub(crate) use reserve::reserve;
 pub(crate) use track::{TrackEnd, TrackWriter};
 
 use crate::codec::Codec;
-use crate::codec::Container;
+use crate::codec::{Container, MixFormat, SoundCodec};
+use crate::media::file::aac;
 use crate::media::gst::pipeline::Pipeline;
 use crate::media::gst::template::Templates;
 use crate::media::mixer::audio::sound::SOUND_LAG;
@@ -44,12 +46,30 @@ use crate::media::stream::tap::{Subscription, Tap};
 /// Time between keyframes, so that one can seek. Each costs viewers the bits of some ten other
 /// pictures, so there are no more of them.
 const KEYFRAME_EVERY: Duration = Duration::from_secs(10);
-/// The template of the pipeline that writes a container.
-fn template(container: Container) -> &'static str {
-    match container {
-        Container::Mp4 => "record-mp4",
-        Container::Webm => "record-webm",
-        Container::Ogg => "record-ogg",
+/// How much later than it is heard something is seen on average, as `tests/media/record_sync.rs`
+/// measures it: most of it is that the canvas shows a picture with its next frame, up to 33 ms later
+/// at 30 frames a second.
+const PICTURE_LAG: Duration = Duration::from_millis(24);
+/// Time from a packet's first sample to the running time of the packet, less what the picture of
+/// that time is late. The mixer stamps a block with the time at which it is complete, and its sound
+/// is older than the picture of that time.
+const SOUND_AGE: Duration = FRAME.saturating_add(SOUND_LAG).saturating_sub(PICTURE_LAG);
+
+/// The pipeline that writes a format, not started.
+fn pipeline(templates: &Templates, format: MixFormat) -> Result<Pipeline, RecorderError> {
+    let copied = |name| Ok(Pipeline::parse(name, &templates.fill(name, &[])?)?);
+    match (format.container(), format.sound()) {
+        (Container::Mp4, SoundCodec::Aac) => {
+            let encoder = aac::find().ok_or(RecorderError::NoAac)?;
+            let name = "record-mp4";
+            let text = templates.fill(name, &aac::values(encoder))?;
+            let pipeline = Pipeline::parse(name, &text)?;
+            aac::set_up(encoder, &pipeline)?;
+            Ok(pipeline)
+        }
+        (Container::Mp4, SoundCodec::Opus) => copied("record-mp4-opus"),
+        (Container::Webm, _) => copied("record-webm"),
+        (Container::Ogg, _) => copied("record-ogg"),
     }
 }
 
@@ -73,7 +93,7 @@ pub(crate) struct Recorder {
 }
 
 impl Recorder {
-    /// Opens `path` for a file of `container`. Nothing is written before it gets packets:
+    /// Opens `path` for a file of this format. Nothing is written before it gets packets:
     /// [`Recorder::feed_sound`], [`Recorder::feed_picture`]. `on_failure` is called on a tokio
     /// thread when nothing more can be written.
     ///
@@ -81,12 +101,12 @@ impl Recorder {
     /// [`RecorderError`] when the pipeline cannot be made or the file not be opened.
     pub(crate) fn start(
         templates: &Templates,
-        container: Container,
+        format: MixFormat,
         path: &Path,
         on_failure: impl Fn(String) + Send + 'static,
     ) -> Result<Self, RecorderError> {
-        let name = template(container);
-        let pipeline = Pipeline::parse(name, &templates.fill(name, &[])?)?;
+        let container = format.container();
+        let pipeline = pipeline(templates, format)?;
         let file = pipeline.element::<gst::Element>("file")?;
         file.set_property("location", path);
         reserve(container, &pipeline)?;
@@ -215,9 +235,7 @@ impl Feeder {
         for packet in packets {
             let opus = payload(packet);
             if let (Some(at), Some(opus)) = (packet.pts().map(Duration::from), opus) {
-                // The mixer stamps a block with the time at which it is complete, and its sound is
-                // older than the picture of that time.
-                let first_sample = at.saturating_sub(FRAME + SOUND_LAG);
+                let first_sample = at.saturating_sub(SOUND_AGE);
                 timeline.sound(first_sample, gst::Buffer::from_slice(opus));
             }
         }

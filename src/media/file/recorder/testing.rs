@@ -73,13 +73,30 @@ pub(crate) fn picture(encoder: &str) -> (gst::Caps, Vec<Vec<gst::Buffer>>) {
 
 /// The `n`-th packet of a stream of sound whose first one came at `first`.
 pub(crate) fn silence(first: Duration, n: u16) -> gst::Buffer {
-    let mut packet = gst::Buffer::new_rtp_with_sizes(3, 0, 0).unwrap();
+    opus(first, n, &SILENCE)
+}
+
+/// Opus packets of 20 ms of a sound.
+pub(crate) fn sound(description: &str) -> Vec<Vec<u8>> {
+    let description = format!(
+        "{description} ! audio/x-raw,rate=48000,channels=1 ! opusenc frame-size=20 bitrate=96000 \
+         ! appsink name=out sync=false"
+    );
+    let samples = TestPipeline::new(&description).samples();
+    let bytes = |sample: &gst::Sample| sample.buffer().unwrap().map_readable().unwrap().to_vec();
+    samples.iter().map(bytes).collect()
+}
+
+/// The `n`-th packet, with this content, of a stream of sound whose first one came at `first`.
+pub(crate) fn opus(first: Duration, n: u16, content: &[u8]) -> gst::Buffer {
+    let length = u32::try_from(content.len()).unwrap();
+    let mut packet = gst::Buffer::new_rtp_with_sizes(length, 0, 0).unwrap();
     let writable = packet.get_mut().unwrap();
     writable.set_pts(gst::ClockTime::try_from(first + FRAME * u32::from(n)).unwrap());
     let mut rtp = gst_rtp::RTPBuffer::from_buffer_writable(writable).unwrap();
     rtp.set_seq(n);
     rtp.set_timestamp(u32::from(n) * 960);
-    rtp.payload_mut().unwrap().copy_from_slice(&SILENCE);
+    rtp.payload_mut().unwrap().copy_from_slice(content);
     drop(rtp);
     packet
 }

@@ -1,6 +1,6 @@
 use std::sync::mpsc;
 
-use super::testing::{FRAMES, TestPipeline, picture, silence};
+use super::testing::{FRAMES, TestPipeline, opus, picture, silence, sound};
 use super::*;
 use crate::media::gst::plugins;
 
@@ -44,10 +44,10 @@ impl Source {
     }
 }
 
-fn begin(container: Container, path: &Path) -> Recorder {
+fn begin(format: impl Into<MixFormat>, path: &Path) -> Recorder {
     gst::init().unwrap();
     let templates = Templates::default();
-    Recorder::start(&templates, container, path, |text| panic!("{text}")).unwrap()
+    Recorder::start(&templates, format.into(), path, |text| panic!("{text}")).unwrap()
 }
 
 /// So many pictures of a file can be decoded; one more than are seen, for avdec_h264 withholds one.
@@ -89,7 +89,7 @@ async fn check_change(container: Container, encoders: [&str; 2]) {
     recorder.feed_sound(&source.tap);
     let packets = (0..400).map(|n| silence(Duration::ZERO, n)).collect();
     source.deliver(packets);
-    assert_eq!(recorder.length().as_millis(), 7_960);
+    assert_eq!(recorder.length(), FRAME * 400 - SOUND_AGE);
     recorder.finish().await.unwrap();
     check_pictures(container, &path, 2 * FRAMES);
 }
@@ -119,5 +119,66 @@ async fn a_recording_without_sound_can_be_read() {
         source.deliver(frames.into_iter().flatten().collect());
         recorder.finish().await.unwrap();
         check_pictures(container, &path, FRAMES);
+    }
+}
+
+/// The times in a file, ms, at which it begins to sound.
+fn onsets(path: &Path) -> Vec<f64> {
+    let path = path.display();
+    let reader = format!(
+        "filesrc location={path} ! qtdemux name=demux demux.audio_0 ! decodebin ! audioconvert \
+         ! audio/x-raw,format=F32LE ! appsink name=out sync=false"
+    );
+    let mut onsets: Vec<f64> = Vec::new();
+    for sample in TestPipeline::new(&reader).samples() {
+        let buffer = sample.buffer().unwrap();
+        let begins = buffer.pts().unwrap().useconds() as f64 / 1000.0;
+        let bytes = buffer.map_readable().unwrap();
+        for (n, sample) in bytes.chunks_exact(4).enumerate() {
+            let at = begins + n as f64 / 48.0;
+            let loud = f32::from_le_bytes(sample.try_into().unwrap()).abs() > 0.1;
+            // Each tick sounds for 10 ms, and they are a second apart.
+            if loud && onsets.last().is_none_or(|last| at - last > 500.0) {
+                onsets.push(at);
+            }
+        }
+    }
+    onsets
+}
+
+/// AAC adds no delay against the picture: what is heard has the same times as in the Opus that it
+/// was made of, from the beginning of the file to its end, after a pause, too.
+#[tokio::test(flavor = "multi_thread")]
+async fn aac_is_in_step_with_what_it_is_made_of() {
+    gst::init().unwrap();
+    let packets = sound("audiotestsrc wave=ticks num-buffers=240 samplesperbuffer=960");
+    let mut heard: Vec<Vec<f64>> = Vec::new();
+    for codec in [SoundCodec::Opus, SoundCodec::Aac] {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("mix");
+        let mut recorder = begin(MixFormat::new(Container::Mp4, codec).unwrap(), &path);
+        let (caps, frames) = picture(H264);
+        let source = Source::new(Codec::H264, &caps);
+        recorder.feed_picture(&source.tap);
+        source.deliver(frames.into_iter().flatten().collect());
+        let caps = gst::Caps::new_empty_simple("application/x-rtp");
+        let source = Source::new(Codec::Opus, &caps);
+        recorder.feed_sound(&source.tap);
+        // Half a second between the ticks is not sent, and a packet is late by 4 ms from then on.
+        let sent = (0..240).filter(|n| !(115..140).contains(n));
+        let sent = sent.map(|n| {
+            let late = Duration::from_millis(if n < 140 { 0 } else { 4 });
+            opus(late, n, &packets[usize::from(n)])
+        });
+        source.deliver(sent.collect());
+        recorder.finish().await.unwrap();
+        // AAC fades in.
+        let onsets = onsets(&path).into_iter().filter(|at| *at > 500.0);
+        heard.push(onsets.collect());
+    }
+    assert_eq!(heard[0].len(), 4, "{heard:?}");
+    assert_eq!(heard[0].len(), heard[1].len(), "{heard:?}");
+    for (opus, aac) in heard[0].iter().zip(&heard[1]) {
+        assert!((opus - aac).abs() < 6.0, "{heard:?}");
     }
 }

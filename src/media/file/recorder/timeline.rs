@@ -11,6 +11,8 @@ use std::time::Duration;
 
 use super::monotonic::MonotonicTimes;
 
+/// RTP timestamp units per second of all video codecs, Hz.
+const VIDEO_CLOCK_RATE: u32 = 90_000;
 /// The length of the Opus packets of a mix.
 pub(crate) const FRAME: Duration = Duration::from_millis(20);
 /// Most packets of sound that are held until the picture begins: five seconds, longer than a
@@ -59,7 +61,7 @@ impl<T> Timeline<T> {
             gate: PictureGate::AwaitsKeyframe,
             held: VecDeque::new(),
             next: None,
-            pictures: MonotonicTimes::default(),
+            pictures: MonotonicTimes::new(VIDEO_CLOCK_RATE),
         }
     }
 

@@ -11,7 +11,7 @@ use tessera::media::bwe::fec::Fec;
 use tessera::media::bwe::ladder::Rung;
 use tessera::media::mixer::{Content, MixMinus, Output};
 use tessera::media::stream::slot::Handoff;
-use tessera::protocol::recording::{RecordingId, Subject};
+use tessera::protocol::recording::RecordingId;
 use tessera::protocol::room::Limits;
 use tessera::room::state::wiring::{Downlink, Feed, Step};
 use tessera::room::state::{Effect, Input};
@@ -147,7 +147,7 @@ fn a_room_under_pressure_saves_step_by_step() {
     let id = RecordingId::new("take").expect("an id");
     world.give(Input::Asked(
         1_000,
-        Request::Record(id, Subject::Mix(Container::Mp4)),
+        Request::Record(id, Container::Mp4.into()),
     ));
     assert_eq!(seen(&world), (15, 0, 2));
 }

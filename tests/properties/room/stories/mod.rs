@@ -18,7 +18,7 @@ use tessera::media::mixer::{Content, MixMinus, Output, Tile};
 use tessera::protocol::room::{ByeReason, UplinkState};
 use tessera::room::state::wiring::{Downlink, Feed};
 use tessera::room::state::{Effect, Input, Lifetime, Settings};
-use tessera::room::{Departure, Downlinks, Muter, Request};
+use tessera::room::{Departure, Downlinks, Muter, Reach, Request};
 use tessera::topology::Mode;
 
 use super::world::World;
@@ -139,6 +139,24 @@ fn join_speak_leave() {
     assert_eq!(world.log, [], "the second time is a no-op");
     world.give(Input::Leave(bob, Departure::Left));
     assert!(world.over);
+}
+
+#[test]
+fn who_publishes_and_plays_does_not_hear_the_own_voice() {
+    let mut world = room();
+    let ann = world.join("Ann", None).expect("taken in");
+    world.bring_up(ann, &[Role::Mic, Role::Camera], NOTHING);
+    let player = world.knock_with_voice("Ann", Reach::HttpOnly, None, None, Some(ann));
+    let player = player.expect("taken in");
+    world.bring_up(player, &[], EVERYTHING);
+    assert_eq!(hears(&world, player), Some(COMMON));
+    world.give(Input::Heard(ann, true));
+    let without = Output::Sound(MixMinus::Participant(ann));
+    assert_eq!(hears(&world, player), Some(without));
+    world.give(Input::Leave(ann, Departure::Left));
+    assert_eq!(hears(&world, player), Some(COMMON), "their voice is gone");
+    let stranger = world.knock_with_voice("Ann", Reach::HttpOnly, None, None, Some(ann));
+    assert_eq!(stranger, None, "she has left");
 }
 
 #[test]
@@ -297,6 +315,8 @@ fn the_spotlight_goes_to_the_pinned_then_a_screen_then_the_last_speaker() {
     world.give(Input::Heard(people[2], false));
     assert_eq!(large(&world), camera(people[2]), "and still did");
     world.give(Input::Heard(people[3], true));
+    assert_eq!(large(&world), camera(people[2]), "it may be a cough");
+    world.pass(Duration::from_secs(1));
     assert_eq!(large(&world), camera(people[3]));
     world.give(Input::Leave(people[3], Departure::Left));
     assert_eq!(large(&world), camera(people[0]), "nobody in particular");

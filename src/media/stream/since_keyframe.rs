@@ -11,6 +11,32 @@ const MAX_PACKETS: usize = 4096;
 /// Longest time that is kept. Encoders that cannot be asked send a keyframe every two to ten seconds.
 const MAX_AGE: gst::ClockTime = gst::ClockTime::from_seconds(12);
 
+/// What a consumer gets of what came before it connected.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Backlog {
+    /// Nothing.
+    None,
+    /// What came since the last keyframe, if that has only just come: so much goes over a link at
+    /// once. For viewers.
+    JustBegun,
+    /// The same of the last two seconds: as much as a file takes at once. For recorders.
+    Recent,
+    /// What came since the last keyframe, as far as it is kept.
+    SinceKeyframe,
+}
+
+impl Backlog {
+    /// Age of the keyframe up to which packets are handed over.
+    fn max_age(self) -> Option<gst::ClockTime> {
+        match self {
+            Self::None => None,
+            Self::JustBegun => Some(gst::ClockTime::from_mseconds(500)),
+            Self::Recent => Some(gst::ClockTime::from_seconds(2)),
+            Self::SinceKeyframe => Some(gst::ClockTime::MAX),
+        }
+    }
+}
+
 /// The packets from the newest keyframe on.
 #[derive(Debug, Default)]
 pub(crate) struct SinceKeyframe {
@@ -51,10 +77,12 @@ impl SinceKeyframe {
         *self = Self::default();
     }
 
-    /// The packets, if the keyframe is not older than `age`; empty otherwise.
-    pub(crate) fn packets(&self, age: gst::ClockTime) -> &[gst::Buffer] {
-        match self.began {
-            Some((began, _)) if running_time().saturating_sub(began) <= age => &self.packets,
+    /// What of it `backlog` asks for; empty if the keyframe is older.
+    pub(crate) fn packets(&self, backlog: Backlog) -> &[gst::Buffer] {
+        match (self.began, backlog.max_age()) {
+            (Some((began, _)), Some(age)) if running_time().saturating_sub(began) <= age => {
+                &self.packets
+            }
             _ => &[],
         }
     }
@@ -63,8 +91,6 @@ impl SinceKeyframe {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    const ANY_AGE: gst::ClockTime = gst::ClockTime::MAX;
 
     fn packet(size: usize) -> gst::Buffer {
         gst::init().expect("GStreamer");
@@ -79,12 +105,16 @@ mod tests {
     fn the_last_keyframe_and_what_follows_is_kept() {
         let mut kept = SinceKeyframe::default();
         kept.record(&packet(1), 1, false, seconds(0));
-        assert_eq!(kept.packets(ANY_AGE).len(), 0, "nothing can begin with it");
+        assert_eq!(
+            kept.packets(Backlog::SinceKeyframe).len(),
+            0,
+            "nothing can begin with it"
+        );
         kept.record(&packet(2), 2, true, seconds(1));
         kept.record(&packet(3), 2, true, seconds(1));
         kept.record(&packet(4), 3, false, seconds(1));
         let sizes = |kept: &SinceKeyframe| -> Vec<usize> {
-            kept.packets(ANY_AGE)
+            kept.packets(Backlog::SinceKeyframe)
                 .iter()
                 .map(|packet| packet.size())
                 .collect()
@@ -102,9 +132,9 @@ mod tests {
         let mut kept = SinceKeyframe::default();
         kept.record(&packet(1), 1, true, seconds(0));
         kept.record(&packet(MAX_BYTES), 2, false, seconds(0));
-        assert_eq!(kept.packets(ANY_AGE).len(), 0);
+        assert_eq!(kept.packets(Backlog::SinceKeyframe).len(), 0);
         kept.record(&packet(1), 3, true, seconds(0));
         kept.record(&packet(1), 4, false, MAX_AGE + seconds(1));
-        assert_eq!(kept.packets(ANY_AGE).len(), 0);
+        assert_eq!(kept.packets(Backlog::SinceKeyframe).len(), 0);
     }
 }

@@ -19,7 +19,7 @@ use parking_lot::Mutex;
 use super::audio_level::AudioLevel;
 use super::cadence::Cadence;
 use super::keyframes::{KeyframeOrigin, KeyframeThrottle};
-use super::since_keyframe::SinceKeyframe;
+use super::since_keyframe::{Backlog, SinceKeyframe};
 use crate::codec::Codec;
 use crate::layout::Size;
 use crate::media::gst::pipeline::running_time;
@@ -82,32 +82,6 @@ struct Consumers {
     /// Caps of the newest packets.
     caps: Option<gst::Caps>,
     cadence: Cadence,
-}
-
-/// What a consumer gets of what came before it connected.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Backlog {
-    /// Nothing.
-    None,
-    /// What came since the last keyframe, if that has only just come: so much goes over a link at
-    /// once. For viewers.
-    JustBegun,
-    /// The same of the last two seconds: as much as a file takes at once. For recorders.
-    Recent,
-    /// What came since the last keyframe, as far as it is kept.
-    SinceKeyframe,
-}
-
-impl Backlog {
-    /// Age of the keyframe up to which packets are handed over.
-    fn max_age(self) -> Option<gst::ClockTime> {
-        match self {
-            Self::None => None,
-            Self::JustBegun => Some(gst::ClockTime::from_mseconds(500)),
-            Self::Recent => Some(gst::ClockTime::from_seconds(2)),
-            Self::SinceKeyframe => Some(gst::ClockTime::MAX),
-        }
-    }
 }
 
 impl std::fmt::Debug for Tap {
@@ -238,10 +212,8 @@ impl Tap {
     pub(crate) fn connect_with(&self, backlog: Backlog, mut deliver: Deliver) -> Subscription {
         let consumer = self.0.next_consumer.fetch_add(1, Ordering::Relaxed);
         let mut consumers = self.0.consumers.lock();
-        if let (Some(kept), Some(caps), Some(age)) =
-            (&consumers.kept, &consumers.caps, backlog.max_age())
-        {
-            let packets = kept.packets(age);
+        if let (Some(kept), Some(caps)) = (&consumers.kept, &consumers.caps) {
+            let packets = kept.packets(backlog);
             if !packets.is_empty() {
                 deliver(packets, caps);
             }

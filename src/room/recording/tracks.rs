@@ -14,7 +14,8 @@ use crate::id::SourceId;
 use crate::media::file::recorder::{RecorderError, TrackEnd, TrackWriter};
 use crate::media::gst::pipeline::running_time;
 use crate::media::gst::template::Templates;
-use crate::media::stream::tap::{Backlog, Tap};
+use crate::media::stream::since_keyframe::Backlog;
+use crate::media::stream::tap::Tap;
 use crate::protocol::room::RoomState;
 use crate::room::state::wiring::Tracked;
 

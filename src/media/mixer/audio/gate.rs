@@ -2,21 +2,10 @@
 
 use super::mix::{FRAME, Frame, Ramp};
 
-/// Level above which a frame counts as loud, dBov. [`OPENING`] of them open the gate.
-pub const OPEN: f32 = -55.0;
-
-/// Level below which a frame counts as quiet, dBov. [`HANGOVER`] of them close the gate. The 5 dB
-/// to [`OPEN`] keep it from flickering at the threshold.
-pub const CLOSE: f32 = -60.0;
-
-/// Loud frames in a row that open the gate: 40 ms, so that a click does not open it.
-pub const OPENING: u32 = 2;
+pub use crate::media::stream::audio_level::{CLOSE, OPEN, OPENING, SILENCE};
 
 /// Quiet frames in a row that close the gate: 800 ms, so that a pause between words does not.
 pub const HANGOVER: u32 = 40;
-
-/// The level of silence, dBov (RFC 6464).
-pub const SILENCE: f32 = -127.0;
 
 /// Number of frames that the reported level is the mean of: 200 ms.
 const LEVEL_FRAMES: usize = 10;

@@ -20,8 +20,9 @@ use crate::media::gst::pipeline::{BusEvent, Pipeline, running_time};
 use crate::media::gst::plugins;
 use crate::media::gst::template::{Templates, Value};
 use crate::media::stream::sanitize::PacketGate;
+use crate::media::stream::since_keyframe::Backlog;
 use crate::media::stream::tap;
-use crate::media::stream::tap::{Backlog, Deliver, Subscription, Tap};
+use crate::media::stream::tap::{Deliver, Subscription, Tap};
 
 /// Most RTP that waits for a decoder. Beyond it the oldest packets are dropped.
 const QUEUE: gst::ClockTime = gst::ClockTime::from_mseconds(500);

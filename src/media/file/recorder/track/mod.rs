@@ -20,7 +20,8 @@ use crate::codec::Codec;
 use crate::media::gst::pipeline::{Pipeline, running_time};
 use crate::media::gst::template::Templates;
 use crate::media::stream::sanitize::PacketGate;
-use crate::media::stream::tap::{Backlog, Deliver, Subscription, Tap};
+use crate::media::stream::since_keyframe::Backlog;
+use crate::media::stream::tap::{Deliver, Subscription, Tap};
 
 /// Time between keyframes, so that one can seek. Each costs all viewers of the uplink.
 const KEYFRAME_EVERY: Duration = Duration::from_secs(30);

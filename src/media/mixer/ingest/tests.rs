@@ -10,6 +10,8 @@ use crate::media::mixer::video::picture::Yuv;
 use crate::media::stream::keyframes::{KeyframeOrigin, KeyframeThrottle};
 
 const RGB: [u8; 3] = [208, 48, 208];
+/// Longer than any picture takes on a busy machine; only a hang reaches it.
+const PATIENCE: gst::ClockTime = gst::ClockTime::from_seconds(60);
 const TILE: Size = Size {
     width: 320,
     height: 180,
@@ -81,8 +83,7 @@ impl Sender {
 
 /// The samples of the next picture, at one over `part` of its width and height.
 fn next_picture(ingest: &Ingest, part: usize) -> [u8; 3] {
-    let patience = gst::ClockTime::from_seconds(10);
-    let sample = ingest.sink().try_pull_sample(patience).unwrap();
+    let sample = ingest.sink().try_pull_sample(PATIENCE).unwrap();
     let info = gst_video::VideoInfo::from_caps(sample.caps().unwrap()).unwrap();
     assert_eq!((info.width(), info.height()), (TILE.width, TILE.height));
     assert_eq!(info.colorimetry(), colorimetry::canvas());
@@ -238,9 +239,8 @@ async fn padding_between_frames_is_not_noticed() {
     sender.ignore_requests();
     pad_between_frames(&sender.pipeline.by_name("pay").unwrap());
     let ingest = sender.decoded();
-    let patience = gst::ClockTime::from_seconds(10);
     for picture in 0..15 {
-        let next = ingest.sink().try_pull_sample(patience);
+        let next = ingest.sink().try_pull_sample(PATIENCE);
         assert!(next.is_some(), "picture {picture}");
     }
 }
@@ -307,10 +307,9 @@ async fn sound_in_antiphase_is_heard() {
     let tap = Tap::new(&sink, Codec::Opus, Duration::from_millis(100), None);
     let ingest = ingest(&tap, Role::Mic);
     pipeline.set_state(gst::State::Playing).unwrap();
-    let patience = gst::ClockTime::from_seconds(10);
     let mut loudest = 0f32;
     for _ in 0..20 {
-        let sample = ingest.sink().try_pull_sample(patience).unwrap();
+        let sample = ingest.sink().try_pull_sample(PATIENCE).unwrap();
         let map = sample.buffer().unwrap().map_readable().unwrap();
         let samples = map
             .chunks_exact(4)

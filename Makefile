@@ -38,11 +38,11 @@ test-rust:
 	fi
 
 # Each run tells how long each test took; what they print of freezes and rates goes to the log.
-soak: packages-test ## run what takes minutes on a real network, RUNS times, and fuzz offers (a quiet machine, please)
+soak: packages-test ## judge what the real clock judges, RUNS times, and fuzz offers (a quiet machine, please)
 	TESSERA_FUZZ_SECONDS=$(FUZZ_SECONDS) $(CARGO) test --locked --lib -- normalise::tests::grammar
 	@for run in $$(seq $(RUNS)); do \
 		echo "run $$run of $(RUNS)"; \
-		$(CARGO) nextest run --locked --profile soak --success-output final; \
+		TESSERA_QUIET_MACHINE=1 $(CARGO) nextest run --locked --profile soak --success-output final; \
 	done
 
 # The page has no build step, so Node is not needed to run Tessera: only these tests want it.

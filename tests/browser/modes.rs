@@ -99,7 +99,7 @@ async fn twenty_switches_drop_nobody_and_show_nobody_under_anothers_name() {
     let bots = try_join_all(joins).await.unwrap();
     let page = Page::chromium("Ann").await;
     page.join(&server.url, "switch").await;
-    page.evaluate("probe.pictured(20000)").await;
+    page.pictured().await;
     let people: BTreeMap<String, [u8; 3]> = (0..PEOPLE)
         .map(|i| (format!("Person {i}"), palette::color(i)))
         .collect();

@@ -10,12 +10,15 @@ use tessera::id::Role;
 use tessera::protocol::room::UplinkState;
 use tessera::room::{Muter, Request};
 
+use crate::common::bars::{at_least, at_most};
 use crate::common::browser::{Page, Permission, alone, key};
 use crate::common::look::COLOR_ERROR;
 use crate::common::server::{TestServer, room};
 
 /// Longer than any frame may be missing.
-const LONGEST_GAP_MS: f64 = 1000.0;
+const LONGEST_GAP: Duration = Duration::from_secs(1);
+/// Slower than any picture may be.
+const FRAMES_A_SECOND: f64 = 15.0;
 
 /// The first of the palette, which [`assert_color`] looks for.
 async fn bot(server: &TestServer, room_name: &str, name: &str) -> Bot {
@@ -49,9 +52,15 @@ fn number(seen: &Value, key: &str) -> f64 {
 #[track_caller]
 fn assert_flows(who: &str, seen: &Value) {
     let fps = number(seen, "framesPerSecond");
-    assert!(fps >= 15.0, "{who}: {fps:.1} frames per second: {seen}");
-    let gap = number(seen, "longestGap");
-    assert!(gap < LONGEST_GAP_MS, "{who}: no frame for {gap} ms: {seen}");
+    assert!(
+        fps >= at_least(FRAMES_A_SECOND),
+        "{who}: {fps:.1} frames per second: {seen}"
+    );
+    let gap = Duration::from_secs_f64(number(seen, "longestGap") / 1000.0);
+    assert!(
+        gap < at_most(LONGEST_GAP),
+        "{who}: no frame for {gap:?}: {seen}"
+    );
     let energy = number(seen, "audioEnergy");
     assert!(energy > 0.001, "{who} hears nothing: {seen}");
 }
@@ -262,7 +271,7 @@ async fn a_browser_that_is_killed_takes_nothing_from_the_others() {
     bot.reset_stats();
     let killed = Instant::now();
     ann.kill();
-    let deadline = Duration::from_secs(5);
+    let deadline = at_most(Duration::from_secs(5));
     let gone = "probe.state().room.tiles.length === 2 && !probe.person('Ann')";
     ben.until_within("Ann's tile to go", gone, deadline).await;
     println!("gone after {:?}", killed.elapsed());
@@ -270,12 +279,13 @@ async fn a_browser_that_is_killed_takes_nothing_from_the_others() {
     let seen = ben.watch(Duration::from_secs(3)).await;
     assert_flows("Ben", &seen);
     let gap = ben.evaluate("window.shut()").await.as_f64().unwrap();
-    assert!(gap < LONGEST_GAP_MS, "Ben: no frame for {gap} ms");
+    let gap = Duration::from_secs_f64(gap / 1000.0);
+    assert!(gap < at_most(LONGEST_GAP), "Ben: no frame for {gap:?}");
     let stats = bot.stats();
     let video = stats.received.iter().find(|one| one.role == Role::MixVideo);
     let video = video.expect("the mix");
-    assert!(video.decoded > 50, "{video:?}");
-    assert!(video.longest_gap < Duration::from_secs(1), "{video:?}");
+    assert!(video.decoded > 10, "{video:?}");
+    assert!(video.longest_gap < at_most(LONGEST_GAP), "{video:?}");
     server.stop().await;
 }
 
@@ -307,7 +317,8 @@ async fn a_page_comes_back_by_itself_when_the_server_does() {
         .await;
     page.pictured().await;
     let seen = page.watch(Duration::from_secs(2)).await;
-    assert!(number(&seen, "framesPerSecond") >= 15.0, "{seen}");
+    let fps = number(&seen, "framesPerSecond");
+    assert!(fps >= at_least(FRAMES_A_SECOND), "{seen}");
     page.until(
         "the cover gone",
         "!probe.shown('reconnecting') && !probe.shown('still')",

@@ -11,6 +11,7 @@ use tessera::id::{ParticipantId, Role};
 use tessera::protocol::{ClientMessage, PictureSize};
 use tessera::topology::Mode;
 
+use crate::common::bars::at_most;
 use crate::common::browser::{Page, alone};
 use crate::common::server::{TestServer, room};
 
@@ -176,12 +177,18 @@ async fn a_firefox_page_is_seen_in_the_sizes_of_a_chromium_page_and_a_bot() {
         other => Err(format!("{other:?}")),
     })
     .await;
-    let drawn = ann.evaluate(tile).await;
+    // What comes first may be smaller: how much her link carries is found out upwards.
+    ann.until_within(
+        "a larger picture",
+        &format!("{tile}?.height > 180"),
+        DEADLINE,
+    )
+    .await;
     println!(
-        "Chromium draws {drawn}; Firefox sends {}",
+        "Chromium draws {}; Firefox sends {}",
+        ann.evaluate(tile).await,
         fay.evaluate(SENDING).await
     );
-    assert!(drawn["height"].as_u64().unwrap() > 180, "{drawn}");
     for page in [&ann, &fay] {
         page.assert_no_errors();
     }
@@ -253,7 +260,7 @@ async fn offers_that_make_no_sense_are_answered_in_one_encoding_and_disturb_nobo
         let mix = stats.received.iter().find(|one| one.role == Role::MixVideo);
         let mix = mix.unwrap();
         assert!(
-            mix.decoded > 0 && mix.longest_gap < Duration::from_secs(2),
+            mix.decoded > 0 && mix.longest_gap < at_most(Duration::from_secs(2)),
             "{mix:?}"
         );
     }

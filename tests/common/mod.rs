@@ -1,6 +1,7 @@
 //! What the tests share. Each test file uses a part of it.
 #![allow(dead_code, unreachable_pub, clippy::unwrap_used)]
 
+pub mod bars;
 pub mod browser;
 pub mod claps;
 pub mod disk;

@@ -14,6 +14,7 @@ use tessera::id::Role;
 use tessera::protocol::error::ErrorCode;
 use tessera::protocol::room::{RoomState, UplinkState};
 
+use crate::common::bars::at_most;
 use crate::common::film;
 use crate::common::recorded::{Process, ask};
 use crate::common::server::{PATIENCE, TestServer, room};
@@ -297,9 +298,10 @@ async fn a_room_in_which_nothing_moves_rests_until_something_does() {
     bots.push(Bot::join(mover).await.expect("joins"));
     let state = bots[0].room_when("three cameras", live(3)).await;
     state.expect("three cameras");
-    frames_a_second(&bots[0], 22.0..32.0).await;
+    frames_a_second(&bots[0], 15.0..32.0).await;
     let seen = video(&bots[0]);
-    assert!(seen.longest_gap < Duration::from_millis(500), "{seen:?}");
+    let longest = at_most(Duration::from_millis(500));
+    assert!(seen.longest_gap < longest, "{seen:?}");
 
     // And rest again, when they have gone.
     let mover = bots.pop().expect("the third");
@@ -312,7 +314,8 @@ async fn a_room_in_which_nothing_moves_rests_until_something_does() {
     let file = folder.path().join(ended["file"].as_str().expect("a file"));
     let length = film::length(&file);
     let off = length.abs_diff(took);
-    assert!(off < Duration::from_millis(1200), "{length:?} in {took:?}");
+    let most = at_most(Duration::from_millis(1200));
+    assert!(off < most, "{length:?} in {took:?}");
     join_all(bots.into_iter().map(Bot::leave)).await;
     server.stop().await;
 }

@@ -19,7 +19,11 @@ use tokio::time::timeout;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::{MaybeTlsStream, client_async, connect_async};
 
+use crate::common::bars::at_most;
 use crate::common::server::{PATIENCE, TestServer, room};
+
+/// Longer than a frame of the others may be missing, whatever somebody does.
+const LONGEST_GAP: Duration = Duration::from_millis(200);
 
 fn camera(codec: VideoCodec) -> VideoFormat {
     VideoFormat::sized(codec, 320, 180)
@@ -87,7 +91,7 @@ async fn a_corrupt_stream_and_a_killed_sender_cost_nobody_a_frame() {
         .await
         .expect("the tile goes");
     assert!(
-        killed.elapsed() < Duration::from_secs(5),
+        killed.elapsed() < at_most(Duration::from_secs(5)),
         "{:?}",
         killed.elapsed()
     );
@@ -96,7 +100,7 @@ async fn a_corrupt_stream_and_a_killed_sender_cost_nobody_a_frame() {
         let seen = mix_video(bot);
         assert!(seen.frames > 100, "{seen:?}");
         assert!(
-            seen.longest_gap < Duration::from_millis(200),
+            seen.longest_gap < at_most(LONGEST_GAP),
             "{}: {seen:?}",
             bot.name()
         );
@@ -328,7 +332,7 @@ async fn bad_input_is_refused_and_the_room_next_door_goes_on() {
 
     frames(&neighbour, 30).await;
     let seen = mix_video(&neighbour);
-    assert!(seen.longest_gap < Duration::from_millis(200), "{seen:?}");
+    assert!(seen.longest_gap < at_most(LONGEST_GAP), "{seen:?}");
     assert_eq!(seen.lost, 0, "{seen:?}");
     let rooms = server.get("/api/v1/rooms").await;
     let names: Vec<_> = rooms
@@ -424,7 +428,7 @@ async fn a_stopping_server_says_goodbye() {
     let began = Instant::now();
     server.stop().await;
     assert!(
-        began.elapsed() < Duration::from_secs(5),
+        began.elapsed() < at_most(Duration::from_secs(5)),
         "{:?}",
         began.elapsed()
     );

@@ -10,6 +10,7 @@ use tessera::codec::VideoCodec;
 use tessera::id::{ParticipantId, Role};
 use tessera::protocol::room::{Limits, RoomState, UplinkState};
 
+use crate::common::bars::at_most;
 use crate::common::look::check_tiles;
 use crate::common::server::{TestServer, room};
 
@@ -156,9 +157,9 @@ async fn a_viewer_is_moved_without_a_gap() {
         let figures = video(&viewer);
         assert_eq!(figures.lost, 0, "sequence numbers go on: {figures:?}");
         assert!(figures.keyframes >= 6, "one for each move: {figures:?}");
-        // Seven frames of the slowest; a machine that does other things too.
-        let gap = figures.longest_gap;
-        assert!(gap < Duration::from_millis(467), "{codec:?}: {figures:?}");
+        // Seven frames of the slowest.
+        let longest = at_most(Duration::from_millis(467));
+        assert!(figures.longest_gap < longest, "{codec:?}: {figures:?}");
         viewer.leave().await.expect("left");
     }
     join_all(senders.into_iter().map(Bot::leave)).await;

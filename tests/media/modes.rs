@@ -15,6 +15,7 @@ use tessera::protocol::room::RoomState;
 use tessera::topology::Mode;
 use tokio::time::{Instant, timeout};
 
+use crate::common::bars::at_most;
 use crate::common::server::{PATIENCE, TestServer, room};
 
 /// A small camera, so that many fit on two cores.
@@ -352,10 +353,13 @@ async fn a_mixer_for_one() {
     let phone = bots.pop().expect("the phone");
     phone.leave().await.expect("it leaves");
     let gone = stats_when(&server, "one", has_no_mixer).await;
-    assert!(gone < Duration::from_secs(2), "the mixer stayed {gone:?}");
+    assert!(gone < at_most(MIXER_STAYS), "the mixer stayed {gone:?}");
     join_all(bots.into_iter().map(Bot::leave)).await;
     server.stop().await;
 }
+
+/// How long a mixer stays that nobody needs.
+const MIXER_STAYS: Duration = Duration::from_secs(2);
 
 /// The mixer and its decoders are gone within two seconds of the last need.
 #[tokio::test(flavor = "multi_thread")]
@@ -379,7 +383,7 @@ async fn the_mixer_goes_with_its_mode() {
                 .expect("a bot that lives");
         }
         let gone = stats_when(&server, "leave", has_no_mixer).await;
-        assert!(gone < Duration::from_secs(2), "{mode:?}: {gone:?}");
+        assert!(gone < at_most(MIXER_STAYS), "{mode:?}: {gone:?}");
     }
     join_all(bots.into_iter().map(Bot::leave)).await;
     server.stop().await;

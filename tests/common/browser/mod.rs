@@ -25,6 +25,9 @@ pub mod key {
     pub const DOWN: char = '\u{e015}';
 }
 
+/// Longer than anything in a page takes, and shorter than a browser is waited for.
+const PATIENCE: Duration = Duration::from_secs(45);
+
 /// What the tests ask of a page.
 const PROBE: &str = include_str!("probe.js");
 
@@ -143,8 +146,7 @@ impl Page {
 
     /// Waits in the page until `condition`, an expression, is truthy; gives its value.
     pub async fn until(&self, what: &str, condition: &str) -> Value {
-        self.until_within(what, condition, Duration::from_secs(20))
-            .await
+        self.until_within(what, condition, PATIENCE).await
     }
 
     /// The same with a deadline of its own.
@@ -166,7 +168,8 @@ impl Page {
 
     /// Waits until the composite is on the screen.
     pub async fn pictured(&self) {
-        self.evaluate("probe.pictured(20000)").await;
+        self.evaluate(&format!("probe.pictured({})", PATIENCE.as_millis()))
+            .await;
     }
 
     /// Watches and hears the composite for a while.

@@ -1,16 +1,20 @@
 //! Where the tiles of a composite stand: `(canvas, people, kind) -> tiles`; pure.
 //!
-//! [`spotlight`] is the rule of who is large in a spotlight. The page has the same rule; both are
-//! tested with `tests/data/scenes.json`.
+//! [`spotlight`] is the rule of who is large in a spotlight, [`DominantSpeaker`] of whom the voice
+//! makes it. The page has the same rule; both are tested with `tests/data/scenes.json`.
 //!
 //! All lengths are pixels with an aspect ratio of 1:1. Tiles have the proportions of the
 //! canvas, turned to landscape if the canvas is upright, because cameras are landscape.
+
+mod dominant;
 
 use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
+
+pub use dominant::DominantSpeaker;
 
 use crate::id::{ParticipantId, Role, SourceId};
 
@@ -21,7 +25,7 @@ use crate::id::{ParticipantId, Role, SourceId};
 pub enum LayoutKind {
     /// Equal tiles, as large as possible.
     Grid,
-    /// One large tile (pinned, else a shared screen, else the last speaker), the others in a strip.
+    /// One large tile (pinned, else a shared screen, else the dominant speaker), the others in a strip.
     Spotlight,
 }
 
@@ -142,12 +146,12 @@ pub const MAX_STRIP: usize = 5;
 const STRIP_SHARE: u32 = 5;
 
 /// Which of the tiles `shown` a spotlight makes the large one: the camera of the pinned
-/// participant, else the first shared screen, else the camera of whoever spoke last, else the first
-/// tile. A pinned participant or last speaker without a tile counts as none. `None` without tiles.
+/// participant, else the first shared screen, else the camera of the dominant speaker, else the first
+/// tile. A pinned participant or dominant speaker without a tile counts as none. `None` without tiles.
 pub fn spotlight(
     shown: &[SourceId],
     pinned: Option<ParticipantId>,
-    last_speaker: Option<ParticipantId>,
+    speaker: Option<ParticipantId>,
 ) -> Option<usize> {
     let camera_of = |participant| {
         let role = Role::Camera;
@@ -157,7 +161,7 @@ pub fn spotlight(
     pinned
         .and_then(camera_of)
         .or_else(|| shown.iter().position(|source| source.is_screen()))
-        .or_else(|| last_speaker.and_then(camera_of))
+        .or_else(|| speaker.and_then(camera_of))
         .or((!shown.is_empty()).then_some(0))
 }
 

@@ -207,7 +207,7 @@ impl Remixer {
                 self.take(&cue);
                 changed = true;
             }
-            if changed {
+            if self.replay.pass(at.into()) || changed {
                 self.set_scene();
             }
             self.mixer.frame(at);

@@ -4,10 +4,11 @@
 //! screen, and an avatar where there is no picture.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use crate::archive::events::Event;
 use crate::id::{ParticipantId, Role, SourceId};
-use crate::layout::{self, LayoutKind, Size};
+use crate::layout::{self, DominantSpeaker, LayoutKind, Size};
 use crate::media::mixer::{Content, Scene, Tile};
 
 /// A participant who is present.
@@ -26,7 +27,7 @@ pub(super) struct RoomReplay {
     /// Whether the layout follows the recording.
     layout_source: LayoutSource,
     pinned: Option<ParticipantId>,
-    last_speaker: Option<ParticipantId>,
+    dominant: DominantSpeaker,
     people: BTreeMap<ParticipantId, Person>,
     /// The uplinks that are recorded at this moment.
     recorded: BTreeSet<SourceId>,
@@ -52,7 +53,7 @@ impl RoomReplay {
                 None => LayoutSource::Room,
             },
             pinned: None,
-            last_speaker: None,
+            dominant: DominantSpeaker::default(),
             people: BTreeMap::new(),
             recorded: BTreeSet::new(),
         }
@@ -72,7 +73,6 @@ impl RoomReplay {
             Event::Leave { participant } => {
                 self.people.remove(participant);
                 self.pinned = self.pinned.filter(|who| who != participant);
-                self.last_speaker = self.last_speaker.filter(|who| who != participant);
             }
             Event::Layout { layout } if self.layout_source == LayoutSource::Room => {
                 self.layout = *layout
@@ -81,12 +81,7 @@ impl RoomReplay {
             Event::Speaker {
                 participant,
                 speaking,
-            } => {
-                if *speaking {
-                    self.last_speaker = Some(*participant);
-                }
-                self.with(*participant, |person| person.speaking = *speaking);
-            }
+            } => self.with(*participant, |person| person.speaking = *speaking),
             Event::Mute {
                 participant,
                 role,
@@ -99,6 +94,17 @@ impl RoomReplay {
             }),
             _ => {}
         }
+    }
+
+    /// Finds who has the spotlight at `now`, once everything that happened by then has been applied.
+    /// Says whether it is somebody else than before.
+    pub(super) fn pass(&mut self, now: Duration) -> bool {
+        let before = self.dominant.who();
+        let heard = self.people.iter().filter(|(_, person)| person.speaking);
+        let is_present = |who| self.people.contains_key(&who);
+        self.dominant
+            .update(now, heard.map(|(who, _)| *who), is_present);
+        self.dominant.who() != before
     }
 
     /// From now on an uplink is recorded, or no longer is.
@@ -118,7 +124,7 @@ impl RoomReplay {
     /// What the composite shows at this moment.
     pub(super) fn scene(&self) -> Scene {
         let shown = self.shown();
-        let large = layout::spotlight(&shown, self.pinned, self.last_speaker);
+        let large = layout::spotlight(&shown, self.pinned, self.dominant.who());
         let rects = layout::tiles(self.canvas, self.layout, shown.len(), large);
         let tiles = shown.iter().zip(rects);
         let tile = |(source, rect): (&SourceId, Option<_>)| {
@@ -263,11 +269,20 @@ mod tests {
             participant: p(2),
             speaking: true,
         });
+        assert!(replay.pass(Duration::ZERO));
         let large = |replay: &RoomReplay| {
             let tiles = replay.scene().tiles;
             let large = tiles.iter().find(|tile| tile.rect.w == 1024);
             large.map(|tile| (tile.source.participant, tile.speaking))
         };
+        assert_eq!(large(&replay), Some((p(2), true)));
+        for (ms, speaking) in [(5_000, true), (5_400, false)] {
+            replay.apply(&Event::Speaker {
+                participant: p(1),
+                speaking,
+            });
+            assert!(!replay.pass(Duration::from_millis(ms)), "a cough");
+        }
         assert_eq!(large(&replay), Some((p(2), true)));
         replay.apply(&Event::Pin {
             participant: Some(p(3)),

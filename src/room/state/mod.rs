@@ -31,7 +31,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-pub use active_speakers::dominant::DominantSpeaker;
 pub use input::{Effect, Input, Lifetime, Settings};
 pub use request::{Departure, Muter, Reach, Request, RequestId};
 
@@ -43,7 +42,7 @@ use super::error::RoomError;
 use crate::admission::Pressure;
 use crate::id::SourceId;
 use crate::id::{ParticipantId, Role};
-use crate::layout::LayoutKind;
+use crate::layout::{DominantSpeaker, LayoutKind};
 use crate::media::bwe::delay::Estimate;
 use crate::media::bwe::ladder::Ladder;
 use crate::media::mixer::{Output, Tile};

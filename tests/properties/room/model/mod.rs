@@ -10,12 +10,12 @@ use std::time::Duration;
 use tessera::admission::{Busy, Pressure};
 use tessera::id::SourceId;
 use tessera::id::{ParticipantId, Role};
-use tessera::layout::LayoutKind;
+use tessera::layout::{DominantSpeaker, LayoutKind};
 use tessera::media::bwe::fec::FecController;
 use tessera::media::mixer::Output;
 use tessera::protocol::recording::{RecordingId, Subject};
 use tessera::protocol::room::{ByeReason, MeasuredPaths};
-use tessera::room::state::{DominantSpeaker, Input, Lifetime, RequestId, Settings};
+use tessera::room::state::{Input, Lifetime, RequestId, Settings};
 use tessera::room::{Departure, MAX_RECORDINGS, Muter, Reach, Request, RoomError};
 use tessera::topology::{Mode, Paths};
 

@@ -1,8 +1,6 @@
 //! Active speakers: as the mixer detects them where one runs, else by the audio levels in the
 //! packets (RFC 6464); pure.
 
-pub(crate) mod dominant;
-
 use std::time::Duration;
 
 use super::State;

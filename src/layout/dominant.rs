@@ -1,4 +1,4 @@
-//! The dominant speaker, who has the large tile of a spotlight; pure.
+//! The dominant speaker; pure.
 
 use std::collections::BTreeMap;
 use std::time::Duration;

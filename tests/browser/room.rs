@@ -374,20 +374,9 @@ async fn who_refuses_the_camera_listens_and_is_told_so() {
 /// Publishes camera and microphone over WHIP, the camera in two sizes with names of their own
 /// (RFC 8853): then the offer says of no SSRC which m-line it is of.
 const PUBLISH_TWO_SIZES: &str = "(async () => { \
-    const media = await navigator.mediaDevices.getUserMedia({ audio: true, video: true }); \
-    const pc = new RTCPeerConnection({ bundlePolicy: 'max-bundle' }); \
-    window.publishing = pc; \
-    const direction = 'sendonly'; \
     const sendEncodings = [{ rid: 'small', scaleResolutionDownBy: 2 }, { rid: 'large' }]; \
-    pc.addTransceiver(media.getAudioTracks()[0], { direction }); \
-    pc.addTransceiver(media.getVideoTracks()[0], { direction, sendEncodings }); \
-    await pc.setLocalDescription(); \
-    await probe.until(() => pc.iceGatheringState === 'complete', 10_000); \
-    const { sdp } = pc.localDescription; \
-    const headers = { 'content-type': 'application/sdp' }; \
-    const answer = await fetch('/whip/sizes', { method: 'POST', headers, body: sdp }); \
-    await pc.setRemoteDescription({ type: 'answer', sdp: await answer.text() }); \
-    const video = sdp.slice(sdp.indexOf('m=video')); \
+    const { offer } = await probe.publish('sizes', { sendEncodings }); \
+    const video = offer.slice(offer.indexOf('m=video')); \
     return { simulcast: video.includes('a=simulcast:send'), announced: video.includes('a=ssrc:') }; })()";
 
 #[tokio::test(flavor = "multi_thread", crate = "crate::common::home")]

@@ -8,13 +8,14 @@ use serde_json::json;
 use tessera::archive::events::{self, Event, RecordedTrack};
 use tessera::bots::{Bot, BotConfig, Decode};
 use tessera::id::Role;
+use tessera::protocol::room::UplinkState;
 use tessera::protocol::{ClientMessage, PictureSize};
 use tessera::topology::Mode;
 use tokio::time::Instant;
 
 use crate::common::browser::{Page, alone};
 use crate::common::film;
-use crate::common::recorded::{ask, folder, record_for, recording, stop};
+use crate::common::recorded::{ask, begin_as, folder, record_for, recording, stop};
 use crate::common::server::{TestServer, room};
 
 /// How long a browser may take to send another encoding, and the server to take it.
@@ -22,9 +23,9 @@ const DEADLINE: Duration = Duration::from_secs(30);
 /// How much is recorded of each.
 const PART: Duration = Duration::from_secs(3);
 
-/// The cameras' files that have begun.
+/// The cameras' files that have begun; none while the log has not.
 fn cameras(folder: &Path) -> Vec<RecordedTrack> {
-    let lines = events::read(folder).unwrap();
+    let lines = events::read(folder).unwrap_or_default();
     let camera = |line: events::LogEntry| match line.event {
         Event::Track(track) if track.role == Role::Camera => Some(track),
         _ => None,
@@ -120,6 +121,73 @@ async fn the_largest_encoding_is_recorded_while_there_is_one() {
         assert!(next + Duration::from_millis(500) > end, "one at a time");
         assert!(next < end + Duration::from_secs(5), "the next one follows");
     }
+    drop(viewer);
+    server.stop().await;
+}
+
+/// Publishes a camera in three spatial layers of VP9 that depend on one another in keyframes alone,
+/// and nothing else.
+const PUBLISH_LAYERS: &str = "probe.publish('layers', { audio: false, \
+    video: { width: 1280, height: 720, frameRate: 15 }, codec: 'video/VP9', \
+    sendEncodings: [{ scalabilityMode: 'L3T3_KEY' }] })";
+
+/// How many they are.
+const LAYERS: u64 = 3;
+
+/// What the browser has sent: the largest size, frames of all layers, and how often it was asked for keyframes.
+const SENT: &str = "publishing.getStats().then((all) => { \
+    const video = [...all.values()].find((one) => one.type === 'outbound-rtp'); \
+    return { mode: video.scalabilityMode, width: video.frameWidth, frames: video.framesEncoded, \
+        asked: video.pliCount + video.firCount }; })";
+
+/// Spatial layers are one picture, in its largest size, in the mix and in a file: nobody asks for a
+/// keyframe because of each of them.
+#[tokio::test(flavor = "multi_thread", crate = "crate::common::home")]
+async fn spatial_layers_of_vp9_are_one_picture() {
+    let _alone = alone().await;
+    let folder = folder();
+    let server = TestServer::with(recording(folder.path())).await;
+    let viewer = BotConfig::new(&server.url, room("layers"), "Viewer").decoding(Decode::Video);
+    let viewer = Bot::join(viewer).await.unwrap();
+    let page = Page::chromium("Ann").await;
+    page.open(&server.url).await;
+    page.evaluate(PUBLISH_LAYERS).await;
+    let sent = format!(
+        "(async () => {{ const now = await {SENT}; \
+         return now.width === 1280 && now.frames > 30 ? now : null; }})()"
+    );
+    let before = page.until_within("all layers", &sent, DEADLINE).await;
+    assert_eq!(before["mode"], "L3T3_KEY", "{before}");
+    viewer
+        .room_when("a live camera", |state| {
+            state
+                .participants
+                .iter()
+                .any(|one| one.camera == UplinkState::Live)
+        })
+        .await
+        .unwrap();
+
+    let body = json!({ "kind": "tracks" });
+    let take = begin_as(&server.url, "layers", body).await;
+    let place = folder.path().join(&take);
+    begun(&place, 1).await;
+    record_for(PART).await;
+    let after = page.evaluate(SENT).await;
+    let ended = stop(&server.url, "layers", &take).await;
+    assert_eq!(ended["state"], "finished", "{ended}");
+
+    let file = place.join(&cameras(&place)[0].file);
+    let pictures = film::vp9_picture_bytes(&file);
+    let packets = film::packets(&file).len();
+    let count = |key: &str| after[key].as_u64().unwrap() - before[key].as_u64().unwrap();
+    let (sent, asked) = (count("frames"), count("asked"));
+    println!("{sent} layers sent, {packets} pictures recorded, {asked} keyframes asked for");
+    assert_eq!(pictures, vec![1280 * 720 * 3 / 2; packets]);
+    let whole = packets as u64 * LAYERS;
+    assert!(2 * whole > sent, "{packets} pictures of {sent} layers");
+    // For the recording, for its size, and for one that is lost.
+    assert!(asked <= 5, "{asked} keyframes are asked for");
     drop(viewer);
     server.stop().await;
 }

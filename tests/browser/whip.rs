@@ -13,20 +13,8 @@ use crate::common::server::{TestServer, room};
 const DEADLINE: Duration = Duration::from_secs(30);
 
 /// Publishes camera and microphone. Gives what the answer says of REMB.
-const PUBLISH: &str = "(async () => { \
-    const video = { width: 640, height: 360, frameRate: 30 }; \
-    const media = await navigator.mediaDevices.getUserMedia({ audio: true, video }); \
-    const pc = new RTCPeerConnection({ bundlePolicy: 'max-bundle' }); \
-    window.publishing = pc; \
-    for (const track of media.getTracks()) pc.addTransceiver(track, { direction: 'sendonly' }); \
-    await pc.setLocalDescription(); \
-    await probe.until(() => pc.iceGatheringState === 'complete', 10_000); \
-    const headers = { 'content-type': 'application/sdp' }; \
-    const body = pc.localDescription.sdp; \
-    const answer = await fetch('/whip/bound', { method: 'POST', headers, body }); \
-    const sdp = await answer.text(); \
-    await pc.setRemoteDescription({ type: 'answer', sdp }); \
-    return sdp.match(/^a=rtcp-fb:.*goog-remb/gm)?.length ?? 0; })()";
+const PUBLISH: &str = "probe.publish('bound', { video: { width: 640, height: 360, frameRate: 30 } }) \
+    .then(({ answer }) => answer.match(/^a=rtcp-fb:.*goog-remb/gm)?.length ?? 0)";
 
 /// What the browser says of what it may send, and does, bit/s.
 const SENDING: &str = "(async () => { \

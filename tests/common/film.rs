@@ -207,6 +207,31 @@ pub fn packets(file: &Path) -> Vec<Duration> {
     times(entries(file, &[], "packet=pts_time"))
 }
 
+/// The bytes of each picture of a file of VP9 in I420, as libvpx decodes it, which browsers and
+/// GStreamer use. FFmpeg's own decoder shows each spatial layer as a picture.
+pub fn vp9_picture_bytes(file: &Path) -> Vec<u32> {
+    let arguments = [
+        "-v",
+        "error",
+        "-c:v",
+        "libvpx-vp9",
+        "-i",
+        "FILE",
+        "-autoscale",
+        "0",
+        "-fps_mode",
+        "passthrough",
+        "-f",
+        "framehash",
+        "-",
+    ];
+    let output = run("ffmpeg", &arguments, file);
+    let text = String::from_utf8(output.stdout).expect("numbers");
+    let frames = text.lines().filter(|line| !line.starts_with('#'));
+    let bytes = |line: &str| line.split(',').nth(4)?.trim().parse().ok();
+    frames.filter_map(bytes).collect()
+}
+
 /// The widths of a file's pictures, each once, in the order in which they come.
 pub fn widths(file: &Path) -> Vec<u32> {
     let mut widths: Vec<u32> = entries(file, &PICTURES, "frame=width");

@@ -2,7 +2,7 @@
 //! ([`crate::media::rtp::sanitize`] has the rules), and makes those whole that it would misread.
 
 use crate::codec::Codec;
-use crate::media::rtp::payload::vp9;
+use crate::media::rtp::payload::vp9::{self, SuperframeIndex};
 use crate::media::rtp::sanitize::{Sanitizer, Verdict};
 
 /// The way of one stream's packets to a depayloader.
@@ -10,6 +10,8 @@ use crate::media::rtp::sanitize::{Sanitizer, Verdict};
 pub(crate) struct PacketGate {
     format: Codec,
     sanitizer: Sanitizer,
+    /// Of VP9, the layers of the picture that is under way.
+    layers: SuperframeIndex,
     /// How many packets were left out as if they had never been sent; modulo 65536, as sequence
     /// numbers are.
     left_out: u16,
@@ -28,6 +30,7 @@ impl PacketGate {
         Self {
             format,
             sanitizer: Sanitizer::new(format),
+            layers: SuperframeIndex::default(),
             left_out: 0,
             waits: false,
             asked: gst::ClockTime::ZERO,
@@ -75,25 +78,57 @@ impl PacketGate {
         due
     }
 
-    fn made_whole(&self, packet: &gst::Buffer) -> gst::Buffer {
-        let dependency = match gst_rtp::RTPBuffer::from_buffer_readable(packet) {
-            Ok(rtp) if self.format == Codec::Vp9 => {
-                vp9::undeclared_dependency(rtp.payload().unwrap_or_default())
-            }
-            _ => None,
-        };
-        let mut packet = packet.clone();
-        if self.left_out == 0 && dependency.is_none() {
+    fn made_whole(&mut self, packet: &gst::Buffer) -> gst::Buffer {
+        let Layering { depends, index } = self.layering(packet);
+        let mut packet = index.map_or_else(|| packet.clone(), |index| appended(packet, &index));
+        if self.left_out == 0 && depends.is_none() {
             return packet;
         }
         if let Ok(mut rtp) = gst_rtp::RTPBuffer::from_buffer_writable(packet.make_mut()) {
             let number = rtp.seq().wrapping_sub(self.left_out);
             rtp.set_seq(number);
-            let byte = dependency.and_then(|at| rtp.payload_mut().ok()?.get_mut(at));
+            let byte = depends.and_then(|at| rtp.payload_mut().ok()?.get_mut(at));
             byte.into_iter().for_each(|byte| *byte |= 1);
         }
         packet
     }
+
+    fn layering(&mut self, packet: &gst::Buffer) -> Layering {
+        let rtp = gst_rtp::RTPBuffer::from_buffer_readable(packet);
+        let (Codec::Vp9, Ok(rtp)) = (self.format, rtp) else {
+            return Layering::default();
+        };
+        let payload = rtp.payload().unwrap_or_default();
+        let number = rtp.seq().wrapping_sub(self.left_out);
+        let index = self.layers.after(number, payload, rtp.is_marker());
+        Layering {
+            depends: vp9::undeclared_dependency(payload),
+            // It would come behind the padding.
+            index: index.filter(|_| !rtp.has_padding()),
+        }
+    }
+}
+
+/// What a packet of VP9 does not say of its layers.
+#[derive(Debug, Default)]
+struct Layering {
+    /// The byte of the payload that has to say that this layer depends on the one below.
+    depends: Option<usize>,
+    /// What makes one picture of the layers that end with this packet.
+    index: Option<Vec<u8>>,
+}
+
+/// The packet with more behind its payload.
+fn appended(packet: &gst::Buffer, more: &[u8]) -> gst::Buffer {
+    let Ok(map) = packet.map_readable() else {
+        return packet.clone();
+    };
+    let mut longer = gst::Buffer::from_mut_slice([map.as_slice(), more].concat());
+    let copied = longer
+        .get_mut()
+        .map(|longer| packet.copy_into(longer, gst::BUFFER_COPY_METADATA, ..));
+    debug_assert!(matches!(copied, Some(Ok(()))), "a buffer of our own");
+    longer
 }
 
 #[cfg(test)]

@@ -162,9 +162,32 @@
     await until(async () => (await inbound()).video.framesDecoded > 0, ms);
   }
 
+  /**
+   * Publishes camera and microphone to a room over WHIP, as a client does that is not this page. What is given is told
+   * to the browser: how it takes the camera, in which encodings it sends it, and the one codec that it offers.
+   */
+  async function publish(room, { video = true, audio = true, sendEncodings, codec } = {}) {
+    const media = await navigator.mediaDevices.getUserMedia({ video, audio });
+    const pc = new RTCPeerConnection({ bundlePolicy: 'max-bundle' });
+    const direction = 'sendonly';
+    for (const track of media.getAudioTracks()) pc.addTransceiver(track, { direction });
+    const camera = pc.addTransceiver(media.getVideoTracks()[0], { direction, ...(sendEncodings && { sendEncodings }) });
+    const known = RTCRtpSender.getCapabilities('video').codecs;
+    if (codec) camera.setCodecPreferences(known.filter(({ mimeType }) => mimeType === codec).slice(0, 1));
+    await pc.setLocalDescription();
+    await until(() => pc.iceGatheringState === 'complete', 10_000);
+    const { sdp } = pc.localDescription;
+    const headers = { 'content-type': 'application/sdp' };
+    const response = await fetch(`/whip/${room}`, { method: 'POST', headers, body: sdp });
+    const answer = await response.text();
+    await pc.setRemoteDescription({ type: 'answer', sdp: answer });
+    globalThis.publishing = pc;
+    return { offer: sdp, answer };
+  }
+
   const shown = (id) => !document.getElementById(id).hidden && document.getElementById(id).checkVisibility();
   const text = (id) => (shown(id) ? document.getElementById(id).textContent.trim() : '');
   const person = (name) => state().room?.participants.find((one) => one.name === name);
 
-  globalThis.probe = { until, watch, pictured, inbound, state, shown, text, person, pause, watchFrames, watchNames };
+  globalThis.probe = { until, watch, pictured, publish, inbound, state, shown, text, person, pause, watchFrames, watchNames };
 })();

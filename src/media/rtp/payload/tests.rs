@@ -4,6 +4,7 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 
 use super::vp8::{Field, PictureId, Vp8Descriptor, Vp8Numbers};
+use super::vp9::SuperframeIndex;
 use super::*;
 
 const FORMATS: [Codec; 4] = [Codec::Vp8, Codec::H264, Codec::Vp9, Codec::Opus];
@@ -292,6 +293,40 @@ fn a_vp9_layer_that_does_not_say_what_it_depends_on_is_found() {
     );
 }
 
+#[test]
+fn layers_of_vp9_become_one_picture() {
+    // Picture id, layers, bits as given; three bytes of descriptor behind the flags.
+    let packet = |flags: u8, layer: u8, frame: &[u8]| {
+        let head = [0x80 | 0x20 | flags, 5, layer << 1 | u8::from(layer > 0), 0];
+        [&head[..], frame].concat()
+    };
+    const BEGIN: u8 = 0x08;
+    let mut index = SuperframeIndex::default();
+    let long = [7; 300];
+    assert_eq!(index.after(1, &packet(BEGIN, 0, &[1; 5]), false), None);
+    assert_eq!(index.after(2, &packet(BEGIN, 1, &long), false), None);
+    assert_eq!(index.after(3, &packet(0, 1, &long), false), None, "goes on");
+    let end = index.after(4, &packet(BEGIN, 2, &[1; 9]), true);
+    // Three frames, two bytes a size.
+    assert_eq!(end, Some(vec![0xca, 5, 0, 0x58, 0x02, 9, 0, 0xca]));
+
+    // A structure is no part of the frame: one layer, its size, and one picture in its group.
+    let structure = [0x18, 2, 0x80, 1, 0x68, 1, 0b100, 1];
+    let first = packet(BEGIN | 0x02, 0, &[&structure[..], &[1; 4]].concat());
+    assert_eq!(index.after(5, &first, false), None);
+    let end = index.after(6, &packet(BEGIN, 1, &[1; 6]), true);
+    assert_eq!(end, Some(vec![0xc1, 4, 6, 0xc1]));
+
+    assert_eq!(
+        index.after(7, &packet(BEGIN, 0, &[1]), true),
+        None,
+        "one layer"
+    );
+    assert_eq!(index.after(8, &packet(BEGIN, 0, &[1]), false), None);
+    let behind_loss = index.after(10, &packet(BEGIN, 2, &[1]), true);
+    assert_eq!(behind_loss, None, "its middle is lost");
+}
+
 proptest! {
     #[test]
     fn no_payload_panics(payload in vec(any::<u8>(), 0..60)) {
@@ -300,5 +335,6 @@ proptest! {
             keyframe_size(format, &payload);
         }
         super::vp9::undeclared_dependency(&payload);
+        SuperframeIndex::default().after(0, &payload, true);
     }
 }

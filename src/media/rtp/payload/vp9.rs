@@ -1,5 +1,7 @@
 //! VP9 in RTP (RFC 9628): where keyframes begin, and how large they are.
 
+use crate::media::rtp::header::missing_between;
+
 /// What the payload descriptor (section 4.2) says that matters here.
 struct Descriptor<'a> {
     inter_predicted: bool,
@@ -49,6 +51,27 @@ impl<'a> Descriptor<'a> {
         })
     }
 
+    /// The bytes of the frame: what is behind the scalability structure, if there is one (section
+    /// 4.2.1). `None` if that is cut short.
+    fn frame(&self) -> Option<&'a [u8]> {
+        if !self.has_structure {
+            return Some(self.rest);
+        }
+        let (&flags, mut rest) = self.rest.split_first()?;
+        if flags & 0x10 != 0 {
+            rest = rest.get(4 * (usize::from(flags >> 5) + 1)..)?;
+        }
+        if flags & 0x08 != 0 {
+            let (&pictures, mut group) = rest.split_first()?;
+            for _ in 0..pictures {
+                let (&picture, references) = group.split_first()?;
+                group = references.get(usize::from(picture >> 2 & 0x03)..)?;
+            }
+            rest = group;
+        }
+        Some(rest)
+    }
+
     fn starts_keyframe(&self) -> bool {
         !self.inter_predicted && self.starts_frame && self.spatial_layer == 0
     }
@@ -80,6 +103,62 @@ pub(crate) fn undeclared_dependency(payload: &[u8]) -> Option<usize> {
     let descriptor = Descriptor::parse(payload)?;
     let (at, depends) = descriptor.layers?;
     (descriptor.starts_frame && descriptor.spatial_layer > 0 && !depends).then_some(at)
+}
+
+/// Gathers how long the layers of a picture are, for the index that makes one picture of them (VP9
+/// bitstream specification, annex B). RTP needs none, but behind a depayloader, and in a file, some
+/// decoders take the first layer alone without it.
+#[derive(Debug, Default)]
+pub(crate) struct SuperframeIndex {
+    /// Sequence number of the newest packet.
+    last: Option<u16>,
+    /// Bytes of each layer of the picture so far; `None` while a part of it is missing.
+    layers: Option<Vec<u32>>,
+}
+
+impl SuperframeIndex {
+    /// Most frames that an index tells of.
+    const MAX_FRAMES: usize = 8;
+
+    /// Takes the next packet: its number, its payload and its marker bit, which ends a picture. Gives
+    /// what is to be appended to the payload: nothing, if it does not end a picture of several layers.
+    pub(crate) fn after(&mut self, number: u16, payload: &[u8], marker: bool) -> Option<Vec<u8>> {
+        let is_gapped = self
+            .last
+            .is_some_and(|last| missing_between(last, number) > 0);
+        self.last = Some(number);
+        let packet = Descriptor::parse(payload).and_then(|packet| Some((packet.frame()?, packet)));
+        let layers = self.layers.take().filter(|_| !is_gapped);
+        let (frame, packet) = packet?;
+        let mut layers = match packet.starts_frame {
+            true if packet.spatial_layer == 0 => Vec::new(),
+            _ => layers?,
+        };
+        if packet.starts_frame {
+            layers.push(0);
+        }
+        *layers.last_mut()? += u32::try_from(frame.len()).ok()?;
+        if !marker {
+            self.layers = Some(layers);
+            return None;
+        }
+        (2..=Self::MAX_FRAMES)
+            .contains(&layers.len())
+            .then(|| index(&layers))
+    }
+}
+
+/// An index over frames of these sizes, in bytes.
+fn index(sizes: &[u32]) -> Vec<u8> {
+    let largest = sizes.iter().copied().max().unwrap_or_default();
+    let width = 4 - (largest.leading_zeros() as usize / 8).min(3);
+    let marker = 0b1100_0000 | ((width - 1) << 3 | (sizes.len() - 1)) as u8;
+    let mut index = vec![marker];
+    for size in sizes {
+        index.extend(&size.to_le_bytes()[..width]);
+    }
+    index.push(marker);
+    index
 }
 
 /// The largest size in a scalability structure (section 4.2.1); `None` if it names none.

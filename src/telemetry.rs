@@ -213,6 +213,14 @@ fn describe() {
             "Packets of participants that no depayloader may be given",
         ),
         (
+            "tessera_refused_packets_total",
+            "RTP of more streams than a participant may have, and RTCP of which nothing is read",
+        ),
+        (
+            "tessera_over_budget_packets_total",
+            "Packets kept from decoders because their sender asks too much of them",
+        ),
+        (
             "tessera_http_requests_total",
             "HTTP requests answered, by kind and status",
         ),

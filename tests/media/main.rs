@@ -4,6 +4,7 @@
 mod common;
 mod economy;
 mod faults;
+mod hostile;
 mod ladder;
 mod mix;
 mod modes;

@@ -23,6 +23,7 @@ use crate::bots::source::media_source::PipelineInput;
 use crate::bots::source::settings::AudioSource;
 use crate::codec::Codec;
 use crate::id::Role;
+use crate::media::peer::webrtcbin;
 use crate::media::rtp::extensions::TRANSPORT_WIDE_CC;
 use crate::protocol::IceServer;
 
@@ -213,6 +214,11 @@ impl Peer {
         let camera = self.camera.as_ref();
         mode.install(&camera.ok_or(BotError::NotConfigured("camera"))?.packets);
         Ok(())
+    }
+
+    /// Adds packets to all RTCP that is sent from now on.
+    pub(crate) fn append_rtcp(&self, packets: Vec<u8>) {
+        webrtcbin::append_rtcp(&self.connection.webrtc, packets);
     }
 
     /// Lets nothing leave the machine any more: neither media nor RTCP nor DTLS.

@@ -187,6 +187,12 @@ impl Bot {
         self.peer.corrupt(mode)
     }
 
+    /// Adds packets, which may mean harm, to all RTCP that it sends to the server from now on. They have
+    /// to be whole.
+    pub fn append_rtcp(&self, packets: Vec<u8>) {
+        self.peer.append_rtcp(packets);
+    }
+
     /// Leaves in order: `leave` or DELETE, then the end of media. Returns when the server has
     /// confirmed and everything here is torn down.
     ///

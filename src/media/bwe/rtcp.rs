@@ -7,13 +7,17 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use crate::media::rtp::session_gate::{
+    GENERIC_NACK, RECEIVER_REPORT, SENDER_REPORT, TRANSPORT_FEEDBACK, packets,
+};
+
 /// How long the loss of a report is valid: without a next one by then, that has been lost.
 const REPORT_VALID: Duration = Duration::from_secs(12);
 
-/// RTCP packet type (section 12.1) of a sender report, and where its report blocks begin, bytes.
-const SENDER_REPORT: (u8, usize) = (200, 28);
-/// RTCP packet type of a receiver report, and where its report blocks begin, bytes.
-const RECEIVER_REPORT: (u8, usize) = (201, 8);
+/// A sender report, and where in its body its report blocks begin, bytes.
+const SENDER_INFO: (u8, usize) = (SENDER_REPORT, 24);
+/// A receiver report, and where in its body its report blocks begin, bytes.
+const RECEIVER_INFO: (u8, usize) = (RECEIVER_REPORT, 4);
 /// Bytes of a report block.
 const BLOCK: usize = 24;
 
@@ -53,27 +57,31 @@ impl ReportedLoss {
     }
 }
 
-/// The report blocks of a compound RTCP packet, as far as it is whole.
+/// The report blocks of a compound RTCP packet; none if it is not whole.
 pub(crate) fn report_blocks(compound: &[u8]) -> impl Iterator<Item = ReportBlock> {
-    let mut rest = compound;
-    let packets = std::iter::from_fn(move || {
-        let &[first, kind, high, low, ..] = rest else {
-            return None;
-        };
-        let words = usize::from(u16::from_be_bytes([high, low])) + 1;
-        let (packet, behind) = rest.split_at_checked(4 * words)?;
-        rest = behind;
-        Some((first, kind, packet))
-    });
+    let packets = packets(compound).unwrap_or_default();
     packets
-        .flat_map(|(first, kind, packet)| {
-            let known = [SENDER_REPORT, RECEIVER_REPORT];
-            let begin = known.iter().find(|(known, _)| *known == kind);
-            let blocks = begin.and_then(|(_, begin)| packet.get(*begin..));
-            let count = usize::from(first & 0x1f);
+        .into_iter()
+        .flat_map(|packet| {
+            let known = [SENDER_INFO, RECEIVER_INFO];
+            let begin = known.iter().find(|(kind, _)| *kind == packet.kind);
+            let blocks = begin.and_then(|(_, begin)| packet.body.get(*begin..));
+            let count = usize::from(packet.count);
             blocks.unwrap_or_default().chunks_exact(BLOCK).take(count)
         })
         .filter_map(block)
+}
+
+/// The NACKs of a compound RTCP packet, each with the SSRC that it is about and its FCI (feedback
+/// control information, RFC 4585 section 6.1); none if the packet is not whole.
+pub(crate) fn nacks(compound: &[u8]) -> impl Iterator<Item = (u32, &[u8])> {
+    let packets = packets(compound).unwrap_or_default().into_iter();
+    packets.filter_map(|packet| match (packet.kind, packet.count, packet.body) {
+        (TRANSPORT_FEEDBACK, GENERIC_NACK, [_, _, _, _, a, b, c, d, fci @ ..]) => {
+            Some((u32::from_be_bytes([*a, *b, *c, *d]), fci))
+        }
+        _ => None,
+    })
 }
 
 fn block(bytes: &[u8]) -> Option<ReportBlock> {
@@ -187,9 +195,28 @@ mod tests {
             assert_eq!(reports.loss(NOW, 1), None, "{length} bytes");
         }
         let mut claiming = packet(201, 31, [vec![0; 4], written(1, 64)].concat());
-        claiming.extend([0x80, 201, 0xff, 0xff]);
         let mut reports = ReportedLoss::default();
         report(&mut reports, NOW, &claiming);
         assert_eq!(reports.loss(NOW, 1), Some(0.25));
+        claiming.extend([0x80, 201, 0xff, 0xff]);
+        let mut reports = ReportedLoss::default();
+        report(&mut reports, NOW, &claiming);
+        assert_eq!(reports.loss(NOW, 1), None);
+    }
+
+    #[test]
+    fn requests_are_found_in_a_compound_packet() {
+        let words = |words: &[u32]| words.iter().flat_map(|w| w.to_be_bytes()).collect();
+        let compound = [
+            packet(201, 0, words(&[1])),
+            packet(205, 1, words(&[1, 7, 0x0009_0001, 0x0100_0000])),
+            packet(205, 15, words(&[1, 7, 0x0009_0001])),
+            packet(206, 1, words(&[1, 8])),
+        ]
+        .concat();
+        let found: Vec<(u32, Vec<u16>)> = nacks(&compound)
+            .map(|(of, fci)| (of, nacked(fci).collect()))
+            .collect();
+        assert_eq!(found, [(7, vec![9, 10, 256])]);
     }
 }

@@ -11,12 +11,8 @@ use std::time::Duration;
 
 use crate::media::rtp::header_extension;
 
-/// RTCP FMT of transport-wide congestion control feedback, whose packet type is RTPFB, 205 (RFC
-/// 4585 section 6.1). The value is from draft-holmer-rmcat-transport-wide-cc-extensions-01.
-pub(crate) const FEEDBACK_FORMAT: u32 = 15;
-
-/// Packets remembered at most: some seconds at 10 Mbit/s. A receiver that sends
-/// no feedback costs no more.
+/// Packets remembered at most: some seconds at 10 Mbit/s. A receiver that sends no feedback costs no
+/// more. Feedback that tells of more at once is not read: two bytes of it can tell of thousands.
 const REMEMBERED: usize = 4096;
 
 /// Unit of the reference time of feedback, microseconds.
@@ -164,6 +160,9 @@ impl Feedback {
         let (head, mut rest) = fci.split_first_chunk::<8>()?;
         let [b0, b1, c0, c1, r0, r1, r2, _serial] = *head;
         let count = usize::from(u16::from_be_bytes([c0, c1]));
+        if count > REMEMBERED {
+            return None;
+        }
         let mut statuses = Vec::with_capacity(count);
         while statuses.len() < count {
             let (chunk, after) = rest.split_first_chunk::<2>()?;
@@ -306,6 +305,23 @@ mod tests {
         }
         assert_eq!(log.sent.len(), REMEMBERED);
         assert_eq!(log.oldest_outstanding(), Some(ms(2 * REMEMBERED as u64)));
+    }
+
+    #[test]
+    fn what_tells_of_more_than_is_remembered_is_not_read() {
+        let told = |count: u16| {
+            let mut log = SendLog::default();
+            for n in 0..100 {
+                log.record(ms(n), 1);
+            }
+            let mut fci = head(0, count, 0);
+            // Runs of 8191 packets that have not arrived.
+            fci.extend([0x1f, 0xff].repeat(9));
+            log.on_feedback(&fci).len()
+        };
+        assert_eq!(told(REMEMBERED as u16), 100);
+        assert_eq!(told(REMEMBERED as u16 + 1), 0);
+        assert_eq!(told(u16::MAX), 0);
     }
 
     #[test]

@@ -1,8 +1,8 @@
 //! Monitors the link to one peer: numbers the packets that leave for it, and takes the feedback.
 //!
-//! It sits at webrtcbin's `rtpsession`: what leaves it goes out as it is, retransmissions included,
-//! and RTCP comes to it first. Where the receiver does not send transport-wide feedback (TWCC), its
-//! receiver reports are used instead.
+//! It sits at webrtcbin's `rtpsession`: what leaves it goes out as it is, retransmissions included.
+//! RTCP comes from the gate before that session ([`super::inbound_gate`]). Where the receiver does
+//! not send transport-wide feedback (TWCC), its receiver reports are used instead.
 //!
 //! Threads: numbers are written on the streaming thread that sends, feedback is taken on the one
 //! that receives RTCP, both under one short lock.
@@ -14,6 +14,7 @@ use std::time::Duration;
 use gst::prelude::*;
 use parking_lot::Mutex;
 
+use super::inbound_gate;
 use super::webrtcbin::internals::on_element_added;
 use crate::media::bwe::budget::OVERHEAD;
 use crate::media::bwe::delay::{DelayEstimator, Estimate};
@@ -25,16 +26,10 @@ use crate::media::bwe::twcc::SendLog;
 use crate::media::gst::pipeline::now;
 use crate::media::rtp::extensions::TRANSPORT_WIDE_CC;
 use crate::media::rtp::header::ssrc_and_seq;
+use crate::media::rtp::session_gate::Admitted;
 use crate::media::sdp::line::Line;
 use crate::media::stream::rtx_budget::RtxBudget;
 use crate::media::stream::slot::Slot;
-
-/// RTCP packet type of transport layer feedback (RFC 4585 section 6.1).
-const TRANSPORT_FEEDBACK: u32 = 205;
-/// FMT of transport layer feedback that names missing packets: NACK (RFC 4585 section 6.2.1).
-const GENERIC_NACK: u32 = 1;
-/// FMT of transport layer feedback that says when packets arrived: TWCC.
-const TWCC_FEEDBACK: u32 = twcc::FEEDBACK_FORMAT;
 
 /// The bandwidth estimation of the link to one peer. Cloning shares it.
 #[derive(Debug, Clone)]
@@ -95,21 +90,20 @@ impl LinkState {
         self.estimator.on_feedback(now, &results);
     }
 
-    /// Takes a compound packet of RTCP.
-    fn on_rtcp(&mut self, now: Duration, compound: &[u8]) {
-        let blocks: Vec<ReportBlock> = rtcp::report_blocks(compound).collect();
+    /// Takes what the gate before the session has let through.
+    fn on_rtcp(&mut self, now: Duration, admitted: &Admitted<'_>) {
+        let blocks: Vec<ReportBlock> = rtcp::report_blocks(&admitted.compound).collect();
         for block in &blocks {
             self.reports.on_report(now, block);
         }
         if let FeedbackKind::ReceiverReports(reception) = &mut self.feedback {
             reception.on_report(now, blocks.iter());
+            for (ssrc, fci) in rtcp::nacks(&admitted.compound) {
+                reception.on_nack(now, ssrc, rtcp::nacked(fci));
+            }
         }
-    }
-
-    /// Takes the FCI (feedback control information) of a NACK for packets of a stream.
-    fn on_nack(&mut self, now: Duration, ssrc: u32, fci: &[u8]) {
-        if let FeedbackKind::ReceiverReports(reception) = &mut self.feedback {
-            reception.on_nack(now, ssrc, rtcp::nacked(fci));
+        for fci in &admitted.transport_wide {
+            self.on_twcc(now, fci);
         }
     }
 
@@ -124,8 +118,9 @@ impl LinkState {
 }
 
 impl LinkMonitor {
-    /// Monitors the link of `webrtc`, whose m-lines will be `lines`. Call it before they are added.
-    pub(crate) fn install(webrtc: &gst::Element, lines: &[Line]) -> Self {
+    /// Monitors the link of `webrtc`, whose m-lines will be `lines`, and lets no more than `streams`
+    /// SSRCs of the peer in. Call it before the m-lines are added.
+    pub(crate) fn install(webrtc: &gst::Element, lines: &[Line], streams: u32) -> Self {
         let monitor = Self {
             link: Arc::default(),
             rtx_budget: RtxBudget::install(webrtc, now),
@@ -137,6 +132,12 @@ impl LinkMonitor {
         on_element_added(webrtc, move |element, name| {
             if name == "rtpsession" {
                 attach(element, id, &link);
+                let link = link.clone();
+                inbound_gate::install(element, streams, move |admitted| {
+                    if let Some(link) = link.upgrade() {
+                        link.lock().on_rtcp(now(), admitted);
+                    }
+                });
             }
         });
         monitor
@@ -165,35 +166,14 @@ impl LinkMonitor {
 
 type WeakState = std::sync::Weak<Mutex<LinkState>>;
 
-/// Taps what leaves `session` and what comes to it. `id` is the header extension of transport-wide
-/// numbers, if one was negotiated.
+/// Taps what leaves `session`. `id` is the header extension of transport-wide numbers, if one was
+/// negotiated.
 fn attach(session: &gst::Element, id: Option<u8>, link: &WeakState) {
     let state = link.clone();
-    session.connect_pad_added(move |_, pad| match pad.name().as_str() {
-        "send_rtp_src" => number_sent(pad, id, state.clone()),
-        "send_rtp_sink" if id.is_some() => keep_twcc_events_from_slots(pad),
-        _ => {}
-    });
-    let internal = session.property::<gst::glib::Object>("internal-session");
-    let state = link.clone();
-    internal.connect("on-receiving-rtcp", false, move |values| {
-        let packet = values.get(1)?.get::<gst::Buffer>().ok()?;
-        let packet = packet.map_readable().ok()?;
-        state.upgrade()?.lock().on_rtcp(now(), &packet);
-        None
-    });
-    let state = link.clone();
-    internal.connect("on-feedback-rtcp", false, move |values| {
-        let number = |n: usize| values.get(n)?.get::<u32>().ok();
-        let fci = values.get(5)?.get::<Option<gst::Buffer>>().ok()??;
-        let fci = fci.map_readable().ok()?;
-        let link = state.upgrade()?;
-        match (number(1)?, number(2)?) {
-            (TRANSPORT_FEEDBACK, TWCC_FEEDBACK) => link.lock().on_twcc(now(), &fci),
-            (TRANSPORT_FEEDBACK, GENERIC_NACK) => link.lock().on_nack(now(), number(4)?, &fci),
-            _ => {}
+    session.connect_pad_added(move |_, pad| {
+        if pad.name() == "send_rtp_src" {
+            number_sent(pad, id, state.clone());
         }
-        None
     });
 }
 
@@ -219,18 +199,5 @@ fn number_sent(pad: &gst::Pad, id: Option<u8>, link: WeakState) {
             _ => {}
         }
         gst::PadProbeReturn::Ok
-    });
-}
-
-/// Stops the event in which rtpsession tells the elements before it the fate of each packet: it
-/// would go to every slot of the peer.
-fn keep_twcc_events_from_slots(pad: &gst::Pad) {
-    pad.add_probe(gst::PadProbeType::EVENT_UPSTREAM, |_, info| {
-        let told = info.event().and_then(|event| event.structure());
-        match told.is_some_and(|told| told.name() == "RTPTWCCPackets") {
-            // Handled and not Drop: after Drop, GStreamer 1.22.0 releases the event once more.
-            true => gst::PadProbeReturn::Handled,
-            false => gst::PadProbeReturn::Ok,
-        }
     });
 }

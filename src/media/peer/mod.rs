@@ -7,6 +7,7 @@
 pub(crate) mod arrivals;
 pub(crate) mod candidates;
 pub(crate) mod event;
+mod inbound_gate;
 pub(crate) mod link_monitor;
 pub(crate) mod nack;
 pub(crate) mod negotiate;
@@ -89,8 +90,9 @@ impl Peer {
         let nack = NackMonitor::watch(&webrtc);
         add(&pipeline, &webrtc)?;
         let lines: Arc<[Line]> = plan.into();
-        webrtcbin::limit_streams(&webrtc, max_streams(lines.len()));
-        let link_monitor = LinkMonitor::install(&webrtc, &lines);
+        let streams = max_streams(lines.len());
+        webrtcbin::limit_streams(&webrtc, streams);
+        let link_monitor = LinkMonitor::install(&webrtc, &lines, streams);
         let remb = Remb::install(&webrtc, &lines);
         uplink::take_uplinks(&pipeline, &webrtc, offer, &lines, &on_event);
         let fingerprint = offer.transport.fingerprint.clone();

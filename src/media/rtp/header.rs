@@ -49,6 +49,19 @@ pub(crate) fn ssrc_and_seq(packet: &[u8]) -> Option<(u32, u16)> {
     Some((ssrc, u16::from_be_bytes([high, low])))
 }
 
+/// A packet without the list of those who contributed to it (CSRC); `None` if it has none, or is cut
+/// short.
+pub(crate) fn without_contributors(packet: &[u8]) -> Option<Vec<u8>> {
+    /// Bytes before the list.
+    const FIXED: usize = 12;
+    let (head, rest) = packet.split_at_checked(FIXED)?;
+    let contributors = usize::from(head.first()? & 0x0f);
+    let rest = rest.get(4 * contributors..).filter(|_| contributors > 0)?;
+    let mut packet = [head, rest].concat();
+    *packet.first_mut()? &= 0xf0;
+    Some(packet)
+}
+
 /// Whether sequence number `a` comes after `b`: by less than half of all numbers, since they wrap.
 pub(crate) fn is_newer(a: u16, b: u16) -> bool {
     (1..0x8000).contains(&a.wrapping_sub(b))
@@ -66,6 +79,22 @@ pub(crate) fn missing_between(last: u16, next: u16) -> u16 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn who_contributed_is_taken_out() {
+        let header = RtpHeader {
+            payload_type: 96,
+            seq: 1,
+            timestamp: 2,
+            marker: true,
+            ssrc: 3,
+        };
+        let with = header.packet(Some(7), Some(5), b"payload");
+        let without = header.packet(None, Some(5), b"payload");
+        assert_eq!(without_contributors(&with), Some(without.clone()));
+        assert_eq!(without_contributors(&without), None);
+        assert_eq!(without_contributors(&with[..15]), None);
+    }
 
     #[test]
     fn sequence_numbers_wrap_and_those_from_behind_are_no_gap() {

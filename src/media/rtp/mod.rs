@@ -9,3 +9,5 @@ pub(crate) mod header_extension;
 pub mod payload;
 pub mod rewrite;
 pub(crate) mod sanitize;
+pub(crate) mod session_gate;
+pub(crate) mod token_bucket;

@@ -199,6 +199,21 @@ pub(crate) fn silence(webrtc: &gst::Element) {
     }
 }
 
+/// Adds packets to all RTCP that is sent from now on, as a peer may that means harm. To be called
+/// once the connection is up.
+pub(crate) fn append_rtcp(webrtc: &gst::Element, packets: Vec<u8>) {
+    let packets = gst::Memory::from_slice(packets);
+    for pad in pads(webrtc, "rtpsession", "send_rtcp_src") {
+        let packets = packets.clone();
+        pad.add_probe(gst::PadProbeType::BUFFER, move |_, info| {
+            if let Some(gst::PadProbeData::Buffer(compound)) = &mut info.data {
+                compound.make_mut().append_memory(packets.clone());
+            }
+            gst::PadProbeReturn::Ok
+        });
+    }
+}
+
 /// The pads of that name of all elements of one factory inside webrtcbin.
 fn pads<'a>(
     webrtc: &gst::Element,

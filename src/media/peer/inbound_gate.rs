@@ -1,0 +1,280 @@
+//! The gate before webrtcbin's `rtpsession`: what of a peer's RTP and RTCP the session is given
+//! ([`crate::media::rtp::session_gate`] has the rules).
+//!
+//! Threads: all of it runs on the thread that receives, but for the SSRCs that this side sends,
+//! which are noted on the threads that send. One short lock.
+
+use std::ops::ControlFlow;
+use std::sync::Arc;
+
+use gst::prelude::*;
+use parking_lot::Mutex;
+
+use crate::media::gst::pipeline::now;
+use crate::media::rtp::header::{ssrc_and_seq, without_contributors};
+use crate::media::rtp::session_gate::{Admitted, SessionGate, is_rtcp};
+
+/// The metric of what the gate keeps out.
+const REFUSED: &str = "tessera_refused_packets_total";
+
+/// Stands before `session` from now on, whose peer may have so many SSRCs. `on_rtcp` is called with
+/// what is let through of each RTCP packet, before the session gets it.
+pub(crate) fn install(
+    session: &gst::Element,
+    streams: u32,
+    on_rtcp: impl Fn(&Admitted<'_>) + Clone + Send + Sync + 'static,
+) {
+    let limit = usize::try_from(streams).unwrap_or(usize::MAX);
+    let gate = Arc::new(Mutex::new(SessionGate::new(limit)));
+    let sends = Arc::clone(&gate);
+    session.connect("on-new-sender-ssrc", false, move |values| {
+        let ssrc = values.get(1)?.get::<u32>().ok()?;
+        sends.lock().sends(ssrc);
+        None
+    });
+    session.connect_pad_added(move |_, pad| match pad.name().as_str() {
+        "recv_rtp_sink" => guard_rtp(pad, Arc::clone(&gate)),
+        "recv_rtcp_sink" => guard_rtcp(pad, Arc::clone(&gate), on_rtcp.clone()),
+        _ => {}
+    });
+}
+
+fn guard_rtp(pad: &gst::Pad, gate: Arc<Mutex<SessionGate>>) {
+    let kinds = gst::PadProbeType::BUFFER | gst::PadProbeType::BUFFER_LIST;
+    pad.add_probe(kinds, move |_, info| {
+        let is_kept = match &mut info.data {
+            Some(gst::PadProbeData::Buffer(packet)) => keep_rtp(packet, &gate),
+            Some(gst::PadProbeData::BufferList(list)) => {
+                list.make_mut().foreach_mut(|mut packet, _| {
+                    let is_kept = keep_rtp(&mut packet, &gate);
+                    ControlFlow::Continue(is_kept.then_some(packet))
+                });
+                !list.is_empty()
+            }
+            _ => true,
+        };
+        if is_kept {
+            return gst::PadProbeReturn::Ok;
+        }
+        refused(info)
+    });
+}
+
+/// Whether the session gets a packet of RTP. It gets it without its CSRCs, each of which would be a
+/// source that it keeps; and nothing that it would read as RTCP.
+fn keep_rtp(packet: &mut gst::Buffer, gate: &Mutex<SessionGate>) -> bool {
+    let without = {
+        let Ok(bytes) = packet.map_readable() else {
+            return false;
+        };
+        let is_other = bytes.get(1).is_none_or(|second| is_rtcp(*second));
+        let Some((ssrc, _)) = ssrc_and_seq(&bytes).filter(|_| !is_other) else {
+            return false;
+        };
+        if !gate.lock().admits_stream(ssrc) {
+            return false;
+        }
+        without_contributors(&bytes)
+    };
+    if let Some(without) = without {
+        replace(packet, without);
+    }
+    true
+}
+
+fn guard_rtcp(
+    pad: &gst::Pad,
+    gate: Arc<Mutex<SessionGate>>,
+    on_rtcp: impl Fn(&Admitted<'_>) + Send + Sync + 'static,
+) {
+    pad.add_probe(gst::PadProbeType::BUFFER, move |_, info| {
+        let Some(gst::PadProbeData::Buffer(packet)) = &mut info.data else {
+            return gst::PadProbeReturn::Ok;
+        };
+        match kept_of_rtcp(packet, &gate, &on_rtcp) {
+            Kept::Part(compound) => {
+                replace(packet, compound);
+                gst::PadProbeReturn::Ok
+            }
+            Kept::ReadHere => taken(info),
+            Kept::Nothing => refused(info),
+        }
+    });
+}
+
+/// What is kept of a compound packet.
+enum Kept {
+    /// This is for the session.
+    Part(Vec<u8>),
+    /// What it says was for this side of the gate.
+    ReadHere,
+    Nothing,
+}
+
+fn kept_of_rtcp(
+    packet: &gst::BufferRef,
+    gate: &Mutex<SessionGate>,
+    on_rtcp: &impl Fn(&Admitted<'_>),
+) -> Kept {
+    let Ok(bytes) = packet.map_readable() else {
+        return Kept::Nothing;
+    };
+    let admitted = gate.lock().admit(now(), &bytes);
+    on_rtcp(&admitted);
+    match (admitted.compound, admitted.transport_wide.is_empty()) {
+        (compound, _) if !compound.is_empty() => Kept::Part(compound),
+        (_, false) => Kept::ReadHere,
+        (_, true) => Kept::Nothing,
+    }
+}
+
+/// Another packet in place of one, with its times.
+fn replace(packet: &mut gst::Buffer, bytes: Vec<u8>) {
+    let mut other = gst::Buffer::from_mut_slice(bytes);
+    if let Some(other) = other.get_mut() {
+        let kept = gst::BufferCopyFlags::META
+            | gst::BufferCopyFlags::FLAGS
+            | gst::BufferCopyFlags::TIMESTAMPS;
+        let _ = packet.copy_into(other, kept, ..);
+    }
+    *packet = other;
+}
+
+fn refused(info: &mut gst::PadProbeInfo<'_>) -> gst::PadProbeReturn {
+    metrics::counter!(REFUSED).increment(1);
+    taken(info)
+}
+
+fn taken(info: &mut gst::PadProbeInfo<'_>) -> gst::PadProbeReturn {
+    info.data = None;
+    // Handled and not Drop: after Drop, GStreamer 1.22.0 releases once more what is gone.
+    gst::PadProbeReturn::Handled
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use super::*;
+
+    /// An rtpsession behind a gate, and the pads that lead to it.
+    struct Session {
+        element: gst::Element,
+        internal: gst::glib::Object,
+        rtp: gst::Pad,
+        rtcp: gst::Pad,
+        /// How many packets transport-wide feedback has told the listener of.
+        told: Arc<AtomicUsize>,
+    }
+
+    const STREAMS: u32 = 10;
+    const OWN: u32 = 0x0a0a_0a0a;
+
+    impl Session {
+        fn start() -> Self {
+            gst::init().expect("GStreamer");
+            let element = gst::ElementFactory::make("rtpsession").build();
+            let element = element.expect("an element of webrtcbin");
+            let told = Arc::new(AtomicUsize::new(0));
+            let listener = Arc::clone(&told);
+            install(&element, STREAMS, move |admitted| {
+                listener.fetch_add(admitted.transport_wide.len(), Ordering::Relaxed);
+            });
+            let internal = element.property("internal-session");
+            let rtp = source(&element, "recv_rtp_sink", "application/x-rtp");
+            let rtcp = source(&element, "recv_rtcp_sink", "application/x-rtcp");
+            let sent = source(&element, "send_rtp_sink", "application/x-rtp");
+            let caps = gst::Caps::builder("application/x-rtp")
+                .field("ssrc", OWN)
+                .field("clock-rate", 90_000i32)
+                .build();
+            let _ = sent.push_event(gst::event::Caps::new(&caps));
+            element.set_state(gst::State::Playing).expect("it starts");
+            Self {
+                element,
+                internal,
+                rtp,
+                rtcp,
+                told,
+            }
+        }
+
+        fn sources(&self) -> u32 {
+            self.internal.property("num-sources")
+        }
+    }
+
+    impl Drop for Session {
+        fn drop(&mut self) {
+            let _ = self.element.set_state(gst::State::Null);
+        }
+    }
+
+    /// A pad that packets can be pushed into an element from.
+    fn source(element: &gst::Element, name: &str, kind: &str) -> gst::Pad {
+        let sink = element.request_pad_simple(name).expect("a pad");
+        let pad = gst::Pad::builder(gst::PadDirection::Src).build();
+        pad.set_active(true).expect("it is active");
+        pad.link(&sink).expect("it fits");
+        let caps = gst::Caps::new_empty_simple(kind);
+        let segment = gst::FormattedSegment::<gst::ClockTime>::new();
+        // They go no further than the session, which is linked to nothing.
+        let _ = pad.push_event(gst::event::StreamStart::new(name));
+        let _ = pad.push_event(gst::event::Caps::new(&caps));
+        let _ = pad.push_event(gst::event::Segment::new(&segment));
+        pad
+    }
+
+    fn words(words: &[u32]) -> Vec<u8> {
+        words.iter().flat_map(|word| word.to_be_bytes()).collect()
+    }
+
+    #[test]
+    fn a_session_hears_of_few_sources_however_many_there_are() {
+        let session = Session::start();
+        let before = session.sources();
+        for ssrc in 1..=8_000 {
+            // Two, from which on a session believes in a source, and in those it names.
+            for head in [0x8260_0000, 0x8260_0001] {
+                let packet = words(&[head, 0, ssrc, 10_000 + ssrc, 20_000 + ssrc, 0]);
+                let _ = session.rtp.push(gst::Buffer::from_slice(packet));
+            }
+            let report = words(&[0x80c9_0001, 50_000 + ssrc]);
+            let _ = session.rtcp.push(gst::Buffer::from_slice(report));
+        }
+        let sources = session.sources() - before;
+        // One may be its own, for reports.
+        assert!(
+            (2 * STREAMS..=2 * STREAMS + 1).contains(&sources),
+            "{sources}"
+        );
+    }
+
+    #[test]
+    fn transport_wide_feedback_does_not_reach_the_session() {
+        let session = Session::start();
+        let reached = Arc::new(AtomicUsize::new(0));
+        let count = Arc::clone(&reached);
+        session
+            .internal
+            .connect("on-feedback-rtcp", false, move |_| {
+                count.fetch_add(1, Ordering::Relaxed);
+                None
+            });
+        let feedback = words(&[0x8fcd_0005, 7, OWN, 1, 0, 0x2001_0000]);
+        let request = words(&[0x81ce_0002, 7, OWN]);
+        for packet in [
+            &feedback,
+            &request,
+            &[feedback.clone(), request.clone()].concat(),
+        ] {
+            let _ = session.rtcp.push(gst::Buffer::from_slice(packet.clone()));
+        }
+        assert_eq!(session.told.load(Ordering::Relaxed), 2);
+        assert_eq!(
+            reached.load(Ordering::Relaxed),
+            2,
+            "requests for keyframes do"
+        );
+    }
+}

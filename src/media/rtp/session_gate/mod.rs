@@ -1,0 +1,275 @@
+//! What of a peer's packets `rtpsession` may be given; pure.
+//!
+//! `rtpsession` trusts who sends to it: it makes a source of every SSRC that it hears of and keeps
+//! it for minutes, goes through all that it knows for each report, and keeps for good what
+//! transport-wide feedback tells of (to 1.28). A peer that means harm makes a server out of memory
+//! with a few kilobytes. So of each compound packet it is given those parts alone that it makes use
+//! of, about SSRCs that are known, and so many a second:
+//!
+//! - reports and feedback of a bounded number of SSRCs, report blocks and feedback about SSRCs that
+//!   this side sends;
+//! - names and ends of SSRCs that have sent something;
+//! - no transport-wide feedback, which is read by `bwe/twcc`;
+//! - nothing else: no extended reports, no APP, no REMB, no padding.
+
+mod compound;
+mod sdes;
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use super::token_bucket::TokenBucket;
+use compound::{BYE, SOURCE_DESCRIPTION, ssrc, write};
+pub(crate) use compound::{
+    PAYLOAD_FEEDBACK, Packet, RECEIVER_REPORT, SENDER_REPORT, TRANSPORT_FEEDBACK, is_rtcp, packets,
+};
+
+/// RTCP packets that a peer may send a second, each part of a compound packet for itself. A viewer
+/// of 25 forwarded pictures that loses some of all of them sends half as many.
+const PACKETS_PER_SECOND: u32 = 1_000;
+/// What RTCP packets may list a second: report blocks, missing packets (NACK), canonical names,
+/// streams of which a keyframe is wanted (FIR).
+const ENTRIES_PER_SECOND: u32 = 4_000;
+/// Packets that transport-wide feedback may tell of a second: some ten times what one connection is
+/// sent.
+const TOLD_PER_SECOND: u32 = 20_000;
+/// Seconds of each of these rates that may come at once.
+const AT_ONCE: u32 = 2;
+
+/// FMT of transport layer feedback that names missing packets: NACK (RFC 4585 section 6.2.1).
+pub(crate) const GENERIC_NACK: u8 = 1;
+/// FMT of transport layer feedback that says when packets arrived
+/// (draft-holmer-rmcat-transport-wide-cc-extensions-01).
+const TRANSPORT_WIDE: u8 = 15;
+/// FMT of payload feedback that asks for a keyframe: PLI (RFC 4585 section 6.3.1).
+const PICTURE_LOSS: u8 = 1;
+/// FMT of payload feedback that asks for a keyframe of each stream in a list: FIR (RFC 5104 section
+/// 4.3.1).
+const FULL_INTRA: u8 = 4;
+
+/// Bytes of a report before its blocks: the sender's SSRC and, in a sender report, what it has sent.
+const REPORT_HEADS: [(u8, usize); 2] = [(SENDER_REPORT, 24), (RECEIVER_REPORT, 4)];
+/// Bytes of a report block.
+const BLOCK: usize = 24;
+/// Bytes of feedback before what it lists: the SSRCs of who sends it and of what it is about.
+const FEEDBACK_HEAD: usize = 8;
+
+/// What of a compound packet may go where.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Admitted<'a> {
+    /// The compound packet for `rtpsession`; empty if nothing is left for it.
+    pub(crate) compound: Vec<u8>,
+    /// What each transport-wide feedback says (FCI), for `bwe/twcc`.
+    pub(crate) transport_wide: Vec<&'a [u8]>,
+}
+
+/// The gate before one `rtpsession`.
+#[derive(Debug)]
+pub(crate) struct SessionGate {
+    /// SSRCs that this side sends.
+    own: BTreeSet<u32>,
+    /// SSRCs of the peer's RTP.
+    streams: BTreeSet<u32>,
+    /// Other SSRCs that the peer's RTCP comes from: those of receivers that send no RTP.
+    reporters: BTreeSet<u32>,
+    /// Most [`Self::streams`], and most [`Self::reporters`].
+    limit: usize,
+    packets: TokenBucket,
+    entries: TokenBucket,
+    told: TokenBucket,
+}
+
+impl SessionGate {
+    /// For a peer that may have `limit` SSRCs of RTP, and as many that only report.
+    pub(crate) fn new(limit: usize) -> Self {
+        let bucket = |per_second: u32| TokenBucket::new(per_second, AT_ONCE * per_second);
+        Self {
+            own: BTreeSet::new(),
+            streams: BTreeSet::new(),
+            reporters: BTreeSet::new(),
+            limit,
+            packets: bucket(PACKETS_PER_SECOND),
+            entries: bucket(ENTRIES_PER_SECOND),
+            told: bucket(TOLD_PER_SECOND),
+        }
+    }
+
+    /// Takes note of an SSRC that this side sends.
+    pub(crate) fn sends(&mut self, ssrc: u32) {
+        self.own.insert(ssrc);
+    }
+
+    /// Whether RTP of an SSRC may pass: of those that came first, as many as the limit.
+    pub(crate) fn admits_stream(&mut self, ssrc: u32) -> bool {
+        let is_new = !self.streams.contains(&ssrc);
+        if is_new && (self.streams.len() >= self.limit || self.own.contains(&ssrc)) {
+            return false;
+        }
+        if is_new {
+            self.streams.insert(ssrc);
+            self.reporters.remove(&ssrc);
+        }
+        true
+    }
+
+    /// What of a compound packet that came at `now` may pass. Nothing of one that is malformed.
+    pub(crate) fn admit<'a>(&mut self, now: Duration, compound: &'a [u8]) -> Admitted<'a> {
+        let mut admitted = Admitted::default();
+        for packet in packets(compound).unwrap_or_default() {
+            if !self.packets.take(now, 1) {
+                break;
+            }
+            // `None` for what is malformed or not wanted: it is left out.
+            let _ = self.admit_packet(now, packet, &mut admitted);
+        }
+        admitted
+    }
+
+    fn admit_packet<'a>(
+        &mut self,
+        now: Duration,
+        packet: Packet<'a>,
+        to: &mut Admitted<'a>,
+    ) -> Option<()> {
+        let Packet { kind, count, body } = packet;
+        match (kind, count) {
+            (SENDER_REPORT | RECEIVER_REPORT, _) => self.report(now, packet, &mut to.compound),
+            (SOURCE_DESCRIPTION, _) => self.names(now, packet, &mut to.compound),
+            (BYE, _) => self.ends(packet, &mut to.compound),
+            (TRANSPORT_FEEDBACK, TRANSPORT_WIDE) => {
+                let feedback = self.feedback(body)?.1;
+                let [_, _, high, low, ..] = feedback else {
+                    return None;
+                };
+                let told = u32::from(u16::from_be_bytes([*high, *low]));
+                let is_admitted = self.told.take(now, told);
+                to.transport_wide.extend(is_admitted.then_some(feedback));
+                Some(())
+            }
+            (TRANSPORT_FEEDBACK, GENERIC_NACK) => {
+                let (about, list) = self.feedback(body)?;
+                if !self.own.contains(&about) {
+                    return None;
+                }
+                let is_kept = |gate: &mut Self, entry: &[u8; 4]| {
+                    let following = u16::from_be_bytes([entry[2], entry[3]]);
+                    gate.entries.take(now, 1 + following.count_ones())
+                };
+                self.list(packet, list, is_kept, &mut to.compound)
+            }
+            (PAYLOAD_FEEDBACK, FULL_INTRA) => {
+                let (_, list) = self.feedback(body)?;
+                let is_kept = |gate: &mut Self, entry: &[u8; 8]| {
+                    let wanted = ssrc(entry).is_some_and(|of| gate.own.contains(&of));
+                    wanted && gate.entries.take(now, 1)
+                };
+                self.list(packet, list, is_kept, &mut to.compound)
+            }
+            (PAYLOAD_FEEDBACK, PICTURE_LOSS) => {
+                let (about, _) = self.feedback(body)?;
+                if self.own.contains(&about) {
+                    write(&mut to.compound, kind, count, body.get(..FEEDBACK_HEAD)?);
+                }
+                Some(())
+            }
+            _ => None,
+        }
+    }
+
+    /// Whether RTCP may come from an SSRC: from one whose RTP is known, or one of those that came
+    /// first.
+    fn admits_reporter(&mut self, ssrc: u32) -> bool {
+        if self.streams.contains(&ssrc) || self.reporters.contains(&ssrc) {
+            return true;
+        }
+        let is_admitted = self.reporters.len() < self.limit && !self.own.contains(&ssrc);
+        is_admitted && self.reporters.insert(ssrc)
+    }
+
+    fn is_known(&self, ssrc: u32) -> bool {
+        self.streams.contains(&ssrc) || self.reporters.contains(&ssrc)
+    }
+
+    /// A report, with those of its blocks that are about SSRCs of this side.
+    fn report(&mut self, now: Duration, packet: Packet<'_>, to: &mut Vec<u8>) -> Option<()> {
+        let known = REPORT_HEADS.iter().find(|(kind, _)| *kind == packet.kind);
+        let (head, rest) = packet.body.split_at_checked(known?.1)?;
+        let blocks = rest.get(..BLOCK * usize::from(packet.count))?;
+        if !self.admits_reporter(ssrc(head)?) {
+            return None;
+        }
+        let mut kept = head.to_vec();
+        let mut count = 0;
+        for block in blocks.as_chunks::<BLOCK>().0 {
+            if self.own.contains(&ssrc(block)?) && self.entries.take(now, 1) {
+                kept.extend(block);
+                count += 1;
+            }
+        }
+        write(to, packet.kind, count, &kept);
+        Some(())
+    }
+
+    /// The canonical names of known SSRCs.
+    fn names(&mut self, now: Duration, packet: Packet<'_>, to: &mut Vec<u8>) -> Option<()> {
+        let mut kept = Vec::new();
+        let mut count = 0;
+        for (of, name) in sdes::names(packet.body, packet.count)? {
+            if self.is_known(of) && self.entries.take(now, 1) {
+                kept.extend(sdes::chunk(of, name));
+                count += 1;
+            }
+        }
+        if count > 0 {
+            write(to, packet.kind, count, &kept);
+        }
+        Some(())
+    }
+
+    /// The end of known SSRCs, without its reason.
+    fn ends(&mut self, packet: Packet<'_>, to: &mut Vec<u8>) -> Option<()> {
+        let listed = packet.body.get(..4 * usize::from(packet.count))?;
+        let of = |bytes: &&[u8; 4]| self.is_known(u32::from_be_bytes(**bytes));
+        let kept: Vec<[u8; 4]> = listed.as_chunks().0.iter().filter(of).copied().collect();
+        if let Some(count) = u8::try_from(kept.len()).ok().filter(|count| *count > 0) {
+            write(to, packet.kind, count, &kept.concat());
+        }
+        Some(())
+    }
+
+    /// The SSRC that feedback is about, and what it lists; `None` if it is cut short, or may not
+    /// come from who sends it.
+    fn feedback<'a>(&mut self, body: &'a [u8]) -> Option<(u32, &'a [u8])> {
+        let (head, list) = body.split_at_checked(FEEDBACK_HEAD)?;
+        let is_admitted = self.admits_reporter(ssrc(head)?);
+        let about = ssrc(head.get(4..)?)?;
+        is_admitted.then_some((about, list))
+    }
+
+    /// Feedback with those entries of its list that may pass; nothing if there are none.
+    fn list<const N: usize>(
+        &mut self,
+        packet: Packet<'_>,
+        list: &[u8],
+        mut is_kept: impl FnMut(&mut Self, &[u8; N]) -> bool,
+        to: &mut Vec<u8>,
+    ) -> Option<()> {
+        let (entries, rest) = list.as_chunks::<N>();
+        if !rest.is_empty() {
+            return None;
+        }
+        let mut kept = packet.body.get(..FEEDBACK_HEAD)?.to_vec();
+        for entry in entries {
+            if is_kept(self, entry) {
+                kept.extend(entry);
+            }
+        }
+        if kept.len() > FEEDBACK_HEAD {
+            write(to, packet.kind, packet.count, &kept);
+        }
+        Some(())
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,79 @@
+//! What one participant's packets cannot do to the server, and so to the others.
+
+use std::time::Duration;
+
+use procfs::process::Process;
+use tessera::bots::{Bot, BotConfig, Decode, StreamStats, VideoFormat};
+use tessera::codec::VideoCodec;
+use tessera::id::Role;
+use tokio::time::timeout;
+
+use crate::common::server::{PATIENCE, TestServer, room};
+
+/// A member of a room who sends and looks.
+async fn member(server: &TestServer, name: &str, i: usize) -> Bot {
+    let config = BotConfig::new(&server.url, room(name), format!("Member {i}"))
+        .person(i, VideoFormat::sized(VideoCodec::Vp8, 320, 180))
+        .decoding(Decode::No);
+    Bot::join(config).await.expect("a member joins")
+}
+
+fn mix_video(bot: &Bot) -> StreamStats {
+    let received = bot.stats().received;
+    let mix = received
+        .into_iter()
+        .find(|stream| stream.role == Role::MixVideo);
+    mix.expect("a composite")
+}
+
+/// Waits until `n` more frames of the composite have come.
+async fn frames(bot: &Bot, n: u64) {
+    let wanted = mix_video(bot).frames + n;
+    let mut poll = tokio::time::interval(Duration::from_millis(20));
+    let waiting = async {
+        while mix_video(bot).frames < wanted {
+            poll.tick().await;
+        }
+    };
+    timeout(PATIENCE, waiting).await.expect("frames go on");
+}
+
+/// Resident set, MiB.
+fn memory() -> u64 {
+    let status = Process::myself().and_then(|process| process.status());
+    status.expect("/proc/self").vmrss.expect("vmrss") / 1024
+}
+
+fn words(words: &[u32]) -> Vec<u8> {
+    words.iter().flat_map(|word| word.to_be_bytes()).collect()
+}
+
+/// Transport-wide feedback of 42 bytes that tells of 65,535 packets, none of which has arrived.
+fn feedback_of_many() -> Vec<u8> {
+    let head = words(&[0x8fcd_0009, 7, 7, 0x0000_ffff, 0]);
+    let runs = [0x1f, 0xff].repeat(10);
+    [head, runs].concat()
+}
+
+/// Feedback is as cheap as it is small: what it tells of costs the server neither time nor memory,
+/// and the others have the composite as before.
+#[tokio::test(flavor = "multi_thread")]
+async fn feedback_that_tells_of_more_than_was_sent_costs_nobody_a_frame() {
+    let server = TestServer::start().await;
+    let honest = member(&server, "feedback", 0).await;
+    let config = BotConfig::new(&server.url, room("feedback"), "Mallory").telling_arrivals();
+    let hostile = Bot::join(config).await.expect("join");
+    frames(&hostile, 10).await;
+    frames(&honest, 30).await;
+    honest.reset_stats();
+    let before = memory();
+    hostile.append_rtcp(feedback_of_many().repeat(2));
+    // Some seconds, in each of which the server is told ten times.
+    frames(&honest, 60).await;
+    let after = memory();
+    assert_eq!(mix_video(&honest).lost, 0);
+    assert!(after < before + 60, "{before} MiB -> {after} MiB");
+    hostile.leave().await.expect("leave");
+    honest.leave().await.expect("leave");
+    server.stop().await;
+}

@@ -25,6 +25,9 @@ const SHARE_OVERUSED: f64 = 0.05;
 const SAVED: f64 = 0.5;
 /// bit/s that may be sent again over any link.
 const MIN_BITRATE: f64 = 10_000.0;
+/// bit/s that may be sent again over a link of which nothing is known: at its beginning, and for who
+/// sends no feedback but requests.
+const UNKNOWN_BITRATE: f64 = 500_000.0;
 /// Packets of a slot that are remembered: more than can be requested.
 const REMEMBERED: usize = 1024;
 
@@ -73,14 +76,17 @@ struct Allowance {
 }
 
 impl Allowance {
-    /// Takes `size` bytes at `now`, by the estimate of the link. Returns
-    /// whether there were any left.
-    fn take(&mut self, now: Duration, link: &Estimate, size: usize) -> bool {
-        let share = match link.usage {
+    /// Takes `size` bytes at `now`, by the estimate of the link, if there is one. Returns whether
+    /// there were any left.
+    fn take(&mut self, now: Duration, link: Option<&Estimate>, size: usize) -> bool {
+        let share = |link: &Estimate| match link.usage {
             Usage::Underuse | Usage::Normal => SHARE,
             Usage::Overuse => SHARE_OVERUSED,
         };
-        let rate = (f64::from(link.acked_bitrate) * share).max(MIN_BITRATE) / 8.0;
+        let bitrate = link.map_or(UNKNOWN_BITRATE, |link| {
+            (f64::from(link.acked_bitrate) * share(link)).max(MIN_BITRATE)
+        });
+        let rate = bitrate / 8.0;
         let passed = now.saturating_sub(self.filled).as_secs_f64();
         self.filled = now;
         self.bytes = (self.bytes + rate * passed).min(rate * SAVED);
@@ -151,8 +157,7 @@ impl RtxBudget {
         self.0.lock().slots.push((ssrc, wanted));
     }
 
-    /// Takes the estimate of the link, which decides how much may be sent
-    /// again. Without one everything may.
+    /// Takes the estimate of the link, which decides how much may be sent again.
     pub(crate) fn set_estimate(&self, link: Option<Estimate>) {
         self.0.lock().link = link;
     }
@@ -164,10 +169,7 @@ impl Inner {
         let Some(size) = slot.map_or(Some(0), |(_, wanted)| wanted(seq)) else {
             return false;
         };
-        match &self.link {
-            Some(link) => self.allowance.take(now, link, size),
-            None => true,
-        }
+        self.allowance.take(now, self.link.as_ref(), size)
     }
 }
 
@@ -197,10 +199,12 @@ mod tests {
     }
 
     /// How many of 100 packets of 1000 bytes a second go out again in ten seconds.
-    fn again(link: &Estimate) -> usize {
+    fn again(link: Option<Estimate>) -> usize {
         let mut allowance = Allowance::default();
         let asked = (0..1000).map(|n| Duration::from_secs(100) + Duration::from_millis(n * 10));
-        asked.filter(|now| allowance.take(*now, link, 1000)).count()
+        asked
+            .filter(|now| allowance.take(*now, link.as_ref(), 1000))
+            .count()
     }
 
     #[test]
@@ -211,11 +215,18 @@ mod tests {
             (80_000, Usage::Underuse, 25),
             (0, Usage::Overuse, 12),
         ] {
-            let sent = again(&link(acked_bitrate, usage));
+            let sent = again(Some(link(acked_bitrate, usage)));
             let most = packets + packets / 8 + 2;
             assert!((packets..most).contains(&sent), "{sent} of {packets}");
         }
-        assert_eq!(again(&link(8_000_000, Usage::Underuse)), 1000);
+        assert_eq!(again(Some(link(8_000_000, Usage::Underuse))), 1000);
+    }
+
+    #[test]
+    fn so_it_is_of_a_link_of_which_nothing_is_known() {
+        let most = (UNKNOWN_BITRATE * (10.0 + SAVED) / 8_000.0) as usize;
+        let sent = again(None);
+        assert!((most - 10..=most + 1).contains(&sent), "{sent} of {most}");
     }
 
     #[test]
@@ -241,11 +252,14 @@ mod tests {
     fn requests_of_a_connection_are_decided_on() {
         let budget = RtxBudget::default();
         budget.add(5, Box::new(|seq| (seq > 10).then_some(1000)));
-        let allows = |ssrc, seq| budget.0.lock().allows(Duration::ZERO, ssrc, seq);
-        assert!(allows(5, 11) && !allows(5, 10) && allows(6, 10));
+        let allows = |at, ssrc, seq| budget.0.lock().allows(Duration::from_secs(at), ssrc, seq);
+        assert!(allows(1, 5, 11) && !allows(1, 5, 10) && allows(1, 6, 10));
         budget.set_estimate(Some(link(0, Usage::Overuse)));
-        assert!(!allows(5, 11), "nothing has been saved");
+        assert!(
+            allows(1, 5, 11) && !allows(1, 5, 11),
+            "what is saved is cut"
+        );
         budget.set_estimate(None);
-        assert!(allows(5, 11));
+        assert!(!allows(1, 5, 11) && allows(2, 5, 11));
     }
 }

@@ -1,7 +1,8 @@
-//! Internet addresses: as limits count them (here, pure), and those that this machine has
-//! ([`machine`]).
+//! Internet addresses: as limits count them (here, pure), which of them are sent to ([`reach`],
+//! pure), and those that this machine has ([`machine`]).
 
 pub mod machine;
+pub(crate) mod reach;
 
 use std::io;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};

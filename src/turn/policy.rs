@@ -4,12 +4,10 @@
 //! to public addresses alone (RFC 8656 section 21.1.5), and never to a port below 1024: no peer of
 //! a call uses one, but many services answer UDP there.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, SocketAddr};
 
 use crate::config::Network;
-
-/// The lowest port that packets are relayed to. Below it are the ports of system services.
-const MIN_PEER_PORT: u16 = 1024;
+use crate::net::reach::{MIN_PEER_PORT, is_public};
 
 /// The addresses that peers of a relay may have.
 #[derive(Debug, Clone, Default)]
@@ -32,48 +30,6 @@ impl PeerPolicy {
     /// Whether packets may be sent to a peer at this address and port.
     pub(super) fn allows(&self, peer: SocketAddr) -> bool {
         peer.port() >= MIN_PEER_PORT && self.allows_address(peer.ip())
-    }
-}
-
-fn is_public(ip: IpAddr) -> bool {
-    match ip {
-        IpAddr::V4(ip) => is_public_v4(ip),
-        IpAddr::V6(ip) => is_public_v6(ip),
-    }
-}
-
-/// Follows the IANA special-purpose registry (RFC 6890). The documentation networks count as
-/// public: they are routed nowhere.
-fn is_public_v4(ip: Ipv4Addr) -> bool {
-    let special = match ip.octets() {
-        // "This network", loopback, private, multicast and reserved with broadcast.
-        [0 | 10 | 127 | 224..=255, ..] => true,
-        // Shared by the customers of a carrier (RFC 6598).
-        [100, second, ..] => (64..128).contains(&second),
-        [169, 254, ..] | [192, 168, ..] | [192, 0, 0, _] => true,
-        [172, second, ..] => (16..32).contains(&second),
-        // Benchmarks (RFC 2544).
-        [198, 18 | 19, ..] => true,
-        _ => false,
-    };
-    !special
-}
-
-/// Only global unicast (RFC 4291 section 2.4) is public. An address that embeds an IPv4 address is
-/// public if that one is.
-fn is_public_v6(ip: Ipv6Addr) -> bool {
-    let [a, b, c, d, .., g, h] = ip.segments();
-    let v4 = |high: u16, low: u16| {
-        is_public_v4(Ipv4Addr::from_bits(u32::from(high) << 16 | u32::from(low)))
-    };
-    match (a, b) {
-        // NAT64 (RFC 6052).
-        (0x64, 0xff9b) if [c, d] == [0, 0] => v4(g, h),
-        // 6to4 (RFC 3056).
-        (0x2002, _) => v4(b, c),
-        // Teredo and others with an IPv4 address inside that is hidden or none at all (RFC 6890).
-        (0x2001, 0..0x200) => false,
-        _ => a & 0xe000 == 0x2000,
     }
 }
 

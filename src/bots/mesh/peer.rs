@@ -19,6 +19,7 @@ use crate::bots::source::media_source::{MediaSource, PipelineInput};
 use crate::codec::{Codec, VideoCodec};
 use crate::id::{Mid, ParticipantId, Role};
 use crate::media::sdp;
+use crate::media::sdp::candidate::Candidate as RemoteCandidate;
 use crate::media::sdp::normalise::{Direction as Offered, Offer};
 use crate::media::sdp::plan::{RoleSource, plan};
 use crate::protocol::IceServer;
@@ -130,7 +131,9 @@ impl MeshPeer {
             rtp: line.caps(),
         });
         let (peer, candidates) = Self::build(setup, servers, lines, wanted.collect()).await?;
-        let canonical = parsed(&offer.canonical(&plan))?;
+        let mut offered = offer.transport.candidates.clone();
+        offered.retain(|text| RemoteCandidate::parse(text).is_some());
+        let canonical = parsed(&offer.canonical(&plan, &offered))?;
         peer.connection
             .take(WebRTCSDPType::Offer, canonical)
             .await?;

@@ -14,6 +14,7 @@ use crate::id::{Mid, Role};
 use crate::media::peer::webrtcbin;
 use crate::media::peer::webrtcbin::promise;
 use crate::media::peer::webrtcbin::promise::{Create, Side, StepError};
+use crate::media::sdp::candidate::Candidate;
 use crate::protocol::Track;
 
 /// How long webrtcbin may take over a description.
@@ -62,9 +63,12 @@ impl Connection {
             .map_err(|error| failed(side.signal(), error))
     }
 
-    /// Gives webrtcbin a candidate of the other side.
+    /// Gives webrtcbin a candidate of the other side. One that is no address is left out: a bot is
+    /// found without it.
     pub(crate) fn add_candidate(&self, index: u32, candidate: &str) {
-        webrtcbin::add_candidate(&self.webrtc, index, candidate);
+        if Candidate::parse(candidate).is_some() {
+            webrtcbin::add_candidate(&self.webrtc, index, candidate);
+        }
     }
 }
 

@@ -32,6 +32,7 @@ use self::remb::Remb;
 use self::webrtcbin::ConnectionState;
 
 use super::gst::pipeline::{BusEvent, Pipeline, recalculate_latency, running_time};
+use super::sdp::candidate::CandidateGate;
 use super::sdp::certificate;
 use super::sdp::line::{Fingerprint, Line};
 use super::sdp::normalise::Offer;
@@ -39,6 +40,7 @@ use super::sdp::simulcast;
 use super::stream::slot::Slot;
 use crate::codec::Codec;
 use crate::id::Mid;
+use crate::net::reach::MediaPeers;
 use crate::protocol::stats::RepairStats;
 
 /// SSRCs that a peer may have beyond those that its m-lines need.
@@ -65,6 +67,7 @@ pub(crate) struct Peer {
     link_monitor: LinkMonitor,
     nack: NackMonitor,
     remb: Option<Remb>,
+    candidates: CandidateGate,
     /// By the index of their m-line.
     lines: Vec<Mid>,
     // Last, so that it is dropped after everything that points into it.
@@ -111,7 +114,11 @@ impl Peer {
         })?;
         let slots = make_transceivers(&pipeline, &webrtc, &lines)?;
         link_monitor.limit_retransmissions(slots.values());
-        let answer = negotiate(&webrtc, &offer.canonical(&lines)).await?;
+        let looked_for = MediaPeers::new(&transport.media_ips, transport.public_ip);
+        let mut candidates = CandidateGate::new(looked_for);
+        let offered = offer.transport.candidates.iter();
+        let offered: Vec<String> = offered.filter_map(|text| candidates.admit(text)).collect();
+        let answer = negotiate(&webrtc, &offer.canonical(&lines, &offered)).await?;
         let last_packet = Arc::new(AtomicU64::new(running_time().nseconds()));
         let receives = Arc::clone(&last_packet);
         webrtcbin::on_received(&webrtc, move || {
@@ -135,20 +142,23 @@ impl Peer {
             link_monitor,
             nack,
             remb,
+            candidates,
             lines: mids,
             _pipeline: pipeline,
         };
         Ok((peer, answer))
     }
 
-    /// Gives the peer a remote candidate; an unknown m-line or an empty candidate is ignored,
-    /// as RFC 8838 asks.
-    pub(crate) fn add_candidate(&self, mid: &Mid, candidate: &str) {
+    /// Gives the peer a remote candidate, if it may have it. An unknown m-line or an empty candidate
+    /// is ignored, as RFC 8838 asks.
+    pub(crate) fn add_candidate(&mut self, mid: &Mid, candidate: &str) {
         let Some(index) = self.lines.iter().position(|line| line == mid) else {
             return;
         };
         let index = u32::try_from(index).unwrap_or_default();
-        webrtcbin::add_candidate(&self.webrtc, index, candidate);
+        if let Some(value) = self.candidates.admit(candidate) {
+            webrtcbin::add_candidate(&self.webrtc, index, &format!("candidate:{value}"));
+        }
     }
 
     /// The downlink slot of an m-line.

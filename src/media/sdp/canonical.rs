@@ -9,8 +9,10 @@ use super::normalise::{Offer, OfferedCodec, OfferedLine};
 use crate::codec::Codec;
 
 impl Offer {
-    /// The offer for webrtcbin, with the codecs of `plan`, which has a line for each of ours.
-    pub(crate) fn canonical(&self, plan: &[Line]) -> String {
+    /// The offer for webrtcbin, with the codecs of `plan`, which has a line for each of ours, and the
+    /// candidates `candidates` (values of `a=candidate`), which are those of the offer as far as they
+    /// may pass ([`super::candidate`]).
+    pub(crate) fn canonical(&self, plan: &[Line], candidates: &[String]) -> String {
         let mids: Vec<&str> = self.lines.iter().map(|line| line.mid.0.as_str()).collect();
         let mut text = Text::default();
         text.line("v=0");
@@ -30,7 +32,7 @@ impl Offer {
                 self.write_line(&mut text, line, codec);
             }
             if index == 0 {
-                for candidate in &self.transport.candidates {
+                for candidate in candidates {
                     text.attribute("candidate", candidate);
                 }
             }

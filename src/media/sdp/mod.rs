@@ -1,10 +1,11 @@
 //! SDP offers and answers: from the text of any client to a plan for webrtcbin, and back.
 //!
 //! `text` reads lines, `normalise` makes one offer of all ways to say it, `plan` chooses roles
-//! and codecs, `canonical` writes the offer for webrtcbin, and `answer` turns webrtcbin's answer
-//! into the client's.
+//! and codecs, `canonical` writes the offer for webrtcbin, `candidate` says which candidates go with
+//! it, and `answer` turns webrtcbin's answer into the client's.
 
 pub(crate) mod answer;
+pub(crate) mod candidate;
 pub(crate) mod canonical;
 pub(crate) mod certificate;
 pub(crate) mod error;

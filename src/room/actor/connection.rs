@@ -147,7 +147,7 @@ impl Connection {
             }
         };
         let Answered {
-            peer,
+            mut peer,
             answer,
             lines,
         } = *answered;
@@ -181,7 +181,7 @@ impl Connection {
 
     /// Gives the peer a remote candidate, or keeps it until the peer is made.
     pub(crate) fn add_candidate(&mut self, mid: Mid, candidate: String) {
-        match &self.peer {
+        match &mut self.peer {
             Some(peer) => peer.add_candidate(&mid, &candidate),
             None if self.early_candidates.len() < EARLY_CANDIDATES => {
                 self.early_candidates.push((mid, candidate));

@@ -28,7 +28,7 @@ pub(crate) struct IceTransport {
     pub(crate) fingerprint: Fingerprint,
     /// Whether the offerer is an ICE-lite implementation (RFC 8445 section 2.5).
     pub(crate) is_lite: bool,
-    /// Values of `a=candidate`.
+    /// Values of `a=candidate`, as they were offered.
     pub(crate) candidates: Vec<String>,
 }
 

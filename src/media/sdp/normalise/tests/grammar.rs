@@ -262,10 +262,13 @@ fn check_canonical(offer: &Offer) -> Result<(), TestCaseError> {
     };
     let lines = plan(&receiving, &RoleSource::Named(&roles), &VIDEO);
     let lines = lines.map_err(|error| TestCaseError::fail(error.to_string()))?;
-    let canonical = receiving.canonical(&lines);
+    let canonical = receiving.canonical(&lines, &receiving.transport.candidates);
     let again = parse(&canonical).map_err(|error| TestCaseError::fail(error.to_string()))?;
     prop_assert_eq!(&again.transport, &receiving.transport);
-    prop_assert_eq!(again.canonical(&lines), canonical.clone());
+    prop_assert_eq!(
+        again.canonical(&lines, &again.transport.candidates),
+        canonical.clone()
+    );
     let read = gst_sdp::SDPMessage::parse_buffer(canonical.as_bytes());
     prop_assert!(read.is_ok_and(|sdp| sdp.medias_len() as usize == lines.len()));
     Ok(())
@@ -335,7 +338,7 @@ fn fuzz_damaged_offers_are_refused_or_read() {
 /// Whether what webrtcbin would be given of a damaged offer is SDP with a line for each of its.
 fn check_readable(offer: &Offer) -> Result<(), TestCaseError> {
     if let Ok(lines) = plan(offer, &RoleSource::Publish, &VIDEO) {
-        let canonical = offer.canonical(&lines);
+        let canonical = offer.canonical(&lines, &offer.transport.candidates);
         let read = gst_sdp::SDPMessage::parse_buffer(canonical.as_bytes());
         prop_assert!(read.is_ok_and(|sdp| sdp.medias_len() as usize == lines.len()));
     }

@@ -183,7 +183,7 @@ fn retransmissions_go_with_their_codec_whatever_stands_first() {
     let plan = plan(&offer, &RoleSource::Publish, &VIDEO).expect("a plan");
     assert!(
         offer
-            .canonical(&plan)
+            .canonical(&plan, &[])
             .contains("m=video 9 UDP/TLS/RTP/SAVPF 96 97\r\n")
     );
 }

@@ -2,6 +2,8 @@
 
 use rand::Rng;
 
+use crate::media::gst::buffer::with_bytes;
+
 /// Bytes that [`CorruptMode::Flip`] leaves alone: the fixed RTP header (RFC 3550 section 5.1) and
 /// the longest payload descriptor of a codec, so that the damage reaches the decoder and not only
 /// the depayloader.
@@ -61,18 +63,10 @@ impl CorruptMode {
 
     /// A new buffer, because the old one's memory belongs to the clip and to other bots.
     fn damage(self, buffer: &gst::Buffer) -> gst::Buffer {
-        let Ok(map) = buffer.map_readable() else {
-            return buffer.clone();
-        };
-        let mut damaged = gst::Buffer::from_mut_slice(self.apply(&map, &mut rand::rng()));
-        if let Some(damaged) = damaged.get_mut() {
-            let all = gst::BufferCopyFlags::FLAGS
-                | gst::BufferCopyFlags::TIMESTAMPS
-                | gst::BufferCopyFlags::META;
-            // Without its timestamps the packet is only damaged a little more.
-            let _ = buffer.copy_into(damaged, all, ..);
+        match buffer.map_readable() {
+            Ok(bytes) => with_bytes(buffer, self.apply(&bytes, &mut rand::rng())),
+            Err(_) => buffer.clone(),
         }
-        damaged
     }
 }
 

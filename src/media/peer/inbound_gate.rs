@@ -10,6 +10,7 @@ use std::sync::Arc;
 use gst::prelude::*;
 use parking_lot::Mutex;
 
+use crate::media::gst::buffer::with_bytes;
 use crate::media::gst::pipeline::now;
 use crate::media::rtp::header::{ssrc_and_seq, without_contributors};
 use crate::media::rtp::session_gate::{Admitted, SessionGate, is_rtcp};
@@ -71,13 +72,13 @@ fn keep_rtp(packet: &mut gst::Buffer, gate: &Mutex<SessionGate>) -> bool {
         let Some((ssrc, _)) = ssrc_and_seq(&bytes).filter(|_| !is_other) else {
             return false;
         };
-        if !gate.lock().admits_stream(ssrc) {
+        if !gate.lock().admits_stream(now(), ssrc) {
             return false;
         }
         without_contributors(&bytes)
     };
     if let Some(without) = without {
-        replace(packet, without);
+        *packet = with_bytes(packet, without);
     }
     true
 }
@@ -93,7 +94,7 @@ fn guard_rtcp(
         };
         match kept_of_rtcp(packet, &gate, &on_rtcp) {
             Kept::Part(compound) => {
-                replace(packet, compound);
+                *packet = with_bytes(packet, compound);
                 gst::PadProbeReturn::Ok
             }
             Kept::ReadHere => taken(info),
@@ -126,18 +127,6 @@ fn kept_of_rtcp(
         (_, false) => Kept::ReadHere,
         (_, true) => Kept::Nothing,
     }
-}
-
-/// Another packet in place of one, with its times.
-fn replace(packet: &mut gst::Buffer, bytes: Vec<u8>) {
-    let mut other = gst::Buffer::from_mut_slice(bytes);
-    if let Some(other) = other.get_mut() {
-        let kept = gst::BufferCopyFlags::META
-            | gst::BufferCopyFlags::FLAGS
-            | gst::BufferCopyFlags::TIMESTAMPS;
-        let _ = packet.copy_into(other, kept, ..);
-    }
-    *packet = other;
 }
 
 fn refused(info: &mut gst::PadProbeInfo<'_>) -> gst::PadProbeReturn {

@@ -1,5 +1,6 @@
 //! RTP packets as bytes; pure.
 
+pub(crate) mod budget;
 pub(crate) mod bye;
 pub(crate) mod demux;
 pub(crate) mod extensions;

@@ -7,6 +7,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use gst::prelude::*;
 
@@ -19,6 +20,7 @@ use crate::layout::{self, Fit, Size};
 use crate::media::gst::pipeline::{BusEvent, Pipeline, running_time};
 use crate::media::gst::plugins;
 use crate::media::gst::template::{Templates, Value};
+use crate::media::rtp::budget::MAX_PICTURE;
 use crate::media::stream::sanitize::PacketGate;
 use crate::media::stream::since_keyframe::Backlog;
 use crate::media::stream::tap;
@@ -76,7 +78,7 @@ impl Ingest {
             });
             request_keyframe_at_changes(&pipeline, tap)?;
         }
-        let link = connect(tap, input);
+        let link = connect(source, tap, input, scaler.clone());
         if scaler.is_some() {
             tap.request_keyframe();
         }
@@ -137,9 +139,14 @@ fn request_keyframe_at_changes(pipeline: &Pipeline, tap: &Tap) -> Result<(), Mix
     Ok(())
 }
 
-/// Passes on the packets of the tap that a depayloader can survive, caps when they change, and an
-/// event for each gap in sound.
-fn connect(tap: &Tap, input: gst_app::AppSrc) -> Subscription {
+/// Passes on the packets of the tap that a depayloader can survive and a decoder is to decode, caps
+/// when they change, and an event for each gap in sound.
+fn connect(
+    sender: SourceId,
+    tap: &Tap,
+    input: gst_app::AppSrc,
+    scaler: Option<Arc<TileScaler>>,
+) -> Subscription {
     let mut known: Option<gst::Caps> = None;
     let mut gaps = (tap.format() == Codec::Opus).then(GapDetector::default);
     let mut gate = PacketGate::new(tap.format());
@@ -150,17 +157,26 @@ fn connect(tap: &Tap, input: gst_app::AppSrc) -> Subscription {
             known = Some(caps.to_owned());
             input.set_caps(known.as_ref());
         }
+        if scaler.as_ref().is_some_and(|scaler| scaler.is_too_large()) {
+            return;
+        }
+        let now = running_time();
         // Flushing means the ingest is going away, and the link with it.
         for packet in packets {
-            let Some(packet) = gate.admit(packet) else {
+            let Some(packet) = gate.admit(packet, now) else {
                 continue;
             };
-            if let Some(lost) = gaps.as_mut().and_then(|g| loss_event(g, &packet)) {
-                input.send_event(lost);
+            if let Some((lost, event)) = gaps.as_mut().and_then(|g| loss_event(g, &packet))
+                && gate.conceals(now, lost)
+            {
+                input.send_event(event);
             }
             let _ = input.push_buffer(packet);
         }
-        if gate.wants_keyframe(running_time()) {
+        if let Some(over) = gate.newly_over() {
+            tracing::warn!(source = %sender, of = over.name(), "more is sent than is decoded");
+        }
+        if gate.wants_keyframe(now) {
             source.request_keyframe();
         }
         limit.set_once_drained(&input);
@@ -185,8 +201,9 @@ impl QueueLimit {
     }
 }
 
-/// The event by which a jitterbuffer announces the sound that was lost before a packet, if any was.
-fn loss_event(gaps: &mut GapDetector, packet: &gst::Buffer) -> Option<gst::Event> {
+/// How much sound was lost before a packet, if any was, and the event by which a jitterbuffer
+/// announces that.
+fn loss_event(gaps: &mut GapDetector, packet: &gst::Buffer) -> Option<(Duration, gst::Event)> {
     let rtp = gst_rtp::RTPBuffer::from_buffer_readable(packet).ok()?;
     let lost = gaps.lost_before(rtp.seq(), rtp.timestamp())?;
     let duration = gst::ClockTime::try_from(lost).ok()?;
@@ -194,7 +211,7 @@ fn loss_event(gaps: &mut GapDetector, packet: &gst::Buffer) -> Option<gst::Event
         .field("timestamp", packet.pts()?.saturating_sub(duration))
         .field("duration", duration)
         .build();
-    Some(gst::event::CustomDownstream::new(structure))
+    Some((lost, gst::event::CustomDownstream::new(structure)))
 }
 
 /// Converts the pictures of a decoder to the size of their tile and to the colorimetry of the
@@ -271,6 +288,13 @@ impl TileScaler {
                 .store(pack(as_shown(source, info.par())), Ordering::Release);
             self.apply();
         }
+    }
+
+    /// Whether the pictures are larger than any that is decoded, though their headers did not say so:
+    /// a decoder of VP9 also decodes frames that stand behind another one.
+    fn is_too_large(&self) -> bool {
+        let source = unpack(self.source.load(Ordering::Acquire));
+        source.is_some_and(|s| u64::from(s.width) * u64::from(s.height) > u64::from(MAX_PICTURE))
     }
 
     /// Counts a decoded picture. Returns its number of pixels.

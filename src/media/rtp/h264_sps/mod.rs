@@ -143,25 +143,58 @@ pub(crate) fn picture_size(nal: &[u8]) -> Option<(u16, u16)> {
     }
     let payload = unescaped(body);
     let mut from = Reader::new(&payload)?;
-    let chroma = skip_profile(&mut from)?;
-    skip_to_size(&mut from)?;
-    let (columns, rows) = (from.code()?.checked_add(1)?, from.code()?.checked_add(1)?);
-    let fields = match from.bit()? {
-        true => 1,
-        false => from.bits(1).map(|_| 2)?,
-    };
+    let coded = Coded::read(&mut from)?;
     from.bits(1)?;
-    let mut size = (columns.checked_mul(16)?, rows.checked_mul(16 * fields)?);
+    let mut size = coded.size;
     if from.bit()? {
         let (left, right) = (from.code()?, from.code()?);
         let (top, bottom) = (from.code()?, from.code()?);
-        let (unit_x, unit_y) = chroma.crop_units();
+        let (unit_x, unit_y) = coded.chroma.crop_units();
         let cut = |edges: (u32, u32), unit: u32| edges.0.checked_add(edges.1)?.checked_mul(unit);
         size.0 = size.0.checked_sub(cut((left, right), unit_x)?)?;
-        size.1 = size.1.checked_sub(cut((top, bottom), unit_y * fields)?)?;
+        size.1 = size
+            .1
+            .checked_sub(cut((top, bottom), unit_y * coded.fields)?)?;
     }
     let (width, height) = (size.0.try_into().ok()?, size.1.try_into().ok()?);
     (width > 0 && height > 0).then_some((width, height))
+}
+
+/// The id of a sequence parameter set, from its body, and how many pixels a decoder has for each of
+/// its pictures, with what is cropped. `None` if it cannot be read.
+pub(crate) fn coded_area(body: &[u8]) -> Option<(u8, u32)> {
+    let payload = unescaped(body);
+    let Coded { id, size, .. } = Coded::read(&mut Reader::new(&payload)?)?;
+    Some((id, size.0.saturating_mul(size.1)))
+}
+
+/// What a sequence parameter set says up to the size of its pictures.
+struct Coded {
+    id: u8,
+    chroma: Chroma,
+    /// Fields that a frame is made of, 2 where it may be interlaced.
+    fields: u32,
+    /// Width and height, pixels.
+    size: (u32, u32),
+}
+
+impl Coded {
+    fn read(from: &mut Reader<'_>) -> Option<Self> {
+        const MAX_ID: u32 = 31;
+        let (id, chroma) = read_profile(from)?;
+        skip_to_size(from)?;
+        let (columns, rows) = (from.code()?.checked_add(1)?, from.code()?.checked_add(1)?);
+        let fields = match from.bit()? {
+            true => 1,
+            false => from.bits(1).map(|_| 2)?,
+        };
+        Some(Self {
+            id: u8::try_from(id).ok().filter(|_| id <= MAX_ID)?,
+            chroma,
+            fields,
+            size: (columns.checked_mul(16)?, rows.checked_mul(16 * fields)?),
+        })
+    }
 }
 
 /// How colours are sampled (`chroma_format_idc`).
@@ -183,13 +216,14 @@ impl Chroma {
 }
 
 /// Reads profile, level, id and, for profiles that have it, the chroma format and scaling lists.
-fn skip_profile(from: &mut Reader<'_>) -> Option<Chroma> {
+/// Returns the id and the chroma format.
+fn read_profile(from: &mut Reader<'_>) -> Option<(u32, Chroma)> {
     const WITH_CHROMA: [u32; 13] = [100, 110, 122, 244, 44, 83, 86, 118, 128, 138, 139, 134, 135];
     let profile = from.bits(8)?;
     from.bits(16)?; // constraints, level
-    from.codes(1)?; // id
+    let id = from.code()?;
     if !WITH_CHROMA.contains(&profile) {
-        return Some(Chroma::SUBSAMPLED);
+        return Some((id, Chroma::SUBSAMPLED));
     }
     let chroma = from.code()?;
     if chroma == 3 {
@@ -205,7 +239,7 @@ fn skip_profile(from: &mut Reader<'_>) -> Option<Chroma> {
             }
         }
     }
-    Some(Chroma(chroma))
+    Some((id, Chroma(chroma)))
 }
 
 /// Reads a scaling list of so many numbers (section 7.3.2.1.1.1).

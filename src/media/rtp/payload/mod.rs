@@ -2,7 +2,11 @@
 //!
 //! Payloads come from outside: every function here accepts any bytes and never panics.
 
+mod bits;
+pub(crate) mod demand;
 mod h264;
+mod opus;
+pub(crate) mod reader;
 pub mod vp8;
 pub(crate) mod vp9;
 

@@ -1,6 +1,8 @@
 //! VP8 in RTP (RFC 7741): keyframes, picture sizes, and the running numbers of its payload
 //! descriptor.
 
+use super::demand::{Demand, ONLY, area};
+
 /// A running number inside a payload.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Field<T> {
@@ -158,4 +160,20 @@ pub(super) fn keyframe_size(payload: &[u8]) -> Option<(u16, u16)> {
     let pixels = |bytes| u16::from_le_bytes(bytes) & 0x3fff;
     let (width, height) = (pixels([w0, w1]), pixels([h0, h1]));
     (width > 0 && height > 0).then_some((width, height))
+}
+
+/// What a payload asks of a decoder; `None` for the first of a keyframe that does not say its size.
+pub(super) fn demand(payload: &[u8]) -> Option<Demand> {
+    let mut demand = Demand::default();
+    let Some(descriptor) = Vp8Descriptor::parse(payload) else {
+        return Some(demand);
+    };
+    let begins = descriptor.starts_partition && descriptor.partition == 0;
+    if begins && payload.len() > descriptor.len {
+        demand.pictures.push(ONLY);
+    }
+    if starts_keyframe(payload) == Some(true) {
+        demand.areas.push((ONLY, area(keyframe_size(payload)?)?));
+    }
+    Some(demand)
 }

@@ -1,6 +1,11 @@
 //! VP9 in RTP (RFC 9628): where keyframes begin, and how large they are.
 
+use super::bits::Bits;
+use super::demand::Demand;
 use crate::media::rtp::header::missing_between;
+
+/// Differences to reference pictures (P_DIFF) that a descriptor has at most (RFC 9628 section 4.2).
+const MAX_DIFFERENCES: usize = 3;
 
 /// What the payload descriptor (section 4.2) says that matters here.
 struct Descriptor<'a> {
@@ -36,10 +41,14 @@ impl<'a> Descriptor<'a> {
             skip(&mut rest, if flexible { 1 } else { 2 })?;
         }
         if flexible && has(0x40) {
-            while rest.first()? & 1 != 0 {
+            // Depayloaders read no more than there may be, either.
+            for _ in 0..MAX_DIFFERENCES {
+                let is_followed = rest.first()? & 1 != 0;
                 skip(&mut rest, 1)?;
+                if !is_followed {
+                    break;
+                }
             }
-            skip(&mut rest, 1)?;
         }
         Some(Self {
             inter_predicted: has(0x40),
@@ -54,22 +63,10 @@ impl<'a> Descriptor<'a> {
     /// The bytes of the frame: what is behind the scalability structure, if there is one (section
     /// 4.2.1). `None` if that is cut short.
     fn frame(&self) -> Option<&'a [u8]> {
-        if !self.has_structure {
-            return Some(self.rest);
+        match self.has_structure {
+            true => behind_structure(self.rest),
+            false => Some(self.rest),
         }
-        let (&flags, mut rest) = self.rest.split_first()?;
-        if flags & 0x10 != 0 {
-            rest = rest.get(4 * (usize::from(flags >> 5) + 1)..)?;
-        }
-        if flags & 0x08 != 0 {
-            let (&pictures, mut group) = rest.split_first()?;
-            for _ in 0..pictures {
-                let (&picture, references) = group.split_first()?;
-                group = references.get(usize::from(picture >> 2 & 0x03)..)?;
-            }
-            rest = group;
-        }
-        Some(rest)
     }
 
     fn starts_keyframe(&self) -> bool {
@@ -194,4 +191,111 @@ fn frame_size(frame: &[u8]) -> Option<(u16, u16)> {
     let bits = u64::from_be_bytes([0, 0, 0, a, b, c, d, e]);
     let pixels = |shift: u32| u16::try_from((bits >> shift & 0xffff) + 1).ok();
     Some((pixels(20)?, pixels(4)?))
+}
+
+/// What a payload asks of a decoder; `None` if the frame that begins in it cannot be read.
+pub(super) fn demand(payload: &[u8]) -> Option<Demand> {
+    let mut demand = Demand::default();
+    let Some(descriptor) = Descriptor::parse(payload) else {
+        return Some(demand);
+    };
+    if !descriptor.starts_frame {
+        return Some(demand);
+    }
+    let frame = descriptor.frame()?;
+    let layer = descriptor.spatial_layer;
+    demand.pictures.push(layer);
+    let size = frame_header(&mut Bits::new(frame))?;
+    demand.areas.extend(size.map(|area| (layer, area)));
+    Some(demand)
+}
+
+/// What follows a scalability structure (section 4.2.1).
+fn behind_structure(structure: &[u8]) -> Option<&[u8]> {
+    let (&flags, mut rest) = structure.split_first()?;
+    if flags & 0x10 != 0 {
+        rest = rest.get(4 * (usize::from(flags >> 5) + 1)..)?;
+    }
+    if flags & 0x08 != 0 {
+        let (&pictures, behind) = rest.split_first()?;
+        rest = behind;
+        for _ in 0..pictures {
+            let differences = usize::from(rest.first()? >> 2 & 0x03);
+            rest = rest.get(1 + differences..)?;
+        }
+    }
+    Some(rest)
+}
+
+/// The area in pixels that the uncompressed header of a frame says (VP9 bitstream specification
+/// section 6.2): `Some(None)` for a frame of the size of another one. `None` if it cannot be read.
+fn frame_header(bits: &mut Bits<'_>) -> Option<Option<u32>> {
+    const MARKER: u32 = 2;
+    if bits.number(2)? != MARKER {
+        return None;
+    }
+    let profile = bits.number(1)? + 2 * bits.number(1)?;
+    if profile == 3 {
+        bits.flag()?;
+    }
+    let shows_existing = bits.flag()?;
+    if shows_existing {
+        return Some(None);
+    }
+    let (is_inter, is_shown, is_resilient) = (bits.flag()?, bits.flag()?, bits.flag()?);
+    if !is_inter {
+        skip_colors(bits, profile)?;
+        return explicit_size(bits).map(Some);
+    }
+    let is_intra_only = !is_shown && bits.flag()?;
+    if !is_resilient {
+        bits.number(2)?;
+    }
+    if is_intra_only {
+        match profile {
+            0 => skip_sync(bits)?,
+            _ => skip_colors(bits, profile)?,
+        }
+        bits.number(8)?;
+        return explicit_size(bits).map(Some);
+    }
+    // The frames that it refreshes, and those that it refers to.
+    bits.number(8 + 3 * 4)?;
+    for _ in 0..3 {
+        let has_size_of_reference = bits.flag()?;
+        if has_size_of_reference {
+            return Some(None);
+        }
+    }
+    explicit_size(bits).map(Some)
+}
+
+fn skip_sync(bits: &mut Bits<'_>) -> Option<()> {
+    const SYNC: u32 = 0x49_8342;
+    (bits.number(24)? == SYNC).then_some(())
+}
+
+/// Reads the sync code and `color_config`.
+fn skip_colors(bits: &mut Bits<'_>, profile: u32) -> Option<()> {
+    const SRGB: u32 = 7;
+    skip_sync(bits)?;
+    if profile >= 2 {
+        bits.flag()?;
+    }
+    let has_subsampling = profile % 2 == 1;
+    if bits.number(3)? != SRGB {
+        bits.flag()?;
+        if has_subsampling {
+            bits.number(3)?;
+        }
+    } else if has_subsampling {
+        bits.flag()?;
+    }
+    Some(())
+}
+
+/// Reads 16 bits each of width and height, less one.
+fn explicit_size(bits: &mut Bits<'_>) -> Option<u32> {
+    let (width, height) = (bits.number(16)? + 1, bits.number(16)? + 1);
+    width.checked_mul(height).or(Some(u32::MAX))
 }

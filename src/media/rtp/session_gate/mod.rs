@@ -15,7 +15,7 @@
 mod compound;
 mod sdes;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::token_bucket::TokenBucket;
@@ -35,6 +35,10 @@ const ENTRIES_PER_SECOND: u32 = 4_000;
 const TOLD_PER_SECOND: u32 = 20_000;
 /// Seconds of each of these rates that may come at once.
 const AT_ONCE: u32 = 2;
+
+/// After so much silence an SSRC makes place for another: a sender may begin anew as often as it
+/// likes, and `rtpsession` forgets who is silent as soon.
+const FORGOTTEN: Duration = Duration::from_secs(30);
 
 /// FMT of transport layer feedback that names missing packets: NACK (RFC 4585 section 6.2.1).
 pub(crate) const GENERIC_NACK: u8 = 1;
@@ -68,10 +72,11 @@ pub(crate) struct Admitted<'a> {
 pub(crate) struct SessionGate {
     /// SSRCs that this side sends.
     own: BTreeSet<u32>,
-    /// SSRCs of the peer's RTP.
-    streams: BTreeSet<u32>,
-    /// Other SSRCs that the peer's RTCP comes from: those of receivers that send no RTP.
-    reporters: BTreeSet<u32>,
+    /// SSRCs of the peer's RTP, and when each last sent.
+    streams: BTreeMap<u32, Duration>,
+    /// Other SSRCs that the peer's RTCP comes from, and when each last sent: those of receivers that
+    /// send no RTP.
+    reporters: BTreeMap<u32, Duration>,
     /// Most [`Self::streams`], and most [`Self::reporters`].
     limit: usize,
     packets: TokenBucket,
@@ -85,8 +90,8 @@ impl SessionGate {
         let bucket = |per_second: u32| TokenBucket::new(per_second, AT_ONCE * per_second);
         Self {
             own: BTreeSet::new(),
-            streams: BTreeSet::new(),
-            reporters: BTreeSet::new(),
+            streams: BTreeMap::new(),
+            reporters: BTreeMap::new(),
             limit,
             packets: bucket(PACKETS_PER_SECOND),
             entries: bucket(ENTRIES_PER_SECOND),
@@ -99,17 +104,15 @@ impl SessionGate {
         self.own.insert(ssrc);
     }
 
-    /// Whether RTP of an SSRC may pass: of those that came first, as many as the limit.
-    pub(crate) fn admits_stream(&mut self, ssrc: u32) -> bool {
-        let is_new = !self.streams.contains(&ssrc);
-        if is_new && (self.streams.len() >= self.limit || self.own.contains(&ssrc)) {
-            return false;
-        }
-        if is_new {
-            self.streams.insert(ssrc);
+    /// Whether RTP of an SSRC may pass at `now`: of those that came first, as many as the limit, less
+    /// those that have been silent for [`FORGOTTEN`].
+    pub(crate) fn admits_stream(&mut self, now: Duration, ssrc: u32) -> bool {
+        let is_admitted =
+            !self.own.contains(&ssrc) && note(&mut self.streams, self.limit, now, ssrc);
+        if is_admitted {
             self.reporters.remove(&ssrc);
         }
-        true
+        is_admitted
     }
 
     /// What of a compound packet that came at `now` may pass. Nothing of one that is malformed.
@@ -137,7 +140,7 @@ impl SessionGate {
             (SOURCE_DESCRIPTION, _) => self.names(now, packet, &mut to.compound),
             (BYE, _) => self.ends(packet, &mut to.compound),
             (TRANSPORT_FEEDBACK, TRANSPORT_WIDE) => {
-                let feedback = self.feedback(body)?.1;
+                let feedback = self.feedback(now, body)?.1;
                 let [_, _, high, low, ..] = feedback else {
                     return None;
                 };
@@ -147,7 +150,7 @@ impl SessionGate {
                 Some(())
             }
             (TRANSPORT_FEEDBACK, GENERIC_NACK) => {
-                let (about, list) = self.feedback(body)?;
+                let (about, list) = self.feedback(now, body)?;
                 if !self.own.contains(&about) {
                     return None;
                 }
@@ -158,7 +161,7 @@ impl SessionGate {
                 self.list(packet, list, is_kept, &mut to.compound)
             }
             (PAYLOAD_FEEDBACK, FULL_INTRA) => {
-                let (_, list) = self.feedback(body)?;
+                let (_, list) = self.feedback(now, body)?;
                 let is_kept = |gate: &mut Self, entry: &[u8; 8]| {
                     let wanted = ssrc(entry).is_some_and(|of| gate.own.contains(&of));
                     wanted && gate.entries.take(now, 1)
@@ -166,7 +169,7 @@ impl SessionGate {
                 self.list(packet, list, is_kept, &mut to.compound)
             }
             (PAYLOAD_FEEDBACK, PICTURE_LOSS) => {
-                let (about, _) = self.feedback(body)?;
+                let (about, _) = self.feedback(now, body)?;
                 if self.own.contains(&about) {
                     write(&mut to.compound, kind, count, body.get(..FEEDBACK_HEAD)?);
                 }
@@ -178,16 +181,15 @@ impl SessionGate {
 
     /// Whether RTCP may come from an SSRC: from one whose RTP is known, or one of those that came
     /// first.
-    fn admits_reporter(&mut self, ssrc: u32) -> bool {
-        if self.streams.contains(&ssrc) || self.reporters.contains(&ssrc) {
+    fn admits_reporter(&mut self, now: Duration, ssrc: u32) -> bool {
+        if self.streams.contains_key(&ssrc) {
             return true;
         }
-        let is_admitted = self.reporters.len() < self.limit && !self.own.contains(&ssrc);
-        is_admitted && self.reporters.insert(ssrc)
+        !self.own.contains(&ssrc) && note(&mut self.reporters, self.limit, now, ssrc)
     }
 
     fn is_known(&self, ssrc: u32) -> bool {
-        self.streams.contains(&ssrc) || self.reporters.contains(&ssrc)
+        self.streams.contains_key(&ssrc) || self.reporters.contains_key(&ssrc)
     }
 
     /// A report, with those of its blocks that are about SSRCs of this side.
@@ -195,7 +197,7 @@ impl SessionGate {
         let known = REPORT_HEADS.iter().find(|(kind, _)| *kind == packet.kind);
         let (head, rest) = packet.body.split_at_checked(known?.1)?;
         let blocks = rest.get(..BLOCK * usize::from(packet.count))?;
-        if !self.admits_reporter(ssrc(head)?) {
+        if !self.admits_reporter(now, ssrc(head)?) {
             return None;
         }
         let mut kept = head.to_vec();
@@ -239,9 +241,9 @@ impl SessionGate {
 
     /// The SSRC that feedback is about, and what it lists; `None` if it is cut short, or may not
     /// come from who sends it.
-    fn feedback<'a>(&mut self, body: &'a [u8]) -> Option<(u32, &'a [u8])> {
+    fn feedback<'a>(&mut self, now: Duration, body: &'a [u8]) -> Option<(u32, &'a [u8])> {
         let (head, list) = body.split_at_checked(FEEDBACK_HEAD)?;
-        let is_admitted = self.admits_reporter(ssrc(head)?);
+        let is_admitted = self.admits_reporter(now, ssrc(head)?);
         let about = ssrc(head.get(4..)?)?;
         is_admitted.then_some((about, list))
     }
@@ -269,6 +271,22 @@ impl SessionGate {
         }
         Some(())
     }
+}
+
+/// Whether an SSRC is one of those that are known, or becomes one in place of one that is forgotten.
+fn note(known: &mut BTreeMap<u32, Duration>, limit: usize, now: Duration, ssrc: u32) -> bool {
+    if let Some(last) = known.get_mut(&ssrc) {
+        *last = now;
+        return true;
+    }
+    if known.len() >= limit {
+        known.retain(|_, last| now.saturating_sub(*last) < FORGOTTEN);
+    }
+    let is_admitted = known.len() < limit;
+    if is_admitted {
+        known.insert(ssrc, now);
+    }
+    is_admitted
 }
 
 #[cfg(test)]

@@ -16,7 +16,7 @@ const NOTHING: [u8; 0] = [];
 fn gate() -> SessionGate {
     let mut gate = SessionGate::new(LIMIT);
     gate.sends(OWN);
-    assert!(gate.admits_stream(STREAM));
+    assert!(gate.admits_stream(NOW, STREAM));
     gate
 }
 
@@ -136,10 +136,26 @@ fn the_first_to_report_are_heard_and_no_more() {
 #[test]
 fn the_first_streams_pass_and_no_more() {
     let mut gate = gate();
-    let passed = (100..200).filter(|ssrc| gate.admits_stream(*ssrc)).count();
+    let passed = (100..200)
+        .filter(|ssrc| gate.admits_stream(NOW, *ssrc))
+        .count();
     assert_eq!(passed, LIMIT - 1, "and the one before");
-    assert!(gate.admits_stream(STREAM) && gate.admits_stream(100));
-    assert!(!gate.admits_stream(200) && !gate.admits_stream(OWN));
+    assert!(gate.admits_stream(NOW, STREAM) && gate.admits_stream(NOW, 100));
+    assert!(!gate.admits_stream(NOW, 200) && !gate.admits_stream(NOW, OWN));
+}
+
+/// A sender that begins anew with another SSRC every now and then, for hours.
+#[test]
+fn who_is_silent_for_long_makes_place() {
+    let mut gate = gate();
+    let mut now = NOW;
+    for ssrc in 100..200 {
+        now += FORGOTTEN / 2;
+        assert!(gate.admits_stream(now, ssrc), "{ssrc}");
+        assert_ne!(gate.admit(now, &report(ssrc, &[OWN])).compound, NOTHING);
+    }
+    let burst = (200..300).filter(|ssrc| gate.admits_stream(now, *ssrc));
+    assert!(burst.count() < LIMIT);
 }
 
 #[test]
@@ -148,7 +164,7 @@ fn a_stream_that_reported_first_takes_no_place_of_a_reporter() {
     for from in 100..100 + LIMIT as u32 {
         assert_ne!(left(&mut gate, &report(from, &[])), NOTHING);
     }
-    assert!(gate.admits_stream(100));
+    assert!(gate.admits_stream(NOW, 100));
     assert_ne!(left(&mut gate, &report(300, &[])), NOTHING);
 }
 
@@ -317,7 +333,7 @@ proptest! {
         let mut gate = gate();
         for ssrc in ssrcs {
             let _ = left(&mut gate, &report(ssrc, &[OWN]));
-            let _ = gate.admits_stream(ssrc.wrapping_add(1));
+            let _ = gate.admits_stream(NOW, ssrc.wrapping_add(1));
         }
         prop_assert!(gate.streams.len() <= LIMIT && gate.reporters.len() <= LIMIT);
     }

@@ -2,8 +2,14 @@
 
 use std::collections::BTreeMap;
 
+use base64::Engine as _;
+use base64::alphabet;
+use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
+
 use crate::codec::{Codec, LegacyCodec};
 use crate::media::bwe::fec::Fec;
+use crate::media::rtp::budget::MAX_PICTURE;
+use crate::media::rtp::payload::reader::described;
 use crate::media::sdp::error::{OfferError, malformed};
 use crate::media::sdp::line::BitrateControl;
 use crate::media::sdp::text::Media;
@@ -20,7 +26,7 @@ const PARAMETERS: [&str; 13] = [
     "packetization-mode",
     "profile-level-id",
     "level-asymmetry-allowed",
-    "sprop-parameter-sets",
+    PARAMETER_SETS,
     "profile-id",
     "minptime",
     "useinbandfec",
@@ -167,11 +173,31 @@ fn codec(number: u8, said: &Said<'_>, rtx: Option<u8>) -> Option<OfferedCodec> {
     })
 }
 
+/// The parameter sets of H.264 among the format parameters.
+const PARAMETER_SETS: &str = "sprop-parameter-sets";
+
+/// Base64 with padding or without.
+const BASE64: GeneralPurpose = GeneralPurpose::new(
+    &alphabet::STANDARD,
+    GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
+);
+
+/// Whether all of these parameter sets (RFC 6184 section 8.1) describe pictures that are decoded:
+/// depayloaders put them into the stream.
+fn are_decoded(sets: &str) -> bool {
+    let is_decoded = |set: &str| {
+        let unit = BASE64.decode(set).ok().as_deref().and_then(described);
+        unit.is_some_and(|areas| areas.iter().all(|area| *area <= MAX_PICTURE))
+    };
+    sets.split(',').all(is_decoded)
+}
+
 /// The format parameters that are in [`PARAMETERS`], written in one way.
 fn known_parameters(parameters: &str) -> String {
     let of = |name: &&str| {
         let value = raw_parameter(parameters, name)?;
         let fits = value.len() <= MAX_PARAMETER
+            && (*name != PARAMETER_SETS || are_decoded(value))
             && value
                 .bytes()
                 .all(|b| b.is_ascii_alphanumeric() || b"+/=,-_".contains(&b));

@@ -188,8 +188,9 @@ impl Feeder {
         let mut wanted = false;
         let Stream { gate, asked } = stream;
         for packet in packets {
-            let Some(packet) = &gate.admit(packet) else {
-                wanted |= gate.wants_keyframe(running_time());
+            let now = running_time();
+            let Some(packet) = &gate.admit(packet, now) else {
+                wanted |= gate.wants_keyframe(now);
                 continue;
             };
             let (Some(at), Some(timestamp)) = (packet.pts().map(Duration::from), timestamp(packet))

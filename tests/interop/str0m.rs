@@ -38,6 +38,16 @@ struct Session {
 impl Session {
     /// Offers both m-lines in this direction to a WHIP or WHEP endpoint, and connects.
     async fn join(url: &str, codec: VideoCodec, direction: Direction) -> Self {
+        Self::join_saying(url, codec, direction, |offer| offer).await
+    }
+
+    /// The same, with an offer that says something else.
+    async fn join_saying(
+        url: &str,
+        codec: VideoCodec,
+        direction: Direction,
+        change: fn(String) -> String,
+    ) -> Self {
         let socket = UdpSocket::bind("127.0.0.1:0").await.expect("a port");
         let address = socket.local_addr().expect("its address");
         let config = RtcConfig::new().clear_codecs().enable_opus(true, false);
@@ -53,7 +63,7 @@ impl Session {
         let audio = change.add_media(MediaKind::Audio, direction, None, None, None);
         let video = change.add_media(MediaKind::Video, direction, None, None, None);
         let (offer, pending) = change.apply().expect("an offer");
-        let (answer, location) = post(url, offer.to_sdp_string()).await;
+        let (answer, location) = post(url, change(offer.to_sdp_string())).await;
         let mut session = Self {
             rtc,
             socket,
@@ -254,6 +264,25 @@ async fn plays_vp8() {
 #[tokio::test(flavor = "multi_thread")]
 async fn plays_h264() {
     sees_and_hears(VideoCodec::H264).await;
+}
+
+/// An offer with names in place of addresses, as browsers make them while a page has no camera.
+fn with_names(offer: String) -> String {
+    let address = " 127.0.0.1 ";
+    assert!(offer.contains(address), "{offer}");
+    offer.replace(address, " 6ba7b810-9dad-11d1-80b4-00c04fd430c8.local ")
+}
+
+/// The server finds it by the checks that come from it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_player_that_names_no_address_is_found() {
+    let stage = Stage::sending().await;
+    let (url, codec) = (stage.whep(), VideoCodec::Vp8);
+    let joined = Session::join_saying(&url, codec, Direction::RecvOnly, with_names);
+    let mut session = joined.await;
+    session.pictures(PICTURES).await;
+    session.leave().await;
+    stage.close().await;
 }
 
 /// What is sent to the old port is lost: the server has to find the new one by the checks that come

@@ -15,17 +15,20 @@ const CODED: u32 = 1_920 * 1_088;
 /// The first slice of a picture, and one that goes on with it.
 const SLICES: [[u8; 2]; 2] = [[0x41, 0x9a], [0x41, 0x1a]];
 
-fn read(format: Codec, payload: &[u8]) -> Option<(Vec<u8>, Vec<(u8, u32)>)> {
+/// Pictures and sizes.
+type Said = (Vec<u8>, Vec<(u8, u32)>);
+
+fn read(format: Codec, payload: &[u8]) -> Option<Said> {
     let demand = DemandReader::new(format).read(payload)?;
     Some((demand.pictures, demand.areas))
 }
 
-fn begins(layer: u8, area: Option<u32>) -> Option<(Vec<u8>, Vec<(u8, u32)>)> {
+fn begins(layer: u8, area: Option<u32>) -> Option<Said> {
     let areas = area.map(|area| (layer, area));
     Some((vec![layer], areas.into_iter().collect()))
 }
 
-fn nothing() -> Option<(Vec<u8>, Vec<(u8, u32)>)> {
+fn nothing() -> Option<Said> {
     Some((Vec::new(), Vec::new()))
 }
 

@@ -202,7 +202,11 @@ fn describe() {
         ),
         (
             "tessera_joins_refused_total",
-            "Joins refused because the machine has enough to do, by mode",
+            "Joins refused because the machine has enough to do, by mode and reason",
+        ),
+        (
+            "tessera_starts_refused_total",
+            "Things not started because there is too little of something, by reason",
         ),
         (
             "tessera_decoded_pixels_total",
@@ -268,6 +272,11 @@ fn describe() {
             "tessera_join_cost_cores",
             "Cores that one more person is taken to cost, by mode",
         ),
+        (
+            "tessera_means_free",
+            "File descriptors, threads and bytes of memory that are free",
+        ),
+        ("tessera_joins_under_way", "Joins begun and not connected"),
         (
             "tessera_has_room",
             "Whether one more would be taken in, 1 or 0, by mode",

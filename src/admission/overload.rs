@@ -123,6 +123,15 @@ pub struct LoadSample {
     pub people: PerMode<u32>,
 }
 
+/// The load that a join was accepted with, for [`OverloadController::withdraw`].
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Expected {
+    /// Cores.
+    cost: f64,
+    /// Time of the last sample before.
+    at: Duration,
+}
+
 /// Which bound joins are held to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Joins {
@@ -255,6 +264,11 @@ impl OverloadController {
     /// Whether one more participant in `mode` fits. If so, their expected cost counts from now on;
     /// if not, joins are restricted until the load has fallen.
     pub fn admit(&mut self, mode: Mode) -> bool {
+        self.expect(mode).is_some()
+    }
+
+    /// The same as [`OverloadController::admit`]. `None` if one more does not fit.
+    pub fn expect(&mut self, mode: Mode) -> Option<Expected> {
         let cost = self.costs.of(mode);
         let bound = match self.joins {
             Joins::Open => ADMIT_UP_TO,
@@ -266,7 +280,19 @@ impl OverloadController {
         } else {
             self.joins = Joins::Restricted;
         }
-        fits
+        let at = self.last.map(|sample| sample.at).unwrap_or_default();
+        fits.then_some(Expected { cost, at })
+    }
+
+    /// Takes back what is left of the expected cost of a participant who has not come after all.
+    pub fn withdraw(&mut self, expected: Expected) {
+        let now = self.last.map(|sample| sample.at).unwrap_or_default();
+        let passed = now.saturating_sub(expected.at).as_secs_f64();
+        let left = expected.cost * (-passed / SMOOTHING_TIME.as_secs_f64()).exp();
+        self.expected = (self.expected - left).max(0.0);
+        if self.share(self.load + self.expected) < READMIT_UP_TO {
+            self.joins = Joins::Open;
+        }
     }
 
     /// A number of cores as a share of the limit; 0 without a limit.

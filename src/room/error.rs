@@ -22,7 +22,7 @@ pub enum RoomError {
         /// Largest number of rooms.
         limit: usize,
     },
-    /// The server has no CPU capacity for another participant.
+    /// The server has no capacity for another participant, or was too slow to take one.
     #[error(transparent)]
     Busy(#[from] Busy),
     /// A room of this id runs already.

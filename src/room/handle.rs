@@ -1,6 +1,7 @@
 //! What the signalling layer holds of a room: a cheap handle that posts commands to the
 //! room's task and reads its published state. Nothing here blocks or locks.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use tokio::sync::{mpsc, oneshot, watch};
@@ -29,6 +30,8 @@ pub enum Roles {
 /// A request to join a room.
 #[derive(Debug)]
 pub struct JoinRequest {
+    /// The address that it comes from, under which joins under way are counted.
+    pub client: IpAddr,
     /// Name on the tile: 1 to 64 characters, checked by the caller.
     pub name: String,
     /// The secret that an earlier join got, to take over its participant.

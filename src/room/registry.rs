@@ -87,7 +87,7 @@ impl Registry {
                 settings: Arc::new(settings(&config)),
                 templates,
                 archive: None,
-                admission: Admission::new(cores),
+                admission: Admission::new(cores).with_joins_per_second(config.joins_per_second),
             },
             rooms: Arc::default(),
             config,

@@ -287,6 +287,7 @@ impl Connection {
         limits::check_token(app.config.token.as_deref(), join.token.as_deref())?;
         let (sender, notices) = mpsc::channel(NOTICE_QUEUE);
         let request = JoinRequest {
+            client: self.client,
             name: limits::display_name(&join.name)?,
             resume: join.resume,
             mode_override: join.view,

@@ -140,7 +140,7 @@ async fn create(flavour: Flavour, room: RoomId, call: Call) -> Result<Response, 
     let name = limits::display_name(name.as_deref().unwrap_or(flavour.default_name()))?;
     let limits = limits_of(&call)?;
     let own_voice = own_voice_of(flavour, &call)?;
-    let app = call.app.clone();
+    let (app, client) = (call.app.clone(), call.client);
     let offer = call.text().await?;
     if app.stopping.is_cancelled() {
         return Err(ApiError::ShuttingDown);
@@ -148,6 +148,7 @@ async fn create(flavour: Flavour, room: RoomId, call: Call) -> Result<Response, 
     let ice = OfferIce::of(&offer);
     let (sender, notices) = mpsc::channel(NOTICE_QUEUE);
     let request = JoinRequest {
+        client,
         name,
         resume: None,
         mode_override: None,

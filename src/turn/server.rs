@@ -30,6 +30,7 @@ use super::limits::{AllocationQuotas, UnauthenticatedLimiter};
 use super::policy::PeerPolicy;
 use super::session::{Action, Port, Session};
 use super::table::{Allocation, Client, ClientPath, ClientState, ClientTable, Relay};
+use crate::admission::{Admission, Demand};
 use crate::config::TurnConfig;
 
 /// Largest number of bytes that TURN puts before a relayed packet: the header of a Data indication
@@ -54,6 +55,8 @@ pub(super) struct Shared {
     pub(super) listen: SocketAddr,
     pub(super) tasks: TaskTracker,
     pub(super) stop: CancellationToken,
+    /// Asked before a socket is opened.
+    admission: Admission,
     epoch: std::time::Instant,
     table: Mutex<ClientTable>,
 }
@@ -80,6 +83,7 @@ impl Shared {
             listen,
             tasks: TaskTracker::new(),
             stop: CancellationToken::new(),
+            admission: Admission::default(),
             epoch: std::time::Instant::now(),
             table: Mutex::new(ClientTable::new(AllocationQuotas::new(
                 config.max_allocations,
@@ -301,6 +305,10 @@ impl Shared {
     ) -> Result<Relay, SocketAllocateError> {
         if !self.addresses.has(family) {
             return Err(SocketAllocateError::AddressFamilyNotSupported);
+        }
+        if let Err(shortage) = self.admission.take(Demand::RELAY) {
+            tracing::warn!(%shortage, "no relay");
+            return Err(SocketAllocateError::InsufficientCapacity);
         }
         let opened = self
             .addresses

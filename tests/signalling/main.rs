@@ -3,6 +3,7 @@
 
 mod doors;
 mod http;
+mod means;
 mod offers;
 mod protocol_examples;
 mod socket;

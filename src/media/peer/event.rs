@@ -14,6 +14,9 @@ pub(crate) enum PeerError {
     /// The pipeline could not be made.
     #[error(transparent)]
     Pipeline(#[from] PipelineError),
+    /// webrtcbin did not take this step of the negotiation in time.
+    #[error("{0}: no reply in time")]
+    Late(&'static str),
     /// webrtcbin refused a step of the negotiation.
     #[error("{step}: {reason}")]
     Negotiation { step: &'static str, reason: String },

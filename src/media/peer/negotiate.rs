@@ -6,7 +6,7 @@ use gst_webrtc::{WebRTCSDPType, WebRTCSessionDescription};
 
 use super::event::PeerError;
 use super::webrtcbin::promise;
-use super::webrtcbin::promise::{Create, Side};
+use super::webrtcbin::promise::{Create, Side, StepError};
 
 /// How long webrtcbin may take for one step.
 const STEP_DEADLINE: Duration = Duration::from_secs(5);
@@ -23,7 +23,7 @@ pub(crate) async fn negotiate(
     let what = Create::Answer;
     let answer = promise::create(webrtc, what, STEP_DEADLINE)
         .await
-        .map_err(|error| PeerError::refused(what.signal(), error))?;
+        .map_err(|error| failed(what.signal(), error))?;
     let mut sdp = answer.sdp().to_owned();
     agree_on_reduced_size(&mut sdp, remote.sdp());
     let answer = WebRTCSessionDescription::new(WebRTCSDPType::Answer, sdp);
@@ -38,7 +38,14 @@ async fn set(
 ) -> Result<(), PeerError> {
     promise::set(webrtc, side, description, STEP_DEADLINE)
         .await
-        .map_err(|error| PeerError::refused(side.signal(), error))
+        .map_err(|error| failed(side.signal(), error))
+}
+
+fn failed(step: &'static str, error: StepError) -> PeerError {
+    match error {
+        StepError::Timeout => PeerError::Late(step),
+        error => PeerError::refused(step, error),
+    }
 }
 
 /// Accepts RTCP of reduced size (RFC 5506) where it is offered. webrtcbin 1.22 sends it once that

@@ -3,33 +3,16 @@
 
 use super::connection::Connection;
 use super::{Actor, Waiting};
+use crate::admission::Demand;
 use crate::id::ParticipantId;
+use crate::room::error::RoomError;
 use crate::room::handle::{Command, Reply};
 use crate::room::state::{Departure, Input, Request, RequestId};
 
 impl Actor {
     pub(crate) fn command(&mut self, command: Command) {
         match command {
-            Command::Join(request, reply) => {
-                let takes_over = request
-                    .resume
-                    .as_ref()
-                    .and_then(|secret| self.holder(secret));
-                let name = request.name.clone();
-                let (reach, mode_override, limits) =
-                    (request.reach, request.mode_override, request.limits);
-                let own_voice = request.own_voice;
-                let request = self.wait(Waiting::Join(request, reply));
-                self.inputs.push_back(Input::Join {
-                    request,
-                    name,
-                    reach,
-                    mode_override,
-                    limits,
-                    own_voice,
-                    takes_over,
-                });
-            }
+            Command::Join(request, reply) => self.knock(request, reply),
             Command::Candidate(who, mid, candidate) => {
                 if let (Some(connection), Some(candidate)) =
                     (self.connections.get_mut(&who), candidate)
@@ -39,8 +22,15 @@ impl Actor {
             }
             Command::Ask(request, reply) => self.ask(request, reply),
             Command::Record(archive, recording, reply) => {
+                let grant = match self.shared.admission.take(Demand::RECORDING) {
+                    Ok(grant) => grant,
+                    Err(shortage) => {
+                        let _ = reply.send(Err(RoomError::Busy(shortage.into())));
+                        return;
+                    }
+                };
                 let (id, subject) = (recording.id.clone(), recording.subject());
-                self.recorders.expect(archive, *recording);
+                self.recorders.expect(archive, *recording, grant);
                 self.ask(Request::Record(id.clone(), subject), Some(reply));
                 self.settle();
                 // It has begun by now, or was refused.
@@ -63,7 +53,7 @@ impl Actor {
         }
     }
 
-    fn wait(&mut self, waiting: Waiting) -> RequestId {
+    pub(crate) fn wait(&mut self, waiting: Waiting) -> RequestId {
         self.serial += 1;
         self.waiting.insert(self.serial, waiting);
         self.serial
@@ -83,7 +73,7 @@ impl Actor {
     }
 
     /// The participant who holds this `resume` secret.
-    fn holder(&self, secret: &str) -> Option<ParticipantId> {
+    pub(crate) fn holder(&self, secret: &str) -> Option<ParticipantId> {
         self.connections
             .iter()
             .find(|(_, connection)| connection.resume == secret)

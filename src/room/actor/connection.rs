@@ -6,15 +6,13 @@ use std::time::Duration;
 
 use tokio::sync::mpsc;
 
+use super::negotiation::Answered;
+use crate::admission::Grant;
 use crate::id::{Mid, ParticipantId, Role};
 use crate::media::bwe::delay::Estimate;
 use crate::media::gst::pipeline::running_time;
 use crate::media::peer::Peer;
-use crate::media::peer::event::{OnPeerEvent, PeerError};
-use crate::media::sdp::error::OfferError;
 use crate::media::sdp::line::Line;
-use crate::media::sdp::normalise::Offer;
-use crate::media::sdp::plan::{RoleSource, plan};
 use crate::media::stream::audio_level::AudioLevel;
 use crate::media::stream::pacer::Pacing;
 use crate::media::stream::slot::Slot;
@@ -23,8 +21,7 @@ use crate::protocol::Capture;
 use crate::protocol::room::ByeReason;
 use crate::protocol::stats::RepairStats;
 use crate::room::error::RoomError;
-use crate::room::handle::{JoinError, JoinReply, Joined, Notice, Roles};
-use crate::room::settings::RoomSettings;
+use crate::room::handle::{JoinError, JoinReply, Joined, Notice};
 use crate::room::state::Input;
 use crate::room::state::participant::{Downlinks, Sends};
 use crate::room::state::wiring::{Downlink, Feed, LevelRate};
@@ -36,8 +33,6 @@ const LAYER_SILENCE: Duration = Duration::from_millis(500);
 const PEER_SILENCE: Duration = Duration::from_secs(20);
 /// Largest number of remote candidates kept until the peer is made. Later ones are dropped.
 const EARLY_CANDIDATES: usize = 64;
-/// Longest time for an SDP negotiation, gathering included. After it the join fails.
-const NEGOTIATION_DEADLINE: Duration = Duration::from_secs(8);
 
 /// The tap of one encoding of an uplink, and what was last reported of it.
 #[derive(Debug)]
@@ -86,13 +81,6 @@ enum UpstreamWatch {
     Paused,
 }
 
-/// The outcome of a negotiation: the peer, its SDP answer and its m-lines.
-pub(crate) struct Answered {
-    peer: Peer,
-    answer: String,
-    lines: Vec<Line>,
-}
-
 /// The connection of a participant: signalling, peer, taps and slots.
 #[derive(Debug)]
 pub(crate) struct Connection {
@@ -105,6 +93,8 @@ pub(crate) struct Connection {
     /// The current feed of each slot.
     pub(crate) fed: BTreeMap<Downlink, Feed>,
     joining: Option<JoinReply>,
+    /// What the server has granted, until it is connected.
+    grant: Option<Grant>,
     early_candidates: Vec<(Mid, String)>,
     slots: BTreeMap<Downlink, Mid>,
     upstream: UpstreamWatch,
@@ -114,7 +104,12 @@ pub(crate) struct Connection {
 }
 
 impl Connection {
-    pub(crate) fn new(serial: u64, notices: mpsc::Sender<Notice>, reply: JoinReply) -> Self {
+    pub(crate) fn new(
+        serial: u64,
+        notices: mpsc::Sender<Notice>,
+        reply: JoinReply,
+        grant: Option<Grant>,
+    ) -> Self {
         Self {
             serial,
             notices,
@@ -123,6 +118,7 @@ impl Connection {
             levels: LevelRate::default(),
             fed: BTreeMap::new(),
             joining: Some(reply),
+            grant,
             early_candidates: Vec::new(),
             slots: BTreeMap::new(),
             upstream: UpstreamWatch::Since(gst::ClockTime::ZERO),
@@ -176,6 +172,13 @@ impl Connection {
                 })
                 .collect(),
             downlinks: downlinks(&lines),
+        }
+    }
+
+    /// Gives back what the server has granted for the join: it has been made use of.
+    pub(crate) fn has_connected(&mut self) {
+        if let Some(grant) = self.grant.take() {
+            grant.connected();
         }
     }
 
@@ -396,55 +399,4 @@ fn slots(lines: &[Line]) -> BTreeMap<Downlink, Mid> {
             Some((slot, line.mid.clone()))
         })
         .collect()
-}
-
-/// Makes a peer that answers an offer.
-///
-/// # Errors
-/// The offer cannot be answered, or the answer takes longer than [`NEGOTIATION_DEADLINE`].
-pub(crate) async fn negotiate(
-    label: String,
-    offer: &str,
-    roles: &Roles,
-    settings: &RoomSettings,
-    on_event: OnPeerEvent,
-) -> Result<Answered, RoomError> {
-    let offer = Offer::parse(offer, settings.max_mlines)?;
-    let roles = match roles {
-        Roles::Named(named) => RoleSource::Named(named),
-        Roles::Publish => RoleSource::Publish,
-        Roles::Play => RoleSource::Play,
-    };
-    let lines = plan(&offer, &roles, &settings.codecs)?;
-    let transport = settings.transport();
-    let answer = Peer::answer(label, &offer, lines.clone(), &transport, on_event);
-    let (peer, answer) = tokio::time::timeout(NEGOTIATION_DEADLINE, answer)
-        .await
-        .map_err(|_| RoomError::Internal("webrtcbin does not answer".to_owned()))??;
-    Ok(Answered {
-        peer,
-        answer,
-        lines,
-    })
-}
-
-impl From<OfferError> for RoomError {
-    fn from(error: OfferError) -> Self {
-        match error {
-            OfferError::Malformed(text) => Self::BadOffer(text),
-            OfferError::TooManyMlines { got, limit } => Self::TooManyMlines { got, limit },
-            OfferError::Roles(text) => Self::BadTracks(text),
-            OfferError::Codec { mid, spoken } => Self::UnsupportedCodec {
-                mid: mid.to_string(),
-                spoken,
-            },
-        }
-    }
-}
-
-impl From<PeerError> for RoomError {
-    fn from(error: PeerError) -> Self {
-        // The offer has been checked before, and webrtcbin is given one of our own making.
-        Self::Internal(error.to_string())
-    }
 }

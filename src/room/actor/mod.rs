@@ -5,6 +5,8 @@
 pub(crate) mod active_speakers;
 pub(crate) mod commands;
 pub(crate) mod connection;
+pub(crate) mod joins;
+pub(crate) mod negotiation;
 pub(crate) mod notices;
 pub(crate) mod stats;
 pub(crate) mod steps;
@@ -17,7 +19,8 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::Instant;
 
 use self::active_speakers::PacketSpeakers;
-use self::connection::{Answered, Connection, negotiate};
+use self::connection::Connection;
+use self::negotiation::Answered;
 
 use super::error::RoomError;
 use super::handle::{Command, JoinError, JoinReply, JoinRequest, Notice, Reply};
@@ -25,7 +28,7 @@ use super::recording::Recorders;
 use super::settings::RoomSettings;
 use super::state::wiring::{Downlink, Feed};
 use super::state::{Effect, Input, RequestId, State};
-use crate::admission::Admission;
+use crate::admission::{Admission, Grant};
 use crate::archive::Archive;
 use crate::id::SourceId;
 use crate::id::{ParticipantId, Role, RoomId};
@@ -64,8 +67,9 @@ pub(crate) enum Event {
 }
 
 /// Who waits for the answer to a request.
-enum Waiting {
-    Join(Box<JoinRequest>, JoinReply),
+pub(crate) enum Waiting {
+    /// With what the server has granted it, once it has.
+    Join(Box<JoinRequest>, JoinReply, Option<Grant>),
     Plain(Reply<()>),
     /// Nobody: the answer is dropped.
     Nobody,
@@ -232,7 +236,12 @@ impl Actor {
 
     fn peer_event(&mut self, who: ParticipantId, event: PeerEvent) {
         let input = match event {
-            PeerEvent::Connected => Input::Connected(who),
+            PeerEvent::Connected => {
+                if let Some(connection) = self.connections.get_mut(&who) {
+                    connection.has_connected();
+                }
+                Input::Connected(who)
+            }
             PeerEvent::Candidate(mid, candidate) => {
                 self.tell(who, Notice::Candidate(mid, Some(candidate)));
                 return;
@@ -340,7 +349,7 @@ impl Actor {
     fn carry_out(&mut self, effect: Effect) {
         match effect {
             Effect::Admit(request, mode) => {
-                let outcome = self.shared.admission.admit(mode);
+                let outcome = self.admit(request, mode);
                 self.inputs.push_back(Input::Admitted(request, outcome));
             }
             Effect::Settle(request, outcome) => self.settle_request(request, outcome),
@@ -390,52 +399,6 @@ impl Actor {
                 self.over = true;
             }
         }
-    }
-
-    fn settle_request(&mut self, request: RequestId, outcome: Result<(), RoomError>) {
-        match (self.waiting.remove(&request), outcome) {
-            (Some(Waiting::Plain(reply)), outcome) => {
-                let _ = reply.send(outcome);
-            }
-            (Some(Waiting::Join(join, reply)), Err(RoomError::Closed)) => {
-                let _ = reply.send(Err(JoinError::RoomGone(join)));
-            }
-            (Some(Waiting::Join(_, reply)), Err(error)) => {
-                let _ = reply.send(Err(JoinError::Refused(error)));
-            }
-            // An accepted join is settled by `start_peer`.
-            (Some(Waiting::Join(..)), Ok(())) | (Some(Waiting::Nobody) | None, _) => {}
-        }
-    }
-
-    fn start_peer(&mut self, request: RequestId, who: ParticipantId) {
-        let Some(Waiting::Join(join, reply)) = self.waiting.remove(&request) else {
-            return;
-        };
-        self.serial += 1;
-        let serial = self.serial;
-        let JoinRequest {
-            name,
-            offer,
-            roles,
-            notices,
-            ..
-        } = *join;
-        tracing::info!(participant = %who, name, "joins");
-        self.connections
-            .insert(who, Connection::new(serial, notices, reply));
-        let label = format!("{}-{who}", self.id);
-        let events = self.events.clone();
-        let settings = Arc::clone(&self.shared.settings);
-        tokio::spawn(async move {
-            let peer_events = events.clone();
-            let on_event = Arc::new(move |event| {
-                let _ = peer_events.send(Event::Peer(who, serial, event));
-            });
-            let outcome = negotiate(label, &offer, &roles, &settings, on_event).await;
-            // If the room has ended meanwhile, the peer is dropped with the event.
-            let _ = events.send(Event::Answered(who, serial, outcome.map(Box::new)));
-        });
     }
 
     fn stats(&self) -> RoomStats {

@@ -18,6 +18,7 @@ use self::mix::MixRecording;
 use self::tracks::{TrackRecording, WriterEvent};
 use super::settings::RoomSettings;
 use super::state::wiring::Tracked;
+use crate::admission::Grant;
 use crate::archive::events;
 use crate::archive::events::VERSION;
 use crate::archive::{Archive, Ending, FileEnd};
@@ -54,7 +55,7 @@ type TimedCommand = (Duration, RecorderCommand);
 #[derive(Default)]
 pub(crate) struct Recorders {
     /// Recordings that were asked for and that the state has not decided on.
-    waiting: BTreeMap<RecordingId, (Archive, Recording)>,
+    waiting: BTreeMap<RecordingId, (Archive, Recording, Grant)>,
     running: BTreeMap<RecordingId, Running>,
 }
 
@@ -72,9 +73,9 @@ impl Running {
 
 impl Recorders {
     /// Keeps what a recording needs until the state begins or refuses it.
-    pub(crate) fn expect(&mut self, archive: Archive, recording: Recording) {
+    pub(crate) fn expect(&mut self, archive: Archive, recording: Recording, grant: Grant) {
         let id = recording.id.clone();
-        self.waiting.insert(id, (archive, recording));
+        self.waiting.insert(id, (archive, recording, grant));
     }
 
     /// Drops a recording that the state has refused. A no-op for one that has begun.
@@ -90,7 +91,7 @@ impl Recorders {
         settings: &RoomSettings,
         on_end: OnEnd,
     ) {
-        let Some((archive, recording)) = self.waiting.remove(&id) else {
+        let Some((archive, recording, grant)) = self.waiting.remove(&id) else {
             return;
         };
         let (commands, inbox) = mpsc::unbounded_channel();
@@ -102,7 +103,7 @@ impl Recorders {
             on_end,
             reason: None,
         };
-        tokio::spawn(task.run(Arc::clone(templates), inbox));
+        tokio::spawn(task.run(Arc::clone(templates), grant, inbox));
         let running = Running {
             commands,
             names: BTreeSet::new(),
@@ -185,6 +186,7 @@ impl Task {
     async fn run(
         mut self,
         templates: Arc<Templates>,
+        grant: Grant,
         commands: mpsc::UnboundedReceiver<TimedCommand>,
     ) {
         let _held = self.archive.hold();
@@ -197,6 +199,8 @@ impl Task {
                 None
             }
         };
+        // It runs, and so what it takes shows.
+        drop(grant);
         let stopped = self.attend(sink, commands, &mut news).await;
         self.end(stopped, news).await;
     }

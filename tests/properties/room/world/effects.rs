@@ -25,7 +25,7 @@ impl World {
             }
             Effect::Admit(request, _) => {
                 let outcome = match self.faults.remove(&Fault::Full) {
-                    true => Err(Busy),
+                    true => Err(Busy::Cpu),
                     false => Ok(()),
                 };
                 self.inputs.push_back(Input::Admitted(request, outcome));

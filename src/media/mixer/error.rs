@@ -3,6 +3,7 @@
 use thiserror::Error;
 
 use super::video::canvas::CanvasError;
+use crate::admission::Shortage;
 use crate::media::bwe::ladder::Rung;
 use crate::media::gst::pipeline::PipelineError;
 use crate::media::gst::template::TemplateError;
@@ -25,6 +26,9 @@ pub enum MixerError {
     /// The canvas could not be made.
     #[error(transparent)]
     Canvas(#[from] CanvasError),
+    /// The server has too little left of something.
+    #[error(transparent)]
+    Short(#[from] Shortage),
     /// A mixing thread of this name could not be started.
     #[error("no thread for {0}: {1}")]
     Thread(&'static str, std::io::Error),

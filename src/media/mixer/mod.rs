@@ -37,11 +37,13 @@ use self::video::canvas;
 use self::video::canvas::Canvas;
 use self::video::encoder_input::EncoderInput;
 use self::video::name_plate::NamePlate;
+use self::video::name_plates::NamePlates;
 
 use super::bwe::fec::Fec;
 use super::bwe::ladder::Ladder;
 use super::gst::template::Templates;
 use super::stream::tap::Tap;
+use crate::admission::{Admission, Demand};
 use crate::id::{ParticipantId, Role, SourceId};
 use crate::layout::{Fit, Size};
 
@@ -74,6 +76,8 @@ pub(crate) struct MixerSettings {
     /// Bitrate of each encoding of the sound, bit/s.
     pub audio_bitrate: u32,
     pub templates: Arc<Templates>,
+    /// Asked for what decoders, encoders and labels take before they are started.
+    pub admission: Admission,
 }
 
 /// A room's mixer. Dropping it ends its threads and pipelines.
@@ -85,6 +89,7 @@ pub(crate) struct Mixer {
     ingests: BTreeMap<SourceId, Ingest>,
     outputs: BTreeMap<Output, Rendition>,
     names: BTreeMap<ParticipantId, String>,
+    name_plates: NamePlates,
     /// Of each participant with a microphone or a camera in the mixer.
     sync_delays: BTreeMap<ParticipantId, Arc<SyncDelay>>,
 }
@@ -102,11 +107,13 @@ impl Mixer {
     /// Starts the mixing threads, with nothing to mix yet.
     ///
     /// # Errors
-    /// [`MixerError`] when there is no memory for the canvas or no thread.
+    /// [`MixerError`] when there is no memory for the canvas or no thread, or would be too little
+    /// left of something.
     pub(crate) fn start(
         settings: MixerSettings,
         on_event: OnMixerEvent,
     ) -> Result<Self, MixerError> {
+        let _grant = settings.admission.take(Demand::MIXER)?;
         let report = Arc::clone(&on_event);
         let painted = Box::new(move |source| report(MixerEvent::Painted(source)));
         let canvas = Canvas::new(settings.canvas, settings.fps, settings.fit, painted)?;
@@ -130,6 +137,7 @@ impl Mixer {
             ingests: BTreeMap::new(),
             outputs: BTreeMap::new(),
             names: BTreeMap::new(),
+            name_plates: NamePlates::new(),
             sync_delays: BTreeMap::new(),
         })
     }
@@ -138,8 +146,10 @@ impl Mixer {
     /// picture stays until the first new one.
     ///
     /// # Errors
-    /// [`MixerError`] when there is no decoder or it does not start.
+    /// [`MixerError`] when there is no decoder, it does not start, or too little would be left of
+    /// something.
     pub(crate) fn add_source(&mut self, source: SourceId, tap: &Tap) -> Result<(), MixerError> {
+        let _grant = self.settings.admission.take(Demand::DECODER)?;
         let on_event = Arc::clone(&self.on_event);
         let started = Ingest::start(
             &self.settings.templates,
@@ -220,8 +230,8 @@ impl Mixer {
         let _ = self.canvas.send(canvas::Command::Fps(fps));
     }
 
-    /// Sets the name on a participant's tiles. The name plate is drawn on a blocking thread and
-    /// appears when it is ready. Must be called within a tokio runtime.
+    /// Sets the name on a participant's tiles. The name plate is drawn by a thread that draws all of
+    /// them and appears when it is ready; of several names in a row only the last may.
     pub(crate) fn set_name(&mut self, who: ParticipantId, name: &str) {
         if self.names.get(&who).is_some_and(|known| known == name) {
             return;
@@ -230,18 +240,29 @@ impl Mixer {
         let canvas = self.canvas.clone();
         let templates = Arc::clone(&self.settings.templates);
         let name = name.to_owned();
-        tokio::task::spawn_blocking(move || {
-            let name_plate = NamePlate::render(&templates, who, &name).unwrap_or_else(|error| {
-                tracing::warn!(participant = %who, %error, "no label");
-                NamePlate::blank(who)
-            });
+        let admission = self.settings.admission.clone();
+        let draw = move || {
+            let name_plate = match admission.take(Demand::LABEL) {
+                Ok(_grant) => NamePlate::render(&templates, who, &name).unwrap_or_else(|error| {
+                    tracing::warn!(participant = %who, %error, "no label");
+                    NamePlate::blank(who)
+                }),
+                Err(error) => {
+                    tracing::warn!(participant = %who, %error, "no label");
+                    NamePlate::blank(who)
+                }
+            };
             let _ = canvas.send(canvas::Command::NamePlate(who, Box::new(name_plate)));
-        });
+        };
+        if let Err(error) = self.name_plates.set(who, Box::new(draw)) {
+            tracing::warn!(participant = %who, %error, "no thread draws labels");
+        }
     }
 
     /// Forgets the name plate of a participant.
     pub(crate) fn forget_name(&mut self, who: ParticipantId) {
         if self.names.remove(&who).is_some() {
+            self.name_plates.forget(who);
             let _ = self.canvas.send(canvas::Command::ForgetNamePlate(who));
         }
     }
@@ -249,11 +270,13 @@ impl Mixer {
     /// Returns the tap of an encoding, which is started if it does not run yet.
     ///
     /// # Errors
-    /// [`MixerError`] when there is no encoder or it does not start.
+    /// [`MixerError`] when there is no encoder, it does not start, or too little would be left of
+    /// something.
     pub(crate) fn output(&mut self, output: Output) -> Result<Tap, MixerError> {
         if let Some(rendition) = self.outputs.get(&output) {
             return Ok(rendition.tap().clone());
         }
+        let _grant = self.settings.admission.take(Demand::ENCODER)?;
         let on_event = Arc::clone(&self.on_event);
         let on_failure = move |text| on_event(MixerEvent::OutputFailed(output, text));
         let settings = &self.settings;

@@ -126,6 +126,7 @@ impl Actor {
             ladder: Arc::clone(self.state.ladder()),
             audio_bitrate: shared.audio_bitrate,
             templates: Arc::clone(&self.shared.templates),
+            admission: self.shared.admission.clone(),
         };
         self.packet_speakers.hand_over();
         match Mixer::start(settings, on_event) {

@@ -7,6 +7,7 @@ pub(crate) mod encoder_input;
 pub(crate) mod frame_delay;
 pub(crate) mod idle;
 pub(crate) mod name_plate;
+pub(crate) mod name_plates;
 pub(crate) mod picture;
 pub(crate) mod read_frame;
 pub(crate) mod scene;

@@ -1,23 +1,39 @@
 //! A session description as its lines (RFC 8866): what is said of the session, and of each m-line.
-//! Nothing is judged here but the form; one pass, no copies.
+//! Nothing is judged here but the form and the size; one pass, no copies. Attributes are kept by
+//! name, so that asking for one does not read the others.
 //!
 //! Real clients end lines with spaces, with `\n` alone, and with empty lines at the end. All that is
 //! read as if it were not there. So is an attribute with a control character, which could be the end
 //! of a line to somebody who reads after us; in an m-line it is refused.
 
+use std::collections::BTreeMap;
+
+/// Longest description that is read, in bytes. A browser's with 32 m-lines has some 100,000.
+const MAX_BYTES: usize = 256 * 1024;
+/// Largest number of lines of a description. A browser's with 32 m-lines has some 3,000.
+const MAX_LINES: usize = 8192;
+/// Longest line, in bytes: a group that names 64 m-lines by the longest names.
+const MAX_LINE_BYTES: usize = 16 * 1024;
+/// Largest number of payload types of an m-line: as many as there are (RFC 3550 section 5.1).
+const MAX_FORMATS: usize = 128;
+/// Largest number of attributes of an m-line, and of the session. Browsers write about 100.
+const MAX_ATTRIBUTES: usize = 1024;
+
 /// Why a text is not read as SDP. The text is for the client.
 pub(crate) type BadText = String;
 
-/// Attributes of a session or of an m-line, in their order: name and value, which is empty where
+/// Attributes of a session or of an m-line: the values of each name in their order, empty where
 /// there is none.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct Attributes<'a>(Vec<(&'a str, &'a str)>);
+pub(crate) struct Attributes<'a> {
+    by_name: BTreeMap<&'a str, Vec<&'a str>>,
+    count: usize,
+}
 
 impl<'a> Attributes<'a> {
     /// All values of the attributes with that name, in their order.
     pub(crate) fn values(&self, name: &str) -> impl Iterator<Item = &'a str> {
-        let with_name = self.0.iter().filter(move |(known, _)| *known == name);
-        with_name.map(|(_, value)| *value)
+        self.by_name.get(name).into_iter().flatten().copied()
     }
 
     /// The value of the first attribute with that name, empty if it has none.
@@ -27,7 +43,18 @@ impl<'a> Attributes<'a> {
 
     /// Whether there is an attribute with that name.
     pub(crate) fn has(&self, name: &str) -> bool {
-        self.value(name).is_some()
+        self.by_name.contains_key(name)
+    }
+
+    fn add(&mut self, name: &'a str, value: &'a str) -> Result<(), BadText> {
+        self.count += 1;
+        if self.count > MAX_ATTRIBUTES {
+            return Err(format!(
+                "an m-line, or the session, has more than {MAX_ATTRIBUTES} attributes"
+            ));
+        }
+        self.by_name.entry(name).or_default().push(value);
+        Ok(())
     }
 }
 
@@ -56,12 +83,18 @@ impl<'a> Description<'a> {
     /// Reads a description.
     ///
     /// # Errors
-    /// [`BadText`], which names the first line that is not SDP.
+    /// [`BadText`], which names the first line that is not SDP, or the bound that it exceeds.
     pub(crate) fn parse(text: &'a str) -> Result<Self, BadText> {
+        if text.len() > MAX_BYTES {
+            return Err(format!("it is longer than {MAX_BYTES} bytes"));
+        }
         let mut description = Self {
             session: Attributes::default(),
             media: Vec::new(),
         };
+        if text.lines().nth(MAX_LINES).is_some() {
+            return Err(format!("it has more than {MAX_LINES} lines"));
+        }
         let lines = text.lines().map(str::trim_end);
         let numbered = (1..).zip(lines).filter(|(_, line)| !line.is_empty());
         for (index, (number, line)) in numbered.enumerate() {
@@ -74,6 +107,11 @@ impl<'a> Description<'a> {
     }
 
     fn take(&mut self, number: usize, line: &'a str) -> Result<(), BadText> {
+        if line.len() > MAX_LINE_BYTES {
+            return Err(format!(
+                "its line {number} is longer than {MAX_LINE_BYTES} bytes"
+            ));
+        }
         let is_odd = line.contains(|c: char| c.is_control() && c != '\t');
         match line.split_once('=') {
             Some(("a", _)) if is_odd => {}
@@ -82,6 +120,11 @@ impl<'a> Description<'a> {
                 let media = media(value).ok_or_else(|| {
                     format!("its line {number} is no m-line: kind, port, protocol, payload types")
                 })?;
+                if media.formats.len() > MAX_FORMATS {
+                    return Err(format!(
+                        "its line {number} has more than {MAX_FORMATS} payload types"
+                    ));
+                }
                 self.media.push(media);
             }
             Some(("a", value)) => {
@@ -90,7 +133,7 @@ impl<'a> Description<'a> {
                     Some(media) => &mut media.attributes,
                     None => &mut self.session,
                 };
-                attributes.0.push((name.trim(), value.trim()));
+                attributes.add(name.trim(), value.trim())?;
             }
             // Versions, names, times and addresses decide nothing where ICE does.
             Some((kind, _)) if kind.len() == 1 => {}
@@ -104,7 +147,7 @@ impl<'a> Description<'a> {
 fn media(value: &str) -> Option<Media<'_>> {
     let mut words = value.split_ascii_whitespace();
     let (kind, port, protocol) = (words.next()?, words.next()?, words.next()?);
-    let formats: Vec<&str> = words.collect();
+    let formats: Vec<&str> = words.take(MAX_FORMATS + 1).collect();
     let port = port.split('/').next()?.parse().ok()?;
     (!formats.is_empty()).then_some(Media {
         kind,
@@ -137,6 +180,37 @@ mod tests {
         let values: Vec<_> = media.attributes.values("x").collect();
         assert_eq!(values, ["1:2", ""]);
         assert!(!media.attributes.has("ice-lite"));
+    }
+
+    #[test]
+    fn more_than_anybody_says_is_refused_by_its_bound() {
+        let lines = |line: &str, count| format!("v=0\r\n{}", line.repeat(count));
+        let types = |count: usize| format!("v=0\r\nm=audio 9 x{}\r\n", " 0".repeat(count));
+        for (most, one_more, says) in [
+            (types(MAX_FORMATS), types(MAX_FORMATS + 1), "payload types"),
+            (
+                lines("a=x\n", MAX_ATTRIBUTES),
+                lines("a=x\n", MAX_ATTRIBUTES + 1),
+                "attributes",
+            ),
+            (
+                lines("b=AS:1\n", MAX_LINES - 1),
+                lines("b=AS:1\n", MAX_LINES),
+                "lines",
+            ),
+            (
+                lines(&format!("a={}", "x".repeat(MAX_LINE_BYTES - 2)), 1),
+                lines(&format!("a={}", "x".repeat(MAX_LINE_BYTES - 1)), 1),
+                "line 2",
+            ),
+        ] {
+            assert!(Description::parse(&most).is_ok(), "{says}");
+            let error = Description::parse(&one_more).expect_err(says);
+            assert!(error.contains(says), "{error}");
+        }
+        let long = lines(&format!("a={}\n", "x".repeat(999)), MAX_BYTES / 1000);
+        let error = Description::parse(&long).expect_err("too long");
+        assert!(error.contains("bytes"), "{error}");
     }
 
     #[test]

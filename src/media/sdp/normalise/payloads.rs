@@ -104,6 +104,7 @@ fn said<'a>(media: &Media<'a>) -> BTreeMap<u8, Said<'a>> {
             said.parameters = parameters;
         }
     }
+    let mut of_all: Vec<&str> = Vec::new();
     for value in media.attributes.values("rtcp-fb") {
         let Some((of, what)) = value.split_once(char::is_whitespace) else {
             continue;
@@ -112,7 +113,11 @@ fn said<'a>(media: &Media<'a>) -> BTreeMap<u8, Said<'a>> {
             continue;
         };
         match of {
-            "*" => all.values_mut().for_each(|said| said.takes(what)),
+            "*" if of_all.contains(&what) => {}
+            "*" => {
+                of_all.push(what);
+                all.values_mut().for_each(|said| said.takes(what));
+            }
             number => {
                 let said = number.parse().ok().and_then(|number| all.get_mut(&number));
                 said.into_iter().for_each(|said| said.takes(what));

@@ -1,7 +1,8 @@
 //! How much of the server one client may use: requests without a credential, and allocations.
 
+use std::borrow::Borrow;
 use std::collections::HashMap;
-use std::hash::{BuildHasher, RandomState};
+use std::hash::{BuildHasher, Hash, RandomState};
 use std::net::IpAddr;
 use std::num::NonZeroU32;
 
@@ -43,13 +44,19 @@ impl UnauthenticatedLimiter {
     }
 }
 
-/// Counts the open allocations against the limits of the server and of each user.
+/// Part of all allocations that one address (IPv6: one /64) may have: one in so many, or as many as
+/// one user may have where that is more. Anybody can be many users, each with a credential.
+pub(super) const ADDRESS_SHARE: usize = 4;
+
+/// Counts the open allocations against the limits of the server, of each user and of each address.
 #[derive(Debug)]
 pub(super) struct AllocationQuotas {
     max: usize,
     max_per_user: usize,
     total: usize,
     by_user: HashMap<String, usize>,
+    /// By subscriber.
+    by_address: HashMap<IpAddr, usize>,
 }
 
 impl AllocationQuotas {
@@ -60,36 +67,64 @@ impl AllocationQuotas {
             max_per_user,
             total: 0,
             by_user: HashMap::new(),
+            by_address: HashMap::new(),
         }
     }
 
-    /// Counts one more allocation of `user`. False, and nothing counted, if either limit is
+    /// Largest number of allocations of one address.
+    fn max_per_address(&self) -> usize {
+        (self.max / ADDRESS_SHARE).max(self.max_per_user)
+    }
+
+    /// Counts one more allocation of `user` at `address`. False, and nothing counted, if a limit is
     /// reached.
-    pub(super) fn take(&mut self, user: &str) -> bool {
-        let own = self.by_user.get(user).copied().unwrap_or(0);
-        if self.total >= self.max || own >= self.max_per_user {
+    pub(super) fn take(&mut self, user: &str, address: IpAddr) -> bool {
+        let address = subscriber(address);
+        let of_user = self.by_user.get(user).copied().unwrap_or(0);
+        let of_address = self.by_address.get(&address).copied().unwrap_or(0);
+        if self.total >= self.max
+            || of_user >= self.max_per_user
+            || of_address >= self.max_per_address()
+        {
             return false;
         }
         self.total += 1;
-        self.by_user.insert(user.to_owned(), own + 1);
+        self.by_user.insert(user.to_owned(), of_user + 1);
+        self.by_address.insert(address, of_address + 1);
         true
     }
 
-    /// Counts one allocation of `user` less. Does nothing if the user has none.
-    pub(super) fn give_back(&mut self, user: &str) {
-        if let Some(own) = self.by_user.get_mut(user) {
+    /// Counts one allocation of `user` at `address` less. Does nothing if the user has none.
+    pub(super) fn give_back(&mut self, user: &str, address: IpAddr) {
+        if one_less(&mut self.by_user, user) {
             self.total -= 1;
-            *own -= 1;
-            if *own == 0 {
-                self.by_user.remove(user);
-            }
+            one_less(&mut self.by_address, &subscriber(address));
         }
     }
+}
+
+/// Counts one less, and forgets who has none left. False if there was none.
+fn one_less<K: Hash + Eq + Borrow<Q>, Q: Hash + Eq + ?Sized>(
+    counts: &mut HashMap<K, usize>,
+    of: &Q,
+) -> bool {
+    let Some(count) = counts.get_mut(of) else {
+        return false;
+    };
+    *count -= 1;
+    if *count == 0 {
+        counts.remove(of);
+    }
+    true
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn host(last: u8) -> IpAddr {
+        [192, 0, 2, last].into()
+    }
 
     #[test]
     fn unauthenticated_requests_are_limited_by_address() {
@@ -116,16 +151,32 @@ mod tests {
     #[test]
     fn allocations_are_limited_in_all_and_by_user() {
         let mut quotas = AllocationQuotas::new(3, 2);
-        assert!(quotas.take("ann") && quotas.take("ann") && !quotas.take("ann"));
-        assert!(quotas.take("ben") && !quotas.take("cleo"));
-        quotas.give_back("ann");
-        assert!(quotas.take("cleo") && !quotas.take("ann"));
+        let (one, other) = (host(1), host(2));
+        assert!(quotas.take("ann", one) && quotas.take("ann", one) && !quotas.take("ann", other));
+        assert!(quotas.take("ben", other) && !quotas.take("cleo", other));
+        quotas.give_back("ann", one);
+        assert!(quotas.take("cleo", other) && !quotas.take("ann", one));
+    }
+
+    #[test]
+    fn one_address_leaves_allocations_for_others_whoever_it_says_it_is() {
+        let mut quotas = AllocationQuotas::new(1000, 40);
+        let taken = (0..1000).filter(|n| quotas.take(&format!("u{n}"), host(1)));
+        assert_eq!(taken.count(), 1000 / ADDRESS_SHARE);
+        assert!(quotas.take("honest", host(2)));
+        quotas.give_back("u0", host(1));
+        assert!(quotas.take("again", host(1)) && !quotas.take("more", host(1)));
+        for n in 1..250 {
+            quotas.give_back(&format!("u{n}"), host(1));
+        }
+        quotas.give_back("again", host(1));
+        assert_eq!((quotas.total, quotas.by_address.len()), (1, 1));
     }
 
     #[test]
     fn what_was_never_taken_is_not_given_back() {
         let mut quotas = AllocationQuotas::new(1, 1);
-        quotas.give_back("ann");
-        assert!(quotas.take("ann") && !quotas.take("ben"));
+        quotas.give_back("ann", host(1));
+        assert!(quotas.take("ann", host(1)) && !quotas.take("ben", host(1)));
     }
 }

@@ -22,6 +22,7 @@
 //! | `session` | one client, with an instance of the library of its own | pure |
 //! | `peer_traffic` | packets and bytes by peer | pure |
 //! | `framing` | messages in a TCP stream | pure |
+//! | `permissions` | how many of an allocation | pure |
 //! | `limits` | rate of unauthenticated requests, number of allocations | |
 //! | `addresses` | addresses and ports | |
 //! | `table`, `server`, `stream` | clients, UDP, TCP, relays | |
@@ -39,6 +40,7 @@ mod framing;
 mod limits;
 mod nonce;
 mod peer_traffic;
+mod permissions;
 mod policy;
 mod server;
 mod session;

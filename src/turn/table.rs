@@ -131,14 +131,14 @@ impl ClientTable {
         self.clients.values().cloned().collect()
     }
 
-    /// Adds a client. `None` if that would exceed the quota of the server or of the user.
+    /// Adds a client. `None` if that would exceed the quota of the server, the user or the address.
     pub(super) fn insert(
         &mut self,
         path: &ClientPath,
         user: &str,
         session: impl FnOnce() -> Session,
     ) -> Option<Arc<Client>> {
-        if !self.quotas.take(user) {
+        if !self.quotas.take(user, path.address().ip()) {
             return None;
         }
         let client = Arc::new(Client {
@@ -161,7 +161,8 @@ impl ClientTable {
         let present = known.is_some_and(|known| Arc::ptr_eq(known, client));
         if present {
             self.clients.remove(&key);
-            self.quotas.give_back(&client.user);
+            self.quotas
+                .give_back(&client.user, client.path.address().ip());
         }
         present
     }

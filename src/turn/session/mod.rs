@@ -18,7 +18,9 @@ use turn_server_proto::types::attribute::{EvenPort, ReservationToken, XorPeerAdd
 use turn_server_proto::types::message::{ALLOCATE, CHANNEL_BIND, CREATE_PERMISSION};
 use turn_server_proto::types::prelude::DelayedTransmitBuild;
 use turn_server_proto::types::stun::attribute::{ErrorCode, Nonce};
-use turn_server_proto::types::stun::message::{Message, MessageWriteVec, TransactionId};
+use turn_server_proto::types::stun::message::{
+    Message, MessageClass, MessageHeader, MessageWriteVec, TransactionId,
+};
 use turn_server_proto::types::stun::prelude::{
     Attribute, AttributeFromRaw, AttributeStaticType, MessageWrite,
 };
@@ -26,11 +28,11 @@ use turn_server_proto::types::{AddressFamily, Instant, TransportType};
 
 use super::auth::{Login, REALM};
 use super::peer_traffic::TrafficByPeer;
+use super::permissions::Permissions;
 use super::policy::PeerPolicy;
 
-/// Largest number of addresses in one CreatePermission request; more are answered with 400. Each
-/// is compared with every packet.
-const MAX_PERMISSIONS: usize = 16;
+/// Largest number of addresses in one CreatePermission request; more are answered with 400.
+const MAX_PEERS: usize = 16;
 
 /// What the server has to do for a client.
 #[derive(Debug, PartialEq, Eq)]
@@ -77,6 +79,7 @@ pub(super) struct Session {
     port: Port,
     relays: Vec<SocketAddr>,
     traffic: TrafficByPeer,
+    permissions: Permissions,
 }
 
 impl Session {
@@ -95,6 +98,7 @@ impl Session {
             port: Port::Any,
             relays: Vec::new(),
             traffic: TrafficByPeer::default(),
+            permissions: Permissions::default(),
         }
     }
 
@@ -125,8 +129,12 @@ impl Session {
         if login.username != self.login.username {
             return refuse(login, request, ErrorCode::WRONG_CREDENTIALS);
         }
-        if let Some(code) = objection(request, policy) {
-            return refuse(login, request, code);
+        let peers = match peers(request, policy) {
+            Ok(peers) => peers,
+            Err(code) => return refuse(login, request, code),
+        };
+        if !self.permissions.fit(&peers, now) {
+            return refuse(login, request, ErrorCode::INSUFFICIENT_CAPACITY);
         }
         let signed = self
             .nonce(now)
@@ -143,7 +151,11 @@ impl Session {
         let mut actions = Vec::new();
         let transmit = Transmit::new(&signed[..], TransportType::Udp, self.client, self.listen);
         if let Some(answer) = self.server.recv(transmit, now) {
-            actions.push(Action::Answer(answer.data.build()));
+            let answer = answer.data.build();
+            if is_success(&answer) {
+                self.permissions.note(&peers, now);
+            }
+            actions.push(Action::Answer(answer));
         }
         actions.extend(self.tick(now));
         actions
@@ -257,13 +269,21 @@ impl Session {
     }
 }
 
+fn is_success(answer: &[u8]) -> bool {
+    let answer = MessageHeader::from_bytes(answer);
+    answer.is_ok_and(|answer| answer.get_type().class() == MessageClass::Success)
+}
+
 fn refuse(login: &Login, request: &Message<'_>, code: u16) -> Vec<Action> {
     let answer = login.refusal(request, code).map(Action::Answer);
     answer.into_iter().collect()
 }
 
+/// The peers that a request asks a permission or a channel for.
+///
+/// # Errors
 /// The error code for a request that the library would grant but this server refuses.
-fn objection(request: &Message<'_>, policy: &PeerPolicy) -> Option<u16> {
+fn peers(request: &Message<'_>, policy: &PeerPolicy) -> Result<Vec<SocketAddr>, u16> {
     let method = request.method();
     if method == ALLOCATE {
         // The library cannot reserve ports. Clients ask for that to have RTCP on the port after
@@ -272,29 +292,34 @@ fn objection(request: &Message<'_>, policy: &PeerPolicy) -> Option<u16> {
             .attribute::<EvenPort>()
             .is_ok_and(|port| port.requested());
         let reserves = next || request.has_attribute(ReservationToken::TYPE);
-        return reserves.then_some(ErrorCode::INSUFFICIENT_CAPACITY);
+        return match reserves {
+            true => Err(ErrorCode::INSUFFICIENT_CAPACITY),
+            false => Ok(Vec::new()),
+        };
     }
     if method != CREATE_PERMISSION && method != CHANNEL_BIND {
-        return None;
+        return Ok(Vec::new());
     }
     let mut peers = Vec::new();
     for (_, attribute) in request.iter_attributes() {
         if attribute.get_type() == XorPeerAddress::TYPE {
             let Ok(peer) = XorPeerAddress::from_raw(attribute) else {
-                return Some(ErrorCode::BAD_REQUEST);
+                return Err(ErrorCode::BAD_REQUEST);
             };
             peers.push(peer.addr(request.transaction_id()));
         }
     }
-    if peers.len() > MAX_PERMISSIONS {
-        return Some(ErrorCode::BAD_REQUEST);
+    if peers.len() > MAX_PEERS {
+        return Err(ErrorCode::BAD_REQUEST);
     }
     let allowed = |peer: &SocketAddr| match method == CHANNEL_BIND {
         true => policy.allows(*peer),
         false => policy.allows_address(peer.ip()),
     };
-    let refused = !peers.iter().all(allowed);
-    refused.then_some(ErrorCode::FORBIDDEN)
+    match peers.iter().all(allowed) {
+        true => Ok(peers),
+        false => Err(ErrorCode::FORBIDDEN),
+    }
 }
 
 #[cfg(test)]

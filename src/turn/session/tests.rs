@@ -18,6 +18,7 @@ use turn_server_proto::types::stun::prelude::{AttributeWrite, MessageWriteExt};
 use super::*;
 use crate::turn::auth::{Authenticator, Verdict};
 use crate::turn::credentials::Secret;
+use crate::turn::permissions::MAX_PERMISSIONS;
 
 const MINUTE: Duration = Duration::from_secs(60);
 
@@ -343,4 +344,22 @@ fn forbidden_peers_get_no_permission_and_no_packet() {
     let many: Vec<Attribute<'_>> = vec![&|id| Box::new(XorPeerAddress::new(at(PEER), id)); 17];
     assert_eq!(code(&story.ask(CREATE_PERMISSION, &many[..16])), 0);
     assert_eq!(code(&story.ask(CREATE_PERMISSION, &many)), 400);
+}
+
+#[test]
+fn a_client_has_permissions_for_so_many_addresses_and_those_stay() {
+    let mut story = Story::open();
+    let permit = |story: &mut Story, host: u8| {
+        let peer = SocketAddr::from(([198, 51, 100, host], 5000));
+        let address =
+            move |id| -> Box<dyn AttributeWrite> { Box::new(XorPeerAddress::new(peer, id)) };
+        code(&story.ask(CREATE_PERMISSION, &[&address]))
+    };
+    for host in 1..=MAX_PERMISSIONS {
+        assert_eq!(permit(&mut story, u8::try_from(host).expect("a byte")), 0);
+    }
+    assert_eq!(permit(&mut story, 200), 508);
+    assert_eq!(permit(&mut story, 1), 0, "renewed");
+    assert!(story.sends("198.51.100.32:5000", b"hello").is_some());
+    assert!(story.sends("198.51.100.200:5000", b"hello").is_none());
 }

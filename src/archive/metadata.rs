@@ -32,26 +32,92 @@ pub(super) fn stamp(at: SystemTime) -> String {
     humantime::format_rfc3339_millis(at).to_string()
 }
 
-/// Writes the metadata of a recording as a whole: a reader finds the old file or the new one.
+/// Bytes that are kept on the disk for the last entry of a recording that goes on, so that its end is
+/// written even where nothing else can be. An entry with a hundred markers has some 15,000.
+const ENTRY_RESERVE: u64 = 16 * 1024;
+
+/// Writes the metadata of a recording that begins, and reserves space for those of its end.
+///
+/// # Errors
+/// What writing the files fails with.
+pub(super) fn begin(folder: &Path, recording: &Recording) -> io::Result<()> {
+    write(folder, recording)?;
+    let reserve = std::fs::File::create(draft(folder, &recording.id))?;
+    let kept = rustix::fs::fallocate(
+        &reserve,
+        rustix::fs::FallocateFlags::empty(),
+        0,
+        ENTRY_RESERVE,
+    );
+    match kept {
+        // Some file systems cannot.
+        Ok(()) | Err(rustix::io::Errno::OPNOTSUPP) => Ok(()),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Writes the metadata of a recording as a whole: a reader finds the old file or the new one. What
+/// [`begin`] has reserved is made use of.
 ///
 /// # Errors
 /// What writing the file fails with.
 pub(super) fn write(folder: &Path, recording: &Recording) -> io::Result<()> {
-    let path = path(folder, &recording.id);
-    let draft = path.with_extension("json.part");
+    let (path, draft) = (path(folder, &recording.id), draft(folder, &recording.id));
     let written = write_through(&draft, &serde_json::to_vec_pretty(recording)?)
-        .and_then(|()| std::fs::rename(&draft, &path));
+        .and_then(|()| std::fs::rename(&draft, &path))
+        .and_then(|()| sync_folder(folder));
     if written.is_err() {
         let _ = std::fs::remove_file(&draft);
     }
     written
 }
 
-/// Writes a file and waits until it is on the disk.
+/// Writes a file, into the space that it has already, and waits until it is on the disk.
 fn write_through(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let mut file = std::fs::File::create(path)?;
+    let mut options = std::fs::OpenOptions::new();
+    let mut file = options
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .open(path)?;
     file.write_all(bytes)?;
+    file.set_len(bytes.len() as u64)?;
     file.sync_all()
+}
+
+/// Waits until the names in a folder are on the disk: a file that was renamed there has its new name
+/// after a power cut, too.
+///
+/// # Errors
+/// What the system fails with.
+pub(super) fn sync_folder(folder: &Path) -> io::Result<()> {
+    std::fs::File::open(folder)?.sync_all()
+}
+
+/// Writes a file to the folder and removes it.
+///
+/// # Errors
+/// No file can be written to it. A full disk is no error.
+pub(super) fn try_writing(folder: &Path) -> io::Result<()> {
+    let path = folder.join(format!(".tried-{}", std::process::id()));
+    let tried = std::fs::write(&path, b"x");
+    // Also what a full disk has taken in part. An error here is that of writing.
+    let _ = std::fs::remove_file(&path);
+    tried.or_else(|error| match error.kind() {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+            tracing::warn!(folder = %folder.display(), "the disk of the recordings is full");
+            Ok(())
+        }
+        _ => Err(io::Error::new(
+            error.kind(),
+            format!("no file can be written to it: {error}"),
+        )),
+    })
+}
+
+/// Path of what an entry is written to before it gets its name.
+fn draft(folder: &Path, id: &RecordingId) -> PathBuf {
+    path(folder, id).with_extension("json.part")
 }
 
 fn path(folder: &Path, id: &RecordingId) -> PathBuf {
@@ -74,6 +140,8 @@ pub(super) fn remove(folder: &Path, recording: &Recording) {
             tracing::warn!(path = %path.display(), %error, "not deleted");
         }
     }
+    // It is there while a recording goes on.
+    let _ = std::fs::remove_file(draft(folder, &recording.id));
     remove_events(folder, &recording.id);
 }
 

@@ -8,13 +8,16 @@
 //! | module | does | |
 //! | --- | --- | --- |
 //! | `metadata` | file names, the JSON of a recording | |
+//! | `age` | how old a recording is, by two clocks | pure |
 //! | [`events`] | the event log of a recording | |
 //! | `finalize` | what is written once a recording has ended | |
 //! | `markers` | markers and chapters from the event log | pure |
 //! | `chapters`, `reserved`, `mp4`, `webm` | chapters in the file | |
 //! | `recover` | repairs files that were cut short | |
 
+mod age;
 mod chapters;
+mod error;
 pub mod events;
 mod finalize;
 mod markers;
@@ -28,46 +31,21 @@ use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use parking_lot::Mutex;
-use thiserror::Error;
 use tokio::sync::watch;
 use tokio_util::task::TaskTracker;
 use tokio_util::task::task_tracker::TaskTrackerToken;
 
+use self::age::{Ages, Clock, Clocks};
+pub use self::error::ArchiveError;
+use self::error::{unusable, without_folder};
 use crate::config::RecordingQuotas;
 use crate::id::RoomId;
 use crate::layout::Size;
 use crate::media::gst::template::Templates;
 use crate::protocol::recording::{Recording, RecordingId, RecordingKind, RecordingStatus, Subject};
-
-/// Why the archive refuses a request.
-#[derive(Debug, Clone, PartialEq, Eq, Error)]
-pub enum ArchiveError {
-    /// Less of the disk is free than [`RecordingQuotas::free_space`].
-    #[error("the disk of the recordings has {free} bytes left, {floor} have to stay free")]
-    Full {
-        /// Bytes that are free.
-        free: u64,
-        /// Bytes that have to stay free.
-        floor: u64,
-    },
-    /// The folder cannot be read, made or written to.
-    #[error("the folder of recordings {folder}: {reason}")]
-    Unusable {
-        /// Path of the folder.
-        folder: String,
-        /// The error of the system.
-        reason: String,
-    },
-    /// The catalogue has no recording of that id.
-    #[error("there is no such recording")]
-    Unknown,
-    /// The recording is being written, and has to be stopped before it can be deleted.
-    #[error("the recording goes on: stop it first")]
-    GoesOn,
-}
 
 /// How a recording ended.
 #[derive(Debug, Clone)]
@@ -92,12 +70,13 @@ pub(crate) enum FileEnd {
 #[derive(Debug, Clone)]
 pub struct Archive(Arc<Inner>);
 
-#[derive(Debug)]
 struct Inner {
     folder: PathBuf,
     quotas: RecordingQuotas,
     templates: Arc<Templates>,
     catalogue: Mutex<BTreeMap<RecordingId, Recording>>,
+    clock: Clock,
+    ages: Mutex<Ages>,
     /// Number of changes of the catalogue so far, for those who wait for one.
     changes: watch::Sender<u64>,
     running: TaskTracker,
@@ -115,15 +94,27 @@ impl Archive {
         quotas: RecordingQuotas,
         templates: Arc<Templates>,
     ) -> Result<Self, ArchiveError> {
+        Self::open_by(Arc::new(Clocks::read), folder, quotas, templates).await
+    }
+
+    /// The same, by these clocks.
+    async fn open_by(
+        clock: Clock,
+        folder: &Path,
+        quotas: RecordingQuotas,
+        templates: Arc<Templates>,
+    ) -> Result<Self, ArchiveError> {
         let unusable = |error: io::Error| unusable(folder, &error);
         std::fs::create_dir_all(folder).map_err(unusable)?;
-        try_writing(folder).map_err(unusable)?;
+        metadata::try_writing(folder).map_err(unusable)?;
         let catalogue = metadata::read_all(folder).map_err(unusable)?;
         let archive = Self(Arc::new(Inner {
             folder: folder.to_owned(),
             quotas,
             templates,
             catalogue: Mutex::new(catalogue),
+            ages: Mutex::new(Ages::new(clock())),
+            clock,
             changes: watch::Sender::new(0),
             running: TaskTracker::new(),
         }));
@@ -161,8 +152,8 @@ impl Archive {
     ) -> Result<Recording, ArchiveError> {
         self.forget_old();
         self.check_space()?;
-        let now = SystemTime::now();
-        let id = RecordingId::invent(&room, now);
+        let now = (self.0.clock)();
+        let id = RecordingId::invent(&room, now.wall);
         let (kind, format) = (subject.kind(), subject.format());
         let (codec, audio) = match subject {
             Subject::Mix(format) => (format.video(), Some(format.sound())),
@@ -175,7 +166,7 @@ impl Archive {
             kind,
             format,
             state: RecordingStatus::Recording,
-            started: metadata::stamp(now),
+            started: metadata::stamp(now.wall),
             ended: None,
             duration_ms: 0,
             bytes: 0,
@@ -192,25 +183,35 @@ impl Archive {
             RecordingKind::Composite => std::fs::File::create_new(&path).map(drop),
             RecordingKind::Tracks => std::fs::create_dir(&path),
         };
-        create
-            .and_then(|()| metadata::write(&self.0.folder, &recording))
-            .map_err(|error| unusable(&self.0.folder, &error))?;
+        let created = create.and_then(|()| {
+            metadata::begin(&self.0.folder, &recording)
+                // Nothing is to be left of what could not begin.
+                .inspect_err(|_| metadata::remove(&self.0.folder, &recording))
+        });
+        created.map_err(|error| unusable(&self.0.folder, &error))?;
+        self.0.ages.lock().begin(recording.id.clone(), now);
         self.keep(recording.clone());
         Ok(recording)
     }
 
-    /// Writes down that a recording has ended. Repairs its file first if it has no end. Does
-    /// nothing for an id that is not in the catalogue.
+    /// Writes down that a recording has ended. Repairs its file first if it has no end; one that is
+    /// not there has failed, whoever says that it was written. Does nothing for an id that is not in
+    /// the catalogue.
     pub(crate) async fn end(&self, id: RecordingId, ending: Ending) {
         let Some(mut recording) = self.get(&id) else {
             return;
         };
         let path = self.path(&recording);
         recording.participants = ending.participants;
-        recording.reason = ending.reason;
+        recording.reason = ending.reason.map(|reason| self.public(&reason));
         recording.duration_ms = in_ms(ending.length);
         recording.state = match ending.file {
-            FileEnd::Written => RecordingStatus::Finished,
+            FileEnd::Written if path.exists() => RecordingStatus::Finished,
+            FileEnd::Written => {
+                let gone = "its file is gone: somebody has removed it".to_owned();
+                recording.reason.get_or_insert(gone);
+                RecordingStatus::Failed
+            }
             FileEnd::Missing => RecordingStatus::Failed,
         };
         if ending.file == FileEnd::Missing
@@ -331,7 +332,7 @@ impl Archive {
                 }
                 Err(error) => {
                     recording.state = RecordingStatus::Failed;
-                    recording.reason = Some(error.to_string());
+                    recording.reason = Some(self.public(&error.to_string()));
                 }
             }
             tracing::info!(recording = %recording.id, state = ?recording.state, "found unfinished");
@@ -341,7 +342,12 @@ impl Archive {
 
     /// Writes down that a recording has ended, and what there is to say of it.
     async fn close(&self, mut recording: Recording) {
-        recording.ended = Some(metadata::stamp(SystemTime::now()));
+        let ended = (self.0.clock)();
+        let ended = {
+            let started = humantime::parse_rfc3339(&recording.started).unwrap_or(ended.wall);
+            self.0.ages.lock().end(&recording.id, started, ended)
+        };
+        recording.ended = Some(metadata::stamp(ended));
         let archive = self.clone();
         let closed = move || {
             let folder = &archive.0.folder;
@@ -372,24 +378,32 @@ impl Archive {
         self.0.changes.send_modify(|changes| *changes += 1);
     }
 
-    /// Deletes the recordings that ended longer ago than the quotas allow.
+    /// Deletes the recordings that ended longer ago than the quotas allow, as far as that is known.
     fn forget_old(&self) {
         let Some(max_age) = self.0.quotas.max_age else {
             return;
         };
-        let Some(limit) = SystemTime::now().checked_sub(max_age) else {
-            return;
+        let now = (self.0.clock)();
+        let is_old = |one: &Recording| {
+            let ended = one.ended.as_ref();
+            let ended = ended.and_then(|ended| humantime::parse_rfc3339(ended).ok());
+            ended.is_some_and(|at| self.0.ages.lock().is_past(&one.id, at, max_age, now))
         };
-        let limit = metadata::stamp(limit);
-        let is_old = |one: &Recording| one.ended.as_ref().is_some_and(|ended| *ended <= limit);
         for recording in self.list(None).into_iter().filter(is_old) {
             tracing::info!(recording = %recording.id, "too old, deleted");
             self.0.catalogue.lock().remove(&recording.id);
+            self.0.ages.lock().forget(&recording.id);
             metadata::remove(&self.0.folder, &recording);
         }
     }
 
+    /// A text for clients, which are not told where the folder is.
+    fn public(&self, text: &str) -> String {
+        without_folder(text, &self.0.folder)
+    }
+
     async fn remove_files(&self, recording: Recording) {
+        self.0.ages.lock().forget(&recording.id);
         let folder = self.0.folder.clone();
         let removed = move || {
             metadata::remove(&folder, &recording);
@@ -413,28 +427,11 @@ impl Archive {
     }
 }
 
-/// Writes a file to the folder and removes it.
-fn try_writing(folder: &Path) -> io::Result<()> {
-    let path = folder.join(format!(".tried-{}", std::process::id()));
-    let tried = std::fs::write(&path, b"x");
-    // Also what a full disk has taken in part. An error here is that of writing.
-    let _ = std::fs::remove_file(&path);
-    tried.or_else(|error| match error.kind() {
-        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
-            tracing::warn!(folder = %folder.display(), "the disk of the recordings is full");
-            Ok(())
-        }
-        _ => Err(io::Error::new(
-            error.kind(),
-            format!("no file can be written to it: {error}"),
-        )),
-    })
-}
-
-fn unusable(folder: &Path, error: &io::Error) -> ArchiveError {
-    ArchiveError::Unusable {
-        folder: folder.display().to_string(),
-        reason: error.to_string(),
+impl std::fmt::Debug for Inner {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Inner")
+            .field("folder", &self.folder)
+            .finish_non_exhaustive()
     }
 }
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 use thiserror::Error;
 
 use super::events::{self, EVENTS, Event, EventLog, RecordedTrack};
-use super::mp4;
+use super::{metadata, mp4};
 use crate::codec::{Container, Contents};
 use crate::media::file::recorder::RecorderError;
 use crate::media::file::remux::remux;
@@ -108,6 +108,9 @@ async fn rewrite(
     let length = length?;
     File::open(&copy)?.sync_all()?;
     std::fs::rename(&copy, path)?;
+    if let Some(folder) = path.parent() {
+        metadata::sync_folder(folder)?;
+    }
     Ok(length)
 }
 

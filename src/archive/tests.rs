@@ -138,6 +138,78 @@ async fn quotas_hold() {
 }
 
 #[tokio::test]
+async fn a_clock_that_jumps_deletes_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let right = Clocks::read();
+    let clocks = Arc::new(Mutex::new(right));
+    let hour = Duration::from_secs(3600);
+    let day = 24 * hour;
+    let after = |time, ahead, behind| Clocks {
+        wall: right.wall + time + ahead - behind,
+        steady: right.steady + time,
+    };
+    let quotas = RecordingQuotas {
+        max_age: Some(30 * day),
+        ..QUOTAS
+    };
+    gst::init().unwrap();
+    let read = Arc::clone(&clocks);
+    let clock: Clock = Arc::new(move || *read.lock());
+    let archive = Archive::open_by(clock, folder.path(), quotas, Arc::default());
+    let archive = archive.await.unwrap();
+    let one = begin(&archive, "one").await;
+    *clocks.lock() = after(hour, Duration::ZERO, 2 * day);
+    archive.end(one.id.clone(), ending()).await;
+    let ended = archive.get(&one.id).unwrap();
+    assert!(ended.ended.unwrap() > one.started, "an hour later");
+    *clocks.lock() = after(hour, 60 * day, Duration::ZERO);
+    let two = begin(&archive, "two").await;
+    assert_eq!(archive.list(None).len(), 2, "nothing is deleted");
+    *clocks.lock() = after(31 * day, Duration::ZERO, Duration::ZERO);
+    let _three = begin(&archive, "three").await;
+    assert!(archive.get(&one.id).is_none(), "old by both clocks");
+    assert!(archive.get(&two.id).is_some(), "it goes on");
+}
+
+#[tokio::test]
+async fn a_file_that_is_gone_was_not_recorded() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("films");
+    let archive = open(&path, QUOTAS).await;
+    let one = begin(&archive, "one").await;
+    let two = begin(&archive, "two").await;
+    fs::remove_dir_all(&path).unwrap();
+    archive.end(one.id.clone(), ending()).await;
+    let reason = format!("cannot write {}", archive.path(&two).display());
+    let failing = Ending {
+        reason: Some(reason),
+        file: FileEnd::Missing,
+        ..ending()
+    };
+    archive.end(two.id.clone(), failing).await;
+    for id in [&one.id, &two.id] {
+        let ended = archive.get(id).unwrap();
+        assert_eq!(ended.state, RecordingStatus::Failed);
+        let reason = ended.reason.unwrap();
+        assert!(!reason.contains("films/"), "{reason}");
+    }
+}
+
+#[tokio::test]
+async fn what_is_reserved_for_the_end_of_an_entry_is_gone_after_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let archive = open(folder.path(), QUOTAS).await;
+    let (one, two) = (begin(&archive, "one").await, begin(&archive, "two").await);
+    let files = || fs::read_dir(folder.path()).unwrap().count();
+    assert_eq!(files(), 6, "a file, an entry and the reserve of each");
+    archive.end(one.id.clone(), ending()).await;
+    archive.discard(&two.id).await;
+    assert_eq!(files(), 2);
+    let again = open(folder.path(), QUOTAS).await;
+    assert_eq!(again.get(&one.id), archive.get(&one.id));
+}
+
+#[tokio::test]
 async fn a_folder_that_is_none_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("file");

@@ -177,6 +177,11 @@ fn public_text(error: &RoomError) -> String {
             tracing::error!(details, "request failed");
             "an error in the server; its log says more".into()
         }
+        // It names the folder, which is for the operator.
+        RoomError::Archive(error @ ArchiveError::Unusable { .. }) => {
+            tracing::error!(%error, "request failed");
+            "the folder of recordings cannot be used; the server's log says why".into()
+        }
         other => other.to_string(),
     }
 }
@@ -263,7 +268,7 @@ mod tests {
                 ErrorCode::ServerBusy,
                 503,
             ),
-            (RoomError::Busy(Busy), ErrorCode::ServerBusy, 503),
+            (RoomError::Busy(Busy::Cpu), ErrorCode::ServerBusy, 503),
             (RoomError::ShuttingDown, ErrorCode::ShuttingDown, 503),
             (
                 RoomError::NoSuchParticipant(ParticipantId::new(3)),
@@ -283,6 +288,16 @@ mod tests {
     fn details_of_inner_failures_are_not_told() {
         let error = ApiError::from(RoomError::Internal("/etc/secret is missing".into()));
         assert!(!error.to_string().contains("secret"));
+        assert_eq!(error.status(), StatusCode::INTERNAL_SERVER_ERROR);
+    }
+
+    #[test]
+    fn nobody_is_told_where_the_recordings_are() {
+        let error = ApiError::from(RoomError::from(ArchiveError::Unusable {
+            folder: "/srv/films".into(),
+            reason: "no such file: /srv/films/x.json".into(),
+        }));
+        assert!(!error.to_string().contains("/srv"), "{error}");
         assert_eq!(error.status(), StatusCode::INTERNAL_SERVER_ERROR);
     }
 

@@ -1,4 +1,4 @@
-//! Recordings of tracks on a disk that fills up.
+//! Recordings of tracks on a disk that fills up, and of anything on one that is full.
 
 use std::path::Path;
 
@@ -29,7 +29,7 @@ fn tracks(folder: &Path) -> Vec<RecordedTrack> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_full_disk_ends_a_recording_of_tracks_and_not_the_call() {
-    let disk = Disk::new("100k");
+    let disk = Disk::new("116k");
     let server = TestServer::with(recording(disk.path())).await;
     let bots = people(&server.url, "full", 2).await;
     let body = Some(json!({ "kind": "tracks" }));
@@ -67,5 +67,49 @@ async fn a_full_disk_ends_a_recording_of_tracks_and_not_the_call() {
     assert_eq!(state.participants.len(), 2, "the call goes on");
     assert!(state.participants.iter().all(|p| on(p.camera)));
     join_all(bots.into_iter().map(Bot::leave)).await;
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_disk_without_a_byte_gets_no_orphans_and_an_end_is_written_all_the_same() {
+    let disk = Disk::new("200k");
+    let server = TestServer::with(recording(disk.path())).await;
+    let made = ask(
+        Method::POST,
+        &server.url,
+        "/rooms",
+        Some(json!({ "id": "r" })),
+    )
+    .await;
+    assert_eq!(made.0, StatusCode::CREATED, "{}", made.1);
+    let body = || Some(json!({ "kind": "tracks" }));
+    let record = || ask(Method::POST, &server.url, "/rooms/r/recordings", body());
+    let begun = record().await;
+    assert_eq!(begun.0, StatusCode::CREATED, "{}", begun.1);
+    let filler = disk.path().join("filler");
+    let full = std::fs::write(&filler, vec![1; 1 << 20]);
+    assert_eq!(
+        full.expect_err("it is full").kind(),
+        std::io::ErrorKind::StorageFull
+    );
+    let names = || {
+        let entries = std::fs::read_dir(disk.path()).expect("a folder");
+        entries.filter(|entry| entry.is_ok()).count()
+    };
+    let before = names();
+    for _ in 0..3 {
+        let (status, refused) = record().await;
+        assert_eq!(status, StatusCode::INTERNAL_SERVER_ERROR, "{refused}");
+        let folder = disk.path().to_str().expect("a name in Unicode");
+        assert!(!refused.to_string().contains(folder), "{refused}");
+    }
+    assert_eq!(names(), before, "no orphans");
+    let id = begun.1["id"].as_str().expect("an id");
+    let path = format!("/rooms/r/recordings/{id}/stop");
+    let stopped = ask(Method::POST, &server.url, &path, None).await;
+    assert_eq!(stopped.0, StatusCode::OK, "{}", stopped.1);
+    let entry = std::fs::read(disk.path().join(format!("{id}.json"))).expect("its entry");
+    let entry: serde_json::Value = serde_json::from_slice(&entry).expect("JSON");
+    assert!(entry["ended"].is_string(), "{entry}");
     server.stop().await;
 }

@@ -12,7 +12,7 @@ NEXTEST_PROFILE ?= default
 ARGS ?=
 # How often `make soak` runs its tests.
 RUNS ?= 3
-# How long `make soak` draws offers for each of its two properties.
+# How long `make soak` draws offers, packets and messages for each of its properties.
 FUZZ_SECONDS ?= 600
 
 .PHONY: help run test test-rust test-client lint fmt-check lint-client clippy doc deny bench doctor
@@ -38,8 +38,8 @@ test-rust:
 	fi
 
 # Each run tells how long each test took; what they print of freezes and rates goes to the log.
-soak: packages-test ## judge what the real clock judges, RUNS times, and fuzz offers (a quiet machine, please)
-	TESSERA_FUZZ_SECONDS=$(FUZZ_SECONDS) $(CARGO) test --locked --lib -- normalise::tests::grammar
+soak: packages-test ## judge what the real clock judges, RUNS times, and fuzz (a quiet machine, please)
+	TESSERA_FUZZ_SECONDS=$(FUZZ_SECONDS) $(CARGO) test --locked --lib -- fuzz_
 	@for run in $$(seq $(RUNS)); do \
 		echo "run $$run of $(RUNS)"; \
 		TESSERA_QUIET_MACHINE=1 $(CARGO) nextest run --locked --profile soak --success-output final; \

@@ -23,6 +23,8 @@
 
 pub mod bwe;
 pub(crate) mod file;
+#[cfg(any(test, fuzzing))]
+pub mod fuzz;
 pub mod gst;
 pub mod mixer;
 pub(crate) mod peer;

@@ -47,7 +47,7 @@ pub(crate) const WITHIN: &[(&str, &[&[&str]])] = &[
     (
         "media",
         &[
-            &["mod", "peer", "mixer", "file"],
+            &["mod", "peer", "mixer", "file", "fuzz"],
             &["stream"],
             &["bwe", "sdp", "rtp", "gst"],
         ],

@@ -8,6 +8,8 @@ pub(crate) mod answer;
 pub(crate) mod candidate;
 pub(crate) mod canonical;
 pub(crate) mod certificate;
+#[cfg(test)]
+pub(crate) mod draw;
 pub(crate) mod error;
 pub(crate) mod line;
 pub(crate) mod normalise;

@@ -1,18 +1,11 @@
 //! Offers drawn from a grammar of what is legal, each thing said in one of the ways that clients say
 //! it, and what has to be read of them whatever way was drawn.
 
-use std::time::{Duration, Instant};
-
 use proptest::prelude::*;
-use proptest::test_runner::{Config, TestRunner};
 
 use super::super::media::PROFILES;
 use super::*;
-
-/// How long offers are drawn, unless [`FUZZ_SECONDS`] says otherwise.
-const FUZZ_TIME: Duration = Duration::from_secs(2);
-/// Variable with the seconds that offers are drawn, for a longer run.
-const FUZZ_SECONDS: &str = "TESSERA_FUZZ_SECONDS";
+use crate::media::sdp::draw::draw;
 
 const DIGEST: &str = "00:01:02:03:04:05:06:07:08:09:0A:0B:0C:0D:0E:0F:\
                       10:11:12:13:14:15:16:17:18:19:1A:1B:1C:1D:1E:1F";
@@ -274,32 +267,9 @@ fn check_canonical(offer: &Offer) -> Result<(), TestCaseError> {
     Ok(())
 }
 
-/// Runs `check` on values of `strategy` until the time is over.
-fn draw<S: Strategy>(strategy: S, check: impl Fn(S::Value) -> Result<(), TestCaseError>)
-where
-    S::Value: Clone,
-{
-    gst::init().expect("gst");
-    let seconds = std::env::var(FUZZ_SECONDS)
-        .ok()
-        .and_then(|text| text.parse().ok());
-    let time = seconds.map_or(FUZZ_TIME, Duration::from_secs);
-    let began = Instant::now();
-    let config = Config {
-        cases: 64,
-        failure_persistence: None,
-        ..Config::default()
-    };
-    let mut runner = TestRunner::new(config);
-    while began.elapsed() < time {
-        if let Err(error) = runner.run(&strategy, &check) {
-            panic!("{error}");
-        }
-    }
-}
-
 #[test]
 fn fuzz_every_way_to_say_an_offer_means_the_same() {
+    gst::init().expect("gst");
     draw(drawn_offer(), |drawn| check(&drawn));
 }
 
@@ -307,6 +277,7 @@ fn fuzz_every_way_to_say_an_offer_means_the_same() {
 /// refusal, and an offer is one that GStreamer reads.
 #[test]
 fn fuzz_damaged_offers_are_refused_or_read() {
+    gst::init().expect("gst");
     let damage = proptest::collection::vec((any::<prop::sample::Index>(), 0..4u8), 1..6);
     draw((drawn_offer(), damage), |(drawn, damage)| {
         let mut lines: Vec<String> = drawn.text().lines().map(str::to_owned).collect();

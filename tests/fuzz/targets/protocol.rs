@@ -1,0 +1,6 @@
+//! Messages of the WebSocket: any bytes.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|bytes: &[u8]| tessera::media::fuzz::protocol(bytes));

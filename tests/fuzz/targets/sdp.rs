@@ -1,0 +1,6 @@
+//! Offers: any bytes.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|bytes: &[u8]| tessera::media::fuzz::sdp(bytes));

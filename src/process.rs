@@ -17,6 +17,10 @@ pub fn raise_open_files() -> io::Result<u64> {
     rlimit::increase_nofile_limit(u64::MAX)
 }
 
+/// Largest number of threads for work that blocks: files, and offers that are read. More of it waits.
+/// They start without asking for means, and so have to fit into what is kept free for that.
+pub const MAX_BLOCKING_THREADS: usize = 48;
+
 /// Environment variable with the limit of glibc's memory arenas.
 const ARENAS: &str = "MALLOC_ARENA_MAX";
 

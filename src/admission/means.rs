@@ -12,6 +12,7 @@ use std::ops::{Add, AddAssign, SubAssign};
 use thiserror::Error;
 
 use crate::net::subscriber;
+use crate::process::MAX_BLOCKING_THREADS;
 
 /// What is free for this process. `None` is no limit, or one that the system does not tell.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -40,6 +41,7 @@ const MIB: u64 = 1024 * 1024;
 /// What stays free after all that is granted. It is for what starts without asking: threads of
 /// tokio's blocking pool, those that tear down pipelines, files of the archive, answers to requests.
 pub const RESERVE: Demand = Demand::of(64, 64, 64 * MIB);
+const _: () = assert!(MAX_BLOCKING_THREADS < RESERVE.threads as usize);
 /// Joins under way on the whole server, that is, begun and not connected. Each holds 7 file
 /// descriptors, 6 threads and 0.5 MB until it fails after 10 s.
 pub const MAX_JOINS_UNDER_WAY: usize = 256;

@@ -51,7 +51,7 @@ pub(super) fn begin(folder: &Path, recording: &Recording) -> io::Result<()> {
     );
     match kept {
         // Some file systems cannot.
-        Ok(()) | Err(rustix::io::Errno::OPNOTSUPP) => Ok(()),
+        Ok(()) | Err(rustix::io::Errno::OPNOTSUPP | rustix::io::Errno::NOSYS) => Ok(()),
         Err(error) => Err(error.into()),
     }
 }

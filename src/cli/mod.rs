@@ -160,6 +160,7 @@ fn limit_memory() {
 
 fn runtime() -> Result<tokio::runtime::Runtime> {
     tokio::runtime::Builder::new_multi_thread()
+        .max_blocking_threads(process::MAX_BLOCKING_THREADS)
         .enable_all()
         .build()
         .context("no threads for the runtime")

@@ -7,12 +7,12 @@ use std::sync::Arc;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::error::RoomError;
+use super::notices::NoticeSender;
 use super::state::{Departure, Reach, Request};
 use crate::archive::{Archive, ArchiveError};
 use crate::id::{Mid, ParticipantId, Role, RoomId};
-use crate::protocol::Capture;
 use crate::protocol::recording::{Recording, RecordingId, Subject};
-use crate::protocol::room::{ByeReason, Level, Limits, RoomState, SlotState};
+use crate::protocol::room::{ByeReason, Limits, RoomState};
 use crate::protocol::stats::RoomStats;
 use crate::topology::Mode;
 
@@ -51,7 +51,7 @@ pub struct JoinRequest {
     /// Where the room sends notices to this participant. When the queue is full the participant is
     /// too slow and is removed. When its receiver is dropped, the participant has lost their
     /// signalling.
-    pub notices: mpsc::Sender<Notice>,
+    pub notices: NoticeSender,
 }
 
 /// The answer to an accepted join.
@@ -63,31 +63,6 @@ pub struct Joined {
     pub resume: String,
     /// The SDP answer, with the candidates gathered so far.
     pub answer: String,
-}
-
-/// A notice of the room to one participant, which signalling turns into a message.
-#[derive(Debug, Clone)]
-pub enum Notice {
-    /// The new published state of the room.
-    Room(Arc<RoomState>),
-    /// An ICE candidate of the server that was not in the answer; `None` after the last one.
-    Candidate(Mid, Option<String>),
-    /// Sound levels of the microphones, dBov.
-    Levels(Arc<[Level]>),
-    /// The mode in which the participant is served, and who is in which forward slot.
-    Slots(Mode, Vec<SlotState>),
-    /// Whether to send: false pauses the participant's upstream, true resumes it.
-    Uplinks(bool),
-    /// The size, frame rate and bitrate at which to send the camera.
-    Capture(Capture),
-    /// A chat text, and its author.
-    Chat(ParticipantId, Arc<str>),
-    /// A signal from another participant to this one.
-    Signal(ParticipantId, serde_json::Value),
-    /// A chat text or signal of this participant was not delivered: its addressee reads too slowly.
-    Refused(RoomError),
-    /// The last notice: the participant has been removed for this reason.
-    Bye(ByeReason),
 }
 
 /// Answer channel of a command that the room can refuse.

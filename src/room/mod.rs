@@ -7,13 +7,15 @@
 mod actor;
 pub mod error;
 pub mod handle;
+pub mod notices;
 mod recording;
 pub mod registry;
 pub(crate) mod settings;
 pub mod state;
 
 pub use error::RoomError;
-pub use handle::{JoinRequest, Joined, Notice, Roles, RoomHandle};
+pub use handle::{JoinRequest, Joined, Roles, RoomHandle};
+pub use notices::{Notice, NoticeReceiver};
 pub use registry::{Registry, Wanted};
 pub use state::commands::MAX_MESH;
 pub use state::participant::{Downlinks, Sends};

@@ -6,10 +6,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use tokio::sync::mpsc;
 
 use crate::id::ParticipantId;
-use crate::room::{Notice, RoomHandle};
+use crate::room::{Notice, NoticeReceiver, RoomHandle};
 
 use super::sdpfrag::OfferIce;
 
@@ -86,7 +85,7 @@ impl Sessions {
 /// Waits until the room ends a session, with a `bye` or by dropping the channel. Other notices are
 /// dropped: WHIP has no connection to send them on, and no trickle of the server (RFC 9725 section
 /// 4.3.2).
-pub(super) async fn drain(mut notices: mpsc::Receiver<Notice>) {
+pub(super) async fn drain(mut notices: NoticeReceiver) {
     while let Some(notice) = notices.recv().await {
         if let Notice::Bye(reason) = notice {
             tracing::info!(?reason, "session ended by the room");
@@ -99,6 +98,7 @@ pub(super) async fn drain(mut notices: mpsc::Receiver<Notice>) {
 mod tests {
     use super::*;
     use crate::protocol::room::ByeReason;
+    use crate::room::notices;
 
     #[test]
     fn resource_ids_are_long_and_different() {
@@ -110,19 +110,17 @@ mod tests {
 
     #[tokio::test]
     async fn a_bye_ends_the_drain_and_so_does_a_closed_channel() {
-        let (sender, receiver) = mpsc::channel(4);
-        sender
-            .send(Notice::Levels(Arc::from([])))
-            .await
-            .expect("room in the queue");
-        sender
-            .send(Notice::Bye(ByeReason::Removed))
-            .await
-            .expect("room in the queue");
+        let (sender, receiver) = notices::queue(4);
+        for notice in [
+            Notice::Levels(Arc::from([])),
+            Notice::Bye(ByeReason::Removed),
+        ] {
+            sender.send(notice).expect("room in the queue");
+        }
         drain(receiver).await;
         assert!(sender.is_closed());
 
-        let (sender, receiver) = mpsc::channel(4);
+        let (sender, receiver) = notices::queue(4);
         drop(sender);
         drain(receiver).await;
     }

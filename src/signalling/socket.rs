@@ -8,7 +8,6 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use futures::{SinkExt, StreamExt};
-use tokio::sync::mpsc;
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval, sleep_until, timeout};
 use tracing::{Instrument, Span, field};
 use warp::ws::{Message, WebSocket};
@@ -17,7 +16,10 @@ use crate::id::ParticipantId;
 use crate::protocol::recording::{Record, StartRecording};
 use crate::protocol::room::ByeReason;
 use crate::protocol::{ClientMessage, Join, ServerMessage, VERSION};
-use crate::room::{Departure, JoinRequest, Muter, Notice, Reach, Request, RoomHandle};
+use crate::room::notices;
+use crate::room::{
+    Departure, JoinRequest, Muter, Notice, NoticeReceiver, Reach, Request, RoomHandle,
+};
 
 use super::app::App;
 use super::error::ApiError;
@@ -74,7 +76,7 @@ type Flow = Result<(), End>;
 struct Member {
     room: RoomHandle,
     id: ParticipantId,
-    notices: mpsc::Receiver<Notice>,
+    notices: NoticeReceiver,
 }
 
 enum Event {
@@ -285,7 +287,7 @@ impl Connection {
         let app = &self.app;
         app.joins.check(self.client)?;
         limits::check_token(app.config.token.as_deref(), join.token.as_deref())?;
-        let (sender, notices) = mpsc::channel(NOTICE_QUEUE);
+        let (sender, notices) = notices::queue(NOTICE_QUEUE);
         let request = JoinRequest {
             client: self.client,
             name: limits::display_name(&join.name)?,

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use tokio::sync::mpsc;
 use tracing::Instrument;
 use warp::http::header::{
     ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
@@ -15,7 +14,8 @@ use warp::reply::{Reply, Response};
 
 use crate::id::{ParticipantId, RoomId};
 use crate::protocol::room::Limits;
-use crate::room::{Departure, JoinRequest, Notice, Reach, Roles, RoomHandle};
+use crate::room::notices;
+use crate::room::{Departure, JoinRequest, NoticeReceiver, Reach, Roles, RoomHandle};
 
 use super::app::App;
 use super::error::ApiError;
@@ -146,7 +146,7 @@ async fn create(flavour: Flavour, room: RoomId, call: Call) -> Result<Response, 
         return Err(ApiError::ShuttingDown);
     }
     let ice = OfferIce::of(&offer);
-    let (sender, notices) = mpsc::channel(NOTICE_QUEUE);
+    let (sender, notices) = notices::queue(NOTICE_QUEUE);
     let request = JoinRequest {
         client,
         name,
@@ -228,7 +228,7 @@ fn remember(
     flavour: Flavour,
     id: ResourceId,
     session: Session,
-    notices: mpsc::Receiver<Notice>,
+    notices: NoticeReceiver,
 ) {
     let span = tracing::info_span!(
         "participant",

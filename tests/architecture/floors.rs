@@ -55,7 +55,7 @@ pub(crate) const WITHIN: &[(&str, &[&[&str]])] = &[
     (
         "room",
         &[
-            &["mod", "handle", "registry", "actor", "recording"],
+            &["mod", "handle", "registry", "notices", "actor", "recording"],
             &["state"],
             &["error", "settings"],
         ],

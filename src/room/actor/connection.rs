@@ -4,8 +4,6 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use tokio::sync::mpsc;
-
 use super::negotiation::Answered;
 use crate::admission::Grant;
 use crate::id::{Mid, ParticipantId, Role};
@@ -21,7 +19,8 @@ use crate::protocol::Capture;
 use crate::protocol::room::ByeReason;
 use crate::protocol::stats::RepairStats;
 use crate::room::error::RoomError;
-use crate::room::handle::{JoinError, JoinReply, Joined, Notice};
+use crate::room::handle::{JoinError, JoinReply, Joined};
+use crate::room::notices::{Notice, NoticeSender};
 use crate::room::state::Input;
 use crate::room::state::participant::{Downlinks, Sends};
 use crate::room::state::wiring::{Downlink, Feed, LevelRate};
@@ -85,7 +84,7 @@ enum UpstreamWatch {
 #[derive(Debug)]
 pub(crate) struct Connection {
     pub(crate) serial: u64,
-    pub(crate) notices: mpsc::Sender<Notice>,
+    pub(crate) notices: NoticeSender,
     pub(crate) resume: String,
     /// By role and index of the simulcast encoding.
     pub(crate) flows: BTreeMap<(Role, usize), UplinkFlow>,
@@ -106,7 +105,7 @@ pub(crate) struct Connection {
 impl Connection {
     pub(crate) fn new(
         serial: u64,
-        notices: mpsc::Sender<Notice>,
+        notices: NoticeSender,
         reply: JoinReply,
         grant: Option<Grant>,
     ) -> Self {
@@ -348,7 +347,7 @@ impl Connection {
 
     /// Sends the last notice. It is dropped if the queue is full: its reader has stopped reading.
     pub(crate) fn say_bye(&self, reason: ByeReason) {
-        let _ = self.notices.try_send(Notice::Bye(reason));
+        let _ = self.notices.send(Notice::Bye(reason));
     }
 
     /// Refuses the join if its negotiation is still under way.

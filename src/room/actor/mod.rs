@@ -23,7 +23,8 @@ use self::connection::Connection;
 use self::negotiation::Answered;
 
 use super::error::RoomError;
-use super::handle::{Command, JoinError, JoinReply, JoinRequest, Notice, Reply};
+use super::handle::{Command, JoinError, JoinReply, JoinRequest, Reply};
+use super::notices::Notice;
 use super::recording::Recorders;
 use super::settings::RoomSettings;
 use super::state::wiring::{Downlink, Feed};

@@ -2,13 +2,11 @@
 
 use std::sync::Arc;
 
-use tokio::sync::mpsc;
-
 use super::Actor;
 use crate::id::ParticipantId;
 use crate::protocol::room::{ByeReason, Level};
 use crate::room::error::RoomError;
-use crate::room::handle::Notice;
+use crate::room::notices::{Notice, Untold};
 use crate::room::state::wiring::LevelRate;
 use crate::room::state::{Departure, Input};
 
@@ -22,24 +20,21 @@ impl Actor {
         for connection in self.connections.values() {
             if is_for_all || connection.levels == LevelRate::Full {
                 // Levels are dropped if the queue is full.
-                let _ = connection
-                    .notices
-                    .try_send(Notice::Levels(Arc::clone(&levels)));
+                let _ = connection.notices.send(Notice::Levels(Arc::clone(&levels)));
             }
         }
     }
 
-    /// Sends a notice. A participant whose queue is full is too slow and is evicted.
+    /// Sends a notice. A participant whose queue is full is too slow and is evicted; states alone do
+    /// not fill it.
     pub(crate) fn tell(&mut self, who: ParticipantId, notice: Notice) {
         let Some(connection) = self.connections.get(&who) else {
             return;
         };
-        let input = match connection.notices.try_send(notice) {
+        let input = match connection.notices.send(notice) {
             Ok(()) => return,
-            Err(mpsc::error::TrySendError::Full(_)) => Input::PeerLost(who, ByeReason::TooSlow),
-            Err(mpsc::error::TrySendError::Closed(_)) => {
-                Input::Leave(who, Departure::SignallingLost)
-            }
+            Err(Untold::Full) => Input::PeerLost(who, ByeReason::TooSlow),
+            Err(Untold::Closed) => Input::Leave(who, Departure::SignallingLost),
         };
         self.inputs.push_back(input);
     }
@@ -56,9 +51,7 @@ impl Actor {
 
     /// Whether at least half of a participant's queue is free.
     fn has_time(&self, who: ParticipantId) -> bool {
-        self.connections.get(&who).is_some_and(|connection| {
-            let queue = &connection.notices;
-            queue.capacity() >= queue.max_capacity() / 2
-        })
+        let connection = self.connections.get(&who);
+        connection.is_some_and(|connection| connection.notices.has_time())
     }
 }

@@ -10,7 +10,7 @@ use crate::media::stream::slot;
 use crate::media::stream::tap::Tap;
 use crate::protocol::Capture;
 use crate::protocol::recording::RecordingId;
-use crate::room::handle::Notice;
+use crate::room::notices::Notice;
 use crate::room::state::Input;
 use crate::room::state::pressure;
 use crate::room::state::wiring::{Downlink, Feed, Step};

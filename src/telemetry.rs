@@ -294,6 +294,11 @@ fn describe() {
         Unit::Count,
         "Signalling WebSockets open now"
     );
+    describe_counter!(
+        "tessera_connections_refused_total",
+        Unit::Count,
+        "Connections closed at once because there were too many"
+    );
 }
 
 #[cfg(test)]

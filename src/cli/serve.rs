@@ -113,10 +113,7 @@ fn introduction(
         Some(folder) => format!("recordings in {}", folder.display()),
         None => "no recordings".to_owned(),
     };
-    let access = match config.token {
-        Some(_) => "a token is asked for",
-        None => "open to everybody",
-    };
+    let access = access(config);
     format!(
         "Tessera {} on {}: HTTP on {http}; media on {} ({ports}{}); {turn}; {recordings}; {access}",
         env!("CARGO_PKG_VERSION"),
@@ -124,6 +121,20 @@ fn introduction(
         config.media_ips,
         told.unwrap_or_default(),
     )
+}
+
+/// Who may come in, who may administer, and by which names an open server may be asked.
+fn access(config: &Config) -> String {
+    let hosts = match config.allowed_hosts.as_slice() {
+        [] => "at its addresses".to_owned(),
+        names => format!("at its addresses and as {}", names.join(", ")),
+    };
+    match (&config.token, &config.admin_token) {
+        (Some(_), Some(_)) => "a token is asked for, and another one to administer".to_owned(),
+        (Some(_), None) => "a token is asked for, and whoever has it administers".to_owned(),
+        (None, Some(_)) => format!("open to everybody {hosts}; a token is asked for to administer"),
+        (None, None) => format!("open to everybody {hosts}, who administers as well"),
+    }
 }
 
 /// Serves until SIGINT or SIGTERM.
@@ -190,7 +201,7 @@ mod tests {
         for part in [
             concat!("Tessera ", env!("CARGO_PKG_VERSION"), " on GStreamer 1."),
             "HTTP on 127.0.0.1:8080; media on 192.0.2.7 (any port); TURN off; no recordings; \
-             open to everybody",
+             open to everybody at its addresses, who administers as well",
         ] {
             assert!(line.contains(part), "{line}");
         }
@@ -203,11 +214,21 @@ mod tests {
         for part in [
             "(ports 50000 to 50999, told as 198.51.100.7)",
             "TURN on 0.0.0.0:3478, told as 198.51.100.7:3478",
-            "recordings in /srv/films; a token is asked for",
+            "recordings in /srv/films; a token is asked for, and whoever has it administers",
         ] {
             assert!(line.contains(part), "{line}");
         }
         assert!(!line.contains("sesame") && !line.contains('\n'), "{line}");
+        config.admin_token = Some("mellon".to_owned());
+        let line = introduction(&config, http, None);
+        assert!(line.ends_with("; a token is asked for, and another one to administer"));
+        assert!(!line.contains("mellon"), "{line}");
+        config.token = None;
+        config.allowed_hosts = vec!["meet.example".to_owned()];
+        let line = introduction(&config, http, None);
+        let open = "; open to everybody at its addresses and as meet.example; \
+                    a token is asked for to administer";
+        assert!(line.ends_with(open), "{line}");
     }
 
     #[test]

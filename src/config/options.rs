@@ -88,12 +88,23 @@ options! {
     /// Folder whose *.launch files replace the built-in ones of the same name
     pipelines: PathBuf, "pipelines", "TESSERA_PIPELINES", "DIR", |_| String::new();
 
-    /// Secret asked of everybody who joins. Better given in the environment: flags show in `ps`
+    /// Secret asked of everybody who joins, records, or reads who is there. Better given in the
+    /// environment: flags show in `ps`
     token: String, "token", "TESSERA_TOKEN", "SECRET", |_| String::new(), hide_env_values = true;
+
+    /// Secret asked of whoever changes rooms and participants over REST, or deletes. Default: the
+    /// one of --token
+    admin_token: String, "admin-token", "TESSERA_ADMIN_TOKEN", "SECRET",
+        |_| String::new(), hide_env_values = true;
 
     /// Reverse proxy, or network of them, whose X-Forwarded-For is believed (repeatable)
     trusted_proxy: Vec<String>, "trusted-proxy", "TESSERA_TRUSTED_PROXY", "CIDR",
         |c| list(&c.trusted_proxies), value_delimiter = ',';
+
+    /// Name by which the server may be asked, besides localhost and its addresses (repeatable). Counts
+    /// where there is no --token
+    allowed_host: Vec<String>, "allowed-host", "TESSERA_ALLOWED_HOST", "NAME",
+        |c| list(&c.allowed_hosts), value_delimiter = ',';
 
     /// Origin besides the server's own whose pages may connect (repeatable); * for any
     allowed_origin: Vec<String>, "allowed-origin", "TESSERA_ALLOWED_ORIGIN", "ORIGIN",

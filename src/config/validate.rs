@@ -25,6 +25,7 @@ impl TryFrom<Options> for Config {
     fn try_from(given: Options) -> Checked<Self> {
         let default = Self::default();
         let turn = turn(&given, default.turn)?;
+        let (token, admin_token) = tokens(given.token, given.admin_token)?;
         let listen = given
             .listen
             .map_or(Ok(default.listen), |l| socket("listen", &l))?;
@@ -40,10 +41,12 @@ impl TryFrom<Options> for Config {
             media_ports: optional(given.media_ports, |p| ports("media-ports", p))?,
             public_ip,
             pipelines: given.pipelines.map(folder).transpose()?,
-            token: given.token.map(|t| secret("token", OPEN, t)).transpose()?,
+            token,
+            admin_token,
             trusted_proxies: each(&given.trusted_proxy.unwrap_or_default(), |text| {
                 network("trusted-proxy", text)
             })?,
+            allowed_hosts: each(&given.allowed_host.unwrap_or_default(), host)?,
             allowed_origins: each(&given.allowed_origin.unwrap_or_default(), origin)?,
             codecs: given.codecs.map_or(Ok(default.codecs), |c| codecs(&c))?,
             mode: given.mode.map_or(Ok(default.mode), mode)?,
@@ -297,6 +300,8 @@ fn record(format: &str, folder: Option<&Path>) -> Checked<Subject> {
 
 /// What leaving out `--token` does.
 const OPEN: &str = "let everybody in";
+/// What leaving out `--admin-token` does.
+const SAME: &str = "ask for the one of --token";
 /// What leaving out `--turn-secret` does.
 const ITS_OWN: &str = "have one made at each start";
 
@@ -308,6 +313,36 @@ fn secret(setting: &'static str, without: &str, text: String) -> Checked<String>
         return Err(BadSetting::new(setting, text, allowed));
     }
     Ok(text)
+}
+
+/// The tokens of those who enter and of administrators.
+fn tokens(
+    token: Option<String>,
+    admin: Option<String>,
+) -> Checked<(Option<String>, Option<String>)> {
+    let token = optional(token, |t| secret("token", OPEN, t))?;
+    let admin = optional(admin, |t| secret("admin-token", SAME, t))?;
+    if admin.is_some() && admin == token {
+        let allowed = "it is another secret than --token; leave it out to ask for that one";
+        return Err(BadSetting::new("admin-token", "...", allowed));
+    }
+    Ok((token, admin))
+}
+
+/// A name as browsers send it in `Host`, in small letters and without a port.
+fn host(text: &str) -> Checked<String> {
+    let name = text.strip_suffix('.').unwrap_or(text).to_ascii_lowercase();
+    let is_label = |label: &str| {
+        let mut bytes = label.bytes();
+        !label.is_empty() && bytes.all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte))
+    };
+    if name.split('.').all(is_label) {
+        Ok(name)
+    } else {
+        let allowed = "it is the name of a host alone, such as meet.example.org, one for each; names \
+                       with other letters as browsers send them (xn--...)";
+        Err(BadSetting::new("allowed-host", text, allowed))
+    }
 }
 
 /// An origin as browsers send it (RFC 6454 section 6.1): scheme, host and port, no path.

@@ -74,10 +74,17 @@ pub struct Config {
     pub public_ip: Option<IpAddr>,
     /// A folder whose `*.launch` files replace the built-in ones of the same name.
     pub pipelines: Option<PathBuf>,
-    /// Token that a client has to show to join or to change anything; none is asked for if `None`.
+    /// Token that a client has to show to join, to record and to read who is there; none is asked for
+    /// if `None`.
     pub token: Option<String>,
+    /// Token that a client has to show to change rooms and participants from outside, and to delete;
+    /// it allows all that `token` does. If `None`, that one is asked for.
+    pub admin_token: Option<String>,
     /// Reverse proxies whose `X-Forwarded-For` is believed.
     pub trusted_proxies: Vec<Network>,
+    /// Names, in small letters, by which the server may be asked besides `localhost` and IP addresses,
+    /// where there is no token.
+    pub allowed_hosts: Vec<String>,
     /// Browser origins besides the server's own that may open WebSockets and change rooms,
     /// such as `https://meet.example.org`; `*` is any.
     pub allowed_origins: Vec<String>,
@@ -131,7 +138,9 @@ impl Default for Config {
             public_ip: None,
             pipelines: None,
             token: None,
+            admin_token: None,
             trusted_proxies: Vec::new(),
+            allowed_hosts: Vec::new(),
             allowed_origins: Vec::new(),
             codecs: vec![VideoCodec::H264, VideoCodec::Vp8, VideoCodec::Vp9],
             mode: Mode::Mcu,

@@ -13,23 +13,28 @@ pub enum ErrorCode {
     UnsupportedVersion,
     /// The room id is not `[A-Za-z0-9_-]{1,64}`.
     BadRoomId,
-    /// The display name is empty, longer than 64 characters, or has control characters.
+    /// The display name is empty, longer than 64 characters, or has characters that cannot be seen.
     BadName,
     /// The token is missing or wrong.
     Unauthorized,
     /// The request comes from a web page of another origin, which is not allowed.
     OriginNotAllowed,
+    /// The token that was given does not allow this.
+    Forbidden,
+    /// The server was asked by a name (`Host`) that it does not go by.
+    HostNotAllowed,
     /// Another message came before `join`.
     NotJoined,
     /// A second `join` came on the same WebSocket.
     AlreadyJoined,
     /// The room has its largest number of participants.
     RoomFull,
-    /// The server has its largest number of rooms, or no CPU left for one more participant.
+    /// The server has its largest number of rooms or connections, or no CPU left for one more
+    /// participant.
     ServerBusy,
     /// The server is stopping.
     ShuttingDown,
-    /// Requests from one address, or messages on one connection, come too fast.
+    /// Requests from one address, or messages of one participant, come too fast.
     RateLimited,
     /// A body, a message or a field of it is over its limit.
     TooLarge,

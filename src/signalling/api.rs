@@ -12,8 +12,10 @@ use crate::protocol::room::{ByeReason, ParticipantState};
 use crate::room::{Departure, Muter, Request, RoomError, RoomHandle, Wanted};
 
 use super::error::ApiError;
+use super::guard::names::display_name;
+use super::guard::rights::{Right, Secrets};
 use super::request::Call;
-use super::{limits, recordings, reply};
+use super::{recordings, reply};
 
 /// Answers a request to a path below `/api/v1`.
 pub(super) async fn handle(path: Tail, call: Call) -> Response {
@@ -40,10 +42,14 @@ pub(super) async fn handle(path: Tail, call: Call) -> Response {
 
 async fn rooms(call: Call) -> Result<Response, ApiError> {
     match call.method {
-        Method::GET | Method::HEAD => Ok(reply::json(StatusCode::OK, &listed(&call)?)),
+        Method::GET | Method::HEAD => {
+            call.authorize(Right::Enter)?;
+            Ok(reply::json(StatusCode::OK, &listed(&call)?))
+        }
         Method::POST => {
-            call.authorize_change()?;
-            let registry = call.app.registry.clone();
+            call.authorize_change(Right::Administer)?;
+            let (app, client) = (call.app.clone(), call.client);
+            let is_admin = Secrets::from(&*app.config).is_admin(call.bearer());
             // The id is checked first, so that a bad one is refused with its own code.
             let body: Value = call.json().await?;
             if let Some(id) = body.get("id").and_then(Value::as_str) {
@@ -52,7 +58,11 @@ async fn rooms(call: Call) -> Result<Response, ApiError> {
             let wanted: CreateRoom = serde_json::from_value(body)
                 .map_err(|error| ApiError::BadMessage(error.to_string()))?;
             let CreateRoom { id, mode, layout } = wanted;
-            let room = registry.create(&id, Wanted { mode, layout })?;
+            let make = || app.registry.create(&id, Wanted { mode, layout });
+            let room = match is_admin {
+                true => make()?,
+                false => app.made_rooms.make(client, &app.registry, make)?,
+            };
             let mut response = reply::json(StatusCode::CREATED, &resource(&room));
             let location = format!("/api/v1/rooms/{id}");
             reply::set_header(&mut response, LOCATION, &location);
@@ -76,11 +86,12 @@ fn listed(call: &Call) -> Result<Vec<RoomResource>, ApiError> {
 async fn one_room(room: &str, call: Call) -> Result<Response, ApiError> {
     match call.method {
         Method::GET | Method::HEAD => {
+            call.authorize(Right::Enter)?;
             let room = find(room, &call)?;
             Ok(reply::json(StatusCode::OK, &resource(&room)))
         }
         Method::PATCH => {
-            call.authorize_change()?;
+            call.authorize_change(Right::Administer)?;
             let room = find(room, &call)?;
             let wanted: PatchRoom = call.json().await?;
             if let Some(mode) = wanted.mode {
@@ -92,7 +103,7 @@ async fn one_room(room: &str, call: Call) -> Result<Response, ApiError> {
             Ok(reply::json(StatusCode::OK, &resource(&room)))
         }
         Method::DELETE => {
-            call.authorize_change()?;
+            call.authorize_change(Right::Administer)?;
             find(room, &call)?.close(ByeReason::RoomClosed).await;
             Ok(reply::empty(StatusCode::NO_CONTENT))
         }
@@ -103,6 +114,7 @@ async fn one_room(room: &str, call: Call) -> Result<Response, ApiError> {
 async fn stats(room: &str, call: Call) -> Result<Response, ApiError> {
     match call.method {
         Method::GET | Method::HEAD => {
+            call.authorize(Right::Enter)?;
             let stats = find(room, &call)?.stats().await?;
             Ok(reply::json(StatusCode::OK, &stats))
         }
@@ -113,6 +125,7 @@ async fn stats(room: &str, call: Call) -> Result<Response, ApiError> {
 fn server(call: &Call) -> Result<Response, ApiError> {
     match call.method {
         Method::GET | Method::HEAD => {
+            call.authorize(Right::Enter)?;
             let report = call.app.registry.admission().report();
             Ok(reply::json(StatusCode::OK, &report))
         }
@@ -120,11 +133,12 @@ fn server(call: &Call) -> Result<Response, ApiError> {
     }
 }
 
-/// Needs the token, unlike other reads: the response has the addresses of participants.
+/// Needs the right to administer, unlike other reads: the response has the addresses of
+/// participants.
 fn turn(call: &Call) -> Result<Response, ApiError> {
     match call.method {
         Method::GET | Method::HEAD => {
-            call.authorize()?;
+            call.authorize(Right::Administer)?;
             let turn = call.app.ice.allocations();
             let turn = turn.ok_or(ApiError::NotFound("TURN server"))?;
             Ok(reply::json(StatusCode::OK, &turn))
@@ -137,7 +151,7 @@ async fn hand(room: &str, id: &str, call: Call) -> Result<Response, ApiError> {
     if call.method != Method::PUT {
         return Err(ApiError::MethodNotAllowed("PUT"));
     }
-    call.authorize_change()?;
+    call.authorize_change(Right::Administer)?;
     let room = find(room, &call)?;
     let id: ParticipantId = id.parse().map_err(|_| ApiError::NotFound("participant"))?;
     member(&room, id)?;
@@ -150,7 +164,7 @@ async fn participant(room: &str, id: &str, call: Call) -> Result<Response, ApiEr
     if !matches!(call.method, Method::PATCH | Method::DELETE) {
         return Err(ApiError::MethodNotAllowed("PATCH, DELETE"));
     }
-    call.authorize_change()?;
+    call.authorize_change(Right::Administer)?;
     let room = find(room, &call)?;
     let id: ParticipantId = id.parse().map_err(|_| ApiError::NotFound("participant"))?;
     member(&room, id)?;
@@ -169,7 +183,7 @@ async fn change(
     wanted: PatchParticipant,
 ) -> Result<(), ApiError> {
     // All values are checked before anything is changed.
-    let name = wanted.name.as_deref().map(limits::display_name);
+    let name = wanted.name.as_deref().map(display_name);
     if let Some(name) = name.transpose()? {
         room.ask(Request::Rename(id, name)).await?;
     }

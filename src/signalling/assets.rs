@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use rust_embed::{EmbeddedFile, RustEmbed};
-use warp::http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, ETAG, HeaderName, IF_NONE_MATCH};
+use warp::http::header::{CACHE_CONTROL, ETAG, HeaderName, IF_NONE_MATCH};
 use warp::http::{HeaderValue, Method, StatusCode};
 use warp::reply::Response;
 
@@ -17,9 +17,6 @@ use super::request::Call;
 #[exclude = "media/*"]
 struct Files;
 
-/// Content-Security-Policy of every response: the page runs nothing but the server's own files.
-pub(super) const CONTENT_POLICY: &str = "default-src 'self'; img-src 'self' data: blob:; \
-    media-src 'self' blob: mediastream:; connect-src 'self' ws: wss:; style-src 'self'";
 /// Permissions-Policy of the page.
 const PERMISSIONS: &str = "camera=(self), microphone=(self), display-capture=(self)";
 
@@ -67,7 +64,6 @@ fn respond(name: &str, file: EmbeddedFile, if_none_match: Option<&str>) -> Respo
         // Browsers revalidate every file, and mostly get a 304. So a page never mixes modules of
         // two versions of the server.
         (CACHE_CONTROL, "no-cache"),
-        (CONTENT_SECURITY_POLICY, CONTENT_POLICY),
         (HeaderName::from_static("permissions-policy"), PERMISSIONS),
     ] {
         response
@@ -123,7 +119,6 @@ mod tests {
         let headers = response.headers();
         assert_eq!(headers[CONTENT_TYPE], "text/javascript; charset=utf-8");
         assert_eq!(headers[CACHE_CONTROL], "no-cache");
-        assert_eq!(headers[CONTENT_SECURITY_POLICY], CONTENT_POLICY);
         assert!(headers.contains_key("permissions-policy"));
 
         let etag = headers[ETAG].to_str().expect("text").to_owned();

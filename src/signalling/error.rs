@@ -1,10 +1,13 @@
 //! Every refusal of the signalling layer, and the one place that gives each its stable code
 //! and its HTTP status.
 
+use std::borrow::Cow;
+use std::time::Duration;
+
 use serde_json::json;
 use thiserror::Error;
 use warp::http::header::{ACCEPT_ENCODING, ALLOW, RETRY_AFTER, UPGRADE, WWW_AUTHENTICATE};
-use warp::http::{HeaderValue, StatusCode};
+use warp::http::{HeaderName, StatusCode};
 use warp::reply::{Reply, Response};
 
 use crate::archive::ArchiveError;
@@ -35,7 +38,7 @@ pub(super) enum ApiError {
     #[error(transparent)]
     BadRoomId(#[from] BadRoomId),
     /// The display name has characters or a length that are not allowed.
-    #[error("a name is 1 to 64 characters without control characters")]
+    #[error("a name is 1 to 64 characters, none of them a control character or invisible")]
     BadName,
     /// The tracks contradict each other.
     #[error("{0}")]
@@ -52,9 +55,21 @@ pub(super) enum ApiError {
     /// A second `join` came on the same WebSocket.
     #[error("this connection has joined already")]
     AlreadyJoined,
-    /// Joins from one address, or messages on one connection, come too fast.
+    /// The secret that was shown allows less than that.
+    #[error("that token does not allow this")]
+    Forbidden,
+    /// The server was asked by a name that nobody has allowed.
+    #[error(
+        "this server does not go by that name: ask it by its IP address, or allow the name with \
+         --allowed-host"
+    )]
+    HostNotAllowed,
+    /// Something is done too often; it may be done again after this time.
     #[error("too many {0}: slow down")]
-    RateLimited(&'static str),
+    RateLimited(&'static str, Duration),
+    /// There are as many connections as there may be.
+    #[error("the server has too many connections: try again later")]
+    Crowded,
     /// A body, a message or a field is over its limit.
     #[error("{what} is over its limit of {limit} {unit}")]
     TooLarge {
@@ -108,7 +123,10 @@ impl ApiError {
             Self::OriginNotAllowed => ErrorCode::OriginNotAllowed,
             Self::NotJoined => ErrorCode::NotJoined,
             Self::AlreadyJoined => ErrorCode::AlreadyJoined,
-            Self::RateLimited(_) => ErrorCode::RateLimited,
+            Self::Forbidden => ErrorCode::Forbidden,
+            Self::HostNotAllowed => ErrorCode::HostNotAllowed,
+            Self::RateLimited(..) => ErrorCode::RateLimited,
+            Self::Crowded => ErrorCode::ServerBusy,
             Self::TooLarge { .. } => ErrorCode::TooLarge,
             Self::UnsupportedMediaType(_) | Self::UnsupportedEncoding => {
                 ErrorCode::UnsupportedMediaType
@@ -150,24 +168,27 @@ impl Reply for ApiError {
             },
         };
         let mut response = reply::json(self.status(), &body);
-        let header = match self {
-            Self::Unauthorized => Some((WWW_AUTHENTICATE, "Bearer")),
-            Self::MethodNotAllowed(methods) => Some((ALLOW, methods)),
-            Self::UnsupportedEncoding => Some((ACCEPT_ENCODING, "identity")),
-            Self::RateLimited(_) => Some((RETRY_AFTER, "1")),
-            Self::Room(RoomError::TooManyRooms { .. } | RoomError::Busy(_)) => {
-                Some((RETRY_AFTER, BUSY_RETRY_AFTER))
+        let header: Option<(HeaderName, Cow<'static, str>)> = match &self {
+            Self::Unauthorized => Some((WWW_AUTHENTICATE, "Bearer".into())),
+            Self::MethodNotAllowed(methods) => Some((ALLOW, (*methods).into())),
+            Self::UnsupportedEncoding => Some((ACCEPT_ENCODING, "identity".into())),
+            Self::RateLimited(_, wait) => Some((RETRY_AFTER, seconds(*wait).into())),
+            Self::Crowded | Self::Room(RoomError::TooManyRooms { .. } | RoomError::Busy(_)) => {
+                Some((RETRY_AFTER, BUSY_RETRY_AFTER.into()))
             }
-            Self::UpgradeRequired => Some((UPGRADE, "websocket")),
+            Self::UpgradeRequired => Some((UPGRADE, "websocket".into())),
             _ => None,
         };
         if let Some((name, value)) = header {
-            response
-                .headers_mut()
-                .insert(name, HeaderValue::from_static(value));
+            reply::set_header(&mut response, name, &value);
         }
         response
     }
+}
+
+/// A time to wait as `Retry-After` has it: whole seconds, and not too early.
+fn seconds(wait: Duration) -> String {
+    wait.as_secs_f64().ceil().max(1.0).to_string()
 }
 
 /// The text of a room's refusal for a client. Details of internal errors go to the log only.
@@ -224,7 +245,9 @@ fn status(code: ErrorCode) -> StatusCode {
         | ErrorCode::TooManyMlines
         | ErrorCode::BadTracks => StatusCode::BAD_REQUEST,
         ErrorCode::Unauthorized => StatusCode::UNAUTHORIZED,
-        ErrorCode::OriginNotAllowed => StatusCode::FORBIDDEN,
+        ErrorCode::OriginNotAllowed | ErrorCode::Forbidden | ErrorCode::HostNotAllowed => {
+            StatusCode::FORBIDDEN
+        }
         ErrorCode::NotFound => StatusCode::NOT_FOUND,
         ErrorCode::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
         ErrorCode::RoomFull
@@ -299,6 +322,16 @@ mod tests {
         }));
         assert!(!error.to_string().contains("/srv"), "{error}");
         assert_eq!(error.status(), StatusCode::INTERNAL_SERVER_ERROR);
+    }
+
+    #[test]
+    fn who_is_too_fast_is_told_when_to_try_again() {
+        for (wait, seconds) in [(0, "1"), (20, "1"), (1001, "2"), (6000, "6")] {
+            let error = ApiError::RateLimited("joins", Duration::from_millis(wait));
+            let response = error.into_response();
+            assert_eq!(response.status(), StatusCode::TOO_MANY_REQUESTS);
+            assert_eq!(response.headers()[RETRY_AFTER], seconds);
+        }
     }
 
     #[test]

@@ -95,6 +95,28 @@ fn limit(
     }
 }
 
+/// Whether a message of a participant is a command: one that changes the room, or what is sent to
+/// them, and so makes work for more than this connection.
+pub(super) fn is_command(message: &ClientMessage) -> bool {
+    match message {
+        ClientMessage::Mode { .. }
+        | ClientMessage::View { .. }
+        | ClientMessage::Limits(_)
+        | ClientMessage::Layout { .. }
+        | ClientMessage::Mute { .. }
+        | ClientMessage::Hand { .. }
+        | ClientMessage::Pin { .. }
+        | ClientMessage::Record(_) => true,
+        ClientMessage::Join(_)
+        | ClientMessage::Candidate { .. }
+        | ClientMessage::Mesh { .. }
+        | ClientMessage::Sizes { .. }
+        | ClientMessage::Chat { .. }
+        | ClientMessage::Signal { .. }
+        | ClientMessage::Leave => false,
+    }
+}
+
 /// The roles that a join names. Whether they fit the offer is checked by the room.
 ///
 /// # Errors

@@ -12,8 +12,8 @@
 //! | `assets` | `/`, `/r/{room}`, `/watch/{room}`, `/assets` |
 //! | `refusal` | whatever else is opened in a browser |
 //!
-//! Handlers check what a client sends (`limits`, `origin`, `message`, `sdpfrag`), ask the room
-//! through [`crate::room::RoomHandle`], and refuse with an `error::ApiError`, which has a stable
+//! Handlers let in whom they may (`guard`, with the bounds of `limits`), check what a client sends
+//! (`message`, `sdpfrag`), ask the room through [`crate::room::RoomHandle`], and refuse with an `error::ApiError`, which has a stable
 //! code and an HTTP status. Nothing below this module gets unchecked text except the SDP and the
 //! candidates.
 
@@ -21,11 +21,10 @@ mod api;
 mod app;
 mod assets;
 mod error;
-mod forwarded;
+mod guard;
 mod ice;
 mod limits;
 mod message;
-mod origin;
 mod recordings;
 mod refusal;
 mod reply;
@@ -35,6 +34,7 @@ mod sdpfrag;
 mod server;
 mod sessions;
 mod socket;
+mod upgrade;
 mod whip;
 
 pub use crate::signalling::server::Server;

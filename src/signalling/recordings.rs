@@ -24,6 +24,7 @@ use crate::protocol::recording::{
 use crate::room::RoomError;
 
 use super::error::ApiError;
+use super::guard::rights::Right;
 use super::reply;
 use super::request::Call;
 
@@ -51,11 +52,21 @@ pub(super) async fn of_room(room: &str, call: Call) -> Result<Response, ApiError
 /// `/api/v1/rooms/{room}/recordings/{id}`: the file of a recording, or its metadata if the client
 /// accepts `application/json` or it is one of tracks, which has many files. Deletes it, too.
 pub(super) async fn one(room: &str, id: &str, call: Call) -> Result<Response, ApiError> {
+    // Whether there is such a recording is not for everybody.
+    match call.method {
+        Method::GET | Method::HEAD => call.authorize_by_url()?,
+        Method::DELETE => call.authorize_change(Right::Administer)?,
+        _ => return Err(ApiError::MethodNotAllowed("GET, HEAD, DELETE")),
+    }
     let archive = call.app.registry.archive()?.clone();
     let recording = find(&archive, room, id)?;
     match call.method {
-        Method::GET | Method::HEAD => {
-            call.authorize_by_url()?;
+        Method::DELETE => {
+            let deleted = archive.delete(&recording.id).await;
+            deleted.map_err(RoomError::from)?;
+            Ok(reply::empty(StatusCode::NO_CONTENT))
+        }
+        _ => {
             let json = call.header(ACCEPT).is_some_and(|accept| {
                 let mut types = accept.split(',').map(str::trim);
                 types.any(|kind| kind.starts_with("application/json"))
@@ -65,13 +76,6 @@ pub(super) async fn one(room: &str, id: &str, call: Call) -> Result<Response, Ap
                 false => download(&archive.path(&recording), &recording.file, call).await,
             }
         }
-        Method::DELETE => {
-            call.authorize_change()?;
-            let deleted = archive.delete(&recording.id).await;
-            deleted.map_err(RoomError::from)?;
-            Ok(reply::empty(StatusCode::NO_CONTENT))
-        }
-        _ => Err(ApiError::MethodNotAllowed("GET, HEAD, DELETE")),
     }
 }
 
@@ -82,12 +86,12 @@ pub(super) async fn file(
     name: &str,
     call: Call,
 ) -> Result<Response, ApiError> {
-    let archive = call.app.registry.archive()?.clone();
-    let recording = find(&archive, room, id)?;
     if !matches!(call.method, Method::GET | Method::HEAD) {
         return Err(ApiError::MethodNotAllowed("GET, HEAD"));
     }
     call.authorize_by_url()?;
+    let archive = call.app.registry.archive()?.clone();
+    let recording = find(&archive, room, id)?;
     if recording.kind != RecordingKind::Tracks || !is_file_name(name) {
         return Err(ApiError::NotFound("file"));
     }
@@ -100,7 +104,7 @@ pub(super) async fn stop(room: &str, id: &str, call: Call) -> Result<Response, A
     if call.method != Method::POST {
         return Err(ApiError::MethodNotAllowed("POST"));
     }
-    call.authorize_change()?;
+    call.authorize_change(Right::Enter)?;
     let archive = call.app.registry.archive()?.clone();
     let recording = find(&archive, room, id)?;
     let running = call.app.registry.get(&recording.room);
@@ -112,10 +116,11 @@ pub(super) async fn stop(room: &str, id: &str, call: Call) -> Result<Response, A
 }
 
 async fn begin(room: RoomId, call: Call) -> Result<Response, ApiError> {
-    call.authorize_change()?;
+    call.authorize_change(Right::Enter)?;
     let archive = call.app.registry.archive()?.clone();
     let running = call.app.registry.get(&room);
     let running = running.ok_or(ApiError::NotFound("room"))?;
+    call.app.meters.recording(call.client)?;
     let StartRecording { subject } = call.json().await?;
     let recording = running.record(&archive, subject).await?;
     let mut response = reply::json(StatusCode::CREATED, &recording);

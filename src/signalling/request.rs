@@ -14,16 +14,22 @@ use warp::{Filter, Rejection};
 
 use super::app::App;
 use super::error::ApiError;
-use super::forwarded;
-use super::limits::{self, BODY_DEADLINE, HARD_LIMIT};
-use super::origin;
+use super::guard::census::Place;
+use super::guard::rights::Right;
+use super::guard::{forwarded, origin};
+use super::limits::{BODY_DEADLINE, HARD_LIMIT};
 
 /// What reverse proxies tell the client's address in.
 const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 
-/// The address that a connection came from. The server adds it to every request as an extension.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct ClientAddr(pub(super) IpAddr);
+/// The connection that a request came on. The server adds it to every request as an extension.
+#[derive(Debug, Clone)]
+pub(super) struct Peer {
+    /// The address that it came from.
+    pub(super) ip: IpAddr,
+    /// Its place among the connections.
+    pub(super) place: Arc<Place>,
+}
 
 type BodyStream = Pin<Box<dyn Stream<Item = Result<Bytes, warp::Error>> + Send>>;
 
@@ -34,6 +40,8 @@ pub(super) struct Call {
     pub(super) headers: HeaderMap,
     /// Address of the client, which a trusted proxy may have told.
     pub(super) client: IpAddr,
+    /// The place that the connection takes.
+    pub(super) place: Arc<Place>,
     query: String,
     body: BodyStream,
 }
@@ -46,25 +54,24 @@ pub(super) fn call(
     let query = warp::query::raw().or(warp::any().map(String::new)).unify();
     warp::method()
         .and(warp::header::headers_cloned())
-        .and(warp::ext::get::<ClientAddr>())
+        .and(warp::ext::get::<Peer>())
         .and(query)
         .and(warp::body::stream())
-        .map(
-            move |method, headers: HeaderMap, ClientAddr(peer), query, body| {
-                let body: BodyStream = Box::pin(chunks(body));
-                let values = headers.get_all(FORWARDED_FOR).iter();
-                let values = values.filter_map(|value| value.to_str().ok());
-                let client = forwarded::client(peer, values, &app.config.trusted_proxies);
-                Call {
-                    app: app.clone(),
-                    method,
-                    headers,
-                    client,
-                    query,
-                    body,
-                }
-            },
-        )
+        .map(move |method, headers: HeaderMap, peer: Peer, query, body| {
+            let body: BodyStream = Box::pin(chunks(body));
+            let values = headers.get_all(FORWARDED_FOR).iter();
+            let values = values.filter_map(|value| value.to_str().ok());
+            let client = forwarded::client(peer.ip, values, &app.config.trusted_proxies);
+            Call {
+                app: app.clone(),
+                method,
+                headers,
+                client,
+                place: peer.place,
+                query,
+                body,
+            }
+        })
 }
 
 fn chunks<B: Buf>(
@@ -86,36 +93,41 @@ impl Call {
         self.headers.get(name)?.to_str().ok()
     }
 
-    /// Requires the bearer token (RFC 6750), where one is configured.
-    ///
-    /// # Errors
-    /// [`ApiError::Unauthorized`] if it is missing or wrong.
-    pub(super) fn authorize(&self) -> Result<(), ApiError> {
-        let given = self.header(AUTHORIZATION).and_then(|value| {
-            let (scheme, token) = value.split_once(' ')?;
-            scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
-        });
-        limits::check_token(self.app.config.token.as_deref(), given)
+    /// The bearer token (RFC 6750).
+    pub(super) fn bearer(&self) -> Option<&str> {
+        let (scheme, token) = self.header(AUTHORIZATION)?.split_once(' ')?;
+        scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
     }
 
-    /// Requires what a change through the REST API needs: the token, and no web page of another
-    /// origin.
+    /// Requires a secret in the header that allows `right`, where one is needed for that.
     ///
     /// # Errors
-    /// [`ApiError::OriginNotAllowed`], [`ApiError::Unauthorized`].
-    pub(super) fn authorize_change(&self) -> Result<(), ApiError> {
+    /// [`ApiError::Unauthorized`], [`ApiError::Forbidden`], [`ApiError::RateLimited`].
+    pub(super) fn authorize(&self, right: Right) -> Result<(), ApiError> {
+        self.app.authorize(self.client, right, self.bearer())
+    }
+
+    /// Requires what a change through the REST API needs: a secret that allows it, no web page of
+    /// another origin, and not too many changes before it.
+    ///
+    /// # Errors
+    /// [`ApiError::OriginNotAllowed`], [`ApiError::Unauthorized`], [`ApiError::Forbidden`],
+    /// [`ApiError::RateLimited`].
+    pub(super) fn authorize_change(&self, right: Right) -> Result<(), ApiError> {
         origin::check(&self.headers, &self.app.config.allowed_origins)?;
-        self.authorize()
+        self.authorize(right)?;
+        self.app.meters.change(self.client)
     }
 
-    /// Requires the token in the header or, for players and encoders that can set none, in the query.
+    /// Requires a secret that allows to enter, in the header or, for players and encoders that can
+    /// set none, in the query.
     ///
     /// # Errors
-    /// [`ApiError::Unauthorized`] if it is missing or wrong.
+    /// [`ApiError::Unauthorized`], [`ApiError::RateLimited`].
     pub(super) fn authorize_by_url(&self) -> Result<(), ApiError> {
         match self.query("token") {
-            Some(given) => limits::check_token(self.app.config.token.as_deref(), Some(&given)),
-            None => self.authorize(),
+            Some(given) => self.app.authorize(self.client, Right::Enter, Some(&given)),
+            None => self.authorize(Right::Enter),
         }
     }
 

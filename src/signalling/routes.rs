@@ -5,21 +5,24 @@
 
 use std::sync::Arc;
 
+use hyper::upgrade::OnUpgrade;
 use warp::Filter;
 use warp::filters::BoxedFilter;
-use warp::http::header::{CONTENT_SECURITY_POLICY, X_CONTENT_TYPE_OPTIONS};
-use warp::http::{HeaderValue, Method, StatusCode};
+use warp::http::header::{CONTENT_SECURITY_POLICY, HOST, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS};
+use warp::http::{HeaderMap, HeaderValue, Method, StatusCode};
 use warp::path::{FullPath, Tail};
 use warp::reply::{Reply, Response};
-use warp::ws::Ws;
 
 use crate::id::RoomId;
 
 use super::app::App;
 use super::error::ApiError;
+use super::guard::census::Full;
+use super::guard::{host, origin, policy};
 use super::request::{Call, call};
+use super::socket::Waiting;
 use super::whip::Flavour;
-use super::{api, assets, origin, refusal, reply, socket, whip};
+use super::{api, assets, limits, refusal, reply, socket, upgrade, whip};
 
 const INDEX: &str = "index.html";
 const RECORDINGS: &str = "recordings.html";
@@ -27,14 +30,40 @@ const WATCH: &str = "watch.html";
 
 /// All routes of the server.
 pub(super) fn all(app: &Arc<App>) -> BoxedFilter<(Response,)> {
-    let routes = pages(app)
+    let routes = asked_by_another_name(app)
+        .or(pages(app))
+        .unify()
         .or(signalling(app))
         .unify()
         .or(operations(app))
         .unify()
         .or(nothing(app))
         .unify();
-    warp::method().and(routes).map(finish).boxed()
+    let headers = warp::header::headers_cloned();
+    warp::method().and(headers).and(routes).map(finish).boxed()
+}
+
+/// Refuses what is asked by a name that the server does not go by, where no token keeps strangers
+/// out. Whoever watches the server may ask by any name.
+fn asked_by_another_name(app: &Arc<App>) -> BoxedFilter<(Response,)> {
+    let app = app.clone();
+    warp::path::full()
+        .and(warp::header::headers_cloned())
+        .and_then(move |path: FullPath, headers: HeaderMap| {
+            let config = &app.config;
+            let is_open = matches!(path.as_str(), "/healthz" | "/readyz" | "/metrics");
+            let checked = match config.token.is_some() || is_open {
+                true => Ok(()),
+                false => host::check(&headers, &config.allowed_hosts),
+            };
+            // A rejection leads on to the other routes.
+            let answer = match checked {
+                Ok(()) => Err(warp::reject::not_found()),
+                Err(error) => Ok(error.into_response()),
+            };
+            std::future::ready(answer)
+        })
+        .boxed()
 }
 
 /// What stands at no path: a page for people, JSON for programs.
@@ -84,11 +113,10 @@ fn pages(app: &Arc<App>) -> BoxedFilter<(Response,)> {
 }
 
 fn signalling(app: &Arc<App>) -> BoxedFilter<(Response,)> {
-    let upgrade = warp::ws().map(Some).or(warp::any().map(|| None)).unify();
     let socket = warp::path!("ws")
         .and(call(app))
-        .and(upgrade)
-        .map(|call: Call, ws: Option<Ws>| open_socket(&call, ws).into_response());
+        .and(warp::ext::optional())
+        .map(|call: Call, upgrade| open_socket(&call, upgrade).into_response());
     let whip = warp::path("whip")
         .and(warp::path::tail())
         .and(call(app))
@@ -142,23 +170,37 @@ fn page(served: Result<Response, ApiError>, call: &Call) -> Response {
     served.unwrap_or_else(|error| refusal::page(error, call))
 }
 
-fn open_socket(call: &Call, ws: Option<Ws>) -> Result<Response, ApiError> {
+fn open_socket(call: &Call, upgrade: Option<OnUpgrade>) -> Result<Response, ApiError> {
     if call.method != Method::GET {
         return Err(ApiError::MethodNotAllowed("GET"));
     }
-    let ws = ws.ok_or(ApiError::UpgradeRequired)?;
+    let accept = upgrade::accept_key(&call.headers);
+    let (accept, upgrade) = accept.zip(upgrade).ok_or(ApiError::UpgradeRequired)?;
     origin::check(&call.headers, &call.app.config.allowed_origins)?;
     let (app, client) = (call.app.clone(), call.client);
-    let limit = socket::frame_limit(&app);
-    let response = ws
-        .max_message_size(limit)
-        .max_frame_size(limit)
-        .on_upgrade(move |socket| {
-            // Tracked, so that the server waits for the close of the socket when it stops.
-            let tasks = app.tasks.clone();
-            tasks.track_future(socket::serve(app, client, socket))
-        });
-    Ok(response.into_response())
+    let unjoined = app.unjoined.enter(app.counted(client)).map_err(crowded)?;
+    let waiting = Waiting {
+        _connection: call.place.clone(),
+        _unjoined: unjoined,
+    };
+    // Tracked, so that the server waits for the close of the socket when it stops.
+    let tasks = app.tasks.clone();
+    tasks.spawn(async move {
+        match upgrade::open(upgrade, app.config.max_message).await {
+            Ok(socket) => socket::serve(app, client, waiting, socket).await,
+            Err(error) => tracing::debug!(%error, "no WebSocket"),
+        }
+    });
+    Ok(upgrade::switching(&accept))
+}
+
+fn crowded(full: Full) -> ApiError {
+    match full {
+        Full::Total => ApiError::Crowded,
+        Full::Address => {
+            ApiError::RateLimited("connections from this address", limits::JOIN_DEADLINE)
+        }
+    }
 }
 
 fn read_only(call: &Call, answer: impl FnOnce(&App) -> Response) -> Response {
@@ -189,7 +231,7 @@ fn exposition(content: String) -> Response {
 }
 
 /// Counts a response, and adds the headers that all responses have.
-fn finish(method: Method, mut response: Response) -> Response {
+fn finish(method: Method, asked: HeaderMap, mut response: Response) -> Response {
     // A client may send any text as method, which must not become a label.
     let label = match method {
         Method::GET | Method::HEAD | Method::OPTIONS => "read",
@@ -201,9 +243,11 @@ fn finish(method: Method, mut response: Response) -> Response {
         .increment(1);
     let headers = response.headers_mut();
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    // Addresses of recordings can have the token in them.
+    headers.insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
     // Also on errors and JSON: no response of this server may run as a script elsewhere.
-    headers
-        .entry(CONTENT_SECURITY_POLICY)
-        .or_insert(HeaderValue::from_static(assets::CONTENT_POLICY));
+    let host = asked.get(HOST).and_then(|host| host.to_str().ok());
+    let policy = policy::content_policy(host);
+    reply::set_header(&mut response, CONTENT_SECURITY_POLICY, &policy);
     response
 }

@@ -6,17 +6,19 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use hyper_util::server::conn::auto::Builder;
-use hyper_util::server::graceful::{GracefulShutdown, Watcher};
+use hyper::Request;
+use hyper::body::Incoming;
+use hyper::server::conn::http1::Builder;
+use hyper::service::{Service, service_fn};
+use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
+use rustix::net::sockopt;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout_at};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 use tracing::Instrument;
 use warp::filters::BoxedFilter;
-use warp::hyper::Request;
-use warp::hyper::body::Incoming;
-use warp::hyper::service::{Service, service_fn};
 use warp::reply::Response;
 
 use crate::config::Config;
@@ -26,14 +28,14 @@ use crate::telemetry::Metrics;
 use crate::turn::Turn;
 
 use super::app::App;
+use super::guard::census::Full;
 use super::ice::IceServers;
-use super::request::ClientAddr;
+use super::limits::{HEAD_DEADLINE, HEAD_LIMIT, STALL_DEADLINE};
+use super::request::Peer;
 use super::routes;
 
 /// Time that stopping may take in all; what is not done by then is abandoned.
 const STOP_DEADLINE: Duration = Duration::from_secs(4);
-/// Time within which the head of a request has to arrive; otherwise the connection is closed.
-const HEAD_DEADLINE: Duration = Duration::from_secs(30);
 /// Interval at which stale entries of the rate limiter and samples of histograms are freed.
 const SWEEP_EVERY: Duration = Duration::from_secs(5);
 /// Interval at which the load of the server is measured.
@@ -101,7 +103,7 @@ impl Server {
     /// rooms send `bye` and tear their media down, WebSockets are closed, and open requests are
     /// answered. Returns within four seconds of `shutdown`.
     pub async fn run(self, shutdown: impl Future<Output = ()>) {
-        let connections = GracefulShutdown::new();
+        let connections = Connections::default();
         self.accept_until(shutdown, &connections).await;
 
         tracing::info!("stopping");
@@ -126,7 +128,7 @@ impl Server {
         }
     }
 
-    async fn accept_until(&self, done: impl Future<Output = ()>, connections: &GracefulShutdown) {
+    async fn accept_until(&self, done: impl Future<Output = ()>, connections: &Connections) {
         let mut done = std::pin::pin!(done);
         let mut sweep = interval(SWEEP_EVERY);
         sweep.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -136,11 +138,7 @@ impl Server {
             tokio::select! {
                 () = &mut done => return,
                 accepted = self.listener.accept() => match accepted {
-                    Ok((stream, peer)) => {
-                        let routes = self.routes.clone();
-                        let connection = serve(stream, peer, routes, connections.watcher());
-                        tokio::spawn(connection.in_current_span());
-                    }
+                    Ok((stream, peer)) => self.begin(stream, peer, connections),
                     Err(error) if is_of_the_peer(&error) => {}
                     Err(error) => {
                         tracing::error!(%error, "cannot accept connections");
@@ -152,34 +150,83 @@ impl Server {
             }
         }
     }
+
+    /// Serves a connection, or closes it if there are as many as there may be.
+    fn begin(&self, stream: TcpStream, peer: SocketAddr, connections: &Connections) {
+        let ip = peer.ip();
+        let place = match self.app.connections.enter(self.app.counted(ip)) {
+            Ok(place) => Arc::new(place),
+            Err(full) => {
+                let by = match full {
+                    Full::Total => "all",
+                    Full::Address => "address",
+                };
+                metrics::counter!("tessera_connections_refused_total", "by" => by).increment(1);
+                return;
+            }
+        };
+        let (routes, closing) = (self.routes.clone(), connections.closing.clone());
+        let connection = serve(stream, Peer { ip, place }, routes, closing);
+        connections.tasks.spawn(connection.in_current_span());
+    }
 }
 
-/// Serves one HTTP connection, which may become a WebSocket.
+/// The HTTP connections that are open.
+#[derive(Debug, Default)]
+struct Connections {
+    tasks: TaskTracker,
+    /// Cancelled when they are to end with their current request.
+    closing: CancellationToken,
+}
+
+impl Connections {
+    async fn shutdown(&self) {
+        self.closing.cancel();
+        self.tasks.close();
+        self.tasks.wait().await;
+    }
+}
+
+/// Serves one HTTP connection, which may become a WebSocket. HTTP/1.1 alone: a connection of HTTP/2
+/// would be many at once, of which no bound here knows.
 async fn serve(
     stream: TcpStream,
-    peer: SocketAddr,
+    peer: Peer,
     routes: BoxedFilter<(Response,)>,
-    watcher: Watcher,
+    closing: CancellationToken,
 ) {
     // Signalling messages are small and answer each other: waiting to fill a segment only
     // adds latency.
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, "no TCP_NODELAY");
     }
+    let stall = STALL_DEADLINE.as_millis().try_into().unwrap_or(u32::MAX);
+    if let Err(error) = sockopt::set_tcp_user_timeout(&stream, stall) {
+        tracing::debug!(%error, "no TCP_USER_TIMEOUT");
+    }
     let service = TowerToHyperService::new(warp::service(routes));
+    let ip = peer.ip;
     let service = service_fn(move |mut request: Request<Incoming>| {
-        request.extensions_mut().insert(ClientAddr(peer.ip()));
+        request.extensions_mut().insert(peer.clone());
         service.call(request)
     });
-    let mut builder = Builder::new(TokioExecutor::new()).http1_only();
-    builder
-        .http1()
+    let connection = Builder::new()
         .timer(TokioTimer::new())
-        .header_read_timeout(HEAD_DEADLINE);
-    let connection = builder.serve_connection_with_upgrades(TokioIo::new(stream), service);
-    if let Err(error) = watcher.watch(connection).await {
+        .header_read_timeout(HEAD_DEADLINE)
+        .max_buf_size(HEAD_LIMIT)
+        .serve_connection(TokioIo::new(stream), service)
+        .with_upgrades();
+    let mut connection = std::pin::pin!(connection);
+    let ended = tokio::select! {
+        ended = connection.as_mut() => ended,
+        () = closing.cancelled() => {
+            connection.as_mut().graceful_shutdown();
+            connection.await
+        }
+    };
+    if let Err(error) = ended {
         // Clients vanish and send garbage all the time; that is no fault of the server.
-        tracing::debug!(%error, %peer, "HTTP connection failed");
+        tracing::debug!(%error, %ip, "HTTP connection failed");
     }
 }
 

@@ -8,9 +8,10 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use futures::{SinkExt, StreamExt};
+use tokio::io::AsyncReadExt;
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval, sleep_until, timeout};
+use tokio_tungstenite::tungstenite::{self, Message};
 use tracing::{Instrument, Span, field};
-use warp::ws::{Message, WebSocket};
 
 use crate::id::ParticipantId;
 use crate::protocol::recording::{Record, StartRecording};
@@ -23,16 +24,27 @@ use crate::room::{
 
 use super::app::App;
 use super::error::ApiError;
+use super::guard::census::Place;
+use super::guard::names::display_name;
+use super::guard::rights::Right;
 use super::limits::{
-    CLOSE_DEADLINE, HARD_LIMIT, JOIN_DEADLINE, MALFORMED_LIMIT, MessageLimiter, NOTICE_QUEUE,
-    PING_EVERY, SILENCE_LIMIT, WRITE_DEADLINE,
+    CLOSE_DEADLINE, JOIN_DEADLINE, MALFORMED_LIMIT, MessageLimiter, NOTICE_QUEUE, PING_EVERY,
+    READ_PAUSE, SILENCE_LIMIT, WRITE_DEADLINE,
 };
-use super::{limits, message};
+use super::upgrade::WebSocket;
+use super::{message, upgrade};
 
 const TRANSPORT: &str = "websocket";
 
+/// The places that a client takes until they have joined: one of the connections, and one of the
+/// WebSockets without a participant.
+pub(super) struct Waiting {
+    pub(super) _connection: Arc<Place>,
+    pub(super) _unjoined: Place,
+}
+
 /// Serves one socket until it ends.
-pub(super) async fn serve(app: Arc<App>, client: IpAddr, socket: WebSocket) {
+pub(super) async fn serve(app: Arc<App>, client: IpAddr, waiting: Waiting, socket: WebSocket) {
     let span = tracing::info_span!(
         "participant",
         room = field::Empty,
@@ -43,18 +55,13 @@ pub(super) async fn serve(app: Arc<App>, client: IpAddr, socket: WebSocket) {
     let open = metrics::gauge!("tessera_websockets_open");
     open.increment(1.0);
     async {
-        let mut connection = Connection::new(app, client, socket);
+        let mut connection = Connection::new(app, client, waiting, socket);
         let end = connection.run().await;
         connection.finish(end).await;
     }
     .instrument(span)
     .await;
     open.decrement(1.0);
-}
-
-/// Largest message that the WebSocket layer delivers, in bytes; a larger one ends the connection.
-pub(super) fn frame_limit(app: &App) -> usize {
-    HARD_LIMIT.max(app.config.max_message)
 }
 
 /// Why a connection ends.
@@ -80,11 +87,24 @@ struct Member {
 }
 
 enum Event {
-    Frame(Option<Result<Message, warp::Error>>),
+    Frame(Option<tungstenite::Result<Message>>),
     Notice(Option<Notice>),
     Beat,
+    /// The pause of reading is over.
+    Read,
     NotJoined,
     Stopping,
+}
+
+/// What is read of the socket.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Reading {
+    /// Messages.
+    On,
+    /// Nothing until then, because the client sends too fast.
+    PausedUntil(Instant),
+    /// Bytes that mean nothing, after an error of the WebSocket layer.
+    Broken,
 }
 
 struct Connection {
@@ -92,6 +112,9 @@ struct Connection {
     client: IpAddr,
     socket: WebSocket,
     member: Option<Member>,
+    /// Given back with the join.
+    waiting: Option<Waiting>,
+    reading: Reading,
     limiter: MessageLimiter,
     heartbeat: Interval,
     last_heard: Instant,
@@ -100,7 +123,7 @@ struct Connection {
 }
 
 impl Connection {
-    fn new(app: Arc<App>, client: IpAddr, socket: WebSocket) -> Self {
+    fn new(app: Arc<App>, client: IpAddr, waiting: Waiting, socket: WebSocket) -> Self {
         let now = Instant::now();
         let mut heartbeat = interval(PING_EVERY);
         heartbeat.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -109,7 +132,9 @@ impl Connection {
             client,
             socket,
             member: None,
-            limiter: MessageLimiter::new(),
+            waiting: Some(waiting),
+            reading: Reading::On,
+            limiter: MessageLimiter::default(),
             heartbeat,
             last_heard: now,
             join_by: now + JOIN_DEADLINE,
@@ -128,6 +153,12 @@ impl Connection {
 
     async fn next(&mut self) -> Event {
         let waiting = self.member.is_none();
+        let pause = async {
+            match self.reading {
+                Reading::PausedUntil(end) => sleep_until(end).await,
+                Reading::On | Reading::Broken => std::future::pending().await,
+            }
+        };
         let notice = async {
             match &mut self.member {
                 Some(member) => member.notices.recv().await,
@@ -143,7 +174,8 @@ impl Connection {
             () = sleep_until(self.join_by), if waiting => Event::NotJoined,
             // A participant gets a `bye` from the room when that closes.
             () = self.app.stopping.cancelled(), if waiting => Event::Stopping,
-            frame = self.socket.next() => Event::Frame(frame),
+            () = pause => Event::Read,
+            frame = self.socket.next(), if self.reading == Reading::On => Event::Frame(frame),
         }
     }
 
@@ -155,26 +187,36 @@ impl Connection {
             // The room's task ended without a `bye`.
             Event::Notice(None) => Err(End::EndedByRoom(ByeReason::Internal)),
             Event::Beat if self.last_heard.elapsed() > SILENCE_LIMIT => Err(End::Lost),
-            Event::Beat => self.write(Message::ping(Vec::new())).await,
+            Event::Beat => self.write(Message::Ping(Default::default())).await,
+            Event::Read => {
+                self.reading = Reading::On;
+                Ok(())
+            }
             Event::NotJoined => Err(End::GivenUp(ByeReason::ProtocolError)),
             Event::Stopping => Err(End::GivenUp(ByeReason::ServerShutdown)),
         }
     }
 
-    async fn frame(&mut self, frame: Option<Result<Message, warp::Error>>) -> Flow {
+    async fn frame(&mut self, frame: Option<tungstenite::Result<Message>>) -> Flow {
         let frame = match frame {
             Some(Ok(frame)) => frame,
             Some(Err(error)) => return self.broken(&error).await,
             None => return Err(End::Lost),
         };
         self.last_heard = Instant::now();
+        self.socket.get_mut().swallow();
         if frame.is_close() {
             return Err(End::Lost);
         }
+        let metered = self.limiter.take();
+        if metered.is_err() {
+            self.reading = Reading::PausedUntil(Instant::now() + READ_PAUSE);
+        }
+        // Answering a ping is not refused: the pause is enough.
         if frame.is_ping() || frame.is_pong() {
             return Ok(());
         }
-        match self.read(&frame) {
+        match metered.and_then(|()| self.read(&frame)) {
             Ok(message) => {
                 self.malformed = 0;
                 match self.obey(message).await {
@@ -183,7 +225,7 @@ impl Connection {
                 }
             }
             Err(error) => {
-                if !matches!(error, ApiError::RateLimited(_)) {
+                if !matches!(error, ApiError::RateLimited(..)) {
                     self.malformed += 1;
                 }
                 self.send(&error.to_message()).await?;
@@ -197,9 +239,11 @@ impl Connection {
 
     /// Handles an error of the WebSocket layer, after which nothing can be read. Tells a client
     /// that sent too large a message before the connection ends.
-    async fn broken(&mut self, error: &warp::Error) -> Flow {
+    async fn broken(&mut self, error: &tungstenite::Error) -> Flow {
         tracing::debug!(%error, "websocket failed");
-        if is_oversize(error) {
+        self.reading = Reading::Broken;
+        if upgrade::is_oversize(error) {
+            self.socket.get_mut().widen();
             self.send(&self.too_large().to_message()).await?;
             return Err(End::GivenUp(ByeReason::ProtocolError));
         }
@@ -215,10 +259,9 @@ impl Connection {
     }
 
     fn read(&self, frame: &Message) -> Result<ClientMessage, ApiError> {
-        self.limiter.check()?;
-        let text = frame
-            .to_str()
-            .map_err(|()| ApiError::BadMessage("messages are text frames".into()))?;
+        let Message::Text(text) = frame else {
+            return Err(ApiError::BadMessage("messages are text frames".into()));
+        };
         if text.len() > self.app.config.max_message {
             return Err(self.too_large());
         }
@@ -236,6 +279,9 @@ impl Connection {
             (Some(member), message) => (member, message),
         };
         let (Member { room, id, .. }, message) = member;
+        if message::is_command(&message) {
+            self.app.meters.command(room.id(), *id)?;
+        }
         match message {
             ClientMessage::Candidate { mid, candidate } => {
                 tracing::trace!(%mid, ?candidate, "candidate of the client");
@@ -271,6 +317,7 @@ impl Connection {
                 let archive = self.app.registry.archive()?;
                 match record {
                     Record::Start(StartRecording { subject }) => {
+                        self.app.meters.recording(self.client)?;
                         room.record(archive, subject).await?;
                     }
                     Record::Stop { recording } => {
@@ -285,12 +332,12 @@ impl Connection {
 
     async fn join(&mut self, join: Join) -> Result<Flow, ApiError> {
         let app = &self.app;
-        app.joins.check(self.client)?;
-        limits::check_token(app.config.token.as_deref(), join.token.as_deref())?;
+        app.meters.join(self.client)?;
+        app.authorize(self.client, Right::Enter, join.token.as_deref())?;
         let (sender, notices) = notices::queue(NOTICE_QUEUE);
         let request = JoinRequest {
             client: self.client,
-            name: limits::display_name(&join.name)?,
+            name: display_name(&join.name)?,
             resume: join.resume,
             mode_override: join.view,
             limits: join.limits,
@@ -312,6 +359,8 @@ impl Connection {
             id: joined.participant,
             notices,
         });
+        self.waiting = None;
+        self.socket.get_mut().widen();
         let welcome = ServerMessage::Welcome {
             version: VERSION,
             participant: joined.participant,
@@ -374,22 +423,21 @@ impl Connection {
     }
 
     /// The closing handshake (RFC 6455 section 7.1). Closing a connection with unread data would
-    /// reset it and lose the `bye`, so this waits for the close of the client.
+    /// reset it and lose the `bye`, so this waits for the close of the client. After an error of the
+    /// WebSocket layer nothing is understood, and the rest is read as bytes.
     async fn close(mut self) {
         let handshake = async {
-            if self.socket.send(Message::close()).await.is_ok() {
+            if self.socket.send(Message::Close(None)).await.is_ok() {
                 while let Some(Ok(_)) = self.socket.next().await {}
+                let mut rest = [0; 4096];
+                while self.reading == Reading::Broken
+                    && matches!(self.socket.get_mut().read(&mut rest).await, Ok(1..))
+                {
+                }
             }
         };
         if timeout(CLOSE_DEADLINE, handshake).await.is_err() {
             tracing::debug!("the client did not answer the close");
         }
     }
-}
-
-fn is_oversize(error: &warp::Error) -> bool {
-    use tokio_tungstenite::tungstenite::Error;
-    std::error::Error::source(error)
-        .and_then(|source| source.downcast_ref::<Error>())
-        .is_some_and(|error| matches!(error, Error::Capacity(_)))
 }

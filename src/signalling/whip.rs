@@ -6,7 +6,7 @@ use tracing::Instrument;
 use warp::http::header::{
     ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
     ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE, ACCESS_CONTROL_REQUEST_METHOD, ETAG,
-    IF_MATCH, LINK, LOCATION,
+    IF_MATCH, LINK, LOCATION, VARY,
 };
 use warp::http::{HeaderName, HeaderValue, Method, StatusCode};
 use warp::path::Tail;
@@ -19,7 +19,9 @@ use crate::room::{Departure, JoinRequest, NoticeReceiver, Reach, Roles, RoomHand
 
 use super::app::App;
 use super::error::ApiError;
-use super::limits::{self, NOTICE_QUEUE};
+use super::guard::names::display_name;
+use super::guard::origin::Readers;
+use super::limits::NOTICE_QUEUE;
 use super::reply;
 use super::request::Call;
 use super::sdpfrag::{Fragment, OfferIce};
@@ -77,12 +79,22 @@ pub(super) async fn handle(flavour: Flavour, path: Tail, call: Call) -> Response
     // Many a client puts a slash behind the URL that it was given.
     let path = path.as_str();
     let mut segments = path.strip_suffix('/').unwrap_or(path).split('/');
-    let result = match (segments.next(), segments.next(), segments.next()) {
-        (Some(room), None, None) => endpoint(flavour, room, call).await,
-        (Some(room), Some(resource), None) => session(flavour, room, resource, call).await,
+    let app = call.app.clone();
+    let readers = Readers::from(&*app.config);
+    let allowed = readers.cors(&call.headers);
+    let only_reads = matches!(call.method, Method::GET | Method::HEAD | Method::OPTIONS);
+    let checked = if only_reads {
+        Ok(())
+    } else {
+        readers.check(&call.headers)
+    };
+    let result = match (checked, segments.next(), segments.next(), segments.next()) {
+        (Err(error), ..) => Err(error),
+        (Ok(()), Some(room), None, None) => endpoint(flavour, room, call).await,
+        (Ok(()), Some(room), Some(resource), None) => session(flavour, room, resource, call).await,
         _ => Err(ApiError::NotFound("session")),
     };
-    with_cors(result.into_response())
+    with_cors(result.into_response(), allowed)
 }
 
 async fn endpoint(flavour: Flavour, room: &str, call: Call) -> Result<Response, ApiError> {
@@ -133,11 +145,11 @@ fn probed(flavour: Flavour, method: &Method) -> Response {
 
 async fn create(flavour: Flavour, room: RoomId, call: Call) -> Result<Response, ApiError> {
     call.require_type(SDP)?;
-    call.app.joins.check(call.client)?;
+    call.app.meters.join(call.client)?;
     call.authorize_by_url()?;
     let token = call.query("token");
     let name = call.query("name");
-    let name = limits::display_name(name.as_deref().unwrap_or(flavour.default_name()))?;
+    let name = display_name(name.as_deref().unwrap_or(flavour.default_name()))?;
     let limits = limits_of(&call)?;
     let own_voice = own_voice_of(flavour, &call)?;
     let (app, client) = (call.app.clone(), call.client);
@@ -272,7 +284,7 @@ fn options(call: &Call) -> Result<Response, ApiError> {
     let mut response = preflight(ENDPOINT_METHODS, "accept-post", SDP);
     let by_browser = call.headers.contains_key(ACCESS_CONTROL_REQUEST_METHOD);
     if !by_browser && call.authorize_by_url().is_ok() {
-        call.app.joins.check(call.client)?;
+        call.app.meters.join(call.client)?;
         // The participant who will join has no id yet.
         let user = format!("whip/{:016x}", rand::random::<u64>());
         link(&mut response, &call.app, &user);
@@ -282,6 +294,8 @@ fn options(call: &Call) -> Result<Response, ApiError> {
 
 async fn patch(session: Session, call: Call) -> Result<Response, ApiError> {
     call.require_type(FRAGMENT)?;
+    let (room, who) = (session.room.id(), session.participant);
+    call.app.meters.trickle(room, who)?;
     check_if_match(call.header(IF_MATCH), &session.etag)?;
     let fragment = call.text().await?;
     tracing::trace!(%fragment, "trickled");
@@ -326,7 +340,8 @@ async fn delete(id: &ResourceId, session: Session, app: &App) -> Result<Response
     Ok(reply::empty(StatusCode::OK))
 }
 
-/// The response to `OPTIONS`. The other headers of CORS are on every response.
+/// The response to `OPTIONS`. The other headers of CORS are on every response to a page that may read
+/// it.
 fn preflight(methods: &'static str, accepts: &'static str, what: &'static str) -> Response {
     let mut response = reply::empty(StatusCode::NO_CONTENT);
     let headers = response.headers_mut();
@@ -344,11 +359,15 @@ fn preflight(methods: &'static str, accepts: &'static str, what: &'static str) -
     response
 }
 
-/// Adds the CORS headers that allow pages of any origin. A room is protected by the token in a
-/// header, which a page cannot send unless it knows it.
-fn with_cors(mut response: Response) -> Response {
+/// Adds the CORS headers that let a page of another origin read a response, if `allowed` is one.
+fn with_cors(mut response: Response, allowed: Option<HeaderValue>) -> Response {
     let headers = response.headers_mut();
-    headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
+    // The same request of another page has another answer.
+    headers.append(VARY, HeaderValue::from_static("origin"));
+    let Some(allowed) = allowed else {
+        return response;
+    };
+    headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, allowed);
     headers.insert(
         ACCESS_CONTROL_EXPOSE_HEADERS,
         HeaderValue::from_static(

@@ -47,7 +47,9 @@ fn a_file_can_set_everything() {
         public-ip = "198.51.100.7"
         pipelines = "."
         token = "s3cret"
+        admin-token = "s3creter"
         trusted-proxy = ["10.0.0.0/8", "::1"]
+        allowed-host = ["Meet.example.org.", "tessera"]
         allowed-origin = ["https://Meet.example.org"]
         ice-server = ["stun:stun.example.org:3478", "turns:turn.example.org?transport=tcp"]
         turn = "off"
@@ -88,9 +90,11 @@ fn a_file_can_set_everything() {
         public_ip: Some(ip("198.51.100.7")),
         pipelines: Some(".".into()),
         token: Some("s3cret".into()),
+        admin_token: Some("s3creter".into()),
         trusted_proxies: ["10.0.0.0/8", "::1"]
             .map(|network| network.parse().expect("a network"))
             .into(),
+        allowed_hosts: vec!["meet.example.org".into(), "tessera".into()],
         allowed_origins: vec!["https://meet.example.org".into()],
         codecs: vec![VideoCodec::Vp8, VideoCodec::Vp9],
         mode: Mode::Sfu,
@@ -165,6 +169,19 @@ fn a_bad_value_is_refused_with_its_name_and_what_would_do() {
         ("public-ip = '224.0.0.1'", "public-ip", "one machine"),
         ("pipelines = '/does/not/exist'", "pipelines", "folder"),
         ("token = ''", "token", "leave it out"),
+        ("admin-token = ' '", "admin-token", "leave it out"),
+        (
+            "token = 'a'\nadmin-token = 'a'",
+            "admin-token",
+            "another secret",
+        ),
+        (
+            "allowed-host = ['meet.example.org:80']",
+            "allowed-host",
+            "host alone",
+        ),
+        ("allowed-host = ['*']", "allowed-host", "host alone"),
+        ("allowed-host = ['']", "allowed-host", "host alone"),
         ("trusted-proxy = ['proxy']", "trusted-proxy", "10.1.0.0/16"),
         (
             "allowed-origin = ['meet.example.org']",

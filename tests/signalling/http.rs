@@ -225,44 +225,6 @@ async fn rest_bodies_are_judged_before_anything_is_done() {
 }
 
 #[tokio::test]
-async fn changes_need_the_token_and_reading_does_not() {
-    let server = TestServer::with(|config| config.token = Some("secret".into())).await;
-    assert_eq!(server.get("/api/v1/rooms").await.status(), 200);
-    for (method, path) in [
-        (Method::POST, "/api/v1/rooms"),
-        (Method::PATCH, "/api/v1/rooms/r1"),
-        (Method::DELETE, "/api/v1/rooms/r1"),
-        (Method::PATCH, "/api/v1/rooms/r1/participants/p1"),
-        (Method::DELETE, "/api/v1/rooms/r1/participants/p1"),
-        (Method::DELETE, "/whip/r1/x"),
-    ] {
-        let request = || server.request(method.clone(), path);
-        for request in [
-            request(),
-            request().bearer_auth("secre"),
-            request().bearer_auth(""),
-        ] {
-            let response = request.send().await.unwrap();
-            assert_eq!(
-                response.headers()["www-authenticate"],
-                "Bearer",
-                "{method} {path}"
-            );
-            assert_error(response, 401, "unauthorized").await;
-        }
-        let response = request().bearer_auth("secret").send().await.unwrap();
-        assert_ne!(response.status(), 401, "{method} {path}");
-    }
-    let response = server.offer("/whip/r1").send().await.unwrap();
-    assert_error(response, 401, "unauthorized").await;
-    let mut socket = server.socket().await;
-    for token in [json!(null), json!("guess")] {
-        socket.send(join(|join| join["token"] = token)).await;
-        socket.expect_error("unauthorized").await;
-    }
-}
-
-#[tokio::test]
 async fn whip_and_whep_refuse_what_is_no_offer() {
     let server = TestServer::start().await;
     for path in ["/whip/r1", "/whep/r1"] {
@@ -270,7 +232,6 @@ async fn whip_and_whep_refuse_what_is_no_offer() {
         let untyped = post().body("v=0\r\n").send().await.unwrap();
         assert_error(untyped, 415, "unsupported_media_type").await;
         let json = post().json(&json!({})).send().await.unwrap();
-        assert_eq!(json.headers()["access-control-allow-origin"], "*");
         assert_error(json, 415, "unsupported_media_type").await;
         let large = server.offer(path).body("a=x\r\n".repeat(200_000));
         assert_error(large.send().await.unwrap(), 413, "too_large").await;
@@ -288,46 +249,6 @@ async fn whip_and_whep_refuse_what_is_no_offer() {
                 .unwrap();
             assert_error(gone, 404, "not_found").await;
         }
-    }
-}
-
-#[tokio::test]
-async fn any_page_may_ask_whip_what_it_takes() {
-    let server = TestServer::start().await;
-    for (path, methods, accepts, what) in [
-        (
-            "/whip/r1",
-            "POST, GET, HEAD, OPTIONS",
-            "accept-post",
-            "application/sdp",
-        ),
-        (
-            "/whep/r1/x",
-            "PATCH, DELETE, GET, HEAD, OPTIONS",
-            "accept-patch",
-            "application/trickle-ice-sdpfrag",
-        ),
-    ] {
-        let response = server
-            .request(Method::OPTIONS, path)
-            .header("origin", "https://studio.example")
-            .header("access-control-request-method", "POST")
-            .send()
-            .await
-            .unwrap();
-        assert_eq!(response.status(), 204);
-        let headers = response.headers();
-        assert_eq!(headers["access-control-allow-origin"], "*");
-        assert_eq!(headers["access-control-allow-methods"], methods);
-        assert_eq!(headers[accepts], what);
-        let allowed = headers["access-control-allow-headers"].to_str().unwrap();
-        assert!(allowed.contains("Authorization") && allowed.contains("If-Match"));
-        let exposed = headers["access-control-expose-headers"].to_str().unwrap();
-        assert!(
-            ["Location", "ETag", "Link"]
-                .iter()
-                .all(|name| exposed.contains(name))
-        );
     }
 }
 
@@ -433,15 +354,4 @@ async fn outside_turn_servers_get_credentials_made_with_their_secret() {
     assert!(user.starts_with("whip/"), "{user}");
     // With the one built in off, there is nothing to tell of it.
     assert_eq!(server.get("/api/v1/turn").await.status(), 404);
-}
-
-#[tokio::test]
-async fn what_is_relayed_is_told_with_the_token_only() {
-    let server = TestServer::with(|config| config.token = Some("s3cret".into())).await;
-    assert_eq!(server.get("/api/v1/turn").await.status(), 401);
-    let request = server.request(Method::GET, "/api/v1/turn");
-    let response = request.bearer_auth("s3cret").send().await.unwrap();
-    assert_eq!(response.status(), 200);
-    let turn: serde_json::Value = response.json().await.unwrap();
-    assert_eq!(turn, serde_json::json!({"allocations": []}));
 }

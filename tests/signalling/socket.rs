@@ -43,7 +43,7 @@ async fn a_socket_survives_what_it_does_not_understand() {
             "bad_tracks",
         ),
         (
-            &join(|join| join["offer"] = json!("x".repeat(1 << 20))),
+            &join(|join| join["offer"] = json!("x".repeat(260 * 1024))),
             "too_large",
         ),
     ] {

@@ -82,6 +82,11 @@ export class Session {
     return this.#link?.call ?? null;
   }
 
+  /** The server's token, empty if none was given. */
+  get token() {
+    return this.#who?.token ?? '';
+  }
+
   /** Asks for a mode for this page, or with null for the room's. @param {Mode | null} mode */
   view(mode) {
     this.#view = mode;

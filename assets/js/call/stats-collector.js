@@ -55,7 +55,10 @@ export class StatsCollector {
    */
   async #load() {
     if (!this.#env.watched()) return null;
-    const answer = await fetch('/api/v1/server', { signal: AbortSignal.timeout(PERIOD) }).catch(() => null);
+    const { token } = this.#env.session;
+    const headers = token ? { authorization: `Bearer ${token}` } : undefined;
+    const signal = AbortSignal.timeout(PERIOD);
+    const answer = await fetch('/api/v1/server', { headers, signal }).catch(() => null);
     return answer?.ok ? answer.json().catch(() => null) : null;
   }
 

@@ -13,7 +13,7 @@ import { roomIdFrom } from '../base/room-name.js';
 import { listOf } from '../base/state.js';
 import { LevelMeter } from '../call/devices.js';
 import { NONE } from '../call/local-media.js';
-import { lookUp } from '../call/room-lookup.js';
+import { lookUp, NotForYou } from '../call/room-lookup.js';
 import { DeviceLists } from './device-lists.js';
 
 /** @type {readonly DeviceRole[]} */
@@ -29,6 +29,8 @@ export class Join {
   #meter = new LevelMeter();
   #metering = 0;
   #lookup = 0;
+  /** The token with which the server does not tell who is there; null while none is known. @type {string | null} */
+  #refusedToken = null;
   /** Why a device could not be opened, in words. @type {{[role in DeviceRole]: string | null}} */
   #problems = { mic: null, camera: null };
 
@@ -205,9 +207,16 @@ export class Join {
     if (byId('join').hidden) return;
     let text = '';
     // A page that nobody looks at keeps what it says.
-    if (room && !document.hidden) {
+    const token = byId('token').value.trim();
+    // A token that is being typed is none yet.
+    const typing = document.activeElement === byId('token');
+    if (room && !document.hidden && !typing && token !== this.#refusedToken) {
       // A courtesy only; joining tells whether the server is there.
-      text = await lookUp(room, byId('token').value.trim()).then(hint, () => '');
+      text = await lookUp(room, token).then(hint, (error) => {
+        // Asked again and again, it would take this for guessing.
+        if (error instanceof NotForYou) this.#refusedToken = token;
+        return '';
+      });
     }
     // Another key was pressed meanwhile, or the screen was left and entered again.
     if (timer !== this.#lookup) return;

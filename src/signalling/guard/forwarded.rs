@@ -8,7 +8,7 @@ use crate::config::Network;
 /// the `X-Forwarded-For` headers, in their order; each proxy adds the address that it was reached
 /// from at the end. They are believed as far as `trusted` proxies have written them: the client is
 /// the last address that is not of one.
-pub(super) fn client<'a>(
+pub(in crate::signalling) fn client<'a>(
     peer: IpAddr,
     forwarded: impl DoubleEndedIterator<Item = &'a str>,
     trusted: &[Network],

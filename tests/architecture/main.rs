@@ -3,9 +3,10 @@
 //!
 //! The sources are read as text and parsed, nothing is compiled and no GStreamer is needed. What may
 //! be where stands in `floors`; how it is found out, in `source` and `page`; the rules, in `rules`
-//! and, for documents, in `documents`.
+//! and, for documents, in `documents` and `bounds`.
 //! Each test names everything that is wrong at once, so that its message serves as a list of work.
 
+mod bounds;
 mod documents;
 mod files;
 mod floors;
@@ -79,4 +80,16 @@ fn documents_name_what_exists() {
         .retain(|name, _| of_parameters.contains(&name.as_str()));
     let sources = Files::of("src", "rs");
     assert_none("names", &documents::unknown(&documents, &sources));
+}
+
+#[test]
+fn bounds_are_as_they_are_told() {
+    let documents = documents::documents();
+    let [security, settings] = ["docs/SECURITY.md", "docs/CONFIGURATION.md"].map(|name| {
+        let text = documents.0.get(name);
+        text.unwrap_or_else(|| panic!("no {name}"))
+    });
+    assert!(bounds::count(security) > 20, "{}", bounds::count(security));
+    let sources = Files::of("src", "rs");
+    assert_none("bounds", &bounds::untrue(security, &sources, settings));
 }

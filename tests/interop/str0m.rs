@@ -46,7 +46,7 @@ impl Session {
         url: &str,
         codec: VideoCodec,
         direction: Direction,
-        change: fn(String) -> String,
+        saying: fn(String) -> String,
     ) -> Self {
         let socket = UdpSocket::bind("127.0.0.1:0").await.expect("a port");
         let address = socket.local_addr().expect("its address");
@@ -63,7 +63,7 @@ impl Session {
         let audio = change.add_media(MediaKind::Audio, direction, None, None, None);
         let video = change.add_media(MediaKind::Video, direction, None, None, None);
         let (offer, pending) = change.apply().expect("an offer");
-        let (answer, location) = post(url, change(offer.to_sdp_string())).await;
+        let (answer, location) = post(url, saying(offer.to_sdp_string())).await;
         let mut session = Self {
             rtc,
             socket,

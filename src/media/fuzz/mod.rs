@@ -9,9 +9,12 @@ use crate::codec::{Codec, VideoCodec};
 use crate::id::{Mid, Role};
 use crate::media::bwe::rtcp::{nacked, report_blocks};
 use crate::media::bwe::twcc::SendLog;
+use crate::media::rtp::budget::DecodeBudget;
 use crate::media::rtp::h264_sps::{PeakRates, heads, patched_unit, picture_size};
 use crate::media::rtp::payload::vp8::{Vp8Descriptor, Vp8Numbers};
+use crate::media::rtp::payload::vp9::SuperframeIndex;
 use crate::media::rtp::sanitize::Sanitizer;
+use crate::media::rtp::session_gate::{SessionGate, packets};
 use crate::media::rtp::{bye, header, header_extension, payload};
 use crate::media::sdp::normalise::{Kind, Offer};
 use crate::media::sdp::plan::{RoleSource, plan};
@@ -43,7 +46,7 @@ pub fn sdp(bytes: &[u8]) {
         RoleSource::Named(&named),
     ] {
         if let Ok(lines) = plan(&offer, &roles, &[VideoCodec::H264, VideoCodec::Vp8]) {
-            let canonical = offer.canonical(&lines);
+            let canonical = offer.canonical(&lines, &offer.transport.candidates);
             let again = Offer::parse(&canonical, MAX_LINES);
             assert!(again.is_ok(), "{again:?}\n{canonical}");
         }
@@ -62,6 +65,7 @@ pub fn rtp(bytes: &[u8]) {
         for (sequence, part) in (0..).zip(bytes.chunks(200)) {
             let _ = sanitizer.judge(sequence, part, part.len() < 200);
         }
+        let _ = DecodeBudget::new(codec).spend(Duration::ZERO, bytes);
         let _ = payload::can_begin(codec, bytes);
         let _ = payload::keyframe_size(codec, bytes);
     }
@@ -71,6 +75,7 @@ pub fn rtp(bytes: &[u8]) {
         assert_eq!(copy.len(), bytes.len());
     }
     let _ = payload::vp9::undeclared_dependency(bytes);
+    let _ = SuperframeIndex::default().after(0, bytes, true);
     let _ = picture_size(bytes);
     let peak = PeakRates {
         fps: 30,
@@ -87,6 +92,8 @@ pub fn rtcp(bytes: &[u8]) {
     assert!(nacked(bytes).count() <= bytes.len() / 4 * 17);
     let rest = bye::without_bye(bytes);
     assert!(rest.is_none_or(|rest| rest.len() < bytes.len()));
+    let kept = SessionGate::new(MAX_LINES).admit(Duration::ZERO, bytes);
+    assert!(kept.compound.is_empty() || packets(&kept.compound).is_some());
     let mut log = SendLog::default();
     for number in 0..SENT {
         log.record(Duration::from_millis(number.into()), 1000);

@@ -10,6 +10,9 @@ use std::time::{Duration, Instant};
 /// Largest number of buckets of one kind that are kept. While so many are in use, what has none yet
 /// is refused: memory stays bounded whoever comes from however many addresses.
 pub(in crate::signalling) const BUCKETS_LIMIT: usize = 50_000;
+/// Least time between two searches for buckets to forget when a place is needed: with as many as may
+/// be kept, each takes a while.
+const SEARCH_APART: Duration = Duration::from_millis(100);
 
 /// How often something may be done: `burst` times at once, and then again once in `each`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -81,6 +84,7 @@ impl Bucket {
 pub(in crate::signalling) struct Buckets<K> {
     rate: Rate,
     used: HashMap<K, Bucket>,
+    searched: Option<Instant>,
 }
 
 impl<K: Eq + Hash> Buckets<K> {
@@ -88,6 +92,7 @@ impl<K: Eq + Hash> Buckets<K> {
         Self {
             rate,
             used: HashMap::new(),
+            searched: None,
         }
     }
 
@@ -109,7 +114,10 @@ impl<K: Eq + Hash> Buckets<K> {
     /// The time to wait until one is in it.
     pub(in crate::signalling) fn take(&mut self, key: K, now: Instant) -> Result<(), Duration> {
         if self.used.len() >= BUCKETS_LIMIT && !self.used.contains_key(&key) {
-            self.prune(now);
+            let since = self.searched.map(|at| now.saturating_duration_since(at));
+            if since.is_none_or(|since| since >= SEARCH_APART) {
+                self.prune(now);
+            }
             if self.used.len() >= BUCKETS_LIMIT {
                 return Err(self.rate.each);
             }
@@ -124,6 +132,7 @@ impl<K: Eq + Hash> Buckets<K> {
 
     /// Forgets the buckets that are full again.
     pub(in crate::signalling) fn prune(&mut self, now: Instant) {
+        self.searched = Some(now);
         self.used.retain(|_, bucket| !bucket.missing(now).is_zero());
         if self.used.capacity() > 4 * self.used.len() {
             self.used.shrink_to_fit();

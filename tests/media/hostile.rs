@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use procfs::process::Process;
-use tessera::bots::{Bot, BotConfig, Decode, StreamStats, VideoFormat};
+use tessera::bots::observe::palette;
+use tessera::bots::{Bot, BotConfig, CorruptMode, Decode, Path, StreamStats, VideoFormat};
 use tessera::codec::VideoCodec;
 use tessera::id::Role;
 use tokio::time::timeout;
@@ -53,6 +54,29 @@ fn feedback_of_many() -> Vec<u8> {
     let head = words(&[0x8fcd_0009, 7, 7, 0x0000_ffff, 0]);
     let runs = [0x1f, 0xff].repeat(10);
     [head, runs].concat()
+}
+
+/// A room's decoder that is given nothing but noise asks for a keyframe, in every codec and whatever
+/// its depayloader thinks of it, and shows what comes then.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_decoder_that_is_given_noise_asks_for_a_keyframe() {
+    let server = TestServer::start().await;
+    for codec in [VideoCodec::Vp8, VideoCodec::Vp9, VideoCodec::H264] {
+        let config = BotConfig::new(&server.url, room("noise"), "Noise")
+            .person(1, VideoFormat::sized(codec, 320, 180))
+            .decoding(Decode::Video);
+        let bot = Bot::join(config).await.expect("join");
+        let color = palette::color(1);
+        let who = bot.id().expect("an id");
+        bot.sees(who, color, Path::Mix).await.expect("it is shown");
+        let mut requests = bot.key_requests().expect("a camera");
+        requests.mark_unchanged();
+        bot.corrupt(CorruptMode::Noise).expect("a camera");
+        let asked = timeout(PATIENCE, requests.changed()).await;
+        asked.expect("nobody asks").expect("it sends");
+        bot.leave().await.expect("leave");
+    }
+    server.stop().await;
 }
 
 /// Feedback is as cheap as it is small: what it tells of costs the server neither time nor memory,

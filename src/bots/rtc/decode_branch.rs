@@ -12,6 +12,7 @@ use super::receive::Incoming;
 use crate::bots::config::AudioLossRecovery;
 use crate::bots::error::BotError;
 use crate::codec::Codec;
+use crate::media::gst::event::force_key_unit;
 use crate::media::peer::nack::set_loss_handling;
 
 /// Links a receiving pad of webrtcbin to what its m-line needs. Runs on a streaming thread. Errors
@@ -100,11 +101,12 @@ fn conceal(pad: &gst::Pad) {
     });
 }
 
-/// Counts the packets that leave a pad.
+/// Counts the packets that leave a pad, and asks for a keyframe where the decoder behind it makes
+/// nothing of them.
 fn count(pad: &gst::Pad, incoming: &Arc<Incoming>, codec: Codec) {
     let weak = Arc::downgrade(incoming);
     let kinds = gst::PadProbeType::BUFFER | gst::PadProbeType::BUFFER_LIST;
-    pad.add_probe(kinds, move |_, info| {
+    pad.add_probe(kinds, move |pad, info| {
         if let Some(incoming) = weak.upgrade() {
             match &info.data {
                 Some(gst::PadProbeData::Buffer(buffer)) => incoming.packet(buffer, codec),
@@ -113,6 +115,9 @@ fn count(pad: &gst::Pad, incoming: &Arc<Incoming>, codec: Codec) {
                         .for_each(|buffer| incoming.packet(buffer, codec));
                 }
                 _ => {}
+            }
+            if incoming.wants_keyframe() {
+                pad.send_event(force_key_unit());
             }
         }
         gst::PadProbeReturn::Ok

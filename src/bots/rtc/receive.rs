@@ -21,6 +21,7 @@ use crate::id::{Mid, ParticipantId, Role};
 use crate::layout::Size;
 use crate::media::bwe::fec;
 use crate::media::rtp::payload::starts_keyframe;
+use crate::media::stream::decode_watch::DecodeWatch;
 
 /// 20 ms chunks of sound kept for a slow listener: 5 s.
 const SOUND_BACKLOG: usize = 250;
@@ -95,6 +96,7 @@ struct Counters {
     key_in_frame: bool,
     received: Cadence,
     decoded: Cadence,
+    decoder: DecodeWatch,
     csrc_tracker: CsrcTracker,
     newest: Option<ParticipantId>,
     /// How many consecutive packets the newest sender has sent.
@@ -320,6 +322,17 @@ impl Incoming {
                 self.note_first(now);
             }
         }
+    }
+
+    /// Whether a keyframe is to be asked for behind the packet that was counted last. Called on a
+    /// streaming thread.
+    pub(crate) fn wants_keyframe(&self) -> bool {
+        if !self.decodes_video() {
+            return false;
+        }
+        let mut counters = self.lock();
+        let made = counters.decoded.count();
+        counters.decoder.wants_keyframe(clock::now(), made)
     }
 
     /// Whose the picture with a timestamp is.

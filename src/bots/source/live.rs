@@ -15,6 +15,7 @@ use crate::bots::error::BotError;
 use crate::bots::observe::probe::Picture;
 use crate::bots::observe::probe::timecode::TimeCode;
 use crate::bots::source::settings::VideoFormat;
+use crate::media::gst::event::force_key_unit;
 
 /// Number of parts into which a frame interval is divided; each sender starts at one of them.
 pub(crate) const PHASES: u32 = 4;
@@ -129,10 +130,7 @@ impl Paced for LiveSource {
     fn tick(&self, due: Duration) -> Option<Duration> {
         let now = clock::now();
         if self.key_needed(now) {
-            let event = gst_video::UpstreamForceKeyUnitEvent::builder()
-                .all_headers(true)
-                .build();
-            self.output.send_event(event);
+            self.output.send_event(force_key_unit());
         }
         let mut picture = self.blank.clone();
         TimeCode::at(now).draw(&mut picture);

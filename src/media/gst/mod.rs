@@ -1,7 +1,8 @@
-//! What every pipeline shares: the guard around it, its template, its teardown, buffers, and the
-//! list of elements.
+//! What every pipeline shares: the guard around it, its template, its teardown, buffers, events,
+//! and the list of elements.
 
 pub(crate) mod buffer;
+pub(crate) mod event;
 pub mod pipeline;
 pub mod plugins;
 pub(crate) mod sps_probe;

@@ -2,6 +2,7 @@
 
 pub mod audio_level;
 pub(crate) mod cadence;
+pub(crate) mod decode_watch;
 pub(crate) mod keyframes;
 pub mod pacer;
 mod recent_packets;

@@ -22,6 +22,7 @@ use super::keyframes::{KeyframeOrigin, KeyframeThrottle};
 use super::since_keyframe::{Backlog, SinceKeyframe};
 use crate::codec::Codec;
 use crate::layout::Size;
+use crate::media::gst::event::force_key_unit;
 use crate::media::gst::pipeline::running_time;
 use crate::media::rtp::header::missing_between;
 use crate::media::rtp::payload::{can_begin, keyframe_size, starts_keyframe};
@@ -384,11 +385,8 @@ impl Inner {
     }
 
     fn send_keyframe_request(&self) {
-        let event = gst_video::UpstreamForceKeyUnitEvent::builder()
-            .all_headers(true)
-            .build();
         if let Some(pad) = self.sink.static_pad("sink") {
-            pad.push_event(event);
+            pad.push_event(force_key_unit());
         }
     }
 }

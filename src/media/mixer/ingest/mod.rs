@@ -21,6 +21,7 @@ use crate::media::gst::pipeline::{BusEvent, Pipeline, running_time};
 use crate::media::gst::plugins;
 use crate::media::gst::template::{Templates, Value};
 use crate::media::rtp::budget::MAX_PICTURE;
+use crate::media::stream::decode_watch::DecodeWatch;
 use crate::media::stream::sanitize::PacketGate;
 use crate::media::stream::since_keyframe::Backlog;
 use crate::media::stream::tap;
@@ -150,6 +151,7 @@ fn connect(
     let mut known: Option<gst::Caps> = None;
     let mut gaps = (tap.format() == Codec::Opus).then(GapDetector::default);
     let mut gate = PacketGate::new(tap.format());
+    let mut watch = DecodeWatch::default();
     let mut limit = QueueLimit::Off;
     let source = tap.clone();
     let deliver: Deliver = Box::new(move |packets, caps| {
@@ -172,6 +174,11 @@ fn connect(
                 input.send_event(event);
             }
             let _ = input.push_buffer(packet);
+            if let Some(scaler) = &scaler
+                && watch.wants_keyframe(now.into(), scaler.decoded.load(Ordering::Relaxed))
+            {
+                source.request_keyframe();
+            }
         }
         if let Some(over) = gate.newly_over() {
             tracing::warn!(source = %sender, of = over.name(), "more is sent than is decoded");

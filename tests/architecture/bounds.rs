@@ -96,7 +96,11 @@ fn written(expression: &str) -> Vec<u64> {
         let end = rest.find(|c| !is_part(c)).unwrap_or(rest.len());
         let (word, after) = rest.split_at(end.max(first.len_utf8()));
         rest = after;
-        if let Ok(number) = word.replace('_', "").parse::<u64>() {
+        let number = match word {
+            "MIB" => Ok(1 << 20),
+            _ => word.replace('_', "").parse::<u64>(),
+        };
+        if let Ok(number) = number {
             match numbers.last_mut().filter(|_| operator == '*') {
                 Some(last) => *last *= number,
                 None => numbers.push(number * unit),
@@ -124,6 +128,7 @@ fn figures_that_are_not_true_are_found() {
          const SIZE: usize = 4 * 1024 * 1024;\n\
          const RATE: Rate = Rate::once_in(Duration::from_secs(6), 10);\n\
          const MANY: u64 = 50_000;\n\
+         const FREE: Demand = Demand::of(7, 8 * MIB);\n\
          const PLACES: Capacity = Capacity {\n    total: 512,\n    each: 64,\n};\n",
     )]);
     let settings = "| `--most` | `MOST` | `262144` | text |";
@@ -133,6 +138,7 @@ fn figures_that_are_not_true_are_found() {
         ("SIZE", "4 MiB"),
         ("RATE", "one in 6 s, 10 at once"),
         ("MANY", "50,000"),
+        ("FREE", "7 threads, 8 MiB"),
         ("PLACES", "512 in all, 64 an address"),
         ("--most", "256 KiB"),
     ] {

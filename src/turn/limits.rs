@@ -45,7 +45,7 @@ impl UnauthenticatedLimiter {
 }
 
 /// Part of all allocations that one address (IPv6: one /64) may have: one in so many, or as many as
-/// one user may have where that is more. Anybody can be many users, each with a credential.
+/// two users may have where that is more. Anybody can be many users, each with a credential.
 pub(super) const ADDRESS_SHARE: usize = 4;
 
 /// Counts the open allocations against the limits of the server, of each user and of each address.
@@ -73,7 +73,7 @@ impl AllocationQuotas {
 
     /// Largest number of allocations of one address.
     fn max_per_address(&self) -> usize {
-        (self.max / ADDRESS_SHARE).max(self.max_per_user)
+        (self.max / ADDRESS_SHARE).max(self.max_per_user.saturating_mul(2))
     }
 
     /// Counts one more allocation of `user` at `address`. False, and nothing counted, if a limit is

@@ -301,6 +301,8 @@ async fn bad_input_is_refused_and_the_room_next_door_goes_on() {
     );
     let huge = format!("{good}{}", "a=x:y\r\n".repeat(150_000));
     assert_eq!(raw.refused(&huge, mic.clone()).await, ErrorCode::TooLarge);
+    // Before a join that is the end of the connection.
+    let mut raw = Raw::connect(&server).await;
     assert_eq!(raw.refused("hello", json!([])).await, ErrorCode::BadOffer);
     assert_eq!(raw.refused(HEAD, json!([])).await, ErrorCode::BadOffer);
     let (many, tracks) = offer(40, "opus");

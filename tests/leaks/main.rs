@@ -1,4 +1,4 @@
-//! What two hundred joins and leaves leave behind: nothing, nor do those of who never connects. Alone in its binary, because it counts
+//! What two hundred joins and leaves leave behind: nothing. Alone in its binary, because it counts
 //! the threads and files of the whole process.
 
 #[path = "../common/mod.rs"]
@@ -64,33 +64,6 @@ async fn come_and_go(server: &TestServer, round: usize) {
     assert!(waited.is_ok(), "the room does not empty: {:?}", held());
 }
 
-/// An offer as browsers make them while a page has no camera: its addresses are names that only the
-/// network of the browser knows.
-fn offer_of_names() -> String {
-    let offer = include_str!("../data/offers/f17-whep-inactive-video.sdp");
-    let name = "6ba7b810-9dad-11d1-80b4-00c04fd430c8.local";
-    let candidates = format!(
-        "a=candidate:1 1 udp 2122260223 {name} 61764 typ host\r\n\
-         a=candidate:2 1 tcp 1518280447 {name} 9 typ host tcptype active\r\n"
-    );
-    offer.replacen("m=video", &format!("{candidates}m=video"), 1)
-}
-
-/// Somebody asks to watch, is never connected, and leaves.
-async fn ask_and_leave(server: &TestServer) {
-    let client = reqwest::Client::new();
-    let asked = client
-        .post(format!("{}/whep/door", server.url))
-        .header("content-type", "application/sdp")
-        .body(offer_of_names());
-    let answer = asked.send().await.expect("an answer");
-    assert_eq!(answer.status(), 201);
-    let location = answer.headers()["location"].to_str().expect("text");
-    let session = format!("{}{location}", server.url);
-    let left = client.delete(session).send().await.expect("an answer");
-    assert_eq!(left.status(), 200);
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn two_hundred_joins_leave_nothing_behind() {
     let server = TestServer::start().await;
@@ -113,16 +86,6 @@ async fn two_hundred_joins_leave_nothing_behind() {
     );
     assert!(
         after.memory * 10 < before.memory * 11,
-        "{before:?} -> {after:?}"
-    );
-    for _ in 0..40 {
-        ask_and_leave(&server).await;
-    }
-    come_and_go(&server, 0).await;
-    let after = held();
-    assert!(after.files <= before.files + 16, "{before:?} -> {after:?}");
-    assert!(
-        after.threads <= before.threads + 16,
         "{before:?} -> {after:?}"
     );
     server.stop().await;

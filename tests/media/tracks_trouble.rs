@@ -1,5 +1,6 @@
 //! Recordings of tracks on a disk that fills up, and of anything on one that is full.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use futures::future::join_all;
@@ -94,7 +95,8 @@ async fn a_disk_without_a_byte_gets_no_orphans_and_an_end_is_written_all_the_sam
     );
     let names = || {
         let entries = std::fs::read_dir(disk.path()).expect("a folder");
-        entries.filter(|entry| entry.is_ok()).count()
+        let names = entries.map(|entry| entry.expect("an entry").file_name());
+        names.collect::<BTreeSet<_>>()
     };
     let before = names();
     for _ in 0..3 {
@@ -103,7 +105,9 @@ async fn a_disk_without_a_byte_gets_no_orphans_and_an_end_is_written_all_the_sam
         let folder = disk.path().to_str().expect("a name in Unicode");
         assert!(!refused.to_string().contains(folder), "{refused}");
     }
-    assert_eq!(names(), before, "no orphans");
+    // What was on its way when the disk was full may be gone.
+    let orphans: Vec<_> = names().difference(&before).cloned().collect();
+    assert_eq!(orphans, [""; 0], "no orphans");
     let id = begun.1["id"].as_str().expect("an id");
     let path = format!("/rooms/r/recordings/{id}/stop");
     let stopped = ask(Method::POST, &server.url, &path, None).await;

@@ -189,5 +189,18 @@
   const text = (id) => (shown(id) ? document.getElementById(id).textContent.trim() : '');
   const person = (name) => state().room?.participants.find((one) => one.name === name);
 
-  globalThis.probe = { until, watch, pictured, publish, inbound, state, shown, text, person, pause, watchFrames, watchNames };
+  globalThis.probe = {
+    until,
+    watch,
+    pictured,
+    publish,
+    inbound,
+    state,
+    shown,
+    text,
+    person,
+    pause,
+    watchFrames,
+    watchNames,
+  };
 })();

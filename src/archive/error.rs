@@ -8,7 +8,7 @@ use thiserror::Error;
 /// Why the archive refuses a request.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum ArchiveError {
-    /// Less of the disk is free than [`RecordingQuotas::free_space`].
+    /// Less of the disk is free than the quota of recordings asks for.
     #[error("the disk of the recordings has {free} bytes left, {floor} have to stay free")]
     Full {
         /// Bytes that are free.

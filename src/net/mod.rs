@@ -1,5 +1,5 @@
-//! Internet addresses: as limits count them (here, pure), which of them are sent to ([`reach`],
-//! pure), and those that this machine has ([`machine`]).
+//! Internet addresses: as limits count them (here, pure), which of them are sent to (`reach`, pure),
+//! and those that this machine has ([`machine`]).
 
 pub mod machine;
 pub(crate) mod reach;

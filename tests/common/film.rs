@@ -1,9 +1,11 @@
-//! What is in a recorded file, as ffmpeg and ffprobe see it: neither shares code with the server.
+//! What is in a recorded file, as ffmpeg and ffprobe see it, which share no code with the server, but
+//! for layers of VP9.
 
 use std::path::Path;
 use std::process::{Command, Output};
 use std::time::Duration;
 
+use gst::prelude::*;
 use serde_json::Value;
 use tessera::bots::observe::probe::Picture;
 
@@ -207,29 +209,23 @@ pub fn packets(file: &Path) -> Vec<Duration> {
     times(entries(file, &[], "packet=pts_time"))
 }
 
-/// The bytes of each picture of a file of VP9 in I420, as libvpx decodes it, which browsers and
-/// GStreamer use. FFmpeg's own decoder shows each spatial layer as a picture.
-pub fn vp9_picture_bytes(file: &Path) -> Vec<u32> {
-    let arguments = [
-        "-v",
-        "error",
-        "-c:v",
-        "libvpx-vp9",
-        "-i",
-        "FILE",
-        "-autoscale",
-        "0",
-        "-fps_mode",
-        "passthrough",
-        "-f",
-        "framehash",
-        "-",
-    ];
-    let output = run("ffmpeg", &arguments, file);
-    let text = String::from_utf8(output.stdout).expect("numbers");
-    let frames = text.lines().filter(|line| !line.starts_with('#'));
-    let bytes = |line: &str| line.split(',').nth(4)?.trim().parse().ok();
-    frames.filter_map(bytes).collect()
+/// The width of each picture of a WebM of VP9 as libvpx decodes it, by GStreamer. FFmpeg's own decoder
+/// shows each spatial layer as a picture.
+pub fn vp9_widths(file: &Path) -> Vec<i32> {
+    gst::init().expect("GStreamer");
+    let launch = "filesrc name=file ! matroskademux ! vp9dec ! appsink name=out sync=false";
+    let pipeline = gst::parse::launch(launch).expect("a pipeline");
+    let pipeline = pipeline.downcast::<gst::Pipeline>().expect("a pipeline");
+    let source = pipeline.by_name("file").expect("a source");
+    source.set_property("location", file);
+    let sink = pipeline.by_name("out").expect("a sink");
+    let sink = sink.downcast::<gst_app::AppSink>().expect("an appsink");
+    pipeline.set_state(gst::State::Playing).expect("it plays");
+    let samples = std::iter::from_fn(|| sink.pull_sample().ok());
+    let width = |sample: gst::Sample| sample.caps()?.structure(0)?.get("width").ok();
+    let widths = samples.filter_map(width).collect();
+    pipeline.set_state(gst::State::Null).expect("it stops");
+    widths
 }
 
 /// The widths of a file's pictures, each once, in the order in which they come.

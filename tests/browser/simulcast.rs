@@ -16,7 +16,7 @@ use crate::common::browser::{Page, alone};
 use crate::common::server::{TestServer, room};
 
 /// How long a browser may take to send another encoding, and a viewer to get it.
-const DEADLINE: Duration = Duration::from_secs(30);
+const DEADLINE: Duration = Duration::from_secs(60);
 
 /// How large three viewers draw, and what they are to get of a camera of 1280 by 720.
 const DRAWN: [(u32, (u32, u32)); 3] = [(720, (1280, 720)), (340, (640, 360)), (150, (320, 180))];

@@ -19,7 +19,7 @@ use crate::common::recorded::{ask, begin_as, folder, record_for, recording, stop
 use crate::common::server::{TestServer, room};
 
 /// How long a browser may take to send another encoding, and the server to take it.
-const DEADLINE: Duration = Duration::from_secs(30);
+const DEADLINE: Duration = Duration::from_secs(60);
 /// How much is recorded of each.
 const PART: Duration = Duration::from_secs(3);
 

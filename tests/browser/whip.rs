@@ -10,7 +10,7 @@ use crate::common::browser::{Page, alone};
 use crate::common::server::{TestServer, room};
 
 /// How long an encoder may take to follow.
-const DEADLINE: Duration = Duration::from_secs(30);
+const DEADLINE: Duration = Duration::from_secs(60);
 
 /// Publishes camera and microphone. Gives what the answer says of REMB.
 const PUBLISH: &str = "probe.publish('bound', { video: { width: 640, height: 360, frameRate: 30 } }) \

@@ -32,3 +32,20 @@ pub fn at_least(lowest: f64) -> f64 {
     }
     lowest / f64::from(SLACK)
 }
+
+/// The least share of something that arrives, in percent, which is `lowest` on a quiet machine.
+pub fn share(lowest: u64) -> u64 {
+    if quiet() {
+        return lowest;
+    }
+    lowest / 2
+}
+
+/// How far apart two things may be that belong together, which is `most` on a quiet machine, in its
+/// unit.
+pub fn apart(most: f64) -> f64 {
+    if quiet() {
+        return most;
+    }
+    most * 2.5
+}

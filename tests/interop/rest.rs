@@ -7,7 +7,7 @@ use super::script::Script;
 use crate::common::server::TestServer;
 
 /// Joining, a rest of 20 s, and ten seconds to come back, for a machine with a lot to do.
-const LONGEST: Duration = Duration::from_secs(100);
+const LONGEST: Duration = Duration::from_secs(180);
 
 /// The mix while its viewers get forwarding, and while they want no picture or none that fits; a
 /// camera that is muted; a screen that is shared late; and a room in which nobody is left.

@@ -10,6 +10,7 @@ use tessera::codec::VideoCodec;
 use tessera::layout::Size;
 use tessera::protocol::room::{RoomState, UplinkState};
 
+use crate::common::bars;
 use crate::common::claps::{claps, flashes, offsets};
 use crate::common::recorded::{begin_as, folder, record_for, recording, stop};
 use crate::common::server::{TestServer, room};
@@ -51,20 +52,20 @@ async fn picture_and_sound_stay_together() {
     // The median: where the machine stalls, sound is held longer at once, and its picture follows.
     for part in offsets.chunks(offsets.len().div_ceil(3)) {
         let apart = median(part);
-        assert!(apart.abs() < 40.0, "{apart} ms of {offsets:?}");
+        assert!(apart.abs() < bars::apart(40.0), "{apart} ms of {offsets:?}");
     }
     // AAC is as far from the picture as the Opus that it was made of.
     let lags = offsets.iter().zip(&as_opus).map(|(aac, opus)| aac - opus);
     let lag = median(&lags.collect::<Vec<_>>());
     // Each file begins with a keyframe of its own, and sound is looked at to 15 ms. What the encoder
     // adds is tested to 6 ms where nothing else moves (`aac_is_in_step_with_what_it_is_made_of`).
-    assert!(lag.abs() < 30.0, "AAC after Opus by {lag} ms");
+    assert!(lag.abs() < bars::apart(30.0), "AAC after Opus by {lag} ms");
     // A canvas of 30 frames a second shows something at once or 33 ms later, and at the same phase
     // until somebody comes or goes.
     let apart = offsets.iter().sum::<f64>() / offsets.len() as f64;
     // On average that is within 20 ms on a quiet machine; a busy one shows pictures later.
     println!("sound after picture: {apart} ms on average, of {offsets:?}");
-    assert!(apart.abs() < 40.0, "{apart} ms of {offsets:?}");
+    assert!(apart.abs() < bars::apart(40.0), "{apart} ms of {offsets:?}");
 }
 
 /// Sound that comes in bursts of 120 ms is held until the next one, and its picture with it.
@@ -78,7 +79,7 @@ async fn a_picture_waits_for_sound_that_comes_in_bursts() {
     // 33 ms.
     let settled = &offsets[offsets.len() / 2..];
     let apart = settled.iter().sum::<f64>() / settled.len() as f64;
-    assert!(apart.abs() < 50.0, "{apart} ms of {offsets:?}");
+    assert!(apart.abs() < bars::apart(50.0), "{apart} ms of {offsets:?}");
 }
 
 /// Somebody who claps each second, on a recording.

@@ -22,7 +22,7 @@ use tessera::protocol::room::{RoomState, UplinkState};
 use tessera::topology::Mode;
 use tokio::time::Instant;
 
-use crate::common::bars::at_most;
+use crate::common::bars::{self, at_most};
 use crate::common::claps::{claps, flashes, offsets};
 use crate::common::film;
 use crate::common::look::COLOR_ERROR;
@@ -268,7 +268,10 @@ async fn tracks_and_what_is_made_of_them_stay_together() {
     sorted.sort_by(f64::total_cmp);
     // One of a machine that was busy when it sent says nothing of the tracks' times.
     let median = sorted[sorted.len() / 2];
-    assert!(sorted.len() >= 4 && median.abs() < 40.0, "{apart:?}");
+    assert!(
+        sorted.len() >= 4 && median.abs() < bars::apart(40.0),
+        "{apart:?}"
+    );
     for (name, file) in [("mp4", mp4), ("webm", webm)] {
         let (pictures, sounds) = (flashes(&file), claps(&file));
         let (late, later) = (offsets(&flashed, &pictures), offsets(&clapped, &sounds));

@@ -9,6 +9,7 @@ use tessera::id::{ParticipantId, Role};
 use tessera::topology::Mode;
 use tokio::time::{sleep, timeout};
 
+use crate::common::bars::share;
 use crate::common::browser::{Page, Permission, alone};
 use crate::common::netns::{Line, Network, Way};
 use crate::common::server::{PATIENCE, room};
@@ -152,8 +153,11 @@ impl<'a> Call<'a> {
             figure("askedOfIt"),
             figure("resent"),
         );
-        assert!(figure("decoded") * 100 >= to_page * KEPT, "too little down");
-        assert!(to_bot * 100 >= from_page * KEPT, "too little up");
+        assert!(
+            figure("decoded") * 100 >= to_page * share(KEPT),
+            "too little down"
+        );
+        assert!(to_bot * 100 >= from_page * share(KEPT), "too little up");
         assert!(figure("asked") > 0 && figure("recovered") > 0, "down");
         assert!(figure("askedOfIt") > 0 && figure("resent") > 0, "up");
     }

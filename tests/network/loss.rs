@@ -14,6 +14,7 @@ use tessera::id::{ParticipantId, Role};
 use tessera::topology::Mode;
 use tokio::time::{Instant, sleep, timeout};
 
+use crate::common::bars::{at_most, share};
 use crate::common::netns::{Network, NetworkServer, Way};
 use crate::common::server::{PATIENCE, room};
 
@@ -31,10 +32,10 @@ const RECEIVER: usize = 2;
 const LOSSY_RECEIVER: usize = 3;
 
 /// The least share of frames that arrives, percent.
-const KEPT: usize = 80;
+const KEPT: u64 = 80;
 
 /// The least share of sound in which a tone is heard, percent.
-const HEARD: usize = 93;
+const HEARD: u64 = 93;
 
 /// The least that is heard over good lines, in pieces of 20 ms: a tone is there at all.
 const PIECES: usize = 200;
@@ -199,10 +200,12 @@ impl<'a> Watch<'a> {
              silent for {silence:?} at most"
         );
         println!("{figures}");
-        let enough = seen * 100 >= of * KEPT
+        let is_share =
+            |part: usize, of: usize, least: u64| part * 100 >= of * share(least) as usize;
+        let enough = is_share(seen, of, KEPT)
             && pieces >= PIECES
-            && heard * 100 >= pieces * HEARD
-            && silence <= pause + SILENCE;
+            && is_share(heard, pieces, HEARD)
+            && silence <= pause + at_most(SILENCE);
         enough.then_some(()).ok_or(figures)
     }
 }
@@ -386,10 +389,10 @@ async fn sound_is_protected(tell: impl Fn(BotConfig) -> BotConfig) {
     );
     assert!(sound.lost > 20, "the line loses packets");
     // Those lost in pauses need not be said again, and one in ten of those who do is lost itself.
-    assert!(sound.said_again * 2 > sound.lost, "{sound:?}");
+    assert!(sound.said_again * 100 > sound.lost * share(50), "{sound:?}");
     // What was lost is there all the same, mended or guessed.
     let all = sound.lost + sound.packets;
-    assert!(sound.decoded * 100 >= all * 97, "{sound:?}");
+    assert!(sound.decoded * 100 >= all * share(97), "{sound:?}");
     line.clear();
     listening.until(false).await;
     join_all(listening.bots.into_iter().map(Bot::leave)).await;

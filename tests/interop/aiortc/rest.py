@@ -18,7 +18,7 @@ from media import ColorTrack, ToneTrack
 from participant import Failure, Participant
 
 # How long a room may take to come up, how long streams rest, and how soon they have to be back.
-START, REST, BACK = 30, 20, 25
+START, REST, BACK = 30, 20, 60
 
 RED, GREEN, BLUE, YELLOW = (240, 0, 0), (0, 240, 0), (16, 32, 240), (240, 240, 16)
 COLORS = [RED, GREEN, BLUE]

@@ -6,11 +6,9 @@ use futures::SinkExt;
 use futures::StreamExt;
 use futures::future::{join_all, try_join_all};
 use serde_json::{Value, json};
-use tessera::bots::{
-    Bot, BotConfig, BotError, CorruptMode, Decode, Entry, FingerprintMode, StreamStats, VideoFormat,
-};
+use tessera::bots::{Bot, BotConfig, BotError, CorruptMode, Entry, FingerprintMode};
 use tessera::codec::VideoCodec;
-use tessera::id::{ParticipantId, Role};
+use tessera::id::ParticipantId;
 use tessera::protocol::ServerMessage;
 use tessera::protocol::error::ErrorCode;
 use tessera::protocol::room::{ByeReason, RoomState, UplinkState};
@@ -22,45 +20,14 @@ use tokio_tungstenite::{MaybeTlsStream, client_async, connect_async};
 
 use crate::common::bars::at_most;
 use crate::common::server::{PATIENCE, TestServer, room};
+use crate::members::{camera, frames, member, mix_video};
 
 /// Longer than a frame of the others may be missing, whatever somebody does.
 const LONGEST_GAP: Duration = Duration::from_millis(200);
 
-fn camera(codec: VideoCodec) -> VideoFormat {
-    VideoFormat::sized(codec, 320, 180)
-}
-
-/// A member of a room who sends and looks.
-async fn member(server: &TestServer, name: &str, i: usize) -> Bot {
-    let config = BotConfig::new(&server.url, room(name), format!("Member {i}"))
-        .person(i, camera(VideoCodec::Vp8))
-        .decoding(if i == 0 { Decode::Video } else { Decode::No });
-    Bot::join(config).await.expect("a member joins")
-}
-
 fn live(state: &RoomState) -> usize {
     let on = |camera: &UplinkState| *camera == UplinkState::Live;
     state.participants.iter().filter(|p| on(&p.camera)).count()
-}
-
-fn mix_video(bot: &Bot) -> StreamStats {
-    let received = bot.stats().received;
-    received
-        .into_iter()
-        .find(|stream| stream.role == Role::MixVideo)
-        .expect("a composite")
-}
-
-/// Waits until `n` more frames of the composite have come.
-async fn frames(bot: &Bot, n: u64) {
-    let wanted = mix_video(bot).frames + n;
-    let mut poll = tokio::time::interval(Duration::from_millis(20));
-    let waiting = async {
-        while mix_video(bot).frames < wanted {
-            poll.tick().await;
-        }
-    };
-    timeout(PATIENCE, waiting).await.expect("frames go on");
 }
 
 /// Four people, one of whom sends ever more broken H.264 and is then gone without a word: the

@@ -1,43 +1,13 @@
 //! What one participant's packets cannot do to the server, and so to the others.
 
-use std::time::Duration;
-
 use procfs::process::Process;
 use tessera::bots::observe::palette;
-use tessera::bots::{Bot, BotConfig, CorruptMode, Decode, Path, StreamStats, VideoFormat};
+use tessera::bots::{Bot, BotConfig, CorruptMode, Decode, Path, VideoFormat};
 use tessera::codec::VideoCodec;
-use tessera::id::Role;
 use tokio::time::timeout;
 
 use crate::common::server::{PATIENCE, TestServer, room};
-
-/// A member of a room who sends and looks.
-async fn member(server: &TestServer, name: &str, i: usize) -> Bot {
-    let config = BotConfig::new(&server.url, room(name), format!("Member {i}"))
-        .person(i, VideoFormat::sized(VideoCodec::Vp8, 320, 180))
-        .decoding(Decode::No);
-    Bot::join(config).await.expect("a member joins")
-}
-
-fn mix_video(bot: &Bot) -> StreamStats {
-    let received = bot.stats().received;
-    let mix = received
-        .into_iter()
-        .find(|stream| stream.role == Role::MixVideo);
-    mix.expect("a composite")
-}
-
-/// Waits until `n` more frames of the composite have come.
-async fn frames(bot: &Bot, n: u64) {
-    let wanted = mix_video(bot).frames + n;
-    let mut poll = tokio::time::interval(Duration::from_millis(20));
-    let waiting = async {
-        while mix_video(bot).frames < wanted {
-            poll.tick().await;
-        }
-    };
-    timeout(PATIENCE, waiting).await.expect("frames go on");
-}
+use crate::members::{frames, member, mix_video};
 
 /// Resident set, MiB.
 fn memory() -> u64 {
@@ -57,7 +27,7 @@ fn feedback_of_many() -> Vec<u8> {
 }
 
 /// A room's decoder that is given nothing but noise asks for a keyframe, in every codec and whatever
-/// its depayloader thinks of it, and shows what comes then.
+/// its depayloader thinks of it.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_decoder_that_is_given_noise_asks_for_a_keyframe() {
     let server = TestServer::start().await;

@@ -6,6 +6,7 @@ mod economy;
 mod faults;
 mod hostile;
 mod ladder;
+mod members;
 mod mix;
 mod modes;
 mod record;

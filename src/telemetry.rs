@@ -221,6 +221,10 @@ fn describe() {
             "RTP of more streams than a participant may have, and RTCP of which nothing is read",
         ),
         (
+            "tessera_packets_kept_from_srtpenc_total",
+            "Packets that webrtcbin would have sealed in place of the egress; stays at zero",
+        ),
+        (
             "tessera_over_budget_packets_total",
             "Packets kept from decoders because their sender asks too much of them",
         ),

@@ -91,8 +91,11 @@ impl TestServer {
         }
     }
 
-    /// Stops it and waits until it has, and every bot that was left or dropped before.
+    /// Stops it and waits until it has, and every bot that was left or dropped before. Nothing of what
+    /// it sent, or its bots, may have been sealed twice.
     pub async fn stop(self) {
+        let sealed_elsewhere = metric(&self.url, "tessera_packets_kept_from_srtpenc_total").await;
+        assert_eq!(sealed_elsewhere, 0.0, "webrtcbin seals media");
         self.stop.cancel();
         tokio::time::timeout(PATIENCE, self.task)
             .await
@@ -108,6 +111,22 @@ impl TestServer {
         let response = reqwest::get(url).await.expect("an answer");
         response.json().await.expect("JSON")
     }
+}
+
+/// The sum of a metric over all its labels, as Prometheus reads it; zero where nobody may read it.
+pub async fn metric(url: &str, name: &str) -> f64 {
+    let Ok(answer) = reqwest::get(format!("{url}/metrics")).await else {
+        return 0.0;
+    };
+    let text = answer.text().await.unwrap_or_default();
+    let of_name = |line: &&str| {
+        line.strip_prefix(name)
+            .is_some_and(|rest| rest.starts_with([' ', '{']))
+    };
+    let values = text.lines().filter(of_name);
+    values
+        .filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok())
+        .sum()
 }
 
 /// A room id.

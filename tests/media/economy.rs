@@ -17,7 +17,7 @@ use tessera::protocol::room::{RoomState, UplinkState};
 use crate::common::bars::at_most;
 use crate::common::film;
 use crate::common::recorded::{Process, ask};
-use crate::common::server::{PATIENCE, TestServer, room};
+use crate::common::server::{PATIENCE, TestServer, metric, room};
 
 /// Between two looks at figures that the server takes once a second.
 const LOOK: Duration = Duration::from_millis(500);
@@ -27,22 +27,6 @@ const CANVAS: u64 = 1280 * 720 * 30;
 
 async fn stats(server: &TestServer, name: &str) -> Value {
     server.get(&format!("/api/v1/rooms/{name}/stats")).await
-}
-
-/// The sum of a metric over all its labels, as Prometheus reads it.
-async fn metric(url: &str, name: &str) -> f64 {
-    let text = reqwest::get(format!("{url}/metrics"))
-        .await
-        .expect("metrics");
-    let text = text.text().await.expect("text");
-    let of_name = |line: &&str| {
-        line.strip_prefix(name)
-            .is_some_and(|rest| rest.starts_with([' ', '{']))
-    };
-    let values = text.lines().filter(of_name);
-    values
-        .filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok())
-        .sum()
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -238,7 +238,6 @@ impl MeshPeer {
 
     /// To be called once the connection is up: lets media flow.
     pub(crate) fn open(&self) {
-        self.connection.settle();
         self.inputs().for_each(|input| input.open());
     }
 

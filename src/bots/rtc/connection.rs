@@ -3,6 +3,8 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use futures::StreamExt;
 use gst::prelude::*;
@@ -20,13 +22,20 @@ use crate::bots::source::level::LevelWriter;
 use crate::bots::source::media_source::PipelineInput;
 use crate::codec::Codec;
 use crate::id::Role;
-use crate::media::gst::pipeline::recalculate_latency;
+use crate::media::gst::event::force_key_unit;
+use crate::media::gst::pipeline::{epoch, recalculate_latency};
 use crate::media::gst::teardown;
+use crate::media::peer::egress::{Egress, StreamHooks, StreamParams};
 use crate::media::peer::nack::NackMonitor;
 use crate::media::peer::webrtcbin;
 pub(crate) use crate::media::peer::webrtcbin::ConnectionState;
 use crate::media::peer::webrtcbin::Gathered;
+use crate::media::stream::outgoing::{Outgoing, Outlet};
 use crate::net::MediaIps;
+use crate::protocol::stats::RepairStats;
+
+/// SSRCs that a bot receives at most.
+const MAX_STREAMS: u32 = 1024;
 
 /// A local candidate: the m-line's index, and the candidate.
 pub(crate) type Candidate = (u32, String);
@@ -56,7 +65,10 @@ pub(crate) struct Connection {
     pipeline: gst::Pipeline,
     pub(crate) webrtc: gst::Element,
     pub(crate) state: watch::Receiver<ConnectionState>,
-    pub(crate) repair: NackMonitor,
+    repair: NackMonitor,
+    egress: Egress,
+    /// How many m-lines there are so far.
+    lines: AtomicUsize,
     gone: CancellationToken,
 }
 
@@ -89,9 +101,12 @@ impl Connection {
                 Gathered::End(index) => (index, String::new()),
             });
         });
+        let egress = Egress::install(&webrtc, MAX_STREAMS, None);
         let connection = Self {
             repair: NackMonitor::watch(&webrtc),
-            state: watch_state(&webrtc),
+            state: watch_state(&webrtc, &egress),
+            egress,
+            lines: AtomicUsize::new(0),
             gone: CancellationToken::new(),
             pipeline,
             webrtc,
@@ -146,16 +161,35 @@ impl Connection {
         )
         .map_err(|e| doing(&e))?
         .upcast::<gst::Element>();
-        let elements = [source.upcast_ref(), &payloader];
+        let repaired = !role.is_audio();
+        let outlet = self.egress.add(StreamParams {
+            ssrc,
+            payload_type: payload.and_then(|n| u8::try_from(n).ok()).unwrap_or(96),
+            clock_rate: codec.clock_rate(),
+            numbered: None,
+            line: self.lines.fetch_add(1, Ordering::Relaxed),
+            repaired,
+        });
+        let sink = send_to(outlet, codec);
+        let elements = [source.upcast_ref(), &payloader, sink.upcast_ref()];
         self.pipeline.add_many(elements).map_err(|e| doing(&e))?;
-        source.link(&payloader).map_err(|e| doing(&e))?;
-        let nack = !role.is_audio();
-        let pad = webrtcbin::add_sender(&self.webrtc, &rtp, direction, nack);
-        let pad = pad.map_err(|e| doing(&e))?;
+        gst::Element::link_many(elements).map_err(|e| doing(&e))?;
+        webrtcbin::add_sender(&self.webrtc, &rtp, direction, repaired).map_err(|e| doing(&e))?;
         let packets = payloader
             .static_pad("src")
             .ok_or_else(|| doing(&"no pad"))?;
-        packets.link(&pad).map_err(|e| doing(&e))?;
+        let weak = packets.downgrade();
+        self.egress.hook(
+            ssrc,
+            StreamHooks {
+                request_keyframe: Box::new(move || {
+                    if let Some(packets) = weak.upgrade() {
+                        packets.send_event(force_key_unit());
+                    }
+                }),
+                is_paced: Box::new(|| false),
+            },
+        );
         let input = PipelineInput::new(source);
         if role.is_audio() {
             write_levels(&packets, input.levels.clone());
@@ -164,7 +198,7 @@ impl Connection {
             packet_capture.record(&packets, codec);
         }
         // Those of a pipeline that runs already, as when an offer is answered, have to follow it.
-        for element in [&payloader, input.element()] {
+        for element in [sink.upcast_ref(), &payloader, input.element()] {
             element.sync_state_with_parent().map_err(|e| doing(&e))?;
         }
         Ok(Sender {
@@ -176,6 +210,7 @@ impl Connection {
 
     /// Adds an m-line that only receives.
     pub(crate) fn receive(&self, role: Role, rtp: &gst::Caps) {
+        self.lines.fetch_add(1, Ordering::Relaxed);
         webrtcbin::add_receiver(&self.webrtc, rtp, !role.is_audio());
     }
 
@@ -224,11 +259,11 @@ impl Connection {
         }
     }
 
-    /// To be called once the connection is up: the elements that came with it have not been told
-    /// the latency, and without it there are no sender reports to synchronise sound and picture
-    /// by.
-    pub(crate) fn settle(&self) {
-        recalculate_latency(&self.pipeline);
+    /// Packets that were lost, asked for and sent again.
+    pub(crate) fn repair(&self) -> RepairStats {
+        let mut stats = self.repair.counters();
+        self.egress.count(&mut stats);
+        stats
     }
 
     /// Lets nothing out of the machine any more: no media, no RTCP, no DTLS alert.
@@ -260,9 +295,45 @@ fn write_levels(packets: &gst::Pad, levels: Arc<LevelWriter>) {
     });
 }
 
-fn watch_state(webrtc: &gst::Element) -> watch::Receiver<ConnectionState> {
+/// Where a payloader hands its packets on to `outlet`.
+fn send_to(outlet: Arc<dyn Outlet>, codec: Codec) -> gst_app::AppSink {
+    let callbacks = gst_app::AppSinkCallbacks::builder().new_sample(move |sink| {
+        let sample = sink.pull_sample().map_err(|_| gst::FlowError::Eos)?;
+        let packets = match (sample.buffer_list(), sample.buffer_owned()) {
+            (Some(list), _) => list.iter_owned().collect(),
+            (None, packet) => Vec::from_iter(packet),
+        };
+        // Its running time on the common clock, whatever the base time of this pipeline is.
+        let base = sink.base_time().unwrap_or_default();
+        let (_, epoch) = epoch();
+        let shift = Duration::from(base).saturating_sub(epoch.into());
+        let packets = packets.iter().filter_map(|packet| {
+            let mut packet = Outgoing::of_packet(packet, codec)?;
+            packet.media_time += shift;
+            Some(packet)
+        });
+        outlet.send(packets.collect());
+        Ok(gst::FlowSuccess::Ok)
+    });
+    let sink = gst_app::AppSink::builder()
+        .sync(false)
+        .async_(false)
+        .buffer_list(true)
+        .callbacks(callbacks.build())
+        .build();
+    sink.set_property("enable-last-sample", false);
+    sink
+}
+
+fn watch_state(webrtc: &gst::Element, egress: &Egress) -> watch::Receiver<ConnectionState> {
     let (sender, receiver) = watch::channel(ConnectionState::New);
-    webrtcbin::on_connection_state(webrtc, move |_, state| {
+    let egress = egress.clone();
+    webrtcbin::on_connection_state(webrtc, move |webrtc, state| {
+        if state == ConnectionState::Connected
+            && let Err(error) = egress.open(webrtc)
+        {
+            tracing::warn!(%error, "a bot sends nothing");
+        }
         sender.send_replace(state);
     });
     receiver

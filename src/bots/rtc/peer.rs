@@ -182,7 +182,6 @@ impl Peer {
     /// To be called once the connection is up: lets the uplinks flow, each from a keyframe on, if
     /// the server wants them.
     pub(crate) fn open(&self) {
-        self.connection.settle();
         self.pass(|gate| gate.connected = true);
     }
 

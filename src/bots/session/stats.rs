@@ -59,7 +59,7 @@ impl Bot {
             video_bytes_sent,
             key_requests,
             packets_sent: sent(input(&self.peer.mic)).0,
-            repair: self.peer.connection.repair.counters(),
+            repair: self.peer.connection.repair(),
             received: self.peer.incoming().map(|line| line.stats()).collect(),
             mesh: self.mesh_stats(),
         }

@@ -17,8 +17,6 @@ const MIN_BYTES: usize = 4_500;
 pub(crate) const TARGET_BYTES: usize = 6_000;
 /// Packets that a train is made of at most; more would say no more.
 pub(crate) const MAX_PACKETS: usize = 24;
-/// Field that marks a retransmission request as one for a train: nobody misses the packet.
-pub(crate) const MARK: &str = "train";
 /// Shortest time over which a rate is computed, microseconds: twice the unit of feedback.
 const RESOLUTION: i64 = 500;
 

@@ -7,8 +7,9 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use crate::media::rtp::session_gate::{
-    GENERIC_NACK, RECEIVER_REPORT, SENDER_REPORT, TRANSPORT_FEEDBACK, packets,
+use crate::media::rtp::compound::{
+    FULL_INTRA, GENERIC_NACK, PAYLOAD_FEEDBACK, PICTURE_LOSS, RECEIVER_REPORT, SENDER_REPORT,
+    TRANSPORT_FEEDBACK, packets, ssrc,
 };
 
 /// How long the loss of a report is valid: without a next one by then, that has been lost.
@@ -81,6 +82,21 @@ pub(crate) fn nacks(compound: &[u8]) -> impl Iterator<Item = (u32, &[u8])> {
             Some((u32::from_be_bytes([*a, *b, *c, *d]), fci))
         }
         _ => None,
+    })
+}
+
+/// The SSRCs of which the other side wants a keyframe (PLI, RFC 4585 section 6.3.1; FIR, RFC 5104
+/// section 4.3.1); none if the compound packet is not whole.
+pub(crate) fn keyframe_requests(compound: &[u8]) -> impl Iterator<Item = u32> {
+    let packets = packets(compound).unwrap_or_default().into_iter();
+    packets.flat_map(|packet| {
+        let (from, entry) = match (packet.kind, packet.count) {
+            (PAYLOAD_FEEDBACK, PICTURE_LOSS) => (4, 4),
+            (PAYLOAD_FEEDBACK, FULL_INTRA) => (8, 8),
+            _ => return Vec::new(),
+        };
+        let list = packet.body.get(from..).unwrap_or_default();
+        list.chunks_exact(entry).filter_map(ssrc).collect()
     })
 }
 

@@ -334,8 +334,13 @@ mod tests {
             ssrc: 3,
         };
         for csrc in [None, Some(7)] {
-            let mut packet = header.packet(csrc, Some(5), b"payload");
-            let plain = header.packet(csrc, None, b"payload");
+            let written = |extension| {
+                let mut packet = Vec::new();
+                header.write(csrc, extension, &mut packet);
+                packet.extend(b"payload");
+                packet
+            };
+            let (mut packet, plain) = (written(Some(5)), written(None));
             assert_eq!(packet.len(), plain.len() + 8);
             assert!(packet.ends_with(b"payload"));
             assert!(write_number(&mut packet, 5, 0xabcd));

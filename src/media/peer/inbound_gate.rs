@@ -1,8 +1,7 @@
 //! The gate before webrtcbin's `rtpsession`: what of a peer's RTP and RTCP the session is given
 //! ([`crate::media::rtp::session_gate`] has the rules).
 //!
-//! Threads: all of it runs on the thread that receives, but for the SSRCs that this side sends,
-//! which are noted on the threads that send. One short lock.
+//! Threads: all of it runs on the thread that receives, under one short lock.
 
 use std::ops::ControlFlow;
 use std::sync::Arc;
@@ -12,35 +11,37 @@ use parking_lot::Mutex;
 
 use crate::media::gst::buffer::with_bytes;
 use crate::media::gst::pipeline::now;
+use crate::media::rtp::compound::is_rtcp;
 use crate::media::rtp::header::{ssrc_and_seq, without_contributors};
-use crate::media::rtp::session_gate::{Admitted, SessionGate, is_rtcp};
+use crate::media::rtp::session_gate::{Admitted, SessionGate};
 
 /// The metric of what the gate keeps out.
 const REFUSED: &str = "tessera_refused_packets_total";
 
-/// Stands before `session` from now on, whose peer may have so many SSRCs. `on_rtcp` is called with
-/// what is let through of each RTCP packet, before the session gets it.
-pub(crate) fn install(
-    session: &gst::Element,
-    streams: u32,
-    on_rtcp: impl Fn(&Admitted<'_>) + Clone + Send + Sync + 'static,
-) {
-    let limit = usize::try_from(streams).unwrap_or(usize::MAX);
-    let gate = Arc::new(Mutex::new(SessionGate::new(limit)));
-    let sends = Arc::clone(&gate);
-    session.connect("on-new-sender-ssrc", false, move |values| {
-        let ssrc = values.get(1)?.get::<u32>().ok()?;
-        sends.lock().sends(ssrc);
-        None
-    });
-    session.connect_pad_added(move |_, pad| match pad.name().as_str() {
-        "recv_rtp_sink" => guard_rtp(pad, Arc::clone(&gate)),
-        "recv_rtcp_sink" => guard_rtcp(pad, Arc::clone(&gate), on_rtcp.clone()),
-        _ => {}
+/// Lets no RTP into `session` that `gate` does not admit.
+pub(crate) fn guard_rtp(session: &gst::Element, gate: Arc<Mutex<SessionGate>>) {
+    session.connect_pad_added(move |_, pad| {
+        if pad.name() == "recv_rtp_sink" {
+            guard_rtp_pad(pad, Arc::clone(&gate));
+        }
     });
 }
 
-fn guard_rtp(pad: &gst::Pad, gate: Arc<Mutex<SessionGate>>) {
+/// Lets no RTCP into `session` that `gate` does not admit. `on_rtcp` is called with what is let through
+/// of each packet, before the session gets it.
+pub(crate) fn guard_rtcp(
+    session: &gst::Element,
+    gate: Arc<Mutex<SessionGate>>,
+    on_rtcp: impl Fn(&Admitted<'_>) + Clone + Send + Sync + 'static,
+) {
+    session.connect_pad_added(move |_, pad| {
+        if pad.name() == "recv_rtcp_sink" {
+            guard_rtcp_pad(pad, Arc::clone(&gate), on_rtcp.clone());
+        }
+    });
+}
+
+fn guard_rtp_pad(pad: &gst::Pad, gate: Arc<Mutex<SessionGate>>) {
     let kinds = gst::PadProbeType::BUFFER | gst::PadProbeType::BUFFER_LIST;
     pad.add_probe(kinds, move |_, info| {
         let is_kept = match &mut info.data {
@@ -83,7 +84,7 @@ fn keep_rtp(packet: &mut gst::Buffer, gate: &Mutex<SessionGate>) -> bool {
     true
 }
 
-fn guard_rtcp(
+fn guard_rtcp_pad(
     pad: &gst::Pad,
     gate: Arc<Mutex<SessionGate>>,
     on_rtcp: impl Fn(&Admitted<'_>) + Send + Sync + 'static,
@@ -157,6 +158,7 @@ mod tests {
     }
 
     const STREAMS: u32 = 10;
+    const LIMIT: usize = 10;
     const OWN: u32 = 0x0a0a_0a0a;
 
     impl Session {
@@ -166,7 +168,11 @@ mod tests {
             let element = element.expect("an element of webrtcbin");
             let told = Arc::new(AtomicUsize::new(0));
             let listener = Arc::clone(&told);
-            install(&element, STREAMS, move |admitted| {
+            let mut gate = SessionGate::new(LIMIT);
+            gate.sends(OWN);
+            let gate = Arc::new(Mutex::new(gate));
+            guard_rtp(&element, Arc::clone(&gate));
+            guard_rtcp(&element, gate, move |admitted| {
                 listener.fetch_add(admitted.transport_wide.len(), Ordering::Relaxed);
             });
             let internal = element.property("internal-session");

@@ -1,21 +1,17 @@
 //! Monitors the link to one peer: numbers the packets that leave for it, and takes the feedback.
 //!
-//! It sits at webrtcbin's `rtpsession`: what leaves it goes out as it is, retransmissions included.
-//! RTCP comes from the gate before that session ([`super::inbound_gate`]). Where the receiver does
-//! not send transport-wide feedback (TWCC), its receiver reports are used instead.
+//! Packets come from what sends them ([`super::egress`]), retransmissions included, and RTCP from the
+//! gate on the way in ([`super::inbound_gate`]). Where the receiver does not send transport-wide
+//! feedback (TWCC), its receiver reports are used instead.
 //!
 //! Threads: numbers are written on the streaming thread that sends, feedback is taken on the one
 //! that receives RTCP, both under one short lock.
 
-use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::Duration;
 
-use gst::prelude::*;
 use parking_lot::Mutex;
 
-use super::inbound_gate;
-use super::webrtcbin::internals::on_element_added;
 use crate::media::bwe::budget::OVERHEAD;
 use crate::media::bwe::delay::{DelayEstimator, Estimate};
 use crate::media::bwe::rr::RrEstimator;
@@ -24,18 +20,13 @@ use crate::media::bwe::rtcp::{ReportBlock, ReportedLoss};
 use crate::media::bwe::twcc;
 use crate::media::bwe::twcc::SendLog;
 use crate::media::gst::pipeline::now;
-use crate::media::rtp::extensions::TRANSPORT_WIDE_CC;
 use crate::media::rtp::header::ssrc_and_seq;
 use crate::media::rtp::session_gate::Admitted;
-use crate::media::sdp::line::Line;
-use crate::media::stream::rtx_budget::RtxBudget;
-use crate::media::stream::slot::Slot;
 
 /// The bandwidth estimation of the link to one peer. Cloning shares it.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct LinkMonitor {
     link: Arc<Mutex<LinkState>>,
-    rtx_budget: RtxBudget,
 }
 
 #[derive(Debug, Default)]
@@ -44,6 +35,8 @@ struct LinkState {
     estimator: DelayEstimator,
     reports: ReportedLoss,
     feedback: FeedbackKind,
+    /// The estimate that was made last.
+    last: Option<Estimate>,
 }
 
 /// Which feedback the estimate is made of.
@@ -64,20 +57,18 @@ impl Default for FeedbackKind {
 impl LinkState {
     /// Records a packet of RTP that leaves, and writes its transport-wide number if it has the
     /// header extension `id`.
-    fn send(&mut self, at: Duration, id: Option<u8>, packet: &mut gst::Buffer) {
-        let size = packet.size() + OVERHEAD;
+    fn send(&mut self, at: Duration, id: Option<u8>, packet: &mut [u8]) {
+        let size = packet.len() + OVERHEAD;
         if let FeedbackKind::ReceiverReports(reception) = &mut self.feedback
-            && let Ok(bytes) = packet.map_readable()
-            && let Some((ssrc, seq)) = ssrc_and_seq(&bytes)
+            && let Some((ssrc, seq)) = ssrc_and_seq(packet)
         {
             reception.record(at, ssrc, seq, size);
         }
         if let Some(id) = id
-            && let Ok(mut bytes) = packet.make_mut().map_writable()
-            && twcc::has_number(&bytes, id)
+            && twcc::has_number(packet, id)
         {
             let number = self.log.record(at, size);
-            twcc::write_number(&mut bytes, id, number);
+            twcc::write_number(packet, id, number);
         }
     }
 
@@ -118,43 +109,27 @@ impl LinkState {
 }
 
 impl LinkMonitor {
-    /// Monitors the link of `webrtc`, whose m-lines will be `lines`, and lets no more than `streams`
-    /// SSRCs of the peer in. Call it before the m-lines are added.
-    pub(crate) fn install(webrtc: &gst::Element, lines: &[Line], streams: u32) -> Self {
-        let monitor = Self {
-            link: Arc::default(),
-            rtx_budget: RtxBudget::install(webrtc, now),
-        };
-        let mut downlinks = lines.iter().filter(|line| !line.role.is_uplink());
-        // One id in all of a BUNDLE (RFC 8843 section 9).
-        let id = downlinks.find_map(|line| line.extension(TRANSPORT_WIDE_CC));
-        let link = Arc::downgrade(&monitor.link);
-        on_element_added(webrtc, move |element, name| {
-            if name == "rtpsession" {
-                attach(element, id, &link);
-                let link = link.clone();
-                inbound_gate::install(element, streams, move |admitted| {
-                    if let Some(link) = link.upgrade() {
-                        link.lock().on_rtcp(now(), admitted);
-                    }
-                });
-            }
-        });
-        monitor
+    /// Records a packet that leaves at `at`, and writes its transport-wide number if it has the header
+    /// extension `id`.
+    pub(crate) fn record_sent(&self, at: Duration, id: Option<u8>, packet: &mut [u8]) {
+        self.link.lock().send(at, id, packet);
     }
 
-    /// Limits the retransmissions of `slots` by the budget of the link (`stream/rtx_budget`).
-    pub(crate) fn limit_retransmissions<'a>(&self, slots: impl Iterator<Item = &'a Slot>) {
-        for slot in slots {
-            self.rtx_budget.add(slot.ssrc(), slot.wanted_again());
-        }
+    /// Takes what the gate on the way in has let through.
+    pub(crate) fn on_rtcp(&self, now: Duration, admitted: &Admitted<'_>) {
+        self.link.lock().on_rtcp(now, admitted);
     }
 
     /// The estimate now; `None` before there is any.
     pub(crate) fn estimate(&self) -> Option<Estimate> {
-        let estimate = self.link.lock().estimate(now());
-        self.rtx_budget.set_estimate(estimate);
-        estimate
+        let mut link = self.link.lock();
+        link.last = link.estimate(now());
+        link.last
+    }
+
+    /// What [`Self::estimate`] returned last.
+    pub(crate) fn last_estimate(&self) -> Option<Estimate> {
+        self.link.lock().last
     }
 
     /// The share of packets of an SSRC, 0 to 1, that the newest receiver report calls lost; `None`
@@ -162,42 +137,4 @@ impl LinkMonitor {
     pub(crate) fn reported_loss(&self, ssrc: u32) -> Option<f32> {
         self.link.lock().reports.loss(now(), ssrc)
     }
-}
-
-type WeakState = std::sync::Weak<Mutex<LinkState>>;
-
-/// Taps what leaves `session`. `id` is the header extension of transport-wide numbers, if one was
-/// negotiated.
-fn attach(session: &gst::Element, id: Option<u8>, link: &WeakState) {
-    let state = link.clone();
-    session.connect_pad_added(move |_, pad| {
-        if pad.name() == "send_rtp_src" {
-            number_sent(pad, id, state.clone());
-        }
-    });
-}
-
-/// Records and numbers every packet that passes `pad`.
-fn number_sent(pad: &gst::Pad, id: Option<u8>, link: WeakState) {
-    let kinds = gst::PadProbeType::BUFFER | gst::PadProbeType::BUFFER_LIST;
-    pad.add_probe(kinds, move |_, info| {
-        let Some(link) = link.upgrade() else {
-            return gst::PadProbeReturn::Ok;
-        };
-        let link = &mut *link.lock();
-        let at = now();
-        match &mut info.data {
-            Some(gst::PadProbeData::Buffer(packet)) => {
-                link.send(at, id, packet);
-            }
-            Some(gst::PadProbeData::BufferList(list)) => {
-                list.make_mut().foreach_mut(|mut packet, _| {
-                    link.send(at, id, &mut packet);
-                    ControlFlow::Continue(Some(packet))
-                });
-            }
-            _ => {}
-        }
-        gst::PadProbeReturn::Ok
-    });
 }

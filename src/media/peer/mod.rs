@@ -6,6 +6,7 @@
 
 pub(crate) mod arrivals;
 pub(crate) mod candidates;
+pub(crate) mod egress;
 pub(crate) mod event;
 mod inbound_gate;
 pub(crate) mod link_monitor;
@@ -24,6 +25,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use gst::prelude::*;
 
 use self::candidates::Gathering;
+use self::egress::{Egress, StreamHooks, StreamParams};
 use self::event::{Loss, OnPeerEvent, PeerError, PeerEvent};
 use self::link_monitor::LinkMonitor;
 use self::nack::NackMonitor;
@@ -31,12 +33,15 @@ use self::negotiate::negotiate;
 use self::remb::Remb;
 use self::webrtcbin::ConnectionState;
 
-use super::gst::pipeline::{BusEvent, Pipeline, recalculate_latency, running_time};
+use super::gst::pipeline::{BusEvent, Pipeline, running_time};
+use super::rtp::extensions::TRANSPORT_WIDE_CC;
 use super::sdp::candidate::CandidateGate;
 use super::sdp::certificate;
 use super::sdp::line::{Fingerprint, Line};
 use super::sdp::normalise::Offer;
+use super::sdp::repair;
 use super::sdp::simulcast;
+use super::sdp::text::Attributes;
 use super::stream::slot::Slot;
 use crate::codec::Codec;
 use crate::id::Mid;
@@ -62,6 +67,7 @@ pub(crate) struct Transport {
 pub(crate) struct Peer {
     webrtc: gst::Element,
     slots: BTreeMap<Mid, Slot>,
+    egress: Egress,
     /// Running time at which the last packet arrived, ns.
     last_packet: Arc<AtomicU64>,
     link_monitor: LinkMonitor,
@@ -95,11 +101,15 @@ impl Peer {
         let lines: Arc<[Line]> = plan.into();
         let streams = max_streams(lines.len());
         webrtcbin::limit_streams(&webrtc, streams);
-        let link_monitor = LinkMonitor::install(&webrtc, &lines, streams);
+        let link_monitor = LinkMonitor::default();
+        let egress = Egress::install(&webrtc, streams, Some(link_monitor.clone()));
+        egress.limit_received(&webrtc);
+        let rtx = uplink_rtx(&offer.canonical(&lines, &[]), &lines);
+        webrtcbin::internals::receive_rtx(&webrtc, &rtx);
         let remb = Remb::install(&webrtc, &lines);
         uplink::take_uplinks(&pipeline, &webrtc, offer, &lines, &on_event);
         let fingerprint = offer.transport.fingerprint.clone();
-        watch_connection(&pipeline, &webrtc, fingerprint, &on_event);
+        watch_connection(&egress, &webrtc, fingerprint, &on_event);
         let on_close = Arc::clone(&on_event);
         webrtcbin::internals::on_close_notify(&webrtc, move || {
             on_close(PeerEvent::Lost(Loss::Transport));
@@ -112,8 +122,7 @@ impl Peer {
                 bus_events(PeerEvent::Lost(Loss::Pipeline(text)));
             }
         })?;
-        let slots = make_transceivers(&pipeline, &webrtc, &lines)?;
-        link_monitor.limit_retransmissions(slots.values());
+        let slots = make_transceivers(&pipeline, &webrtc, &egress, &lines)?;
         let looked_for = MediaPeers::new(&transport.media_ips, transport.public_ip);
         let mut candidates = CandidateGate::new(looked_for);
         let offered = offer.transport.candidates.iter();
@@ -138,6 +147,7 @@ impl Peer {
         let peer = Self {
             webrtc,
             slots,
+            egress,
             last_packet,
             link_monitor,
             nack,
@@ -186,13 +196,14 @@ impl Peer {
 
     /// What has been lost and sent again so far.
     pub(crate) fn nack_counters(&self) -> RepairStats {
-        self.nack.counters()
+        let mut counters = self.nack.counters();
+        self.egress.count(&mut counters);
+        counters
     }
 
     /// Sends the newest packets of a slot again at once: `bytes` of them, or as many as are kept.
     pub(crate) fn retransmit(&self, slot: &Slot, bytes: usize) {
-        self.nack
-            .retransmit(slot.ssrc(), &slot.recent_packets(bytes));
+        self.egress.send_train(slot.ssrc(), bytes);
     }
 
     /// Running time at which the last packet of any kind arrived from this peer.
@@ -208,6 +219,18 @@ fn add(pipeline: &Pipeline, element: &impl IsA<gst::Element>) -> Result<(), Peer
         .map_err(|error| PeerError::refused("add element", error))
 }
 
+/// The payload types of uplinks, each with that of its repeated packets (RTX).
+fn uplink_rtx(offer: &str, lines: &[Line]) -> Vec<(u8, u8)> {
+    let offered = repair::lines(offer);
+    let uplinks = lines.iter().zip(&offered);
+    let uplinks = uplinks.filter(|(line, _)| line.role.is_uplink());
+    let pair = |(line, offered): (&Line, &Attributes<'_>)| {
+        let rtx = repair::rtx_payload_type(offered, line.payload_type)?;
+        Some((line.payload_type, rtx))
+    };
+    uplinks.filter_map(pair).collect()
+}
+
 /// SSRCs that a peer with so many m-lines may have: one for what each sends, one for the reports of
 /// its receiver, one because some streams start anew with another, and [`SPARE_SSRCS`].
 fn max_streams(lines: usize) -> u32 {
@@ -219,74 +242,75 @@ fn max_streams(lines: usize) -> u32 {
 fn make_transceivers(
     pipeline: &Pipeline,
     webrtc: &gst::Element,
+    egress: &Egress,
     lines: &[Line],
 ) -> Result<BTreeMap<Mid, Slot>, PeerError> {
     let mut slots = BTreeMap::new();
-    for line in lines {
+    for (place, line) in lines.iter().enumerate() {
         if line.role.is_uplink() {
             webrtcbin::add_receiver(webrtc, &line.caps(), line.format != Codec::Opus);
         } else {
-            let slot = Slot::new(line.clone());
-            link_slot(pipeline, webrtc, &slot)?;
+            let slot = make_slot(pipeline, webrtc, egress, place, line)?;
             slots.insert(line.mid.clone(), slot);
         }
     }
     Ok(slots)
 }
 
-fn link_slot(pipeline: &Pipeline, webrtc: &gst::Element, slot: &Slot) -> Result<(), PeerError> {
-    let direction = gst_webrtc::WebRTCRTPTransceiverDirection::Sendonly;
-    let nack = slot.line().format != Codec::Opus;
-    let pad = webrtcbin::add_sender(webrtc, &slot.caps(), direction, nack)
-        .map_err(|reason| PeerError::refused("request pad", reason))?;
-    let source: &gst::Element = slot.element().upcast_ref();
-    add(pipeline, source)?;
-    let last = match slot.line().legacy {
-        None => source.clone(),
-        Some(codec) => {
-            let bin = transcode::from_opus(codec, slot.line().payload_type, slot.ssrc())?;
-            add(pipeline, &bin)?;
-            source
-                .link(&bin)
-                .map_err(|error| PeerError::refused("link slot", error))?;
-            bin.upcast()
-        }
+/// A slot for the m-line at that place. webrtcbin negotiates the m-line; packets do not pass it.
+fn make_slot(
+    pipeline: &Pipeline,
+    webrtc: &gst::Element,
+    egress: &Egress,
+    place: usize,
+    line: &Line,
+) -> Result<Slot, PeerError> {
+    let ssrc = rand::random::<u32>().max(1);
+    let repaired = line.format != Codec::Opus;
+    let params = StreamParams {
+        ssrc,
+        payload_type: line.payload_type,
+        clock_rate: line.clock_rate(),
+        numbered: line.extension(TRANSPORT_WIDE_CC),
+        line: place,
+        repaired,
     };
-    last.static_pad("src")
-        .ok_or_else(|| PeerError::refused("link slot", "its source has no pad"))?
-        .link(&pad)
-        .map_err(|error| PeerError::refused("link slot", error))?;
-    for element in [&last, source] {
-        element
-            .sync_state_with_parent()
-            .map_err(|error| PeerError::refused("start slot", error))?;
-    }
-    Ok(())
+    let outlet = egress.add(params);
+    let outlet = match line.legacy {
+        None => outlet,
+        Some(codec) => transcode::from_opus(pipeline.gst(), codec, params, outlet)?,
+    };
+    let slot = Slot::new(line.clone(), ssrc, outlet);
+    let hooks = StreamHooks {
+        request_keyframe: Box::new(slot.keyframe_requests()),
+        is_paced: Box::new(slot.is_paced()),
+    };
+    egress.hook(ssrc, hooks);
+    let direction = gst_webrtc::WebRTCRTPTransceiverDirection::Sendonly;
+    webrtcbin::add_sender(webrtc, &slot.caps(), direction, repaired)
+        .map_err(|reason| PeerError::refused("request pad", reason))?;
+    Ok(slot)
 }
 
 /// Reports when the connection is up and verified, or lost.
 fn watch_connection(
-    pipeline: &Pipeline,
+    egress: &Egress,
     webrtc: &gst::Element,
     expected: Fingerprint,
     on_event: &OnPeerEvent,
 ) {
     let on_event = Arc::clone(on_event);
-    let pipeline = pipeline.gst().downgrade();
+    let egress = egress.clone();
     webrtcbin::on_connection_state(webrtc, move |webrtc, state| {
         let event = match state {
-            // Until the certificate has been compared nothing is fed and nothing is decoded.
-            ConnectionState::Connected => {
-                // The elements that webrtcbin adds on connecting have not been told the latency,
-                // and without it they cannot time their sender reports.
-                if let Some(pipeline) = pipeline.upgrade() {
-                    pipeline.call_async(recalculate_latency);
-                }
-                match is_verified(webrtc, &expected) {
-                    true => PeerEvent::Connected,
-                    false => PeerEvent::Lost(Loss::Fingerprint),
-                }
+            // Until the certificate has been compared nothing is sent and nothing is decoded.
+            ConnectionState::Connected if !is_verified(webrtc, &expected) => {
+                PeerEvent::Lost(Loss::Fingerprint)
             }
+            ConnectionState::Connected => match egress.open(webrtc) {
+                Ok(()) => PeerEvent::Connected,
+                Err(error) => PeerEvent::Lost(Loss::Pipeline(error.to_string())),
+            },
             ConnectionState::Failed | ConnectionState::Closed => PeerEvent::Lost(Loss::Transport),
             _ => return,
         };

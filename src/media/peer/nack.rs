@@ -1,8 +1,7 @@
-//! Lost packets of a connection (NACK, RFC 4585; RTX, RFC 4588): whether they are asked for again,
-//! how long they are waited for, and the counters of the elements inside webrtcbin that do so.
+//! Lost packets of what a peer receives (NACK, RFC 4585; RTX, RFC 4588): whether they are asked for
+//! again, how long they are waited for, and the counters of the elements inside webrtcbin that do so.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use gst::glib;
 use gst::prelude::*;
@@ -10,15 +9,12 @@ use parking_lot::Mutex;
 
 use super::arrivals;
 use super::webrtcbin::internals::{factory_name, on_element_added};
-use crate::media::bwe::packet_train;
 use crate::protocol::stats::RepairStats;
 
-/// Reads the counters inside one webrtcbin, and has packets sent again unasked. Cloning shares it.
+/// Reads the counters inside one webrtcbin. Cloning shares it.
 #[derive(Debug, Clone)]
 pub(crate) struct NackMonitor {
     elements: Arc<Mutex<Vec<glib::WeakRef<gst::Element>>>>,
-    /// Packets sent again that nobody asked for, which the counters leave out.
-    unrequested: Arc<AtomicU64>,
 }
 
 impl NackMonitor {
@@ -26,7 +22,6 @@ impl NackMonitor {
     pub(crate) fn watch(webrtc: &gst::Element) -> Self {
         let monitor = Self {
             elements: Arc::default(),
-            unrequested: Arc::default(),
         };
         let elements = Arc::clone(&monitor.elements);
         on_element_added(webrtc, move |element, _| {
@@ -39,28 +34,6 @@ impl NackMonitor {
         monitor
     }
 
-    /// Sends packets of a stream again at once, as if the other side had asked for them: those of
-    /// these sequence numbers that are still kept.
-    pub(crate) fn retransmit(&self, ssrc: u32, numbers: &[u16]) {
-        let elements = self.elements();
-        let unrequested = u64::try_from(numbers.len()).unwrap_or_default();
-        self.unrequested.fetch_add(unrequested, Ordering::Relaxed);
-        let senders = elements
-            .iter()
-            .filter(|e| matches!(Kind::of(e), Some(Kind::Sender)));
-        for pad in senders.filter_map(|sender| sender.static_pad("src")) {
-            for number in numbers {
-                let request = gst::Structure::builder("GstRTPRetransmissionRequest")
-                    .field("seqnum", u32::from(*number))
-                    .field("ssrc", ssrc)
-                    .field(packet_train::MARK, true)
-                    .build();
-                // Without effect where another element keeps the packets of the stream.
-                pad.send_event(gst::event::CustomUpstream::new(request));
-            }
-        }
-    }
-
     /// Sums up the counters of all elements.
     pub(crate) fn counters(&self) -> RepairStats {
         let mut sum = RepairStats::default();
@@ -69,9 +42,6 @@ impl NackMonitor {
                 kind.add(&element, &mut sum);
             }
         }
-        let unrequested = self.unrequested.load(Ordering::Relaxed);
-        sum.asked_of_us = sum.asked_of_us.saturating_sub(unrequested);
-        sum.resent = sum.resent.saturating_sub(unrequested);
         sum
     }
 
@@ -90,7 +60,6 @@ impl NackMonitor {
 #[derive(Debug, Clone, Copy)]
 enum Kind {
     Session,
-    Sender,
     Receiver,
     Jitterbuffer,
 }
@@ -99,7 +68,6 @@ impl Kind {
     fn of(element: &gst::Element) -> Option<Self> {
         match factory_name(element)?.as_str() {
             "rtpsession" => Some(Self::Session),
-            "rtprtxsend" => Some(Self::Sender),
             "rtprtxreceive" => Some(Self::Receiver),
             "rtpjitterbuffer" => Some(Self::Jitterbuffer),
             _ => None,
@@ -113,10 +81,6 @@ impl Kind {
             Self::Session => {
                 let asked = stats().get::<u32>("sent-nack-count");
                 sum.asked += asked.map_or(0, u64::from);
-            }
-            Self::Sender => {
-                sum.asked_of_us += property("num-rtx-requests");
-                sum.resent += property("num-rtx-packets");
             }
             Self::Receiver => sum.recovered += property("num-rtx-assoc-packets"),
             Self::Jitterbuffer => sum.lost += stats().get::<u64>("num-lost").unwrap_or(0),

@@ -1,5 +1,7 @@
 //! The fixed header of an RTP packet (RFC 3550 section 5.1), and sequence numbers; pure.
 
+use std::ops::Range;
+
 /// The fields of a fixed RTP header (RFC 3550 section 5.1) that a slot rewrites.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct RtpHeader {
@@ -16,14 +18,43 @@ pub struct RtpHeader {
 }
 
 impl RtpHeader {
-    /// Writes a packet with this header. It has no padding, and none of the header extensions
-    /// that `payload` came with: those of one connection mean nothing on another. `csrc` names
-    /// who contributed to it. With an `extension` id it has an element of two zero bytes under
-    /// that id (RFC 8285 section 4.2).
-    pub fn packet(&self, csrc: Option<u32>, extension: Option<u8>, payload: &[u8]) -> Vec<u8> {
+    /// Bytes of a header without contributors and extensions.
+    pub(crate) const LEN: usize = 12;
+
+    /// Reads the header of a packet, and where in it the payload is: behind contributors and header
+    /// extensions, and before padding. `None` for what is no whole packet of RTP.
+    pub(crate) fn parse(packet: &[u8]) -> Option<(Self, Range<usize>)> {
+        let &[first, second, s0, s1, t0, t1, t2, t3, a, b, c, d, ..] = packet else {
+            return None;
+        };
+        let (version, is_padded, is_extended) = (first >> 6, first & 0x20 != 0, first & 0x10 != 0);
+        let mut from = Self::LEN + 4 * usize::from(first & 0x0f);
+        if is_extended {
+            let &[_, _, high, low] = packet.get(from..)?.first_chunk()?;
+            from += 4 + 4 * usize::from(u16::from_be_bytes([high, low]));
+        }
+        let padding = match is_padded {
+            true => usize::from(*packet.last()?).max(1),
+            false => 0,
+        };
+        let to = packet.len().checked_sub(padding)?;
+        let header = Self {
+            payload_type: second & 0x7f,
+            seq: u16::from_be_bytes([s0, s1]),
+            timestamp: u32::from_be_bytes([t0, t1, t2, t3]),
+            marker: second & 0x80 != 0,
+            ssrc: u32::from_be_bytes([a, b, c, d]),
+        };
+        (version == 2 && from <= to).then_some((header, from..to))
+    }
+
+    /// Appends this header to `packet`, which its payload is to follow. `csrc` names who contributed to
+    /// it. With an `extension` id it has an element of two zero bytes under that id (RFC 8285 section
+    /// 4.2). It has none of the extensions that a payload came with: those of one connection mean
+    /// nothing on another.
+    pub(crate) fn write(&self, csrc: Option<u32>, extension: Option<u8>, packet: &mut Vec<u8>) {
         const VERSION: u8 = 2 << 6;
         let extended = u8::from(extension.is_some()) << 4;
-        let mut packet = Vec::with_capacity(24 + payload.len());
         packet.push(VERSION | extended | u8::from(csrc.is_some()));
         packet.push(u8::from(self.marker) << 7 | self.payload_type & 0x7f);
         packet.extend(self.seq.to_be_bytes());
@@ -35,8 +66,6 @@ impl RtpHeader {
         if let Some(id) = extension {
             packet.extend([0xbe, 0xde, 0, 1, id << 4 | 1, 0, 0, 0]);
         }
-        packet.extend_from_slice(payload);
-        packet
     }
 }
 
@@ -89,11 +118,49 @@ mod tests {
             marker: true,
             ssrc: 3,
         };
-        let with = header.packet(Some(7), Some(5), b"payload");
-        let without = header.packet(None, Some(5), b"payload");
+        let packet = |contributor| {
+            let mut packet = Vec::new();
+            header.write(contributor, Some(5), &mut packet);
+            packet.extend(b"payload");
+            packet
+        };
+        let (with, without) = (packet(Some(7)), packet(None));
         assert_eq!(without_contributors(&with), Some(without.clone()));
         assert_eq!(without_contributors(&without), None);
         assert_eq!(without_contributors(&with[..15]), None);
+    }
+
+    #[test]
+    fn a_header_is_read_as_it_is_written() {
+        let header = RtpHeader {
+            payload_type: 96,
+            seq: 0x0102,
+            timestamp: 0x0304_0506,
+            marker: true,
+            ssrc: 0x0708_090a,
+        };
+        for (csrc, extension) in [
+            (None, None),
+            (Some(7), None),
+            (None, Some(5)),
+            (Some(7), Some(5)),
+        ] {
+            let mut packet = Vec::new();
+            header.write(csrc, extension, &mut packet);
+            let start = packet.len();
+            assert_eq!(RtpHeader::parse(&packet), Some((header, start..start)));
+            packet.extend(b"payload");
+            assert_eq!(RtpHeader::parse(&packet), Some((header, start..start + 7)));
+            packet[0] |= 0x20;
+            packet.extend([0, 0, 3]);
+            assert_eq!(RtpHeader::parse(&packet), Some((header, start..start + 7)));
+            for padding in [4, 10, 0xff] {
+                packet.truncate(start);
+                packet.push(padding);
+                assert_eq!(RtpHeader::parse(&packet), None, "more padding than packet");
+            }
+            assert_eq!(RtpHeader::parse(&packet[..start - 1]), None);
+        }
     }
 
     #[test]

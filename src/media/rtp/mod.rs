@@ -1,7 +1,7 @@
 //! RTP packets as bytes; pure.
 
 pub(crate) mod budget;
-pub(crate) mod bye;
+pub(crate) mod compound;
 pub(crate) mod demux;
 pub(crate) mod extensions;
 pub(crate) mod h264_sps;
@@ -10,5 +10,7 @@ pub(crate) mod header_extension;
 pub mod payload;
 pub mod rewrite;
 pub(crate) mod sanitize;
+pub(crate) mod sender_report;
 pub(crate) mod session_gate;
+pub(crate) mod srtp;
 pub(crate) mod token_bucket;

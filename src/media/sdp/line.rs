@@ -65,7 +65,7 @@ impl Line {
     }
 
     /// RTP timestamp units per second on the wire.
-    fn clock_rate(&self) -> u32 {
+    pub(crate) fn clock_rate(&self) -> u32 {
         let own = self.format.clock_rate();
         self.legacy.map_or(own, LegacyCodec::clock_rate)
     }

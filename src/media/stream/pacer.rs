@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use parking_lot::{Condvar, Mutex};
 
+use super::outgoing::{Outgoing, Outlet};
 use crate::media::gst::pipeline::now;
 
 /// Time between two looks at the packets that are held.
@@ -98,20 +99,19 @@ impl<T> LeakyBucket<T> {
     }
 }
 
-/// Paces the packets of one slot on their way to its appsrc. Cloning shares it. Used on the
+/// Paces the packets of one slot on their way to its peer. Cloning shares it. Used on the
 /// streaming threads of taps and on the pacer's own thread.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub(crate) struct Pacer(Arc<Inner>);
 
-#[derive(Debug)]
 struct Inner {
-    appsrc: gst_app::AppSrc,
+    outlet: Arc<dyn Outlet>,
     queue: Mutex<Queue>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Default)]
 struct Queue {
-    bucket: LeakyBucket<gst::Buffer>,
+    bucket: LeakyBucket<Outgoing>,
     /// `None` lets packets pass as they come.
     pacing: Option<Pacing>,
     /// The pacer's thread has it on its list.
@@ -119,10 +119,10 @@ struct Queue {
 }
 
 impl Pacer {
-    /// Passes packets on to `appsrc`, as they come until [`Self::limit`].
-    pub(crate) fn new(appsrc: gst_app::AppSrc) -> Self {
+    /// Passes packets on to `outlet`, as they come until [`Self::limit`].
+    pub(crate) fn new(outlet: Arc<dyn Outlet>) -> Self {
         Self(Arc::new(Inner {
-            appsrc,
+            outlet,
             queue: Mutex::default(),
         }))
     }
@@ -142,14 +142,13 @@ impl Pacer {
         self.0.queue.lock().bucket.clear();
     }
 
-    /// Takes the packets of a frame. Does not block. A full or flushing `appsrc` loses packets,
-    /// which is its peer's own trouble.
-    pub(crate) fn send(&self, packets: Vec<gst::Buffer>) {
+    /// Takes the packets of a frame. Does not block.
+    pub(crate) fn send(&self, packets: Vec<Outgoing>) {
         let queue = &mut *self.0.queue.lock();
         let Some(pacing) = queue.pacing else {
             // What was held so far goes first.
             self.0.release(queue);
-            self.0.push(packets);
+            self.0.outlet.send(packets);
             return;
         };
         for packet in packets {
@@ -165,19 +164,12 @@ impl Pacer {
 
 impl Inner {
     /// Passes on the packets that may go. The lock of `queue` is held meanwhile, so that packets
-    /// stay in order; appsrc is leaky and takes them without waiting.
+    /// stay in order; the outlet takes them without waiting.
     fn release(&self, queue: &mut Queue) {
         let now = now();
         let released = queue.bucket.release(now, queue.pacing);
-        self.push(released);
-    }
-
-    fn push(&self, mut packets: Vec<gst::Buffer>) {
-        if packets.len() > 1 {
-            let list: gst::BufferList = packets.into_iter().collect();
-            let _ = self.appsrc.push_buffer_list(list);
-        } else if let Some(packet) = packets.pop() {
-            let _ = self.appsrc.push_buffer(packet);
+        if !released.is_empty() {
+            self.outlet.send(released);
         }
     }
 

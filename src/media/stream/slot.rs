@@ -8,26 +8,24 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 
+use super::outgoing::{Outgoing, Outlet, Payload};
 use super::pacer::{Pacer, Pacing};
-use super::recent_packets::RecentPackets;
-use super::rtx_budget::History;
 use super::since_keyframe::Backlog;
-use super::tap::{self, Deliver, Subscription, Tap};
+use super::tap::{Deliver, Subscription, Tap};
 use crate::codec::Codec;
 use crate::media::gst::pipeline::{now, running_time};
-use crate::media::rtp::extensions::TRANSPORT_WIDE_CC;
 use crate::media::rtp::header::RtpHeader;
 use crate::media::rtp::payload::starts_keyframe;
 use crate::media::rtp::payload::vp8::Vp8Descriptor;
 use crate::media::rtp::rewrite::{DropReason, Entry, Rewriter, SlotParams, Verdict};
 use crate::media::sdp::line::Line;
 
-/// Packets that wait in a slot at most. A peer whose link or pipeline stalls loses the oldest.
-const SLOT_QUEUE: gst::ClockTime = gst::ClockTime::from_mseconds(500);
-
 /// Time after which an unanswered keyframe request is repeated, while the source sends packets. A
 /// request that is lost is repeated by nobody else.
 const REQUEST_AGAIN: Duration = Duration::from_secs(1);
+
+/// The payload type of Opus that is made another codec of behind the slot: none of the static ones.
+pub(crate) const TRANSCODED: u8 = 111;
 
 /// A downlink slot of one peer. Fed by the room, while packets pass on the streaming threads of
 /// taps.
@@ -52,19 +50,16 @@ struct Source {
 
 /// What the streaming threads of a tap and of the peer touch.
 struct Shared {
-    appsrc: gst_app::AppSrc,
     pacer: Pacer,
     format: Codec,
-    /// Id of the header extension that packets leave room for: that of the transport-wide sequence
-    /// number, which is written as they leave the peer.
-    numbered: Option<u8>,
     switch: Mutex<Switch>,
-    history: Mutex<History>,
     /// The tap that keyframes are requested from.
     source: Mutex<Option<Tap>>,
     /// Running time of the last request, ns.
     requested: AtomicU64,
     packets: AtomicU64,
+    /// Running time at which the last packet was sent, ns.
+    last_sent: AtomicU64,
 }
 
 /// Decides which source's packets are let through. Its lock is never held while a tap is
@@ -77,7 +72,6 @@ struct Switch {
     next: Option<u64>,
     /// Called when the source connected last delivers.
     opened: Option<Opened>,
-    recent: RecentPackets,
 }
 
 /// Called once, on a streaming thread. Must not block.
@@ -112,32 +106,15 @@ impl std::fmt::Debug for Shared {
 }
 
 impl Slot {
-    /// Makes a slot for an m-line, with an SSRC of its own.
-    pub(crate) fn new(line: Line) -> Self {
-        let ssrc = rand::random::<u32>().max(1);
-        // rtpsession must not know that packets are numbered: it would number them itself, and
-        // remember each until feedback comes, if ever.
-        let plain = Line {
-            extensions: Vec::new(),
-            legacy: None,
-            payload_type: inner_payload_type(&line),
-            ..line.clone()
-        };
-        let caps = caps_with_ssrc(&plain, ssrc);
-        let appsrc = gst_app::AppSrc::builder()
-            .caps(&caps)
-            .format(gst::Format::Time)
-            .is_live(true)
-            .block(false)
-            .max_time(SLOT_QUEUE)
-            .leaky_type(gst_app::AppLeakyType::Downstream)
-            .min_latency(0)
-            .build();
+    /// Makes a slot for an m-line, whose packets have this SSRC and go to `outlet`.
+    pub(crate) fn new(line: Line, ssrc: u32, outlet: Arc<dyn Outlet>) -> Self {
         let rewriter = Rewriter::new(SlotParams {
             ssrc,
-            payload_type: plain.payload_type,
+            payload_type: inner_payload_type(&line),
             clock_rate: line.format.clock_rate(),
-            first_seq: rand::random(),
+            // Far from where numbers wrap, for a receiver of SRTP that misses the first packets has
+            // to guess whether they have (RFC 3711 section 3.3.1).
+            first_seq: rand::random::<u16>() >> 1,
             first_timestamp: rand::random(),
             entry: match line.format {
                 Codec::Opus => Entry::AnyPacket,
@@ -145,27 +122,18 @@ impl Slot {
             },
         });
         let shared = Arc::new(Shared {
-            pacer: Pacer::new(appsrc.clone()),
-            appsrc,
+            pacer: Pacer::new(outlet),
             format: line.format,
-            numbered: line.extension(TRANSPORT_WIDE_CC),
             switch: Mutex::new(Switch {
                 rewriter,
                 current: 0,
                 next: None,
                 opened: None,
-                recent: RecentPackets::default(),
             }),
-            history: Mutex::default(),
             source: Mutex::new(None),
             requested: AtomicU64::new(0),
             packets: AtomicU64::new(0),
-        });
-        // A viewer's PLI or FIR goes to the source that feeds the slot when it comes.
-        let weak = Arc::downgrade(&shared);
-        tap::relay_keyframe_requests(&shared.appsrc, move || {
-            weak.upgrade()
-                .and_then(|shared| shared.source.lock().clone())
+            last_sent: AtomicU64::new(0),
         });
         Self {
             line,
@@ -176,14 +144,21 @@ impl Slot {
         }
     }
 
-    /// The `appsrc` to link to the peer's webrtcbin.
-    pub(crate) fn element(&self) -> &gst_app::AppSrc {
-        &self.shared.appsrc
+    /// Asks the source that feeds the slot for a keyframe, which the viewer wants.
+    pub(crate) fn keyframe_requests(&self) -> impl Fn() + Send + Sync + 'static {
+        let shared = Arc::downgrade(&self.shared);
+        move || {
+            let source = shared.upgrade().and_then(|s| s.source.lock().clone());
+            if let Some(source) = source {
+                source.request_keyframe();
+            }
+        }
     }
 
-    /// The m-line, as it was answered.
-    pub(crate) fn line(&self) -> &Line {
-        &self.line
+    /// Whether packets are paced when it is called.
+    pub(crate) fn is_paced(&self) -> impl Fn() -> bool + Send + Sync + 'static {
+        let pacer = self.shared.pacer.clone();
+        move || pacer.is_limited()
     }
 
     /// The SSRC of everything this slot sends.
@@ -202,28 +177,9 @@ impl Slot {
         self.shared.pacer.limit(pacing);
     }
 
-    /// A function that says of a packet of this slot, by its sequence number, how many bytes it
-    /// has; `None` if there is no use in sending it again. Where the picture is paced, packets
-    /// before its newest keyframe are not worth the time.
-    pub(crate) fn wanted_again(&self) -> Box<dyn Fn(u16) -> Option<usize> + Send + Sync> {
-        let shared = Arc::downgrade(&self.shared);
-        Box::new(move |seq| {
-            let shared = shared.upgrade()?;
-            let history = shared.history.lock();
-            let useless = history.is_before_keyframe(seq) && shared.pacer.is_limited();
-            (!useless).then(|| history.size(seq))
-        })
-    }
-
-    /// Sequence numbers of the last packets sent, the oldest first: as many as make
-    /// up `bytes`, at most [`crate::media::bwe::packet_train::TARGET_BYTES`].
-    pub(crate) fn recent_packets(&self, bytes: usize) -> Vec<u16> {
-        self.shared.switch.lock().recent.newest(bytes)
-    }
-
     /// Running time at which the last packet was sent; zero before the first.
     pub(crate) fn last_sent(&self) -> Duration {
-        self.shared.switch.lock().recent.last_sent()
+        Duration::from_nanos(self.shared.last_sent.load(Ordering::Relaxed))
     }
 
     /// How many packets were sent so far.
@@ -297,8 +253,7 @@ impl Slot {
 /// The payload type of what a slot gives: that of the line, or, where it is converted behind the slot,
 /// one that Opus can have, which is none of the static ones.
 fn inner_payload_type(line: &Line) -> u8 {
-    const OPUS: u8 = 111;
-    line.legacy.map_or(line.payload_type, |_| OPUS)
+    line.legacy.map_or(line.payload_type, |_| TRANSCODED)
 }
 
 fn caps_with_ssrc(line: &Line, ssrc: u32) -> gst::Caps {
@@ -334,19 +289,14 @@ impl Shared {
 
     /// Rewrites packets of a source into the slot's own stream, and sends them.
     fn deliver(&self, number: u64, packets: &[gst::Buffer], contributor: Option<u32>) {
-        let rewritten = packets.iter().filter_map(|packet| {
-            let bytes = self.rewrite(number, packet, contributor)?;
-            let mut rewritten = gst::Buffer::from_mut_slice(bytes);
-            if let Some(rewritten) = rewritten.get_mut() {
-                rewritten.set_pts(packet.pts());
-                rewritten.set_dts(packet.dts());
-            }
-            Some(rewritten)
-        });
-        // What becomes of them is the peer's own trouble; its liveness check will tell.
-        let rewritten: Vec<gst::Buffer> = rewritten.collect();
+        let rewritten = packets.iter();
+        let rewritten = rewritten.filter_map(|packet| self.rewrite(number, packet, contributor));
+        let rewritten: Vec<Outgoing> = rewritten.collect();
         let sent = rewritten.len();
         if sent > 0 {
+            let now = running_time().nseconds();
+            self.last_sent.store(now, Ordering::Relaxed);
+            // What becomes of them is the peer's own trouble; its liveness check will tell.
             self.pacer.send(rewritten);
         }
         self.packets.fetch_add(sent as u64, Ordering::Relaxed);
@@ -383,27 +333,21 @@ impl Shared {
         number: u64,
         buffer: &gst::Buffer,
         contributor: Option<u32>,
-    ) -> Option<Vec<u8>> {
-        let rtp = gst_rtp::RTPBuffer::from_buffer_readable(buffer).ok()?;
-        let header = RtpHeader {
-            payload_type: rtp.payload_type(),
-            seq: rtp.seq(),
-            timestamp: rtp.timestamp(),
-            ssrc: rtp.ssrc(),
-            marker: rtp.is_marker(),
-        };
-        let payload = rtp.payload().ok()?;
+    ) -> Option<Outgoing> {
+        let bytes = buffer.map_readable().ok()?;
+        let (header, place) = RtpHeader::parse(&bytes)?;
+        let payload = bytes.get(place.clone())?;
         let vp8 = match self.format {
             Codec::Vp8 => Vp8Descriptor::parse(payload),
             _ => None,
         };
         let now = now();
-        let keyframe = starts_keyframe(self.format, payload);
+        let starts_keyframe = starts_keyframe(self.format, payload);
         let mut switch = self.switch.lock();
         if number != switch.current && Some(number) != switch.next {
             return None;
         }
-        let header = match switch.rewriter.rewrite(now, &header, keyframe) {
+        let header = match switch.rewriter.rewrite(now, &header, starts_keyframe) {
             Verdict::Forward(header) => header,
             Verdict::Drop(reason) => {
                 drop(switch);
@@ -416,18 +360,14 @@ impl Shared {
         if number != switch.current {
             (switch.current, switch.next) = (number, None);
         }
-        let numbers = vp8.map(|descriptor| (descriptor, switch.rewriter.rewrite_vp8(&descriptor)));
-        switch.recent.record(now, header.seq, payload.len());
+        let vp8 = vp8.map(|descriptor| (descriptor, switch.rewriter.rewrite_vp8(&descriptor)));
         drop(switch);
-        let mut packet = header.packet(contributor, self.numbered, payload);
-        if self.format != Codec::Opus {
-            let mut history = self.history.lock();
-            history.record(header.seq, header.timestamp, packet.len(), keyframe);
-        }
-        if let Some((descriptor, numbers)) = numbers {
-            let start = packet.len() - payload.len();
-            descriptor.write(packet.get_mut(start..)?, &numbers);
-        }
-        Some(packet)
+        Some(Outgoing {
+            header,
+            contributor,
+            starts_keyframe,
+            media_time: buffer.pts().map_or(now, Duration::from),
+            payload: Payload::new(buffer, place, vp8),
+        })
     }
 }

@@ -4,7 +4,7 @@ use gst::glib;
 use gst::prelude::*;
 
 use super::identity;
-use crate::media::rtp::bye::without_bye;
+use crate::media::rtp::srtp::{SrtpError, SrtpKeys};
 
 /// Calls `f` for each element that webrtcbin makes inside itself from now on, with the name of its
 /// factory, on the thread that adds it.
@@ -31,7 +31,6 @@ pub(crate) fn configure(webrtc: &gst::Element) {
     on_element_added(webrtc, |element, name| match name {
         "rtpjitterbuffer" => configure_jitterbuffer(element),
         "rtpsession" => configure_session(element),
-        "rtpulpfecenc" => bypass_idle_fec(element),
         "dtlsdec" => show_certificate(element),
         _ => {}
     });
@@ -67,44 +66,6 @@ fn configure_session(session: &gst::Element) {
     inner.set_property("twcc-feedback-interval", TWCC_INTERVAL.nseconds());
     session.set_property("rtcp-fraction", RTCP_BANDWIDTH);
     session.set_property("rtcp-min-interval", REPORT_INTERVAL.nseconds());
-    never_say_bye(session);
-}
-
-/// Keeps a session from saying BYE. By itself it does so for each sender of ours that has been silent
-/// for five seconds, and a slot is silent whenever nothing feeds it: while a room has another mode,
-/// while somebody hears sound alone, while a camera is muted. Who honours BYE (aiortc, GStreamer)
-/// ends that stream for good. It ends with the connection, and only then.
-fn never_say_bye(session: &gst::Element) {
-    session.connect_pad_added(|_, pad| {
-        if pad.name() == "send_rtcp_src" {
-            pad.add_probe(gst::PadProbeType::BUFFER, |_, info| take_bye_out(info));
-        }
-    });
-}
-
-fn take_bye_out(info: &mut gst::PadProbeInfo<'_>) -> gst::PadProbeReturn {
-    let Some(gst::PadProbeData::Buffer(buffer)) = &mut info.data else {
-        return gst::PadProbeReturn::Ok;
-    };
-    let kept = match buffer.map_readable() {
-        Ok(compound) => without_bye(&compound),
-        Err(_) => None,
-    };
-    let Some(kept) = kept else {
-        return gst::PadProbeReturn::Ok;
-    };
-    if kept.is_empty() {
-        info.data = None;
-        // Handled and not Drop: after Drop, GStreamer 1.22.0 releases once more what is gone.
-        return gst::PadProbeReturn::Handled;
-    }
-    let mut rest = gst::Buffer::from_mut_slice(kept);
-    if let Some(rest) = rest.get_mut() {
-        let flags = gst::BufferCopyFlags::META | gst::BufferCopyFlags::TIMESTAMPS;
-        let _ = buffer.copy_into(rest, flags, ..);
-    }
-    *buffer = rest;
-    gst::PadProbeReturn::Ok
 }
 
 /// Has DTLS show the certificate of this process and not one of its own.
@@ -131,95 +92,70 @@ pub(crate) fn on_close_notify(webrtc: &gst::Element, f: impl Fn() + Clone + Send
     });
 }
 
-/// Leads lists of packets around the encoders of ULPFEC and RED. Every sender of webrtcbin has
-/// both, and they do nothing where no FEC is negotiated, except take lists apart: each packet would
-/// then leave with a system call of its own.
-fn bypass_idle_fec(fec: &gst::Element) {
-    let Some(sink) = fec.static_pad("sink") else {
-        return;
-    };
-    sink.add_probe(gst::PadProbeType::BUFFER_LIST, |sink, info| {
-        let Some(after) = behind_idle_encoders(sink) else {
-            return gst::PadProbeReturn::Ok;
-        };
-        if let Some(gst::PadProbeData::BufferList(list)) = info.data.take() {
-            info.flow_res = after.push_list(list);
+/// Has `webrtc` take packets of these payload types for repeated ones of the others: pairs of the
+/// original payload type and of RTX. By itself webrtcbin knows one payload type of RTX for each of the
+/// others, and takes that of the last m-line, which may be one that only sends. It says so again with
+/// each stream that comes.
+pub(crate) fn receive_rtx(webrtc: &gst::Element, pairs: &[(u8, u8)]) {
+    const MAP: &str = "payload-type-map";
+    let map = gst::Structure::builder("application/x-rtp-pt-map");
+    let map = pairs.iter().fold(map, |map, (original, rtx)| {
+        map.field(original.to_string(), u32::from(*rtx))
+    });
+    let map = map.build();
+    on_element_added(webrtc, move |element, name| {
+        if name == "rtprtxreceive" {
+            let map = map.clone();
+            element.connect_notify(Some(MAP), move |element, _| {
+                if element.property::<Option<gst::Structure>>(MAP).as_ref() != Some(&map) {
+                    element.set_property(MAP, &map);
+                }
+            });
         }
-        // Handled and not Drop: after Drop, GStreamer 1.22.0 releases the list once more.
-        gst::PadProbeReturn::Handled
     });
 }
 
-/// The way out of the RED encoder behind the FEC encoder of `sink`, if neither has anything to do.
-fn behind_idle_encoders(sink: &gst::Pad) -> Option<gst::Pad> {
-    /// rtpulpfecenc's payload type when it is off.
-    const NO_FEC: u32 = 255;
-    let fec = sink.parent_element()?;
-    let red = fec.static_pad("src")?.peer()?.parent_element()?;
-    let idle = fec.property::<u32>("pt") == NO_FEC
-        && factory_name(&red).is_some_and(|name| name == "rtpredenc")
-        && !red.property::<bool>("allow-no-red-blocks")
-        && red.property::<u32>("distance") == 0;
-    idle.then(|| red.static_pad("src")).flatten()
+/// The keys that DTLS has agreed on for what this side sends, which `srtpenc` holds.
+///
+/// # Errors
+/// [`SrtpError`] where there are none, or for a cipher that is not known.
+pub(crate) fn srtp_keys(webrtc: &gst::Element) -> Result<SrtpKeys, SrtpError> {
+    let nick = |encoder: &gst::Element, name| {
+        let value = encoder.property_value(name);
+        let known = glib::EnumValue::from_value(&value);
+        known.map_or_else(String::new, |(_, value)| value.nick().to_owned())
+    };
+    let missing = || SrtpError::Keys {
+        bytes: 0,
+        reason: "there are none yet".to_owned(),
+    };
+    let mut encoders = elements(webrtc, "srtpenc");
+    let (encoder, key) = encoders
+        .find_map(|encoder| {
+            let key = encoder.property::<Option<gst::Buffer>>("key")?;
+            Some((encoder, key))
+        })
+        .ok_or_else(missing)?;
+    let key = key.map_readable().map_err(|_| missing())?.to_vec();
+    let (cipher, auth) = (nick(&encoder, "rtp-cipher"), nick(&encoder, "rtp-auth"));
+    SrtpKeys::new(&cipher, &auth, key)
 }
 
-#[cfg(test)]
-#[allow(clippy::unwrap_used)]
-mod tests {
-    use super::*;
+/// The pad of libnice's sink, which takes packets as they are to leave.
+pub(crate) fn way_out(webrtc: &gst::Element) -> Option<gst::Pad> {
+    let mut sinks = elements(webrtc, "nicesink");
+    sinks.find_map(|sink| sink.static_pad("sink"))
+}
 
-    /// Sizes of what leaves the encoders of a frame of three packets: of the list, if it is one,
-    /// or of its first packet.
-    fn sizes_behind_encoders(set_up: impl Fn(&gst::Element, &gst::Element)) -> Vec<usize> {
-        gst::init().unwrap();
-        let pipeline = gst::Pipeline::new();
-        configure(pipeline.upcast_ref());
-        let caps = gst::Caps::builder("application/x-rtp")
-            .field("media", "video")
-            .field("clock-rate", 90_000i32)
-            .field("encoding-name", "H264")
-            .build();
-        let source = gst_app::AppSrc::builder()
-            .caps(&caps)
-            .format(gst::Format::Time)
-            .build();
-        let make = |name| gst::ElementFactory::make(name).build().unwrap();
-        let (fec, red) = (make("rtpulpfecenc"), make("rtpredenc"));
-        set_up(&fec, &red);
-        let sink = gst_app::AppSink::builder()
-            .sync(false)
-            .buffer_list(true)
-            .build();
-        let elements: [&gst::Element; 4] = [source.upcast_ref(), &fec, &red, sink.upcast_ref()];
-        pipeline.add_many(elements).unwrap();
-        gst::Element::link_many(elements).unwrap();
-        pipeline.set_state(gst::State::Playing).unwrap();
-
-        let packet = |size| gst::Buffer::from_mut_slice(vec![0x80; size]);
-        let frame: gst::BufferList = [20, 30, 40].map(packet).into_iter().collect();
-        source.push_buffer_list(frame).unwrap();
-        let sample = sink.try_pull_sample(gst::ClockTime::from_seconds(10));
-        let sample = sample.unwrap();
-        pipeline.set_state(gst::State::Null).unwrap();
-        match sample.buffer_list() {
-            Some(list) => list.iter().map(gst::BufferRef::size).collect(),
-            None => vec![sample.buffer().unwrap().size()],
-        }
-    }
-
-    #[test]
-    fn a_frame_passes_idle_encoders_whole() {
-        let sizes = sizes_behind_encoders(|_, red| {
-            // As webrtcbin has them where no FEC is negotiated.
-            red.set_property("allow-no-red-blocks", false);
-        });
-        assert_eq!(sizes, [20, 30, 40]);
-    }
-
-    #[test]
-    fn encoders_at_work_are_not_passed() {
-        // RED puts a byte of its own before the payload.
-        let sizes = sizes_behind_encoders(|_, red| red.set_property("pt", 100i32));
-        assert_eq!(sizes, [21]);
-    }
+/// All elements of one factory inside webrtcbin.
+pub(super) fn elements<'a>(
+    webrtc: &gst::Element,
+    factory: &'a str,
+) -> impl Iterator<Item = gst::Element> + use<'a> {
+    let bin = webrtc.downcast_ref::<gst::Bin>();
+    let elements = bin.map(|bin| bin.iterate_recurse().into_iter().flatten());
+    elements
+        .into_iter()
+        .flatten()
+        .filter(move |element| factory_name(element).is_some_and(|made_by| made_by == factory))
 }

@@ -22,9 +22,12 @@ use std::net::IpAddr;
 use gst::glib;
 use gst::prelude::*;
 
-use gst_webrtc::{WebRTCICEGatheringState, WebRTCRTPTransceiver, WebRTCRTPTransceiverDirection};
+use gst_webrtc::{
+    WebRTCICEGatheringState, WebRTCRTPTransceiver, WebRTCRTPTransceiverDirection,
+    WebRTCSessionDescription,
+};
 
-use self::internals::factory_name;
+use self::internals::elements;
 pub(crate) use self::transport::{ConnectionState, add_candidate, remote_certificate};
 
 /// How long a jitterbuffer waits for a missing packet of video, ms: until it has been asked for,
@@ -214,19 +217,20 @@ pub(crate) fn append_rtcp(webrtc: &gst::Element, packets: Vec<u8>) {
     }
 }
 
+/// A description as text: `side` is `local-description` or `remote-description`. `None` before it is
+/// set.
+pub(crate) fn description(webrtc: &gst::Element, side: &str) -> Option<String> {
+    let description = webrtc.property::<Option<WebRTCSessionDescription>>(side)?;
+    description.sdp().as_text().ok()
+}
+
 /// The pads of that name of all elements of one factory inside webrtcbin.
 fn pads<'a>(
     webrtc: &gst::Element,
     factory: &'a str,
     name: &'a str,
 ) -> impl Iterator<Item = gst::Pad> + use<'a> {
-    let bin = webrtc.downcast_ref::<gst::Bin>();
-    let elements = bin.map(|bin| bin.iterate_recurse().into_iter().flatten());
-    elements
-        .into_iter()
-        .flatten()
-        .filter(move |element| factory_name(element).is_some_and(|made_by| made_by == factory))
-        .filter_map(move |element| element.static_pad(name))
+    elements(webrtc, factory).filter_map(move |element| element.static_pad(name))
 }
 
 #[cfg(test)]

@@ -12,17 +12,16 @@
 //! - no transport-wide feedback, which is read by `bwe/twcc`;
 //! - nothing else: no extended reports, no APP, no REMB, no padding.
 
-mod compound;
 mod sdes;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use super::token_bucket::TokenBucket;
-use compound::{BYE, SOURCE_DESCRIPTION, ssrc, write};
-pub(crate) use compound::{
-    PAYLOAD_FEEDBACK, Packet, RECEIVER_REPORT, SENDER_REPORT, TRANSPORT_FEEDBACK, is_rtcp, packets,
+use super::compound::{
+    BYE, FULL_INTRA, GENERIC_NACK, PAYLOAD_FEEDBACK, PICTURE_LOSS, Packet, RECEIVER_REPORT,
+    SENDER_REPORT, SOURCE_DESCRIPTION, TRANSPORT_FEEDBACK, TRANSPORT_WIDE, packets, ssrc, write,
 };
+use super::token_bucket::TokenBucket;
 
 /// RTCP packets that a peer may send a second, each part of a compound packet for itself. A viewer
 /// of 25 forwarded pictures that loses some of all of them sends half as many.
@@ -39,17 +38,6 @@ const AT_ONCE: u32 = 2;
 /// After so much silence an SSRC makes place for another: a sender may begin anew as often as it
 /// likes, and `rtpsession` forgets who is silent as soon.
 const FORGOTTEN: Duration = Duration::from_secs(30);
-
-/// FMT of transport layer feedback that names missing packets: NACK (RFC 4585 section 6.2.1).
-pub(crate) const GENERIC_NACK: u8 = 1;
-/// FMT of transport layer feedback that says when packets arrived
-/// (draft-holmer-rmcat-transport-wide-cc-extensions-01).
-const TRANSPORT_WIDE: u8 = 15;
-/// FMT of payload feedback that asks for a keyframe: PLI (RFC 4585 section 6.3.1).
-const PICTURE_LOSS: u8 = 1;
-/// FMT of payload feedback that asks for a keyframe of each stream in a list: FIR (RFC 5104 section
-/// 4.3.1).
-const FULL_INTRA: u8 = 4;
 
 /// Bytes of a report before its blocks: the sender's SSRC and, in a sender report, what it has sent.
 const REPORT_HEADS: [(u8, usize); 2] = [(SENDER_REPORT, 24), (RECEIVER_REPORT, 4)];
@@ -102,6 +90,11 @@ impl SessionGate {
     /// Takes note of an SSRC that this side sends.
     pub(crate) fn sends(&mut self, ssrc: u32) {
         self.own.insert(ssrc);
+    }
+
+    /// Whether this side sends that SSRC.
+    pub(crate) fn is_sent_by_us(&self, ssrc: u32) -> bool {
+        self.own.contains(&ssrc)
     }
 
     /// Whether RTP of an SSRC may pass at `now`: of those that came first, as many as the limit, less

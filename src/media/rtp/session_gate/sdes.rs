@@ -2,7 +2,7 @@
 //! sound and picture are synchronised by it. `rtpsession` (1.22) reads beyond the end of a private
 //! item (PRIV) whose prefix is longer than the item.
 
-use super::compound::ssrc;
+use crate::media::rtp::compound::ssrc;
 
 /// Item type of the canonical name.
 const CNAME: u8 = 1;

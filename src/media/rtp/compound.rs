@@ -13,6 +13,17 @@ pub(crate) const TRANSPORT_FEEDBACK: u8 = 205;
 /// Feedback of the payload.
 pub(crate) const PAYLOAD_FEEDBACK: u8 = 206;
 
+/// FMT of transport layer feedback that names missing packets: NACK (RFC 4585 section 6.2.1).
+pub(crate) const GENERIC_NACK: u8 = 1;
+/// FMT of transport layer feedback that says when packets arrived
+/// (draft-holmer-rmcat-transport-wide-cc-extensions-01).
+pub(crate) const TRANSPORT_WIDE: u8 = 15;
+/// FMT of payload feedback that asks for a keyframe: PLI (RFC 4585 section 6.3.1).
+pub(crate) const PICTURE_LOSS: u8 = 1;
+/// FMT of payload feedback that asks for a keyframe of each stream in a list: FIR (RFC 5104 section
+/// 4.3.1).
+pub(crate) const FULL_INTRA: u8 = 4;
+
 /// Version 2, in the upper two bits of a packet's first byte.
 const VERSION: u8 = 2;
 /// Bytes before the body of a packet.
@@ -65,7 +76,7 @@ fn unpadded(body: &[u8]) -> Option<&[u8]> {
 }
 
 /// Appends a packet. The body is a whole number of words of 32 bits, shorter than 256 KiB.
-pub(super) fn write(to: &mut Vec<u8>, kind: u8, count: u8, body: &[u8]) {
+pub(crate) fn write(to: &mut Vec<u8>, kind: u8, count: u8, body: &[u8]) {
     let words = u16::try_from(body.len() / 4).unwrap_or(u16::MAX);
     to.extend([VERSION << 6 | count & 0x1f, kind]);
     to.extend(words.to_be_bytes());
@@ -79,6 +90,6 @@ pub(crate) fn is_rtcp(second: u8) -> bool {
 }
 
 /// The SSRC at the beginning of `bytes`.
-pub(super) fn ssrc(bytes: &[u8]) -> Option<u32> {
+pub(crate) fn ssrc(bytes: &[u8]) -> Option<u32> {
     bytes.first_chunk().map(|bytes| u32::from_be_bytes(*bytes))
 }

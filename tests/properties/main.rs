@@ -1,6 +1,7 @@
 //! What holds for every input: pure code under random histories, and under recorded ones.
 
 mod admission;
+mod candidates;
 mod congestion;
 mod congestion_trace;
 mod layout;

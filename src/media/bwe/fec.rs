@@ -20,7 +20,7 @@ const SMOOTHING: Duration = Duration::from_secs(4);
 
 /// Packet loss that libopus is told while FEC is on, percent. Above 5 it leaves CELT, which has no
 /// FEC, for SILK and CELT together; up to about 12 it repeats the more exactly the more is lost.
-pub(crate) const ASSUMED_LOSS_PERCENT: i32 = 15;
+pub(crate) const ASSUMED_LOSS_PERCENT: u8 = 15;
 
 /// Whether sound has in-band FEC, or a decoder makes use of it.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]

@@ -26,10 +26,6 @@ const BUILT_IN: &[(&str, &str)] = &[
         include_str!("../../../pipelines/ingest-h264.launch"),
     ),
     (
-        "ingest-opus",
-        include_str!("../../../pipelines/ingest-opus.launch"),
-    ),
-    (
         "rendition-vp8",
         include_str!("../../../pipelines/rendition-vp8.launch"),
     ),
@@ -40,10 +36,6 @@ const BUILT_IN: &[(&str, &str)] = &[
     (
         "rendition-h264-x264",
         include_str!("../../../pipelines/rendition-h264-x264.launch"),
-    ),
-    (
-        "rendition-opus",
-        include_str!("../../../pipelines/rendition-opus.launch"),
     ),
     (
         "record-mp4",

@@ -20,6 +20,9 @@ pub enum MixerError {
     /// No element for this codec is installed.
     #[error("no {0} is installed")]
     NoCodec(&'static str),
+    /// libopus refused.
+    #[error("no Opus encoder: {0:?}")]
+    Opus(opusic_c::ErrorCode),
     /// The ladder has no such rung.
     #[error("the ladder has no rung {}", .0.0)]
     NoRung(Rung),
@@ -32,4 +35,10 @@ pub enum MixerError {
     /// A mixing thread of this name could not be started.
     #[error("no thread for {0}: {1}")]
     Thread(&'static str, std::io::Error),
+}
+
+impl From<opusic_c::ErrorCode> for MixerError {
+    fn from(code: opusic_c::ErrorCode) -> Self {
+        Self::Opus(code)
+    }
 }

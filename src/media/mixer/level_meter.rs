@@ -1,91 +1,53 @@
 //! Measures how loud a microphone is whose packets do not say it, while no mixer decodes it. Decoding
-//! Opus costs half a hundredth of a core, and nothing else tells: packets of a constant bitrate have
-//! one size.
+//! Opus costs a thousandth of a core, and nothing else tells: packets of a constant bitrate have one
+//! size.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-
+use super::audio::decoder::VoiceDecoder;
+use super::audio::feed;
 use super::audio::gate::frame_level;
 use super::audio::mix::{FRAME, Frame};
 use super::error::MixerError;
-use super::ingest::Ingest;
 use crate::id::SourceId;
-use crate::layout::Fit;
 use crate::media::gst::pipeline::running_time;
-use crate::media::gst::template::Templates;
-use crate::media::stream::tap::Tap;
+use crate::media::stream::tap::{Subscription, Tap};
 
-/// Time between a decoder and the one that is tried in place of it when it has failed.
-const RETRY_AFTER: gst::ClockTime = gst::ClockTime::from_seconds(1);
-
-/// A decoder of one microphone. Dropping it ends it.
+/// A decoder of one microphone, which runs on the thread of its tap. Dropping it ends it.
 #[derive(Debug)]
 pub(crate) struct LevelMeter {
     tap: Tap,
-    ingest: Ingest,
-    /// Running time at which it began.
-    began: gst::ClockTime,
-    has_failed: Arc<AtomicBool>,
-    /// Samples of a frame that is not whole yet.
-    rest: Vec<f32>,
+    _link: Subscription,
 }
 
 impl LevelMeter {
-    /// Starts decoding `tap`.
+    /// Decodes `tap` from now on and tells it the level of what was decoded.
     ///
     /// # Errors
-    /// [`MixerError`] when the pipeline cannot be made.
-    pub(crate) fn start(
-        templates: &Templates,
-        source: SourceId,
-        tap: &Tap,
-    ) -> Result<Self, MixerError> {
-        let has_failed = Arc::new(AtomicBool::new(false));
-        let flag = Arc::clone(&has_failed);
-        let failed = move |error: String| {
-            tracing::warn!(%source, error, "level is not measured");
-            flag.store(true, Ordering::Relaxed);
-        };
+    /// [`MixerError`] when there is no memory for a decoder.
+    pub(crate) fn start(source: SourceId, tap: &Tap) -> Result<Self, MixerError> {
+        let mut decoder = VoiceDecoder::new()?;
+        let measured = tap.clone();
+        // Samples of a frame that is not whole yet.
+        let mut rest: Vec<f32> = Vec::with_capacity(2 * FRAME);
+        let link = feed::listen(source, tap, move |packet| {
+            rest.extend(decoder.decode(packet.lost, packet.samples, &packet.payload));
+            let whole = rest.len() - rest.len() % FRAME;
+            for samples in rest.drain(..whole).as_slice().chunks_exact(FRAME) {
+                let mut frame: Frame = [0.0; FRAME];
+                frame.copy_from_slice(samples);
+                if let Some(level) = measured.audio_level() {
+                    level.measured(frame_level(&frame), running_time());
+                }
+            }
+        });
         Ok(Self {
             tap: tap.clone(),
-            began: running_time(),
-            has_failed,
-            ingest: Ingest::start(templates, source, tap, Fit::Contain, failed)?,
-            rest: Vec::new(),
+            _link: link,
         })
-    }
-
-    /// Whether it has failed, and has rested long enough for another one to be tried.
-    pub(crate) fn is_to_be_replaced(&self, now: gst::ClockTime) -> bool {
-        let rested = now.saturating_sub(self.began) >= RETRY_AFTER;
-        rested && self.has_failed.load(Ordering::Relaxed)
     }
 
     /// Whether this tap is measured.
     pub(crate) fn is_of(&self, tap: &Tap) -> bool {
         self.tap.is_same(tap)
-    }
-
-    /// Tells the tap the level of all that has been decoded since the last call, up to `now`. To be
-    /// called more often than once a second, which is as much as is kept.
-    pub(crate) fn measure(&mut self, now: gst::ClockTime) {
-        let Some(level) = self.tap.audio_level() else {
-            return;
-        };
-        while let Some(sample) = self.ingest.sink().try_pull_sample(gst::ClockTime::ZERO) {
-            if let Some(Ok(map)) = sample.buffer().map(gst::BufferRef::map_readable) {
-                let samples = map.chunks_exact(4);
-                let samples = samples.filter_map(|bytes| bytes.try_into().ok());
-                self.rest.extend(samples.map(f32::from_le_bytes));
-            }
-        }
-        for samples in self.rest.chunks_exact(FRAME) {
-            let mut frame: Frame = [0.0; FRAME];
-            frame.copy_from_slice(samples);
-            level.measured(frame_level(&frame), now);
-        }
-        let whole = self.rest.len() - self.rest.len() % FRAME;
-        self.rest.drain(..whole);
     }
 }
 
@@ -117,7 +79,7 @@ mod tests {
             participant: ParticipantId::new(1),
             role: Role::Mic,
         };
-        let mut meter = LevelMeter::start(&Templates::default(), source, &tap).unwrap();
+        let _meter = LevelMeter::start(source, &tap).unwrap();
         let (came, mut packets) = tokio::sync::mpsc::unbounded_channel();
         let _link = tap.connect(Box::new(move |_, _| {
             let _ = came.send(());
@@ -129,7 +91,6 @@ mod tests {
                 .await
                 .unwrap()
                 .unwrap();
-            meter.measure(running_time());
         }
         pipeline.set_state(gst::State::Null).unwrap();
         tap.audio_level().unwrap().is_speaking(running_time())

@@ -3,12 +3,14 @@
 //!
 //! It exists while somebody needs the composite or the mix. Two threads do the mixing, the canvas
 //! and the sound mixer; each owns its state and is told what to do through a channel. Decoders
-//! (`ingest`) and encoders (`rendition`) are pipelines of their own around them.
+//! (`ingest`) and encoders (`rendition`) of pictures are pipelines of their own around them; sound is
+//! decoded and encoded by the thread that mixes it.
 //!
 //! The methods here are called by the room's task, do not block, and take effect with the next
 //! frame.
 
 pub mod audio;
+mod encoding;
 pub(crate) mod error;
 pub(crate) mod ingest;
 pub(crate) mod level_meter;
@@ -19,16 +21,22 @@ pub(crate) mod source;
 mod ticker;
 pub(crate) mod video;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, mpsc};
 
 pub(crate) use self::audio::sound::SoundEvent;
+pub(crate) use self::encoding::Encoding;
 pub(crate) use self::error::MixerError;
 pub use self::output::{MixMinus, Output};
 pub use self::video::scene::{Content, Scene, Tile};
 
+use self::audio::block_sink::PERIOD;
+use self::audio::encoder::MixEncoder;
+use self::audio::feed::PacketFeed;
+use self::audio::input::{Feed, Microphone};
 use self::audio::sound;
 use self::audio::sound::SoundMixer;
+use self::audio::voice::Voice;
 use self::ingest::Ingest;
 use self::rendition::Rendition;
 use self::ticker::Ticker;
@@ -40,10 +48,11 @@ use self::video::name_plate::NamePlate;
 use self::video::name_plates::NamePlates;
 
 use super::bwe::fec::Fec;
-use super::bwe::ladder::Ladder;
+use super::bwe::ladder::{Ladder, Rung};
 use super::gst::template::Templates;
 use super::stream::tap::Tap;
 use crate::admission::{Admission, Demand};
+use crate::codec::VideoCodec;
 use crate::id::{ParticipantId, Role, SourceId};
 use crate::layout::{Fit, Size};
 
@@ -86,8 +95,11 @@ pub(crate) struct Mixer {
     on_event: OnMixerEvent,
     canvas: mpsc::Sender<canvas::Command>,
     sound: mpsc::Sender<sound::Command>,
+    /// Decoders of pictures.
     ingests: BTreeMap<SourceId, Ingest>,
-    outputs: BTreeMap<Output, Rendition>,
+    /// Whose sound is mixed; the sound mixer decodes it.
+    microphones: BTreeSet<ParticipantId>,
+    outputs: BTreeMap<Output, Encoding>,
     names: BTreeMap<ParticipantId, String>,
     name_plates: NamePlates,
     /// Of each participant with a microphone or a camera in the mixer.
@@ -98,6 +110,7 @@ impl std::fmt::Debug for Mixer {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Mixer")
             .field("ingests", &self.ingests.keys())
+            .field("microphones", &self.microphones)
             .field("outputs", &self.outputs.keys())
             .finish_non_exhaustive()
     }
@@ -127,7 +140,7 @@ impl Mixer {
         let sound = SoundMixer::new(Box::new(move |event| report(MixerEvent::Sound(event))));
         let (sound_commands, commands) = mpsc::channel();
         spawn("mix-audio", move || {
-            sound.run(Ticker::new(sound::PERIOD), &commands);
+            sound.run(Ticker::new(PERIOD), &commands);
         })?;
         Ok(Self {
             settings,
@@ -135,6 +148,7 @@ impl Mixer {
             canvas: canvas_commands,
             sound: sound_commands,
             ingests: BTreeMap::new(),
+            microphones: BTreeSet::new(),
             outputs: BTreeMap::new(),
             names: BTreeMap::new(),
             name_plates: NamePlates::new(),
@@ -142,13 +156,34 @@ impl Mixer {
         })
     }
 
-    /// Starts to decode an uplink and to mix it. One that is there already is replaced; its last
-    /// picture stays until the first new one.
+    /// Starts to mix an uplink. One that is there already is replaced; its last picture stays until the
+    /// first new one.
     ///
     /// # Errors
-    /// [`MixerError`] when there is no decoder, it does not start, or too little would be left of
-    /// something.
+    /// [`MixerError`] when there is no decoder of pictures, it does not start, or too little would be
+    /// left of something.
     pub(crate) fn add_source(&mut self, source: SourceId, tap: &Tap) -> Result<(), MixerError> {
+        match source.role {
+            Role::Mic => {
+                self.add_microphone(source, tap);
+                Ok(())
+            }
+            _ => self.add_picture(source, tap),
+        }
+    }
+
+    fn add_microphone(&mut self, source: SourceId, tap: &Tap) {
+        self.remove_source(source);
+        let who = source.participant;
+        let microphone = Microphone {
+            feed: Feed::Packets(Voice::new(PacketFeed::new(source, tap))),
+            delay: self.sync_delay(who),
+        };
+        let _ = self.sound.send(sound::Command::AddSource(who, microphone));
+        self.microphones.insert(who);
+    }
+
+    fn add_picture(&mut self, source: SourceId, tap: &Tap) -> Result<(), MixerError> {
         let _grant = self.settings.admission.take(Demand::DECODER)?;
         let on_event = Arc::clone(&self.on_event);
         let started = Ingest::start(
@@ -158,30 +193,17 @@ impl Mixer {
             self.settings.fit,
             move |text| on_event(MixerEvent::SourceFailed(source, text)),
         );
-        if started.is_err() || source.role == Role::Mic {
+        if started.is_err() {
             self.remove_source(source);
         }
         let ingest = started?;
-        let sink = ingest.sink().clone();
-        let who = source.participant;
-        match source.role {
-            Role::Mic => {
-                let microphone = sound::Microphone {
-                    samples: Box::new(sink),
-                    delay: self.sync_delay(who),
-                };
-                let _ = self.sound.send(sound::Command::AddSource(who, microphone));
-            }
-            _ => {
-                let sync_delay = match source.role {
-                    Role::Camera => self.sync_delay(who),
-                    // A screen has no lips to synchronise.
-                    _ => Arc::default(),
-                };
-                let feed = Box::new(SyncedPictures::new(sink, sync_delay));
-                let _ = self.canvas.send(canvas::Command::AddSource(source, feed));
-            }
-        }
+        let sync_delay = match source.role {
+            Role::Camera => self.sync_delay(source.participant),
+            // A screen has no lips to synchronise.
+            _ => Arc::default(),
+        };
+        let feed = Box::new(SyncedPictures::new(ingest.sink().clone(), sync_delay));
+        let _ = self.canvas.send(canvas::Command::AddSource(source, feed));
         self.ingests.insert(source, ingest);
         Ok(())
     }
@@ -191,24 +213,22 @@ impl Mixer {
         Arc::clone(self.sync_delays.entry(who).or_default())
     }
 
-    /// Stops decoding an uplink. Does nothing if it is not decoded.
+    /// Stops mixing an uplink. Does nothing if it is not mixed.
     pub(crate) fn remove_source(&mut self, source: SourceId) {
-        if self.ingests.remove(&source).is_none() {
-            return;
-        }
         let who = source.participant;
-        if !self.ingests.keys().any(|left| left.participant == who) {
-            self.sync_delays.remove(&who);
-        }
         match source.role {
-            Role::Mic => {
-                let _ = self
-                    .sound
-                    .send(sound::Command::RemoveSource(source.participant));
+            Role::Mic if self.microphones.remove(&who) => {
+                let _ = self.sound.send(sound::Command::RemoveSource(who));
             }
-            _ => {
+            Role::Mic => return,
+            _ if self.ingests.remove(&source).is_some() => {
                 let _ = self.canvas.send(canvas::Command::RemoveSource(source));
             }
+            _ => return,
+        }
+        let has_pictures = self.ingests.keys().any(|left| left.participant == who);
+        if !has_pictures && !self.microphones.contains(&who) {
+            self.sync_delays.remove(&who);
         }
     }
 
@@ -273,43 +293,41 @@ impl Mixer {
     /// [`MixerError`] when there is no encoder, it does not start, or too little would be left of
     /// something.
     pub(crate) fn output(&mut self, output: Output) -> Result<Tap, MixerError> {
-        if let Some(rendition) = self.outputs.get(&output) {
-            return Ok(rendition.tap().clone());
+        if let Some(encoding) = self.outputs.get(&output) {
+            return Ok(encoding.tap().clone());
         }
-        let _grant = self.settings.admission.take(Demand::ENCODER)?;
-        let on_event = Arc::clone(&self.on_event);
-        let on_failure = move |text| on_event(MixerEvent::OutputFailed(output, text));
-        let settings = &self.settings;
-        let rendition = match output {
-            Output::Video { codec, rung } => {
-                let spec = settings.ladder.spec(rung).ok_or(MixerError::NoRung(rung))?;
-                let caps = canvas::caps(settings.canvas, canvas::frame_rate(spec.pace))?;
-                Rendition::video(&settings.templates, codec, spec, &caps, on_failure)?
-            }
-            Output::Sound(_) => {
-                Rendition::sound(&settings.templates, settings.audio_bitrate, on_failure)?
-            }
+        let encoding = match output {
+            Output::Video { codec, rung } => self.encode_picture(output, (codec, rung))?,
+            Output::Sound(minus) => self.encode_sound(minus)?,
         };
-        self.feed(output, rendition.input().clone());
-        let tap = rendition.tap().clone();
-        self.outputs.insert(output, rendition);
+        let tap = encoding.tap().clone();
+        self.outputs.insert(output, encoding);
         Ok(tap)
     }
 
-    fn feed(&self, output: Output, input: gst_app::AppSrc) {
-        match output {
-            Output::Video { rung, .. } => {
-                if let Some(spec) = self.settings.ladder.spec(rung) {
-                    let encoder_input = EncoderInput::new(input, spec.pace);
-                    let _ = self
-                        .canvas
-                        .send(canvas::Command::AddOutput(output, encoder_input));
-                }
-            }
-            Output::Sound(minus) => {
-                let _ = self.sound.send(sound::Command::AddOutput(minus, input));
-            }
-        }
+    fn encode_picture(
+        &self,
+        output: Output,
+        (codec, rung): (VideoCodec, Rung),
+    ) -> Result<Encoding, MixerError> {
+        let settings = &self.settings;
+        let _grant = settings.admission.take(Demand::ENCODER)?;
+        let on_event = Arc::clone(&self.on_event);
+        let on_failure = move |text| on_event(MixerEvent::OutputFailed(output, text));
+        let spec = settings.ladder.spec(rung).ok_or(MixerError::NoRung(rung))?;
+        let caps = canvas::caps(settings.canvas, canvas::frame_rate(spec.pace))?;
+        let rendition = Rendition::video(&settings.templates, codec, spec, &caps, on_failure)?;
+        let encoder_input = EncoderInput::new(rendition.input().clone(), spec.pace);
+        let add = canvas::Command::AddOutput(output, encoder_input);
+        let _ = self.canvas.send(add);
+        Ok(Encoding::Picture(rendition))
+    }
+
+    fn encode_sound(&self, minus: MixMinus) -> Result<Encoding, MixerError> {
+        let (encoder, settings, tap) = MixEncoder::new(self.settings.audio_bitrate)?;
+        let add = sound::Command::AddOutput(minus, Box::new(encoder));
+        let _ = self.sound.send(add);
+        Ok(Encoding::Sound { tap, settings })
     }
 
     /// Ends an encoding. Does nothing if it does not run.
@@ -328,30 +346,35 @@ impl Mixer {
     }
 
     /// Encodes an output at `bitrate` bit/s from the next frame on, if it runs.
-    pub(crate) fn set_bitrate(&mut self, output: Output, bitrate: u32) {
-        if let Some(rendition) = self.outputs.get_mut(&output) {
-            rendition.set_bitrate(bitrate);
+    pub(crate) fn set_bitrate(&self, output: Output, bitrate: u32) {
+        if let Some(encoding) = self.outputs.get(&output) {
+            encoding.set_bitrate(bitrate);
         }
     }
 
     /// Switches the forward error correction of an output of sound on or off, if it runs.
-    pub(crate) fn set_fec(&mut self, output: Output, protection: Fec) {
-        if let (Output::Sound(_), Some(rendition)) = (output, self.outputs.get_mut(&output)) {
-            rendition.set_fec(protection);
+    pub(crate) fn set_fec(&self, output: Output, protection: Fec) {
+        if let Some(encoding) = self.outputs.get(&output) {
+            encoding.set_fec(protection);
         }
     }
 
     /// All encodings that run.
-    pub(crate) fn outputs(&self) -> impl Iterator<Item = (Output, &Rendition)> {
+    pub(crate) fn outputs(&self) -> impl Iterator<Item = (Output, &Encoding)> {
         self.outputs
             .iter()
-            .map(|(output, rendition)| (*output, rendition))
+            .map(|(output, encoding)| (*output, encoding))
     }
 
-    /// All uplinks that are decoded, with the number of pixels decoded so far.
+    /// All uplinks that are mixed, with the number of pixels decoded so far.
     pub(crate) fn sources(&self) -> impl Iterator<Item = (SourceId, u64)> {
-        let ingests = self.ingests.iter();
-        ingests.map(|(source, ingest)| (*source, ingest.decoded_pixels()))
+        let pictures = self.ingests.iter();
+        let pictures = pictures.map(|(source, ingest)| (*source, ingest.decoded_pixels()));
+        let sounds = self.microphones.iter().map(|participant| SourceId {
+            participant: *participant,
+            role: Role::Mic,
+        });
+        pictures.chain(sounds.map(|source| (source, 0)))
     }
 }
 

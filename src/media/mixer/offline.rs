@@ -3,6 +3,8 @@
 
 use std::sync::Arc;
 
+use super::audio::block_sink::PERIOD;
+use super::audio::input::{Feed, Microphone};
 use super::audio::sound;
 use super::audio::sound::SoundMixer;
 use super::error::MixerError;
@@ -22,7 +24,7 @@ use crate::media::bwe::ladder::{Pace, Rung};
 use crate::media::gst::template::Templates;
 
 /// The length of a block of mixed sound.
-pub(crate) const BLOCK: gst::ClockTime = sound::PERIOD;
+pub(crate) const BLOCK: gst::ClockTime = PERIOD;
 
 /// The key of the only output; how it is encoded is not decided here.
 const PICTURE: Output = Output::Video {
@@ -63,7 +65,7 @@ impl OfflineMixer {
         let encoder_input = EncoderInput::new(picture, Pace::Fps(fps));
         canvas.apply(canvas::Command::AddOutput(PICTURE, encoder_input));
         let mut mixer = SoundMixer::new(Box::new(|_| {}));
-        mixer.apply(sound::Command::AddOutput(MixMinus::Nobody, sound));
+        mixer.apply(sound::Command::AddOutput(MixMinus::Nobody, Box::new(sound)));
         Ok(Self {
             canvas,
             sound: mixer,
@@ -93,7 +95,8 @@ impl OfflineMixer {
             Role::Mic => {
                 // Nothing is late, so no picture has to wait.
                 let delay = Arc::default();
-                let microphone = sound::Microphone { samples, delay };
+                let feed = Feed::Decoded(samples);
+                let microphone = Microphone { feed, delay };
                 let add = sound::Command::AddSource(source.participant, microphone);
                 self.sound.apply(add);
             }

@@ -8,10 +8,3 @@ pub(crate) trait SampleSource: Send {
     /// is none.
     fn pull(&mut self, now: gst::ClockTime) -> Option<gst::Sample>;
 }
-
-impl SampleSource for gst_app::AppSink {
-    /// Returns what has been decoded, without waiting.
-    fn pull(&mut self, _now: gst::ClockTime) -> Option<gst::Sample> {
-        self.try_pull_sample(gst::ClockTime::ZERO)
-    }
-}

@@ -48,6 +48,14 @@ impl RtpHeader {
         (version == 2 && from <= to).then_some((header, from..to))
     }
 
+    /// A packet with this header, without contributors and extensions.
+    pub(crate) fn packet(&self, payload: &[u8]) -> Vec<u8> {
+        let mut packet = Vec::with_capacity(Self::LEN + payload.len());
+        self.write(None, None, &mut packet);
+        packet.extend_from_slice(payload);
+        packet
+    }
+
     /// Appends this header to `packet`, which its payload is to follow. `csrc` names who contributed to
     /// it. With an `extension` id it has an element of two zero bytes under that id (RFC 8285 section
     /// 4.2). It has none of the extensions that a payload came with: those of one connection mean

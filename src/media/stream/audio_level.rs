@@ -18,6 +18,9 @@ pub const OPENING: u32 = 2;
 /// The level of silence, dBov (RFC 6464).
 pub const SILENCE: f32 = -127.0;
 
+/// The least that a packet can say, -dBov: silence.
+pub(crate) const QUIETEST: u8 = 127;
+
 /// Silence that ends speech: as long as in the mix.
 const HANGOVER: gst::ClockTime = gst::ClockTime::from_mseconds(800);
 
@@ -28,6 +31,34 @@ enum LevelSource {
     Packets(u8),
     /// From whoever decodes it, by [`AudioLevel::measured`].
     Decoder,
+}
+
+/// Reads the levels that the packets of one uplink say.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct LevelReader {
+    /// Id of the header extension, 1 to 14; `None` where packets say nothing.
+    extension: Option<u8>,
+}
+
+impl LevelReader {
+    /// For the packets of an uplink with this level.
+    pub(crate) fn of(level: Option<&AudioLevel>) -> Self {
+        let extension = level.and_then(|level| match level.source {
+            LevelSource::Packets(extension) => Some(extension),
+            LevelSource::Decoder => None,
+        });
+        Self { extension }
+    }
+
+    /// The level of a packet, -dBov: 0 to 127; `None` if it does not say it.
+    pub(crate) fn level<T>(self, rtp: &gst_rtp::RTPBuffer<'_, T>) -> Option<u8> {
+        let extension = self.extension?;
+        // A bit of voice activity, which not every sender sets, and seven of level.
+        let one_byte = rtp.extension_onebyte_header(extension, 0);
+        let two_bytes = || rtp.extension_twobytes_header(extension, 0);
+        let element = one_byte.or_else(|| two_bytes().map(|(_, bytes)| bytes));
+        element.and_then(|bytes| bytes.first().map(|byte| byte & 0x7f))
+    }
 }
 
 /// The level of one uplink, and whether its participant speaks. Written by the streaming thread of
@@ -62,7 +93,7 @@ impl AudioLevel {
     fn from(source: LevelSource) -> Self {
         Self {
             source,
-            level: AtomicU8::new(127),
+            level: AtomicU8::new(QUIETEST),
             loud: AtomicU8::new(0),
             speaking_until: AtomicU64::new(0),
         }
@@ -70,14 +101,7 @@ impl AudioLevel {
 
     /// Takes the level of the next packet. A packet without the extension changes nothing.
     pub(crate) fn on_packet<T>(&self, rtp: &gst_rtp::RTPBuffer<'_, T>, now: gst::ClockTime) {
-        let LevelSource::Packets(extension) = self.source else {
-            return;
-        };
-        // A bit of voice activity, which not every sender sets, and seven of level.
-        let one_byte = rtp.extension_onebyte_header(extension, 0);
-        let two_bytes = || rtp.extension_twobytes_header(extension, 0);
-        let element = one_byte.or_else(|| two_bytes().map(|(_, bytes)| bytes));
-        let level = element.and_then(|bytes| bytes.first().map(|byte| byte & 0x7f));
+        let level = LevelReader::of(Some(self)).level(rtp);
         if let Some(level) = level {
             self.update(level, now);
         }

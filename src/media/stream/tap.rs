@@ -54,7 +54,8 @@ pub(crate) struct TapCounters {
 pub(crate) struct Tap(Arc<Inner>);
 
 struct Inner {
-    sink: gst_app::AppSink,
+    /// What the packets come out of; `None` if they are pushed by hand.
+    sink: Option<gst_app::AppSink>,
     format: Codec,
     consumers: Mutex<Consumers>,
     next_consumer: AtomicU64,
@@ -88,7 +89,7 @@ struct Consumers {
 impl std::fmt::Debug for Tap {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Tap")
-            .field("sink", &self.0.sink.name())
+            .field("sink", &self.0.sink.as_ref().map(GstObjectExt::name))
             .field("format", &self.0.format)
             .finish_non_exhaustive()
     }
@@ -124,7 +125,17 @@ impl Tap {
             KeyframeOrigin::Encoder,
             keyframe_interval,
         ));
-        Self::make(sink, format, keyframes, audio_level, None)
+        Self::of_sink(sink, format, keyframes, audio_level, None)
+    }
+
+    /// Makes a tap of sound that is encoded without a pipeline, and what its packets are pushed into.
+    /// They have this payload type.
+    pub(crate) fn by_hand(format: Codec, payload_type: u8) -> (Self, TapInput) {
+        let interval = Duration::ZERO;
+        let keyframes = Arc::new(KeyframeThrottle::new(KeyframeOrigin::Encoder, interval));
+        let tap = Self::make(None, format, keyframes, None, None);
+        let tap_input = TapInput::of(&tap, payload_type);
+        (tap, tap_input)
     }
 
     /// Makes a tap of an uplink that shares its keyframe requests with others: those of a sender's
@@ -136,10 +147,10 @@ impl Tap {
         audio_level: Option<AudioLevel>,
     ) -> Self {
         let kept = (format != Codec::Opus).then(SinceKeyframe::default);
-        Self::make(sink, format, keyframes, audio_level, kept)
+        Self::of_sink(sink, format, keyframes, audio_level, kept)
     }
 
-    fn make(
+    fn of_sink(
         sink: &gst_app::AppSink,
         format: Codec,
         keyframes: Arc<KeyframeThrottle>,
@@ -151,8 +162,31 @@ impl Tap {
         // A frame as the payloader gives it: a wakeup and a system call for each viewer and frame
         // and not for each of its packets.
         sink.set_property("buffer-list", true);
-        let tap = Self(Arc::new(Inner {
-            sink: sink.clone(),
+        let tap = Self::make(Some(sink.clone()), format, keyframes, audio_level, kept);
+        let weak = Arc::downgrade(&tap.0);
+        sink.set_callbacks(
+            gst_app::AppSinkCallbacks::builder()
+                .new_sample(move |sink| {
+                    let sample = sink.pull_sample().map_err(|_| gst::FlowError::Eos)?;
+                    if let Some(inner) = weak.upgrade() {
+                        inner.deliver(&sample);
+                    }
+                    Ok(gst::FlowSuccess::Ok)
+                })
+                .build(),
+        );
+        tap
+    }
+
+    fn make(
+        sink: Option<gst_app::AppSink>,
+        format: Codec,
+        keyframes: Arc<KeyframeThrottle>,
+        audio_level: Option<AudioLevel>,
+        kept: Option<SinceKeyframe>,
+    ) -> Self {
+        Self(Arc::new(Inner {
+            sink,
             format,
             consumers: Mutex::new(Consumers {
                 all: Vec::new(),
@@ -170,20 +204,7 @@ impl Tap {
             size: AtomicU32::new(0),
             audio_level,
             keyframes,
-        }));
-        let weak = Arc::downgrade(&tap.0);
-        sink.set_callbacks(
-            gst_app::AppSinkCallbacks::builder()
-                .new_sample(move |sink| {
-                    let sample = sink.pull_sample().map_err(|_| gst::FlowError::Eos)?;
-                    if let Some(inner) = weak.upgrade() {
-                        inner.deliver(&sample);
-                    }
-                    Ok(gst::FlowSuccess::Ok)
-                })
-                .build(),
-        );
-        tap
+        }))
     }
 
     /// Whether both are clones of one tap.
@@ -301,6 +322,41 @@ pub(crate) fn relay_keyframe_requests(
     });
 }
 
+/// What packets are pushed into that no pipeline makes ([`Tap::by_hand`]).
+#[derive(Debug)]
+pub(crate) struct TapInput {
+    tap: Tap,
+    caps: gst::Caps,
+}
+
+impl TapInput {
+    fn of(tap: &Tap, payload_type: u8) -> Self {
+        let caps = gst::Caps::builder("application/x-rtp")
+            .field("media", "audio")
+            .field("encoding-name", tap.format().encoding_name())
+            .field("clock-rate", 48_000)
+            .field("payload", i32::from(payload_type))
+            .build();
+        let tap = tap.clone();
+        Self { tap, caps }
+    }
+
+    /// What packets of an uplink are pushed into, which say their level in this header extension, if
+    /// any; and its tap.
+    #[cfg(test)]
+    pub(crate) fn of_microphone(level: AudioLevel) -> (Self, Tap) {
+        let throttle = KeyframeThrottle::new(KeyframeOrigin::Sender, Duration::ZERO);
+        let tap = Tap::make(None, Codec::Opus, Arc::new(throttle), Some(level), None);
+        (Self::of(&tap, 111), tap)
+    }
+
+    /// Delivers packets that come at once, RTP with the running time of their first sample, on this
+    /// thread.
+    pub(crate) fn push(&self, packets: &[gst::Buffer]) {
+        self.tap.0.hand_over(packets, &self.caps);
+    }
+}
+
 impl Inner {
     fn deliver(&self, sample: &gst::Sample) {
         let Some(caps) = sample.caps() else {
@@ -385,43 +441,12 @@ impl Inner {
     }
 
     fn send_keyframe_request(&self) {
-        if let Some(pad) = self.sink.static_pad("sink") {
+        let pad = self.sink.as_ref().and_then(|sink| sink.static_pad("sink"));
+        if let Some(pad) = pad {
             pad.push_event(force_key_unit());
         }
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    #[allow(clippy::unwrap_used)]
-    fn a_frame_is_delivered_at_once_and_counted_by_packets() {
-        gst::init().unwrap();
-        let pipeline = gst::parse::launch("appsrc name=in format=time ! appsink name=out").unwrap();
-        let pipeline = pipeline.downcast::<gst::Pipeline>().unwrap();
-        let source = pipeline.by_name("in").unwrap();
-        let source = source.downcast::<gst_app::AppSrc>().unwrap();
-        source.set_caps(Some(&gst::Caps::new_empty_simple("application/x-rtp")));
-        let sink = pipeline.by_name("out").unwrap();
-        let sink = sink.downcast::<gst_app::AppSink>().unwrap();
-        let tap = Tap::new(&sink, Codec::H264, Duration::from_millis(500), None);
-        let (sender, delivered) = std::sync::mpsc::channel();
-        let _link = tap.connect(Box::new(move |packets, _| {
-            let sizes: Vec<usize> = packets.iter().map(|packet| packet.size()).collect();
-            sender.send(sizes).unwrap();
-        }));
-        pipeline.set_state(gst::State::Playing).unwrap();
-        let packet = |size| gst::Buffer::from_mut_slice(vec![0x80; size]);
-        let frame: gst::BufferList = [20, 30].map(packet).into_iter().collect();
-        source.push_buffer_list(frame).unwrap();
-        source.push_buffer(packet(40)).unwrap();
-        let wait = Duration::from_secs(10);
-        assert_eq!(delivered.recv_timeout(wait), Ok(vec![20, 30]));
-        assert_eq!(delivered.recv_timeout(wait), Ok(vec![40]));
-        let counters = tap.counters();
-        assert_eq!((counters.packets, counters.bytes), (3, 90));
-        pipeline.set_state(gst::State::Null).unwrap();
-    }
-}
+mod tests;

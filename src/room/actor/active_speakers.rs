@@ -5,8 +5,6 @@ use std::collections::{BTreeSet, HashMap};
 
 use super::connection::Connection;
 use crate::id::{ParticipantId, Role, SourceId};
-use crate::media::gst::pipeline::running_time;
-use crate::media::gst::template::Templates;
 use crate::media::mixer::level_meter::LevelMeter;
 use crate::protocol::room::Level;
 use crate::room::state::Input;
@@ -35,17 +33,14 @@ impl PacketSpeakers {
     fn measure(
         &mut self,
         connections: &HashMap<ParticipantId, Connection>,
-        templates: &Templates,
         is_live: impl Fn(ParticipantId) -> bool,
     ) {
-        let now = running_time();
         let unmeasured = |who: &ParticipantId| {
             let connection = connections.get(who).filter(|_| is_live(*who))?;
             connection.unmeasured_microphone()
         };
-        self.meters.retain(|who, meter| {
-            unmeasured(who).is_some_and(|tap| meter.is_of(tap)) && !meter.is_to_be_replaced(now)
-        });
+        self.meters
+            .retain(|who, meter| unmeasured(who).is_some_and(|tap| meter.is_of(tap)));
         for who in connections.keys() {
             let tap = unmeasured(who).filter(|_| !self.meters.contains_key(who));
             let Some(tap) = tap else {
@@ -55,13 +50,10 @@ impl PacketSpeakers {
                 participant: *who,
                 role: Role::Mic,
             };
-            match LevelMeter::start(templates, source, tap) {
+            match LevelMeter::start(source, tap) {
                 Ok(meter) => _ = self.meters.insert(*who, meter),
                 Err(error) => tracing::debug!(%source, %error, "level is not measured"),
             }
-        }
-        for meter in self.meters.values_mut() {
-            meter.measure(now);
         }
     }
 
@@ -71,10 +63,9 @@ impl PacketSpeakers {
     pub(crate) fn listen(
         &mut self,
         connections: &HashMap<ParticipantId, Connection>,
-        templates: &Templates,
         is_live: impl Fn(ParticipantId) -> bool,
     ) -> Option<Input> {
-        self.measure(connections, templates, is_live);
+        self.measure(connections, is_live);
         let speaks = connections
             .iter()
             .filter(|(_, connection)| connection.speaks());

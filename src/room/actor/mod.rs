@@ -312,11 +312,8 @@ impl Actor {
             self.inputs.push_back(Input::Counted(paths));
         }
         if self.mixer.is_none() {
-            let templates = &self.shared.templates;
             let live = |who| self.state.has_live_voice(who);
-            let news = self
-                .packet_speakers
-                .listen(&self.connections, templates, live);
+            let news = self.packet_speakers.listen(&self.connections, live);
             self.inputs.extend(news);
             let levels = self.packet_speakers.levels(&self.connections);
             if !levels.is_empty() {

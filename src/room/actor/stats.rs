@@ -12,7 +12,7 @@ use crate::media::bwe::controller::Budget;
 use crate::media::bwe::fec::Fec;
 use crate::media::bwe::ladder::RungSpec;
 use crate::media::gst::{pipeline, teardown};
-use crate::media::mixer::rendition::Rendition;
+use crate::media::mixer::Encoding;
 use crate::media::mixer::{MixMinus, Mixer, Output};
 use crate::media::stream::tap::TapCounters;
 use crate::protocol::room::ParticipantState;
@@ -266,7 +266,7 @@ fn stream(counters: TapCounters, bps: u64) -> StreamStats {
 
 fn rendition_stats(
     output: Output,
-    rendition: &Rendition,
+    rendition: &Encoding,
     state: &State,
     rates: &Rates,
 ) -> RenditionStats {
@@ -279,7 +279,7 @@ fn rendition_stats(
     }
 }
 
-fn describe(output: Output, rendition: &Rendition, state: &State) -> OutputStats {
+fn describe(output: Output, rendition: &Encoding, state: &State) -> OutputStats {
     match output {
         Output::Video { codec, rung } => {
             let spec = state.ladder().spec(rung);

@@ -12,12 +12,17 @@ const MAX_CONCEALED: Duration = Duration::from_millis(120);
 /// pause: in discontinuous transmission timestamps go on without packets, and nothing was lost.
 const LONGEST_PACKET: Duration = Duration::from_millis(120);
 
+/// How far behind the newest a packet can be and is late, packets. With more of them in between, its
+/// sender has begun anew.
+const LATEST: u16 = 100;
+
 /// Clock rate of Opus in RTP, Hz (RFC 7587 section 4.1).
 const CLOCK_RATE: u32 = 48_000;
 
 /// Finds the gaps in one stream, whose packets it is given in their order.
 #[derive(Debug, Default)]
 pub(crate) struct GapDetector {
+    ssrc: Option<u32>,
     /// Sequence number and timestamp of the last packet.
     last: Option<(u16, u32)>,
     /// Length of a packet, in timestamp units, by the last two that followed one another.
@@ -25,6 +30,16 @@ pub(crate) struct GapDetector {
 }
 
 impl GapDetector {
+    /// Whether this packet comes too late: behind one that follows it, or once more. A sender that
+    /// begins anew, with another SSRC or with numbers from far away, is not late.
+    pub(crate) fn is_late(&mut self, ssrc: u32, sequence: u16) -> bool {
+        if self.ssrc.replace(ssrc) != Some(ssrc) {
+            (self.last, self.step) = (None, None);
+        }
+        let behind = |(last, _): (u16, u32)| last.wrapping_sub(sequence);
+        self.last.is_some_and(|last| behind(last) <= LATEST)
+    }
+
     /// Length of the sound that was lost right before this packet, if any was.
     pub(crate) fn lost_before(&mut self, sequence: u16, timestamp: u32) -> Option<Duration> {
         let (last, was) = self.last.replace((sequence, timestamp))?;
@@ -72,6 +87,23 @@ mod tests {
         );
         assert_eq!(missing(&[(7, 0), (9, 960)]), Some(10), "packets of 10 ms");
         assert_eq!(missing(&[(7, 0), (8, 480), (10, 1440)]), Some(10));
+    }
+
+    #[test]
+    fn what_comes_late_or_twice_is_told_from_a_new_beginning() {
+        let mut gaps = GapDetector::default();
+        let mut late = |ssrc, sequence: u16| {
+            let late = gaps.is_late(ssrc, sequence);
+            if !late {
+                gaps.lost_before(sequence, u32::from(sequence) * 960);
+            }
+            late
+        };
+        assert!(!late(1, 65_535) && !late(1, 0) && !late(1, 2));
+        assert!(late(1, 1) && late(1, 2) && late(1, 65_535));
+        assert!(!late(1, 3) && !late(1, 60_000), "far away");
+        assert!(!late(2, 59_999), "another stream");
+        assert!(late(2, 59_999));
     }
 
     #[test]

@@ -161,6 +161,35 @@ impl Playout {
         self.drop_front(self.buffer.len().saturating_sub(MAX_DEPTH));
     }
 
+    /// Appends so many samples of silence, as [`Self::push`].
+    pub fn push_silence(&mut self, count: usize, continuity: Continuity) {
+        let fade = match continuity {
+            Continuity::Seamless => 0,
+            Continuity::Gap => count.min(FADE),
+        };
+        self.push(&[0.0; FADE][..fade], continuity);
+        self.buffer.extend(std::iter::repeat_n(0.0, count - fade));
+        self.drop_front(self.buffer.len().saturating_sub(MAX_DEPTH));
+    }
+
+    /// Puts `samples` in place of the last that are held; of more than are held the last. They are
+    /// faded in.
+    pub fn replace_end(&mut self, samples: &[f32]) {
+        let count = samples.len().min(self.buffer.len());
+        let start = self.buffer.len() - count;
+        let fade = count.min(FADE);
+        let held = self.buffer.range_mut(start..);
+        let samples = &samples[samples.len() - count..];
+        for (i, (held, &sample)) in held.zip(samples).enumerate() {
+            let sample = if sample.is_nan() { 0.0 } else { sample };
+            let sample = sample.clamp(-1.0, 1.0);
+            *held = match i < fade {
+                true => crossfade(*held, sample, i, fade),
+                false => sample,
+            };
+        }
+    }
+
     /// Fills `out` with the next 20 ms. Call it once a period.
     pub fn take(&mut self, out: &mut Frame) -> FrameKind {
         match self.state {

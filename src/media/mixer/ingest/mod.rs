@@ -1,17 +1,15 @@
-//! One uplink on its way into the mix: RTP from a tap in, decoded pictures or sound out.
+//! One uplink of pictures on its way into the mix: RTP from a tap in, decoded pictures out.
 //!
-//! Each ingest is a pipeline of its own. Nothing but decoded frames leaves it, through an
+//! Each ingest is a pipeline of its own. Nothing but decoded pictures leaves it, through an
 //! appsink that the mixer reads when it wants to, so a stream that is corrupt, late or absent
 //! costs its sender the tile and nobody else anything; and taking one away is a `Null`, not
 //! surgery on a running graph.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
 
 use gst::prelude::*;
 
-use super::audio::gaps::GapDetector;
 use super::error::MixerError;
 use super::video::colorimetry;
 use crate::codec::Codec;
@@ -38,7 +36,7 @@ const MAX_QUEUED_BYTES: u64 = 4 << 20;
 pub(crate) struct Ingest {
     // Before the pipeline, so that nothing is pushed into one that is going away.
     _link: Subscription,
-    scaler: Option<Arc<TileScaler>>,
+    scaler: Arc<TileScaler>,
     sink: gst_app::AppSink,
     _pipeline: Pipeline,
 }
@@ -63,26 +61,19 @@ impl Ingest {
         input.set_max_bytes(MAX_QUEUED_BYTES);
         let sink = pipeline.element::<gst_app::AppSink>("out")?;
         sink.set_property("enable-last-sample", false);
-        let scaler = match tap.format() {
-            Codec::Opus => None,
-            _ => Some(TileScaler::install(&pipeline, fit)?),
-        };
+        let scaler = TileScaler::install(&pipeline, fit)?;
         pipeline.start(move |event| {
             if let BusEvent::Error(text) = event {
                 on_failure(text);
             }
         })?;
-        if scaler.is_some() {
-            tap::relay_keyframe_requests(&input, {
-                let tap = tap.clone();
-                move || Some(tap.clone())
-            });
-            request_keyframe_at_changes(&pipeline, tap)?;
-        }
-        let link = connect(source, tap, input, scaler.clone());
-        if scaler.is_some() {
-            tap.request_keyframe();
-        }
+        tap::relay_keyframe_requests(&input, {
+            let tap = tap.clone();
+            move || Some(tap.clone())
+        });
+        request_keyframe_at_changes(&pipeline, tap)?;
+        let link = connect(source, tap, input, Arc::clone(&scaler));
+        tap.request_keyframe();
         Ok(Self {
             _link: link,
             scaler,
@@ -91,22 +82,19 @@ impl Ingest {
         })
     }
 
-    /// The appsink that decoded pictures or sound are read from.
+    /// The appsink that decoded pictures are read from.
     pub(crate) fn sink(&self) -> &gst_app::AppSink {
         &self.sink
     }
 
-    /// Pixels decoded so far; 0 for sound.
+    /// Pixels decoded so far.
     pub(crate) fn decoded_pixels(&self) -> u64 {
-        let scaler = self.scaler.as_ref();
-        scaler.map_or(0, |scaler| scaler.decoded.load(Ordering::Relaxed))
+        self.scaler.decoded.load(Ordering::Relaxed)
     }
 
     /// Sets the size of the tile that pictures are cropped and scaled to from the next frame on.
     pub(crate) fn set_tile(&self, tile: Size) {
-        if let Some(scaler) = &self.scaler {
-            scaler.set_tile(tile);
-        }
+        self.scaler.set_tile(tile);
     }
 }
 
@@ -140,16 +128,15 @@ fn request_keyframe_at_changes(pipeline: &Pipeline, tap: &Tap) -> Result<(), Mix
     Ok(())
 }
 
-/// Passes on the packets of the tap that a depayloader can survive and a decoder is to decode, caps
-/// when they change, and an event for each gap in sound.
+/// Passes on the packets of the tap that a depayloader can survive and a decoder is to decode, and
+/// caps when they change.
 fn connect(
     sender: SourceId,
     tap: &Tap,
     input: gst_app::AppSrc,
-    scaler: Option<Arc<TileScaler>>,
+    scaler: Arc<TileScaler>,
 ) -> Subscription {
     let mut known: Option<gst::Caps> = None;
-    let mut gaps = (tap.format() == Codec::Opus).then(GapDetector::default);
     let mut gate = PacketGate::new(tap.format());
     let mut watch = DecodeWatch::default();
     let mut limit = QueueLimit::Off;
@@ -159,7 +146,7 @@ fn connect(
             known = Some(caps.to_owned());
             input.set_caps(known.as_ref());
         }
-        if scaler.as_ref().is_some_and(|scaler| scaler.is_too_large()) {
+        if scaler.is_too_large() {
             return;
         }
         let now = running_time();
@@ -168,15 +155,8 @@ fn connect(
             let Some(packet) = gate.admit(packet, now) else {
                 continue;
             };
-            if let Some((lost, event)) = gaps.as_mut().and_then(|g| loss_event(g, &packet))
-                && gate.conceals(now, lost)
-            {
-                input.send_event(event);
-            }
             let _ = input.push_buffer(packet);
-            if let Some(scaler) = &scaler
-                && watch.wants_keyframe(now.into(), scaler.decoded.load(Ordering::Relaxed))
-            {
+            if watch.wants_keyframe(now.into(), scaler.decoded.load(Ordering::Relaxed)) {
                 source.request_keyframe();
             }
         }
@@ -206,19 +186,6 @@ impl QueueLimit {
             *self = Self::On;
         }
     }
-}
-
-/// How much sound was lost before a packet, if any was, and the event by which a jitterbuffer
-/// announces that.
-fn loss_event(gaps: &mut GapDetector, packet: &gst::Buffer) -> Option<(Duration, gst::Event)> {
-    let rtp = gst_rtp::RTPBuffer::from_buffer_readable(packet).ok()?;
-    let lost = gaps.lost_before(rtp.seq(), rtp.timestamp())?;
-    let duration = gst::ClockTime::try_from(lost).ok()?;
-    let structure = gst::Structure::builder("GstRTPPacketLost")
-        .field("timestamp", packet.pts()?.saturating_sub(duration))
-        .field("duration", duration)
-        .build();
-    Some((lost, gst::event::CustomDownstream::new(structure)))
 }
 
 /// Converts the pictures of a decoder to the size of their tile and to the colorimetry of the

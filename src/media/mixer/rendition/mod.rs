@@ -1,5 +1,5 @@
-//! One encoding of the composite or of a mix: raw frames in, RTP out through a tap, shared by
-//! every viewer of its kind.
+//! One encoding of the composite: raw frames in, RTP out through a tap, shared by every viewer of its
+//! kind.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,12 +7,9 @@ use std::time::Duration;
 use gst::prelude::*;
 use parking_lot::Mutex;
 
-use super::audio::dtx;
 use super::error::MixerError;
 use crate::codec::Codec;
 use crate::codec::VideoCodec;
-use crate::media::bwe::fec;
-use crate::media::bwe::fec::Fec;
 use crate::media::bwe::ladder::{Pace, RungSpec};
 use crate::media::gst::pipeline::{BusEvent, Pipeline};
 use crate::media::gst::plugins;
@@ -29,18 +26,14 @@ const KEYFRAME_DISTANCE: u64 = 900;
 /// `cpu-used` of vp8enc: 14.5 dB SSIM at 0.46 of a core for 720p30.
 const VP8_SPEED: u64 = 8;
 
-/// One encoding of the composite or of a mix. Dropping it ends it.
+/// One encoding of the composite. Dropping it ends it.
 #[derive(Debug)]
 pub(crate) struct Rendition {
     input: gst_app::AppSrc,
     tap: Tap,
     bitrate: Arc<Mutex<Bitrate>>,
-    protection: Fec,
-    pipeline: Pipeline,
+    _pipeline: Pipeline,
 }
-
-/// Packets of Opus a second: each has 20 ms.
-const SOUND_PACE: u32 = 50;
 
 /// The bitrate of a running encoder.
 #[derive(Debug)]
@@ -62,7 +55,6 @@ impl Bitrate {
             Encoder::OpenH264 => element.set_property("bitrate", bits),
             Encoder::X264 => element.set_property("bitrate", (bits / 1000).max(1)),
             Encoder::Vp8 => element.set_property("target-bitrate", signed(bits)),
-            Encoder::Opus => element.set_property("bitrate", signed(bits)),
         }
     }
 }
@@ -116,7 +108,6 @@ enum Encoder {
     OpenH264,
     X264,
     Vp8,
-    Opus,
 }
 
 impl Encoder {
@@ -138,7 +129,6 @@ impl Encoder {
             Self::OpenH264 => "rendition-h264",
             Self::X264 => "rendition-h264-x264",
             Self::Vp8 => "rendition-vp8",
-            Self::Opus => "rendition-opus",
         }
     }
 
@@ -146,7 +136,6 @@ impl Encoder {
         match self {
             Self::OpenH264 | Self::X264 => Codec::H264,
             Self::Vp8 => Codec::Vp8,
-            Self::Opus => Codec::Opus,
         }
     }
 
@@ -161,7 +150,7 @@ impl Encoder {
             // between keyframes.
             Self::OpenH264 => bitrate.saturating_mul(seconds) / 4,
             // As if there were one a second.
-            Self::X264 | Self::Opus => bitrate.saturating_mul(seconds),
+            Self::X264 => bitrate.saturating_mul(seconds),
             // It knows how long a picture is shown, but counts on smaller ones between keyframes.
             // Thousands are all that libvpx sees.
             Self::Vp8 => (bitrate / 8).max(1000),
@@ -231,27 +220,6 @@ impl Rendition {
         Ok(rendition)
     }
 
-    /// Encodes 20 ms blocks of 48 kHz mono float as Opus at `bitrate` bit/s.
-    ///
-    /// # Errors
-    /// [`MixerError`] when the pipeline cannot be made.
-    pub(crate) fn sound(
-        templates: &Templates,
-        bitrate: u32,
-        on_failure: impl Fn(String) + Send + 'static,
-    ) -> Result<Self, MixerError> {
-        let values = [("bitrate", Value::Int(u64::from(bitrate)))];
-        let target = Target {
-            encoder: Encoder::Opus,
-            pace: Pace::Fps(SOUND_PACE),
-            bitrate,
-        };
-        let rendition = Self::start(templates, &values, target, on_failure)?;
-        // Its first packet is as any other.
-        rendition.bitrate.lock().begun = true;
-        Ok(rendition)
-    }
-
     fn start(
         templates: &Templates,
         values: &[(&str, Value)],
@@ -263,9 +231,6 @@ impl Rendition {
         let input = pipeline.element::<gst_app::AppSrc>("in")?;
         let output = pipeline.element::<gst_app::AppSink>("out")?;
         let element: gst::Element = pipeline.element("encoder")?;
-        if format == Codec::Opus {
-            dtx::install(&element);
-        }
         let tap = Tap::new(&output, format, KEYFRAME_INTERVAL, None);
         pipeline.start(move |event| {
             if let BusEvent::Error(text) = event {
@@ -282,13 +247,12 @@ impl Rendition {
                 now: target.bitrate,
                 begun: false,
             })),
-            protection: Fec::Off,
-            pipeline,
+            _pipeline: pipeline,
         })
     }
 
     /// Encodes at `bitrate` bit/s from the next frame on, though never before the first picture.
-    pub(crate) fn set_bitrate(&mut self, bitrate: u32) {
+    pub(crate) fn set_bitrate(&self, bitrate: u32) {
         let mut setting = self.bitrate.lock();
         let changed = std::mem::replace(&mut setting.now, bitrate) != bitrate;
         if changed && setting.begun {
@@ -299,28 +263,6 @@ impl Rendition {
     /// The bitrate in force, bit/s.
     pub(crate) fn bitrate(&self) -> u32 {
         self.bitrate.lock().now
-    }
-
-    /// Switches forward error correction of sound from the next packet on. The bitrate stays.
-    pub(crate) fn set_fec(&mut self, protection: Fec) {
-        if self.protection == protection {
-            return;
-        }
-        self.protection = protection;
-        let Ok(encoder) = self.pipeline.element::<gst::Element>("encoder") else {
-            return;
-        };
-        let loss = match protection {
-            Fec::Off => 0,
-            Fec::On => fec::ASSUMED_LOSS_PERCENT,
-        };
-        encoder.set_property("inband-fec", protection == Fec::On);
-        encoder.set_property("packet-loss-percentage", loss);
-    }
-
-    /// The forward error correction in force; none for pictures.
-    pub(crate) fn fec(&self) -> Fec {
-        self.protection
     }
 
     /// The appsrc that raw frames are pushed into.

@@ -36,6 +36,11 @@ pub(crate) fn samples(payload: &[u8]) -> u32 {
     opus::samples(payload)
 }
 
+/// Whether a packet of Opus says itself that nothing is heard in it.
+pub(crate) fn is_silence(payload: &[u8]) -> bool {
+    opus::is_silence(payload)
+}
+
 /// Sizes of the pictures that a unit of H.264 describes outside of a stream (`sprop-parameter-sets`,
 /// RFC 6184 section 8.1), pixels; `None` if they cannot be told.
 pub(crate) fn described(unit: &[u8]) -> Option<Vec<u32>> {

@@ -50,6 +50,33 @@ impl Server {
     }
 }
 
+/// The threads of a server.
+#[allow(dead_code)]
+pub(crate) struct Threads {
+    pub(crate) count: usize,
+    /// How often they were switched to another since they began.
+    pub(crate) switches: u64,
+}
+
+impl Server {
+    #[allow(dead_code)]
+    pub(crate) fn threads(&self) -> Result<Threads> {
+        let process = Process::new(i32::try_from(self.child.id())?)?;
+        let (mut count, mut switches) = (0, 0);
+        // Of one that has ended meanwhile there is nothing to read.
+        for status in process
+            .tasks()?
+            .flatten()
+            .filter_map(|task| task.status().ok())
+        {
+            count += 1;
+            switches += status.voluntary_ctxt_switches.unwrap_or_default();
+            switches += status.nonvoluntary_ctxt_switches.unwrap_or_default();
+        }
+        Ok(Threads { count, switches })
+    }
+}
+
 impl Drop for Server {
     fn drop(&mut self) {
         // An error means that it has ended by itself.

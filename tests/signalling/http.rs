@@ -5,6 +5,8 @@ use std::time::Instant;
 
 use reqwest::Method;
 use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 
 use crate::support::{TestServer, assert_error, join};
 
@@ -354,4 +356,19 @@ async fn outside_turn_servers_get_credentials_made_with_their_secret() {
     assert!(user.starts_with("whip/"), "{user}");
     // With the one built in off, there is nothing to tell of it.
     assert_eq!(server.get("/api/v1/turn").await.status(), 404);
+}
+
+/// What has no path, as CONNECT has none, is answered as any other method that is not for a page.
+#[tokio::test]
+async fn a_request_without_a_path_is_refused() {
+    let server = TestServer::start().await;
+    let mut stream = TcpStream::connect(server.address).await.unwrap();
+    for target in ["127.0.0.1:80", "siege:1"] {
+        let request = format!("CONNECT {target} HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n");
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut answer = vec![0; 12];
+        stream.read_exact(&mut answer).await.expect("an answer");
+        assert_eq!(answer, b"HTTP/1.1 405");
+        stream = TcpStream::connect(server.address).await.unwrap();
+    }
 }

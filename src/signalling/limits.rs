@@ -53,6 +53,10 @@ pub(super) const CANDIDATE_LIMIT: usize = 1024;
 /// Bytes that are read of a WebSocket at a time.
 pub(super) const READ_BUFFER: usize = 16 * 1024;
 
+/// Connections that the system takes before the server has looked at them. With fewer, a burst of
+/// strangers' keeps others waiting for a second and more: what does not fit is not answered, and tried
+/// again by the client. The system may allow less (`net.core.somaxconn`).
+pub(super) const BACKLOG: u32 = 1024;
 /// Largest number of connections that no participant owns: of HTTP, and WebSockets before their
 /// join. One more is closed at once. No more than one in [`FILES_SHARE`] of the files that the
 /// process may open are taken for them, either.

@@ -13,7 +13,7 @@ use hyper::{Request, Uri};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use rustix::net::sockopt;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout_at};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -30,7 +30,7 @@ use crate::turn::Turn;
 use super::app::App;
 use super::guard::census::Full;
 use super::ice::IceServers;
-use super::limits::{HEAD_DEADLINE, HEAD_LIMIT, STALL_DEADLINE};
+use super::limits::{BACKLOG, HEAD_DEADLINE, HEAD_LIMIT, STALL_DEADLINE};
 use super::request::Peer;
 use super::routes;
 
@@ -71,7 +71,7 @@ impl Server {
         metrics: Metrics,
     ) -> Result<Self, BindError> {
         let taken = |error| BindError::new("HTTP", config.listen, error);
-        let listener = TcpListener::bind(config.listen).await.map_err(taken)?;
+        let listener = listen(config.listen).map_err(taken)?;
         let address = listener.local_addr().map_err(taken)?;
         let ice = IceServers::start(&config)?;
         let app = Arc::new(App::new(config, registry, metrics, ice));
@@ -185,6 +185,18 @@ impl Connections {
         self.tasks.close();
         self.tasks.wait().await;
     }
+}
+
+/// Listens with the backlog [`BACKLOG`]; [`TcpListener::bind`] of tokio chooses one itself.
+fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = match address {
+        SocketAddr::V4(_) => TcpSocket::new_v4()?,
+        SocketAddr::V6(_) => TcpSocket::new_v6()?,
+    };
+    // A server that starts again has its port, although connections of the last one linger.
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
 }
 
 /// Serves one HTTP connection, which may become a WebSocket. HTTP/1.1 alone: a connection of HTTP/2

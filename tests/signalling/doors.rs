@@ -1,9 +1,17 @@
 //! WHIP and WHEP as clients use them who were written for other servers.
 
+use std::sync::Arc;
+
+use futures::future::join_all;
 use reqwest::{Method, Response, StatusCode};
 use tessera::config::Config;
+use tessera::room::Registry;
+use tessera::signalling::Server;
+use tessera::telemetry::Metrics;
+use tokio::net::TcpStream;
+use tokio::time::timeout;
 
-use crate::support::{TestServer, assert_error};
+use crate::support::{PATIENCE, TestServer, assert_error};
 
 const OFFER: &str = include_str!("../data/offers/f06-no-direction.sdp");
 const FRAGMENT: &str = "application/trickle-ice-sdpfrag";
@@ -133,4 +141,25 @@ async fn joins_are_limited_by_the_client_behind_a_trusted_proxy() {
             "{trusted}: {let_through} of 100"
         );
     }
+}
+
+/// The system takes a burst of connections that the server has not looked at yet.
+#[tokio::test]
+async fn a_burst_of_connections_is_taken_before_it_is_looked_at() {
+    const BURST: usize = 400;
+    gst::init().unwrap();
+    let mut config = Config {
+        listen: "127.0.0.1:0".parse().unwrap(),
+        ..Config::default()
+    };
+    config.turn.listen = Some("127.0.0.1:0".parse().unwrap());
+    let config = Arc::new(config);
+    let registry = Registry::new(Arc::clone(&config), Arc::default());
+    let metrics = Metrics::install().unwrap();
+    // It never accepts.
+    let server = Server::bind(config, registry, metrics).await.unwrap();
+    let connects = (0..BURST).map(|_| TcpStream::connect(server.local_addr()));
+    let burst = timeout(PATIENCE, join_all(connects)).await;
+    let connected = burst.expect("all of them at once");
+    assert!(connected.iter().all(Result::is_ok));
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::negotiation::Answered;
-use crate::admission::Grant;
+use crate::admission::{Busy, Grant};
 use crate::id::{Mid, ParticipantId, Role};
 use crate::media::bwe::delay::Estimate;
 use crate::media::gst::pipeline::running_time;
@@ -345,15 +345,27 @@ impl Connection {
         inputs
     }
 
-    /// Sends the last notice. It is dropped if the queue is full: its reader has stopped reading.
-    pub(crate) fn say_bye(&self, reason: ByeReason) {
+    /// Sends the last notice, and refuses the join if its negotiation is still under way. The notice is
+    /// dropped if the queue is full: its reader has stopped reading.
+    pub(crate) fn say_bye(&mut self, who: ParticipantId, reason: ByeReason) {
+        send(self.joining.take(), Err(refusal(who, reason)));
         let _ = self.notices.send(Notice::Bye(reason));
     }
+}
 
-    /// Refuses the join if its negotiation is still under way.
-    pub(crate) fn refuse_if_joining(mut self) {
-        let reason = "the connection was not negotiated in time".to_owned();
-        send(self.joining.take(), Err(RoomError::Internal(reason)));
+/// What a join is told whose participant has gone before it was answered.
+fn refusal(who: ParticipantId, reason: ByeReason) -> RoomError {
+    match reason {
+        ByeReason::Removed | ByeReason::Replaced | ByeReason::Left => {
+            RoomError::NoSuchParticipant(who)
+        }
+        ByeReason::RoomClosed => RoomError::Closed,
+        ByeReason::ServerShutdown => RoomError::ShuttingDown,
+        // Offers are read, and connections made, in time that depends on nobody but this machine.
+        ByeReason::ConnectionFailed | ByeReason::TooSlow => RoomError::Busy(Busy::Slow),
+        ByeReason::FingerprintMismatch | ByeReason::ProtocolError | ByeReason::Internal => {
+            RoomError::Internal(format!("{who} has gone before the answer: {reason:?}"))
+        }
     }
 }
 
@@ -398,4 +410,27 @@ fn slots(lines: &[Line]) -> BTreeMap<Downlink, Mid> {
             Some((slot, line.mid.clone()))
         })
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_join_that_ends_unanswered_is_told_why() {
+        let who = ParticipantId::new(7);
+        let told = |reason| refusal(who, reason);
+        assert_eq!(
+            told(ByeReason::Removed),
+            RoomError::NoSuchParticipant(who),
+            "somebody has removed them"
+        );
+        assert_eq!(told(ByeReason::RoomClosed), RoomError::Closed);
+        assert_eq!(told(ByeReason::ServerShutdown), RoomError::ShuttingDown);
+        assert_eq!(
+            told(ByeReason::ConnectionFailed),
+            RoomError::Busy(Busy::Slow),
+            "the machine has not got round to it"
+        );
+    }
 }

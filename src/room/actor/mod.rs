@@ -353,14 +353,13 @@ impl Actor {
             Effect::Settle(request, outcome) => self.settle_request(request, outcome),
             Effect::StartPeer(request, who) => self.start_peer(request, who),
             Effect::StopPeer(who) => {
-                if let Some(connection) = self.connections.remove(&who) {
+                if self.connections.remove(&who).is_some() {
                     tracing::info!(participant = %who, "leaves");
-                    connection.refuse_if_joining();
                 }
             }
             Effect::Bye(who, reason) => {
-                if let Some(connection) = self.connections.get(&who) {
-                    connection.say_bye(reason);
+                if let Some(connection) = self.connections.get_mut(&who) {
+                    connection.say_bye(who, reason);
                 }
             }
             Effect::Publish(published) => {

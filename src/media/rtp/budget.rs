@@ -25,6 +25,9 @@ const MAX_SOUND_PACKETS_PER_SECOND: u32 = 500;
 /// Samples of sound at 48 kHz of one sender that are decoded a second, those made up for lost ones
 /// included: twice as long as a second.
 const MAX_SAMPLES_PER_SECOND: u32 = 2 * 48_000;
+/// How long nothing is decoded after a decoder has made a picture that is too large though no header
+/// said so. Each time costs as much as the largest picture that a codec has.
+pub(crate) const HIDDEN_HOLD_OFF: Duration = Duration::from_secs(5);
 /// Seconds of each of these rates that may come at once, as after a stall of the network, or of what
 /// came since a keyframe.
 const AT_ONCE: u32 = 4;
@@ -54,6 +57,8 @@ pub(crate) struct DecodeBudget {
     format: Codec,
     reader: DemandReader,
     entry: Entry,
+    /// Until when nothing passes whatever its headers say.
+    shut_until: Duration,
     /// Sizes in pixels, by what said them.
     areas: BTreeMap<u8, u32>,
     pictures: TokenBucket,
@@ -79,6 +84,7 @@ impl DecodeBudget {
             format,
             reader: DemandReader::new(format),
             entry: Entry::Open,
+            shut_until: Duration::ZERO,
             areas: BTreeMap::new(),
             pictures: bucket(MAX_PICTURES_PER_SECOND),
             pixels: bucket(MAX_PIXELS_PER_SECOND),
@@ -109,6 +115,14 @@ impl DecodeBudget {
         self.samples.take(now, samples)
     }
 
+    /// Notes that at `now` a decoder has made a picture that is too large: a frame of VP9 may stand
+    /// behind another one, unseen. Nothing passes for [`HIDDEN_HOLD_OFF`], and then the next picture
+    /// that a decoder can begin with.
+    pub(crate) fn shut(&mut self, now: Duration) {
+        self.entry = Entry::Shut(Over::Size);
+        self.shut_until = now + HIDDEN_HOLD_OFF;
+    }
+
     fn spend_sound(&mut self, now: Duration, payload: &[u8]) -> Result<(), Over> {
         let is_within = self.sound_packets.take(now, 1) && self.samples.take(now, samples(payload));
         is_within.then_some(()).ok_or(Over::Rate)
@@ -119,6 +133,9 @@ impl DecodeBudget {
             return Entry::Shut(Over::Size);
         };
         if demand.areas.iter().any(|(_, area)| *area > MAX_PICTURE) {
+            return Entry::Shut(Over::Size);
+        }
+        if now < self.shut_until {
             return Entry::Shut(Over::Size);
         }
         let begins = match self.entry {

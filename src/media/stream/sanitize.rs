@@ -98,6 +98,13 @@ impl PacketGate {
         }
     }
 
+    /// Lets nothing through for a while, because at running time `now` a decoder has made a picture
+    /// that is too large; then from a keyframe on.
+    pub(crate) fn shut(&mut self, now: gst::ClockTime) {
+        self.budget.shut(now.into());
+        self.take_note(Over::Size);
+    }
+
     fn take_note(&mut self, over: Over) {
         metrics::counter!("tessera_over_budget_packets_total", "of" => over.name()).increment(1);
         self.waits = self.format != Codec::Opus;

@@ -146,10 +146,10 @@ fn connect(
             known = Some(caps.to_owned());
             input.set_caps(known.as_ref());
         }
-        if scaler.is_too_large() {
-            return;
-        }
         let now = running_time();
+        if scaler.was_too_large() {
+            gate.shut(now);
+        }
         // Flushing means the ingest is going away, and the link with it.
         for packet in packets {
             let Some(packet) = gate.admit(packet, now) else {
@@ -264,11 +264,18 @@ impl TileScaler {
         }
     }
 
-    /// Whether the pictures are larger than any that is decoded, though their headers did not say so:
-    /// a decoder of VP9 also decodes frames that stand behind another one.
-    fn is_too_large(&self) -> bool {
-        let source = unpack(self.source.load(Ordering::Acquire));
-        source.is_some_and(|s| u64::from(s.width) * u64::from(s.height) > u64::from(MAX_PICTURE))
+    /// Whether the pictures have become larger than any that is decoded, though their headers did not
+    /// say so: a decoder of VP9 also decodes frames that stand behind another one. Says so once, and
+    /// again after other pictures have come.
+    fn was_too_large(&self) -> bool {
+        let packed = self.source.load(Ordering::Acquire);
+        let is_too_large = unpack(packed)
+            .is_some_and(|s| u64::from(s.width) * u64::from(s.height) > u64::from(MAX_PICTURE));
+        let forget = || {
+            let source = &self.source;
+            source.compare_exchange(packed, 0, Ordering::AcqRel, Ordering::Acquire)
+        };
+        is_too_large && forget().is_ok()
     }
 
     /// Counts a decoded picture. Returns its number of pixels.

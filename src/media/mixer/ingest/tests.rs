@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::*;
 use crate::id::{ParticipantId, Role};
 use crate::media::mixer::video::picture::Yuv;
+use crate::media::rtp::budget::HIDDEN_HOLD_OFF;
 use crate::media::stream::keyframes::{KeyframeOrigin, KeyframeThrottle};
 
 const RGB: [u8; 3] = [208, 48, 208];
@@ -288,4 +289,34 @@ async fn a_picture_is_fitted_by_the_shape_that_it_is_shown_in() {
     let raw = "width=720,height=576,pixel-aspect-ratio=64/45,colorimetry=bt601";
     let sender = Sender::start(Codec::H264, raw, encoder);
     assert_colour(next_picture(&sender.decoded(), 20), "near a corner");
+}
+
+/// A decoder that has made a picture that is too large, of a frame that stood behind another one, is
+/// given nothing for a while, and then the sender's pictures again.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_ingest_opens_again_after_a_picture_that_is_too_large() {
+    let encoder = "vp8enc deadline=1 cpu-used=8 keyframe-max-dist=15 ! rtpvp8pay pt=96";
+    let sender = Sender::start(Codec::Vp8, "width=320,height=180", encoder);
+    let ingest = sender.decoded();
+    assert_colour(next_picture(&ingest, 2), "before");
+    let huge = Size {
+        width: 16_384,
+        height: 16_384,
+    };
+    let scaler = &ingest.scaler;
+    scaler.source.store(pack(huge), Ordering::Release);
+    let begin = running_time();
+    let mut last = begin;
+    // What is in the pipeline still comes out of it.
+    while last < begin + gst::ClockTime::try_from(HIDDEN_HOLD_OFF).unwrap() {
+        let sample = ingest.sink().try_pull_sample(PATIENCE).expect("a picture");
+        let now = running_time();
+        let was_shut = now.saturating_sub(last) > gst::ClockTime::from_seconds(3);
+        last = now;
+        if was_shut {
+            assert!(sample.buffer().is_some());
+            return;
+        }
+    }
+    panic!("pictures went on all the time");
 }

@@ -213,3 +213,20 @@ proptest! {
         }
     }
 }
+
+/// What a decoder has made a picture of that was hidden costs its sender some seconds, and no more.
+#[test]
+fn a_picture_that_was_hidden_shuts_for_a_while() {
+    let mut budget = DecodeBudget::new(Codec::Vp8);
+    let small = keyframe(320, 180);
+    assert_eq!(budget.spend(BEGIN, &small), Ok(()));
+    budget.shut(BEGIN);
+    let shortly_before = BEGIN + HIDDEN_HOLD_OFF - Duration::from_millis(1);
+    for at in [BEGIN, shortly_before] {
+        assert_eq!(budget.spend(at, &small), Err(Over::Size));
+    }
+    let after = BEGIN + HIDDEN_HOLD_OFF;
+    assert_eq!(budget.spend(after, DELTA), Err(Over::Size));
+    assert_eq!(budget.spend(after, &small), Ok(()));
+    assert_eq!(budget.spend(after, DELTA), Ok(()));
+}

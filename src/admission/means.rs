@@ -73,6 +73,8 @@ impl Demand {
     pub const ENCODER: Self = Self::of(6, 8, 16 * MIB);
     /// A recording: its event log, and a muxer that writes its file.
     pub const RECORDING: Self = Self::of(12, 12, 16 * MIB);
+    /// One uplink's file of a recording: a muxer and what writes.
+    pub const TRACK: Self = Self::of(6, 6, 4 * MIB);
     /// A name, drawn.
     pub const LABEL: Self = Self::of(6, 6, 2 * MIB);
     /// A relayed transport address.

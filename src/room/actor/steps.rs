@@ -106,7 +106,8 @@ impl Actor {
         let on_end = Box::new(move |id| {
             let _ = events.send(Event::RecorderEnds(id));
         });
-        self.recorders.start(id, templates, settings, on_end);
+        let parts = (templates, &self.shared.admission);
+        self.recorders.start(id, parts, settings, on_end);
         self.recorders.note(&Arc::new(self.state.published()));
     }
 

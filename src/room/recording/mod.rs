@@ -18,7 +18,7 @@ use self::mix::MixRecording;
 use self::tracks::{TrackRecording, WriterEvent};
 use super::settings::RoomSettings;
 use super::state::wiring::Tracked;
-use crate::admission::Grant;
+use crate::admission::{Admission, Grant};
 use crate::archive::events;
 use crate::archive::events::VERSION;
 use crate::archive::{Archive, Ending, FileEnd};
@@ -87,7 +87,7 @@ impl Recorders {
     pub(crate) fn start(
         &mut self,
         id: RecordingId,
-        templates: &Arc<Templates>,
+        (templates, admission): (&Arc<Templates>, &Admission),
         settings: &RoomSettings,
         on_end: OnEnd,
     ) {
@@ -103,7 +103,8 @@ impl Recorders {
             on_end,
             reason: None,
         };
-        tokio::spawn(task.run(Arc::clone(templates), grant, inbox));
+        let parts = (Arc::clone(templates), admission.clone());
+        tokio::spawn(task.run(parts, grant, inbox));
         let running = Running {
             commands,
             names: BTreeSet::new(),
@@ -185,14 +186,14 @@ struct Stopped {
 impl Task {
     async fn run(
         mut self,
-        templates: Arc<Templates>,
+        parts: (Arc<Templates>, Admission),
         grant: Grant,
         commands: mpsc::UnboundedReceiver<TimedCommand>,
     ) {
         let _held = self.archive.hold();
         tracing::info!(recording = %self.recording.id, "recording begins");
         let (tell, mut news) = mpsc::unbounded_channel();
-        let sink = match self.open(templates, tell).await {
+        let sink = match self.open(parts, tell).await {
             Ok(sink) => Some(sink),
             Err(error) => {
                 self.give_up(error.to_string());
@@ -208,7 +209,7 @@ impl Task {
     /// Creates the event log and the media files.
     async fn open(
         &self,
-        templates: Arc<Templates>,
+        parts: (Arc<Templates>, Admission),
         news: mpsc::UnboundedSender<WriterEvent>,
     ) -> Result<Sink, RecorderError> {
         let (archive, zero) = (&self.archive, self.zero);
@@ -218,11 +219,11 @@ impl Task {
         Ok(match self.recording.subject() {
             Subject::Mix(format) => {
                 let file = (format, path);
-                let mix = MixRecording::open(templates, file, (event_log, zero), news).await?;
+                let mix = MixRecording::open(parts.0, file, (event_log, zero), news).await?;
                 Sink::Mix(Box::new(mix))
             }
             Subject::Tracks => {
-                let tracks = TrackRecording::new(path, templates, (event_log, zero), news);
+                let tracks = TrackRecording::new(path, parts, (event_log, zero), news);
                 Sink::Tracks(Box::new(tracks))
             }
         })
@@ -262,8 +263,10 @@ impl Task {
                     self.give_up("it is as long as a recording may be".to_owned());
                 }
                 _ = check.tick(), if self.reason.is_none() => {
-                    if let Some(Sink::Mix(mix)) = &mut sink {
-                        mix.look().await;
+                    if let Some(sink) = &mut sink
+                        && let Err(error) = look(sink).await
+                    {
+                        self.give_up(error.to_string());
                     }
                     let archive = self.archive.clone();
                     let space = tokio::task::spawn_blocking(move || archive.check_space());
@@ -315,6 +318,15 @@ impl Task {
         };
         self.archive.end(id, ending).await;
     }
+}
+
+/// Does what is due every now and then.
+async fn look(sink: &mut Sink) -> Result<(), RecorderError> {
+    match sink {
+        Sink::Mix(mix) => mix.look().await,
+        Sink::Tracks(tracks) => tracks.look(running_time().into()).await?,
+    }
+    Ok(())
 }
 
 /// Carries out a command that was given at running time `at`.

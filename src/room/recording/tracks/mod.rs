@@ -9,6 +9,7 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 
 use super::event_log::{EventLogWriter, on_disk};
+use crate::admission::{Admission, Demand};
 use crate::archive::events::{Event, RecordedTrack};
 use crate::id::SourceId;
 use crate::media::file::recorder::{RecorderError, TrackEnd, TrackWriter};
@@ -51,10 +52,13 @@ struct Running {
 pub(crate) struct TrackRecording {
     folder: PathBuf,
     templates: Arc<Templates>,
+    admission: Admission,
     /// Running time at which the recording began.
     zero: Duration,
     event_log: EventLogWriter,
     running: BTreeMap<SourceId, Running>,
+    /// Uplinks whose next file the server has not had the means for.
+    waiting: BTreeMap<SourceId, (Tap, Tracked)>,
     /// Files that go on until the file in their place has its first keyframe.
     leaving: BTreeMap<SourceId, Running>,
     /// Number of files of each uplink so far.
@@ -65,19 +69,22 @@ pub(crate) struct TrackRecording {
 }
 
 impl TrackRecording {
-    /// A recording in `folder` without any track yet.
+    /// A recording in `folder` without any track yet. A file begins when `admission` has the means for
+    /// it.
     pub(crate) fn new(
         folder: PathBuf,
-        templates: Arc<Templates>,
+        (templates, admission): (Arc<Templates>, Admission),
         (event_log, zero): (EventLogWriter, Duration),
         news: mpsc::UnboundedSender<WriterEvent>,
     ) -> Self {
         Self {
             folder,
             templates,
+            admission,
             zero,
             event_log,
             running: BTreeMap::new(),
+            waiting: BTreeMap::new(),
             leaving: BTreeMap::new(),
             numbers: BTreeMap::new(),
             ending: 0,
@@ -101,6 +108,7 @@ impl TrackRecording {
         source: SourceId,
         feed: Option<(Tap, Tracked)>,
     ) -> Result<(), RecorderError> {
+        let has_waited = self.waiting.remove(&source).is_some();
         let tap = feed.as_ref().map(|(tap, _)| tap);
         let goes_on = |running: &Running| tap.is_some_and(|tap| running.writer.is_of(tap));
         if !self.running.get(&source).is_some_and(goes_on) {
@@ -115,7 +123,16 @@ impl TrackRecording {
         };
         let is_new = !self.running.contains_key(&source);
         if is_new {
-            self.start(source, &tap).await?;
+            match self.admission.take(Demand::TRACK) {
+                Ok(_grant) => self.start(source, &tap).await?,
+                Err(shortage) => {
+                    if !has_waited {
+                        tracing::warn!(%source, %shortage, "a track waits for its file");
+                    }
+                    self.waiting.insert(source, (tap, tracked));
+                    return Ok(());
+                }
+            }
         }
         // What a sender began with a moment ago may be its only keyframe for long. What another file
         // has, or came while nothing was to be recorded, is not for this one.
@@ -133,6 +150,17 @@ impl TrackRecording {
                 Tracked::Live => writer.resume(backlog),
                 Tracked::Muted => writer.pause(),
             }
+        }
+        Ok(())
+    }
+
+    /// Begins the files that have waited for means, from running time `at` on. To be called every now
+    /// and then.
+    pub(crate) async fn look(&mut self, at: Duration) -> Result<(), RecorderError> {
+        let waiting: Vec<SourceId> = self.waiting.keys().copied().collect();
+        for source in waiting {
+            let feed = self.waiting.get(&source).cloned();
+            self.track(at, source, feed).await?;
         }
         Ok(())
     }
@@ -294,10 +322,14 @@ impl TrackRecording {
         let Some(Running { writer, .. }) = self.running.remove(&source) else {
             return Ok(());
         };
-        self.start(source, writer.tap()).await?;
-        if let (true, Some(running)) = (writer.is_recording(), self.running.get_mut(&source)) {
-            running.writer.resume(Backlog::None);
-        }
-        Ok(())
+        let tracked = match writer.is_recording() {
+            true => Tracked::Live,
+            false => Tracked::Muted,
+        };
+        let feed = (writer.tap().clone(), tracked);
+        self.track(running_time().into(), source, Some(feed)).await
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -17,6 +17,11 @@ use crate::protocol::recording::RecordingId;
 /// corrects a clock that runs badly by some seconds a day; leap seconds are one.
 pub(super) const CLOCK_TOLERANCE: Duration = Duration::from_secs(600);
 
+/// How long both clocks have to have agreed before the wall clock tells the age of what this process
+/// has not recorded itself. A machine may start with a clock that is years ahead, and set it once it
+/// has a network.
+pub(super) const SETTLED: Duration = Duration::from_secs(3600);
+
 /// Both clocks of a machine, at one moment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Clocks {
@@ -97,7 +102,9 @@ impl Ages {
     }
 
     /// Whether a recording that ended at the time of day `ended` is older than `limit`. It is not if
-    /// the clocks disagree since that time's clock was read.
+    /// the clocks disagree since that time's clock was read; nor, if another run has recorded it,
+    /// before they have agreed for [`SETTLED`]; nor if it ended in the future of the wall clock, which
+    /// was wrong then or is now.
     pub(super) fn is_past(
         &self,
         id: &RecordingId,
@@ -105,9 +112,11 @@ impl Ages {
         limit: Duration,
         now: Clocks,
     ) -> bool {
-        let since = self.begun.get(id).unwrap_or(&self.opened);
+        let begun = self.begun.get(id);
+        let since = begun.unwrap_or(&self.opened);
+        let is_known = begun.is_some() || now.steady.saturating_sub(since.steady) >= SETTLED;
         let age = now.wall.duration_since(ended);
-        since.agree_with(now) && age.is_ok_and(|age| age >= limit)
+        is_known && since.agree_with(now) && age.is_ok_and(|age| age >= limit)
     }
 }
 
@@ -173,6 +182,29 @@ mod tests {
             steady: at(34 * DAY).steady,
         };
         assert!(!ages.is_past(&after, ended, Duration::ZERO, back));
+    }
+
+    /// A machine starts with a clock that is years ahead, and sets it a minute later.
+    #[test]
+    fn a_clock_that_is_wrong_at_the_start_makes_nothing_old() {
+        let minute = Duration::from_secs(60);
+        let wrong = set_by(at(DAY), 3000 * DAY);
+        let ages = Ages::new(wrong);
+        let ended = at(DAY).wall - DAY;
+        let is_past = |now| ages.is_past(&id("yesterday"), ended, MONTH, now);
+        assert!(!is_past(wrong) && !is_past(set_by(at(DAY + minute), 3000 * DAY)));
+        assert!(!is_past(at(DAY + 2 * minute)) && !is_past(at(100 * DAY)));
+        // Where nobody ever sets it, nothing else is known.
+        assert!(is_past(set_by(at(DAY + SETTLED), 3000 * DAY)));
+    }
+
+    #[test]
+    fn nothing_of_the_future_is_old() {
+        let ages = Ages::new(at(DAY));
+        let ended = at(DAY).wall + 3000 * DAY;
+        for days in [2, 100, 2000] {
+            assert!(!ages.is_past(&id("future"), ended, Duration::ZERO, at(days * DAY)));
+        }
     }
 
     #[test]

@@ -20,6 +20,7 @@ mod chapters;
 mod error;
 pub mod events;
 mod finalize;
+mod forget;
 mod markers;
 mod metadata;
 mod mp4;
@@ -38,7 +39,7 @@ use tokio::sync::watch;
 use tokio_util::task::TaskTracker;
 use tokio_util::task::task_tracker::TaskTrackerToken;
 
-use self::age::{Ages, Clock, Clocks};
+use self::age::{Ages, Clock, Clocks, SETTLED};
 pub use self::error::ArchiveError;
 use self::error::{unusable, without_folder};
 use crate::config::RecordingQuotas;
@@ -84,7 +85,8 @@ struct Inner {
 
 impl Archive {
     /// Opens the folder, and creates it if it does not exist. Repairs the recordings that a killed
-    /// server left unfinished, and deletes those older than [`RecordingQuotas::max_age`].
+    /// server left unfinished. Recordings older than [`RecordingQuotas::max_age`] are deleted from an hour
+    /// later on, once their age is known.
     ///
     /// # Errors
     /// [`ArchiveError::Unusable`] if the folder cannot be created, read or written to. A full disk
@@ -119,7 +121,7 @@ impl Archive {
             running: TaskTracker::new(),
         }));
         archive.recover().await;
-        archive.forget_old();
+        archive.forget_old_every(SETTLED);
         Ok(archive)
     }
 
@@ -376,25 +378,6 @@ impl Archive {
 
     fn changed(&self) {
         self.0.changes.send_modify(|changes| *changes += 1);
-    }
-
-    /// Deletes the recordings that ended longer ago than the quotas allow, as far as that is known.
-    fn forget_old(&self) {
-        let Some(max_age) = self.0.quotas.max_age else {
-            return;
-        };
-        let now = (self.0.clock)();
-        let is_old = |one: &Recording| {
-            let ended = one.ended.as_ref();
-            let ended = ended.and_then(|ended| humantime::parse_rfc3339(ended).ok());
-            ended.is_some_and(|at| self.0.ages.lock().is_past(&one.id, at, max_age, now))
-        };
-        for recording in self.list(None).into_iter().filter(is_old) {
-            tracing::info!(recording = %recording.id, "too old, deleted");
-            self.0.catalogue.lock().remove(&recording.id);
-            self.0.ages.lock().forget(&recording.id);
-            metadata::remove(&self.0.folder, &recording);
-        }
     }
 
     /// A text for clients, which are not told where the folder is.

@@ -171,6 +171,43 @@ async fn a_clock_that_jumps_deletes_nothing() {
     assert!(archive.get(&two.id).is_some(), "it goes on");
 }
 
+/// What an earlier run has left is deleted without anybody recording anything, but not by a clock that
+/// nothing is known of.
+#[tokio::test]
+async fn recordings_of_an_earlier_run_are_deleted_once_the_clock_is_known() {
+    let folder = tempfile::tempdir().unwrap();
+    let earlier = open(folder.path(), QUOTAS).await;
+    let old = begin(&earlier, "old").await;
+    earlier.end(old.id.clone(), ending()).await;
+    let quotas = RecordingQuotas {
+        max_age: Some(Duration::from_secs(30 * 24 * 3600)),
+        ..QUOTAS
+    };
+    let mut ahead = Clocks::read();
+    ahead.wall += Duration::from_secs(3000 * 24 * 3600);
+    let clocks = Arc::new(Mutex::new(ahead));
+    let read = Arc::clone(&clocks);
+    let clock: Clock = Arc::new(move || *read.lock());
+    let archive = Archive::open_by(clock, folder.path(), quotas, Arc::default());
+    let archive = archive.await.unwrap();
+    let _new = begin(&archive, "new").await;
+    assert!(archive.get(&old.id).is_some(), "nothing is known yet");
+    archive.forget_old_every(Duration::from_millis(1));
+    let an_hour = SETTLED;
+    *clocks.lock() = Clocks {
+        wall: ahead.wall + an_hour,
+        steady: ahead.steady + an_hour,
+    };
+    let gone = async {
+        let mut poll = tokio::time::interval(Duration::from_millis(10));
+        while archive.get(&old.id).is_some() {
+            poll.tick().await;
+        }
+    };
+    let gone = tokio::time::timeout(Duration::from_secs(30), gone).await;
+    gone.expect("it is deleted by and by");
+}
+
 #[tokio::test]
 async fn a_file_that_is_gone_was_not_recorded() {
     let folder = tempfile::tempdir().unwrap();

@@ -186,7 +186,7 @@ impl Admission {
     pub(crate) fn admit(&self, mode: Mode, joiner: IpAddr) -> Result<Grant, Busy> {
         let granted = self.take_for(join_demand(mode), Some(joiner));
         let granted = granted.map_err(Busy::from).and_then(|grant| {
-            let expected = self.controller.lock().expect(mode).ok_or(Busy::Cpu)?;
+            let expected = self.controller.lock().reserve(mode).ok_or(Busy::Cpu)?;
             Ok(grant.expecting(Arc::clone(&self.controller), expected))
         });
         if let Err(busy) = granted {

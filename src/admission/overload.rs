@@ -264,11 +264,13 @@ impl OverloadController {
     /// Whether one more participant in `mode` fits. If so, their expected cost counts from now on;
     /// if not, joins are restricted until the load has fallen.
     pub fn admit(&mut self, mode: Mode) -> bool {
-        self.expect(mode).is_some()
+        self.reserve(mode).is_some()
     }
 
-    /// The same as [`OverloadController::admit`]. `None` if one more does not fit.
-    pub fn expect(&mut self, mode: Mode) -> Option<Expected> {
+    /// Accepts one more participant in `mode`, whose expected cost counts from now on until it shows
+    /// in the load, or is withdrawn ([`OverloadController::withdraw`]). `None` if they do not fit:
+    /// joins are restricted then until the load has fallen.
+    pub fn reserve(&mut self, mode: Mode) -> Option<Expected> {
         let cost = self.costs.of(mode);
         let bound = match self.joins {
             Joins::Open => ADMIT_UP_TO,

@@ -2,10 +2,12 @@
 //! the Prometheus recorder.
 
 use std::io::IsTerminal;
-use std::sync::OnceLock;
+use std::sync::{LazyLock, OnceLock};
+use std::time::Instant;
 
 use metrics::{Unit, describe_counter, describe_gauge};
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
+use parking_lot::Mutex;
 use thiserror::Error;
 use tracing_subscriber::EnvFilter;
 
@@ -96,16 +98,64 @@ fn names_no_level(directive: &str) -> bool {
     }
 }
 
+/// Largest number of lines a second that GLib, and GStreamer, each may log as warnings and errors. A
+/// peer can cause one with each packet that a decoder or a parser dislikes.
+const LINES_PER_SECOND: u32 = 20;
+
+/// Counts lines of a log by seconds, so that there are not too many of them; pure.
+#[derive(Debug)]
+struct LineRate {
+    second: u64,
+    lines: u32,
+    left_out: u64,
+}
+
+impl LineRate {
+    const fn new() -> Self {
+        Self {
+            second: 0,
+            lines: 0,
+            left_out: 0,
+        }
+    }
+
+    /// Whether there may be one more line in this second; if so, how many were left out before it.
+    fn next(&mut self, second: u64) -> Option<u64> {
+        if second != self.second {
+            (self.second, self.lines) = (second, 0);
+        }
+        if self.lines >= LINES_PER_SECOND {
+            self.left_out += 1;
+            return None;
+        }
+        self.lines += 1;
+        Some(std::mem::take(&mut self.left_out))
+    }
+}
+
+/// Whether a line may be logged now; tells first how many could not be.
+fn may_log(rate: &Mutex<LineRate>, of: &'static str) -> bool {
+    static BEGAN: LazyLock<Instant> = LazyLock::new(Instant::now);
+    let left_out = rate.lock().next(BEGAN.elapsed().as_secs());
+    if let Some(left_out @ 1..) = left_out {
+        tracing::warn!(of, left_out, "more is logged than is told");
+    }
+    left_out.is_some()
+}
+
 /// Sends the log of GLib and the libraries on it to tracing, target `glib`, in place of stderr.
 pub fn bridge_glib_log() {
+    static RATE: Mutex<LineRate> = Mutex::new(LineRate::new());
     gst::glib::log_set_default_handler(|domain, level, text| {
         let domain = domain.unwrap_or_default();
         match level {
-            gst::glib::LogLevel::Error | gst::glib::LogLevel::Critical => {
+            // The last line of a process.
+            gst::glib::LogLevel::Error => tracing::error!(target: "glib", domain, "{text}"),
+            gst::glib::LogLevel::Critical if may_log(&RATE, "glib") => {
                 tracing::error!(target: "glib", domain, "{text}");
             }
             // libnice warns of each relay that a closed connection leaves to expire.
-            gst::glib::LogLevel::Warning if domain != "libnice" => {
+            gst::glib::LogLevel::Warning if domain != "libnice" && may_log(&RATE, "glib") => {
                 tracing::warn!(target: "glib", domain, "{text}");
             }
             _ => tracing::debug!(target: "glib", domain, "{text}"),
@@ -120,6 +170,7 @@ pub fn bridge_gstreamer_log() {
         gst::log::set_default_threshold(gst::DebugLevel::Warning);
     }
     gst::log::remove_default_log_function();
+    static RATE: Mutex<LineRate> = Mutex::new(LineRate::new());
     // Runs on streaming threads. It must not block, nor log through GStreamer itself.
     gst::log::add_log_function(|category, level, file, function, line, object, message| {
         let object = object.map(ToString::to_string).unwrap_or_default();
@@ -139,7 +190,8 @@ pub fn bridge_gstreamer_log() {
         match level {
             // One level lower: GStreamer warns of normal events, such as a codec that is offered
             // and not accepted, or a peer that has left.
-            gst::DebugLevel::Error => forward!(warn),
+            gst::DebugLevel::Error if may_log(&RATE, "gstreamer") => forward!(warn),
+            gst::DebugLevel::Error => forward!(debug),
             gst::DebugLevel::Warning => forward!(debug),
             gst::DebugLevel::Fixme | gst::DebugLevel::Info => forward!(info),
             gst::DebugLevel::Debug => forward!(debug),
@@ -308,6 +360,15 @@ fn describe() {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_flood_of_lines_is_cut_off_and_told_of() {
+        let mut rate = LineRate::new();
+        let told = (0..1000).filter(|_| rate.next(7).is_some()).count();
+        assert_eq!(told, LINES_PER_SECOND as usize);
+        assert_eq!(rate.next(8), Some(1000 - u64::from(LINES_PER_SECOND)));
+        assert_eq!(rate.next(8), Some(0));
+    }
 
     #[test]
     fn metrics_are_installed_once_and_shared() {

@@ -1,5 +1,5 @@
-//! What two hundred joins and leaves leave behind: nothing. Alone in its binary, because it counts
-//! the threads and files of the whole process.
+//! What many joins and leaves leave behind: nothing. Alone in their binary, because they count the
+//! threads and files of the whole process.
 
 #[path = "../common/mod.rs"]
 mod common;
@@ -34,6 +34,61 @@ fn held() -> Held {
         pipelines: pipeline::alive(),
         memory: process.status().expect("status").vmrss.expect("vmrss"),
     }
+}
+
+/// A client that plays and has no camera: what it may send from is hidden behind names of mDNS.
+async fn plays_and_ends(server: &TestServer, offer: &str) {
+    let client = reqwest::Client::builder().no_proxy().build();
+    let client = client.expect("a client");
+    let url = format!("{}/whep/names", server.url);
+    let play = client.post(url).header("content-type", "application/sdp");
+    let answer = play.body(offer.to_owned()).send().await.expect("an answer");
+    assert_eq!(answer.status().as_u16(), 201, "{:?}", answer.text().await);
+    let at = answer.headers()["location"].to_str().expect("a location");
+    let end = client.delete(format!("{}{at}", server.url)).send().await;
+    assert!(end.expect("an answer").status().is_success());
+}
+
+/// Names of mDNS (`.local`), which libnice would look up on threads that wait for good, are never given
+/// to it.
+#[tokio::test(flavor = "multi_thread")]
+async fn candidates_that_are_names_leave_nothing_behind() {
+    const PLAYS: usize = 40;
+    let server = TestServer::start().await;
+    let offer = include_str!("../data/offers/f17-whep-inactive-video.sdp");
+    let mut offer = offer.replace("a=inactive", "a=recvonly");
+    for port in [50_000, 50_001] {
+        let name = "7f3cc600-0f5b-4f5c-9a53-3f0d2b7d1c11.local";
+        offer += &format!("a=candidate:1 1 udp 2113937151 {name} {port} typ host\r\n");
+    }
+    let empty = async |server: &TestServer| {
+        let mut poll = tokio::time::interval(Duration::from_millis(20));
+        let empty = async {
+            while !server.registry.list().is_empty() || pipeline::alive() > 0 {
+                poll.tick().await;
+            }
+        };
+        let waited = tokio::time::timeout(PATIENCE, empty).await;
+        assert!(waited.is_ok(), "the room does not empty: {:?}", held());
+    };
+    for _ in 0..4 {
+        plays_and_ends(&server, &offer).await;
+    }
+    empty(&server).await;
+    let before = held();
+    for _ in 0..PLAYS {
+        plays_and_ends(&server, &offer).await;
+    }
+    empty(&server).await;
+    let after = held();
+    println!("before {before:?}\nafter  {after:?}");
+    // With them it was one thread and four descriptors for each.
+    assert!(after.files <= before.files + 8, "{before:?} -> {after:?}");
+    assert!(
+        after.threads <= before.threads + 8,
+        "{before:?} -> {after:?}"
+    );
+    server.stop().await;
 }
 
 /// A group joins, is connected, and leaves; in every tenth round one of them without a word.

@@ -14,6 +14,8 @@ ARGS ?=
 RUNS ?= 3
 # How long `make soak` draws offers, packets and messages for each of its properties.
 FUZZ_SECONDS ?= 600
+# How long `make soak` has fuzzers and honest people side by side on one server.
+SOAK_SECONDS ?= 3600
 
 .PHONY: help run test test-rust test-client lint fmt-check lint-client clippy doc deny bench doctor
 .PHONY: soak types image packages-run packages-test packages-lint packages-system
@@ -40,6 +42,8 @@ test-rust:
 # Each run tells how long each test took; what they print of freezes and rates goes to the log.
 soak: packages-test ## judge what the real clock judges, RUNS times, and fuzz (a quiet machine, please)
 	TESSERA_FUZZ_SECONDS=$(FUZZ_SECONDS) $(CARGO) test --locked --lib -- fuzz_
+	TESSERA_SOAK_SECONDS=$(SOAK_SECONDS) TESSERA_QUIET_MACHINE=1 $(CARGO) nextest run --locked \
+		--profile siege --success-output final
 	@for run in $$(seq $(RUNS)); do \
 		echo "run $$run of $(RUNS)"; \
 		TESSERA_QUIET_MACHINE=1 $(CARGO) nextest run --locked --profile soak --success-output final; \

@@ -37,3 +37,4 @@ pub use crate::bots::session::published::Slots;
 pub use crate::bots::session::stats::{BotStats, MeshStats};
 pub use crate::bots::source::corrupt::CorruptMode;
 pub use crate::bots::source::settings::{AudioSource, VideoFormat, VideoSource, Voice};
+pub use crate::media::peer::webrtcbin::rework::Sent;

@@ -47,7 +47,7 @@ pub(crate) struct Client {
 }
 
 /// An attribute of some request.
-type Attribute = Box<dyn Fn(TransactionId) -> Box<dyn AttributeWrite>>;
+type Attribute = Box<dyn Fn(TransactionId) -> Box<dyn AttributeWrite> + Send + Sync>;
 
 pub(crate) fn udp() -> Attribute {
     Box::new(|_| Box::new(RequestedTransport::new(RequestedTransport::UDP)))

@@ -24,6 +24,7 @@ use crate::bots::source::settings::AudioSource;
 use crate::codec::Codec;
 use crate::id::Role;
 use crate::media::peer::webrtcbin;
+use crate::media::peer::webrtcbin::rework::{Rework, rework_sent};
 use crate::media::rtp::extensions::TRANSPORT_WIDE_CC;
 use crate::protocol::IceServer;
 
@@ -218,6 +219,11 @@ impl Peer {
     /// Adds packets to all RTCP that is sent from now on.
     pub(crate) fn append_rtcp(&self, packets: Vec<u8>) {
         webrtcbin::append_rtcp(&self.connection.webrtc, packets);
+    }
+
+    /// Sends what `rework` makes of each packet from now on.
+    pub(crate) fn rework_sent(&self, rework: &Rework) {
+        rework_sent(&self.connection.webrtc, rework);
     }
 
     /// Lets nothing leave the machine any more: neither media nor RTCP nor DTLS.

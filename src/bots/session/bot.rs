@@ -26,6 +26,7 @@ use crate::bots::source::pace;
 use crate::codec::VideoCodec;
 use crate::id::ParticipantId;
 use crate::layout::Size;
+use crate::media::peer::webrtcbin::rework::{Rework, Sent};
 use crate::protocol::ClientMessage;
 use crate::protocol::room::Limits;
 use crate::topology::Mode;
@@ -191,6 +192,17 @@ impl Bot {
     /// to be whole.
     pub fn append_rtcp(&self, packets: Vec<u8>) {
         self.peer.append_rtcp(packets);
+    }
+
+    /// Sends to the server, from now on, what `rework` makes of each packet, in that order: any bytes
+    /// that SRTP takes. To be called once it is connected ([`Bot::connected`]). `rework` is called on
+    /// GStreamer's threads.
+    pub fn rework_sent(
+        &self,
+        rework: impl Fn(Sent, &[u8]) -> Vec<Vec<u8>> + Send + Sync + 'static,
+    ) {
+        let rework: Rework = Arc::new(rework);
+        self.peer.rework_sent(&rework);
     }
 
     /// Leaves in order: `leave` or DELETE, then the end of media. Returns when the server has

@@ -3,6 +3,8 @@
 //!
 //! Each function panics where a parser does, or where it says something that cannot be.
 
+pub mod damage;
+
 use std::time::Duration;
 
 use crate::codec::{Codec, VideoCodec};

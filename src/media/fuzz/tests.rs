@@ -1,40 +1,21 @@
 //! Mutations of what real clients send.
 
 use proptest::prelude::*;
-use proptest::sample::Index;
 
+use super::damage::{Damage, KINDS};
 use crate::media::sdp::draw::draw;
 
-/// What is done to a seed, where, and with which byte.
-type Damage = Vec<(u8, Index, Index, u8)>;
-
-fn damage() -> impl Strategy<Value = Damage> {
-    let one = (0..7u8, any::<Index>(), any::<Index>(), any::<u8>());
-    prop::collection::vec(one, 0..12)
+fn damages() -> impl Strategy<Value = Vec<Damage>> {
+    let one = (0..KINDS, any::<[usize; 2]>(), any::<u8>());
+    let damage = one.prop_map(|(kind, at, byte)| Damage { kind, at, byte });
+    prop::collection::vec(damage, 0..12)
 }
 
-/// A seed with each damage in turn: a byte set, a bit flipped, a stretch left out, said twice, put
-/// elsewhere or cut off, or a byte put in.
-fn damaged(seed: &[u8], damage: &Damage) -> Vec<u8> {
+/// A seed with each damage in turn.
+fn damaged(seed: &[u8], damages: &[Damage]) -> Vec<u8> {
     let mut bytes = seed.to_vec();
-    for (kind, one, other, byte) in damage {
-        if bytes.is_empty() {
-            break;
-        }
-        let (one, other) = (one.index(bytes.len()), other.index(bytes.len()));
-        let (from, to) = (one.min(other), one.max(other));
-        match kind {
-            0 => bytes[one] = *byte,
-            1 => bytes[one] ^= 1 << (byte % 8),
-            2 => drop(bytes.drain(from..to)),
-            3 if bytes.len() < 64 * 1024 => {
-                let stretch = bytes[from..to].to_vec();
-                bytes.splice(to..to, stretch);
-            }
-            4 => bytes.rotate_left(one),
-            5 => bytes.truncate(one),
-            _ => bytes.insert(one, *byte),
-        }
+    for damage in damages {
+        damage.apply(&mut bytes);
     }
     bytes
 }
@@ -43,8 +24,8 @@ fn fuzz(seeds: Vec<Vec<u8>>, read: fn(&[u8])) {
     assert!(!seeds.is_empty());
     seeds.iter().for_each(|seed| read(seed));
     let seed = prop::sample::select(seeds);
-    draw((seed, damage()), |(seed, damage)| {
-        read(&damaged(&seed, &damage));
+    draw((seed, damages()), |(seed, damages)| {
+        read(&damaged(&seed, &damages));
         Ok(())
     });
 }

@@ -5,6 +5,7 @@
 //! - descriptions, whose replies are promises that can hang or be errors in disguise: [`promise`]
 //! - the elements that webrtcbin makes inside itself and has no properties for: [`internals`]
 //! - the certificate that all of them show: [`identity`]
+//! - what is sent instead of what webrtcbin would send: [`rework`]
 //! - the transport that carries all m-lines: `transport`, and its addresses that change while the
 //!   connection is up: `rebind`
 //!
@@ -15,6 +16,7 @@ pub(crate) mod identity;
 pub(crate) mod internals;
 pub(crate) mod promise;
 mod rebind;
+pub(crate) mod rework;
 mod transport;
 
 use std::net::IpAddr;

@@ -10,6 +10,8 @@
 //!   this side sends;
 //! - names and ends of SSRCs that have sent something;
 //! - no transport-wide feedback, which is read by `bwe/twcc`;
+//! - under another SSRC what comes from one that this side sends, as receivers say who have none of
+//!   their own (libdatachannel): the session would take it for a collision;
 //! - nothing else: no extended reports, no APP, no REMB, no padding.
 
 mod sdes;
@@ -133,7 +135,7 @@ impl SessionGate {
             (SOURCE_DESCRIPTION, _) => self.names(now, packet, &mut to.compound),
             (BYE, _) => self.ends(packet, &mut to.compound),
             (TRANSPORT_FEEDBACK, TRANSPORT_WIDE) => {
-                let feedback = self.feedback(now, body)?.1;
+                let (_, _, feedback) = self.feedback(now, body)?;
                 let [_, _, high, low, ..] = feedback else {
                     return None;
                 };
@@ -143,7 +145,7 @@ impl SessionGate {
                 Some(())
             }
             (TRANSPORT_FEEDBACK, GENERIC_NACK) => {
-                let (about, list) = self.feedback(now, body)?;
+                let (head, about, list) = self.feedback(now, body)?;
                 if !self.own.contains(&about) {
                     return None;
                 }
@@ -151,20 +153,20 @@ impl SessionGate {
                     let following = u16::from_be_bytes([entry[2], entry[3]]);
                     gate.entries.take(now, 1 + following.count_ones())
                 };
-                self.list(packet, list, is_kept, &mut to.compound)
+                self.list(packet, (&head, list), is_kept, &mut to.compound)
             }
             (PAYLOAD_FEEDBACK, FULL_INTRA) => {
-                let (_, list) = self.feedback(now, body)?;
+                let (head, _, list) = self.feedback(now, body)?;
                 let is_kept = |gate: &mut Self, entry: &[u8; 8]| {
                     let wanted = ssrc(entry).is_some_and(|of| gate.own.contains(&of));
                     wanted && gate.entries.take(now, 1)
                 };
-                self.list(packet, list, is_kept, &mut to.compound)
+                self.list(packet, (&head, list), is_kept, &mut to.compound)
             }
             (PAYLOAD_FEEDBACK, PICTURE_LOSS) => {
-                let (about, _) = self.feedback(now, body)?;
+                let (head, about, _) = self.feedback(now, body)?;
                 if self.own.contains(&about) {
-                    write(&mut to.compound, kind, count, body.get(..FEEDBACK_HEAD)?);
+                    write(&mut to.compound, kind, count, &head);
                 }
                 Some(())
             }
@@ -172,13 +174,19 @@ impl SessionGate {
         }
     }
 
-    /// Whether RTCP may come from an SSRC: from one whose RTP is known, or one of those that came
-    /// first.
-    fn admits_reporter(&mut self, now: Duration, ssrc: u32) -> bool {
+    /// The SSRC under which RTCP from `ssrc` passes: from one whose RTP is known, or one of those
+    /// that came first.
+    fn admit_reporter(&mut self, now: Duration, ssrc: u32) -> Option<u32> {
         if self.streams.contains_key(&ssrc) {
-            return true;
+            return Some(ssrc);
         }
-        !self.own.contains(&ssrc) && note(&mut self.reporters, self.limit, now, ssrc)
+        let reporter = match self.own.contains(&ssrc) {
+            true => !ssrc,
+            false => ssrc,
+        };
+        let is_admitted =
+            !self.own.contains(&reporter) && note(&mut self.reporters, self.limit, now, reporter);
+        is_admitted.then_some(reporter)
     }
 
     fn is_known(&self, ssrc: u32) -> bool {
@@ -190,10 +198,9 @@ impl SessionGate {
         let known = REPORT_HEADS.iter().find(|(kind, _)| *kind == packet.kind);
         let (head, rest) = packet.body.split_at_checked(known?.1)?;
         let blocks = rest.get(..BLOCK * usize::from(packet.count))?;
-        if !self.admits_reporter(now, ssrc(head)?) {
-            return None;
-        }
-        let mut kept = head.to_vec();
+        let (from, info) = head.split_first_chunk()?;
+        let reporter = self.admit_reporter(now, u32::from_be_bytes(*from))?;
+        let mut kept = [&reporter.to_be_bytes()[..], info].concat();
         let mut count = 0;
         for block in blocks.as_chunks::<BLOCK>().0 {
             if self.own.contains(&ssrc(block)?) && self.entries.take(now, 1) {
@@ -232,20 +239,26 @@ impl SessionGate {
         Some(())
     }
 
-    /// The SSRC that feedback is about, and what it lists; `None` if it is cut short, or may not
-    /// come from who sends it.
-    fn feedback<'a>(&mut self, now: Duration, body: &'a [u8]) -> Option<(u32, &'a [u8])> {
-        let (head, list) = body.split_at_checked(FEEDBACK_HEAD)?;
-        let is_admitted = self.admits_reporter(now, ssrc(head)?);
+    /// How feedback begins, the SSRC that it is about, and what it lists; `None` if it is cut short,
+    /// or may not come from who sends it.
+    fn feedback<'a>(
+        &mut self,
+        now: Duration,
+        body: &'a [u8],
+    ) -> Option<([u8; FEEDBACK_HEAD], u32, &'a [u8])> {
+        let (head, list) = body.split_first_chunk::<FEEDBACK_HEAD>()?;
+        let reporter = self.admit_reporter(now, ssrc(head)?)?;
+        let mut head = *head;
+        *head.first_chunk_mut()? = reporter.to_be_bytes();
         let about = ssrc(head.get(4..)?)?;
-        is_admitted.then_some((about, list))
+        Some((head, about, list))
     }
 
     /// Feedback with those entries of its list that may pass; nothing if there are none.
     fn list<const N: usize>(
         &mut self,
         packet: Packet<'_>,
-        list: &[u8],
+        (head, list): (&[u8; FEEDBACK_HEAD], &[u8]),
         mut is_kept: impl FnMut(&mut Self, &[u8; N]) -> bool,
         to: &mut Vec<u8>,
     ) -> Option<()> {
@@ -253,7 +266,7 @@ impl SessionGate {
         if !rest.is_empty() {
             return None;
         }
-        let mut kept = packet.body.get(..FEEDBACK_HEAD)?.to_vec();
+        let mut kept = head.to_vec();
         for entry in entries {
             if is_kept(self, entry) {
                 kept.extend(entry);

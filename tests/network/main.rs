@@ -4,6 +4,7 @@
 mod browser;
 #[path = "../common/mod.rs"]
 mod common;
+mod consent;
 mod layers;
 mod loss;
 mod phone;

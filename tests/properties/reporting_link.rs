@@ -132,6 +132,7 @@ impl Reported {
                     // Streams are shorter than 65,536 packets, or this wraps around with them.
                     lost: i32::from(highest.wrapping_sub(come as u16)),
                     highest,
+                    last_sender_report: 0,
                 })
             })
             .collect();

@@ -40,6 +40,8 @@ pub struct ReportBlock {
     pub lost: i32,
     /// The highest sequence number that has arrived.
     pub highest: u16,
+    /// The middle 32 bits of the NTP time in the sender report that arrived last; 0 if none has.
+    pub last_sender_report: u32,
 }
 
 impl ReportedLoss {
@@ -101,15 +103,17 @@ pub(crate) fn keyframe_requests(compound: &[u8]) -> impl Iterator<Item = u32> {
 }
 
 fn block(bytes: &[u8]) -> Option<ReportBlock> {
-    let &[a, b, c, d, fraction_lost, x, y, z, _, _, high, low, ..] = bytes else {
+    let [ssrc, lost, highest, _, sender_report, ..] = bytes.as_chunks::<4>().0 else {
         return None;
     };
+    let ([fraction_lost, x, y, z], [_, _, high, low]) = (*lost, *highest);
     Some(ReportBlock {
-        ssrc: u32::from_be_bytes([a, b, c, d]),
+        ssrc: u32::from_be_bytes(*ssrc),
         fraction_lost,
         // 24 bits with a sign.
         lost: i32::from_be_bytes([x, y, z, 0]) >> 8,
         highest: u16::from_be_bytes([high, low]),
+        last_sender_report: u32::from_be_bytes(*sender_report),
     })
 }
 
@@ -152,15 +156,16 @@ mod tests {
     #[test]
     fn a_block_is_read_as_it_is_written() {
         let block = [
-            0, 0, 1, 2, 9, 0xff, 0xff, 0xfe, 0, 3, 0xab, 0xcd, 0, 0, 0, 0,
+            0, 0, 1, 2, 9, 0xff, 0xff, 0xfe, 0, 3, 0xab, 0xcd, 0, 0, 0, 0, 1, 2, 3, 4,
         ];
-        let body = [vec![0; 4], block.to_vec(), vec![0; 8]].concat();
+        let body = [vec![0; 4], block.to_vec(), vec![0; 4]].concat();
         let read: Vec<ReportBlock> = report_blocks(&packet(201, 1, body)).collect();
         let expected = ReportBlock {
             ssrc: 0x102,
             fraction_lost: 9,
             lost: -2,
             highest: 0xabcd,
+            last_sender_report: 0x0102_0304,
         };
         assert_eq!(read, [expected]);
     }

@@ -2,7 +2,8 @@
 //!
 //! Packets come from what sends them ([`super::egress`]), retransmissions included, and RTCP from the
 //! gate on the way in ([`super::inbound_gate`]). Where the receiver does not send transport-wide
-//! feedback (TWCC), its receiver reports are used instead.
+//! feedback (TWCC), its receiver reports are used instead. Either says, too,
+//! whether the receiver still gets anything ([`Consent`]).
 //!
 //! Threads: numbers are written on the streaming thread that sends, feedback is taken on the one
 //! that receives RTCP, both under one short lock.
@@ -20,6 +21,7 @@ use crate::media::bwe::rtcp::{ReportBlock, ReportedLoss};
 use crate::media::bwe::twcc;
 use crate::media::bwe::twcc::SendLog;
 use crate::media::gst::pipeline::now;
+use crate::media::rtp::consent::{Consent, Reported};
 use crate::media::rtp::header::ssrc_and_seq;
 use crate::media::rtp::session_gate::Admitted;
 
@@ -37,6 +39,7 @@ struct LinkState {
     feedback: FeedbackKind,
     /// The estimate that was made last.
     last: Option<Estimate>,
+    consent: Consent,
 }
 
 /// Which feedback the estimate is made of.
@@ -59,6 +62,7 @@ impl LinkState {
     /// header extension `id`.
     fn send(&mut self, at: Duration, id: Option<u8>, packet: &mut [u8]) {
         let size = packet.len() + OVERHEAD;
+        self.consent.on_sent(at);
         if let FeedbackKind::ReceiverReports(reception) = &mut self.feedback
             && let Some((ssrc, seq)) = ssrc_and_seq(packet)
         {
@@ -78,6 +82,9 @@ impl LinkState {
         if !results.is_empty() {
             self.feedback = FeedbackKind::TransportWide;
         }
+        if results.iter().any(|result| result.arrived.is_some()) {
+            self.consent.on_arrived();
+        }
         self.estimator.on_feedback(now, &results);
     }
 
@@ -86,6 +93,11 @@ impl LinkState {
         let blocks: Vec<ReportBlock> = rtcp::report_blocks(&admitted.compound).collect();
         for block in &blocks {
             self.reports.on_report(now, block);
+            let reported = Reported {
+                highest: block.highest,
+                last_sender_report: block.last_sender_report,
+            };
+            self.consent.on_report(block.ssrc, reported);
         }
         if let FeedbackKind::ReceiverReports(reception) = &mut self.feedback {
             reception.on_report(now, blocks.iter());
@@ -130,6 +142,12 @@ impl LinkMonitor {
     /// What [`Self::estimate`] returned last.
     pub(crate) fn last_estimate(&self) -> Option<Estimate> {
         self.link.lock().last
+    }
+
+    /// Whether the peer is to be sent nothing more: for too long it has not said that anything of
+    /// it arrives.
+    pub(crate) fn has_lost_consent(&self) -> bool {
+        self.link.lock().consent.is_gone()
     }
 
     /// The share of packets of an SSRC, 0 to 1, that the newest receiver report calls lost; `None`

@@ -2,6 +2,7 @@
 
 pub(crate) mod budget;
 pub(crate) mod compound;
+pub(crate) mod consent;
 pub(crate) mod demux;
 pub(crate) mod extensions;
 pub(crate) mod h264_sps;

@@ -334,15 +334,25 @@ impl Connection {
             }));
             inputs.extend(height.map(|height| Input::UplinkSized(who, *role, *n, height)));
         }
-        let gone = |peer: &Peer| match self.upstream {
+        if let Some(why) = self.peer.as_ref().and_then(|peer| self.loss_of(peer, now)) {
+            tracing::info!(participant = %who, why, "connection lost");
+            inputs.push(Input::PeerLost(who, ByeReason::ConnectionFailed));
+        }
+        inputs
+    }
+
+    /// Why the peer counts as lost, if it does.
+    fn loss_of(&self, peer: &Peer, now: gst::ClockTime) -> Option<&'static str> {
+        let is_silent = match self.upstream {
             // That they are there is known by the heartbeat of signalling.
             UpstreamWatch::Paused => false,
             UpstreamWatch::Since(at) => since(now, peer.last_received().max(at)) > PEER_SILENCE,
         };
-        if self.peer.as_ref().is_some_and(gone) {
-            inputs.push(Input::PeerLost(who, ByeReason::ConnectionFailed));
+        match is_silent {
+            true => Some("it sends nothing"),
+            false if peer.link_monitor().has_lost_consent() => Some("it gets nothing"),
+            false => None,
         }
-        inputs
     }
 
     /// Sends the last notice, and refuses the join if its negotiation is still under way. The notice is

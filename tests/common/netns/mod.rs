@@ -291,6 +291,8 @@ impl Line<'_> {
         let chain = way.chain(self.index);
         let loss = match percent {
             0 => String::new(),
+            // nft takes no number for all.
+            100.. => format!("add rule ip lines {chain} counter name {chain} drop\n"),
             _ => format!(
                 "add rule ip lines {chain} numgen random mod 100 < {percent} \
                  counter name {chain} drop\n"

@@ -2,7 +2,9 @@
 //
 //   node datachannel.mjs publish URL PICTURES SOUND        H.264, until the input closes
 //   node datachannel.mjs publish-bare URL PICTURES SOUND   the same, without a=ssrc
-//   node datachannel.mjs play URL PICTURES SOUND           VP8
+//   node datachannel.mjs play URL PICTURES SOUND MS        VP8, and more after so many milliseconds
+
+import { setTimeout as sleep } from 'node:timers/promises';
 
 import datachannel from 'node-datachannel';
 import { RtpPacket } from 'werift';
@@ -11,7 +13,8 @@ import { Depayloader } from './rtp.mjs';
 import { inRealTime, inputCloses, join, PACKET_MS, PICTURE_MS, readMedia } from './session.mjs';
 import { Received, run } from './session.mjs';
 
-const [task, url, pictures, sound] = process.argv.slice(2);
+const [task, url, pictures, sound, stay] = process.argv.slice(2);
+const stayMs = Number(stay ?? 0);
 
 const H264 = { pt: 96, rate: 90_000, ssrc: 4711 };
 const OPUS = { pt: 111, rate: 48_000, ssrc: 4712 };
@@ -104,6 +107,9 @@ async function play() {
   ];
   const leave = await negotiate(pc);
   await received.enough;
+  await sleep(stayMs);
+  received.more();
+  await received.enough;
   received.write(pictures, sound);
   await leave();
   tracks.forEach((track) => track.close());
@@ -111,4 +117,4 @@ async function play() {
 }
 
 const tasks = { publish, 'publish-bare': () => publish(false), play };
-await run(tasks[task], () => `received: ${received}`);
+await run(tasks[task], () => `received: ${received}`, stayMs);

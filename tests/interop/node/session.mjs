@@ -68,13 +68,20 @@ export function inputCloses() {
   return new Promise((resolve) => process.stdin.once('end', resolve).resume());
 }
 
-/** Coded media as it is received, up to as much as can be judged. */
+/** Coded media as it is received, and whether it is enough to be judged. */
 export class Received {
   #pictures = [];
   #packets = [];
+  #wanted;
   #enough;
 
   constructor() {
+    this.more();
+  }
+
+  /** Wants as much again: `enough` settles when that has come. */
+  more() {
+    this.#wanted = [this.#pictures.length + PICTURES, this.#packets.length + PACKETS];
     this.enough = new Promise((resolve) => (this.#enough = resolve));
   }
 
@@ -89,7 +96,8 @@ export class Received {
   }
 
   #look() {
-    if (this.#pictures.length >= PICTURES && this.#packets.length >= PACKETS) this.#enough();
+    const [pictures, packets] = this.#wanted;
+    if (this.#pictures.length >= pictures && this.#packets.length >= packets) this.#enough();
   }
 
   write(pictures, packets) {
@@ -102,12 +110,15 @@ export class Received {
   }
 }
 
-/** Runs a client to its end, and ends the process, with an error if that takes too long. */
-export async function run(client, progress = () => '') {
+/**
+ * Runs a client to its end, and ends the process, with an error if that takes too long: longer than
+ * it stays on purpose.
+ */
+export async function run(client, progress = () => '', stayMs = 0) {
   const late = setTimeout(() => {
-    console.error(`not done after ${PATIENCE_MS} ms. ${progress()}`);
+    console.error(`not done after ${PATIENCE_MS + stayMs} ms. ${progress()}`);
     process.exit(1);
-  }, PATIENCE_MS);
+  }, PATIENCE_MS + stayMs);
   await client();
   clearTimeout(late);
   process.exit(0);

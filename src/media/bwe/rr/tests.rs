@@ -91,6 +91,7 @@ impl Link {
             fraction_lost: 0,
             lost: i32::from(highest.wrapping_sub(FIRST)) - come,
             highest: *highest,
+            last_sender_report: 0,
         });
         let blocks: Vec<ReportBlock> = blocks.collect();
         self.estimator.on_report(self.now, blocks.iter());
@@ -299,6 +300,7 @@ fn nothing_that_is_reported_breaks_it() {
             fraction_lost: noise as u8,
             lost: noise as i32 >> (n % 31),
             highest: (noise >> 8) as u16,
+            last_sender_report: noise,
         };
         estimator.on_report(now, [block].iter());
         if let Some(estimate) = estimator.estimate(now) {

@@ -3,12 +3,14 @@
 //! A NAT between us may give it another port at any time (RFC 7675 calls it rebinding). Its checks
 //! then come from there, and libnice learns of the address, but goes on sending to the old one: a
 //! pair takes the place of another only if its priority is higher, and that of an address that is
-//! learnt is the same as that of the one learnt before it. So an address that is learnt while the connection is up is given to libnice
-//! once more, as a candidate with a higher priority than all others. It is used as soon as the other
-//! side nominates it, which libwebrtc, libnice and others do with every check. Who nominates nothing
-//! any more loses the connection by consent.
+//! learnt is the same as that of the one learnt before it. So an address that is learnt while the
+//! connection is up is given to libnice once more, as a candidate with a higher priority than all
+//! others. It is used as soon as the other side nominates it, which libwebrtc, libnice and others do
+//! with every check.
 //!
-//! libnice tells of an address only once. Who goes back to an old one loses the connection, too.
+//! Who nominates nothing any more is not followed, nor is who goes back to an address of before, for
+//! libnice tells of it only once. They lose the connection, because nothing arrives there any more
+//! ([`crate::media::rtp::consent`]).
 
 use gst::glib;
 use gst::prelude::*;

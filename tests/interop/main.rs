@@ -10,6 +10,7 @@ mod common;
 
 mod aiortc;
 mod datachannel;
+mod ffmpeg;
 mod media;
 mod rest;
 mod script;

@@ -96,6 +96,9 @@ impl Peer {
         let mut pipeline = Pipeline::new(label);
         let webrtc = webrtcbin::make(&transport.media_ips, transport.media_ports)
             .map_err(|error| PeerError::refused("make webrtcbin", error))?;
+        if plan.iter().all(|line| line.role.is_uplink()) {
+            webrtcbin::ask_for_no_consent(&webrtc);
+        }
         let nack = NackMonitor::watch(&webrtc);
         add(&pipeline, &webrtc)?;
         let lines: Arc<[Line]> = plan.into();

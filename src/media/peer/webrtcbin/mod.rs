@@ -9,8 +9,9 @@
 //! - the transport that carries all m-lines: `transport`, and its addresses that change while the
 //!   connection is up: `rebind`
 //!
-//! libnice watches the consent of the other side (RFC 7675), which takes 30 s and more. The owner of
-//! a webrtcbin that wants to know of silence earlier notices it itself, see [`on_received`].
+//! libnice watches the consent of the other side (RFC 7675), which takes 30 s, or 50. The owner of a
+//! webrtcbin that wants to know earlier notices it itself: silence by [`on_received`], and that
+//! nothing arrives by what RTCP says.
 
 pub(crate) mod identity;
 pub(crate) mod internals;
@@ -37,6 +38,10 @@ pub(crate) use self::transport::{ConnectionState, add_candidate, remote_certific
 /// packet the picture freezes for at least as long, until a keyframe is there. Nothing waits while
 /// no packet is missing.
 const VIDEO_JITTERBUFFER_MS: u32 = 250;
+
+/// The property of libnice's agent by which it keeps a connection alive with checks that want an
+/// answer.
+const ASKS_FOR_CONSENT: &str = "keepalive-conncheck";
 
 /// Makes a webrtcbin that gathers candidates on the addresses `ips` only (on all if it is empty)
 /// and from the UDP ports `ports`, inclusive (any if `None`). It bundles all m-lines on one
@@ -67,9 +72,17 @@ pub(crate) fn make(
     nice.set_property("upnp", false);
     // Asks the other side every few seconds whether it is still there. GStreamer from 1.24 on does
     // so by itself, and gives up after 30 s (RFC 7675); libnice 0.1.21, with 1.22, after 50.
-    nice.set_property("keepalive-conncheck", true);
+    nice.set_property(ASKS_FOR_CONSENT, true);
     rebind::follow(&webrtc, &ice);
     Ok(webrtc)
+}
+
+/// Does not ask the other side whether it is still there, for it is sent no media: there are publishers
+/// that answer nothing once they are connected (FFmpeg 8). GStreamer from 1.24 on asks all the same.
+pub(crate) fn ask_for_no_consent(webrtc: &gst::Element) {
+    let ice = webrtc.property::<glib::Object>("ice-agent");
+    let nice = ice.property::<glib::Object>("agent");
+    nice.set_property(ASKS_FOR_CONSENT, false);
 }
 
 /// Limits the number of SSRCs that are received; packets of further ones are dropped. Each costs

@@ -31,14 +31,14 @@ async fn sends(server: &NetworkServer, line: Line<'_>) -> Bot {
         fps: 15,
         ..VideoFormat::sized(VideoCodec::Vp8, 320, 180)
     };
-    let sender = BotConfig::new(&server.url(line), room("consent"), "Sender");
+    let sender = BotConfig::new(server.url(line), room("consent"), "Sender");
     let mut sender = sender.decoding(Decode::No).person(0, format);
     sender.interface = line.interface();
     Bot::join(sender).await.expect("they join")
 }
 
 async fn plays(server: &NetworkServer, line: Line<'_>) -> Bot {
-    let player = BotConfig::new(&server.url(line), room("consent"), "Player");
+    let player = BotConfig::new(server.url(line), room("consent"), "Player");
     let mut player = player.decoding(Decode::Video);
     player.entry = Entry::Whep;
     player.interface = line.interface();

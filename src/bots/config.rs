@@ -115,6 +115,15 @@ pub enum LinkFeedback {
     Arrivals,
 }
 
+/// Whether a bot's packets of sound say how loud they are (RFC 6464).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AudioLevels {
+    /// Each packet does, as those of browsers.
+    Said,
+    /// They do not, and the server has to decode them to know.
+    Unsaid,
+}
+
 /// How a bot's decoder makes up for lost audio packets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum AudioLossRecovery {
@@ -192,6 +201,8 @@ pub struct BotConfig {
     pub limits: Limits,
     /// What it tells the server about the link.
     pub feedback: LinkFeedback,
+    /// Whether its sound says how loud it is.
+    pub audio_levels: AudioLevels,
     /// How its decoder makes up for lost audio packets.
     pub audio_loss_recovery: AudioLossRecovery,
     /// Whether it connects to other participants in mode `p2p`.
@@ -221,6 +232,7 @@ impl BotConfig {
             view: None,
             limits: Limits::default(),
             feedback: LinkFeedback::Reports,
+            audio_levels: AudioLevels::Said,
             audio_loss_recovery: AudioLossRecovery::Concealment,
             mesh: Mesh::Join,
             packet_capture: PacketCaptureMode::Off,

@@ -25,8 +25,8 @@ pub use crate::bots::cli::demo::demo;
 pub use crate::bots::cli::report::{BotReport, PathReport, RunReport};
 pub use crate::bots::cli::run::{BotsOptions, VideoKind, ages_in, join_all, run};
 pub use crate::bots::config::{
-    AudioLossRecovery, BotConfig, Capture, Decode, Entry, FingerprintMode, IceTransportPolicy,
-    LinkFeedback, Mesh, NetworkInterface, PacketCaptureMode, Receive,
+    AudioLevels, AudioLossRecovery, BotConfig, Capture, Decode, Entry, FingerprintMode,
+    IceTransportPolicy, LinkFeedback, Mesh, NetworkInterface, PacketCaptureMode, Receive,
 };
 pub use crate::bots::error::BotError;
 pub use crate::bots::observe::detection::{Detection, Gap, Mixup, Path, SoundDetection};

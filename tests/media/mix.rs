@@ -5,7 +5,9 @@ use std::time::Duration;
 use futures::future::{join_all, try_join_all};
 use tessera::bots::observe::palette;
 use tessera::bots::observe::probe::color;
-use tessera::bots::{AudioSource, Bot, BotConfig, Decode, Entry, VideoFormat, VideoSource};
+use tessera::bots::{
+    AudioLevels, AudioSource, Bot, BotConfig, Decode, Entry, VideoFormat, VideoSource,
+};
 use tessera::codec::VideoCodec;
 use tessera::id::{ParticipantId, Role};
 use tessera::protocol::ClientMessage;
@@ -22,6 +24,15 @@ fn small(codec: VideoCodec) -> VideoFormat {
     VideoFormat {
         fps: 15,
         ..VideoFormat::sized(codec, 320, 180)
+    }
+}
+
+/// Of those who say how loud they are six are heard at once; of the others, who have to be decoded to
+/// know, all.
+fn levels_of(people: usize) -> AudioLevels {
+    match people {
+        0..=6 => AudioLevels::Said,
+        _ => AudioLevels::Unsaid,
     }
 }
 
@@ -42,6 +53,7 @@ async fn people(server: &TestServer, name: &str, n: usize) -> Vec<Bot> {
             hz: palette::tone(i) as u32,
             dbfs: -30,
         };
+        config.audio_levels = levels_of(n);
         Bot::join(config)
     });
     try_join_all(joins).await.expect("everybody joins")
@@ -303,6 +315,35 @@ async fn whip_and_whep_see_and_are_seen() {
     server.stop().await;
 }
 
+/// Of eight who say how loud they are and do not stop, six are decoded, and so heard.
+#[tokio::test(flavor = "multi_thread")]
+async fn six_are_heard_of_eight_who_talk_at_once() {
+    let server = TestServer::start().await;
+    let joins = (0..8).map(|i| {
+        let mut config = BotConfig::new(&server.url, room("talk"), format!("Talker {i}"));
+        config.audio = AudioSource::Tone {
+            hz: palette::tone(i) as u32,
+            dbfs: -30,
+        };
+        Bot::join(config.decoding(if i == 0 { Decode::Audio } else { Decode::No }))
+    });
+    let bots = try_join_all(joins).await.expect("they join");
+    let speaking = |state: &RoomState| state.participants.iter().filter(|p| p.speaking).count();
+    bots[0]
+        .room_when("six to be heard", |state| speaking(state) == 6)
+        .await
+        .expect("six are heard");
+    let heard = bots[0].sound(LISTEN).await.expect("sound");
+    let tones = (0..8).filter(|i| check_tones(&heard, &[palette::tone(*i)], &[]).is_ok());
+    // The listener may be one of the six.
+    let tones = tones.count();
+    assert!((5..=6).contains(&tones), "{tones} tones");
+    let state = bots[0].room().borrow().clone().expect("a room");
+    assert_eq!(speaking(&state), 6);
+    join_all(bots.into_iter().map(Bot::leave)).await;
+    server.stop().await;
+}
+
 /// Sixteen people at full scale: the mix is loud, and does not clip.
 #[tokio::test(flavor = "multi_thread")]
 async fn sixteen_shouting_people_do_not_clip() {
@@ -313,6 +354,7 @@ async fn sixteen_shouting_people_do_not_clip() {
             hz: palette::tone(i) as u32,
             dbfs: -1,
         };
+        config.audio_levels = levels_of(16);
         Bot::join(config.decoding(if i == 0 { Decode::Audio } else { Decode::No }))
     });
     let bots = try_join_all(joins).await.expect("they join");

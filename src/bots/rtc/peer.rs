@@ -11,7 +11,8 @@ use super::connection::{Candidate, Connection, Sender, Sending};
 use super::ice;
 use super::receive::{Incoming, Receiver};
 use crate::bots::config::{
-    AudioLossRecovery, BotConfig, Entry, LinkFeedback, NetworkInterface, PacketCaptureMode,
+    AudioLevels, AudioLossRecovery, BotConfig, Entry, LinkFeedback, NetworkInterface,
+    PacketCaptureMode,
 };
 use crate::bots::error::BotError;
 use crate::bots::observe::detection::Path;
@@ -90,9 +91,11 @@ impl Peer {
     fn add_uplinks(&mut self, config: &BotConfig) -> Result<(), BotError> {
         if config.audio != AudioSource::None {
             let mut rtp = opus_caps();
-            // This puts it into the offer; whether it is sent follows from the answer.
-            rtp.make_mut()
-                .set(format!("extmap-{}", level::ID), level::URI);
+            if config.audio_levels == AudioLevels::Said {
+                // This puts it into the offer; whether it is sent follows from the answer.
+                rtp.make_mut()
+                    .set(format!("extmap-{}", level::ID), level::URI);
+            }
             self.mic = Some(self.add_uplink(config, Role::Mic, Codec::Opus, rtp)?);
         }
         if let Some(format) = config.video.format() {

@@ -157,8 +157,11 @@ impl Slot {
 
     /// Whether packets are paced when it is called.
     pub(crate) fn is_paced(&self) -> impl Fn() -> bool + Send + Sync + 'static {
-        let pacer = self.shared.pacer.clone();
-        move || pacer.is_limited()
+        let shared = Arc::downgrade(&self.shared);
+        move || {
+            let shared = shared.upgrade();
+            shared.is_some_and(|shared| shared.pacer.is_limited())
+        }
     }
 
     /// The SSRC of everything this slot sends.

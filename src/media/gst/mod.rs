@@ -8,3 +8,5 @@ pub mod plugins;
 pub(crate) mod sps_probe;
 pub mod teardown;
 pub mod template;
+#[cfg(test)]
+pub(crate) mod testing;

@@ -146,6 +146,7 @@ mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
 
     use super::*;
+    use crate::media::gst::testing::pad_into;
 
     /// An rtpsession behind a gate, and the pads that lead to it.
     struct Session {
@@ -205,19 +206,9 @@ mod tests {
         }
     }
 
-    /// A pad that packets can be pushed into an element from.
     fn source(element: &gst::Element, name: &str, kind: &str) -> gst::Pad {
         let sink = element.request_pad_simple(name).expect("a pad");
-        let pad = gst::Pad::builder(gst::PadDirection::Src).build();
-        pad.set_active(true).expect("it is active");
-        pad.link(&sink).expect("it fits");
-        let caps = gst::Caps::new_empty_simple(kind);
-        let segment = gst::FormattedSegment::<gst::ClockTime>::new();
-        // They go no further than the session, which is linked to nothing.
-        let _ = pad.push_event(gst::event::StreamStart::new(name));
-        let _ = pad.push_event(gst::event::Caps::new(&caps));
-        let _ = pad.push_event(gst::event::Segment::new(&segment));
-        pad
+        pad_into(&sink, kind)
     }
 
     fn words(words: &[u32]) -> Vec<u8> {

@@ -39,7 +39,7 @@ use self::audio::sound::SoundMixer;
 use self::audio::voice::Voice;
 use self::ingest::Ingest;
 use self::rendition::Rendition;
-use self::ticker::Ticker;
+use self::ticker::{Late, Ticker};
 use self::video::av_sync::{SyncDelay, SyncedPictures};
 use self::video::canvas;
 use self::video::canvas::Canvas;
@@ -133,14 +133,14 @@ impl Mixer {
         let (canvas_commands, commands) = mpsc::channel();
         let period = canvas::period(settings.fps);
         spawn("mix-video", move || {
-            canvas.run(Ticker::new(period), &commands);
+            canvas.run(Ticker::new(period, Late::Skip), &commands);
         })?;
 
         let report = Arc::clone(&on_event);
         let sound = SoundMixer::new(Box::new(move |event| report(MixerEvent::Sound(event))));
         let (sound_commands, commands) = mpsc::channel();
         spawn("mix-audio", move || {
-            sound.run(Ticker::new(PERIOD), &commands);
+            sound.run(Ticker::new(PERIOD, sound::LATE), &commands);
         })?;
         Ok(Self {
             settings,

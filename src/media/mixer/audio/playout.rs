@@ -14,8 +14,10 @@ use super::mix::{FRAME, Frame, SAMPLE_RATE};
 /// The number of samples in a millisecond.
 const MS: usize = SAMPLE_RATE as usize / 1000;
 
-/// Most sound that is held, in samples: 400 ms. Beyond it the oldest is dropped.
-pub const MAX_DEPTH: usize = 400 * MS;
+/// Most sound that is held. Beyond it the oldest is dropped.
+pub const MAX_HELD: gst::ClockTime = gst::ClockTime::from_mseconds(400);
+/// The same in samples.
+pub const MAX_DEPTH: usize = MAX_HELD.mseconds() as usize * MS;
 
 /// Length of every crossfade, in samples: 5 ms.
 pub const FADE: usize = 5 * MS;

@@ -18,7 +18,7 @@ use super::mix::{Frame, Limiter, Ramp};
 use super::playout;
 use crate::id::ParticipantId;
 use crate::media::mixer::output::MixMinus;
-use crate::media::mixer::ticker::Ticker;
+use crate::media::mixer::ticker::{Late, Ticker};
 
 /// The lookahead of the Opus encoder, by which its output is delayed: 312 samples (RFC 7845 section
 /// 4.2). RTP has no header that would make a player skip it.
@@ -26,6 +26,8 @@ pub(crate) const LOOKAHEAD: Duration = Duration::from_micros(6500);
 /// How much older the sound in a packet is than the composite picture of the same time: the least
 /// delay of the playout buffer, and the encoder's lookahead.
 pub(crate) const SOUND_LAG: Duration = playout::MIN_DELAY.saturating_add(LOOKAHEAD);
+/// When the machine has had no time for the mixer, it makes up for as much as a playout buffer holds.
+pub(crate) const LATE: Late = Late::MakeUp(playout::MAX_HELD);
 /// Levels are reported every so many periods: five times a second.
 const LEVELS_EVERY: u32 = 10;
 

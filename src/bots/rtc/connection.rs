@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::codec::{encoded_caps, payloader};
 use super::decode_branch;
+use super::nack::NackMonitor;
 use super::receive::Incoming;
 use crate::bots::config::NetworkInterface;
 use crate::bots::error::BotError;
@@ -26,7 +27,6 @@ use crate::media::gst::event::force_key_unit;
 use crate::media::gst::pipeline::{epoch, recalculate_latency};
 use crate::media::gst::teardown;
 use crate::media::peer::egress::{Egress, StreamHooks, StreamParams};
-use crate::media::peer::nack::NackMonitor;
 use crate::media::peer::webrtcbin;
 pub(crate) use crate::media::peer::webrtcbin::ConnectionState;
 use crate::media::peer::webrtcbin::Gathered;

@@ -8,12 +8,12 @@ use std::sync::Arc;
 use gst::prelude::*;
 
 use super::codec::{codec_of, decoder};
+use super::nack::set_loss_handling;
 use super::receive::Incoming;
 use crate::bots::config::AudioLossRecovery;
 use crate::bots::error::BotError;
 use crate::codec::Codec;
 use crate::media::gst::event::force_key_unit;
-use crate::media::peer::nack::set_loss_handling;
 
 /// Links a receiving pad of webrtcbin to what its m-line needs. Runs on a streaming thread. Errors
 /// leave the pad unlinked.

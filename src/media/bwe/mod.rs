@@ -9,6 +9,7 @@ pub mod fec;
 pub mod ladder;
 pub(crate) mod layer_probe;
 pub(crate) mod packet_train;
+pub(crate) mod receive_log;
 mod rendition_selector;
 pub mod rr;
 pub mod rtcp;

@@ -75,6 +75,42 @@ pub(crate) fn report_blocks(compound: &[u8]) -> impl Iterator<Item = ReportBlock
         .filter_map(block)
 }
 
+/// How the timestamps of a stream lie to its sender's clock (section 6.4.1).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct SenderInfo {
+    /// SSRC of the stream.
+    pub(crate) ssrc: u32,
+    /// The sender's clock, as an NTP timestamp.
+    pub(crate) ntp: u64,
+    /// The timestamp that a packet of that moment would have.
+    pub(crate) timestamp: u32,
+}
+
+impl SenderInfo {
+    /// The sender's clock, ns.
+    pub(crate) fn nanos(&self) -> i64 {
+        let fraction = ((self.ntp & 0xffff_ffff) * 1_000_000_000) >> 32;
+        ((self.ntp >> 32) * 1_000_000_000 + fraction).cast_signed()
+    }
+}
+
+/// What the sender reports of a compound RTCP packet say; none if it is not whole.
+pub(crate) fn sender_infos(compound: &[u8]) -> impl Iterator<Item = SenderInfo> {
+    let packets = packets(compound).unwrap_or_default().into_iter();
+    let reports = packets.filter(|packet| packet.kind == SENDER_REPORT);
+    reports.filter_map(|packet| {
+        let [of, high, low, timestamp, ..] = packet.body.as_chunks::<4>().0 else {
+            return None;
+        };
+        let word = |bytes: &[u8; 4]| u32::from_be_bytes(*bytes);
+        Some(SenderInfo {
+            ssrc: word(of),
+            ntp: u64::from(word(high)) << 32 | u64::from(word(low)),
+            timestamp: word(timestamp),
+        })
+    })
+}
+
 /// The NACKs of a compound RTCP packet, each with the SSRC that it is about and its FCI (feedback
 /// control information, RFC 4585 section 6.1); none if the packet is not whole.
 pub(crate) fn nacks(compound: &[u8]) -> impl Iterator<Item = (u32, &[u8])> {

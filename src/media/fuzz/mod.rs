@@ -9,7 +9,8 @@ use std::time::Duration;
 
 use crate::codec::{Codec, VideoCodec};
 use crate::id::{Mid, Role};
-use crate::media::bwe::rtcp::{keyframe_requests, nacked, report_blocks};
+use crate::media::bwe::receive_log::ReceiveLog;
+use crate::media::bwe::rtcp::{keyframe_requests, nacked, report_blocks, sender_infos};
 use crate::media::bwe::twcc::SendLog;
 use crate::media::rtp::budget::DecodeBudget;
 use crate::media::rtp::compound::packets;
@@ -25,6 +26,8 @@ use crate::protocol::ClientMessage;
 
 /// M-lines that are taken.
 const MAX_LINES: usize = 32;
+/// Bytes of feedback about arrivals that fit into one packet.
+const MAX_FEEDBACK: usize = 1_100;
 /// Packets that feedback can tell of here.
 const SENT: u16 = 100;
 
@@ -59,6 +62,8 @@ pub fn sdp(bytes: &[u8]) {
 /// An RTP packet, as each codec.
 pub fn rtp(bytes: &[u8]) {
     let _ = header::ssrc_and_seq(bytes);
+    let parsed = header::RtpHeader::parse(bytes);
+    assert!(parsed.is_none_or(|(_, payload)| payload.end <= bytes.len()));
     for id in 0..=15 {
         let range = header_extension::find(bytes, id);
         assert!(range.is_none_or(|range| range.end <= bytes.len()));
@@ -94,6 +99,16 @@ pub fn rtcp(bytes: &[u8]) {
     assert!(report_blocks(bytes).count() <= bytes.len() / 24);
     assert!(nacked(bytes).count() <= bytes.len() / 4 * 17);
     assert!(keyframe_requests(bytes).count() <= bytes.len() / 4);
+    for info in sender_infos(bytes) {
+        assert!(info.nanos() >= 0);
+    }
+    let mut arrivals = ReceiveLog::default();
+    for (n, number) in (0..).zip(bytes.as_chunks().0) {
+        arrivals.record(Duration::from_millis(n), u16::from_be_bytes(*number));
+    }
+    while let Some(fci) = arrivals.feedback() {
+        assert!(fci.len() <= MAX_FEEDBACK);
+    }
     let kept = SessionGate::new(MAX_LINES).admit(Duration::ZERO, bytes);
     assert!(kept.compound.is_empty() || packets(&kept.compound).is_some());
     let mut log = SendLog::default();

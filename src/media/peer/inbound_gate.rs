@@ -1,9 +1,8 @@
-//! The gate before webrtcbin's `rtpsession`: what of a peer's RTP and RTCP the session is given
+//! The gate before webrtcbin's `rtpsession`, where that reads RTCP: what of it the session is given
 //! ([`crate::media::rtp::session_gate`] has the rules).
 //!
 //! Threads: all of it runs on the thread that receives, under one short lock.
 
-use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use gst::prelude::*;
@@ -11,20 +10,14 @@ use parking_lot::Mutex;
 
 use crate::media::gst::buffer::with_bytes;
 use crate::media::gst::pipeline::now;
-use crate::media::rtp::compound::is_rtcp;
-use crate::media::rtp::header::{ssrc_and_seq, without_contributors};
 use crate::media::rtp::session_gate::{Admitted, SessionGate};
 
 /// The metric of what the gate keeps out.
 const REFUSED: &str = "tessera_refused_packets_total";
 
-/// Lets no RTP into `session` that `gate` does not admit.
-pub(crate) fn guard_rtp(session: &gst::Element, gate: Arc<Mutex<SessionGate>>) {
-    session.connect_pad_added(move |_, pad| {
-        if pad.name() == "recv_rtp_sink" {
-            guard_rtp_pad(pad, Arc::clone(&gate));
-        }
-    });
+/// Counts a packet that is kept out.
+pub(crate) fn count_refused() {
+    metrics::counter!(REFUSED).increment(1);
 }
 
 /// Lets no RTCP into `session` that `gate` does not admit. `on_rtcp` is called with what is let through
@@ -39,49 +32,6 @@ pub(crate) fn guard_rtcp(
             guard_rtcp_pad(pad, Arc::clone(&gate), on_rtcp.clone());
         }
     });
-}
-
-fn guard_rtp_pad(pad: &gst::Pad, gate: Arc<Mutex<SessionGate>>) {
-    let kinds = gst::PadProbeType::BUFFER | gst::PadProbeType::BUFFER_LIST;
-    pad.add_probe(kinds, move |_, info| {
-        let is_kept = match &mut info.data {
-            Some(gst::PadProbeData::Buffer(packet)) => keep_rtp(packet, &gate),
-            Some(gst::PadProbeData::BufferList(list)) => {
-                list.make_mut().foreach_mut(|mut packet, _| {
-                    let is_kept = keep_rtp(&mut packet, &gate);
-                    ControlFlow::Continue(is_kept.then_some(packet))
-                });
-                !list.is_empty()
-            }
-            _ => true,
-        };
-        if is_kept {
-            return gst::PadProbeReturn::Ok;
-        }
-        refused(info)
-    });
-}
-
-/// Whether the session gets a packet of RTP. It gets it without its CSRCs, each of which would be a
-/// source that it keeps; and nothing that it would read as RTCP.
-fn keep_rtp(packet: &mut gst::Buffer, gate: &Mutex<SessionGate>) -> bool {
-    let without = {
-        let Ok(bytes) = packet.map_readable() else {
-            return false;
-        };
-        let is_other = bytes.get(1).is_none_or(|second| is_rtcp(*second));
-        let Some((ssrc, _)) = ssrc_and_seq(&bytes).filter(|_| !is_other) else {
-            return false;
-        };
-        if !gate.lock().admits_stream(now(), ssrc) {
-            return false;
-        }
-        without_contributors(&bytes)
-    };
-    if let Some(without) = without {
-        *packet = with_bytes(packet, without);
-    }
-    true
 }
 
 fn guard_rtcp_pad(
@@ -123,15 +73,15 @@ fn kept_of_rtcp(
     };
     let admitted = gate.lock().admit(now(), &bytes);
     on_rtcp(&admitted);
-    match (admitted.compound, admitted.transport_wide.is_empty()) {
-        (compound, _) if !compound.is_empty() => Kept::Part(compound),
-        (_, false) => Kept::ReadHere,
-        (_, true) => Kept::Nothing,
+    match admitted.compound.is_empty() {
+        false => Kept::Part(admitted.compound),
+        true if admitted.is_empty() => Kept::Nothing,
+        true => Kept::ReadHere,
     }
 }
 
 fn refused(info: &mut gst::PadProbeInfo<'_>) -> gst::PadProbeReturn {
-    metrics::counter!(REFUSED).increment(1);
+    count_refused();
     taken(info)
 }
 
@@ -152,14 +102,12 @@ mod tests {
     struct Session {
         element: gst::Element,
         internal: gst::glib::Object,
-        rtp: gst::Pad,
         rtcp: gst::Pad,
         /// How many packets transport-wide feedback has told the listener of.
         told: Arc<AtomicUsize>,
     }
 
-    const STREAMS: u32 = 10;
-    const LIMIT: usize = 10;
+    const REPORTERS: u32 = 10;
     const OWN: u32 = 0x0a0a_0a0a;
 
     impl Session {
@@ -169,15 +117,13 @@ mod tests {
             let element = element.expect("an element of webrtcbin");
             let told = Arc::new(AtomicUsize::new(0));
             let listener = Arc::clone(&told);
-            let mut gate = SessionGate::new(LIMIT);
+            let mut gate = SessionGate::new(REPORTERS as usize);
             gate.sends(OWN);
             let gate = Arc::new(Mutex::new(gate));
-            guard_rtp(&element, Arc::clone(&gate));
             guard_rtcp(&element, gate, move |admitted| {
                 listener.fetch_add(admitted.transport_wide.len(), Ordering::Relaxed);
             });
             let internal = element.property("internal-session");
-            let rtp = source(&element, "recv_rtp_sink", "application/x-rtp");
             let rtcp = source(&element, "recv_rtcp_sink", "application/x-rtcp");
             let sent = source(&element, "send_rtp_sink", "application/x-rtp");
             let caps = gst::Caps::builder("application/x-rtp")
@@ -189,7 +135,6 @@ mod tests {
             Self {
                 element,
                 internal,
-                rtp,
                 rtcp,
                 told,
             }
@@ -220,20 +165,12 @@ mod tests {
         let session = Session::start();
         let before = session.sources();
         for ssrc in 1..=8_000 {
-            // Two, from which on a session believes in a source, and in those it names.
-            for head in [0x8260_0000, 0x8260_0001] {
-                let packet = words(&[head, 0, ssrc, 10_000 + ssrc, 20_000 + ssrc, 0]);
-                let _ = session.rtp.push(gst::Buffer::from_slice(packet));
-            }
             let report = words(&[0x80c9_0001, 50_000 + ssrc]);
             let _ = session.rtcp.push(gst::Buffer::from_slice(report));
         }
         let sources = session.sources() - before;
         // One may be its own, for reports.
-        assert!(
-            (2 * STREAMS..=2 * STREAMS + 1).contains(&sources),
-            "{sources}"
-        );
+        assert!((REPORTERS..=REPORTERS + 1).contains(&sources), "{sources}");
     }
 
     #[test]

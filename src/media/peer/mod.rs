@@ -4,17 +4,15 @@
 //! Threads: [`Peer::answer`] runs on a tokio thread. webrtcbin's callbacks run on threads of
 //! GStreamer, hold weak references only, and send one [`PeerEvent`] each.
 
-pub(crate) mod arrivals;
 pub(crate) mod candidates;
 pub(crate) mod egress;
 pub(crate) mod event;
 mod inbound_gate;
+mod ingress;
 pub(crate) mod link_monitor;
-pub(crate) mod nack;
 pub(crate) mod negotiate;
-pub(crate) mod remb;
+mod reports;
 mod transcode;
-pub(crate) mod uplink;
 pub(crate) mod webrtcbin;
 
 use std::collections::BTreeMap;
@@ -27,10 +25,9 @@ use gst::prelude::*;
 use self::candidates::Gathering;
 use self::egress::{Egress, StreamHooks, StreamParams};
 use self::event::{Loss, OnPeerEvent, PeerError, PeerEvent};
+use self::ingress::Ingress;
 use self::link_monitor::LinkMonitor;
-use self::nack::NackMonitor;
 use self::negotiate::negotiate;
-use self::remb::Remb;
 use self::webrtcbin::ConnectionState;
 
 use super::gst::pipeline::{BusEvent, Pipeline, running_time};
@@ -39,9 +36,8 @@ use super::sdp::candidate::CandidateGate;
 use super::sdp::certificate;
 use super::sdp::line::{Fingerprint, Line};
 use super::sdp::normalise::Offer;
-use super::sdp::repair;
+use super::sdp::remb;
 use super::sdp::simulcast;
-use super::sdp::text::Attributes;
 use super::stream::slot::Slot;
 use crate::codec::Codec;
 use crate::id::Mid;
@@ -71,8 +67,7 @@ pub(crate) struct Peer {
     /// Running time at which the last packet arrived, ns.
     last_packet: Arc<AtomicU64>,
     link_monitor: LinkMonitor,
-    nack: NackMonitor,
-    remb: Option<Remb>,
+    ingress: Ingress,
     candidates: CandidateGate,
     /// By the index of their m-line.
     lines: Vec<Mid>,
@@ -99,18 +94,14 @@ impl Peer {
         if plan.iter().all(|line| line.role.is_uplink()) {
             webrtcbin::ask_for_no_consent(&webrtc);
         }
-        let nack = NackMonitor::watch(&webrtc);
         add(&pipeline, &webrtc)?;
         let lines: Arc<[Line]> = plan.into();
         let streams = max_streams(lines.len());
-        webrtcbin::limit_streams(&webrtc, streams);
         let link_monitor = LinkMonitor::default();
         let egress = Egress::install(&webrtc, streams, Some(link_monitor.clone()));
-        egress.limit_received(&webrtc);
-        let rtx = uplink_rtx(&offer.canonical(&lines, &[]), &lines);
-        webrtcbin::internals::receive_rtx(&webrtc, &rtx);
-        let remb = Remb::install(&webrtc, &lines);
-        uplink::take_uplinks(&pipeline, &webrtc, offer, &lines, &on_event);
+        egress.silence_session(&webrtc);
+        let described = (offer, &lines[..]);
+        let ingress = Ingress::new(pipeline.gst(), &egress, described, streams, &on_event);
         let fingerprint = offer.transport.fingerprint.clone();
         watch_connection(&egress, &webrtc, fingerprint, &on_event);
         let on_close = Arc::clone(&on_event);
@@ -136,6 +127,7 @@ impl Peer {
         webrtcbin::on_received(&webrtc, move || {
             receives.store(running_time().nseconds(), Ordering::Relaxed);
         });
+        ingress.open(&webrtc);
 
         let mids: Vec<Mid> = lines.iter().map(|line| line.mid.clone()).collect();
         let public_ip = transport.public_ip;
@@ -153,8 +145,7 @@ impl Peer {
             egress,
             last_packet,
             link_monitor,
-            nack,
-            remb,
+            ingress,
             candidates,
             lines: mids,
             _pipeline: pipeline,
@@ -192,14 +183,13 @@ impl Peer {
     /// Has the other side send the streams of these SSRCs with at most `bitrate` bit/s, by REMB.
     /// Does nothing where the limit is said in signalling.
     pub(crate) fn limit_sender(&self, bitrate: u32, ssrcs: Vec<u32>) {
-        if let Some(remb) = &self.remb {
-            remb.set(bitrate, ssrcs);
-        }
+        self.ingress.limit(bitrate, ssrcs);
     }
 
     /// What has been lost and sent again so far.
     pub(crate) fn nack_counters(&self) -> RepairStats {
-        let mut counters = self.nack.counters();
+        let mut counters = RepairStats::default();
+        self.ingress.count(&mut counters);
         self.egress.count(&mut counters);
         counters
     }
@@ -220,18 +210,6 @@ fn add(pipeline: &Pipeline, element: &impl IsA<gst::Element>) -> Result<(), Peer
         .gst()
         .add(element)
         .map_err(|error| PeerError::refused("add element", error))
-}
-
-/// The payload types of uplinks, each with that of its repeated packets (RTX).
-fn uplink_rtx(offer: &str, lines: &[Line]) -> Vec<(u8, u8)> {
-    let offered = repair::lines(offer);
-    let uplinks = lines.iter().zip(&offered);
-    let uplinks = uplinks.filter(|(line, _)| line.role.is_uplink());
-    let pair = |(line, offered): (&Line, &Attributes<'_>)| {
-        let rtx = repair::rtx_payload_type(offered, line.payload_type)?;
-        Some((line.payload_type, rtx))
-    };
-    uplinks.filter_map(pair).collect()
 }
 
 /// SSRCs that a peer with so many m-lines may have: one for what each sends, one for the reports of

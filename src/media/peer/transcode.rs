@@ -27,21 +27,29 @@ fn elements(codec: LegacyCodec) -> [&'static str; 4] {
     }
 }
 
-/// A bin that takes RTP of `codec` and ends in an appsink of Opus in RTP, for a tap.
+/// Makes Opus of `codec`: what takes its RTP, of these caps, and what Opus in RTP comes out of. The
+/// elements are added to `pipeline`.
 ///
 /// # Errors
 /// [`PeerError`] when an element is missing.
-pub(super) fn to_opus(codec: LegacyCodec) -> Result<(gst::Bin, gst_app::AppSink), PeerError> {
+pub(super) fn to_opus(
+    pipeline: &gst::Pipeline,
+    codec: LegacyCodec,
+    caps: &gst::Caps,
+) -> Result<(gst_app::AppSrc, gst_app::AppSink), PeerError> {
     let [depayloader, decoder, ..] = elements(codec);
     let bin = parse(&format!(
-        "{depayloader} ! {decoder} ! audioconvert ! audioresample ! \
+        "appsrc name={IN} format=time is-live=true min-latency=0 max-time={MAX_QUEUE_NS} \
+         leaky-type=downstream ! \
+         {depayloader} ! {decoder} ! audioconvert ! audioresample ! \
          audio/x-raw,rate=48000,channels=1 ! \
          opusenc audio-type=voice bitrate=32000 complexity=5 perfect-timestamp=true ! \
-         rtpopuspay ! appsink name={OUT} sync=false async=false"
+         rtpopuspay ! appsink name={OUT} sync=false async=false enable-last-sample=false"
     ))?;
-    let sink = bin.by_name(OUT).and_downcast::<gst_app::AppSink>();
-    let sink = sink.ok_or_else(|| PeerError::refused("transcode", "no appsink"))?;
-    Ok((bin, sink))
+    let (source, sink) = ends(&bin)?;
+    source.set_caps(Some(caps));
+    start(pipeline, &bin)?;
+    Ok((source, sink))
 }
 
 /// The way of Opus in RTP to `outlet`, which takes the packets of `codec` that are made of it. The
@@ -67,10 +75,7 @@ pub(super) fn from_opus(
          {encoder} ! {payloader} pt={payload_type} ssrc={ssrc} min-ptime=20000000 \
          max-ptime=20000000 ! appsink name={OUT} sync=false async=false"
     ))?;
-    let missing = || PeerError::refused("transcode", "no appsrc or appsink");
-    let source = bin.by_name(IN).and_downcast::<gst_app::AppSrc>();
-    let sink = bin.by_name(OUT).and_downcast::<gst_app::AppSink>();
-    let (source, sink) = source.zip(sink).ok_or_else(missing)?;
+    let (source, sink) = ends(&bin)?;
     let callbacks = gst_app::AppSinkCallbacks::builder().new_sample(move |sink| {
         let sample = sink.pull_sample().map_err(|_| gst::FlowError::Eos)?;
         let packet = sample.buffer_owned();
@@ -79,9 +84,7 @@ pub(super) fn from_opus(
         Ok(gst::FlowSuccess::Ok)
     });
     sink.set_callbacks(callbacks.build());
-    let refused = |error: gst::glib::BoolError| PeerError::refused("transcode", error);
-    pipeline.add(&bin).map_err(refused)?;
-    bin.sync_state_with_parent().map_err(refused)?;
+    start(pipeline, &bin)?;
     Ok(Arc::new(Transcoder(source)))
 }
 
@@ -104,6 +107,20 @@ impl Outlet for Transcoder {
     }
 }
 
+/// The ends of a bin.
+fn ends(bin: &gst::Bin) -> Result<(gst_app::AppSrc, gst_app::AppSink), PeerError> {
+    let source = bin.by_name(IN).and_downcast::<gst_app::AppSrc>();
+    let sink = bin.by_name(OUT).and_downcast::<gst_app::AppSink>();
+    let missing = || PeerError::refused("transcode", "no appsrc or appsink");
+    source.zip(sink).ok_or_else(missing)
+}
+
+fn start(pipeline: &gst::Pipeline, bin: &gst::Bin) -> Result<(), PeerError> {
+    let refused = |error: gst::glib::BoolError| PeerError::refused("transcode", error);
+    pipeline.add(bin).map_err(refused)?;
+    bin.sync_state_with_parent().map_err(refused)
+}
+
 fn parse(description: &str) -> Result<gst::Bin, PeerError> {
     gst::parse::bin_from_description(description, true)
         .map_err(|error| PeerError::refused("transcode", error))
@@ -123,7 +140,8 @@ mod tests {
     fn every_element_is_there() {
         gst::init().expect("GStreamer");
         for codec in [LegacyCodec::G722, LegacyCodec::Pcmu, LegacyCodec::Pcma] {
-            to_opus(codec).expect("what comes");
+            let caps = gst::Caps::new_empty_simple("application/x-rtp");
+            to_opus(&gst::Pipeline::new(), codec, &caps).expect("what comes");
             let params = StreamParams {
                 ssrc: 7,
                 payload_type: 0,

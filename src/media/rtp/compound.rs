@@ -24,6 +24,9 @@ pub(crate) const PICTURE_LOSS: u8 = 1;
 /// 4.3.1).
 pub(crate) const FULL_INTRA: u8 = 4;
 
+/// FMT of payload feedback that an application defines (RFC 4585 section 6.4), such as REMB.
+pub(crate) const APPLICATION_LAYER: u8 = 15;
+
 /// Version 2, in the upper two bits of a packet's first byte.
 const VERSION: u8 = 2;
 /// Bytes before the body of a packet.

@@ -56,6 +56,22 @@ impl RtpHeader {
         packet
     }
 
+    /// A packet with this header in place of that which `head` begins with, with its contributors and
+    /// extensions, and another payload without padding.
+    pub(crate) fn in_place_of(&self, head: &[u8], payload: &[u8]) -> Vec<u8> {
+        const PADDED: u8 = 0x20;
+        let mut fixed = Vec::with_capacity(Self::LEN);
+        self.write(None, None, &mut fixed);
+        let mut packet = [head, payload].concat();
+        if let (Some(first), Some(fixed)) = (packet.first_mut(), fixed.get(1..)) {
+            *first &= !PADDED;
+            if let Some(place) = packet.get_mut(1..Self::LEN) {
+                place.copy_from_slice(fixed);
+            }
+        }
+        packet
+    }
+
     /// Appends this header to `packet`, which its payload is to follow. `csrc` names who contributed to
     /// it. With an `extension` id it has an element of two zero bytes under that id (RFC 8285 section
     /// 4.2). It has none of the extensions that a payload came with: those of one connection mean
@@ -86,19 +102,6 @@ pub(crate) fn ssrc_and_seq(packet: &[u8]) -> Option<(u32, u16)> {
     Some((ssrc, u16::from_be_bytes([high, low])))
 }
 
-/// A packet without the list of those who contributed to it (CSRC); `None` if it has none, or is cut
-/// short.
-pub(crate) fn without_contributors(packet: &[u8]) -> Option<Vec<u8>> {
-    /// Bytes before the list.
-    const FIXED: usize = 12;
-    let (head, rest) = packet.split_at_checked(FIXED)?;
-    let contributors = usize::from(head.first()? & 0x0f);
-    let rest = rest.get(4 * contributors..).filter(|_| contributors > 0)?;
-    let mut packet = [head, rest].concat();
-    *packet.first_mut()? &= 0xf0;
-    Some(packet)
-}
-
 /// Whether sequence number `a` comes after `b`: by less than half of all numbers, since they wrap.
 pub(crate) fn is_newer(a: u16, b: u16) -> bool {
     (1..0x8000).contains(&a.wrapping_sub(b))
@@ -118,24 +121,26 @@ mod tests {
     use super::*;
 
     #[test]
-    fn who_contributed_is_taken_out() {
-        let header = RtpHeader {
-            payload_type: 96,
-            seq: 1,
-            timestamp: 2,
+    fn a_header_is_replaced_and_its_extensions_stay() {
+        let header = |payload_type, seq, ssrc| RtpHeader {
+            payload_type,
+            seq,
+            timestamp: 9,
             marker: true,
-            ssrc: 3,
+            ssrc,
         };
-        let packet = |contributor| {
-            let mut packet = Vec::new();
-            header.write(contributor, Some(5), &mut packet);
-            packet.extend(b"payload");
-            packet
-        };
-        let (with, without) = (packet(Some(7)), packet(None));
-        assert_eq!(without_contributors(&with), Some(without.clone()));
-        assert_eq!(without_contributors(&without), None);
-        assert_eq!(without_contributors(&with[..15]), None);
+        let mut packet = Vec::new();
+        header(97, 1, 7).write(Some(5), Some(3), &mut packet);
+        let head = packet.len();
+        packet.extend([0, 2, 0xaa, 0xbb, 0, 2]);
+        packet[0] |= 0x20;
+        let (_, payload) = RtpHeader::parse(&packet).expect("a packet");
+        assert_eq!(payload, head..head + 4);
+        let again = header(96, 2, 8).in_place_of(&packet[..head], &[0xaa, 0xbb]);
+        let mut expected = Vec::new();
+        header(96, 2, 8).write(Some(5), Some(3), &mut expected);
+        expected.extend([0xaa, 0xbb]);
+        assert_eq!(again, expected);
     }
 
     #[test]

@@ -51,7 +51,7 @@ fn ntp(at: Duration) -> u64 {
 }
 
 /// A chunk of a source description: the SSRC, the canonical name, and zeros to the end of a word.
-fn chunk(ssrc: u32, cname: &str) -> Vec<u8> {
+pub(super) fn chunk(ssrc: u32, cname: &str) -> Vec<u8> {
     const CNAME: u8 = 1;
     let name = cname.as_bytes();
     let name = &name[..name.len().min(u8::MAX.into())];

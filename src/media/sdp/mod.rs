@@ -14,6 +14,7 @@ pub(crate) mod error;
 pub(crate) mod line;
 pub(crate) mod normalise;
 pub(crate) mod plan;
+pub(crate) mod remb;
 pub(crate) mod repair;
 pub(crate) mod simulcast;
 pub(crate) mod text;

@@ -97,8 +97,7 @@ fn parse<'a>(
 }
 
 /// The header extensions that a line uses. Those that name encodings are used only where
-/// there are several, and then both: rtprtxreceive of 1.22 takes the second for granted
-/// where there is the first.
+/// there are several, and then both: the second names them in what is sent again.
 pub(crate) fn used(extensions: &[(u8, &'static str)], rids: &[Rid]) -> Vec<(u8, &'static str)> {
     let naming = |uri: &str| uri == RID || uri == REPAIRED_RID;
     extensions

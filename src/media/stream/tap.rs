@@ -3,11 +3,10 @@
 //!
 //! This is `gstreamer-utils`' `StreamProducer` reduced to what RTP between pipelines needs. It
 //! is our own because a `StreamProducer` imposes its caps and its latency on every consumer,
-//! and both must stand still on a downlink slot: webrtcbin renegotiates when the caps of a sink
-//! pad change, and its clocksync would hold every packet back for the uplink's jitterbuffer.
+//! and neither fits a downlink slot.
 //!
-//! The lock is held while packets are handed over; consumers only push into leaky queues, so
-//! nothing under it can block.
+//! The lock is held while packets are handed over. Consumers push into leaky queues, or hand a packet
+//! to a socket that does not block.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
@@ -28,8 +27,8 @@ use crate::media::rtp::header::missing_between;
 use crate::media::rtp::payload::{can_begin, keyframe_size, starts_keyframe};
 
 /// What a consumer does with packets that come at once: those of one frame if they
-/// come from a payloader, one if they come from the network. Called on the streaming
-/// thread of the tap's pipeline.
+/// come from a payloader, one if they come from the network. Called on the thread that makes or
+/// receives them.
 pub(crate) type Deliver = Box<dyn FnMut(&[gst::Buffer], &gst::CapsRef) + Send>;
 
 /// Stands for the newest sequence number before the first packet.
@@ -49,13 +48,22 @@ pub(crate) struct TapCounters {
 }
 
 /// A tap of one RTP stream. Cloning shares it. Usable on any thread; packets are delivered on the
-/// streaming thread of the pipeline that makes them.
+/// thread that makes them, or receives them.
 #[derive(Clone)]
 pub(crate) struct Tap(Arc<Inner>);
 
+/// Who is asked for keyframes.
+enum KeyframeSource {
+    /// The elements before the sink that the packets come out of.
+    Pipeline(gst_app::AppSink),
+    /// Somebody's client, by this.
+    Sender(Box<dyn Fn() + Send + Sync>),
+    /// Nobody: it is sound.
+    Nobody,
+}
+
 struct Inner {
-    /// What the packets come out of; `None` if they are pushed by hand.
-    sink: Option<gst_app::AppSink>,
+    source: KeyframeSource,
     format: Codec,
     consumers: Mutex<Consumers>,
     next_consumer: AtomicU64,
@@ -89,7 +97,6 @@ struct Consumers {
 impl std::fmt::Debug for Tap {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Tap")
-            .field("sink", &self.0.sink.as_ref().map(GstObjectExt::name))
             .field("format", &self.0.format)
             .finish_non_exhaustive()
     }
@@ -112,7 +119,7 @@ impl Drop for Subscription {
 }
 
 impl Tap {
-    /// Makes a tap of an encoder's `sink`, whose callbacks it takes. Keyframes are
+    /// Makes a tap of the `sink` behind an encoder, whose callbacks it takes. Keyframes are
     /// requested at most once in `keyframe_interval`. `audio_level` reads how loud the
     /// packets are, if they say so.
     pub(crate) fn new(
@@ -125,44 +132,13 @@ impl Tap {
             KeyframeOrigin::Encoder,
             keyframe_interval,
         ));
-        Self::of_sink(sink, format, keyframes, audio_level, None)
-    }
-
-    /// Makes a tap of sound that is encoded without a pipeline, and what its packets are pushed into.
-    /// They have this payload type.
-    pub(crate) fn by_hand(format: Codec, payload_type: u8) -> (Self, TapInput) {
-        let interval = Duration::ZERO;
-        let keyframes = Arc::new(KeyframeThrottle::new(KeyframeOrigin::Encoder, interval));
-        let tap = Self::make(None, format, keyframes, None, None);
-        let tap_input = TapInput::of(&tap, payload_type);
-        (tap, tap_input)
-    }
-
-    /// Makes a tap of an uplink that shares its keyframe requests with others: those of a sender's
-    /// other encodings. It keeps what has come since the last keyframe.
-    pub(crate) fn sharing(
-        sink: &gst_app::AppSink,
-        format: Codec,
-        keyframes: Arc<KeyframeThrottle>,
-        audio_level: Option<AudioLevel>,
-    ) -> Self {
-        let kept = (format != Codec::Opus).then(SinceKeyframe::default);
-        Self::of_sink(sink, format, keyframes, audio_level, kept)
-    }
-
-    fn of_sink(
-        sink: &gst_app::AppSink,
-        format: Codec,
-        keyframes: Arc<KeyframeThrottle>,
-        audio_level: Option<AudioLevel>,
-        kept: Option<SinceKeyframe>,
-    ) -> Self {
         sink.set_property("sync", false);
         sink.set_property("async", false);
         // A frame as the payloader gives it: a wakeup and a system call for each viewer and frame
         // and not for each of its packets.
         sink.set_property("buffer-list", true);
-        let tap = Self::make(Some(sink.clone()), format, keyframes, audio_level, kept);
+        let source = KeyframeSource::Pipeline(sink.clone());
+        let tap = Self::make(source, format, keyframes, audio_level, None);
         let weak = Arc::downgrade(&tap.0);
         sink.set_callbacks(
             gst_app::AppSinkCallbacks::builder()
@@ -178,15 +154,47 @@ impl Tap {
         tap
     }
 
+    /// Makes a tap of sound that is encoded without a pipeline, and what its packets are pushed into.
+    /// They have this payload type.
+    pub(crate) fn by_hand(format: Codec, payload_type: u8) -> (Self, TapInput) {
+        let interval = Duration::ZERO;
+        let keyframes = Arc::new(KeyframeThrottle::new(KeyframeOrigin::Encoder, interval));
+        let tap = Self::make(KeyframeSource::Nobody, format, keyframes, None, None);
+        let caps = gst::Caps::builder("application/x-rtp")
+            .field("media", "audio")
+            .field("encoding-name", format.encoding_name())
+            .field("clock-rate", 48_000)
+            .field("payload", i32::from(payload_type))
+            .build();
+        (tap.clone(), TapInput { tap, caps })
+    }
+
+    /// Makes a tap of an uplink whose packets have that SSRC and these caps, and what they are pushed
+    /// into in their order. It shares its keyframe requests with the sender's other encodings, which is asked by
+    /// `request`, and keeps what has come since the last keyframe.
+    pub(crate) fn of_uplink(
+        (ssrc, format): (u32, Codec),
+        caps: gst::Caps,
+        keyframes: Arc<KeyframeThrottle>,
+        request: Box<dyn Fn() + Send + Sync>,
+        audio_level: Option<AudioLevel>,
+    ) -> (Self, TapInput) {
+        let kept = (format != Codec::Opus).then(SinceKeyframe::default);
+        let source = KeyframeSource::Sender(request);
+        let tap = Self::make(source, format, keyframes, audio_level, kept);
+        tap.0.ssrc.store(ssrc, Ordering::Relaxed);
+        (tap.clone(), TapInput { tap, caps })
+    }
+
     fn make(
-        sink: Option<gst_app::AppSink>,
+        source: KeyframeSource,
         format: Codec,
         keyframes: Arc<KeyframeThrottle>,
         audio_level: Option<AudioLevel>,
         kept: Option<SinceKeyframe>,
     ) -> Self {
         Self(Arc::new(Inner {
-            sink,
+            source,
             format,
             consumers: Mutex::new(Consumers {
                 all: Vec::new(),
@@ -322,7 +330,7 @@ pub(crate) fn relay_keyframe_requests(
     });
 }
 
-/// What packets are pushed into that no pipeline makes ([`Tap::by_hand`]).
+/// What packets are pushed into that no pipeline makes.
 #[derive(Debug)]
 pub(crate) struct TapInput {
     tap: Tap,
@@ -330,24 +338,28 @@ pub(crate) struct TapInput {
 }
 
 impl TapInput {
-    fn of(tap: &Tap, payload_type: u8) -> Self {
-        let caps = gst::Caps::builder("application/x-rtp")
-            .field("media", "audio")
-            .field("encoding-name", tap.format().encoding_name())
-            .field("clock-rate", 48_000)
-            .field("payload", i32::from(payload_type))
-            .build();
-        let tap = tap.clone();
-        Self { tap, caps }
-    }
-
     /// What packets of an uplink are pushed into, which say their level in this header extension, if
     /// any; and its tap.
     #[cfg(test)]
     pub(crate) fn of_microphone(level: AudioLevel) -> (Self, Tap) {
-        let throttle = KeyframeThrottle::new(KeyframeOrigin::Sender, Duration::ZERO);
-        let tap = Tap::make(None, Codec::Opus, Arc::new(throttle), Some(level), None);
-        (Self::of(&tap, 111), tap)
+        let throttle = Arc::new(KeyframeThrottle::new(
+            KeyframeOrigin::Sender,
+            Duration::ZERO,
+        ));
+        let caps = gst::Caps::builder("application/x-rtp")
+            .field("media", "audio")
+            .field("encoding-name", "OPUS")
+            .field("clock-rate", 48_000)
+            .field("payload", 111)
+            .build();
+        let (tap, input) = Tap::of_uplink(
+            (0, Codec::Opus),
+            caps,
+            throttle,
+            Box::new(|| {}),
+            Some(level),
+        );
+        (input, tap)
     }
 
     /// Delivers packets that come at once, RTP with the running time of their first sample, on this
@@ -441,9 +453,14 @@ impl Inner {
     }
 
     fn send_keyframe_request(&self) {
-        let pad = self.sink.as_ref().and_then(|sink| sink.static_pad("sink"));
-        if let Some(pad) = pad {
-            pad.push_event(force_key_unit());
+        match &self.source {
+            KeyframeSource::Pipeline(sink) => {
+                if let Some(pad) = sink.static_pad("sink") {
+                    pad.push_event(force_key_unit());
+                }
+            }
+            KeyframeSource::Sender(request) => request(),
+            KeyframeSource::Nobody => {}
         }
     }
 }

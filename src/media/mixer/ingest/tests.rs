@@ -6,8 +6,10 @@ use std::time::Duration;
 
 use super::*;
 use crate::id::{ParticipantId, Role};
+use crate::media::gst::event::force_key_unit;
 use crate::media::mixer::video::picture::Yuv;
 use crate::media::rtp::budget::HIDDEN_HOLD_OFF;
+use crate::media::rtp::extensions::COLOR_SPACE;
 use crate::media::stream::keyframes::{KeyframeOrigin, KeyframeThrottle};
 
 const RGB: [u8; 3] = [208, 48, 208];
@@ -17,6 +19,30 @@ const TILE: Size = Size {
     width: 320,
     height: 180,
 };
+
+/// The tap of what comes out of a sender's pipeline.
+fn uplink(sink: &gst_app::AppSink, format: Codec, keyframes: Arc<KeyframeThrottle>) -> Tap {
+    let caps = gst::Caps::builder("application/x-rtp")
+        .field("media", "video")
+        .field("encoding-name", format.encoding_name())
+        .field("clock-rate", 90_000)
+        .field("payload", 96)
+        .field("extmap-1", COLOR_SPACE)
+        .build();
+    let asked = sink.static_pad("sink").unwrap();
+    let request = move || {
+        asked.push_event(force_key_unit());
+    };
+    let (tap, input) = Tap::of_uplink((0, format), caps, keyframes, Box::new(request), None);
+    sink.set_property("sync", false);
+    let callbacks = gst_app::AppSinkCallbacks::builder().new_sample(move |sink| {
+        let packet = sink.pull_sample().unwrap().buffer_owned().unwrap();
+        input.push(&[packet]);
+        Ok(gst::FlowSuccess::Ok)
+    });
+    sink.set_callbacks(callbacks.build());
+    tap
+}
 
 /// A sender of one colour, up to where its RTP leaves the peer.
 struct Sender {
@@ -37,7 +63,7 @@ impl Sender {
         let sink = pipeline.by_name("out").unwrap();
         let sink = sink.downcast::<gst_app::AppSink>().unwrap();
         let keyframes = KeyframeThrottle::new(KeyframeOrigin::Sender, Duration::from_millis(100));
-        let tap = Tap::sharing(&sink, format, Arc::new(keyframes), None);
+        let tap = uplink(&sink, format, Arc::new(keyframes));
         Self { pipeline, tap }
     }
 

@@ -3,7 +3,7 @@
 //! thread that has them; so are the reports of their streams, and what a receiver asks for again.
 //!
 //! Of webrtcbin's own way out (`rtpsession`, `srtpenc`) only that session's reports of what *comes* make
-//! use. No SSRC is sealed both here and there: two packets under one keystream give both away. What
+//! use, and those of bots alone. No SSRC is sealed both here and there: two packets under one keystream give both away. What
 //! would be sealed there in the name of a stream of ours is dropped and counted ([`guard`]).
 //!
 //! Threads: packets come on streaming threads, requests on the one that receives RTCP, reports are
@@ -11,22 +11,21 @@
 //! sends.
 
 mod guard;
-mod reports;
 mod stream;
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, OnceLock, Weak};
 use std::time::{Duration, SystemTime};
 
 use gst::prelude::*;
 use parking_lot::Mutex;
 
-use self::reports::Reporter;
 use self::stream::Stream;
 pub(crate) use self::stream::{StreamHooks, StreamParams};
 use super::event::PeerError;
 use super::inbound_gate;
 use super::link_monitor::LinkMonitor;
+use super::reports::{self, Reporter};
 use super::webrtcbin;
 use super::webrtcbin::internals::{self, on_element_added};
 use crate::media::bwe::rtcp;
@@ -42,9 +41,18 @@ use crate::protocol::stats::RepairStats;
 #[derive(Clone)]
 pub(crate) struct Egress(Arc<Inner>);
 
+/// What leaves a peer, as long as that is there.
+#[derive(Clone)]
+pub(crate) struct WeakEgress(Weak<Inner>);
+
+/// Called with what the gate has let through of RTCP, on the thread that receives. Must not block.
+type OnAdmitted = Box<dyn Fn(&Admitted<'_>) + Send + Sync>;
+
 struct Inner {
     /// Of the link to the peer; bots do not monitor theirs.
     monitor: Option<LinkMonitor>,
+    /// Whoever else reads what is admitted.
+    on_admitted: OnceLock<OnAdmitted>,
     gate: Arc<Mutex<SessionGate>>,
     state: Mutex<State>,
     /// Requests for packets, and packets that were sent again for them.
@@ -100,11 +108,13 @@ impl Egress {
         let limit = usize::try_from(streams).unwrap_or(usize::MAX);
         let egress = Self(Arc::new(Inner {
             monitor,
+            on_admitted: OnceLock::new(),
             gate: Arc::new(Mutex::new(SessionGate::new(limit))),
             state: Mutex::new(State {
                 transport: Transport::Waiting,
                 streams: Vec::new(),
-                cname: String::new(),
+                // Until a description says another.
+                cname: format!("{:016x}", rand::random::<u64>()),
                 budget: RtxBudget::default(),
                 packet: Vec::new(),
             }),
@@ -128,14 +138,63 @@ impl Egress {
         egress
     }
 
-    /// Lets no RTP into `webrtc` but that of as many SSRCs as it may receive.
-    pub(crate) fn limit_received(&self, webrtc: &gst::Element) {
-        let gate = Arc::clone(&self.0.gate);
-        on_element_added(webrtc, move |element, name| {
+    /// Lets webrtcbin report nothing: it does not receive what comes. To be called before m-lines are
+    /// added.
+    pub(crate) fn silence_session(&self, webrtc: &gst::Element) {
+        on_element_added(webrtc, |element, name| {
             if name == "rtpsession" {
-                inbound_gate::guard_rtp(element, Arc::clone(&gate));
+                guard::silence(element);
             }
         });
+    }
+
+    /// Whether RTP of an SSRC may come at `now`: of as many as may be received.
+    pub(crate) fn admits_stream(&self, now: Duration, ssrc: u32) -> bool {
+        let is_admitted = self.0.gate.lock().admits_stream(now, ssrc);
+        if !is_admitted {
+            inbound_gate::count_refused();
+        }
+        is_admitted
+    }
+
+    /// Takes a compound packet of RTCP that has come, past webrtcbin.
+    pub(crate) fn receive_rtcp(&self, compound: &[u8]) {
+        let admitted = self.0.gate.lock().admit(now(), compound);
+        if admitted.is_empty() {
+            inbound_gate::count_refused();
+        }
+        self.0.on_rtcp(&admitted);
+    }
+
+    /// Has `f` called with what is admitted of RTCP, too. The first call counts.
+    pub(crate) fn on_admitted(&self, f: impl Fn(&Admitted<'_>) + Send + Sync + 'static) {
+        let _ = self.0.on_admitted.set(Box::new(f));
+    }
+
+    /// An SSRC for reports of what is received.
+    pub(crate) fn add_reporter(&self) -> u32 {
+        let ssrc = rand::random_range(1..=u32::MAX);
+        self.0.gate.lock().sends(ssrc);
+        ssrc
+    }
+
+    /// Sends what `write` makes, a compound packet of RTCP with this canonical name, if packets leave.
+    pub(crate) fn send_rtcp(&self, write: impl FnOnce(&str) -> Vec<u8>) {
+        let sealed = {
+            let state = &mut *self.0.state.lock();
+            let Transport::Open(sealer, sink) = &mut state.transport else {
+                return;
+            };
+            let sealed = sealer.seal_rtcp(&write(&state.cname));
+            let sealed = sealed.map(gst::Buffer::from_mut_slice);
+            Sealed(sink.clone(), sealed.into_iter().collect())
+        };
+        sealed.leave();
+    }
+
+    /// The same, without keeping it.
+    pub(crate) fn downgrade(&self) -> WeakEgress {
+        WeakEgress(Arc::downgrade(&self.0))
     }
 
     /// Adds a stream, and returns its way out.
@@ -201,6 +260,13 @@ impl Egress {
                 .map(|packet| packet.header.seq)
                 .collect()
         });
+    }
+}
+
+impl WeakEgress {
+    /// The same, if it is still there.
+    pub(crate) fn upgrade(&self) -> Option<Egress> {
+        self.0.upgrade().map(Egress)
     }
 }
 
@@ -346,6 +412,9 @@ impl Inner {
             if let Some(hooks) = self.hooks(ssrc) {
                 (hooks.request_keyframe)();
             }
+        }
+        if let Some(on_admitted) = self.on_admitted.get() {
+            on_admitted(admitted);
         }
     }
 

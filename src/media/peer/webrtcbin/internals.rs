@@ -92,29 +92,6 @@ pub(crate) fn on_close_notify(webrtc: &gst::Element, f: impl Fn() + Clone + Send
     });
 }
 
-/// Has `webrtc` take packets of these payload types for repeated ones of the others: pairs of the
-/// original payload type and of RTX. By itself webrtcbin knows one payload type of RTX for each of the
-/// others, and takes that of the last m-line, which may be one that only sends. It says so again with
-/// each stream that comes.
-pub(crate) fn receive_rtx(webrtc: &gst::Element, pairs: &[(u8, u8)]) {
-    const MAP: &str = "payload-type-map";
-    let map = gst::Structure::builder("application/x-rtp-pt-map");
-    let map = pairs.iter().fold(map, |map, (original, rtx)| {
-        map.field(original.to_string(), u32::from(*rtx))
-    });
-    let map = map.build();
-    on_element_added(webrtc, move |element, name| {
-        if name == "rtprtxreceive" {
-            let map = map.clone();
-            element.connect_notify(Some(MAP), move |element, _| {
-                if element.property::<Option<gst::Structure>>(MAP).as_ref() != Some(&map) {
-                    element.set_property(MAP, &map);
-                }
-            });
-        }
-    });
-}
-
 /// The keys that DTLS has agreed on for what this side sends, which `srtpenc` holds.
 ///
 /// # Errors
@@ -125,26 +102,67 @@ pub(crate) fn srtp_keys(webrtc: &gst::Element) -> Result<SrtpKeys, SrtpError> {
         let known = glib::EnumValue::from_value(&value);
         known.map_or_else(String::new, |(_, value)| value.nick().to_owned())
     };
-    let missing = || SrtpError::Keys {
-        bytes: 0,
-        reason: "there are none yet".to_owned(),
-    };
     let mut encoders = elements(webrtc, "srtpenc");
     let (encoder, key) = encoders
         .find_map(|encoder| {
             let key = encoder.property::<Option<gst::Buffer>>("key")?;
             Some((encoder, key))
         })
-        .ok_or_else(missing)?;
-    let key = key.map_readable().map_err(|_| missing())?.to_vec();
+        .ok_or_else(no_keys)?;
     let (cipher, auth) = (nick(&encoder, "rtp-cipher"), nick(&encoder, "rtp-auth"));
-    SrtpKeys::new(&cipher, &auth, key)
+    SrtpKeys::new(&cipher, &auth, bytes(&key)?)
+}
+
+/// Where the keys are found for what the other side sends, as soon as DTLS has agreed on them: where
+/// `srtpdec` asks for them.
+#[derive(Debug, Clone)]
+pub(crate) struct RemoteKeys(glib::WeakRef<gst::Element>);
+
+impl RemoteKeys {
+    /// Those of the transport of `webrtc`, which has to be there.
+    pub(crate) fn of(webrtc: &gst::Element) -> Option<Self> {
+        let decoder = elements(webrtc, "srtpdec").next()?;
+        Some(Self(decoder.downgrade()))
+    }
+
+    /// The keys.
+    ///
+    /// # Errors
+    /// [`SrtpError`] where there are none yet, or for a cipher that is not known.
+    pub(crate) fn get(&self) -> Result<SrtpKeys, SrtpError> {
+        let decoder = self.0.upgrade().ok_or_else(no_keys)?;
+        // They are the same for every SSRC.
+        let asked = decoder.emit_by_name::<Option<gst::Caps>>("request-key", &[&0u32]);
+        let caps = asked.ok_or_else(no_keys)?;
+        let said = caps.structure(0).ok_or_else(no_keys)?;
+        let key = said.get::<gst::Buffer>("srtp-key");
+        let key = key.map_err(|_| no_keys()).and_then(|key| bytes(&key))?;
+        let name = |field| said.get::<&str>(field).unwrap_or_default();
+        SrtpKeys::new(name("srtp-cipher"), name("srtp-auth"), key)
+    }
+}
+
+fn no_keys() -> SrtpError {
+    SrtpError::Keys {
+        bytes: 0,
+        reason: "there are none yet".to_owned(),
+    }
+}
+
+fn bytes(key: &gst::BufferRef) -> Result<Vec<u8>, SrtpError> {
+    let key = key.map_readable().map_err(|_| no_keys())?;
+    Ok(key.to_vec())
 }
 
 /// The pad of libnice's sink, which takes packets as they are to leave.
 pub(crate) fn way_out(webrtc: &gst::Element) -> Option<gst::Pad> {
     let mut sinks = elements(webrtc, "nicesink");
     sinks.find_map(|sink| sink.static_pad("sink"))
+}
+
+/// The pads that packets come out of as they are read from the sockets.
+pub(crate) fn ways_in(webrtc: &gst::Element) -> impl Iterator<Item = gst::Pad> + use<'_> {
+    elements(webrtc, "nicesrc").filter_map(|source| source.static_pad("src"))
 }
 
 /// All elements of one factory inside webrtcbin.

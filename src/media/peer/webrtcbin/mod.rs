@@ -85,17 +85,6 @@ pub(crate) fn ask_for_no_consent(webrtc: &gst::Element) {
     nice.set_property(ASKS_FOR_CONSENT, false);
 }
 
-/// Limits the number of SSRCs that are received; packets of further ones are dropped. Each costs
-/// threads, whether it was announced or not.
-pub(crate) fn limit_streams(webrtc: &gst::Element, streams: u32) {
-    let rtpbin = webrtc
-        .downcast_ref::<gst::Bin>()
-        .and_then(|bin| bin.by_name("rtpbin"));
-    if let Some(rtpbin) = rtpbin {
-        rtpbin.set_property("max-streams", streams);
-    }
-}
-
 /// Adds an m-line that only receives. `nack` is whether lost packets are asked for.
 ///
 /// An m-line that sends is added by [`add_sender`], and never by both: that makes two.

@@ -1,10 +1,10 @@
-//! What of a peer's packets `rtpsession` may be given; pure.
+//! What of a peer's packets is read; pure.
 //!
-//! `rtpsession` trusts who sends to it: it makes a source of every SSRC that it hears of and keeps
-//! it for minutes, goes through all that it knows for each report, and keeps for good what
-//! transport-wide feedback tells of (to 1.28). A peer that means harm makes a server out of memory
-//! with a few kilobytes. So of each compound packet it is given those parts alone that it makes use
-//! of, about SSRCs that are known, and so many a second:
+//! `rtpsession`, which bots read RTCP with, trusts who sends to it: it makes a source of every SSRC that
+//! it hears of and keeps it for minutes, goes through all that it knows for each report, and keeps for
+//! good what transport-wide feedback tells of (to 1.28). A peer that means harm makes it run out of
+//! memory with a few kilobytes. So of each compound packet those parts alone are let through that are
+//! made use of, about SSRCs that are known, and so many a second:
 //!
 //! - reports and feedback of a bounded number of SSRCs, report blocks and feedback about SSRCs that
 //!   this side sends;
@@ -39,7 +39,7 @@ const AT_ONCE: u32 = 2;
 
 /// After so much silence an SSRC makes place for another: a sender may begin anew as often as it
 /// likes, and `rtpsession` forgets who is silent as soon.
-const FORGOTTEN: Duration = Duration::from_secs(30);
+pub(crate) const FORGOTTEN: Duration = Duration::from_secs(30);
 
 /// Bytes of a report before its blocks: the sender's SSRC and, in a sender report, what it has sent.
 const REPORT_HEADS: [(u8, usize); 2] = [(SENDER_REPORT, 24), (RECEIVER_REPORT, 4)];
@@ -55,6 +55,13 @@ pub(crate) struct Admitted<'a> {
     pub(crate) compound: Vec<u8>,
     /// What each transport-wide feedback says (FCI), for `bwe/twcc`.
     pub(crate) transport_wide: Vec<&'a [u8]>,
+}
+
+impl Admitted<'_> {
+    /// Whether nothing is let through.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.compound.is_empty() && self.transport_wide.is_empty()
+    }
 }
 
 /// The gate before one `rtpsession`.

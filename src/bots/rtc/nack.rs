@@ -1,4 +1,4 @@
-//! Lost packets of what a peer receives (NACK, RFC 4585; RTX, RFC 4588): whether they are asked for
+//! Lost packets of what a bot receives (NACK, RFC 4585; RTX, RFC 4588): whether they are asked for
 //! again, how long they are waited for, and the counters of the elements inside webrtcbin that do so.
 
 use std::sync::Arc;
@@ -8,7 +8,7 @@ use gst::prelude::*;
 use parking_lot::Mutex;
 
 use super::arrivals;
-use super::webrtcbin::internals::{factory_name, on_element_added};
+use crate::media::peer::webrtcbin::internals::{factory_name, on_element_added};
 use crate::protocol::stats::RepairStats;
 
 /// Reads the counters inside one webrtcbin. Cloning shares it.

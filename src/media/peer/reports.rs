@@ -1,14 +1,15 @@
-//! The thread that has all peers of the process send their sender reports.
+//! The thread that has all peers of the process send their reports: of what leaves them, and of what
+//! comes.
 
 use std::sync::{OnceLock, Weak};
 use std::time::Duration;
 
 use parking_lot::{Condvar, Mutex};
 
-/// Time between two looks at what is due. A stream that begins is synchronised by its first report.
-const TICK: Duration = Duration::from_millis(100);
+/// Time between two looks at what is due. What waits for a missing packet waits for so much longer.
+const TICK: Duration = Duration::from_millis(20);
 
-/// A peer that reports.
+/// A part of a peer that reports.
 pub(super) trait Reporter: Send + Sync {
     /// Sends the reports that are due.
     fn report(&self);
@@ -40,7 +41,7 @@ impl Thread {
                 }
             });
             if let Err(error) = spawned {
-                tracing::error!(%error, "no thread for sender reports");
+                tracing::error!(%error, "no thread for reports");
             }
             Self::default()
         })

@@ -1,15 +1,21 @@
-//! Packets on their way out are sealed here: SRTP and SRTCP (RFC 3711, RFC 7714); pure.
+//! Packets are sealed on their way out and opened on their way in: SRTP and SRTCP (RFC 3711,
+//! RFC 7714); pure.
 //!
 //! Two packets sealed with one keystream give both away. So a [`Sealer`] is made of keys that are
 //! gone afterwards, there is one for a transport, and it seals no packet of a stream twice:
 //! whatever comes with a sequence number that went out already, or is too old to know, is refused.
 //! What is to be sent again goes out under another SSRC (RTX, RFC 4588).
+//!
+//! What comes is opened by an [`opener`], which keeps nothing of packets that are not authentic.
+
+pub(crate) mod opener;
 
 use std::collections::BTreeMap;
 
 use bytes::BytesMut;
 use rtc_srtp::context::Context;
 use rtc_srtp::crypto::default_provider;
+use rtc_srtp::option::ContextOption;
 use rtc_srtp::protection_profile::ProtectionProfile;
 use thiserror::Error;
 
@@ -21,7 +27,7 @@ const WINDOW: u64 = 1024;
 /// Bits of a word of the window.
 const WORD: u64 = u64::BITS as u64;
 
-/// Why nothing can be sealed.
+/// Why nothing can be sealed or opened.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub(crate) enum SrtpError {
     /// No profile goes by these names.
@@ -66,6 +72,30 @@ impl SrtpKeys {
         };
         Ok(Self { profile, master })
     }
+
+    /// Bytes of the authentication behind a packet of RTCP.
+    fn rtcp_tag(&self) -> usize {
+        self.profile.rtcp_auth_tag_len()
+    }
+
+    /// A context with these keys, which is good for one direction.
+    fn context(
+        &self,
+        replay: Option<(ContextOption, ContextOption)>,
+    ) -> Result<Context, SrtpError> {
+        let wrong = |reason: String| SrtpError::Keys {
+            bytes: self.master.len(),
+            reason,
+        };
+        let (key, salt) = self
+            .master
+            .split_at_checked(self.profile.key_len())
+            .ok_or_else(|| wrong("too short".to_owned()))?;
+        let provider = default_provider().map_err(|error| wrong(error.to_string()))?;
+        let (rtp, rtcp) = replay.unzip();
+        Context::new(key, salt, self.profile, rtp, rtcp, provider.crypto())
+            .map_err(|error| wrong(error.to_string()))
+    }
 }
 
 /// Seals what one transport sends. There is one for a transport: it takes the keys.
@@ -89,17 +119,7 @@ impl Sealer {
     /// # Errors
     /// [`SrtpError::Keys`] when they do not fit their profile.
     pub(crate) fn new(keys: SrtpKeys) -> Result<Self, SrtpError> {
-        let SrtpKeys { profile, master } = keys;
-        let wrong = |reason: String| SrtpError::Keys {
-            bytes: master.len(),
-            reason,
-        };
-        let (key, salt) = master
-            .split_at_checked(profile.key_len())
-            .ok_or_else(|| wrong("too short".to_owned()))?;
-        let provider = default_provider().map_err(|error| wrong(error.to_string()))?;
-        let context = Context::new(key, salt, profile, None, None, provider.crypto())
-            .map_err(|error| wrong(error.to_string()))?;
+        let context = keys.context(None)?;
         Ok(Self {
             context,
             sent: BTreeMap::new(),

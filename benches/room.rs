@@ -1,6 +1,7 @@
 //! What a room costs: CPU of a server with 4, 9 and 16 people at 720p30, beside the bare cost of
 //! the same decodes and encodes (the codec floor), the latency that mixing adds, and the time from
-//! a join to the first picture; and what forwarding and direct rooms cost beside mixed ones.
+//! a join to the first picture; and what forwarding and direct rooms cost beside mixed ones, with the
+//! threads of the server and how often they are switched.
 //! Prints figures; nothing here passes or fails.
 //!
 //! The server runs in a process of its own and the bots in this one, on the same machine.
@@ -68,8 +69,16 @@ fn options(arguments: &[&str]) -> BotsOptions {
     Options::parse_from(all).bots
 }
 
-/// A room of `people`: the server's cores while they watch each other's film, and their report.
-async fn room(people: usize, video: &str, mode: &str) -> Result<(f64, RunReport)> {
+/// What a server takes for a room.
+struct Cost {
+    cores: f64,
+    threads: usize,
+    /// How often its threads are switched to another, a second.
+    switches: f64,
+}
+
+/// A room of `people`: what the server takes while they watch each other's film, and their report.
+async fn room(people: usize, video: &str, mode: &str) -> Result<(Cost, RunReport)> {
     let server = Server::start(&[])?;
     let (count, speakers) = (people.to_string(), SPEAKERS.to_string());
     let seconds = SECONDS.to_string();
@@ -97,13 +106,13 @@ async fn room(people: usize, video: &str, mode: &str) -> Result<(f64, RunReport)
     ]);
     // The same film is joined by all, so the middle of the run is when all are in.
     let running = tokio::spawn(bots::run(options));
-    let cores = measure_when_full(&server, people, mode).await?;
+    let cost = measure_when_full(&server, people, mode).await?;
     let report = running.await??;
-    Ok((cores, report))
+    Ok((cost, report))
 }
 
-/// Cores the server uses once all are in and what joining cost is over.
-async fn measure_when_full(server: &Server, people: usize, mode: &str) -> Result<f64> {
+/// What the server takes once all are in and what joining cost is over.
+async fn measure_when_full(server: &Server, people: usize, mode: &str) -> Result<Cost> {
     let url = format!("{}/api/v1/rooms/bench", server.url);
     let mut poll = tokio::time::interval(Duration::from_millis(200));
     loop {
@@ -122,9 +131,15 @@ async fn measure_when_full(server: &Server, people: usize, mode: &str) -> Result
         }
     }
     tokio::time::sleep(Duration::from_secs(2)).await;
-    let (began, before) = (Instant::now(), server.cpu()?);
+    let (began, before, first) = (Instant::now(), server.cpu()?, server.threads()?);
     tokio::time::sleep(Duration::from_secs(SECONDS - 4)).await;
-    Ok((server.cpu()? - before) / began.elapsed().as_secs_f64())
+    let (used, last) = (server.cpu()? - before, server.threads()?);
+    let seconds = began.elapsed().as_secs_f64();
+    Ok(Cost {
+        cores: used / seconds,
+        threads: last.count,
+        switches: last.switches.saturating_sub(first.switches) as f64 / seconds,
+    })
 }
 
 /// Cores that a codec alone takes in real time: CPU seconds per second of media.
@@ -234,9 +249,10 @@ impl Floor {
 fn costs(runtime: &tokio::runtime::Runtime, rooms: &[usize]) -> Result<()> {
     let floor = Floor::new()?;
     println!(
-        "| people | server, cores | codec floor, cores | ratio | join p50 ms | longest gap ms | freezes |"
+        "| people | server, cores | codec floor, cores | ratio | threads a person | join p50 ms \
+         | longest gap ms | freezes |"
     );
-    println!("| --- | --- | --- | --- | --- | --- | --- |");
+    println!("| --- | --- | --- | --- | --- | --- | --- | --- |");
     for &people in rooms {
         let tile = layout::tiles(CANVAS, LayoutKind::Grid, people, None)[0].context("a tile")?;
         let size = Size {
@@ -248,11 +264,13 @@ fn costs(runtime: &tokio::runtime::Runtime, rooms: &[usize]) -> Result<()> {
         let decode = floor.decode(size)?;
         let sound = opus_encode * (SPEAKERS + 1) as f64 + opus_decode * people as f64;
         let bare = decode * people as f64 + video + sound;
-        let (cores, report) = runtime.block_on(room(people, "film", "mcu"))?;
+        let (cost, report) = runtime.block_on(room(people, "film", "mcu"))?;
+        let Cost { cores, threads, .. } = cost;
         let join = report.join_ms.map_or(f64::NAN, |join| join.p50);
         println!(
-            "| {people} | {cores:.2} | {bare:.2} | {:.2} | {join:.0} | {:.0} | {} |",
+            "| {people} | {cores:.2} | {bare:.2} | {:.2} | {:.1} | {join:.0} | {:.0} | {} |",
             cores / bare,
+            threads as f64 / people as f64,
             report.longest_gap_ms,
             report.freezes
         );
@@ -275,15 +293,20 @@ fn latencies(runtime: &tokio::runtime::Runtime, rooms: &[usize]) -> Result<()> {
 fn modes(runtime: &tokio::runtime::Runtime, rooms: &[usize]) -> Result<()> {
     println!(
         "| mode | people | server, cores | a participant | packets out a second | us a packet \
-         | latency p50 ms | p95 ms | freezes |"
+         | switches a packet | threads | latency p50 ms | p95 ms | freezes |"
     );
-    println!("| --- | --- | --- | --- | --- | --- | --- | --- | --- |");
+    println!("| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |");
     for &people in rooms {
         for mode in ["mcu", "sfu", "p2p"] {
             if mode == "p2p" && people > MAX_MESH {
                 continue;
             }
-            let (cores, report) = runtime.block_on(room(people, "timecode", mode))?;
+            let (cost, report) = runtime.block_on(room(people, "timecode", mode))?;
+            let Cost {
+                cores,
+                threads,
+                switches,
+            } = cost;
             let from_server = report
                 .bots
                 .iter()
@@ -295,9 +318,11 @@ fn modes(runtime: &tokio::runtime::Runtime, rooms: &[usize]) -> Result<()> {
                 .latency_ms
                 .map_or((f64::NAN, f64::NAN), |latency| (latency.p50, latency.p95));
             println!(
-                "| {mode} | {people} | {cores:.3} | {:.3} | {rate:.0} | {:.0} | {p50:.0} | {p95:.0} | {} |",
+                "| {mode} | {people} | {cores:.3} | {:.3} | {rate:.0} | {:.0} | {:.2} | {threads} \
+                 | {p50:.0} | {p95:.0} | {} |",
                 cores / people as f64,
                 cores * 1e6 / rate.max(1.0),
+                switches / rate.max(1.0),
                 report.freezes
             );
         }

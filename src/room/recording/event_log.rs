@@ -37,12 +37,17 @@ impl EventLogWriter {
         Ok(event_log)
     }
 
-    /// Writes what has changed since the last call, as events of running time `at`.
+    /// Writes what has changed since the last call, as events of running time `at`. The first call says
+    /// what there was when the recording began.
     pub(crate) async fn room(
         &mut self,
         at: Duration,
         room: Arc<RoomState>,
     ) -> Result<(), RecorderError> {
+        let at = match self.known {
+            Some(_) => at,
+            None => self.zero,
+        };
         let events = state_diff::changes(self.known.as_deref(), &room);
         self.known = Some(room);
         self.write(at, events).await
@@ -80,4 +85,40 @@ pub(crate) async fn on_disk<T: Send + 'static>(
     let done = tokio::task::spawn_blocking(work).await;
     done.map_err(|error| failed(&error))?
         .map_err(|error| failed(&error))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::state_diff::tests::room;
+    use super::*;
+    use crate::archive::events;
+    use crate::layout::LayoutKind;
+
+    /// What is there when a recording begins is there at its zero, however late the task gets to it.
+    #[tokio::test]
+    async fn what_was_there_at_the_beginning_is_there_from_zero_on() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let zero = Duration::from_secs(7);
+        let path = folder.path().join("events.jsonl");
+        let began = EventLogWriter::begin(path, zero, Event::End).await;
+        let mut log = began.expect("a file");
+        let mut state = room(Vec::new());
+        let late = zero + Duration::from_millis(40);
+        log.room(late, Arc::new(state.clone()))
+            .await
+            .expect("it is written");
+        state.layout = LayoutKind::Spotlight;
+        let later = zero + Duration::from_millis(90);
+        log.room(later, Arc::new(state))
+            .await
+            .expect("it is written");
+        let lines = events::read(folder.path()).expect("events");
+        let last = lines.last().map(|line| line.at);
+        let before: Vec<u64> = lines.iter().rev().skip(1).map(|line| line.at).collect();
+        assert!(
+            before.len() > 1 && before.iter().all(|at| *at == 0),
+            "{lines:?}"
+        );
+        assert_eq!(last, Some(90));
+    }
 }

@@ -81,7 +81,7 @@ fn is_muted(person: &ParticipantState, role: Role) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use crate::layout::{LayoutKind, Size};
     use crate::protocol::room::MeasuredPaths;
@@ -102,7 +102,7 @@ mod tests {
         }
     }
 
-    fn room(participants: Vec<ParticipantState>) -> RoomState {
+    pub(crate) fn room(participants: Vec<ParticipantState>) -> RoomState {
         RoomState {
             mode: Mode::Mcu,
             layout: LayoutKind::Grid,

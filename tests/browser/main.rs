@@ -11,6 +11,7 @@ mod record;
 mod recordings_page;
 mod room;
 mod simulcast;
+mod sync;
 mod tracks;
 mod watch;
 mod whip;

@@ -35,6 +35,7 @@ use super::rtp::extensions::TRANSPORT_WIDE_CC;
 use super::sdp::candidate::CandidateGate;
 use super::sdp::certificate;
 use super::sdp::line::{Fingerprint, Line};
+use super::sdp::msid;
 use super::sdp::normalise::Offer;
 use super::sdp::remb;
 use super::sdp::simulcast;
@@ -136,6 +137,7 @@ impl Peer {
             .await;
         let answer = simulcast::with_rids(&answer, &lines);
         let answer = remb::with_feedback(&answer, &lines);
+        let answer = msid::with_streams(&answer, &lines);
         let answer = offer
             .answer(&answer, &lines)
             .ok_or_else(|| PeerError::refused("create-answer", "m-lines are missing"))?;

@@ -12,6 +12,7 @@ pub(crate) mod certificate;
 pub(crate) mod draw;
 pub(crate) mod error;
 pub(crate) mod line;
+pub(crate) mod msid;
 pub(crate) mod normalise;
 pub(crate) mod plan;
 pub(crate) mod remb;

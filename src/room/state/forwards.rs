@@ -33,17 +33,15 @@ impl State {
             }
             let had = self.wired.forwards.get(who).cloned().unwrap_or_default();
             let fits = |c: &&Candidate| c.source.participant != *who;
-            let seen = candidates(participant.picture_path, pictures.iter().filter(fits));
-            let heard = candidates(participant.sound_path, voices.iter().filter(fits));
-            let new = Forwards {
-                video: self.fill_pictures(had.video, forward_video, &seen, now),
-                audio: slot_allocation::allocate(
-                    &resized(had.audio, forward_audio.len()),
-                    &heard,
-                    now,
-                ),
-            };
-            forwards.insert(*who, new);
+            let mut seen = candidates(participant.picture_path, pictures.iter().filter(fits));
+            let mut heard = candidates(participant.sound_path, voices.iter().filter(fits));
+            place_beside(&mut seen, Role::Camera, &had.audio);
+            let video = self.fill_pictures(had.video, forward_video, &seen, now);
+            place_beside(&mut heard, Role::Mic, &video);
+            let held = resized(had.audio, forward_audio.len());
+            let mut audio = slot_allocation::allocate(&held, &heard, now);
+            slot_allocation::pair_up(&mut audio.slots, &heard);
+            forwards.insert(*who, Forwards { video, audio });
         }
         forwards
     }
@@ -68,7 +66,13 @@ impl State {
             let of_codec: Vec<usize> = (0..places.len()).filter(fits).collect();
             let held: Vec<Option<Occupant>> = of_codec.iter().map(|n| had[*n]).collect();
             let sent = |c: &&Candidate| self.codec_of(c.source) == Some(codec);
-            let sent: Vec<Candidate> = candidates.iter().filter(sent).copied().collect();
+            let sent = candidates.iter().filter(sent).map(|candidate| Candidate {
+                place: candidate
+                    .place
+                    .and_then(|place| of_codec.iter().position(|n| *n == place)),
+                ..*candidate
+            });
+            let sent: Vec<Candidate> = sent.collect();
             let filled = slot_allocation::allocate(&held, &sent, now);
             for (n, slot) in of_codec.into_iter().zip(filled.slots) {
                 new.slots[n] = slot;
@@ -94,7 +98,12 @@ impl State {
                         true => Priority::Urgent,
                         false => participant.priority(),
                     };
-                    pictures.push(Candidate { source, priority });
+                    let place = None;
+                    pictures.push(Candidate {
+                        source,
+                        priority,
+                        place,
+                    });
                 }
             }
         }
@@ -121,6 +130,7 @@ impl State {
                     true => participant.priority(),
                     false => Priority::Silent,
                 },
+                place: None,
             })
             .collect()
     }
@@ -243,6 +253,19 @@ fn candidates<'a>(
     match path.uses(Route::Forward) {
         true => candidates.copied().collect(),
         false => Vec::new(),
+    }
+}
+
+/// Has candidates of that role prefer the slot with the number of the one of `other` that has the same
+/// participant's microphone or camera.
+fn place_beside(candidates: &mut [Candidate], role: Role, other: &SlotAllocation) {
+    for candidate in candidates.iter_mut().filter(|c| c.source.role == role) {
+        let is_beside = |held: &Occupant| {
+            let source = held.source;
+            source.participant == candidate.source.participant && source.role != Role::Screen
+        };
+        let beside = |slot: &Option<Occupant>| slot.as_ref().is_some_and(is_beside);
+        candidate.place = other.slots.iter().position(beside);
     }
 }
 

@@ -4,6 +4,10 @@
 //! A source keeps its slot, so that pictures do not jump about. A free slot goes to the source
 //! with the highest priority. A slot is taken away only for a source that is urgent, from one that
 //! is not, and not before that one has had it for [`MIN_HOLD`].
+//!
+//! Slots of sound and of pictures are announced in pairs, one stream each (RFC 8830), for a receiver
+//! plays in sync what is of one stream. So a participant's microphone should have the slot with the
+//! number of their camera's.
 
 use std::time::Duration;
 
@@ -17,6 +21,8 @@ pub(crate) const MIN_HOLD: Duration = Duration::from_secs(2);
 pub(crate) struct Candidate {
     pub(crate) source: SourceId,
     pub(crate) priority: Priority,
+    /// The slot that it should have: the other of the pair that its participant has one of.
+    pub(crate) place: Option<usize>,
 }
 
 /// How urgently a source should be in a slot. Greater goes first.
@@ -66,14 +72,19 @@ pub(crate) fn allocate(
         .collect();
     // A stable sort: equals stay in the order they came in.
     waiting.sort_by_key(|candidate| std::cmp::Reverse(candidate.priority));
+    let is_place = |n: &usize| candidates.iter().any(|c| c.place == Some(*n));
     let mut review = None;
     for candidate in waiting {
         let fresh = Some(Occupant {
             source: candidate.source,
             since: now,
         });
-        if let Some(free) = slots.iter_mut().find(|slot| slot.is_none()) {
-            *free = fresh;
+        let free = |n: &usize| slots.get(*n).is_some_and(Option::is_none);
+        let all_free = || (0..slots.len()).filter(free);
+        let place = candidate.place.filter(free);
+        let place = place.or_else(|| all_free().find(|n| !is_place(n)));
+        if let Some(n) = place.or_else(|| all_free().next()) {
+            slots[n] = fresh;
             continue;
         }
         if candidate.priority != Priority::Urgent {
@@ -101,6 +112,35 @@ pub(crate) fn allocate(
     SlotAllocation { slots, review }
 }
 
+/// Moves sources to the slots that they should have, where that costs nobody theirs and nobody anything
+/// that is heard: neither who moves nor who makes room is urgent. Somebody who speaks would be cut off
+/// for a moment.
+pub(crate) fn pair_up(slots: &mut [Option<Occupant>], candidates: &[Candidate]) {
+    let known = |held: Occupant| candidates.iter().find(|c| c.source == held.source);
+    let calm = |c: &&Candidate| c.priority != Priority::Urgent;
+    for from in 0..slots.len() {
+        // Each turn puts one in its place, and takes none out of it.
+        while let Some(to) = slots[from]
+            .and_then(known)
+            .filter(calm)
+            .and_then(|c| c.place)
+            && to != from
+            && let Some(there) = slots.get(to).copied()
+        {
+            let makes_room = match there {
+                None => true,
+                Some(held) => known(held)
+                    .filter(calm)
+                    .is_some_and(|c| c.place != Some(to)),
+            };
+            if !makes_room {
+                break;
+            }
+            slots.swap(from, to);
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -119,6 +159,7 @@ mod tests {
             .map(|(n, priority)| Candidate {
                 source: camera(n),
                 priority: *priority,
+                place: None,
             })
             .collect()
     }
@@ -169,5 +210,61 @@ mod tests {
         assert_eq!(who(&allocate(&held, &all[1..], at(1))), [3, 2]);
         assert_eq!(who(&allocate(&held, &[], at(1))), [0, 0]);
         assert_eq!(who(&allocate(&[], &all, at(1))), Vec::<u32>::new());
+    }
+
+    fn placed(priorities: &[(Priority, Option<usize>)]) -> Vec<Candidate> {
+        let of = |(n, (priority, place)): (u32, &(Priority, Option<usize>))| Candidate {
+            source: camera(n),
+            priority: *priority,
+            place: *place,
+        };
+        (1..).zip(priorities).map(of).collect()
+    }
+
+    #[test]
+    fn a_source_gets_the_slot_of_its_pair_and_leaves_others_theirs() {
+        let quiet = Priority::Silent;
+        let people = placed(&[
+            (quiet, None),
+            (quiet, Some(0)),
+            (quiet, Some(2)),
+            (quiet, Some(9)),
+        ]);
+        let all = allocate(&[None; 4], &people, at(1));
+        assert_eq!(who(&all), [2, 1, 3, 4]);
+        // Where there is no other, a slot is had all the same.
+        let few = allocate(&[None; 2], &people, at(1));
+        assert_eq!(who(&few), [2, 1]);
+    }
+
+    #[test]
+    fn who_is_quiet_moves_to_the_slot_of_the_pair() {
+        let (quiet, loud) = (Priority::Silent, Priority::Urgent);
+        let held = allocate(&[None; 3], &candidates(&[quiet; 3]), at(1));
+        assert_eq!(who(&held), [1, 2, 3]);
+        for (people, expected) in [
+            // Round the corner.
+            (
+                [(quiet, Some(1)), (quiet, Some(2)), (quiet, Some(0))],
+                [3, 1, 2],
+            ),
+            // Who has no pair makes room.
+            (
+                [(quiet, None), (quiet, Some(0)), (quiet, Some(2))],
+                [2, 1, 3],
+            ),
+            // Nobody is moved while they speak, nor anybody into their slot, nor out of their place.
+            ([(loud, Some(1)), (quiet, None), (quiet, None)], [1, 2, 3]),
+            ([(quiet, Some(1)), (loud, None), (quiet, None)], [1, 2, 3]),
+            (
+                [(quiet, Some(1)), (quiet, Some(1)), (quiet, None)],
+                [1, 2, 3],
+            ),
+            ([(quiet, Some(7)), (quiet, None), (quiet, None)], [1, 2, 3]),
+        ] {
+            let mut allocation = held.clone();
+            pair_up(&mut allocation.slots, &placed(&people));
+            assert_eq!(who(&allocation), expected, "{people:?}");
+        }
     }
 }

@@ -1,6 +1,7 @@
 //! Who has whose forward slots: what must be so between one moment and the next. Whoever has a
 //! slot keeps it; it is taken only for somebody who must be seen or heard, from somebody who
-//! need not, who has had it for two seconds; and no slot is empty while somebody waits.
+//! need not, who has had it for two seconds; and no slot is empty while somebody waits. Sound moves to
+//! another slot only while it says nothing, for the pair of a camera and its microphone.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -93,9 +94,8 @@ pub(crate) fn check(world: &World) -> Holding {
             };
             let slot = (*who, slots[&entry.mid]);
             let source = SourceId { participant, role };
-            let before = world.holding.get(&slot).copied();
-            let since = before.filter(|held| held.source == source);
-            let since = since.map_or(world.now, |held| held.since);
+            let before = had_anywhere(world, *who, source);
+            let since = before.map_or(world.now, |held| held.since);
             holding.insert(slot, Held { source, since });
         }
         fed_as_told(world, *who, peer, &holding);
@@ -106,6 +106,13 @@ pub(crate) fn check(world: &World) -> Holding {
         }
     }
     holding
+}
+
+/// What was known of a source in any of somebody's slots.
+fn had_anywhere(world: &World, who: ParticipantId, source: SourceId) -> Option<Held> {
+    let mut held = world.holding.iter();
+    let found = held.find(|((owner, _), held)| *owner == who && held.source == source);
+    found.map(|(_, held)| *held)
 }
 
 fn mids(person: &Person) -> impl Iterator<Item = (&Mid, Downlink)> {
@@ -230,14 +237,17 @@ fn fair(
             .iter()
             .all(|s| candidates.rank(*s) < candidates.rank(new.source));
         assert!(
-            best,
+            best || had_anywhere(world, who, new.source).is_some(),
             "{} in {slot:?} of {who} before {waiting:?}",
             new.source
         );
         if let Some(old) =
             old.filter(|old| candidates.all.contains(&old.source) && fits(old.source))
         {
-            assert!(!distinct.contains(&old.source), "{old:?} of {who} moves");
+            if distinct.contains(&old.source) {
+                moved(who, *slot, (&old, &new), candidates, holding);
+                continue;
+            }
             displaced(candidates, &old, &new, ripe(old));
             let stayed = slots.iter().filter(|(_, c)| c == codec);
             let stayed = stayed.filter_map(|(s, _)| had(*s).filter(|had| held(*s) == Some(*had)));
@@ -246,6 +256,39 @@ fn fair(
                 assert!(order, "{} goes before {}", old.source, other.source);
             }
         }
+    }
+}
+
+/// Somebody's slot has lost `old` to another of their slots, and got `new`: because one of the two is
+/// beside its camera now.
+fn moved(
+    who: ParticipantId,
+    slot: Downlink,
+    (old, new): (&Held, &Held),
+    candidates: &Candidates<'_>,
+    holding: &Holding,
+) {
+    let own = || holding.iter().filter(|((owner, _), _)| *owner == who);
+    let is_beside_camera = |source: SourceId, place: Downlink| {
+        let Downlink::ForwardAudio(n) = place else {
+            return false;
+        };
+        let camera = SourceId {
+            role: Role::Camera,
+            ..source
+        };
+        let beside = holding.get(&(who, Downlink::ForwardVideo(n)));
+        beside.is_some_and(|held| held.source == camera)
+    };
+    let place = own().find(|(_, held)| held.source == old.source);
+    let is_paired = is_beside_camera(new.source, slot)
+        || place.is_some_and(|((_, place), _)| is_beside_camera(old.source, *place));
+    assert!(
+        is_paired,
+        "{old:?} of {who} makes room for {new:?} for nothing"
+    );
+    for source in [old.source, new.source] {
+        assert_ne!(candidates.claim(source), Claim::Now, "{source} is cut off");
     }
 }
 

@@ -100,7 +100,6 @@ impl Peer {
         let streams = max_streams(lines.len());
         let link_monitor = LinkMonitor::default();
         let egress = Egress::install(&webrtc, streams, Some(link_monitor.clone()));
-        egress.silence_session(&webrtc);
         let described = (offer, &lines[..]);
         let ingress = Ingress::new(pipeline.gst(), &egress, described, streams, &on_event);
         let fingerprint = offer.transport.fingerprint.clone();
@@ -129,6 +128,7 @@ impl Peer {
             receives.store(running_time().nseconds(), Ordering::Relaxed);
         });
         ingress.open(&webrtc);
+        webrtcbin::internals::rest(&webrtc);
 
         let mids: Vec<Mid> = lines.iter().map(|line| line.mid.clone()).collect();
         let public_ip = transport.public_ip;

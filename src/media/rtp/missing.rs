@@ -86,6 +86,11 @@ impl Missing {
         self.requests.extend(gap.map(|number| (number, request)));
     }
 
+    /// Whether none is missing.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.requests.is_empty()
+    }
+
     /// Whether a packet of that number is missing.
     pub(crate) fn misses(&self, number: i64) -> bool {
         self.requests.contains_key(&number)

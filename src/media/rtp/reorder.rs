@@ -57,6 +57,11 @@ impl<T> Reorder<T> {
         self.release(now, &mut release);
     }
 
+    /// Whether no packet waits.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.held.is_empty()
+    }
+
     /// Packets that were waited for in vain so far.
     pub(crate) fn lost(&self) -> u64 {
         self.lost

@@ -44,18 +44,6 @@ pub(super) fn rtcp(session: &gst::Element, gate: Arc<Mutex<SessionGate>>) {
     });
 }
 
-/// Lets no RTCP out of `session`.
-pub(super) fn silence(session: &gst::Element) {
-    session.connect_pad_added(|_, pad| {
-        if pad.name() == "send_rtcp_src" {
-            pad.add_probe(gst::PadProbeType::BUFFER, |_, info| {
-                info.data = None;
-                gst::PadProbeReturn::Handled
-            });
-        }
-    });
-}
-
 /// The sender of a compound packet: its first SSRC (RFC 3550 section 6.4).
 fn sender_of(compound: &gst::BufferRef) -> Option<u32> {
     let bytes = compound.map_readable().ok()?;

@@ -3,7 +3,7 @@
 //! thread that has them; so are the reports of their streams, and what a receiver asks for again.
 //!
 //! Of webrtcbin's own way out (`rtpsession`, `srtpenc`) only that session's reports of what *comes* make
-//! use, and those of bots alone. No SSRC is sealed both here and there: two packets under one keystream give both away. What
+//! use, and those of bots alone: a server's peer has its session rest. No SSRC is sealed both here and there: two packets under one keystream give both away. What
 //! would be sealed there in the name of a stream of ours is dropped and counted ([`guard`]).
 //!
 //! Threads: packets come on streaming threads, requests on the one that receives RTCP, reports are
@@ -25,7 +25,7 @@ pub(crate) use self::stream::{StreamHooks, StreamParams};
 use super::event::PeerError;
 use super::inbound_gate;
 use super::link_monitor::LinkMonitor;
-use super::reports::{self, Reporter};
+use super::reports::{self, Next, Reporter};
 use super::webrtcbin;
 use super::webrtcbin::internals::{self, on_element_added};
 use crate::media::bwe::rtcp;
@@ -136,16 +136,6 @@ impl Egress {
             _ => {}
         });
         egress
-    }
-
-    /// Lets webrtcbin report nothing: it does not receive what comes. To be called before m-lines are
-    /// added.
-    pub(crate) fn silence_session(&self, webrtc: &gst::Element) {
-        on_element_added(webrtc, |element, name| {
-            if name == "rtpsession" {
-                guard::silence(element);
-            }
-        });
     }
 
     /// Whether RTP of an SSRC may come at `now`: of as many as may be received.
@@ -448,23 +438,24 @@ impl Inner {
 }
 
 impl Reporter for Inner {
-    fn report(&self) {
+    fn report(&self, beat: Duration) -> Next {
         let now = now();
         let wall = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
         let sealed = {
             let state = &mut *self.state.lock();
             let Transport::Open(sealer, sink) = &mut state.transport else {
-                return;
+                return Next::Beat;
             };
             let wall = wall.unwrap_or_default();
             let due = state.streams.iter_mut();
-            let due = due.filter_map(|stream| stream.report(now, wall));
+            let due = due.filter_map(|stream| stream.report(beat, now, wall));
             let compounds = due.map(|report| report.compound(&state.cname));
             let sealed = compounds.filter_map(|compound| sealer.seal_rtcp(&compound));
             let sealed = sealed.map(gst::Buffer::from_mut_slice).collect();
             Sealed(sink.clone(), sealed)
         };
         sealed.leave();
+        Next::Beat
     }
 }
 

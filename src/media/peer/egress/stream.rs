@@ -50,7 +50,7 @@ pub(super) struct Stream {
     /// Media time and timestamp of the newest packet.
     newest: Option<(Duration, u32)>,
     last_sent: Duration,
-    /// When it reported last; `None` if it has to at once.
+    /// The beat that it reported in last; `None` if it has to at once.
     reported: Option<Duration>,
 }
 
@@ -100,8 +100,14 @@ impl Stream {
         packet.write_again(*rtx, number, self.params.numbered, to)
     }
 
-    /// The report that is due at `now`, if one is. `wall` is the wall clock then.
-    pub(super) fn report(&mut self, now: Duration, wall: Duration) -> Option<SenderReport> {
+    /// The report that is due in the beat `beat`, if one is, of what is so at `now`. `wall` is the wall
+    /// clock then.
+    pub(super) fn report(
+        &mut self,
+        beat: Duration,
+        now: Duration,
+        wall: Duration,
+    ) -> Option<SenderReport> {
         let (media_time, timestamp) = self.newest?;
         let rests = self.last_sent + REPORT_INTERVAL < now;
         let interval = if rests {
@@ -109,10 +115,10 @@ impl Stream {
         } else {
             REPORT_INTERVAL
         };
-        if self.reported.is_some_and(|last| now < last + interval) {
+        if self.reported.is_some_and(|last| beat < last + interval) {
             return None;
         }
-        self.reported = Some(now);
+        self.reported = Some(beat);
         Some(SenderReport {
             ssrc: self.params.ssrc,
             at: wall,
@@ -173,16 +179,22 @@ mod tests {
     #[test]
     fn a_report_says_which_timestamp_belongs_to_its_time() {
         let mut stream = stream();
-        assert_eq!(stream.report(ms(10), ms(0)), None, "nothing was sent");
+        assert_eq!(
+            stream.report(ms(10), ms(10), ms(0)),
+            None,
+            "nothing was sent"
+        );
         // It was made 40 ms before it leaves.
         stream.record(ms(1_000), packet(ms(960), u32::MAX - 899));
-        let report = stream.report(ms(1_010), ms(77)).expect("the first at once");
+        let report = stream
+            .report(ms(1_000), ms(1_010), ms(77))
+            .expect("the first at once");
         assert_eq!((report.at, report.timestamp), (ms(77), 3_600));
         assert_eq!((report.packets, report.octets), (1, 10));
         // Later than now, as what a jitterbuffer places may be.
         stream.record(ms(2_100), packet(ms(2_110), 9_000));
         let report = stream
-            .report(ms(2_100), ms(0))
+            .report(ms(2_100), ms(2_100), ms(0))
             .expect("a second has passed");
         assert_eq!(report.timestamp, 9_000 - 900);
     }
@@ -195,7 +207,7 @@ mod tests {
             if !(5_000..24_000).contains(&at) {
                 stream.record(ms(at), packet(ms(at), 0));
             }
-            if stream.report(ms(at), ms(0)).is_some() {
+            if stream.report(ms(at), ms(at + at % 19), ms(0)).is_some() {
                 reports.push(at);
             }
         }

@@ -15,7 +15,7 @@ mod uplinks;
 
 use std::collections::BTreeMap;
 use std::ops::{ControlFlow, Range, RangeInclusive};
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 
 use bytes::BytesMut;
@@ -28,7 +28,7 @@ use self::to_sender::{Limit, ToSender};
 use self::uplinks::{Belongs, Uplink, Uplinks};
 use super::egress::Egress;
 use super::event::{Loss, OnPeerEvent, PeerError, PeerEvent};
-use super::reports::{self, Reporter};
+use super::reports::{self, Hurry, Next, Reporter};
 use super::transcode;
 use super::webrtcbin::internals;
 use crate::codec::LegacyCodec;
@@ -76,13 +76,14 @@ struct Inner {
     /// `None` before there are keys. Used on the thread that receives.
     opener: Mutex<Option<Opener>>,
     state: Mutex<State>,
+    hurry: OnceLock<Hurry>,
 }
 
 struct State {
     streams: Streams,
     arrivals: ReceiveLog,
     limit: Option<Limit>,
-    /// When the last report was sent, and the last feedback of arrivals.
+    /// The beats of the last report, and of the last feedback of arrivals.
     reported: Duration,
     told: Duration,
 }
@@ -126,6 +127,7 @@ impl Ingress {
                 reported: Duration::ZERO,
                 told: Duration::ZERO,
             }),
+            hurry: OnceLock::new(),
         }));
         let inner = Arc::downgrade(&ingress.0);
         egress.on_admitted(move |admitted| {
@@ -134,7 +136,7 @@ impl Ingress {
             }
         });
         let reporter: Weak<dyn Reporter> = Arc::<Inner>::downgrade(&ingress.0);
-        reports::add(reporter);
+        let _ = ingress.0.hurry.set(reports::add(reporter));
         ingress
     }
 
@@ -269,6 +271,7 @@ impl Inner {
             let packet = gst::Buffer::from_mut_slice(bytes);
             stream.take(now, Arrived { header, packet });
             self.to_sender.ask(ssrc, &stream.ask_for(now));
+            self.hurry_for(stream);
         }
     }
 
@@ -302,6 +305,16 @@ impl Inner {
         };
         let packet = gst::Buffer::from_mut_slice(header.in_place_of(head, payload));
         stream.take_again(now, Arrived { header, packet });
+        self.hurry_for(stream);
+    }
+
+    /// Has it looked at soon if something is missing of a stream.
+    fn hurry_for(&self, stream: &Stream) {
+        if stream.waits()
+            && let Some(hurry) = self.hurry.get()
+        {
+            hurry.up();
+        }
     }
 
     /// The transport-wide number of a packet.
@@ -429,26 +442,30 @@ fn caps(uplink: &Uplink) -> gst::Caps {
 }
 
 impl Reporter for Inner {
-    fn report(&self) {
+    fn report(&self, beat: Duration) -> Next {
         let now = now();
         let state = &mut *self.state.lock();
         for stream in state.streams.all() {
             stream.expire(now);
             self.to_sender.ask(stream.ssrc, &stream.ask_for(now));
         }
-        if now >= state.told + ARRIVALS_INTERVAL {
-            state.told = now;
+        if beat >= state.told + ARRIVALS_INTERVAL {
+            state.told = beat;
             let first = state.streams.all().next().map(|stream| stream.ssrc);
             let of = first.unwrap_or_default();
             while let Some(fci) = state.arrivals.feedback() {
                 self.to_sender.tell_arrivals(of, &fci);
             }
         }
-        if now >= state.reported + REPORT_INTERVAL {
-            state.reported = now;
+        if beat >= state.reported + REPORT_INTERVAL {
+            state.reported = beat;
             let blocks = state.streams.all().filter_map(|stream| stream.report(now));
             let blocks: Vec<[u8; 24]> = blocks.collect();
             self.to_sender.report(&blocks, state.limit.as_ref());
+        }
+        match state.streams.all().any(|stream| stream.waits()) {
+            true => Next::Soon,
+            false => Next::Beat,
         }
     }
 }

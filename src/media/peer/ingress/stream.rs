@@ -161,6 +161,15 @@ impl Stream {
         });
     }
 
+    /// Whether a packet is missing that others wait for, or that is asked for.
+    pub(super) fn waits(&self) -> bool {
+        let asks = self
+            .missing
+            .as_ref()
+            .is_some_and(|missing| !missing.is_empty());
+        asks || !self.order.is_empty()
+    }
+
     /// The sequence numbers to ask for at `now`.
     pub(super) fn ask_for(&mut self, now: Duration) -> Vec<u16> {
         let Some(missing) = &mut self.missing else {

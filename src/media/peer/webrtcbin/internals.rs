@@ -165,6 +165,26 @@ pub(crate) fn ways_in(webrtc: &gst::Element) -> impl Iterator<Item = gst::Pad> +
     elements(webrtc, "nicesrc").filter_map(|source| source.static_pad("src"))
 }
 
+/// Ends the threads of the elements of `webrtc` that packets of a server's peer do not go through: the
+/// session, which would report, and what would send again. To be called once a description was set, which
+/// makes them.
+pub(crate) fn rest(webrtc: &gst::Element) {
+    for session in elements(webrtc, "rtpsession") {
+        // Or it would start again with the others.
+        session.set_locked_state(true);
+        if let Err(error) = session.set_state(gst::State::Null) {
+            tracing::warn!(%error, "the session does not rest");
+        }
+    }
+    for sender in elements(webrtc, "rtprtxsend") {
+        for pad in sender.src_pads() {
+            if let Err(error) = pad.set_active(false) {
+                tracing::warn!(%error, "what would send again does not rest");
+            }
+        }
+    }
+}
+
 /// All elements of one factory inside webrtcbin.
 pub(super) fn elements<'a>(
     webrtc: &gst::Element,

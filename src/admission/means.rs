@@ -43,7 +43,7 @@ const MIB: u64 = 1024 * 1024;
 pub const RESERVE: Demand = Demand::of(64, 64, 64 * MIB);
 const _: () = assert!(MAX_BLOCKING_THREADS < RESERVE.threads as usize);
 /// Joins under way on the whole server, that is, begun and not connected. Each holds 7 file
-/// descriptors, 6 threads and 0.5 MB until it fails after 10 s.
+/// descriptors, 5 threads and 0.5 MB until it fails after 10 s.
 pub const MAX_JOINS_UNDER_WAY: usize = 256;
 /// Joins under way from one address (IPv6: one /64), unless the rate of joins allows it more; see
 /// [`joins_by_address`].

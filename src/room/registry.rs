@@ -19,6 +19,7 @@ use crate::config::Config;
 use crate::id::RoomId;
 use crate::layout::LayoutKind;
 use crate::media::gst::pipeline;
+use crate::media::gst::pool;
 use crate::media::gst::template::Templates;
 use crate::protocol::room::{ByeReason, ParticipantState, RoomState};
 use crate::topology::Mode;
@@ -82,6 +83,7 @@ impl Registry {
     /// A registry without rooms. GStreamer must have been initialised.
     pub fn new(config: Arc<Config>, templates: Arc<Templates>) -> Self {
         let cores = config.max_cores.cores();
+        pool::start();
         Self {
             shared: Shared {
                 settings: Arc::new(settings(&config)),

@@ -5,6 +5,7 @@ pub(crate) mod buffer;
 pub(crate) mod event;
 pub mod pipeline;
 pub mod plugins;
+pub(crate) mod pool;
 pub(crate) mod sps_probe;
 pub mod teardown;
 pub mod template;

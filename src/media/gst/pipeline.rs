@@ -12,6 +12,7 @@ use futures::StreamExt;
 use gst::prelude::*;
 use thiserror::Error;
 
+use super::pool::source;
 use super::teardown;
 
 static ALIVE: AtomicI64 = AtomicI64::new(0);
@@ -103,6 +104,7 @@ impl Pipeline {
     /// # Errors
     /// [`PipelineError::Build`] when it does not parse or an element is missing.
     pub fn parse(label: impl Into<String>, description: &str) -> Result<Self, PipelineError> {
+        source::register();
         let label = label.into();
         let build = |source| PipelineError::Build {
             label: label.clone(),

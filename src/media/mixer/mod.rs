@@ -317,7 +317,7 @@ impl Mixer {
         let spec = settings.ladder.spec(rung).ok_or(MixerError::NoRung(rung))?;
         let caps = canvas::caps(settings.canvas, canvas::frame_rate(spec.pace))?;
         let rendition = Rendition::video(&settings.templates, codec, spec, &caps, on_failure)?;
-        let encoder_input = EncoderInput::new(rendition.input().clone(), spec.pace);
+        let encoder_input = EncoderInput::new(Box::new(rendition.input().clone()), spec.pace);
         let add = canvas::Command::AddOutput(output, encoder_input);
         let _ = self.canvas.send(add);
         Ok(Encoding::Picture(rendition))

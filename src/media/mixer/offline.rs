@@ -62,7 +62,7 @@ impl OfflineMixer {
     ) -> Result<Self, MixerError> {
         picture.set_caps(Some(&canvas::caps(size, fps)?));
         let mut canvas = Canvas::new(size, fps, fit, Box::new(|_| {}))?;
-        let encoder_input = EncoderInput::new(picture, Pace::Fps(fps));
+        let encoder_input = EncoderInput::new(Box::new(picture), Pace::Fps(fps));
         canvas.apply(canvas::Command::AddOutput(PICTURE, encoder_input));
         let mut mixer = SoundMixer::new(Box::new(|_| {}));
         mixer.apply(sound::Command::AddOutput(MixMinus::Nobody, Box::new(sound)));

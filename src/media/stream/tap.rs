@@ -306,15 +306,9 @@ impl Tap {
     }
 }
 
-/// Passes the keyframe requests that come up to `appsrc`, from a decoder or a viewer, on to the tap
-/// that `source` returns at that moment. An appsrc hands them on to nobody by itself.
-pub(crate) fn relay_keyframe_requests(
-    appsrc: &gst_app::AppSrc,
-    source: impl Fn() -> Option<Tap> + Send + Sync + 'static,
-) {
-    let Some(pad) = appsrc.static_pad("src") else {
-        return;
-    };
+/// Passes the keyframe requests that come up to `pad` of a source on to `tap`. The source hands them on
+/// to nobody by itself.
+pub(crate) fn relay_keyframe_requests(pad: &gst::Pad, tap: Tap) {
     pad.add_probe(gst::PadProbeType::EVENT_UPSTREAM, move |_, info| {
         let asked = info
             .event()
@@ -322,9 +316,7 @@ pub(crate) fn relay_keyframe_requests(
         if !asked {
             return gst::PadProbeReturn::Ok;
         }
-        if let Some(tap) = source() {
-            tap.request_keyframe();
-        }
+        tap.request_keyframe();
         // Handled and not Drop: after Drop, GStreamer 1.22.0 releases the event once more.
         gst::PadProbeReturn::Handled
     });

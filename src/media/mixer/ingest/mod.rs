@@ -17,6 +17,7 @@ use crate::id::SourceId;
 use crate::layout::{self, Fit, Size};
 use crate::media::gst::pipeline::{BusEvent, Pipeline, running_time};
 use crate::media::gst::plugins;
+use crate::media::gst::pool::source::{Hold, Limits, PoolSrc};
 use crate::media::gst::template::{Templates, Value};
 use crate::media::rtp::budget::MAX_PICTURE;
 use crate::media::stream::decode_watch::DecodeWatch;
@@ -28,8 +29,13 @@ use crate::media::stream::tap::{Deliver, Subscription, Tap};
 /// Most RTP that waits for a decoder. Beyond it the oldest packets are dropped.
 const QUEUE: gst::ClockTime = gst::ClockTime::from_mseconds(500);
 
-/// Most bytes that wait for a decoder: more than a tap keeps of what came since a keyframe.
-const MAX_QUEUED_BYTES: u64 = 4 << 20;
+/// Most that waits for a decoder, however short its time: more than a tap keeps of what came since a
+/// keyframe.
+const BACKLOG: Limits = Limits {
+    buffers: 8_192,
+    bytes: 4 << 20,
+    time: gst::ClockTime::MAX,
+};
 
 /// The decoder of one uplink. Dropping it ends it.
 #[derive(Debug)]
@@ -56,9 +62,8 @@ impl Ingest {
     ) -> Result<Self, MixerError> {
         let label = format!("ingest-{source}");
         let mut pipeline = Pipeline::parse(label, &describe(templates, tap.format())?)?;
-        let input = pipeline.element::<gst_app::AppSrc>("in")?;
-        input.set_leaky_type(gst_app::AppLeakyType::Downstream);
-        input.set_max_bytes(MAX_QUEUED_BYTES);
+        let input = pipeline.element::<PoolSrc>("in")?;
+        input.limit(BACKLOG);
         let sink = pipeline.element::<gst_app::AppSink>("out")?;
         sink.set_property("enable-last-sample", false);
         let scaler = TileScaler::install(&pipeline, fit)?;
@@ -67,10 +72,7 @@ impl Ingest {
                 on_failure(text);
             }
         })?;
-        tap::relay_keyframe_requests(&input, {
-            let tap = tap.clone();
-            move || Some(tap.clone())
-        });
+        tap::relay_keyframe_requests(input.pad(), tap.clone());
         request_keyframe_at_changes(&pipeline, tap)?;
         let link = connect(source, tap, input, Arc::clone(&scaler));
         tap.request_keyframe();
@@ -130,12 +132,7 @@ fn request_keyframe_at_changes(pipeline: &Pipeline, tap: &Tap) -> Result<(), Mix
 
 /// Passes on the packets of the tap that a depayloader can survive and a decoder is to decode, and
 /// caps when they change.
-fn connect(
-    sender: SourceId,
-    tap: &Tap,
-    input: gst_app::AppSrc,
-    scaler: Arc<TileScaler>,
-) -> Subscription {
+fn connect(sender: SourceId, tap: &Tap, input: PoolSrc, scaler: Arc<TileScaler>) -> Subscription {
     let mut known: Option<gst::Caps> = None;
     let mut gate = PacketGate::new(tap.format());
     let mut watch = DecodeWatch::default();
@@ -143,19 +140,21 @@ fn connect(
     let source = tap.clone();
     let deliver: Deliver = Box::new(move |packets, caps| {
         if known.as_deref() != Some(caps) {
-            known = Some(caps.to_owned());
-            input.set_caps(known.as_ref());
+            input.set_caps(known.insert(caps.to_owned()));
         }
         let now = running_time();
         if scaler.was_too_large() {
             gate.shut(now);
         }
-        // Flushing means the ingest is going away, and the link with it.
         for packet in packets {
             let Some(packet) = gate.admit(packet, now) else {
                 continue;
             };
-            let _ = input.push_buffer(packet);
+            let hold = match ends_picture(&packet) {
+                true => Hold::Never,
+                false => Hold::UntilNext,
+            };
+            input.push(packet, hold);
             if watch.wants_keyframe(now.into(), scaler.decoded.load(Ordering::Relaxed)) {
                 source.request_keyframe();
             }
@@ -171,6 +170,12 @@ fn connect(
     tap.connect_with(Backlog::SinceKeyframe, deliver)
 }
 
+/// Whether a packet is the last of its picture, by the marker of RTP, as all formats of pictures use it.
+fn ends_picture(packet: &gst::BufferRef) -> bool {
+    let mut head = [0; 2];
+    packet.copy_to_slice(0, &mut head).is_ok() && head[1] & 0x80 != 0
+}
+
 /// Whether the queue of a decoder has its limit, [`QUEUE`]. What came since the last keyframe is
 /// longer than that, comes at once, and must not be cut.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -180,9 +185,12 @@ enum QueueLimit {
 }
 
 impl QueueLimit {
-    fn set_once_drained(&mut self, input: &gst_app::AppSrc) {
-        if *self == Self::Off && input.current_level_time() < QUEUE {
-            input.set_max_time(QUEUE);
+    fn set_once_drained(&mut self, input: &PoolSrc) {
+        if *self == Self::Off && input.waiting() < QUEUE {
+            input.limit(Limits {
+                time: QUEUE,
+                ..BACKLOG
+            });
             *self = Self::On;
         }
     }

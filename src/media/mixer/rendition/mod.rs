@@ -14,6 +14,7 @@ use crate::media::bwe::ladder::{Pace, RungSpec};
 use crate::media::gst::pipeline::{BusEvent, Pipeline};
 use crate::media::gst::plugins;
 use crate::media::gst::plugins::H264Encoder;
+use crate::media::gst::pool::source::{Limits, PoolSrc};
 use crate::media::gst::sps_probe;
 use crate::media::gst::template::{Templates, Value};
 use crate::media::rtp::h264_sps::PeakRates;
@@ -23,13 +24,15 @@ use crate::media::stream::tap::Tap;
 const KEYFRAME_INTERVAL: Duration = Duration::from_millis(500);
 /// Most frames between two keyframes. It is long because viewers request the ones they need.
 const KEYFRAME_DISTANCE: u64 = 900;
+/// Most frames that wait for an encoder. What it cannot take is dropped, not kept.
+const MAX_QUEUED: usize = 2;
 /// `cpu-used` of vp8enc: 14.5 dB SSIM at 0.46 of a core for 720p30.
 const VP8_SPEED: u64 = 8;
 
 /// One encoding of the composite. Dropping it ends it.
 #[derive(Debug)]
 pub(crate) struct Rendition {
-    input: gst_app::AppSrc,
+    input: PoolSrc,
     tap: Tap,
     bitrate: Arc<Mutex<Bitrate>>,
     _pipeline: Pipeline,
@@ -210,7 +213,7 @@ impl Rendition {
             bitrate: rung.most,
         };
         let rendition = Self::start(templates, &values, target, on_failure)?;
-        rendition.input.set_caps(Some(input));
+        rendition.input.set_caps(input);
         let element = rendition.bitrate.lock().element.clone();
         if encoder.format() == Codec::H264 {
             let (fps, bitrate) = (rung.pace.fps().ceil() as u32, rung.most);
@@ -228,7 +231,11 @@ impl Rendition {
     ) -> Result<Self, MixerError> {
         let (name, format) = (target.encoder.template(), target.encoder.format());
         let mut pipeline = Pipeline::parse(name, &templates.fill(name, values)?)?;
-        let input = pipeline.element::<gst_app::AppSrc>("in")?;
+        let input = pipeline.element::<PoolSrc>("in")?;
+        input.limit(Limits {
+            buffers: MAX_QUEUED,
+            ..Limits::NONE
+        });
         let output = pipeline.element::<gst_app::AppSink>("out")?;
         let element: gst::Element = pipeline.element("encoder")?;
         let tap = Tap::new(&output, format, KEYFRAME_INTERVAL, None);
@@ -265,8 +272,8 @@ impl Rendition {
         self.bitrate.lock().now
     }
 
-    /// The appsrc that raw frames are pushed into.
-    pub(crate) fn input(&self) -> &gst_app::AppSrc {
+    /// What raw frames are pushed into.
+    pub(crate) fn input(&self) -> &PoolSrc {
         &self.input
     }
 

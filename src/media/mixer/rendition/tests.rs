@@ -69,7 +69,7 @@ fn stills(encoder: Encoder, bitrate: u32, caps: &gst::Caps, frames: &[gst::Buffe
     let rendition = Rendition::pictures(&templates, encoder, &rung, caps, failed).unwrap();
     let (packets, _link) = listen(&rendition);
     let mut sizes = Vec::new();
-    let mut encoder_input = EncoderInput::new(rendition.input().clone(), rung.pace);
+    let mut encoder_input = EncoderInput::new(Box::new(rendition.input().clone()), rung.pace);
     for (n, frame) in (1..).zip(frames) {
         let at = gst::ClockTime::from_seconds(5) * n;
         encoder_input.offer(frame, at, gst::ClockTime::SECOND / 30);

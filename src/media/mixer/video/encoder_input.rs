@@ -6,21 +6,54 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use gst::prelude::*;
 
 use crate::media::bwe::ladder::Pace;
+use crate::media::gst::pool::source::{Hold, PoolSrc};
+
+/// What takes the frames of a canvas.
+pub(crate) trait FrameSink: std::fmt::Debug + Send {
+    /// Takes a frame.
+    fn push(&self, frame: gst::Buffer);
+
+    /// The pad that frames leave by, and that requests for keyframes come to.
+    fn pad(&self) -> Option<gst::Pad>;
+}
+
+/// Does not block: of frames that wait, a full one drops the oldest.
+impl FrameSink for PoolSrc {
+    fn push(&self, frame: gst::Buffer) {
+        Self::push(self, frame, Hold::Never);
+    }
+
+    fn pad(&self) -> Option<gst::Pad> {
+        Some(Self::pad(self).clone())
+    }
+}
+
+/// May block, if that is how it is set.
+impl FrameSink for gst_app::AppSrc {
+    fn push(&self, frame: gst::Buffer) {
+        // A flushing one is going away.
+        let _ = self.push_buffer(frame);
+    }
+
+    fn pad(&self) -> Option<gst::Pad> {
+        self.static_pad("src")
+    }
+}
 
 /// The input of one encoder, which lets those frames in that are due.
 #[derive(Debug)]
 pub(crate) struct EncoderInput {
-    appsrc: gst_app::AppSrc,
+    sink: Box<dyn FrameSink>,
     clock: FrameClock,
     /// Whether a keyframe has been requested since the last frame.
     requested: Arc<AtomicBool>,
 }
 
 impl EncoderInput {
-    /// Lets frames into `appsrc` at the rate `pace`.
-    pub(crate) fn new(appsrc: gst_app::AppSrc, pace: Pace) -> Self {
+    /// Lets frames into `sink` at the rate `pace`.
+    pub(crate) fn new(sink: Box<dyn FrameSink>, pace: Pace) -> Self {
         let requested = Arc::new(AtomicBool::new(false));
-        if let Some(pad) = appsrc.static_pad("src") {
+        if let Some(pad) = sink.pad() {
             let requested = requested.clone();
             pad.add_probe(gst::PadProbeType::EVENT_UPSTREAM, move |_, info| {
                 let event = info.event();
@@ -31,7 +64,7 @@ impl EncoderInput {
             });
         }
         Self {
-            appsrc,
+            sink,
             clock: FrameClock::new(pace),
             requested,
         }
@@ -39,7 +72,7 @@ impl EncoderInput {
 
     /// Pushes the canvas's frame of time `at` if one is due, without a copy. Frames of the canvas
     /// are `period` apart. The first still is pushed twice, because what the encoder makes of the
-    /// first is dropped ([`crate::media::mixer::rendition`]). Does not block.
+    /// first is dropped ([`crate::media::mixer::rendition`]).
     pub(crate) fn offer(
         &mut self,
         frame: &gst::Buffer,
@@ -64,8 +97,7 @@ impl EncoderInput {
         let header = buffer.make_mut();
         header.set_pts(at);
         header.set_duration(self.clock.period().max(period));
-        // A full queue drops its oldest frame; a flushing one is going away.
-        let _ = self.appsrc.push_buffer(buffer);
+        self.sink.push(buffer);
     }
 }
 

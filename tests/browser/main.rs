@@ -5,6 +5,7 @@ mod colours;
 #[path = "../common/mod.rs"]
 mod common;
 mod demo;
+mod figures;
 mod looks;
 mod modes;
 mod record;

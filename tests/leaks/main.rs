@@ -4,6 +4,8 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+use std::collections::BTreeMap;
+use std::process::Stdio;
 use std::time::Duration;
 
 use common::server::{PATIENCE, TestServer, room};
@@ -12,6 +14,8 @@ use procfs::process::Process;
 use tessera::bots::{Bot, BotConfig, Decode, VideoFormat};
 use tessera::codec::VideoCodec;
 use tessera::media::gst::pipeline;
+use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::process::{Child, Command};
 
 /// People who come and go together.
 const GROUP: usize = 4;
@@ -144,4 +148,85 @@ async fn two_hundred_joins_leave_nothing_behind() {
         "{before:?} -> {after:?}"
     );
     server.stop().await;
+}
+
+/// How many threads of each kind a process has. Those of pools and what ends come and go with what there
+/// is to do, and the numbers in the names of others are of the element.
+fn threads(process: &Child) -> BTreeMap<String, i64> {
+    let pid = process.id().and_then(|pid| i32::try_from(pid).ok());
+    let process = Process::new(pid.expect("it runs")).expect("its threads");
+    let mut kinds = BTreeMap::new();
+    for stat in process.tasks().expect("tasks").flatten() {
+        let name = stat.stat().expect("a name").comm;
+        let kind: String = name.chars().filter(|c| !c.is_ascii_digit()).collect();
+        // The last draws a name.
+        let breathes = ["tokio", "pool", "teardown", "videotestsrc"];
+        if !breathes.iter().any(|name| kind.starts_with(name)) {
+            *kinds.entry(kind).or_default() += 1;
+        }
+    }
+    kinds
+}
+
+/// A room of four who see the composite, and offer so many forward slots of each kind as well.
+async fn mixed(url: &str, name: &str, slots: usize) -> Vec<Bot> {
+    let joins = (0..GROUP).map(|i| {
+        let config = BotConfig::new(url, room(name), format!("Guest {i}"))
+            .person(i, VideoFormat::sized(VideoCodec::Vp8, 160, 90))
+            .decoding(Decode::No)
+            .with_slots(slots);
+        Bot::join(config)
+    });
+    let bots = try_join_all(joins).await.expect("they join");
+    for bot in &bots {
+        bot.first_picture().await.expect("a picture");
+    }
+    bots
+}
+
+/// A browser offers eight forward slots of each kind, and in a mixed room none of them is used.
+#[tokio::test(flavor = "multi_thread")]
+async fn forward_slots_that_are_not_used_have_no_thread() {
+    gst::init().expect("GStreamer");
+    let mut server = Command::new(env!("CARGO_BIN_EXE_tessera"))
+        .args([
+            "serve",
+            "--listen",
+            "127.0.0.1:0",
+            "--media-ip",
+            "127.0.0.1",
+        ])
+        .args(["--joins-per-second", "1000", "--max-cores", "unlimited"])
+        .stdout(Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()
+        .expect("tessera starts");
+    let out = server.stdout.take().expect("a pipe");
+    let first = BufReader::new(out).lines().next_line().await;
+    let first = first.expect("a pipe").expect("a line");
+    let url = first.strip_prefix("listening on ").expect("an address");
+    // With the first of all come those that stay.
+    let warm = mixed(url, "warm", 0).await;
+    let before = threads(&server);
+    let plain = mixed(url, "plain", 0).await;
+    let between = threads(&server);
+    let slotted = mixed(url, "slotted", 8).await;
+    let after = threads(&server);
+    println!("{before:?}\n{between:?}\n{after:?}");
+    let more = |then: &BTreeMap<String, i64>, now: &BTreeMap<String, i64>| {
+        let count = |of: &BTreeMap<String, i64>, kind| of.get(kind).copied().unwrap_or_default();
+        let kinds = now
+            .keys()
+            .map(|kind| (kind.clone(), count(now, kind) - count(then, kind)));
+        kinds
+            .filter(|(_, more)| *more != 0)
+            .collect::<BTreeMap<_, _>>()
+    };
+    // What nothing goes through has ended.
+    let rests = |kind: &&String| kind.starts_with("rtpsession") || kind.starts_with("rtprtxsend");
+    assert_eq!(after.keys().find(rests), None);
+    assert_eq!(more(&before, &between), more(&between, &after));
+    for bot in warm.into_iter().chain(plain).chain(slotted) {
+        bot.leave().await.expect("leave");
+    }
 }

@@ -5,6 +5,7 @@ mod browser;
 #[path = "../common/mod.rs"]
 mod common;
 mod consent;
+mod hour;
 mod layers;
 mod loss;
 mod phone;

@@ -40,7 +40,7 @@ impl State {
             place_beside(&mut heard, Role::Mic, &video);
             let held = resized(had.audio, forward_audio.len());
             let mut audio = slot_allocation::allocate(&held, &heard, now);
-            slot_allocation::pair_up(&mut audio.slots, &heard);
+            slot_allocation::pair_up(&mut audio.slots, &heard, now);
             forwards.insert(*who, Forwards { video, audio });
         }
         forwards

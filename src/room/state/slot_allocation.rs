@@ -16,6 +16,10 @@ use crate::id::SourceId;
 /// Shortest time for which a source keeps a slot that an urgent one waits for.
 pub(crate) const MIN_HOLD: Duration = Duration::from_secs(2);
 
+/// Time since somebody was last heard after which their sound may move to another slot: longer than a
+/// pause between two sentences.
+pub(crate) const QUIET: Duration = Duration::from_secs(3);
+
 /// An uplink that could be forwarded, and its priority.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Candidate {
@@ -92,18 +96,20 @@ pub(crate) fn allocate(
         }
         let takeable = slots
             .iter_mut()
-            .filter_map(|slot| {
+            .enumerate()
+            .filter_map(|(n, slot)| {
                 let held = (*slot)?;
                 let priority =
                     priority(held.source).filter(|priority| *priority != Priority::Urgent)?;
-                Some((held.since + MIN_HOLD, priority, slot))
+                let is_elsewhere = candidate.place != Some(n);
+                Some((held.since + MIN_HOLD, (priority, is_elsewhere), slot))
             })
             .collect::<Vec<_>>();
         let soonest = takeable.iter().map(|(free_at, ..)| *free_at).min();
         let ripe = takeable
             .into_iter()
             .filter(|(free_at, ..)| *free_at <= now)
-            .min_by_key(|(_, priority, _)| *priority);
+            .min_by_key(|(_, rank, _)| *rank);
         match ripe {
             Some((_, _, slot)) => *slot = fresh,
             None => review = soonest,
@@ -113,26 +119,28 @@ pub(crate) fn allocate(
 }
 
 /// Moves sources to the slots that they should have, where that costs nobody theirs and nobody anything
-/// that is heard: neither who moves nor who makes room is urgent. Somebody who speaks would be cut off
-/// for a moment.
-pub(crate) fn pair_up(slots: &mut [Option<Occupant>], candidates: &[Candidate]) {
+/// that is heard: neither who moves nor who makes room has been heard for [`QUIET`]. Somebody who speaks
+/// would be cut off for a moment.
+pub(crate) fn pair_up(slots: &mut [Option<Occupant>], candidates: &[Candidate], now: Duration) {
     let known = |held: Occupant| candidates.iter().find(|c| c.source == held.source);
-    let calm = |c: &&Candidate| c.priority != Priority::Urgent;
+    let is_quiet = |c: &&Candidate| match c.priority {
+        Priority::Silent => true,
+        Priority::Spoke(at) => at + QUIET <= now,
+        Priority::Urgent => false,
+    };
     for from in 0..slots.len() {
         // Each turn puts one in its place, and takes none out of it.
         while let Some(to) = slots[from]
             .and_then(known)
-            .filter(calm)
+            .filter(is_quiet)
             .and_then(|c| c.place)
             && to != from
             && let Some(there) = slots.get(to).copied()
         {
-            let makes_room = match there {
-                None => true,
-                Some(held) => known(held)
-                    .filter(calm)
-                    .is_some_and(|c| c.place != Some(to)),
-            };
+            let makes_room = there.is_none_or(|held| {
+                let held = known(held).filter(is_quiet);
+                held.is_some_and(|c| c.place != Some(to))
+            });
             if !makes_room {
                 break;
             }
@@ -261,9 +269,34 @@ mod tests {
                 [1, 2, 3],
             ),
             ([(quiet, Some(7)), (quiet, None), (quiet, None)], [1, 2, 3]),
+            // Nor in a pause, but after it.
+            (
+                [
+                    (Priority::Spoke(at(8)), Some(1)),
+                    (quiet, None),
+                    (quiet, None),
+                ],
+                [1, 2, 3],
+            ),
+            (
+                [
+                    (quiet, Some(1)),
+                    (Priority::Spoke(at(8)), None),
+                    (quiet, None),
+                ],
+                [1, 2, 3],
+            ),
+            (
+                [
+                    (Priority::Spoke(at(7)), Some(1)),
+                    (quiet, None),
+                    (quiet, None),
+                ],
+                [2, 1, 3],
+            ),
         ] {
             let mut allocation = held.clone();
-            pair_up(&mut allocation.slots, &placed(&people));
+            pair_up(&mut allocation.slots, &placed(&people), at(10));
             assert_eq!(who(&allocation), expected, "{people:?}");
         }
     }

@@ -18,6 +18,9 @@ use super::world::{Peer, World};
 /// Nobody loses a slot to somebody else before.
 pub(crate) const HOLD: Duration = Duration::from_secs(2);
 
+/// Nobody's sound moves sooner after they were heard.
+const QUIET: Duration = Duration::from_secs(3);
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Held {
     source: SourceId,
@@ -63,6 +66,15 @@ impl Candidates<'_> {
         (self.claim(source), role == Role::Screen, order)
     }
 
+    /// Whether nothing has been heard of a microphone for a while.
+    fn is_quiet(&self, source: SourceId, now: Duration) -> bool {
+        match self.claim(source) {
+            Claim::NeverSpoke => true,
+            Claim::Spoke(at) => at + QUIET <= now,
+            Claim::Now => false,
+        }
+    }
+
     fn codec(&self, source: SourceId) -> Option<VideoCodec> {
         self.model.people[&source.participant].uplinks[&source.role].codec
     }
@@ -102,6 +114,9 @@ pub(crate) fn check(world: &World) -> Holding {
         for kind in Kind::BOTH {
             let candidates = candidates(&world.model, world.now, *who, kind);
             fair(world, *who, &slots_of(person, kind), &candidates, &holding);
+            if kind == Kind::Sound {
+                paired(world, *who, &candidates, &holding);
+            }
             everybody_who_fits(world, *who, kind, peer);
         }
     }
@@ -236,8 +251,14 @@ fn fair(
         let best = waiting
             .iter()
             .all(|s| candidates.rank(*s) < candidates.rank(new.source));
+        let was_here = had_anywhere(world, who, new.source).is_some();
+        if was_here {
+            assert_eq!(*codec, None, "a picture moves: {} of {who}", new.source);
+            let is_quiet = candidates.is_quiet(new.source, world.now);
+            assert!(is_quiet, "{} of {who} is cut off", new.source);
+        }
         assert!(
-            best || had_anywhere(world, who, new.source).is_some(),
+            best || was_here,
             "{} in {slot:?} of {who} before {waiting:?}",
             new.source
         );
@@ -245,7 +266,7 @@ fn fair(
             old.filter(|old| candidates.all.contains(&old.source) && fits(old.source))
         {
             if distinct.contains(&old.source) {
-                moved(who, *slot, (&old, &new), candidates, holding);
+                makes_room(world, who, *slot, (&old, &new), candidates, holding);
                 continue;
             }
             displaced(candidates, &old, &new, ripe(old));
@@ -259,36 +280,64 @@ fn fair(
     }
 }
 
+/// Whether a microphone stands beside its camera in that slot.
+fn is_paired(who: ParticipantId, slot: Downlink, source: SourceId, holding: &Holding) -> bool {
+    let Downlink::ForwardAudio(n) = slot else {
+        return false;
+    };
+    let beside = holding.get(&(who, Downlink::ForwardVideo(n)));
+    let camera = SourceId {
+        role: Role::Camera,
+        ..source
+    };
+    beside.is_some_and(|held| held.source == camera)
+}
+
 /// Somebody's slot has lost `old` to another of their slots, and got `new`: because one of the two is
 /// beside its camera now.
-fn moved(
+fn makes_room(
+    world: &World,
     who: ParticipantId,
     slot: Downlink,
     (old, new): (&Held, &Held),
     candidates: &Candidates<'_>,
     holding: &Holding,
 ) {
-    let own = || holding.iter().filter(|((owner, _), _)| *owner == who);
-    let is_beside_camera = |source: SourceId, place: Downlink| {
-        let Downlink::ForwardAudio(n) = place else {
-            return false;
-        };
-        let camera = SourceId {
-            role: Role::Camera,
-            ..source
-        };
-        let beside = holding.get(&(who, Downlink::ForwardVideo(n)));
-        beside.is_some_and(|held| held.source == camera)
-    };
-    let place = own().find(|(_, held)| held.source == old.source);
-    let is_paired = is_beside_camera(new.source, slot)
-        || place.is_some_and(|((_, place), _)| is_beside_camera(old.source, *place));
+    let mut own = holding.iter().filter(|((owner, _), _)| *owner == who);
+    let place = own.find(|(_, held)| held.source == old.source);
+    let old_is_paired = place.is_some_and(|((_, to), _)| is_paired(who, *to, old.source, holding));
     assert!(
-        is_paired,
+        old_is_paired || is_paired(who, slot, new.source, holding),
         "{old:?} of {who} makes room for {new:?} for nothing"
     );
-    for source in [old.source, new.source] {
-        assert_ne!(candidates.claim(source), Claim::Now, "{source} is cut off");
+    let is_quiet = candidates.is_quiet(old.source, world.now);
+    assert!(is_quiet, "{} of {who} is cut off", old.source);
+}
+
+/// No microphone that is quiet is elsewhere than beside its camera, if it could be there.
+fn paired(world: &World, who: ParticipantId, candidates: &Candidates<'_>, holding: &Holding) {
+    for ((_, slot), held) in holding.iter().filter(|((owner, _), _)| *owner == who) {
+        let Downlink::ForwardVideo(n) = *slot else {
+            continue;
+        };
+        let mic = SourceId {
+            role: Role::Mic,
+            ..held.source
+        };
+        let own = || holding.iter().filter(|((owner, _), _)| *owner == who);
+        let has_slot = own().any(|(_, held)| held.source == mic);
+        let place = Downlink::ForwardAudio(n);
+        let has_place = n < world.model.people[&who].downlinks.forward_audio.len();
+        if held.source.role != Role::Camera || !has_slot || !has_place {
+            continue;
+        }
+        let quiet = |source| candidates.is_quiet(source, world.now);
+        let there = holding.get(&(who, place)).map(|held| held.source);
+        let is_kept = there.is_some_and(|source| !quiet(source));
+        assert!(
+            there == Some(mic) || !quiet(mic) || is_kept,
+            "{mic} of {who} could be beside its camera, where {there:?} is"
+        );
     }
 }
 

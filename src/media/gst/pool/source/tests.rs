@@ -153,3 +153,61 @@ fn what_cannot_go_on_is_an_error_of_the_pipeline() {
     assert!(input.imp().shared.queue.lock().items.is_empty());
     pipeline.set_state(gst::State::Null).unwrap();
 }
+
+/// What each thread of the pool has to do at least twice over, 5 ms at a time.
+fn slow_ones() -> Vec<(gst::Pipeline, PoolSrc, gst_app::AppSink)> {
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    let slow = |_| {
+        let slow = pipeline("identity sleep-time=5000");
+        slow.1.set_caps(&caps("a/a"));
+        slow.0.set_state(gst::State::Playing).unwrap();
+        slow
+    };
+    (0..2 * threads).map(slow).collect()
+}
+
+#[test]
+fn nobody_waits_until_those_who_are_slow_have_done_all_of_theirs() {
+    gst::init().unwrap();
+    let slow = slow_ones();
+    for (_, input, _) in &slow {
+        (0..400).for_each(|ms| input.push(buffer(ms, 10), Hold::Never));
+    }
+    let (pipeline, input, output) = pipeline("identity");
+    input.set_caps(&caps("a/a"));
+    pipeline.set_state(gst::State::Playing).unwrap();
+    for ms in 0..20 {
+        input.push(buffer(ms, 10), Hold::Never);
+        let sample = output.try_pull_sample(PATIENCE).unwrap();
+        assert_eq!(sample.buffer().unwrap().pts().unwrap().mseconds(), ms);
+    }
+    // Each of them has two seconds to do, and had a turn between two of ours.
+    for (pipeline, input, output) in slow {
+        assert!(input.waiting() > gst::ClockTime::ZERO);
+        assert!(output.try_pull_sample(PATIENCE).is_some());
+        pipeline.set_state(gst::State::Null).unwrap();
+    }
+    pipeline.set_state(gst::State::Null).unwrap();
+}
+
+#[test]
+fn who_is_too_slow_loses_their_own_and_has_the_newest() {
+    gst::init().unwrap();
+    let slow = slow_ones();
+    for (_, input, _) in &slow {
+        input.limit(Limits {
+            buffers: 2,
+            ..Limits::NONE
+        });
+        (0..400).for_each(|ms| input.push(buffer(ms, 10), Hold::Never));
+    }
+    for (pipeline, _, output) in slow {
+        let mut came = Vec::new();
+        while came.last() != Some(&399) {
+            let sample = output.try_pull_sample(PATIENCE).unwrap();
+            came.push(sample.buffer().unwrap().pts().unwrap().mseconds());
+        }
+        assert!(came.is_sorted() && came.len() < 400, "{came:?}");
+        pipeline.set_state(gst::State::Null).unwrap();
+    }
+}

@@ -27,6 +27,7 @@ const NOWHERE = { width: 16, height: 9 };
 export class Stage {
   #still = byId('still');
   #frame = byId('frame');
+  #stage = byId('stage');
   #onPin;
   #onMore;
   /** Whether there is something to see. */
@@ -100,7 +101,7 @@ export class Stage {
   /** The picture alone on the whole screen, and back. */
   toggleFullscreen() {
     if (document.fullscreenElement) document.exitFullscreen();
-    else if (this.#frame.requestFullscreen) this.#frame.requestFullscreen().catch(console.warn);
+    else if (this.#stage.requestFullscreen) this.#stage.requestFullscreen().catch(console.warn);
     else this.video.webkitEnterFullscreen?.();
   }
 

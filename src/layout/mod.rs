@@ -1,6 +1,6 @@
 //! Where the tiles of a composite stand: `(canvas, people, kind) -> tiles`; pure.
 //!
-//! [`spotlight`] is the rule of who is large in a spotlight, [`DominantSpeaker`] of whom the voice
+//! [`large`] is the rule of which tile is the large one, if any, [`DominantSpeaker`] of whom the voice
 //! makes it. The page has the same rule; both are tested with `tests/data/scenes.json`.
 //!
 //! All lengths are pixels with an aspect ratio of 1:1. Tiles have the proportions of the
@@ -23,7 +23,7 @@ use crate::id::{ParticipantId, Role, SourceId};
 #[cfg_attr(test, derive(ts_rs::TS))]
 #[serde(rename_all = "lowercase")]
 pub enum LayoutKind {
-    /// Equal tiles, as large as possible.
+    /// Equal tiles, as large as possible; while a screen is shared, that one large and the others beside it.
     Grid,
     /// One large tile (pinned, else a shared screen, else the dominant speaker), the others in a strip.
     Spotlight,
@@ -135,20 +135,37 @@ impl FromStr for Fit {
     }
 }
 
-/// Most tiles of a grid; participants further down the list have none.
+/// Most tiles of a grid without a shared screen; participants further down the list have none.
 pub const MAX_GRID: usize = 25;
 
 /// Most tiles in the strip beside the large tile of a spotlight. A strip is a fifth of the
 /// canvas and tiles have its proportions, so that five of them fill it exactly.
 pub const MAX_STRIP: usize = 5;
 
-/// The fraction of the canvas's long side that a spotlight's strip takes.
+/// Most tiles beside the shared screen of a grid: two columns of them.
+pub const MAX_BESIDE_SCREEN: usize = 20;
+
+/// The fraction of the canvas's long side that the strip beside a large tile takes.
 const STRIP_SHARE: u32 = 5;
 
-/// Which of the tiles `shown` a spotlight makes the large one: the camera of the pinned
-/// participant, else the first shared screen, else the camera of the dominant speaker, else the first
-/// tile. A pinned participant or dominant speaker without a tile counts as none. `None` without tiles.
-pub fn spotlight(
+/// Which of the tiles `shown` is the large one. In a grid that is the first shared screen, which nobody
+/// could read otherwise, and `None` without one. In a spotlight it is the camera of the pinned participant,
+/// else the first shared screen, else the camera of the dominant speaker, else the first tile. A pinned
+/// participant or dominant speaker without a tile counts as none. `None` without tiles.
+pub fn large(
+    kind: LayoutKind,
+    shown: &[SourceId],
+    pinned: Option<ParticipantId>,
+    speaker: Option<ParticipantId>,
+) -> Option<usize> {
+    let screen = || shown.iter().position(|source| source.is_screen());
+    match kind {
+        LayoutKind::Grid => screen(),
+        LayoutKind::Spotlight => spotlight(shown, pinned, speaker),
+    }
+}
+
+fn spotlight(
     shown: &[SourceId],
     pinned: Option<ParticipantId>,
     speaker: Option<ParticipantId>,
@@ -166,20 +183,22 @@ pub fn spotlight(
 }
 
 /// The rectangles of `people` participants on `canvas`: entry `i` belongs to person `i`,
-/// and is `None` for a person without a tile (see [`MAX_GRID`] and [`MAX_STRIP`]).
+/// and is `None` for a person without a tile (see [`MAX_GRID`], [`MAX_BESIDE_SCREEN`] and
+/// [`MAX_STRIP`]).
 ///
 /// Tiles have even edges, lie inside the canvas and touch without overlapping. In a grid all
 /// have one size, the largest that any number of columns allows, and stand in the order of
-/// reading, with every row centred. A spotlight gives `spotlit` (person 0 if that is `None` or
-/// nobody) the large tile, at the left of a landscape canvas or the top of an upright one, and
-/// puts the first of the others in a strip of equal tiles on the opposite side.
+/// reading, with every row centred. Where one tile is `large` it is at the left of a landscape canvas or
+/// the top of an upright one, with at least half of the area of the former, and the first of the others are
+/// in a strip of equal tiles on the opposite side. A spotlight has a large tile always: that of person 0 if `large` is
+/// `None` or nobody.
 ///
 /// A canvas too small for tiles of 2x2 pixels shows nobody.
 pub fn tiles(
     canvas: Size,
     kind: LayoutKind,
     people: usize,
-    spotlit: Option<usize>,
+    large: Option<usize>,
 ) -> Vec<Option<Rect>> {
     let aspect = Aspect::of(canvas);
     let whole = Rect {
@@ -188,14 +207,20 @@ pub fn tiles(
         w: even(canvas.width),
         h: even(canvas.height),
     };
-    match kind {
-        LayoutKind::Grid => {
+    let large = large.filter(|large| *large < people);
+    match (kind, large) {
+        (LayoutKind::Grid, None) => {
             let shown = people.min(MAX_GRID);
             let mut all = pack(whole, aspect, shown);
             all.resize(people, None);
             all
         }
-        LayoutKind::Spotlight => stage_and_strip(whole, aspect, people, spotlit),
+        (LayoutKind::Grid, Some(large)) => {
+            stage_and_strip(whole, aspect, people, (large, MAX_BESIDE_SCREEN))
+        }
+        (LayoutKind::Spotlight, large) => {
+            stage_and_strip(whole, aspect, people, (large.unwrap_or(0), MAX_STRIP))
+        }
     }
 }
 
@@ -266,28 +291,28 @@ fn pack(area: Rect, aspect: Aspect, count: usize) -> Vec<Option<Rect>> {
         .collect()
 }
 
+/// The tiles where number `large` is the large one, and at most `most` are beside it.
 fn stage_and_strip(
     whole: Rect,
     aspect: Aspect,
     people: usize,
-    spotlit: Option<usize>,
+    (large, most): (usize, usize),
 ) -> Vec<Option<Rect>> {
     if people < 2 {
         return pack(whole, aspect, people);
     }
-    let star = spotlit.filter(|&i| i < people).unwrap_or(0);
     let (stage, strip) = split(whole);
-    let mut large = pack(stage, aspect, 1).into_iter();
-    let mut small = pack(strip, aspect, MAX_STRIP.min(people - 1)).into_iter();
+    let mut stage = pack(stage, aspect, 1).into_iter();
+    let mut strip = pack(strip, aspect, most.min(people - 1)).into_iter();
     (0..people)
         .map(|i| {
-            let source = if i == star { &mut large } else { &mut small };
-            source.next().flatten()
+            let place = if i == large { &mut stage } else { &mut strip };
+            place.next().flatten()
         })
         .collect()
 }
 
-/// The spotlight's stage and its strip.
+/// The stage of a large tile and the strip beside it.
 fn split(whole: Rect) -> (Rect, Rect) {
     if whole.w >= whole.h {
         let w = even(whole.w / STRIP_SHARE);

@@ -43,7 +43,7 @@ fn scenes_are_those_of_the_page() {
             role: shown.role,
         });
         let shown: Vec<_> = sources.collect();
-        let large = spotlight(&shown, case.pinned, case.last_speaker);
+        let large = large(case.layout, &shown, case.pinned, case.last_speaker);
         assert_eq!(large, case.large, "{}", case.name);
         let all = tiles(case.canvas, case.layout, case.shown.len(), large);
         let all: Vec<_> = all

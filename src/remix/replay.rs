@@ -9,7 +9,7 @@ use std::time::Duration;
 use crate::archive::events::Event;
 use crate::id::{ParticipantId, Role, SourceId};
 use crate::layout::{self, DominantSpeaker, LayoutKind, Size};
-use crate::media::mixer::{Content, Scene, Tile};
+use crate::media::mixer::{Content, Mark, Scene, Tile};
 
 /// A participant who is present.
 #[derive(Debug, Clone, Default)]
@@ -17,6 +17,17 @@ struct Person {
     speaking: bool,
     viewer: bool,
     muted: BTreeSet<Role>,
+}
+
+impl Person {
+    /// What their tile says of their microphone.
+    fn mark(&self) -> Mark {
+        match self.muted.contains(&Role::Mic) {
+            true => Mark::Muted,
+            false if self.speaking => Mark::Speaking,
+            false => Mark::None,
+        }
+    }
 }
 
 /// The room at a moment of the recording.
@@ -124,7 +135,7 @@ impl RoomReplay {
     /// What the composite shows at this moment.
     pub(super) fn scene(&self) -> Scene {
         let shown = self.shown();
-        let large = layout::spotlight(&shown, self.pinned, self.dominant.who());
+        let large = layout::large(self.layout, &shown, self.pinned, self.dominant.who());
         let rects = layout::tiles(self.canvas, self.layout, shown.len(), large);
         let tiles = shown.iter().zip(rects);
         let tile = |(source, rect): (&SourceId, Option<_>)| {
@@ -135,8 +146,10 @@ impl RoomReplay {
                     true => Content::Picture,
                     false => Content::Avatar,
                 },
-                speaking: source.role == Role::Camera
-                    && self.people.get(&source.participant)?.speaking,
+                mark: match source.role {
+                    Role::Camera => self.people.get(&source.participant)?.mark(),
+                    _ => Mark::None,
+                },
             })
         };
         Scene {
@@ -273,7 +286,7 @@ mod tests {
         let large = |replay: &RoomReplay| {
             let tiles = replay.scene().tiles;
             let large = tiles.iter().find(|tile| tile.rect.w == 1024);
-            large.map(|tile| (tile.source.participant, tile.speaking))
+            large.map(|tile| (tile.source.participant, tile.mark == Mark::Speaking))
         };
         assert_eq!(large(&replay), Some((p(2), true)));
         for (ms, speaking) in [(5_000, true), (5_400, false)] {

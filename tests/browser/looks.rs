@@ -1,7 +1,11 @@
 //! What pages look like in every size and colour.
 
+use std::time::Duration;
+
 use serde_json::Value;
 use tessera::codec::Container;
+use tessera::id::Role;
+use tessera::protocol::ClientMessage;
 
 use crate::common::browser::{Page, Scheme, alone, key};
 use crate::common::recorded::record_for;
@@ -143,5 +147,56 @@ async fn recording_looks_right_in_every_size_and_colour() {
     neat_shots(&page, "player").await;
     page.assert_no_errors();
     drop(bot);
+    server.stop().await;
+}
+
+/// Where the frame of the picture is in the window, and the proportions of both.
+const FRAME: &str = "(() => { const { x, y, width, height } = document.getElementById('frame').getBoundingClientRect(); \
+    const { width: w, height: h } = tessera.state().room.canvas; \
+    return Math.abs(width / height - w / h) < 0.01 && x > -1 && y > -1 \
+        && x + width < innerWidth + 1 && y + height < innerHeight + 1 \
+        && (innerWidth - width < 2 || innerHeight - height < 2); })()";
+
+/// A screen that somebody shares is large by itself and says whose it is, whoever is muted has a mark; and
+/// in full screen on 16:10 what is clicked is where the tiles are.
+#[tokio::test(flavor = "multi_thread", crate = "crate::common::home")]
+async fn a_shared_screen_is_large_and_full_screen_keeps_its_proportions() {
+    let _alone = alone().await;
+    let server = TestServer::start().await;
+    let bots = [
+        person(2, &server, "look", "Ada Lovelace").await,
+        person(5, &server, "look", "Ben").await,
+    ];
+    let mute = ClientMessage::Mute {
+        role: Role::Mic,
+        muted: true,
+    };
+    bots[1].send(mute).unwrap();
+    let page = Page::chromium("Ann").await;
+    page.join(&server.url, "look").await;
+    page.pictured().await;
+    page.resize(1280, 800).await;
+    click(&page, "#toggle-screen").await;
+    let large = "(() => { const { canvas, layout, tiles } = tessera.state().room; \
+        const screen = tiles.find((tile) => tile.role === 'screen'); \
+        return layout === 'grid' && screen && 2 * screen.w * screen.h >= canvas.width * canvas.height; })()";
+    page.until("a large screen", large).await;
+    // Its picture is there some frames later.
+    page.watch(Duration::from_secs(2)).await;
+    page.screenshot("screen-shared").await;
+    page.act("document.getElementById('fullscreen').click()")
+        .await;
+    let full = format!("document.fullscreenElement && {FRAME}");
+    page.until("full screen", &full).await;
+    page.screenshot("screen-shared-full").await;
+    page.act("document.getElementById('fullscreen').click()")
+        .await;
+    click(&page, "#toggle-screen").await;
+    let gone = "!tessera.state().room.tiles.some((tile) => tile.role === 'screen')";
+    page.until("no screen", gone).await;
+    page.assert_no_errors();
+    for bot in bots {
+        bot.leave().await.unwrap();
+    }
     server.stop().await;
 }

@@ -1,7 +1,9 @@
 //! What holds for every canvas, every number of people and every picture.
 
 use proptest::prelude::*;
-use tessera::layout::{Fit, LayoutKind, MAX_GRID, MAX_STRIP, Rect, Size, fit, tiles};
+use tessera::layout::{
+    Fit, LayoutKind, MAX_BESIDE_SCREEN, MAX_GRID, MAX_STRIP, Rect, Size, fit, tiles,
+};
 
 fn canvas() -> impl Strategy<Value = Size> {
     let size = |width, height| Size { width, height };
@@ -128,13 +130,23 @@ proptest! {
     }
 
     #[test]
-    fn whom_a_grid_shows_first_is_not_moved_by_the_spotlight(
-        canvas in canvas(), people in 1usize..30, spotlit in 0usize..30,
+    fn a_shared_screen_has_half_of_a_grid(
+        canvas in usual_canvas(), people in 2usize..30, screen in 0usize..30,
     ) {
-        prop_assert_eq!(
-            tiles(canvas, LayoutKind::Grid, people, Some(spotlit)),
-            tiles(canvas, LayoutKind::Grid, people, None)
-        );
+        let all = tiles(canvas, LayoutKind::Grid, people, Some(screen));
+        if screen >= people {
+            prop_assert_eq!(all, tiles(canvas, LayoutKind::Grid, people, None));
+            return Ok(());
+        }
+        let large = all[screen].expect("the screen is shown");
+        let whole = u64::from(canvas.width & !1) * u64::from(canvas.height & !1);
+        if canvas.width >= canvas.height {
+            prop_assert!(2 * area(large) >= whole, "{large:?}");
+        }
+        let beside = (0..people).filter(|i| *i != screen).filter_map(|i| all[i]);
+        let beside: Vec<Rect> = beside.collect();
+        prop_assert_eq!(beside.len(), MAX_BESIDE_SCREEN.min(people - 1));
+        prop_assert!(beside.iter().all(|small| area(*small) < area(large)));
     }
 
     #[test]

@@ -14,7 +14,10 @@ export const MAX_GRID = 25;
 /** Most tiles of the strip beside a spotlight's large tile. */
 export const MAX_STRIP = 5;
 
-/** The share of the canvas's long side that the strip takes: a fifth. */
+/** Most tiles beside the shared screen of a grid. */
+export const MAX_BESIDE_SCREEN = 20;
+
+/** The share of the canvas's long side that the strip beside a large tile takes: a fifth. */
 const STRIP_SHARE = 5;
 
 /** @param {number} n */
@@ -22,8 +25,16 @@ const even = (n) => 2 * Math.floor(n / 2);
 /** @param {number} n */
 const nearestEven = (n) => 2 * Math.floor((n + 1) / 2);
 
-/** The most tiles of a layout. @param {LayoutKind} layout */
-export const capacity = (layout) => (layout === 'spotlight' ? MAX_STRIP + 1 : MAX_GRID);
+/**
+ * The most tiles of a layout, with a large one or without.
+ *
+ * @param {LayoutKind} layout
+ * @param {boolean} hasLarge
+ */
+export function capacity(layout, hasLarge) {
+  if (layout === 'spotlight') return MAX_STRIP + 1;
+  return hasLarge ? MAX_BESIDE_SCREEN + 1 : MAX_GRID;
+}
 
 /**
  * The rectangle of each of `people` tiles, null where it has no room.
@@ -31,17 +42,19 @@ export const capacity = (layout) => (layout === 'spotlight' ? MAX_STRIP + 1 : MA
  * @param {Size} canvas
  * @param {LayoutKind} layout
  * @param {number} people
- * @param {number} large the index of the spotlight's large tile
+ * @param {number} large the index of the large tile, -1 where a grid has none
  * @returns {(Rect | null)[]}
  */
-export function tileRects({ width, height }, layout, people, large = 0) {
+export function tileRects({ width, height }, layout, people, large = -1) {
   const whole = { x: 0, y: 0, w: even(width), h: even(height) };
   const aspect = { long: Math.max(width, height, 1), short: Math.max(1, Math.min(width, height)) };
-  if (layout !== 'spotlight' || people < 2) return fill(pack(whole, aspect, Math.min(people, MAX_GRID)), people);
-  const star = large >= 0 && large < people ? large : 0;
+  const hasLarge = large >= 0 && large < people;
+  const isGrid = layout !== 'spotlight' && !hasLarge;
+  if (isGrid || people < 2) return fill(pack(whole, aspect, Math.min(people, MAX_GRID)), people);
+  const star = hasLarge ? large : 0;
   const { stage, strip } = split(whole);
   const [spot] = pack(stage, aspect, 1);
-  const small = pack(strip, aspect, Math.min(MAX_STRIP, people - 1));
+  const small = pack(strip, aspect, Math.min(capacity(layout, true) - 1, people - 1));
   return Array.from({ length: people }, (_, i) => (i === star ? spot : (small[i < star ? i : i - 1] ?? null)));
 }
 
@@ -91,7 +104,7 @@ function pack(area, aspect, count) {
 }
 
 /**
- * The spotlight's stage and its strip: at the right, or at the bottom of an upright canvas.
+ * The stage of a large tile and the strip beside it: at the right, or at the bottom of an upright canvas.
  *
  * @param {Rect} whole
  */

@@ -15,27 +15,29 @@ import { tileRects } from './layout.js';
  */
 
 /**
- * The index of the tile that a spotlight makes the large one: the camera of the pinned
- * participant, else the first shared screen, else the camera of the last speaker, else the first
- * tile; -1 where there are no tiles.
+ * The index of the large tile. In a grid that is the first shared screen, -1 without one. In a spotlight
+ * it is the camera of the pinned participant, else the first shared screen, else the camera of the last
+ * speaker, else the first tile; -1 where there are no tiles.
  *
+ * @param {LayoutKind} layout
  * @param {Choice} choice
  */
-export function spotlit({ shown, pinned, lastSpeaker }) {
+export function largeTile(layout, { shown, pinned, lastSpeaker }) {
   /** @param {ParticipantId | null} id */
   const camera = (id) => shown.findIndex((one) => one.participant === id && one.role === 'camera');
   const screen = shown.findIndex((one) => one.role === 'screen');
+  if (layout !== 'spotlight') return screen;
   const found = [camera(pinned), screen, camera(lastSpeaker)].find((at) => at >= 0);
   return found ?? (shown.length ? 0 : -1);
 }
 
 /**
- * A scene: `large` is the index that `spotlit` gives, `rects` the rectangle of each tile, null
- * where it has no room. In a grid no tile is larger than the others.
+ * A scene: `large` is the index that `largeTile` gives, `rects` the rectangle of each tile, null
+ * where it has no room.
  *
  * @param {Choice & {canvas: Size, layout: LayoutKind}} stage
  */
 export function scene({ canvas, layout, ...choice }) {
-  const large = spotlit(choice);
+  const large = largeTile(layout, choice);
   return { large, rects: tileRects(canvas, layout, choice.shown.length, large) };
 }

@@ -8,7 +8,7 @@
 import { numberOf, sourceKey } from '../base/participant.js';
 import { people } from '../base/state.js';
 import { capacity } from './layout.js';
-import { scene, spotlit } from './scene.js';
+import { largeTile, scene } from './scene.js';
 
 /**
  * Something that can have a tile.
@@ -51,8 +51,8 @@ export function stageTiles(state, target) {
       return row.screen === 'live' ? [camera, source(row, 'screen', state, target)] : [camera];
     });
   const choice = { pinned: room.pinned, lastSpeaker: state.lastSpeaker };
-  const spot = sources[spotlit({ shown: sources, ...choice })];
-  const shown = select(sources, spot, capacity(room.layout));
+  const spot = sources[largeTile(room.layout, { shown: sources, ...choice })];
+  const shown = select(sources, spot, capacity(room.layout, spot !== undefined));
   const { rects } = scene({ canvas: room.canvas, layout: room.layout, shown, ...choice });
   const tiles = shown.flatMap((one, i) => {
     const rect = rects[i];
@@ -106,7 +106,7 @@ function prospects(row, role, state, target) {
  * without, and the large one before all others.
  *
  * @param {Source[]} sources
- * @param {Source} spot
+ * @param {Source | undefined} spot
  * @param {number} most
  */
 function select(sources, spot, most) {

@@ -28,7 +28,7 @@ pub(crate) use self::audio::sound::SoundEvent;
 pub(crate) use self::encoding::Encoding;
 pub(crate) use self::error::MixerError;
 pub use self::output::{MixMinus, Output};
-pub use self::video::scene::{Content, Scene, Tile};
+pub use self::video::scene::{Content, Mark, Scene, Tile};
 
 use self::audio::block_sink::PERIOD;
 use self::audio::encoder::MixEncoder;

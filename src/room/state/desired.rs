@@ -12,7 +12,7 @@ use crate::id::SourceId;
 use crate::id::{ParticipantId, Role};
 use crate::layout;
 use crate::media::bwe::fec::Fec;
-use crate::media::mixer::{Content, MixMinus, Output, Scene, Tile};
+use crate::media::mixer::{Content, Mark, MixMinus, Output, Scene, Tile};
 use crate::protocol::recording::RecordingId;
 
 /// How long an encoder of the composite goes on after its last viewer. A viewer who tries a better
@@ -188,8 +188,9 @@ impl State {
     /// The composite's tiles by layout, spotlight and presence.
     pub(crate) fn desired_scene(&self, now: Duration) -> Scene {
         let shown = self.tile_sources(now);
-        let spotlit = layout::spotlight(&shown, self.pinned, self.dominant.who());
-        let rects = layout::tiles(self.settings.canvas, self.layout, shown.len(), spotlit);
+        let (pinned, speaker) = (self.pinned, self.dominant.who());
+        let large = layout::large(self.layout, &shown, pinned, speaker);
+        let rects = layout::tiles(self.settings.canvas, self.layout, shown.len(), large);
         let tiles = shown
             .iter()
             .zip(rects)
@@ -207,7 +208,10 @@ impl State {
                     } else {
                         Content::Avatar
                     },
-                    speaking: participant.is_heard() && source.role == Role::Camera,
+                    mark: match source.role {
+                        Role::Camera => participant.mark(),
+                        _ => Mark::None,
+                    },
                 })
             })
             .collect();

@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use tessera::id::SourceId;
 use tessera::id::{ParticipantId, Role};
-use tessera::layout::{self, LayoutKind, MAX_GRID, MAX_STRIP, Rect, Size};
+use tessera::layout::{self, LayoutKind, MAX_BESIDE_SCREEN, MAX_GRID, MAX_STRIP, Rect, Size};
 use tessera::media::bwe::budget::Budget;
 use tessera::media::bwe::ladder::Pace;
-use tessera::media::mixer::{Content, Output, Tile};
+use tessera::media::mixer::{Content, Mark, Output, Tile};
 use tessera::protocol::LayerCapture;
 use tessera::protocol::recording::RecordingId;
 use tessera::protocol::room::{RoomState, TileState};
@@ -309,15 +309,15 @@ fn tiles_stand_well(canvas: Size, tiles: &[Tile]) {
 fn scene(model: &Model, now: Duration, tiles: &[Tile]) {
     let candidates = model.candidates(now);
     let star = model.star(&candidates);
-    let shown: Vec<SourceId> = match model.layout {
-        LayoutKind::Grid => candidates.iter().take(MAX_GRID).copied().collect(),
-        LayoutKind::Spotlight => {
-            let others = candidates.iter().filter(|source| Some(**source) != star);
-            let strip: Vec<SourceId> = others.take(MAX_STRIP).copied().collect();
-            let fits = |source: &&SourceId| Some(**source) == star || strip.contains(source);
-            candidates.iter().filter(fits).copied().collect()
-        }
+    let most = match (model.layout, star) {
+        (LayoutKind::Grid, None) => MAX_GRID,
+        (LayoutKind::Grid, Some(_)) => MAX_BESIDE_SCREEN,
+        (LayoutKind::Spotlight, _) => MAX_STRIP,
     };
+    let others = candidates.iter().filter(|source| Some(**source) != star);
+    let others: Vec<SourceId> = others.take(most).copied().collect();
+    let fits = |source: &&SourceId| Some(**source) == star || others.contains(source);
+    let shown: Vec<SourceId> = candidates.iter().filter(fits).copied().collect();
     let sources: Vec<SourceId> = tiles.iter().map(|tile| tile.source).collect();
     assert_eq!(sources, shown, "who is on the canvas");
     let area = |tile: &Tile| u64::from(tile.rect.w) * u64::from(tile.rect.h);
@@ -331,18 +331,18 @@ fn scene(model: &Model, now: Duration, tiles: &[Tile]) {
             "content of {}",
             tile.source
         );
-        let heard = person.is_speaking();
-        assert_eq!(
-            tile.speaking,
-            heard && role == Role::Camera,
-            "frame of {}",
-            tile.source
-        );
-        if model.layout == LayoutKind::Spotlight && Some(tile.source) != star {
+        let mark = match person.uplinks.get(&Role::Mic) {
+            _ if role != Role::Camera => Mark::None,
+            Some(mic) if mic.is_muted() => Mark::Muted,
+            _ if person.is_speaking() => Mark::Speaking,
+            _ => Mark::None,
+        };
+        assert_eq!(tile.mark, mark, "mark of {}", tile.source);
+        if star.is_some() && Some(tile.source) != star {
             let large = tiles.iter().find(|t| Some(t.source) == star);
             assert!(
                 large.is_some_and(|large| area(large) > area(tile)),
-                "the spotlight"
+                "the large tile"
             );
         }
     }

@@ -20,10 +20,13 @@ use gst_video::VideoFrameExt;
 use super::colorimetry;
 use super::encoder_input::EncoderInput;
 use super::idle::{Activity, IdleRate};
+use super::label;
+use super::label::even;
+use super::muted_mark;
 use super::name_plate::NamePlate;
 use super::picture::{Mask, Picture, PlaneMut, Surface, Yuv};
 use super::read_frame::{ReadFrame, is_like, picture, readable, strides};
-use super::scene::{Content, Scene, Tile};
+use super::scene::{Content, Mark, Scene, Tile};
 use crate::id::ParticipantId;
 use crate::id::SourceId;
 use crate::layout::{self, Fit, Rect, Size};
@@ -69,6 +72,8 @@ struct VideoInput {
 /// A tile with everything prepared that is drawn on it besides pictures.
 struct PlacedTile {
     tile: Tile,
+    /// Before the label; empty for who is not muted.
+    muted: Mask,
     label: Mask,
     initials: Mask,
     ground: Yuv,
@@ -229,10 +234,24 @@ impl Canvas {
         let blank = NamePlate::blank(who);
         let name_plate = self.name_plates.get(&who).unwrap_or(&blank);
         let height = (tile.rect.h / 11).clamp(16, 36) & !1;
-        let widest = (tile.rect.w as usize).saturating_sub(32);
+        let widest = tile.rect.w.saturating_sub(3 * label::margin(height)) as usize;
         let initials = (tile.rect.h / 2).clamp(16, 240) & !1;
+        let muted = match tile.mark {
+            Mark::Muted => muted_mark::mask().scaled(height as usize, widest),
+            Mark::None | Mark::Speaking => Mask::default(),
+        };
+        let label = match tile.source.is_screen() {
+            true => &name_plate.screen_label,
+            false => &name_plate.label,
+        };
+        let before = muted.width as u32 + label::gap(height) + 1;
+        let room = match muted.width {
+            0 => widest,
+            _ => widest.saturating_sub(before as usize),
+        };
         PlacedTile {
-            label: name_plate.label.scaled(height as usize, widest),
+            label: label.scaled(height as usize, room),
+            muted,
             initials: name_plate.initials.scaled(initials as usize, widest),
             ground: name_plate.ground,
             shown: Shown::Avatar,
@@ -251,7 +270,10 @@ impl Canvas {
                 source.drawn.clone_from(&source.newest);
             }
         }
-        let spoken = self.tiles.iter().any(|placed| placed.tile.speaking);
+        let spoken = self
+            .tiles
+            .iter()
+            .any(|placed| placed.tile.mark == Mark::Speaking);
         let activity = match changed || spoken {
             true => Activity::Active,
             false => Activity::Still,
@@ -346,8 +368,8 @@ impl Canvas {
                 surface.write(&placed.initials, even(rect.x + x), even(rect.y + y));
             }
         }
-        draw_label(surface, rect, &placed.label);
-        if placed.tile.speaking {
+        label::draw(surface, rect, [&placed.muted, &placed.label]);
+        if placed.tile.mark == Mark::Speaking {
             surface.outline(rect, OUTLINE_WIDTH, SPEAKING_OUTLINE);
         }
     }
@@ -378,28 +400,6 @@ impl Canvas {
     }
 }
 
-/// Draws a name at the lower left of its tile.
-fn draw_label(surface: &mut Surface<'_>, rect: Rect, label: &Mask) {
-    let (width, height) = (label.width as u32, label.height as u32);
-    let margin = even((height / 2).max(8));
-    if width == 0 || height + 2 * margin > rect.h || width + 3 * margin > rect.w {
-        return;
-    }
-    let ground = Rect {
-        x: rect.x + margin,
-        y: rect.y + even(rect.h - height - margin),
-        w: even(width + margin),
-        h: even(height),
-    };
-    surface.darken(ground);
-    surface.write(label, ground.x + even(margin / 2), ground.y);
-}
-
-/// Rounds down to an even number, so that chroma lines up.
-fn even(value: u32) -> u32 {
-    value & !1
-}
-
 fn whole(size: Size) -> Rect {
     Rect {
         x: 0,
@@ -408,3 +408,6 @@ fn whole(size: Size) -> Rect {
         h: size.height,
     }
 }
+
+#[cfg(test)]
+mod tests;

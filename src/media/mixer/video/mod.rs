@@ -6,6 +6,8 @@ pub(crate) mod colorimetry;
 pub(crate) mod encoder_input;
 pub(crate) mod frame_delay;
 pub(crate) mod idle;
+pub(crate) mod label;
+pub(crate) mod muted_mark;
 pub(crate) mod name_plate;
 pub(crate) mod name_plates;
 pub(crate) mod picture;

@@ -33,6 +33,8 @@ const PALETTE: [[u8; 3]; 10] = [
 pub(crate) struct NamePlate {
     /// The name, in one line.
     pub label: Mask,
+    /// Whose the screen is, in one line.
+    pub screen_label: Mask,
     /// One or two letters of the name.
     pub initials: Mask,
     /// The colour behind the initials.
@@ -59,6 +61,7 @@ impl NamePlate {
         };
         Ok(Self {
             label: text(templates, name, label, 20)?,
+            screen_label: text(templates, &format!("{name}\u{2019}s screen"), label, 20)?,
             initials: text(templates, &self::initials(name), initials, 96)?,
             ground: ground(who),
         })
@@ -68,6 +71,7 @@ impl NamePlate {
     pub(crate) fn blank(who: ParticipantId) -> Self {
         Self {
             label: Mask::default(),
+            screen_label: Mask::default(),
             initials: Mask::default(),
             ground: ground(who),
         }

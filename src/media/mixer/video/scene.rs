@@ -21,8 +21,19 @@ pub struct Tile {
     pub rect: Rect,
     /// Whether it shows a picture or an avatar.
     pub content: Content,
-    /// Whether it has the outline of somebody who speaks.
-    pub speaking: bool,
+    /// How it is marked.
+    pub mark: Mark,
+}
+
+/// What a tile says of the microphone of whoever is shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mark {
+    /// Nothing.
+    None,
+    /// It is heard: the tile has an outline.
+    Speaking,
+    /// It is muted: the name has a mark before it.
+    Muted,
 }
 
 /// Everything that is on the canvas.

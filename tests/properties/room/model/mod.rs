@@ -506,6 +506,9 @@ impl Model {
             candidates.iter().find(of)
         };
         let screen = || candidates.iter().find(|source| source.role == Role::Screen);
+        if self.layout == LayoutKind::Grid {
+            return screen().copied();
+        }
         let star = camera(self.pinned).or_else(screen);
         star.or_else(|| camera(self.dominant.who()))
             .or(candidates.first())

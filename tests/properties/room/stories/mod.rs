@@ -14,7 +14,7 @@ use tessera::layout::{LayoutKind, Size};
 use tessera::media::bwe::fec::Fec;
 use tessera::media::bwe::ladder::Rung;
 use tessera::media::gst::template::Templates;
-use tessera::media::mixer::{Content, MixMinus, Output, Tile};
+use tessera::media::mixer::{Content, Mark, MixMinus, Output, Tile};
 use tessera::protocol::room::{ByeReason, UplinkState};
 use tessera::room::state::wiring::{Downlink, Feed};
 use tessera::room::state::{Effect, Input, Lifetime, Settings};
@@ -125,7 +125,8 @@ fn join_speak_leave() {
     let own = Output::Sound(MixMinus::Participant(ann));
     assert_eq!(hears(&world, ann), Some(own));
     assert_eq!(hears(&world, bob), Some(COMMON));
-    assert!(tiles(&world)[0].speaking && !tiles(&world)[1].speaking);
+    let voices = tiles(&world).iter().map(|tile| tile.mark);
+    assert_eq!(voices.collect::<Vec<_>>(), [Mark::Speaking, Mark::None]);
 
     world.give(Input::Heard(ann, false));
     world.pass(SECOND * 2);

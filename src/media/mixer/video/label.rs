@@ -23,7 +23,8 @@ pub(crate) fn draw(surface: &mut Surface<'_>, rect: Rect, parts: [&Mask; 2]) {
     let (margin, gap) = (margin(height), gap(height));
     let widths = parts.iter().map(|part| even(part.width as u32) + gap);
     let width = widths.sum::<u32>().saturating_sub(gap);
-    if height + 2 * margin > rect.h || width + 3 * margin > rect.w {
+    // Who is shown is more than their name: it may have the lower half of the picture.
+    if 2 * (height + margin) > rect.h || width + 3 * margin > rect.w {
         return;
     }
     let ground = Rect {

@@ -15,6 +15,11 @@ fn who() -> ParticipantId {
 
 /// The luma of a canvas with one tile on all of it.
 fn drawn(role: Role, mark: Mark, name_plate: Option<&NamePlate>) -> Vec<u8> {
+    drawn_in(whole(SIZE), role, mark, name_plate)
+}
+
+/// The same with the tile in that place.
+fn drawn_in(rect: Rect, role: Role, mark: Mark, name_plate: Option<&NamePlate>) -> Vec<u8> {
     gst::init().unwrap();
     let mut canvas = Canvas::new(SIZE, 30, Fit::Contain, Box::new(|_| {})).unwrap();
     if let Some(name_plate) = name_plate {
@@ -26,7 +31,7 @@ fn drawn(role: Role, mark: Mark, name_plate: Option<&NamePlate>) -> Vec<u8> {
     };
     let tile = Tile {
         source,
-        rect: whole(SIZE),
+        rect,
         content: Content::Avatar,
         mark,
     };
@@ -95,4 +100,27 @@ fn a_screen_says_whose_it_is() {
     let camera = drawn(Role::Camera, Mark::None, Some(&name_plate));
     let screen = drawn(Role::Screen, Mark::None, Some(&name_plate));
     assert!(ink(&screen, 0..300) > 2 * ink(&camera, 0..300));
+}
+
+/// Of a tile beside a screen on a small canvas a label would leave nothing.
+#[test]
+fn a_label_leaves_the_upper_half_of_a_picture() {
+    gst::init().unwrap();
+    let name_plate = NamePlate::render(&Templates::default(), who(), "Ann").unwrap();
+    let unnamed = NamePlate {
+        label: Mask::default(),
+        ..name_plate.clone()
+    };
+    for h in (16..120).step_by(2) {
+        let rect = Rect {
+            x: 0,
+            y: 0,
+            w: even(16 * h / 9),
+            h,
+        };
+        let draw = |name_plate| drawn_in(rect, Role::Camera, Mark::None, Some(name_plate));
+        let lower = difference(&draw(&unnamed), &draw(&name_plate));
+        let lower = lower.map_or(h as usize, |[_, top, ..]| top);
+        assert!(lower >= h as usize / 2 - 1, "{h}: {lower}");
+    }
 }

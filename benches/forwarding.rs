@@ -18,17 +18,21 @@ use tessera::config::{BuiltIn, Config, MaxCores};
 use tessera::id::RoomId;
 use tessera::media::gst::template::Templates;
 use tessera::net::machine::MediaIps;
+use tessera::protocol::room::{ByeReason, RoomState, UplinkState};
 use tessera::room::Registry;
 use tessera::signalling::Server;
 use tessera::telemetry::Metrics;
+use tessera::topology::Mode;
 
 #[global_allocator]
 static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
 
-const PEOPLE: u64 = 8;
+const PEOPLE: usize = 8;
 /// How long it is measured, and how long before that the room is left alone.
 const MEASURED: Duration = Duration::from_secs(6);
-const SETTLES: Duration = Duration::from_secs(6);
+const SETTLES: Duration = Duration::from_secs(3);
+/// How long the bots stay, if nobody ends them.
+const STAY: Duration = Duration::from_secs(120);
 
 #[derive(Parser)]
 struct Parts {
@@ -68,6 +72,26 @@ async fn received(registry: &Registry, room: &RoomId) -> Result<u64> {
     Ok(uplinks.map(|uplink| uplink.total.packets).sum())
 }
 
+/// Waits until everybody is there and forwarded to everybody else, and what joining costs is over.
+async fn full(registry: &Registry, room: &RoomId) -> Result<()> {
+    let mut poll = tokio::time::interval(Duration::from_millis(200));
+    let is_full = |state: &RoomState| {
+        let live = state.participants.iter();
+        let live = live.filter(|p| p.camera == UplinkState::Live).count();
+        state.mode == Mode::Sfu && live == PEOPLE && state.paths.measured == state.paths.expected
+    };
+    loop {
+        poll.tick().await;
+        if let Some(room) = registry.get(room)
+            && is_full(&room.state())
+        {
+            break;
+        }
+    }
+    tokio::time::sleep(SETTLES).await;
+    Ok(())
+}
+
 #[tokio::main]
 async fn main() -> Result<()> {
     let parts = Parts::parse();
@@ -78,7 +102,7 @@ async fn main() -> Result<()> {
     for run in 0..parts.runs {
         let name = format!("bench{run}");
         let room: RoomId = name.parse()?;
-        let seconds = (2 * SETTLES + MEASURED).as_secs().to_string();
+        let seconds = STAY.as_secs().to_string();
         let mut bots = Command::new(env!("CARGO_BIN_EXE_tessera"))
             .args(["bots", "--server", &url, "--room", &name, "--mode", "sfu"])
             .args(["--count", &PEOPLE.to_string(), "--seconds", &seconds])
@@ -90,24 +114,28 @@ async fn main() -> Result<()> {
                 "--forward-slots",
                 "8",
             ])
-            .args(["--speakers", "8", "--decode", "0"])
+            .args(["--speakers", "8", "--decode", "1"])
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .spawn()?;
-        tokio::time::sleep(SETTLES).await;
+        full(&registry, &room).await?;
         let (began, before) = (Instant::now(), received(&registry, &room).await?);
         let region = Region::new(ALLOCATOR);
         tokio::time::sleep(MEASURED).await;
         let change = region.change();
         let packets = received(&registry, &room).await? - before;
-        let out = (packets * (PEOPLE - 1)) as f64;
+        let out = packets as f64 * (PEOPLE - 1) as f64;
         println!(
             "| {:.0} | {:.2} | {:.0} |",
             out / began.elapsed().as_secs_f64(),
             (change.allocations + change.reallocations) as f64 / out,
             change.bytes_allocated as f64 / out,
         );
+        bots.kill()?;
         bots.wait()?;
+        if let Some(room) = registry.get(&room) {
+            room.close(ByeReason::RoomClosed).await;
+        }
     }
     Ok(())
 }

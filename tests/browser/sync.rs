@@ -93,7 +93,7 @@ async fn apart(mode: Mode) -> Vec<f64> {
     offsets
 }
 
-/// What Chromium records of a page adds a time of its own, the same to both.
+/// What Chromium records is not quite when it plays it, so what is forwarded is compared with a mix.
 #[tokio::test(flavor = "multi_thread", crate = "crate::common::home")]
 async fn a_clap_that_is_forwarded_is_heard_when_it_is_seen() {
     let _alone = alone().await;

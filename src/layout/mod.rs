@@ -190,8 +190,8 @@ fn spotlight(
 /// have one size, the largest that any number of columns allows, and stand in the order of
 /// reading, with every row centred. Where one tile is `large` it is at the left of a landscape canvas or
 /// the top of an upright one, with at least half of the area of the former, and the first of the others are
-/// in a strip of equal tiles on the opposite side. A spotlight has a large tile always: that of person 0 if `large` is
-/// `None` or nobody.
+/// in a strip of equal tiles on the opposite side. A spotlight has a large tile always: that of person 0 if
+/// `large` is `None` or nobody.
 ///
 /// A canvas too small for tiles of 2x2 pixels shows nobody.
 pub fn tiles(

@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::State;
 use super::delivery_path::{MediaKind, Route};
 use super::dynacast::{Presentation, Subscribers};
+use super::participant::{Participant, Uplink};
 use super::wiring::{Decoded, Downlink, Feed, Mix, Mixing, Wiring};
 use crate::id::SourceId;
 use crate::id::{ParticipantId, Role};
@@ -209,7 +210,7 @@ impl State {
                         Content::Avatar
                     },
                     mark: match source.role {
-                        Role::Camera => participant.mark(),
+                        Role::Camera => mark(participant),
                         _ => Mark::None,
                     },
                 })
@@ -233,5 +234,15 @@ impl State {
             }
         }
         shown
+    }
+}
+
+/// What the tile of a participant says of their microphone.
+fn mark(participant: &Participant) -> Mark {
+    let mic = participant.uplinks.get(&Role::Mic);
+    match mic.is_some_and(Uplink::is_muted) {
+        true => Mark::Muted,
+        false if participant.is_heard() => Mark::Speaking,
+        false => Mark::None,
     }
 }

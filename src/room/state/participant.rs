@@ -13,7 +13,6 @@ use crate::id::{Mid, ParticipantId, Rid, Role};
 use crate::media::bwe::controller;
 use crate::media::bwe::controller::Budget;
 use crate::media::bwe::fec::{self, Fec};
-use crate::media::mixer::Mark;
 use crate::protocol::room::Limits;
 use crate::protocol::room::{ParticipantState, UplinkState};
 use crate::topology::Mode;
@@ -316,16 +315,6 @@ impl Participant {
         };
         let asked = self.limits.max_bitrate.map(u64::from);
         link.into_iter().chain(asked).min()
-    }
-
-    /// What their tile says of their microphone.
-    pub(crate) fn mark(&self) -> Mark {
-        let mic = self.uplinks.get(&Role::Mic);
-        match mic.is_some_and(Uplink::is_muted) {
-            true => Mark::Muted,
-            false if self.is_heard() => Mark::Speaking,
-            false => Mark::None,
-        }
     }
 
     pub(crate) fn is_heard(&self) -> bool {

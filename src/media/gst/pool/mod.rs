@@ -3,21 +3,21 @@
 //! A pipeline of pictures begins with a [`source`] that has no thread of its own. What is pushed into
 //! it waits in a queue, and whichever thread of the pool is free takes it on its way, one source in one
 //! thread at a time. So each picture wakes one thread at most, and none where they are busy anyway. No
-//! source waits for another: each has a queue with a limit of its own, and turns are short.
+//! source waits long for another: each has a queue with a limit of its own, and a turn ends with a picture
+//! or after two milliseconds.
 
 pub(crate) mod source;
 
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use parking_lot::{Condvar, Mutex};
 
 /// Work that is done in turns.
 pub(crate) trait Work: Send + Sync {
-    /// Does some of it, a picture or what takes two milliseconds, and says whether there is more. Not called twice at a
-    /// time.
+    /// Does some of it, a picture or what takes two milliseconds, and says whether there is more. Not
+    /// called twice at a time.
     fn turn(&self) -> Turn;
 }
 
@@ -31,20 +31,21 @@ pub(crate) enum Turn {
 }
 
 /// Where a task stands.
-mod stage {
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stage {
     /// It has nothing to do.
-    pub(super) const IDLE: u8 = 0;
+    Idle,
     /// It waits for a thread.
-    pub(super) const WAITS: u8 = 1;
+    Waits,
     /// It has one.
-    pub(super) const RUNS: u8 = 2;
+    Runs,
     /// It has one, and has got something to do since its turn began.
-    pub(super) const RUNS_AGAIN: u8 = 3;
+    RunsAgain,
 }
 
 /// Some work and where it stands.
 pub(crate) struct Task {
-    stage: AtomicU8,
+    stage: Mutex<Stage>,
     work: Box<dyn Work>,
 }
 
@@ -57,42 +58,39 @@ impl std::fmt::Debug for Task {
 impl Task {
     /// A task for `work`, which there is none of yet.
     pub(crate) fn new(work: Box<dyn Work>) -> Arc<Self> {
-        let stage = AtomicU8::new(stage::IDLE);
+        let stage = Mutex::new(Stage::Idle);
         Arc::new(Self { stage, work })
     }
 
     /// Has it done soon: there is work. Does not block.
     pub(crate) fn wake(self: &Arc<Self>) {
-        let next = |now| match now {
-            stage::IDLE => Some(stage::WAITS),
-            stage::RUNS => Some(stage::RUNS_AGAIN),
-            _ => None,
-        };
-        let woken = self
-            .stage
-            .fetch_update(Ordering::AcqRel, Ordering::Acquire, next);
-        if woken == Ok(stage::IDLE) {
-            Pool::get().add(Arc::clone(self));
+        let mut stage = self.stage.lock();
+        match *stage {
+            Stage::Idle => {
+                *stage = Stage::Waits;
+                drop(stage);
+                Pool::get().add(Arc::clone(self));
+            }
+            Stage::Runs => *stage = Stage::RunsAgain,
+            Stage::Waits | Stage::RunsAgain => {}
         }
     }
 
     fn run(self: Arc<Self>, pool: &Pool) {
-        self.stage.store(stage::RUNS, Ordering::Release);
+        *self.stage.lock() = Stage::Runs;
         // The thread is there for others, too.
         let turn = catch_unwind(AssertUnwindSafe(|| self.work.turn())).unwrap_or_else(|_| {
             tracing::error!("a turn of pictures ends in a panic");
             Turn::Done
         });
-        let next = |now| match (turn, now) {
-            (Turn::Done, stage::RUNS) => Some(stage::IDLE),
-            _ => Some(stage::WAITS),
-        };
-        let left = self
-            .stage
-            .fetch_update(Ordering::AcqRel, Ordering::Acquire, next);
-        if (turn, left) != (Turn::Done, Ok(stage::RUNS)) {
-            pool.add(self);
+        let mut stage = self.stage.lock();
+        if turn == Turn::Done && *stage == Stage::Runs {
+            *stage = Stage::Idle;
+            return;
         }
+        *stage = Stage::Waits;
+        drop(stage);
+        pool.add(self);
     }
 }
 
@@ -147,7 +145,7 @@ impl Pool {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::atomic::{AtomicBool, AtomicU64};
+    use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
     use std::time::{Duration, Instant};
 
     use super::*;

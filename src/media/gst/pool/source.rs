@@ -75,17 +75,17 @@ impl PoolSrc {
 
     /// Sets what may wait.
     pub(crate) fn limit(&self, limits: Limits) {
-        self.imp().shared.queue.lock().limits = limits;
+        self.imp().queue.lock().limits = limits;
     }
 
     /// Sets the caps of what is pushed from now on.
     pub(crate) fn set_caps(&self, caps: &gst::Caps) {
-        self.imp().shared.queue.lock().caps = Some(caps.clone());
+        self.imp().queue.lock().caps = Some(caps.clone());
     }
 
     /// Pushes a buffer. Does not block. What cannot leave, because the pipeline does not run, is dropped.
     pub(crate) fn push(&self, buffer: gst::Buffer, hold: Hold) {
-        let is_due = self.imp().shared.queue.lock().push(buffer, hold);
+        let is_due = self.imp().queue.lock().push(buffer, hold);
         if is_due && let Some(task) = self.imp().task.get() {
             task.wake();
         }
@@ -93,7 +93,7 @@ impl PoolSrc {
 
     /// The time from the oldest buffer that waits to the newest.
     pub(crate) fn waiting(&self) -> gst::ClockTime {
-        self.imp().shared.queue.lock().time()
+        self.imp().queue.lock().time()
     }
 }
 
@@ -197,15 +197,9 @@ impl Queue {
     }
 }
 
-/// What the element and its task share.
-#[derive(Debug, Default)]
-struct Shared {
-    queue: Mutex<Queue>,
-}
-
 /// Pushes on what waits.
 struct Pushing {
-    shared: Arc<Shared>,
+    queue: Arc<Mutex<Queue>>,
     element: glib::WeakRef<PoolSrc>,
 }
 
@@ -216,12 +210,12 @@ impl Work for Pushing {
         };
         let began = Instant::now();
         while began.elapsed() < TURN {
-            let item = self.shared.queue.lock().take();
+            let item = self.queue.lock().take();
             let Some(item) = item else {
                 return Turn::Done;
             };
             if let Err(error) = element.imp().push_on(item) {
-                self.shared.queue.lock().shut();
+                self.queue.lock().shut();
                 // The other two mean that the pipeline is going away.
                 if !matches!(error, gst::FlowError::Flushing | gst::FlowError::Eos) {
                     gst::element_error!(element, gst::StreamError::Failed, ["{error}"]);
@@ -239,7 +233,7 @@ mod imp {
     #[derive(Debug)]
     pub struct PoolSrc {
         pub(super) pad: gst::Pad,
-        pub(super) shared: Arc<Shared>,
+        pub(super) queue: Arc<Mutex<Queue>>,
         pub(super) task: OnceLock<Arc<Task>>,
     }
 
@@ -258,7 +252,7 @@ mod imp {
             let pad = builder.query_function(answer).build();
             Self {
                 pad,
-                shared: Arc::default(),
+                queue: Arc::default(),
                 task: OnceLock::new(),
             }
         }
@@ -273,7 +267,7 @@ mod imp {
                 tracing::error!(%error, "{NAME} has no pad");
             }
             let work = Pushing {
-                shared: Arc::clone(&self.shared),
+                queue: Arc::clone(&self.queue),
                 element: element.downgrade(),
             };
             let _ = self.task.set(Task::new(Box::new(work)));
@@ -310,11 +304,11 @@ mod imp {
             transition: gst::StateChange,
         ) -> Result<gst::StateChangeSuccess, gst::StateChangeError> {
             if transition == gst::StateChange::PausedToReady {
-                self.shared.queue.lock().shut();
+                self.queue.lock().shut();
             }
             let changed = self.parent_change_state(transition)?;
             if transition == gst::StateChange::ReadyToPaused {
-                self.shared.queue.lock().flow = Flow::Open;
+                self.queue.lock().flow = Flow::Open;
             }
             Ok(changed)
         }

@@ -150,7 +150,7 @@ fn what_cannot_go_on_is_an_error_of_the_pipeline() {
     for ms in 0..10 {
         input.push(buffer(ms, 10), Hold::UntilNext);
     }
-    assert!(input.imp().shared.queue.lock().items.is_empty());
+    assert!(input.imp().queue.lock().items.is_empty());
     pipeline.set_state(gst::State::Null).unwrap();
 }
 

@@ -9,6 +9,7 @@ const SIZE: Size = Size {
     width: 640,
     height: 360,
 };
+
 fn who() -> ParticipantId {
     ParticipantId::new(3)
 }
